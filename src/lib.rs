@@ -1,1 +1,8 @@
-//! x
+//! Rescind takes access away in Auth0, declaratively: a manifest names a person and what they must no longer hold; the
+//! operator calls the Auth0 Management API, checks that it is gone, and says so in status.
+
+pub mod api;
+pub mod auth0;
+pub mod lane;
+pub mod tenant;
+pub mod revocation;

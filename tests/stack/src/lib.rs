@@ -1,1 +1,19 @@
-//! x
+//! A real Kubernetes control plane on loopback, for tests and the demo.
+//!
+//! [`binaries`] finds or builds the programs pinned in `tests/tools`, [`control_plane`] starts and stops an etcd and a
+//! kube-apiserver, [`kubectl`] talks to them, and [`supervisor`] sees to it that nothing outlives the process that
+//! started it. Nothing here knows Rescind: it is a cluster like any other, without a kubelet and without controllers.
+
+pub mod binaries;
+mod build;
+pub mod control_plane;
+mod credentials;
+mod error;
+pub mod kubectl;
+mod ports;
+pub mod supervisor;
+mod tools;
+
+pub use control_plane::ControlPlane;
+pub use error::Error;
+pub use kubectl::kubectl;

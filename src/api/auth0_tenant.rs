@@ -1,0 +1,124 @@
+//! `Auth0Tenant`: the connection to one Auth0 tenant. It removes nothing itself.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::ConditionType;
+
+/// How to reach one Auth0 tenant: its domain and the Secret that holds a Management API token.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "rescind.dev",
+    version = "v1alpha1",
+    kind = "Auth0Tenant",
+    plural = "auth0tenants",
+    shortname = "a0t",
+    category = "rescind",
+    namespaced,
+    status = "Auth0TenantStatus",
+    doc = "The connection to one Auth0 tenant; removals in this namespace refer to it.",
+    printcolumn(name = "Domain", json_path = ".spec.domain", type_ = "string"),
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Auth0TenantSpec {
+    /// The tenant's domain as a bare host name, for example "acme.eu.auth0.com", with ":port" if it is not 443. The
+    /// operator must be allowed to talk to it (--allowed-domains).
+    #[schemars(length(min = 1, max = 259))]
+    #[x_kube(validation = Rule::new(
+        r"self.matches('^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?[.])*[a-z]([-a-z0-9]{0,61}[a-z0-9])?(:[1-9][0-9]{0,4})?$')")
+        .message("must be a bare lower-case host name such as acme.eu.auth0.com: no https://, no path, no trailing dot, no IP address"))]
+    pub domain: String,
+
+    /// The audience of the Management API. Default: "https://DOMAIN/api/v2/". A token made for another audience is
+    /// refused before it is used. Needed when `domain` is a custom domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 600))]
+    #[x_kube(validation = Rule::new(r"self.matches('^https://[^\\s]+/api/v2/$')")
+        .message("must look like https://acme.eu.auth0.com/api/v2/ with the trailing slash"))]
+    pub audience: Option<String>,
+
+    /// PEM certificates, base64-encoded, to trust instead of the system's; for private cloud with an own CA.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 262_144), extend("format" = "byte"))]
+    pub ca_bundle: Option<String>,
+
+    /// Where the Management API token is.
+    pub credentials: Credentials,
+
+    /// Whether to read back. After (the default): a removal counts as done once a complete read made after it shows it
+    /// gone. BeforeAndAfter: also reads first, removes only what is there, and tells what was already absent. Off: trusts
+    /// Auth0's answer; objects end as RemovedUnverified.
+    #[serde(default)]
+    pub verification: Verification,
+
+    /// The stop switch: while true nothing at all is sent to this tenant.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+/// Where the credential is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Credentials {
+    /// A Secret in this namespace that holds a Management API token. It is read only if it carries the label
+    /// rescind.dev/credentials: "true". If it also has a key "domain", that must equal `domain`.
+    pub token_secret_ref: SecretKeyRef,
+}
+
+/// A key of a Secret in the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKeyRef {
+    /// The Secret's name.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new(r"self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
+        .message("must be the name of a Secret in this namespace: lower-case letters, digits, '-' and '.'; there is no way to name another namespace"))]
+    pub name: String,
+
+    /// The key in the Secret's data. Default: "token".
+    #[serde(default = "default_key")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new(r"self.matches('^[-._a-zA-Z0-9]+$')")
+        .message("must be a key of the Secret's data: letters, digits, '-', '_' and '.'"))]
+    pub key: String,
+}
+
+fn default_key() -> String {
+    "token".to_owned()
+}
+
+/// Which reads accompany a removal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Verification {
+    /// None: Auth0's answer is trusted.
+    Off,
+    /// One after the removal.
+    #[default]
+    After,
+    /// One before, to remove only what is there, and one after.
+    BeforeAndAfter,
+}
+
+/// Whether Auth0 can be called.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Auth0TenantStatus {
+    /// The metadata.generation this status speaks of; -1 while nobody has looked at the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// Ready; Reconciling and Stalled, present only while true.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}
+
+impl Auth0TenantStatus {
+    /// The condition of this type, if present.
+    pub fn condition(&self, kind: ConditionType) -> Option<&Condition> {
+        self.conditions.iter().find(|c| c.type_ == kind.as_str())
+    }
+}

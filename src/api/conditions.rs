@@ -1,0 +1,99 @@
+//! From a reason to conditions, the kstatus way. Pure.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::{ConditionType, Reason, State};
+
+/// Longest message in a condition or event, in characters.
+const MAX_MESSAGE: usize = 1000;
+
+/// One condition, before its times are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Which.
+    pub kind: ConditionType,
+    /// True or False.
+    pub holds: bool,
+    /// Why, for machines.
+    pub reason: Reason,
+    /// Why, for people.
+    pub message: String,
+}
+
+/// The conditions a reason stands for: `Ready` always, `Reconciling` and `Stalled` only while true (DESIGN section 2).
+pub fn verdicts(reason: Reason, message: &str) -> Vec<Verdict> {
+    let verdict = |kind, holds| Verdict { kind, holds, reason, message: message.to_owned() };
+    let ready = verdict(ConditionType::Ready, reason.state() == State::Done);
+    match reason.state() {
+        State::Done | State::Held => vec![ready],
+        State::Waiting => vec![ready, verdict(ConditionType::Reconciling, true)],
+        State::Stalled => vec![ready, verdict(ConditionType::Stalled, true)],
+    }
+}
+
+/// Completes verdicts to conditions. A condition whose status did not change keeps its transition time.
+pub fn conditions(old: &[Condition], verdicts: &[Verdict], generation: i64, now: Timestamp) -> Vec<Condition> {
+    let complete = |verdict: &Verdict| {
+        let status = if verdict.holds { "True" } else { "False" };
+        let before = old.iter().find(|c| c.type_ == verdict.kind.as_str() && c.status == status);
+        Condition {
+            type_: verdict.kind.as_str().to_owned(),
+            status: status.to_owned(),
+            reason: verdict.reason.as_str().to_owned(),
+            message: printable(&verdict.message),
+            observed_generation: Some(generation),
+            last_transition_time: before.map_or_else(|| time(now), |c| c.last_transition_time.clone()),
+        }
+    };
+    verdicts.iter().map(complete).collect()
+}
+
+/// `at` as Kubernetes writes times: whole seconds.
+pub fn time(at: Timestamp) -> Time {
+    Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
+}
+
+/// Cut at a fixed length, with nothing in it that could start a new line or move a cursor.
+pub fn printable(message: &str) -> String {
+    let clean = message.chars().map(|c| if c.is_control() { ' ' } else { c });
+    clean.take(MAX_MESSAGE).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn every_reason_follows_kstatus() {
+        for reason in Reason::ALL {
+            let conditions = conditions(&[], &verdicts(*reason, "why"), 3, at(9));
+            let is = |kind: ConditionType| conditions.iter().find(|c| c.type_ == kind.as_str()).map(|c| c.status.as_str());
+            assert!(conditions.iter().all(|c| c.reason == reason.as_str() && c.observed_generation == Some(3)));
+            assert_eq!(is(ConditionType::Ready), Some(if reason.state() == State::Done { "True" } else { "False" }));
+            assert_eq!(is(ConditionType::Reconciling), (reason.state() == State::Waiting).then_some("True"));
+            assert_eq!(is(ConditionType::Stalled), (reason.state() == State::Stalled).then_some("True"));
+            assert_eq!(Reason::parse(reason.as_str()), Some(*reason));
+        }
+    }
+
+    #[test]
+    fn transition_times_change_with_the_status_only() {
+        let first = conditions(&[], &verdicts(Reason::RateLimited, "a"), 1, at(1));
+        let second = conditions(&first, &verdicts(Reason::Auth0Unavailable, "b"), 1, at(2));
+        assert!(second.iter().all(|c| c.last_transition_time == time(at(1)) && c.message == "b"));
+        let third = conditions(&second, &verdicts(Reason::Removed, "c"), 1, at(3));
+        assert_eq!(third[0].last_transition_time, time(at(3)));
+    }
+
+    #[test]
+    fn messages_are_cut_and_cannot_forge_lines() {
+        let clean = printable(&format!("a\n\u{1b}[2J{}", "x".repeat(5000)));
+        assert_eq!(clean.chars().count(), 1000);
+        assert!(!clean.contains(['\n', '\u{1b}']));
+    }
+}

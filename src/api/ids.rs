@@ -1,0 +1,119 @@
+//! Auth0's identifiers as types, each with the schema that refuses what cannot be one.
+//!
+//! The rules are CEL and not `pattern`, because a CEL rule can say what to write instead. The same rules exist as
+//! functions, for objects that were stored under an older CRD.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, max $max:literal, rule $rule:literal, say $say:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+        #[serde(transparent)]
+        #[schemars(extend("x-kubernetes-validations" = [{ "rule": $rule, "message": $say }]))]
+        pub struct $name(#[schemars(length(min = 1, max = $max))] String);
+
+        impl $name {
+            /// The identifier as Auth0 spells it.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(value: &str) -> Self {
+                Self(value.to_owned())
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+id! {
+    /// An Auth0 user id: `provider|id`, for example `auth0|5f7c8ec7c33c6c004bbafe82` (auth0-api.md 1.4).
+    UserId, max 1024,
+    rule r"self.matches('^[^|\\p{Cc}\\s]+[|]([^\\p{Cc}\\s]|[^\\p{Cc}\\s][^\\p{Cc}]*[^\\p{Cc}\\s])$')",
+    say "must be an Auth0 user id such as auth0|5f7c8ec7c33c6c004bbafe82 (provider, pipe, id), not an e-mail address or a name: copy user_id from the user's page in the Auth0 dashboard"
+}
+
+id! {
+    /// An Auth0 role id, for example `rol_bN1a2b3c4d5e6f7g` (auth0-api.md 1.4).
+    RoleId, max 64,
+    rule "self.matches('^rol_[A-Za-z0-9]{16}$')",
+    say "must be an Auth0 role id such as rol_bN1a2b3c4d5e6f7g, not the role's name: copy it from User Management > Roles in the Auth0 dashboard"
+}
+
+id! {
+    /// An Auth0 organization id, for example `org_9ybsU1dN2dKfDkBi` (auth0-api.md 1.4).
+    OrganizationId, max 64,
+    rule "self.matches('^org_[A-Za-z0-9]{16}$')",
+    say "must be an Auth0 organization id such as org_9ybsU1dN2dKfDkBi, not the organization's name: copy it from the organization's page in the Auth0 dashboard"
+}
+
+id! {
+    /// The identifier (audience) of an Auth0 API, for example `https://api.example.com/`. Every character counts, a
+    /// trailing slash as well (auth0-api.md 1.4 and trap 8).
+    ResourceServerIdentifier, max 600,
+    rule r"self.matches('^[^\\p{Cc}\\s]([^\\p{Cc}]*[^\\p{Cc}\\s])?$')",
+    say "must be the identifier (audience) of the API exactly as Auth0 shows it, with no white space around it and no control characters"
+}
+
+id! {
+    /// The name of a permission (scope) of an Auth0 API, for example `read:reports`.
+    PermissionName, max 600,
+    rule r"self.matches('^[^\\p{Cc}\\s]([^\\p{Cc}]*[^\\p{Cc}\\s])?$')",
+    say "must be the permission's name exactly as Auth0 shows it, such as read:reports, with no white space around it and no control characters"
+}
+
+/// Whether `text` can be an Auth0 user id; the same rule as the schema's.
+pub fn is_user_id(text: &str) -> bool {
+    let Some((provider, id)) = text.split_once('|') else {
+        return false;
+    };
+    text.len() <= 1024 && is_plain_text(id) && is_plain_text(provider) && !provider.contains(char::is_whitespace)
+}
+
+/// Whether `text` can be an Auth0 role id; the same rule as the schema's.
+pub fn is_role_id(text: &str) -> bool {
+    is_prefixed(text, "rol_")
+}
+
+/// Whether `text` can be an Auth0 organization id; the same rule as the schema's.
+pub fn is_organization_id(text: &str) -> bool {
+    is_prefixed(text, "org_")
+}
+
+/// Whether `text` is not empty, holds no control characters and has no white space around it.
+pub fn is_plain_text(text: &str) -> bool {
+    !text.is_empty() && text.trim() == text && !text.contains(char::is_control)
+}
+
+fn is_prefixed(text: &str, prefix: &str) -> bool {
+    text.strip_prefix(prefix)
+        .is_some_and(|rest| rest.len() == 16 && rest.bytes().all(|b| b.is_ascii_alphanumeric()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_told_from_names() {
+        for good in ["auth0|a", "samlp|acme|jane doe@example.com", "oauth2|x/y|z%2F", "sms|+4912", "ad|ümlaut"] {
+            assert!(is_user_id(good), "{good}");
+        }
+        for bad in ["", "jane", "|x", "auth0|", "au th0|x", "auth0| x", "auth0|x\n", "auth0|\0", "auth0|a\u{7}b"] {
+            assert!(!is_user_id(bad), "{bad:?}");
+        }
+        assert!(is_role_id("rol_bN1a2b3c4d5e6f7g"));
+        assert!(!is_role_id("admin") && !is_role_id("rol_short") && !is_role_id("rol_bN1a2b3c4d5e6f7/"));
+        assert!(is_organization_id("org_9ybsU1dN2dKfDkBi"));
+        assert!(!is_organization_id("acme") && !is_organization_id("rol_bN1a2b3c4d5e6f7g"));
+    }
+}

@@ -1,0 +1,42 @@
+//! What users write: the kinds of group `rescind.dev`, their shared parts, conditions and reasons.
+//!
+//! Belongs here: types with their schema, CEL rules and the words `kubectl explain` shows; the closed lists of
+//! condition types and reasons. Does not belong here: anything that acts. This room knows no other.
+
+mod auth0_tenant;
+mod common;
+mod conditions;
+mod crds;
+mod ids;
+mod org_member_role_removal;
+mod org_membership_removal;
+mod reason;
+mod status;
+mod user_permission_revocation;
+mod user_role_revocation;
+
+pub use auth0_tenant::{
+    Auth0Tenant, Auth0TenantSpec, Auth0TenantStatus, Credentials, SecretKeyRef, Verification,
+};
+pub use conditions::{Verdict, conditions, printable, time, verdicts};
+pub use common::{IfNotFound, RemovalOptions, TenantKind, TenantRef};
+pub use crds::{Crd, crds};
+pub use ids::{
+    OrganizationId, PermissionName, ResourceServerIdentifier, RoleId, UserId, is_organization_id, is_plain_text,
+    is_role_id, is_user_id,
+};
+pub use org_member_role_removal::{OrgMemberRoleRemoval, OrgMemberRoleRemovalSpec};
+pub use org_membership_removal::{OrgMembershipRemoval, OrgMembershipRemovalSpec};
+pub use reason::{Reason, State};
+pub use status::{ConditionType, RemovalResult, RemovalStatus};
+pub use user_permission_revocation::{Permission, UserPermissionRevocation, UserPermissionRevocationSpec};
+pub use user_role_revocation::{UserRoleRevocation, UserRoleRevocationSpec};
+
+/// API group of every kind.
+pub const GROUP: &str = "rescind.dev";
+/// The one served version.
+pub const VERSION: &str = "v1alpha1";
+/// Field manager of our server-side apply writes; it owns `/status` and nothing else.
+pub const FIELD_MANAGER: &str = "rescind";
+/// Label by which the owner of a Secret consents to its being read (DESIGN section 1). Its value must be `true`.
+pub const CREDENTIALS_LABEL: &str = "rescind.dev/credentials";

@@ -1,0 +1,49 @@
+//! `OrgMemberRoleRemoval`: roles a member must no longer hold inside an organization.
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use super::{OrganizationId, RemovalOptions, RemovalStatus, RoleId, UserId};
+
+/// Names a member of an organization and the roles that member must no longer hold in it. Tenant-wide roles and roles
+/// given through a group stay. Tokens already issued stay valid until they expire. Deleting this object changes nothing
+/// in Auth0.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "rescind.dev",
+    version = "v1alpha1",
+    kind = "OrgMemberRoleRemoval",
+    plural = "orgmemberroleremovals",
+    shortname = "omrr",
+    category = "rescind",
+    namespaced,
+    status = "RemovalStatus",
+    doc = "Takes roles inside an organization away from a member.",
+    selectable = ".spec.userId",
+    selectable = ".spec.organizationId",
+    printcolumn(name = "User", json_path = ".spec.userId", type_ = "string"),
+    printcolumn(name = "Organization", json_path = ".spec.organizationId", type_ = "string", priority = 1),
+    printcolumn(name = "Roles", json_path = ".spec.roles", type_ = "string", priority = 1),
+)]
+#[serde(rename_all = "camelCase")]
+pub struct OrgMemberRoleRemovalSpec {
+    /// The organization, by organization id. Cannot be changed.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for another organization"))]
+    pub organization_id: OrganizationId,
+
+    /// The user, by Auth0 user id. Cannot be changed.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for another user"))]
+    pub user_id: UserId,
+
+    /// The roles to take away inside the organization, by role id: 1 to 100. Cannot be changed.
+    #[schemars(length(min = 1, max = 100))]
+    #[x_kube(
+        merge_strategy = ListMerge::Set,
+        validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for other roles")
+    )]
+    pub roles: Vec<RoleId>,
+
+    /// What all removal kinds share.
+    #[serde(flatten)]
+    pub options: RemovalOptions,
+}

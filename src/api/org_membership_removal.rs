@@ -1,0 +1,43 @@
+//! `OrgMembershipRemoval`: people who must no longer be members of an organization.
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use super::{OrganizationId, RemovalOptions, RemovalStatus, UserId};
+
+/// Names an organization and the users who must no longer be members of it. The users themselves stay, and a connection
+/// with membership on login makes them members again. Tokens already issued stay valid until they expire. Deleting this
+/// object changes nothing in Auth0.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "rescind.dev",
+    version = "v1alpha1",
+    kind = "OrgMembershipRemoval",
+    plural = "orgmembershipremovals",
+    shortname = "omr",
+    category = "rescind",
+    namespaced,
+    status = "RemovalStatus",
+    doc = "Takes users out of an Auth0 organization.",
+    selectable = ".spec.organizationId",
+    printcolumn(name = "Members", json_path = ".spec.members", type_ = "string"),
+    printcolumn(name = "Organization", json_path = ".spec.organizationId", type_ = "string", priority = 1),
+)]
+#[serde(rename_all = "camelCase")]
+pub struct OrgMembershipRemovalSpec {
+    /// The organization, by organization id. Cannot be changed.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for another organization"))]
+    pub organization_id: OrganizationId,
+
+    /// The members to take out, by Auth0 user id: 1 to 100. Cannot be changed.
+    #[schemars(length(min = 1, max = 100))]
+    #[x_kube(
+        merge_strategy = ListMerge::Set,
+        validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for other members")
+    )]
+    pub members: Vec<UserId>,
+
+    /// What all removal kinds share.
+    #[serde(flatten)]
+    pub options: RemovalOptions,
+}

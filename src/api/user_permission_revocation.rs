@@ -1,0 +1,54 @@
+//! `UserPermissionRevocation`: permissions a user must no longer hold.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{PermissionName, RemovalOptions, RemovalStatus, ResourceServerIdentifier, UserId};
+
+/// Names a user and the permissions that user must no longer hold directly. A permission that also comes through a role
+/// stays until the role goes. Tokens already issued stay valid until they expire. Deleting this object changes nothing
+/// in Auth0.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "rescind.dev",
+    version = "v1alpha1",
+    kind = "UserPermissionRevocation",
+    plural = "userpermissionrevocations",
+    shortname = "upr",
+    category = "rescind",
+    namespaced,
+    status = "RemovalStatus",
+    doc = "Takes directly assigned permissions away from an Auth0 user.",
+    selectable = ".spec.userId",
+    printcolumn(name = "User", json_path = ".spec.userId", type_ = "string"),
+    printcolumn(name = "Permissions", json_path = ".spec.permissions[*].permissionName", type_ = "string", priority = 1),
+)]
+#[serde(rename_all = "camelCase")]
+pub struct UserPermissionRevocationSpec {
+    /// The user, by Auth0 user id. Cannot be changed.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for another user"))]
+    pub user_id: UserId,
+
+    /// The permissions to take away: 1 to 100. Cannot be changed.
+    #[schemars(length(min = 1, max = 100))]
+    #[x_kube(
+        merge_strategy = ListMerge::Map(vec!["resourceServerIdentifier".into(), "permissionName".into()]),
+        validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for other permissions")
+    )]
+    pub permissions: Vec<Permission>,
+
+    /// What all removal kinds share.
+    #[serde(flatten)]
+    pub options: RemovalOptions,
+}
+
+/// One permission of one API. Both parts are compared byte by byte.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Permission {
+    /// The identifier (audience) of the API, not its name and not its internal id.
+    pub resource_server_identifier: ResourceServerIdentifier,
+    /// The permission, for example "read:reports".
+    pub permission_name: PermissionName,
+}

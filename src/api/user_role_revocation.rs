@@ -1,0 +1,43 @@
+//! `UserRoleRevocation`: roles a user must no longer hold.
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use super::{RemovalOptions, RemovalStatus, RoleId, UserId};
+
+/// Names a user and the tenant-wide roles that user must no longer hold. Removes directly assigned roles only: roles a
+/// user has through a group, and roles inside an organization, stay. Tokens already issued stay valid until they
+/// expire. Deleting this object changes nothing in Auth0.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "rescind.dev",
+    version = "v1alpha1",
+    kind = "UserRoleRevocation",
+    plural = "userrolerevocations",
+    shortname = "urr",
+    category = "rescind",
+    namespaced,
+    status = "RemovalStatus",
+    doc = "Takes tenant-wide roles away from an Auth0 user.",
+    selectable = ".spec.userId",
+    printcolumn(name = "User", json_path = ".spec.userId", type_ = "string"),
+    printcolumn(name = "Roles", json_path = ".spec.roles", type_ = "string", priority = 1),
+)]
+#[serde(rename_all = "camelCase")]
+pub struct UserRoleRevocationSpec {
+    /// The user, by Auth0 user id. Cannot be changed.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for another user"))]
+    pub user_id: UserId,
+
+    /// The roles to take away, by role id: 1 to 100. Cannot be changed.
+    #[schemars(length(min = 1, max = 100))]
+    #[x_kube(
+        merge_strategy = ListMerge::Set,
+        validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for other roles")
+    )]
+    pub roles: Vec<RoleId>,
+
+    /// What all removal kinds share.
+    #[serde(flatten)]
+    pub options: RemovalOptions,
+}

@@ -1,0 +1,151 @@
+//! Tenant domains: what can be one, and which of them the operator may talk to.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// A tenant's host and port. Two tenants with the same domain share one lane.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Domain {
+    host: String,
+    port: u16,
+}
+
+/// Why a text is no domain or no pattern. What to do: write it as the message says.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0:?} is not a bare lower-case host name such as acme.eu.auth0.com, optionally with :port")]
+pub struct DomainError(String);
+
+impl Domain {
+    /// `host` or `host:port`, as users write it.
+    pub fn authority(&self) -> String {
+        if self.port == 443 { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
+    }
+
+    /// The audience of its Management API, with the trailing slash (auth0-api.md 3.1).
+    pub fn default_audience(&self) -> String {
+        format!("https://{}/api/v2/", self.authority())
+    }
+}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.authority())
+    }
+}
+
+impl FromStr for Domain {
+    type Err = DomainError;
+
+    fn from_str(text: &str) -> Result<Self, DomainError> {
+        let error = || DomainError(text.chars().take(80).collect());
+        let (host, port) = split_port(text).ok_or_else(error)?;
+        let mut labels = host.split('.').peekable();
+        let valid = host.len() <= 253 && labels.all(is_label);
+        // A last label that starts with a letter keeps IP addresses out (auth0-api.md 7).
+        let named = host.rsplit('.').next().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_lowercase()));
+        if valid && named { Ok(Self { host: host.to_owned(), port: port.unwrap_or(443) }) } else { Err(error()) }
+    }
+}
+
+/// The operator's `--allowed-domains`: `*` stands for one or more labels, a port must be written out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowedDomains(Vec<Pattern>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pattern {
+    any_labels: bool,
+    host: String,
+    port: u16,
+}
+
+impl AllowedDomains {
+    /// Reads the patterns; an error names the one that is none.
+    pub fn parse<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, DomainError> {
+        patterns.into_iter().map(str::trim).filter(|p| !p.is_empty()).map(Pattern::parse).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether the operator may send a credential to `domain`.
+    pub fn allows(&self, domain: &Domain) -> bool {
+        self.0.iter().any(|pattern| pattern.matches(domain))
+    }
+}
+
+impl fmt::Display for AllowedDomains {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, pattern) in self.0.iter().enumerate() {
+            let star = if pattern.any_labels { "*." } else { "" };
+            let domain = Domain { host: pattern.host.clone(), port: pattern.port };
+            write!(f, "{}{star}{domain}", if i == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+impl Pattern {
+    fn parse(text: &str) -> Result<Self, DomainError> {
+        let (any_labels, rest) = match text.strip_prefix("*.") {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let Domain { host, port } = rest.parse().map_err(|_| DomainError(text.chars().take(80).collect()))?;
+        Ok(Self { any_labels, host, port })
+    }
+
+    fn matches(&self, domain: &Domain) -> bool {
+        let host = if self.any_labels {
+            domain.host.strip_suffix(&self.host).is_some_and(|labels| labels.len() > 1 && labels.ends_with('.'))
+        } else {
+            domain.host == self.host
+        };
+        host && domain.port == self.port
+    }
+}
+
+fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
+    match text.split_once(':') {
+        None => Some((text, None)),
+        Some((host, port)) if !port.starts_with(['0', '+']) => Some((host, Some(port.parse().ok()?))),
+        Some(_) => None,
+    }
+}
+
+fn is_label(label: &str) -> bool {
+    let bytes = label.as_bytes();
+    (1..=63).contains(&bytes.len())
+        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
+        && bytes.first() != Some(&b'-')
+        && bytes.last() != Some(&b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_bare_host_names_are_domains() {
+        for good in ["acme.eu.auth0.com", "localhost:8443", "a.b", "x1.auth0app.com"] {
+            assert_eq!(good.parse::<Domain>().unwrap().to_string(), good);
+        }
+        assert_eq!("a.b:443".parse::<Domain>(), "a.b".parse());
+        for bad in [
+            "", "https://a.b", "a.b/", "user@a.b", "10.0.0.1", "[::1]", "A.b", "a.b.", ".a.b", "a..b", "a.b:0", "a.b:99999",
+            "a.b:", "a.b:+1", "a_b.c", "-a.b", "bücher.example", "a b.c", "a.b?x", "*.a.b",
+        ] {
+            assert!(bad.parse::<Domain>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_whole_labels() {
+        let allowed = AllowedDomains::parse("*.auth0.com, localhost:8443 ,".split(',')).unwrap();
+        let allows = |domain: &str| allowed.allows(&domain.parse().unwrap());
+        assert!(allows("acme.auth0.com") && allows("acme.eu.auth0.com") && allows("localhost:8443"));
+        for bad in ["auth0.com", "evilauth0.com", "acme.auth0.com.evil.example", "acme.auth0.com:444", "localhost"] {
+            assert!(!allows(bad), "{bad}");
+        }
+        assert_eq!(allowed.to_string(), "*.auth0.com, localhost:8443");
+        assert!(AllowedDomains::parse(["*"]).is_err() && AllowedDomains::parse(["a*.b"]).is_err());
+    }
+}

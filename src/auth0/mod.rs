@@ -1,0 +1,21 @@
+//! What we say to Auth0, and what its answers mean: the calls, the reads with their paging, errors told apart by what
+//! the caller must do, tokens, domains.
+//!
+//! Belongs here: facts of the Management API, as pure functions where possible, and the one HTTP client. Does not belong
+//! here: when a call is made, in which order, or for whom. Knows no Kubernetes.
+
+mod answer;
+mod client;
+mod domain;
+mod endpoint;
+mod limits;
+mod token;
+mod walk;
+
+pub use answer::{CallError, Rejection};
+pub use client::{Answer, Client, ClientError, Page, Timeouts};
+pub use domain::{AllowedDomains, Domain, DomainError};
+pub use endpoint::{Endpoint, Item, Paging, Read};
+pub use limits::{RateHeaders, wait_after_429};
+pub use token::{Token, TokenError};
+pub use walk::{Walk, WalkError, WalkStep};

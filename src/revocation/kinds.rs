@@ -1,0 +1,117 @@
+//! The trait of the removal kinds and their list: what is removed is all a kind adds. A fifth kind is one more entry.
+
+use std::fmt::Debug;
+
+use k8s_openapi::NamespaceResourceScope;
+use kube::Resource;
+use serde::de::DeserializeOwned;
+
+use crate::api::{
+    OrgMemberRoleRemoval, OrgMembershipRemoval, RemovalOptions, RemovalStatus, UserPermissionRevocation,
+    UserRoleRevocation, is_organization_id, is_plain_text, is_role_id, is_user_id,
+};
+use crate::auth0::{Endpoint, Item};
+use crate::lane::Removal;
+
+/// A kind that names something to remove.
+pub trait Revocation:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+{
+    /// Its name, for logs and owners.
+    const KIND: &'static str;
+
+    /// At which endpoint which items must be absent.
+    fn removal(&self) -> Removal;
+
+    /// What all kinds share.
+    fn options(&self) -> &RemovalOptions;
+
+    /// What was written so far.
+    fn status(&self) -> Option<&RemovalStatus>;
+}
+
+/// Something to do once for every removal kind.
+pub trait ForEachKind {
+    /// Does it for `K`.
+    fn visit<K: Revocation>(&mut self);
+}
+
+macro_rules! kinds {
+    ($($kind:ident: $spec:ident => $endpoint:expr, $items:expr;)+) => {
+        $(impl Revocation for $kind {
+            const KIND: &'static str = stringify!($kind);
+
+            fn removal(&self) -> Removal {
+                let $spec = &self.spec;
+                let mut items: Vec<Item> = $items.collect();
+                // Lists are sets by the schema; an object stored under an older one may still repeat itself.
+                items.sort_unstable();
+                items.dedup();
+                Removal { endpoint: $endpoint, items }
+            }
+
+            fn options(&self) -> &RemovalOptions {
+                &self.spec.options
+            }
+
+            fn status(&self) -> Option<&RemovalStatus> {
+                self.status.as_ref()
+            }
+        })+
+
+        /// Visits every removal kind.
+        pub fn for_each_kind(visitor: &mut impl ForEachKind) {
+            $(visitor.visit::<$kind>();)+
+        }
+    };
+}
+
+kinds! {
+    UserPermissionRevocation: spec => Endpoint::UserPermissions { user: text(&spec.user_id) },
+        spec.permissions.iter().map(|permission| Item::Permission {
+            resource_server: text(&permission.resource_server_identifier),
+            name: text(&permission.permission_name),
+        });
+    UserRoleRevocation: spec => Endpoint::UserRoles { user: text(&spec.user_id) },
+        spec.roles.iter().map(|role| Item::Id(text(role)));
+    OrgMembershipRemoval: spec => Endpoint::OrganizationMembers { organization: text(&spec.organization_id) },
+        spec.members.iter().map(|member| Item::Id(text(member)));
+    OrgMemberRoleRemoval: spec => Endpoint::OrganizationMemberRoles {
+            organization: text(&spec.organization_id),
+            user: text(&spec.user_id),
+        },
+        spec.roles.iter().map(|role| Item::Id(text(role)));
+}
+
+fn text(id: &impl ToString) -> String {
+    id.to_string()
+}
+
+/// Checks again what the schema refuses, for objects that were stored under another schema: an empty list must never
+/// reach Auth0, nor an id that could change a path. Names the field that is wrong.
+pub(super) fn validate(removal: &Removal) -> Result<(), &'static str> {
+    let ids = |valid: fn(&str) -> bool| {
+        removal.items.iter().all(|item| matches!(item, Item::Id(id) if valid(id)))
+    };
+    let (user, organization, items) = match &removal.endpoint {
+        Endpoint::UserPermissions { user } => (Some(user), None, removal.items.iter().all(is_permission)),
+        Endpoint::UserRoles { user } => (Some(user), None, ids(is_role_id)),
+        Endpoint::OrganizationMembers { organization } => (None, Some(organization), ids(is_user_id)),
+        Endpoint::OrganizationMemberRoles { organization, user } => (Some(user), Some(organization), ids(is_role_id)),
+    };
+    if removal.items.is_empty() {
+        Err("the list of what to remove is empty: name at least one")
+    } else if user.is_some_and(|user| !is_user_id(user)) {
+        Err("spec.userId is not an Auth0 user id such as auth0|5f7c8ec7c33c6c004bbafe82")
+    } else if organization.is_some_and(|organization| !is_organization_id(organization)) {
+        Err("spec.organizationId is not an Auth0 organization id such as org_9ybsU1dN2dKfDkBi")
+    } else if !items {
+        Err("the list of what to remove holds something that is not an Auth0 id or name of that kind")
+    } else {
+        Ok(())
+    }
+}
+
+fn is_permission(item: &Item) -> bool {
+    matches!(item, Item::Permission { resource_server, name } if is_plain_text(resource_server) && is_plain_text(name))
+}

@@ -1,0 +1,149 @@
+//! The last look, right before a call leaves: is the object still there, the same, not suspended, its tenant neither
+//! (promise 5)?
+//!
+//! The caches answer if they have heard from the API server within the last second. If they have not, they may be
+//! behind without knowing it, so the API server itself is asked, and no answer means no.
+
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Api, Client, ResourceExt};
+
+use crate::api::Auth0Tenant;
+use crate::lane::{Connection, LastLook, Owner};
+use crate::tenant::{TenantKey, TenantState, Tenants};
+
+use super::Revocation;
+
+/// A cache that heard from the API server within this time is believed.
+const FRESH: Duration = Duration::from_secs(1);
+/// The API server is given this long to confirm; a removal can wait.
+const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
+
+/// When a watch last delivered anything.
+#[derive(Debug, Default)]
+pub struct Freshness(AtomicU64);
+
+impl Freshness {
+    /// The watch delivered something now.
+    pub fn heard(&self) {
+        self.0.store(millis(), Ordering::Relaxed);
+    }
+
+    fn is_fresh(&self) -> bool {
+        let heard = self.0.load(Ordering::Relaxed);
+        heard != 0 && u128::from(millis() - heard.min(millis())) < FRESH.as_millis()
+    }
+}
+
+/// Milliseconds since the first call, plus one.
+fn millis() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    u64::try_from(START.get_or_init(Instant::now).elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+}
+
+/// Looks at objects of every kind.
+pub struct Looker {
+    client: Client,
+    tenants: Arc<Tenants>,
+    tenants_fresh: Arc<Freshness>,
+    confirmed: Mutex<HashMap<TenantKey, Instant>>,
+    kinds: RwLock<HashMap<&'static str, Arc<dyn Kind>>>,
+}
+
+/// Looks at objects of one kind.
+pub trait Kind: Send + Sync {
+    /// The tenant to use, if the owner is still there, the same, and not suspended.
+    fn wanted<'a>(&'a self, client: &'a Client, owner: &'a Owner) -> BoxFuture<'a, Option<TenantKey>>;
+}
+
+struct Cached<K: Revocation> {
+    store: Store<K>,
+    fresh: Arc<Freshness>,
+    kind: PhantomData<K>,
+}
+
+impl Looker {
+    /// A looker that knows no kind yet.
+    pub fn new(client: Client, tenants: Arc<Tenants>, tenants_fresh: Arc<Freshness>) -> Arc<Self> {
+        Arc::new(Self { client, tenants, tenants_fresh, confirmed: Mutex::default(), kinds: RwLock::default() })
+    }
+
+    /// From now on it looks at objects of `K` in this cache.
+    pub fn add<K: Revocation>(&self, store: Store<K>, fresh: Arc<Freshness>) {
+        let kind: Arc<dyn Kind> = Arc::new(Cached { store, fresh, kind: PhantomData });
+        self.kinds.write().unwrap_or_else(PoisonError::into_inner).insert(K::KIND, kind);
+    }
+
+    /// Whether the tenant object is what the cache says. One confirmation serves all calls of a second.
+    async fn confirm(&self, key: &TenantKey) -> bool {
+        let lock = || self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.tenants_fresh.is_fresh() || lock().get(key).is_some_and(|at| at.elapsed() < FRESH) {
+            return true;
+        }
+        let Some(cached) = self.tenants.get(key) else { return false };
+        let asked = Instant::now();
+        let api: Api<Auth0Tenant> = Api::namespaced(self.client.clone(), &key.namespace);
+        let same = is_live(&api, &key.name, cached.metadata.uid.as_deref(), cached.metadata.generation).await;
+        if same {
+            lock().insert(key.clone(), asked);
+        }
+        same
+    }
+}
+
+impl LastLook for Looker {
+    fn look<'a>(&'a self, owner: &'a Owner) -> BoxFuture<'a, Option<Connection>> {
+        async move {
+            let kind = self.kinds.read().unwrap_or_else(PoisonError::into_inner).get(owner.kind)?.clone();
+            let tenant = kind.wanted(&self.client, owner).await?;
+            if !self.confirm(&tenant).await {
+                return None;
+            }
+            match self.tenants.state(&tenant) {
+                TenantState::Ready { connection, .. } => Some(connection),
+                TenantState::Missing | TenantState::Suspended | TenantState::NotReady(_) => None,
+            }
+        }
+        .boxed()
+    }
+}
+
+impl<K: Revocation> Kind for Cached<K> {
+    fn wanted<'a>(&'a self, client: &'a Client, owner: &'a Owner) -> BoxFuture<'a, Option<TenantKey>> {
+        async move {
+            let object = self.store.get(&ObjectRef::new(&owner.name).within(&owner.namespace))?;
+            let meta = object.meta();
+            let same = meta.uid.as_deref() == Some(&*owner.uid) && meta.generation == Some(owner.generation);
+            if !same || meta.deletion_timestamp.is_some() || object.options().suspend {
+                return None;
+            }
+            if !self.fresh.is_fresh() {
+                let api: Api<K> = Api::namespaced(client.clone(), &owner.namespace);
+                is_live(&api, &owner.name, Some(&owner.uid), Some(owner.generation)).await.then_some(())?;
+            }
+            Some(Tenants::key(&owner.namespace, &object.options().tenant_ref))
+        }
+        .boxed()
+    }
+}
+
+/// Whether the API server still has this very object, not being deleted. A changed spec has another generation.
+async fn is_live<K>(api: &Api<K>, name: &str, uid: Option<&str>, generation: Option<i64>) -> bool
+where
+    K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    match tokio::time::timeout(CONFIRM_WITHIN, api.get_metadata(name)).await {
+        Ok(Ok(PartialObjectMeta { metadata, .. })) => {
+            metadata.uid.as_deref() == uid && metadata.generation == generation && metadata.deletion_timestamp.is_none()
+        }
+        _ => false,
+    }
+}

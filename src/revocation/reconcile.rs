@@ -1,0 +1,244 @@
+//! The one reconcile of all removal kinds: gathers the facts, decides, acts. It never waits for Auth0.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Api, Client, ResourceExt};
+use serde_json::json;
+use thiserror::Error;
+use tracing::info;
+
+use crate::api::{ConditionType, FIELD_MANAGER, Reason, RemovalStatus, State};
+use crate::lane::{Job, LaneView, Lanes, Owner};
+use crate::tenant::{TenantKey, TenantState, Tenants};
+
+use super::Revocation;
+use super::decide::{Decision, Facts, decide};
+use super::outcome::Outcome;
+use super::written::Written;
+
+/// Shortest pause before coming back: a pause of zero would never end (reliability.md E15).
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// What every reconcile of one kind needs.
+pub struct Context<K: Revocation> {
+    /// The cluster.
+    pub client: Client,
+    /// This kind's cache.
+    pub store: Store<K>,
+    /// What all kinds share.
+    pub shared: Arc<Shared>,
+}
+
+/// What all kinds share.
+pub struct Shared {
+    /// The way to Auth0.
+    pub lanes: Arc<Lanes>,
+    /// The connections.
+    pub tenants: Arc<Tenants>,
+    /// Where news go.
+    pub announce: Box<dyn Fn(Announce) + Send + Sync>,
+    /// Called when Auth0 refused a tenant's credential.
+    pub refused: Box<dyn Fn(&TenantKey) + Send + Sync>,
+    /// Writes the caches do not show yet.
+    pub written: Written,
+    /// The credential that was refused, by the uid of the object it was refused for.
+    pub refused_tokens: Mutex<HashMap<String, u64>>,
+}
+
+/// A change of reason, for an event.
+#[derive(Clone, Debug)]
+pub struct Announce {
+    /// Of which object.
+    pub object: ObjectReference,
+    /// The new reason.
+    pub reason: Reason,
+    /// In words.
+    pub message: String,
+}
+
+/// Why a reconcile did not finish. Nothing was lost: the report stays in the lane.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The status could not be written: try again.
+    #[error("cannot write the status: {0}")]
+    Write(#[source] Box<kube::Error>),
+    /// Something took longer than a reconcile may: try again.
+    #[error("gave up after {0:?}")]
+    TimedOut(Duration),
+    /// A bug; only this object is held up.
+    #[error("panicked")]
+    Panicked,
+}
+
+/// Brings one object a step further.
+pub async fn reconcile<K: Revocation>(object: Arc<K>, context: Arc<Context<K>>) -> Result<Action, Error> {
+    let Some(owner) = owner(&*object) else { return Ok(Action::await_change()) };
+    let shared = &context.shared;
+    let ahead = shared.written.ahead_of_cache(&owner.uid);
+    let old = ahead.as_deref().or_else(|| object.status());
+    let key = Tenants::key(&owner.namespace, &object.options().tenant_ref);
+    let tenant = shared.tenants.state(&key);
+    let lane = shared.lanes.view(&owner.uid);
+    let removal = object.removal();
+    let facts = Facts {
+        generation: owner.generation,
+        removal: &removal,
+        options: object.options(),
+        status: old,
+        tenant: &tenant,
+        lane: &lane,
+        credential_changed: credential_changed(shared, &owner.uid, &tenant),
+        now: Timestamp::now(),
+        jitter: fastrand::f64(),
+    };
+    match decide(&facts) {
+        Decision::Rest => {
+            if matches!(lane, LaneView::Done { .. }) {
+                shared.lanes.forget(&owner.uid);
+            }
+            Ok(Action::await_change())
+        }
+        Decision::Wait(pause) => {
+            if matches!(lane, LaneView::Dropped) {
+                shared.lanes.forget(&owner.uid);
+            }
+            Ok(Action::requeue(pause.max(SHORTEST_PAUSE)))
+        }
+        Decision::Submit { task, not_before } => {
+            if let TenantState::Ready { domain, .. } = &tenant {
+                if let Some(wait) = not_before.and_then(|at| Duration::try_from(at.duration_since(facts.now)).ok()) {
+                    shared.lanes.hold(domain, wait);
+                }
+                shared.lanes.forget(&owner.uid);
+                shared.lanes.submit(domain, Job { owner, removal, task });
+            }
+            Ok(Action::await_change())
+        }
+        Decision::Show(outcome) => write(&context, &*object, &owner, old, &outcome).await,
+        Decision::Hold(outcome) => {
+            let action = write(&context, &*object, &owner, old, &outcome).await?;
+            shared.lanes.forget(&owner.uid);
+            Ok(action)
+        }
+        Decision::Conclude(outcome) => {
+            remember_refusal(shared, &owner.uid, &key, &outcome, &lane);
+            let action = write(&context, &*object, &owner, old, &outcome).await?;
+            // Only now: a report is kept until it is written.
+            shared.lanes.forget(&owner.uid);
+            Ok(action)
+        }
+    }
+}
+
+fn owner<K: Revocation>(object: &K) -> Option<Owner> {
+    let meta = object.meta();
+    if meta.deletion_timestamp.is_some() {
+        return None;
+    }
+    Some(Owner {
+        kind: K::KIND,
+        namespace: meta.namespace.as_deref()?.into(),
+        name: meta.name.as_deref()?.into(),
+        uid: meta.uid.as_deref()?.into(),
+        generation: meta.generation?,
+    })
+}
+
+/// Whether the tenant's credential is another than the one refused for this object. After a restart nobody knows: then
+/// it is tried once.
+fn credential_changed(shared: &Shared, uid: &str, tenant: &TenantState) -> bool {
+    let TenantState::Ready { connection, .. } = tenant else { return false };
+    let refused = shared.refused_tokens.lock().unwrap_or_else(PoisonError::into_inner);
+    refused.get(uid) != Some(&connection.token.fingerprint())
+}
+
+fn remember_refusal(shared: &Shared, uid: &str, key: &TenantKey, outcome: &Outcome, lane: &LaneView) {
+    let LaneView::Done { report, .. } = lane else { return };
+    let mut refused = shared.refused_tokens.lock().unwrap_or_else(PoisonError::into_inner);
+    match (outcome.reason, report.token) {
+        (Reason::Unauthorized, Some(token)) => {
+            refused.insert(uid.to_owned(), token);
+            if shared.tenants.refuse(key, token, outcome.message.clone()) {
+                (shared.refused)(key);
+            }
+        }
+        (Reason::InsufficientScope, Some(token)) => drop(refused.insert(uid.to_owned(), token)),
+        _ => drop(refused.remove(uid)),
+    }
+}
+
+/// Writes the status if it changed, and says when to come back.
+async fn write<K: Revocation>(
+    context: &Context<K>,
+    object: &K,
+    owner: &Owner,
+    old: Option<&RemovalStatus>,
+    outcome: &Outcome,
+) -> Result<Action, Error> {
+    let now = Timestamp::now();
+    let status = outcome.status(old, owner.generation, &owner.uid, now);
+    if !old.is_some_and(|old| is_same(old, &status)) {
+        let reason_before = old.and_then(|old| old.condition(ConditionType::Ready)).map(|c| c.reason.clone());
+        put(context, owner, status).await?;
+        if reason_before.as_deref() != Some(outcome.reason.as_str()) {
+            announce(&context.shared, object, owner, outcome);
+        }
+    }
+    Ok(match outcome.next_attempt {
+        Some(at) => {
+            let pause = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+            Action::requeue(pause.max(SHORTEST_PAUSE))
+        }
+        None => Action::await_change(),
+    })
+}
+
+/// Server-side apply on `/status`, bound to the uid: a successor of the same name is never written to.
+async fn put<K: Revocation>(context: &Context<K>, owner: &Owner, status: RemovalStatus) -> Result<(), Error> {
+    let api: Api<K> = Api::namespaced(context.client.clone(), &owner.namespace);
+    let patch = Patch::Apply(json!({
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
+        "metadata": { "name": &*owner.name, "namespace": &*owner.namespace, "uid": &*owner.uid },
+        "status": &status,
+    }));
+    match api.patch_status(&owner.name, &PatchParams::apply(FIELD_MANAGER).force(), &patch).await {
+        Ok(written) => {
+            let cached = context.store.get(&ObjectRef::new(&owner.name).within(&owner.namespace));
+            let cached = cached.and_then(|object| object.resource_version());
+            let version = written.resource_version();
+            context.shared.written.insert(&owner.uid, version.as_deref(), status, cached.as_deref());
+            Ok(())
+        }
+        // Deleted, or re-created under the same name: there is nobody to tell any more.
+        Err(kube::Error::Api(response)) if response.is_not_found() || response.is_conflict() => Ok(()),
+        Err(error) => Err(Error::Write(Box::new(error))),
+    }
+}
+
+/// Whether writing `new` over `old` would change nothing of ours; conditions of others do not count.
+fn is_same(old: &RemovalStatus, new: &RemovalStatus) -> bool {
+    let ours = |status: &RemovalStatus| {
+        let mut status = status.clone();
+        status.conditions.retain(|c| ConditionType::ALL.iter().any(|kind| kind.as_str() == c.type_));
+        status.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
+        status
+    };
+    ours(old) == ours(new)
+}
+
+fn announce<K: Revocation>(shared: &Shared, object: &K, owner: &Owner, outcome: &Outcome) {
+    let Owner { kind, namespace, name, uid, generation } = owner;
+    let reason = outcome.reason.as_str();
+    let stalled = outcome.reason.state() == State::Stalled;
+    info!(kind, %namespace, %name, %uid, generation, reason, stalled, "{}", outcome.message);
+    let news = Announce { object: object.object_ref(&()), reason: outcome.reason, message: outcome.message.clone() };
+    (shared.announce)(news);
+}

@@ -1,0 +1,229 @@
+//! Rate limits: token buckets per group of endpoints, and what their headers say.
+//!
+//! Pure: time is handed in as a duration since some fixed start. Which call draws from which group is in
+//! `endpoints.rs`.
+
+use std::time::Duration;
+
+use crate::endpoints::Group;
+
+/// How large a bucket is, how fast it fills, and how openly it speaks of itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bucket {
+    /// Calls that may come at once.
+    pub burst: u32,
+    /// Calls added per second.
+    pub per_second: f64,
+    /// Whether answers carry this bucket's `X-RateLimit-*` headers.
+    pub reported: bool,
+    /// Whether a 429 also carries `Retry-After`.
+    pub retry_after: bool,
+}
+
+impl Bucket {
+    /// A bucket of `burst` calls that gains `per_second` calls a second, reported in headers, without `Retry-After`.
+    #[must_use]
+    pub fn new(burst: u32, per_second: f64) -> Self {
+        Self { burst, per_second, reported: true, retry_after: false }
+    }
+
+    /// A bucket that starts with `burst` calls and never fills again by itself.
+    #[must_use]
+    pub fn once(burst: u32) -> Self {
+        Self::new(burst, 0.0)
+    }
+
+    /// The same without headers, as Auth0's global bucket on self-service plans is said to be.
+    #[must_use]
+    pub fn unreported(self) -> Self {
+        Self { reported: false, ..self }
+    }
+
+    /// The same with `Retry-After` on 429.
+    #[must_use]
+    pub fn with_retry_after(self) -> Self {
+        Self { retry_after: true, ..self }
+    }
+}
+
+/// A time that stands for "never" and still makes a valid header.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+#[derive(Clone, Copy, Debug)]
+struct Level {
+    bucket: Bucket,
+    calls: f64,
+    at: Duration,
+}
+
+impl Level {
+    fn fill(&mut self, now: Duration) {
+        let passed = now.saturating_sub(self.at).as_secs_f64();
+        self.calls = (self.calls + passed * self.bucket.per_second).min(f64::from(self.bucket.burst));
+        self.at = now.max(self.at);
+    }
+
+    fn take(&mut self, calls: u32) -> bool {
+        let enough = self.calls >= f64::from(calls);
+        if enough {
+            self.calls -= f64::from(calls);
+        }
+        enough
+    }
+
+    /// How long until the bucket holds `calls` calls.
+    fn time_to(&self, calls: f64) -> Duration {
+        let missing = calls - self.calls;
+        if missing <= 0.0 {
+            return Duration::ZERO;
+        }
+        Duration::try_from_secs_f64(missing / self.bucket.per_second).map_or(NEVER, |wait| wait.min(NEVER))
+    }
+
+    fn report(&self) -> Report {
+        Report {
+            limit: self.bucket.burst,
+            remaining: self.calls.max(0.0) as u32,
+            reset_after: self.time_to(f64::from(self.bucket.burst)),
+        }
+    }
+}
+
+/// What the headers of an answer say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// `X-RateLimit-Limit`
+    pub limit: u32,
+    /// `X-RateLimit-Remaining`
+    pub remaining: u32,
+    /// From now until the bucket is full: what `X-RateLimit-Reset` tells as a point in time.
+    pub reset_after: Duration,
+}
+
+/// Whether a call may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Decision {
+    pub allowed: bool,
+    pub report: Option<Report>,
+    /// Only on a refusal by a bucket that says so.
+    pub retry_after: Option<Duration>,
+}
+
+/// The buckets of one tenant; a group without one is unlimited.
+#[derive(Debug, Default)]
+pub(crate) struct Buckets {
+    levels: [Option<Level>; Group::ALL.len()],
+}
+
+impl Buckets {
+    pub(crate) fn set(&mut self, group: Group, bucket: Option<Bucket>, now: Duration) {
+        self.levels[group as usize] = bucket.map(|bucket| Level { bucket, calls: f64::from(bucket.burst), at: now });
+    }
+
+    /// Takes calls as some other client of the tenant would; says how many there were to take.
+    pub(crate) fn drain(&mut self, group: Group, calls: u32, now: Duration) -> u32 {
+        let Some(level) = self.levels[group as usize].as_mut() else { return 0 };
+        level.fill(now);
+        let taken = (level.calls.max(0.0) as u32).min(calls);
+        level.calls -= f64::from(taken);
+        taken
+    }
+
+    pub(crate) fn report(&mut self, group: Group, now: Duration) -> Option<Report> {
+        let level = self.levels[group as usize].as_mut()?;
+        level.fill(now);
+        Some(level.report())
+    }
+
+    /// One call of a group: the global bucket first (not for tokens), then the group's own.
+    pub(crate) fn call(&mut self, group: Group, now: Duration) -> Decision {
+        let order = [Group::Global, group];
+        let order = if matches!(group, Group::Token | Group::Global) { &order[1..] } else { &order[..] };
+        let mut reported = None;
+        let mut refused = None;
+        for group in order {
+            let Some(level) = self.levels[*group as usize].as_mut() else { continue };
+            level.fill(now);
+            let untouched = refused.is_some();
+            if !untouched && !level.take(1) {
+                refused = Some(*level);
+            }
+            // The later, more specific bucket speaks, unless one before it refused and has spoken for itself.
+            if level.bucket.reported && !(untouched && reported.is_some()) {
+                reported = Some(level.report());
+            }
+        }
+        Decision {
+            allowed: refused.is_none(),
+            report: reported,
+            retry_after: refused.filter(|by| by.bucket.retry_after).map(|by| by.time_to(1.0)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn buckets(global: Option<Bucket>, own: Option<Bucket>) -> Buckets {
+        let mut buckets = Buckets::default();
+        buckets.set(Group::Global, global, Duration::ZERO);
+        buckets.set(Group::MembersWrite, own, Duration::ZERO);
+        buckets
+    }
+
+    #[test]
+    fn reset_is_the_time_to_full() {
+        let mut buckets = buckets(None, Some(Bucket::new(4, 0.5)));
+        let first = buckets.call(Group::MembersWrite, Duration::ZERO);
+        assert_eq!(first.report, Some(Report { limit: 4, remaining: 3, reset_after: 2 * SECOND }));
+        assert_eq!(buckets.drain(Group::MembersWrite, 10, Duration::ZERO), 3);
+        let refused = buckets.call(Group::MembersWrite, Duration::ZERO);
+        assert!(!refused.allowed);
+        assert_eq!(refused.report, Some(Report { limit: 4, remaining: 0, reset_after: 8 * SECOND }));
+        assert_eq!(refused.retry_after, None);
+        assert!(buckets.call(Group::MembersWrite, 2 * SECOND).allowed);
+        assert!(!buckets.call(Group::MembersWrite, 2 * SECOND).allowed);
+    }
+
+    #[test]
+    fn the_global_bucket_is_asked_first_and_speaks_when_it_refuses() {
+        let mut buckets = buckets(Some(Bucket::once(1)), Some(Bucket::new(20, 1.0)));
+        assert_eq!(buckets.call(Group::MembersWrite, Duration::ZERO).report.map(|r| r.remaining), Some(19));
+        let refused = buckets.call(Group::MembersWrite, Duration::ZERO);
+        assert!(!refused.allowed);
+        assert_eq!(refused.report, Some(Report { limit: 1, remaining: 0, reset_after: NEVER }));
+        assert_eq!(buckets.report(Group::MembersWrite, Duration::ZERO).map(|r| r.remaining), Some(19));
+        let mut both = self::buckets(Some(Bucket::new(50, 1.0)), Some(Bucket::once(0)));
+        let refused = both.call(Group::MembersWrite, Duration::ZERO);
+        assert_eq!((refused.allowed, refused.report.map(|r| r.limit)), (false, Some(0)));
+    }
+
+    #[test]
+    fn an_unreported_global_bucket_hides_behind_a_healthy_one() {
+        let mut buckets = buckets(Some(Bucket::new(1, 1.0).unreported()), Some(Bucket::new(30, 1.0)));
+        assert!(buckets.call(Group::MembersWrite, Duration::ZERO).allowed);
+        let refused = buckets.call(Group::MembersWrite, Duration::ZERO);
+        assert!(!refused.allowed);
+        assert_eq!(refused.report.map(|report| report.remaining), Some(29));
+    }
+
+    #[test]
+    fn unlimited_by_default_and_tokens_are_outside_the_global_limit() {
+        let mut unlimited = buckets(None, None);
+        let decision = unlimited.call(Group::UsersRead, Duration::ZERO);
+        assert_eq!(decision, Decision { allowed: true, report: None, retry_after: None });
+        let mut drained = buckets(Some(Bucket::once(0)), None);
+        assert!(drained.call(Group::Token, Duration::ZERO).allowed);
+        assert!(!drained.call(Group::Global, Duration::ZERO).allowed);
+    }
+
+    #[test]
+    fn retry_after_is_the_time_to_the_next_call() {
+        let mut buckets = buckets(None, Some(Bucket::new(10, 0.5).with_retry_after()));
+        buckets.drain(Group::MembersWrite, 10, Duration::ZERO);
+        assert_eq!(buckets.call(Group::MembersWrite, Duration::ZERO).retry_after, Some(2 * SECOND));
+    }
+}

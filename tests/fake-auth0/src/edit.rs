@@ -1,0 +1,282 @@
+//! Filling and changing a state by hand, as an administrator would: `s.user("auth0|jane").role("rol_…")`.
+//!
+//! Whatever a line mentions is created when absent, so a test seeds only what it is about. What the API itself does
+//! to a state is in `state.rs`.
+
+use crate::{
+    Relation,
+    state::{Source, State},
+};
+
+/// Changes to a [`State`], as handed to the closure of [`crate::FakeAuth0::edit`] and [`State::build`].
+#[derive(Debug)]
+pub struct Edit<'a> {
+    state: &'a mut State,
+}
+
+impl State {
+    /// A state made by one closure.
+    pub fn build(fill: impl FnOnce(&mut Edit<'_>)) -> Self {
+        let mut state = Self::default();
+        state.edit(fill);
+        state
+    }
+
+    /// Changes this state.
+    pub fn edit<R>(&mut self, change: impl FnOnce(&mut Edit<'_>) -> R) -> R {
+        change(&mut Edit { state: self })
+    }
+
+    fn define_role(&mut self, id: &str) {
+        if self.role(id).is_none() {
+            let role = self.role_entry(id);
+            role.name = id.trim_start_matches("rol_").to_owned();
+            role.description = format!("The role {id}");
+        }
+    }
+
+    fn define_permission(&mut self, identifier: &str, permission: &str) {
+        let known = self.resource_server(identifier).is_some_and(|api| api.permissions.contains_key(permission));
+        if !known {
+            let api = self.resource_server_entry(identifier);
+            identifier.clone_into(&mut api.name);
+            api.permissions.insert(permission.to_owned(), format!("The permission {permission}"));
+        }
+    }
+
+    fn define_user(&mut self, id: &str) {
+        if self.user(id).is_none() {
+            self.user_entry(id);
+        }
+    }
+
+    fn define_organization(&mut self, id: &str) {
+        if self.organization(id).is_none() {
+            let organization = self.organization_entry(id);
+            organization.name = id.trim_start_matches("org_").to_lowercase();
+            organization.display_name = format!("The organization {id}");
+        }
+    }
+}
+
+impl Edit<'_> {
+    /// The state as it is now, for edits that depend on it.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        self.state
+    }
+
+    /// A user, created when absent.
+    pub fn user(&mut self, id: impl Into<String>) -> UserEdit<'_> {
+        let id = id.into();
+        self.state.define_user(&id);
+        UserEdit { state: self.state, id }
+    }
+
+    /// Many users at once.
+    pub fn users<I: Into<String>>(&mut self, ids: impl IntoIterator<Item = I>) {
+        for id in ids {
+            self.state.define_user(&id.into());
+        }
+    }
+
+    /// A role definition, created when absent.
+    pub fn role(&mut self, id: &str, name: &str) {
+        self.state.define_role(id);
+        name.clone_into(&mut self.state.role_entry(id).name);
+    }
+
+    /// A permission of an API, created when absent.
+    pub fn resource_server(&mut self, identifier: &str, permission: &str) {
+        self.state.define_permission(identifier, permission);
+    }
+
+    /// An organization, created when absent.
+    pub fn organization(&mut self, id: impl Into<String>) -> OrganizationEdit<'_> {
+        let id = id.into();
+        self.state.define_organization(&id);
+        OrganizationEdit { state: self.state, id }
+    }
+
+    /// Deletes a user with everything that hangs on it.
+    pub fn delete_user(&mut self, id: &str) {
+        self.state.drop_user(id);
+    }
+
+    /// Deletes an organization with its memberships.
+    pub fn delete_organization(&mut self, id: &str) {
+        self.state.drop_organization(id);
+    }
+
+    /// Deletes a role wherever it is held.
+    pub fn delete_role(&mut self, id: &str) {
+        self.state.drop_role(id);
+    }
+
+    /// Makes one fact true, with whatever it mentions.
+    pub fn add(&mut self, relation: &Relation) {
+        match relation {
+            Relation::User { user } => drop(self.user(user)),
+            Relation::Role { role } => self.state.define_role(role),
+            Relation::ResourceServerPermission { identifier, permission } => {
+                self.state.define_permission(identifier, permission);
+            }
+            Relation::Organization { organization } => drop(self.organization(organization)),
+            Relation::UserRole { user, role } => drop(self.user(user).role(role)),
+            Relation::UserPermission { user, identifier, permission, source: Source::Direct } => {
+                drop(self.user(user).permission(identifier, permission));
+            }
+            Relation::UserPermission { user, identifier, permission, source: Source::Role(role) } => {
+                drop(self.user(user).permission_via(identifier, permission, role));
+            }
+            Relation::Member { organization, user } => drop(self.organization(organization).member(user)),
+            Relation::MemberRole { organization, user, role } => {
+                drop(self.organization(organization).member_role(user, role));
+            }
+        }
+    }
+
+    /// Makes one fact untrue, with whatever hangs on it.
+    pub fn remove(&mut self, relation: &Relation) {
+        match relation {
+            Relation::User { user } => self.delete_user(user),
+            Relation::Role { role } => self.delete_role(role),
+            Relation::Organization { organization } => self.delete_organization(organization),
+            Relation::ResourceServerPermission { identifier, permission } => {
+                self.state.resource_server_entry(identifier).permissions.remove(permission);
+            }
+            Relation::UserRole { user, role } => {
+                self.state.remove_user_role(user, role);
+            }
+            Relation::UserPermission { user, identifier, permission, .. } => {
+                self.state.remove_user_permission(user, identifier, permission);
+            }
+            Relation::Member { organization, user } => {
+                self.state.remove_member(organization, user);
+            }
+            Relation::MemberRole { organization, user, role } => {
+                self.state.remove_member_role(organization, user, role);
+            }
+        }
+    }
+
+    /// Replaces everything.
+    pub fn replace(&mut self, state: State) {
+        *self.state = state;
+    }
+}
+
+/// Changes to one user; every method returns it again, so lines chain.
+#[derive(Debug)]
+pub struct UserEdit<'a> {
+    state: &'a mut State,
+    id: String,
+}
+
+impl UserEdit<'_> {
+    /// Sets the e-mail address.
+    pub fn email(self, email: &str) -> Self {
+        self.state.user_entry(&self.id).email = Some(email.to_owned());
+        self
+    }
+
+    /// Sets the name.
+    pub fn name(self, name: &str) -> Self {
+        self.state.user_entry(&self.id).name = Some(name.to_owned());
+        self
+    }
+
+    /// Assigns a tenant role.
+    pub fn role(self, role: &str) -> Self {
+        self.state.define_role(role);
+        self.state.user_entry(&self.id).roles.insert(role.to_owned());
+        self
+    }
+
+    /// Assigns many tenant roles.
+    pub fn roles<I: AsRef<str>>(self, roles: impl IntoIterator<Item = I>) -> Self {
+        roles.into_iter().fold(self, |edit, role| edit.role(role.as_ref()))
+    }
+
+    /// Gives a permission directly.
+    pub fn permission(self, identifier: &str, permission: &str) -> Self {
+        self.permission_from(identifier, permission, Source::Direct)
+    }
+
+    /// Gives a permission through a role (which is assigned, too).
+    pub fn permission_via(self, identifier: &str, permission: &str, role: &str) -> Self {
+        self.role(role).permission_from(identifier, permission, Source::Role(role.to_owned()))
+    }
+
+    fn permission_from(self, identifier: &str, permission: &str, source: Source) -> Self {
+        self.state.define_permission(identifier, permission);
+        let permissions = &mut self.state.user_entry(&self.id).permissions;
+        permissions.entry(identifier.to_owned()).or_default().entry(permission.to_owned()).or_default().insert(source);
+        self
+    }
+
+    /// Takes a tenant role away, behind the operator's back.
+    pub fn without_role(self, role: &str) -> Self {
+        self.state.remove_user_role(&self.id, role);
+        self
+    }
+
+    /// Takes a direct permission away, behind the operator's back.
+    pub fn without_permission(self, identifier: &str, permission: &str) -> Self {
+        self.state.remove_user_permission(&self.id, identifier, permission);
+        self
+    }
+}
+
+/// Changes to one organization; every method returns it again, so lines chain.
+#[derive(Debug)]
+pub struct OrganizationEdit<'a> {
+    state: &'a mut State,
+    id: String,
+}
+
+impl OrganizationEdit<'_> {
+    /// Sets the display name.
+    pub fn display_name(self, name: &str) -> Self {
+        name.clone_into(&mut self.state.organization_entry(&self.id).display_name);
+        self
+    }
+
+    /// Makes a user (created when absent) a member.
+    pub fn member(self, user: &str) -> Self {
+        self.state.define_user(user);
+        self.state.add_member(&self.id, user);
+        self
+    }
+
+    /// Makes many users members.
+    pub fn members<I: AsRef<str>>(self, users: impl IntoIterator<Item = I>) -> Self {
+        users.into_iter().fold(self, |edit, user| edit.member(user.as_ref()))
+    }
+
+    /// Makes `count` users members: `{prefix}00000`, `{prefix}00001`, …
+    pub fn numbered_members(self, prefix: &str, count: usize) -> Self {
+        self.members((0..count).map(|number| format!("{prefix}{number:05}")))
+    }
+
+    /// Gives a member (made one when it is not) a role within the organization.
+    pub fn member_role(self, user: &str, role: &str) -> Self {
+        let edit = self.member(user);
+        edit.state.define_role(role);
+        let members = &mut edit.state.organization_entry(&edit.id).members;
+        members.entry(user.to_owned()).or_default().insert(role.to_owned());
+        edit
+    }
+
+    /// Ends a membership, behind the operator's back.
+    pub fn without_member(self, user: &str) -> Self {
+        self.state.remove_member(&self.id, user);
+        self
+    }
+
+    /// Takes a role within the organization away, behind the operator's back.
+    pub fn without_member_role(self, user: &str, role: &str) -> Self {
+        self.state.remove_member_role(&self.id, user, role);
+        self
+    }
+}

@@ -1,0 +1,364 @@
+//! The one table of endpoints: what each is called, where it lives, which limit it draws from, which scopes it
+//! wants, what its body or list looks like. And the routing over that table.
+//!
+//! Nothing else in this crate repeats a path, a scope or a body key.
+
+use http::Method;
+use serde::{Deserialize, Serialize};
+
+/// Which endpoint a call went to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(usize)]
+pub enum Kind {
+    /// `DELETE /api/v2/users/{id}/permissions`
+    DeleteUserPermissions,
+    /// `DELETE /api/v2/users/{id}/roles`
+    DeleteUserRoles,
+    /// `DELETE /api/v2/organizations/{id}/members`
+    DeleteMembers,
+    /// `DELETE /api/v2/organizations/{id}/members/{user_id}/roles`
+    DeleteMemberRoles,
+    /// `GET /api/v2/users/{id}`
+    GetUser,
+    /// `GET /api/v2/users/{id}/permissions`
+    GetUserPermissions,
+    /// `GET /api/v2/users/{id}/roles`
+    GetUserRoles,
+    /// `GET /api/v2/users/{id}/organizations`
+    GetUserOrganizations,
+    /// `GET /api/v2/organizations/{id}`
+    GetOrganization,
+    /// `GET /api/v2/organizations/{id}/members`
+    GetMembers,
+    /// `GET /api/v2/organizations/{id}/members/{user_id}/roles`
+    GetMemberRoles,
+    /// `GET /api/v2/roles/{id}`
+    GetRole,
+    /// `POST /oauth/token`
+    Token,
+    /// Anything else.
+    Other,
+}
+
+impl Kind {
+    /// Every kind, in order.
+    pub const ALL: [Self; 14] = [
+        Self::DeleteUserPermissions,
+        Self::DeleteUserRoles,
+        Self::DeleteMembers,
+        Self::DeleteMemberRoles,
+        Self::GetUser,
+        Self::GetUserPermissions,
+        Self::GetUserRoles,
+        Self::GetUserOrganizations,
+        Self::GetOrganization,
+        Self::GetMembers,
+        Self::GetMemberRoles,
+        Self::GetRole,
+        Self::Token,
+        Self::Other,
+    ];
+
+    /// Whether it is one of the four removals.
+    #[must_use]
+    pub fn is_delete(self) -> bool {
+        self <= Self::DeleteMemberRoles
+    }
+
+    /// Whether it only reads.
+    #[must_use]
+    pub fn is_read(self) -> bool {
+        (Self::GetUser..=Self::GetRole).contains(&self)
+    }
+}
+
+/// The limits a call can draw from, as in Auth0's rate limit tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(usize)]
+pub enum Group {
+    /// All calls to the Management API together; looked at before the endpoint's own.
+    Global,
+    /// Removing roles and permissions of users.
+    UsersWrite,
+    /// Removing members of organizations.
+    MembersWrite,
+    /// Removing roles of members.
+    MemberRolesWrite,
+    /// Listing members.
+    MembersRead,
+    /// Listing roles of members.
+    MemberRolesRead,
+    /// Listing the organizations of a user.
+    UserOrgsRead,
+    /// Reading a user, their roles, their permissions.
+    UsersRead,
+    /// The token endpoint, which is outside the global limit.
+    Token,
+}
+
+impl Group {
+    /// Every group, in order.
+    pub const ALL: [Self; 9] = [
+        Self::Global,
+        Self::UsersWrite,
+        Self::MembersWrite,
+        Self::MemberRolesWrite,
+        Self::MembersRead,
+        Self::MemberRolesRead,
+        Self::UserOrgsRead,
+        Self::UsersRead,
+        Self::Token,
+    ];
+}
+
+/// Which scopes a call needs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Scopes {
+    None,
+    AnyOf(&'static [&'static str]),
+    AllOf(&'static [&'static str]),
+}
+
+impl Scopes {
+    pub(crate) fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::None => &[],
+            Self::AnyOf(names) | Self::AllOf(names) => names,
+        }
+    }
+}
+
+/// What an id or an item of a body must look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    User,
+    Role,
+    Organization,
+    Permission,
+}
+
+/// The body of a removal: `{key: [items]}`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyRule {
+    pub key: &'static str,
+    pub items: Format,
+    pub max: usize,
+    /// Whether unknown keys beside `key` are silently accepted.
+    pub additional: bool,
+}
+
+/// How a list may be read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListRule {
+    /// The key of the items when the answer is an object.
+    pub key: &'static str,
+    /// Whether `from`/`take` work as well as `page`/`per_page`.
+    pub checkpoint: bool,
+    /// Whether `fields`/`include_fields` work.
+    pub fields: bool,
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    pub kind: Kind,
+    pub method: Method,
+    /// Path parameters are `{user}`, `{organization}` and `{role}`, named after the [`Format`] they must have.
+    pub template: &'static str,
+    pub group: Group,
+    pub scopes: Scopes,
+    pub body: Option<BodyRule>,
+    pub list: Option<ListRule>,
+}
+
+const READ: Endpoint = Endpoint {
+    kind: Kind::Other,
+    method: Method::GET,
+    template: "",
+    group: Group::Global,
+    scopes: Scopes::None,
+    body: None,
+    list: None,
+};
+
+const fn body(key: &'static str, items: Format, max: usize) -> Option<BodyRule> {
+    Some(BodyRule { key, items, max, additional: false })
+}
+
+const fn list(key: &'static str) -> Option<ListRule> {
+    Some(ListRule { key, checkpoint: false, fields: false })
+}
+
+/// The table, in the order of [`Kind`].
+pub(crate) static ENDPOINTS: [Endpoint; 13] = [
+    Endpoint {
+        kind: Kind::DeleteUserPermissions,
+        method: Method::DELETE,
+        template: "/api/v2/users/{user}/permissions",
+        group: Group::UsersWrite,
+        scopes: Scopes::AnyOf(&["update:users"]),
+        body: body("permissions", Format::Permission, 50),
+        list: None,
+    },
+    Endpoint {
+        kind: Kind::DeleteUserRoles,
+        method: Method::DELETE,
+        template: "/api/v2/users/{user}/roles",
+        group: Group::UsersWrite,
+        scopes: Scopes::AnyOf(&["update:users"]),
+        body: body("roles", Format::Role, 50),
+        list: None,
+    },
+    Endpoint {
+        kind: Kind::DeleteMembers,
+        method: Method::DELETE,
+        template: "/api/v2/organizations/{organization}/members",
+        group: Group::MembersWrite,
+        scopes: Scopes::AnyOf(&["delete:organization_members"]),
+        body: Some(BodyRule { key: "members", items: Format::User, max: 10, additional: true }),
+        list: None,
+    },
+    Endpoint {
+        kind: Kind::DeleteMemberRoles,
+        method: Method::DELETE,
+        template: "/api/v2/organizations/{organization}/members/{user}/roles",
+        group: Group::MemberRolesWrite,
+        scopes: Scopes::AnyOf(&["delete:organization_member_roles"]),
+        body: body("roles", Format::Role, 50),
+        list: None,
+    },
+    Endpoint {
+        kind: Kind::GetUser,
+        template: "/api/v2/users/{user}",
+        group: Group::UsersRead,
+        scopes: Scopes::AnyOf(&["read:users"]),
+        ..READ
+    },
+    Endpoint {
+        kind: Kind::GetUserPermissions,
+        template: "/api/v2/users/{user}/permissions",
+        group: Group::UsersRead,
+        scopes: Scopes::AnyOf(&["read:users"]),
+        list: list("permissions"),
+        ..READ
+    },
+    Endpoint {
+        kind: Kind::GetUserRoles,
+        template: "/api/v2/users/{user}/roles",
+        group: Group::UsersRead,
+        scopes: Scopes::AllOf(&["read:users", "read:roles", "read:role_members"]),
+        list: list("roles"),
+        ..READ
+    },
+    Endpoint {
+        kind: Kind::GetUserOrganizations,
+        template: "/api/v2/users/{user}/organizations",
+        group: Group::UserOrgsRead,
+        scopes: Scopes::AnyOf(&["read:users", "read:organizations"]),
+        list: list("organizations"),
+        ..READ
+    },
+    Endpoint {
+        kind: Kind::GetOrganization,
+        template: "/api/v2/organizations/{organization}",
+        scopes: Scopes::AnyOf(&["read:organizations", "read:organizations_summary"]),
+        ..READ
+    },
+    Endpoint {
+        kind: Kind::GetMembers,
+        template: "/api/v2/organizations/{organization}/members",
+        group: Group::MembersRead,
+        scopes: Scopes::AnyOf(&["read:organization_members"]),
+        list: Some(ListRule { key: "members", checkpoint: true, fields: true }),
+        ..READ
+    },
+    Endpoint {
+        kind: Kind::GetMemberRoles,
+        template: "/api/v2/organizations/{organization}/members/{user}/roles",
+        group: Group::MemberRolesRead,
+        scopes: Scopes::AnyOf(&["read:organization_member_roles"]),
+        list: list("roles"),
+        ..READ
+    },
+    Endpoint { kind: Kind::GetRole, template: "/api/v2/roles/{role}", scopes: Scopes::AnyOf(&["read:roles"]), ..READ },
+    Endpoint { kind: Kind::Token, method: Method::POST, template: "/oauth/token", group: Group::Token, ..READ },
+];
+
+/// One path parameter, still as it was on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RawId<'a> {
+    pub format: Format,
+    pub raw: &'a str,
+}
+
+impl Endpoint {
+    /// The path parameters if `path` (without query) fits the template.
+    fn matches<'a>(&self, path: &'a str) -> Option<Vec<RawId<'a>>> {
+        let mut ids = Vec::new();
+        let (mut wanted, mut given) = (self.template.split('/'), path.split('/'));
+        loop {
+            let format = match (wanted.next(), given.next()) {
+                (None, None) => return Some(ids),
+                (Some("{user}"), Some(raw)) if !raw.is_empty() => (Format::User, raw),
+                (Some("{organization}"), Some(raw)) if !raw.is_empty() => (Format::Organization, raw),
+                (Some("{role}"), Some(raw)) if !raw.is_empty() => (Format::Role, raw),
+                (Some(wanted), Some(given)) if wanted == given => continue,
+                _ => return None,
+            };
+            ids.push(RawId { format: format.0, raw: format.1 });
+        }
+    }
+}
+
+/// The row for a request line, with the path parameters.
+pub(crate) fn route<'a>(method: &Method, path: &'a str) -> Option<(&'static Endpoint, Vec<RawId<'a>>)> {
+    ENDPOINTS
+        .iter()
+        .filter(|endpoint| endpoint.method == *method)
+        .find_map(|endpoint| endpoint.matches(path).map(|ids| (endpoint, ids)))
+}
+
+/// Every scope that some call of the table asks for.
+#[must_use]
+pub fn all_scopes() -> Vec<&'static str> {
+    let mut scopes: Vec<_> = ENDPOINTS.iter().flat_map(|endpoint| endpoint.scopes.names()).copied().collect();
+    scopes.extend([FIELD_ROLES_SCOPE, "delete:role_members"]);
+    scopes.sort_unstable();
+    scopes.dedup();
+    scopes
+}
+
+/// What listing members with `fields=roles` needs on top.
+pub(crate) const FIELD_ROLES_SCOPE: &str = "read:organization_member_roles";
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_kinds() {
+        for (index, endpoint) in ENDPOINTS.iter().enumerate() {
+            assert_eq!(endpoint.kind as usize, index);
+            assert_eq!(Kind::ALL[index], endpoint.kind);
+        }
+        for (index, group) in Group::ALL.iter().enumerate() {
+            assert_eq!(*group as usize, index);
+        }
+    }
+
+    #[test]
+    fn paths_are_told_apart_by_method_and_shape() {
+        let path = "/api/v2/organizations/org_1/members/auth0%7C%2Fx/roles";
+        let (endpoint, ids) = route(&Method::DELETE, path).unwrap();
+        assert_eq!(endpoint.kind, Kind::DeleteMemberRoles);
+        assert_eq!(ids[1], RawId { format: Format::User, raw: "auth0%7C%2Fx" });
+        assert_eq!(route(&Method::GET, path).unwrap().0.kind, Kind::GetMemberRoles);
+        for wrong in ["/api/v2/users//roles", "/api/v2/users/a/roles/", "/api/v2/users", "/users/a/roles"] {
+            assert!(route(&Method::DELETE, wrong).is_none(), "{wrong}");
+        }
+        assert!(route(&Method::DELETE, "/api/v2/users/a").is_none());
+    }
+}

@@ -1,0 +1,359 @@
+//! The handle a test or the program holds: starting a tenant, seeding it, steering it, reading what happened.
+//!
+//! Only delegation; every method's substance is in the module it names.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::{
+    Bucket, Call, Calls, Change, Client, Edit, Fault, FaultHandle, Group, Kind, Lag, Network, PagingQuirks, Relation,
+    Report, State, TokenSpec, UnknownMember, WaitTimeout, all_scopes, serve::serve, tenant::Tenant, tls,
+};
+
+/// A tenant could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No certificates.
+    #[error("no certificates could be made: {0}")]
+    Certificates(String),
+    /// No socket.
+    #[error("cannot listen: {0}")]
+    Listen(#[from] std::io::Error),
+}
+
+/// One tenant, serving on a port of its own until the last handle is dropped.
+///
+/// Handles are cheap to clone. Dropping the last one panics when a write was tried that is neither one of the four
+/// removals nor the token request, see [`FakeAuth0::forbidden_writes`].
+#[derive(Clone, Debug)]
+pub struct FakeAuth0 {
+    tenant: Arc<Tenant>,
+    address: SocketAddr,
+    server: Arc<Server>,
+}
+
+#[derive(Debug)]
+struct Server {
+    tenant: Arc<Tenant>,
+    task: JoinHandle<()>,
+    forbidden_writes_allowed: AtomicBool,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.tenant.faults.clear();
+        let forbidden = self.tenant.log.forbidden();
+        if forbidden.is_empty() || self.forbidden_writes_allowed.load(Relaxed) || std::thread::panicking() {
+            return;
+        }
+        let told: Vec<String> = forbidden.iter().map(|call| format!("  {call}")).collect();
+        panic!("writes other than the four removals reached the fake Auth0:\n{}", told.join("\n"));
+    }
+}
+
+/// Starting and finding it.
+impl FakeAuth0 {
+    /// An empty tenant on a free port.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    pub async fn start() -> Self {
+        match Self::start_on((Ipv4Addr::LOCALHOST, 0).into(), State::default()).await {
+            Ok(fake) => fake,
+            Err(error) => panic!("the fake Auth0 does not start: {error}"),
+        }
+    }
+
+    /// A tenant with this state, at this address. Its task runs on the current Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the address is taken or no certificates can be made.
+    pub async fn start_on(address: SocketAddr, state: State) -> Result<Self, StartError> {
+        let tls = tls::tls()?;
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let tenant = Arc::new(Tenant::new(address.port(), state));
+        let task = tokio::spawn(serve(listener, Arc::clone(&tenant), tls));
+        let forbidden_writes_allowed = AtomicBool::new(false);
+        let server = Arc::new(Server { tenant: Arc::clone(&tenant), task, forbidden_writes_allowed });
+        Ok(Self { tenant, address, server })
+    }
+
+    /// `localhost:PORT`: what goes into `spec.domain`.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        &self.tenant.domain
+    }
+
+    /// `https://localhost:PORT/api/v2/`: the only audience it accepts.
+    #[must_use]
+    pub fn audience(&self) -> &str {
+        &self.tenant.audience
+    }
+
+    /// The full URL of a path such as `/api/v2/roles/rol_…`.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("https://{}{path}", self.tenant.domain)
+    }
+
+    /// The address it listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The authority that signed its certificate, as PEM; the same for all tenants of a process.
+    #[must_use]
+    pub fn ca_pem(&self) -> &'static str {
+        tls::tls().map_or("", |tls| &tls.ca_pem)
+    }
+}
+
+/// State: see [`State`].
+impl FakeAuth0 {
+    /// Changes the state as an administrator would, at once and without lag.
+    pub fn edit<R>(&self, change: impl FnOnce(&mut Edit<'_>) -> R) -> R {
+        self.tenant.state_mut().edit(change)
+    }
+
+    /// A snapshot; costs a few pointers.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.tenant.state().clone()
+    }
+
+    /// What changed since a snapshot.
+    #[must_use]
+    pub fn changes_since(&self, before: &State) -> Vec<Change> {
+        before.diff(&self.state())
+    }
+
+    /// Fails unless exactly these relations went away since the snapshot, and nothing else changed.
+    ///
+    /// # Panics
+    ///
+    /// When anything else was removed or added, or something is still there.
+    #[track_caller]
+    pub fn assert_removed_exactly(&self, before: &State, expected: impl IntoIterator<Item = Relation>) {
+        let mut expected: Vec<Change> = expected.into_iter().map(Change::Removed).collect();
+        expected.sort();
+        let found = self.changes_since(before);
+        let told = |title: &str, some: &[Change], other: &[Change]| -> String {
+            let only = some.iter().filter(|change| !other.contains(change));
+            only.map(|change| format!("\n  {title}: {change}")).collect()
+        };
+        let complaint = told("expected, did not happen", &expected, &found) + &told("unexpected", &found, &expected);
+        assert!(complaint.is_empty(), "the tenant did not change as expected:{complaint}");
+    }
+}
+
+/// Tokens and applications.
+impl FakeAuth0 {
+    /// A token with these scopes, good for a day.
+    #[must_use]
+    pub fn token(&self, scopes: &[&str]) -> String {
+        self.token_with(&TokenSpec::new(scopes.iter().copied()))
+    }
+
+    /// A token as described.
+    #[must_use]
+    pub fn token_with(&self, spec: &TokenSpec) -> String {
+        self.tenant.tokens.issue(spec, &self.tenant.domain, self.tenant.epoch())
+    }
+
+    /// Makes a token invalid (401 from now on). Says whether it was valid.
+    pub fn revoke_token(&self, token: &str) -> bool {
+        self.tenant.tokens.revoke(token)
+    }
+
+    /// Makes every token issued so far invalid.
+    pub fn revoke_all_tokens(&self) {
+        self.tenant.tokens.revoke_all();
+    }
+
+    /// Every scope any call asks for.
+    #[must_use]
+    pub fn all_scopes(&self) -> Vec<&'static str> {
+        all_scopes()
+    }
+
+    /// Adds an application, or replaces the one of the same id.
+    pub fn client(&self, client: Client) {
+        self.tenant.clients().set(client);
+    }
+
+    /// Removes an application; tokens it got stay good.
+    pub fn remove_client(&self, id: &str) {
+        self.tenant.clients().remove(id);
+    }
+}
+
+/// Misbehaviour.
+impl FakeAuth0 {
+    /// Adds a fault, from now on.
+    pub fn fault(&self, fault: Fault) -> FaultHandle {
+        FaultHandle::new(self.tenant.faults.add(fault), &self.tenant.faults)
+    }
+
+    /// Forgets all faults; held calls go on.
+    pub fn clear_faults(&self) {
+        self.tenant.faults.clear();
+    }
+
+    /// Gives a group of endpoints a full bucket, or none (unlimited, no headers).
+    pub fn limit(&self, group: Group, bucket: impl Into<Option<Bucket>>) {
+        self.tenant.buckets().set(group, bucket.into(), self.tenant.elapsed());
+    }
+
+    /// Takes calls out of a bucket, as another client of the tenant would. Says how many there were to take.
+    pub fn drain(&self, group: Group, calls: u32) -> u32 {
+        self.tenant.buckets().drain(group, calls, self.tenant.elapsed())
+    }
+
+    /// What the headers of a bucket would say now.
+    #[must_use]
+    pub fn bucket(&self, group: Group) -> Option<Report> {
+        self.tenant.buckets().report(group, self.tenant.elapsed())
+    }
+
+    /// Lets a list show removed items for a while longer, or no more.
+    pub fn lag(&self, list: Kind, lag: impl Into<Option<Lag>>) {
+        self.tenant.ghosts().set(list, lag.into());
+    }
+
+    /// Brings all lagging lists up to date.
+    pub fn catch_up(&self) {
+        self.tenant.ghosts().clear();
+    }
+
+    /// Chooses how lists misbehave.
+    pub fn paging(&self, quirks: PagingQuirks) {
+        self.tenant.set_quirks(|all| all.paging = quirks);
+    }
+
+    /// Chooses what removing an unknown user from an organization is answered.
+    pub fn unknown_member(&self, answer: UnknownMember) {
+        self.tenant.set_quirks(|all| all.unknown_member = answer);
+    }
+
+    /// Chooses how new connections are received; the open ones stay, see [`FakeAuth0::cut_connections`].
+    pub fn network(&self, network: Network) {
+        self.tenant.set_quirks(|all| all.network = network);
+    }
+
+    /// Breaks all open connections.
+    pub fn cut_connections(&self) {
+        self.tenant.cut.notify_waiters();
+    }
+
+    /// Sets this tenant's clock ahead (or, negative, behind): for `Date`, rate limit headers and tokens.
+    pub fn clock_ahead(&self, seconds: i64) {
+        self.tenant.clock_offset.store(seconds, Relaxed);
+    }
+}
+
+/// What happened.
+impl FakeAuth0 {
+    /// All calls so far, those in flight included, oldest first.
+    #[must_use]
+    pub fn calls(&self) -> Calls {
+        self.tenant.log.calls()
+    }
+
+    /// All calls to one endpoint.
+    #[must_use]
+    pub fn calls_to(&self, kind: Kind) -> Calls {
+        self.calls().into_iter().filter(|call| call.kind == kind).collect()
+    }
+
+    /// All removals.
+    #[must_use]
+    pub fn deletes(&self) -> Calls {
+        self.calls().into_iter().filter(|call| call.kind.is_delete()).collect()
+    }
+
+    /// How many calls came to an endpoint; also known when only counts are kept.
+    #[must_use]
+    pub fn count(&self, kind: Kind) -> u64 {
+        self.tenant.log.count(kind)
+    }
+
+    /// How many calls came in all.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        Kind::ALL.into_iter().map(|kind| self.count(kind)).sum()
+    }
+
+    /// Waits until the calls are as wished, looked at now and after each arrival and answer.
+    ///
+    /// # Errors
+    ///
+    /// When that does not happen in time; the error tells the last calls.
+    pub async fn wait_for(
+        &self,
+        condition: impl Fn(&[Arc<Call>]) -> bool,
+        timeout: Duration,
+    ) -> Result<Calls, WaitTimeout> {
+        self.tenant.log.wait_until(|log| condition(&log.calls()), timeout).await
+    }
+
+    /// Waits until an endpoint has had at least so many calls.
+    ///
+    /// # Errors
+    ///
+    /// When that does not happen in time; the error tells the last calls.
+    pub async fn wait_for_count(&self, kind: Kind, calls: u64, timeout: Duration) -> Result<Calls, WaitTimeout> {
+        self.tenant.log.wait_until(|log| log.count(kind) >= calls, timeout).await
+    }
+
+    /// Forgets the calls and counts so far, but not the forbidden writes.
+    pub fn reset_calls(&self) {
+        self.tenant.log.reset();
+    }
+
+    /// Keeps counts only (for benchmarks), or calls, too.
+    pub fn counts_only(&self, on: bool) {
+        self.tenant.log.counts_only(on);
+    }
+
+    /// Calls being answered now.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.tenant.log.in_flight()
+    }
+
+    /// The most calls there ever were at once.
+    #[must_use]
+    pub fn max_in_flight(&self) -> usize {
+        self.tenant.log.max_in_flight()
+    }
+
+    /// Connections accepted so far, and those open now.
+    #[must_use]
+    pub fn connections(&self) -> (u64, usize) {
+        (self.tenant.accepted.load(Relaxed), self.tenant.open.load(Relaxed))
+    }
+
+    /// Writes that are none of the four removals nor the token request. They were answered 405.
+    #[must_use]
+    pub fn forbidden_writes(&self) -> Calls {
+        self.tenant.log.forbidden()
+    }
+
+    /// Lets the last handle be dropped in peace although there were forbidden writes.
+    pub fn allow_forbidden_writes(&self) {
+        self.server.forbidden_writes_allowed.store(true, Relaxed);
+    }
+}

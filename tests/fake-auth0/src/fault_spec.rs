@@ -1,0 +1,123 @@
+//! Faults as JSON, for the control API: what [`Fault`]'s methods say, said in data.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{Fault, Kind};
+
+/// A fault as JSON.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct FaultSpec {
+    effect: Effect,
+    /// Sets headers of the answer; `null` leaves one out.
+    #[serde(default)]
+    headers: BTreeMap<String, Option<String>>,
+    /// Replaces the body: a text as it is, anything else as JSON.
+    body: Option<Value>,
+    #[serde(default, rename = "match")]
+    target: Target,
+    skip: Option<u64>,
+    every: Option<u64>,
+    times: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Effect {
+    None,
+    Status(u16),
+    Html(u16),
+    Redirect(String),
+    DropConnection,
+    Hang,
+    Hold,
+    HoldAnswer,
+    ActThenDrop,
+    ActThenHang,
+    ActThenStatus(u16),
+    ActOnFirst(usize),
+    DripMillis(u64),
+    DelayMillis(u64),
+    Truncate,
+    EndlessBody,
+    HugeBody(u64),
+}
+
+/// Which calls; everything that is said must be so.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+struct Target {
+    kinds: Vec<Kind>,
+    method: Option<String>,
+    path_contains: Option<String>,
+    body_names: Option<String>,
+    user: Option<String>,
+}
+
+impl From<Effect> for Fault {
+    fn from(effect: Effect) -> Self {
+        match effect {
+            Effect::None => Self::none(),
+            Effect::Status(status) => Self::status(status),
+            Effect::Html(status) => Self::html(status),
+            Effect::Redirect(url) => Self::redirect(&url),
+            Effect::DropConnection => Self::drop_connection(),
+            Effect::Hang => Self::hang(),
+            Effect::Hold => Self::hold(),
+            Effect::HoldAnswer => Self::hold_answer(),
+            Effect::ActThenDrop => Self::act_then_drop(),
+            Effect::ActThenHang => Self::act_then_hang(),
+            Effect::ActThenStatus(status) => Self::act_then_status(status),
+            Effect::ActOnFirst(items) => Self::act_on_first(items),
+            Effect::DripMillis(pause) => Self::drip(Duration::from_millis(pause)),
+            Effect::DelayMillis(delay) => Self::delay(Duration::from_millis(delay)),
+            Effect::Truncate => Self::truncate(),
+            Effect::EndlessBody => Self::endless_body(),
+            Effect::HugeBody(bytes) => Self::huge_body(bytes),
+        }
+    }
+}
+
+impl From<FaultSpec> for Fault {
+    fn from(spec: FaultSpec) -> Self {
+        let mut fault = Self::from(spec.effect).skip(spec.skip.unwrap_or(0)).every(spec.every.unwrap_or(1));
+        fault = match spec.body {
+            None => fault,
+            Some(Value::String(text)) => fault.body(text),
+            Some(json) => fault.json(&json),
+        };
+        for (name, value) in &spec.headers {
+            fault = match value {
+                Some(value) => fault.header(name, value),
+                None => fault.without_header(name),
+            };
+        }
+        if let Some(times) = spec.times {
+            fault = fault.times(times);
+        }
+        spec.target.narrow(fault)
+    }
+}
+
+impl Target {
+    fn narrow(self, fault: Fault) -> Fault {
+        let mut fault = self.kinds.into_iter().fold(fault, Fault::on);
+        if let Some(method) = self.method.and_then(|name| Method::from_bytes(name.as_bytes()).ok()) {
+            fault = fault.method(method);
+        }
+        if let Some(text) = self.path_contains {
+            fault = fault.path_contains(text);
+        }
+        if let Some(text) = self.body_names {
+            fault = fault.body_names(text);
+        }
+        match self.user {
+            Some(user) => fault.user(user),
+            None => fault,
+        }
+    }
+}

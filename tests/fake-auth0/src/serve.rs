@@ -1,0 +1,80 @@
+//! Connections: accepting them, the TLS handshake, HTTP/1.1 or HTTP/2 as the client likes, and breaking them.
+
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+use hyper::service::service_fn;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+    task::JoinSet,
+};
+use tokio_rustls::TlsAcceptor;
+
+use crate::{
+    pipeline::{Connection, Open, handle},
+    tenant::{Network, Tenant},
+    tls::Tls,
+};
+
+/// Serves until dropped; all connections end with it.
+pub(crate) async fn serve(listener: TcpListener, tenant: Arc<Tenant>, tls: &'static Tls) {
+    let mut connections = JoinSet::new();
+    let builder = Arc::new(builder());
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let Ok((stream, _)) = accepted else { continue };
+                let number = tenant.accepted.fetch_add(1, Relaxed) + 1;
+                tenant.open.fetch_add(1, Relaxed);
+                let open = Open(Arc::clone(&tenant));
+                connections.spawn(receive(stream, number, open, tls, Arc::clone(&builder)));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    // The pipeline sets Date itself, by the tenant's own clock.
+    builder.http1().auto_date_header(false).timer(TokioTimer::new());
+    builder.http2().auto_date_header(false).timer(TokioTimer::new()).max_concurrent_streams(1000);
+    builder
+}
+
+async fn receive(stream: TcpStream, number: u64, open: Open, tls: &'static Tls, builder: Arc<Builder<TokioExecutor>>) {
+    let tenant = Arc::clone(&open.0);
+    let cut = Arc::new(Notify::new());
+    let connection = Connection { number, cut: Arc::clone(&cut) };
+    tokio::select! {
+        () = converse(stream, connection, &tenant, tls, &builder) => {}
+        () = cut.notified() => {}
+        () = tenant.cut.notified() => {}
+    }
+    drop(open);
+}
+
+async fn converse(
+    stream: TcpStream,
+    connection: Connection,
+    tenant: &Arc<Tenant>,
+    tls: &'static Tls,
+    builder: &Builder<TokioExecutor>,
+) {
+    let network = tenant.quirks().network;
+    match network {
+        Network::Closing => return,
+        Network::Silent => return std::future::pending().await,
+        Network::Up | Network::Untrusted | Network::WrongHost => {}
+    }
+    // Small answers must not wait for more; a failure to say so costs only time.
+    let _ = stream.set_nodelay(true);
+    let Ok(stream) = TlsAcceptor::from(tls.config(network)).accept(stream).await else { return };
+    let service = service_fn(|request| handle(Arc::clone(tenant), connection.clone(), request));
+    // Whatever ends a connection, there is nobody left to tell.
+    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+}

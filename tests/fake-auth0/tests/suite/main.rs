@@ -1,0 +1,11 @@
+//! Tests of the stand-in itself over real connections: every behaviour that auth0-api facts promise has one here.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may fail loudly")]
+
+mod faults;
+mod limits;
+mod network;
+mod program;
+mod reads;
+mod removals;
+mod tokens;
+mod world;

@@ -1,0 +1,125 @@
+//! The program: its line, its files, its control API, and that it goes when its parent does.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+
+use crate::world::*;
+
+struct Program {
+    child: Child,
+    ready: Value,
+    token: String,
+    /// Speaks to the tenant.
+    client: Client,
+    /// Speaks to the control API.
+    control: Client,
+}
+
+impl Program {
+    fn start(name: &str, arguments: &[&str]) -> Self {
+        let folder = std::env::temp_dir().join(format!("fake-auth0-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = |name: &str| folder.join(name).into_os_string().into_string().unwrap();
+        std::fs::write(file("state.json"), serde_json::to_string(&people()).unwrap()).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_fake-auth0"))
+            .args(["--state", &file("state.json"), "--ca-out", &file("ca.pem"), "--token-out", &file("token")])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap();
+        let ca = reqwest::Certificate::from_pem(&std::fs::read(ready["ca"].as_str().unwrap()).unwrap()).unwrap();
+        let token = std::fs::read_to_string(ready["token"].as_str().unwrap()).unwrap();
+        std::fs::remove_dir_all(folder).unwrap();
+        let client = client_trusting(ca);
+        Self { child, ready, token, client, control: Client::builder().no_proxy().build().unwrap() }
+    }
+
+    async fn control(&self, method: Method, path: &str, body: Value) -> Value {
+        let url = format!("{}{path}", self.ready["control"].as_str().unwrap());
+        let answer = self.control.request(method, url).body(body.to_string()).send().await.unwrap();
+        let (status, body) = taken(answer).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+        let url = format!("https://{}{path}", self.ready["domain"].as_str().unwrap());
+        taken(self.client.request(method, url).bearer_auth(&self.token).json(&body).send().await.unwrap()).await
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Gone already when the test succeeded.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn the_program_serves_and_is_steered() {
+    let mut program = Program::start("serves", &["--client", "id:secret", "--rate", "users_write=100/5"]);
+    let roles = json!({"roles": [ADMIN]});
+    assert_eq!(program.call(Method::DELETE, &user(JANE, "/roles"), roles.clone()).await.0, 204);
+    let state: fake_auth0::State =
+        serde_json::from_value(program.control(Method::GET, "/state", Value::Null).await).unwrap();
+    assert_eq!(people().diff(&state).len(), 1);
+    assert_eq!(program.control(Method::GET, "/counts", Value::Null).await["delete_user_roles"], 1);
+    let calls = program.control(Method::GET, "/calls", Value::Null).await;
+    assert_eq!((&calls[0]["status"], &calls[0]["removed"], &calls[0]["user"]), (&json!(204), &json!(1), &json!(JANE)));
+
+    let back = json!({"add": [{"userRole": {"user": JANE, "role": ADMIN}}], "remove": [{"user": {"user": JOHN}}]});
+    program.control(Method::POST, "/edit", back).await;
+    assert_eq!(program.call(Method::GET, &user(JOHN, "/roles"), Value::Null).await.0, 404);
+    let fault = json!({
+        "effect": {"status": 503}, "headers": {"retry-after": "2", "date": null}, "body": {"a": 1}, "times": 1,
+        "match": {"kinds": ["delete_user_roles"], "bodyNames": ADMIN},
+    });
+    let id = program.control(Method::POST, "/faults", fault).await["id"].clone();
+    assert_eq!(program.call(Method::DELETE, &user(JANE, "/roles"), roles).await, (503, json!({"a": 1})));
+    assert_eq!(program.control(Method::GET, "/faults", Value::Null).await, json!([{"id": id, "hits": 1}]));
+    program.control(Method::DELETE, &format!("/faults/{id}"), Value::Null).await;
+
+    let token = program.control(Method::POST, "/tokens", json!({"scopes": ["read:roles"]})).await["token"].clone();
+    program.token = token.as_str().unwrap().to_owned();
+    assert_eq!(program.call(Method::GET, &user(JANE, "/roles"), Value::Null).await.0, 403);
+    program.control(Method::POST, "/reset-calls", Value::Null).await;
+    assert_eq!(program.control(Method::GET, "/calls", Value::Null).await, json!([]));
+
+    drop(program.child.stdin.take());
+    assert!(program.child.wait().unwrap().success());
+}
+
+#[tokio::test]
+async fn the_program_limits_lags_and_pages_as_told() {
+    let program = Program::start(
+        "limits",
+        &["--scopes", "delete:organization_members,read:organization_members", "--member-lag", "1000s"],
+    );
+    assert_eq!(program.call(Method::DELETE, &members(ACME), json!({"members": [JOHN]})).await.0, 204);
+    assert_eq!(program.call(Method::GET, &members(ACME), Value::Null).await.1.as_array().unwrap().len(), 2);
+    assert_eq!(program.call(Method::GET, &user(JANE, ""), Value::Null).await.0, 403);
+    program.control(Method::POST, "/paging", json!({"max_page_size": 1})).await;
+    assert_eq!(program.call(Method::GET, &members(ACME), Value::Null).await.1.as_array().unwrap().len(), 1);
+    program.control(Method::POST, "/lag", json!({"list": "get_members", "reads": 3})).await;
+    program.control(Method::POST, "/limits", json!({"group": "members_read", "burst": 0})).await;
+    assert_eq!(program.call(Method::GET, &members(ACME), Value::Null).await.0, 429);
+    program.control(Method::PUT, "/state", json!({})).await;
+    assert_eq!(program.control(Method::GET, "/state", Value::Null).await["users"], json!({}));
+}
+
+#[test]
+fn a_wrong_state_file_is_one_plain_line() {
+    let out = Command::new(env!("CARGO_BIN_EXE_fake-auth0")).args(["--state", "no-such-file.json"]).output().unwrap();
+    assert_eq!(out.status.code(), Some(1));
+    assert!(String::from_utf8(out.stderr).unwrap().starts_with("fake-auth0: no-such-file.json: "));
+}

@@ -1,0 +1,140 @@
+//! Where the programs are: in `KUBEBUILDER_ASSETS`, or built before, or built now.
+//!
+//! What is built goes into the user's cache, in a folder named by tool, version and a fingerprint of everything that
+//! decides the outcome. So a fresh clone on the same machine builds nothing, and a changed pin builds anew.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+use crate::build::build;
+use crate::tools::{TOOLS, Tool, tool_of, tools_dir};
+
+/// The path of the program `name` (`etcd`, `kube-apiserver`, `kubectl`); it is built first when it is nowhere to be
+/// found, which takes minutes and says so on standard error.
+pub fn locate(name: &str) -> Result<PathBuf, Error> {
+    Places::from_env().locate(name)
+}
+
+/// All programs with their paths, in the order of the table; what is missing is built.
+pub fn locate_all() -> Result<Vec<(&'static str, PathBuf)>, Error> {
+    let places = Places::from_env();
+    let names = TOOLS.iter().flat_map(|tool| tool.programs).map(|(name, _)| *name);
+    names.map(|name| Ok((name, places.locate(name)?))).collect()
+}
+
+/// The folders that are looked into.
+#[derive(Debug)]
+struct Places {
+    /// `KUBEBUILDER_ASSETS`, if set.
+    assets: Option<PathBuf>,
+    /// Where builds are kept.
+    cache: PathBuf,
+    /// The folders that pin the tools.
+    tools: PathBuf,
+}
+
+impl Places {
+    fn from_env() -> Self {
+        let tools = tools_dir();
+        let assets = env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty()).map(PathBuf::from);
+        // The working folder of a test is not that of the shell that set the variable; at least make it absolute.
+        let assets = assets.map(|dir| std::path::absolute(&dir).unwrap_or(dir));
+        let cache = cache_dir(env::var_os("XDG_CACHE_HOME"), env::var_os("HOME"), &tools);
+        Self { assets, cache, tools }
+    }
+
+    fn locate(&self, name: &str) -> Result<PathBuf, Error> {
+        let tool = tool_of(name)?;
+        if let Some(given) = self.assets.as_ref().map(|dir| dir.join(name)).filter(|path| path.is_file()) {
+            return Ok(given);
+        }
+        let pinned = tool.pinned(&self.tools)?;
+        let folder = self.cache.join(format!("{}-{}-{}", tool.folder, pinned.version, pinned.fingerprint));
+        if !is_complete(tool, &folder) {
+            build(tool, &pinned, &folder)?;
+        }
+        Ok(folder.join("bin").join(name))
+    }
+}
+
+/// Whether `folder` holds all programs of `tool`. It appears in one piece, so this can only be false half-way if
+/// somebody removed a file from it.
+pub(crate) fn is_complete(tool: &Tool, folder: &Path) -> bool {
+    tool.programs.iter().all(|(name, _)| folder.join("bin").join(name).is_file())
+}
+
+/// The user's cache, shared by all clones; `bin` beside the pins for somebody who has no home.
+fn cache_dir(xdg: Option<OsString>, home: Option<OsString>, tools: &Path) -> PathBuf {
+    let absolute = |value: Option<OsString>| value.map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = absolute(xdg).or_else(|| absolute(home).map(|home| home.join(".cache")));
+    cache.map_or_else(|| tools.join("bin"), |cache| cache.join("rescind-tools"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs;
+
+    use super::*;
+
+    /// Places in a temporary folder, with real pins and, as the cache, programs that were "built before".
+    fn places(dir: &Path) -> Places {
+        let places = Places { assets: Some(dir.join("assets")), cache: dir.join("cache"), tools: tools_dir() };
+        fs::create_dir_all(dir.join("assets")).unwrap();
+        for tool in TOOLS {
+            let bin = built(&places, tool);
+            fs::create_dir_all(&bin).unwrap();
+            for (name, _) in tool.programs {
+                fs::write(bin.join(name), "").unwrap();
+            }
+        }
+        places
+    }
+
+    fn built(places: &Places, tool: &Tool) -> PathBuf {
+        let pinned = tool.pinned(&places.tools).unwrap();
+        places.cache.join(format!("{}-{}-{}", tool.folder, pinned.version, pinned.fingerprint)).join("bin")
+    }
+
+    #[test]
+    fn assets_come_first_and_only_for_the_files_they_hold() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = places(dir.path());
+        fs::write(dir.path().join("assets/kubectl"), "").unwrap();
+        assert_eq!(places.locate("kubectl").unwrap(), dir.path().join("assets/kubectl"));
+        let kubernetes = tool_of("kubectl").unwrap();
+        assert_eq!(places.locate("kube-apiserver").unwrap(), built(&places, kubernetes).join("kube-apiserver"));
+        assert_eq!(places.locate("etcd").unwrap(), built(&places, tool_of("etcd").unwrap()).join("etcd"));
+    }
+
+    #[test]
+    fn a_folder_that_lost_a_program_is_not_taken_for_complete() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = places(dir.path());
+        let tool = tool_of("kubectl").unwrap();
+        let bin = built(&places, tool);
+        assert!(is_complete(tool, bin.parent().unwrap()));
+        fs::remove_file(bin.join("kubectl")).unwrap();
+        assert!(!is_complete(tool, bin.parent().unwrap()));
+    }
+
+    #[test]
+    fn an_unknown_program_is_an_error_that_says_where_to_add_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = places(dir.path()).locate("minikube").unwrap_err().to_string();
+        assert!(error.contains("minikube") && error.contains("tests/tools"), "{error}");
+    }
+
+    #[test]
+    fn the_cache_is_the_users_and_relative_settings_do_not_count() {
+        let tools = Path::new("/t");
+        let cache = |xdg: Option<&str>, home: Option<&str>| cache_dir(xdg.map(Into::into), home.map(Into::into), tools);
+        assert_eq!(cache(Some("/x"), Some("/h")), Path::new("/x/rescind-tools"));
+        assert_eq!(cache(Some("x"), Some("/h")), Path::new("/h/.cache/rescind-tools"));
+        assert_eq!(cache(None, Some("/h")), Path::new("/h/.cache/rescind-tools"));
+        assert_eq!(cache(None, None), Path::new("/t/bin"));
+    }
+}

@@ -1,0 +1,165 @@
+//! Builds a tool from its pinned Go module: once at a time on this machine, never half, and never in silence.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::Error;
+use crate::binaries::is_complete;
+use crate::supervisor::{OwnedDir, Supervised, tail};
+use crate::tools::{Pinned, Tool};
+
+/// How often a running build says that it still runs.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
+
+/// Builds `tool` into `folder`/bin. The folder appears in one piece when everything is built; a second builder waits
+/// for the first one and then finds its work done.
+pub(crate) fn build(tool: &Tool, pinned: &Pinned, folder: &Path) -> Result<(), Error> {
+    let cache = folder.parent().unwrap_or(folder);
+    fs::create_dir_all(cache).map_err(Error::io("make", cache))?;
+    let _lock = lock(tool, &beside(folder, "lock"))?;
+    if is_complete(tool, folder) {
+        return Ok(());
+    }
+    check_go(tool, pinned)?;
+
+    let names: Vec<&str> = tool.programs.iter().map(|(name, _)| *name).collect();
+    let what = format!("{} {}", names.join(" and "), pinned.version);
+    say(&format!("building {what} with go; the first time this takes {} on two cores", tool.takes));
+    let started = Instant::now();
+    let staging = OwnedDir::fresh(beside(folder, "building"))?;
+    let log = beside(folder, "log");
+    fs::write(&log, "").map_err(Error::io("write", &log))?;
+    for (name, package) in tool.programs {
+        go_build(tool, pinned, &staging, (name, package), &log, started)?;
+    }
+    let (from, to) = (staging.path().join("bin"), folder.join("bin"));
+    fs::create_dir_all(folder).map_err(Error::io("make", folder))?;
+    if to.exists() {
+        fs::remove_dir_all(&to).map_err(Error::io("remove", &to))?;
+    }
+    fs::rename(&from, &to).map_err(Error::io("move the finished build to", &to))?;
+    say(&format!("built {what} in {} s: {}", started.elapsed().as_secs(), to.display()));
+    Ok(())
+}
+
+fn go_build(
+    tool: &Tool,
+    pinned: &Pinned,
+    staging: &OwnedDir,
+    (name, package): (&'static str, &str),
+    log: &Path,
+    started: Instant,
+) -> Result<(), Error> {
+    // Go's own scratch folder goes into ours, so that it is cleaned up too when the build is interrupted.
+    let scratch = staging.path().join("tmp");
+    fs::create_dir_all(&scratch).map_err(Error::io("make", &scratch))?;
+    let mut go = go(pinned);
+    go.args(["build", "-trimpath", "-buildvcs=false", "-ldflags", &tool.ldflags(&pinned.version), "-o"])
+        .arg(staging.path().join("bin").join(name))
+        .arg(package)
+        .env("GOTMPDIR", &scratch);
+    let mut process = Supervised::spawn(&go, log)?;
+    let mut next_sign = Instant::now() + SIGN_OF_LIFE;
+    let status = loop {
+        if let Some(status) = process.try_wait()? {
+            break status;
+        }
+        if Instant::now() >= next_sign {
+            next_sign += SIGN_OF_LIFE;
+            say(&format!("still building {name}, {} s", started.elapsed().as_secs()));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    if status.success() {
+        return Ok(());
+    }
+    Err(Error::Build { program: name, status: status.to_string(), log: log.to_owned(), tail: tail(log) })
+}
+
+/// `go` in the tool's folder, with everything in the user's settings that could change the outcome set aside.
+fn go(pinned: &Pinned) -> Command {
+    let mut go = Command::new("go");
+    go.current_dir(&pinned.dir)
+        .env("GOTOOLCHAIN", "local")
+        .env("GOWORK", "off")
+        .env("GOFLAGS", "-mod=readonly")
+        .env("CGO_ENABLED", "0")
+        .env_remove("GOOS")
+        .env_remove("GOARCH");
+    go
+}
+
+/// Refuses in plain words when there is no Go or it is too old, before `go` does in its own.
+fn check_go(tool: &Tool, pinned: &Pinned) -> Result<(), Error> {
+    let program = tool.programs.first().map_or(tool.folder, |(name, _)| name);
+    let needed = major_minor(&pinned.go).map_or_else(|| pinned.go.clone(), |(major, minor)| format!("{major}.{minor}"));
+    // Not in the tool's folder: there an old go would refuse the go.mod instead of answering.
+    let output = match go(pinned).current_dir("/").args(["env", "GOVERSION"]).output() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::GoMissing { program, needed }),
+        output => output.map_err(Error::io("run", Path::new("go")))?,
+    };
+    let found = String::from_utf8_lossy(&output.stdout);
+    let found = found.trim();
+    // A version that cannot be read (a development build) gets the benefit of the doubt.
+    let old = found.strip_prefix("go").and_then(major_minor).is_some_and(|have| Some(have) < major_minor(&pinned.go));
+    if old {
+        return Err(Error::GoTooOld { program, found: found.to_owned(), needed });
+    }
+    Ok(())
+}
+
+fn major_minor(version: &str) -> Option<(u32, u32)> {
+    let (major, rest) = version.split_once('.')?;
+    let minor = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Holds the lock until the value is dropped; the system releases it when the process ends.
+fn lock(tool: &Tool, path: &Path) -> Result<File, Error> {
+    let file = File::create(path).map_err(Error::io("write", path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            say(&format!("waiting for another process that is building {}", tool.folder));
+            file.lock().map_err(Error::io("lock", path))?;
+        }
+        Err(TryLockError::Error(error)) => return Err(Error::io("lock", path)(error)),
+    }
+    Ok(file)
+}
+
+/// `folder` with a suffix added to its name, whatever dots the name has.
+fn beside(folder: &Path, suffix: &str) -> PathBuf {
+    let mut name = folder.file_name().map(OsStr::to_owned).unwrap_or_default();
+    name.push(".");
+    name.push(suffix);
+    folder.with_file_name(name)
+}
+
+/// One line on standard error, past the test runner, which would hold it back until the end. Nobody to hear it is no
+/// reason to fail.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "tools: {line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_number() {
+        assert_eq!(major_minor("1.26.8"), Some((1, 26)));
+        assert_eq!(major_minor("1.27rc1"), Some((1, 27)));
+        assert!(major_minor("1.9") < major_minor("1.26.0"));
+        assert_eq!(major_minor("devel"), None);
+    }
+
+    #[test]
+    fn names_beside_a_folder_keep_the_version_in_its_name() {
+        assert_eq!(beside(Path::new("/c/etcd-3.6.16-ab"), "lock"), Path::new("/c/etcd-3.6.16-ab.lock"));
+    }
+}

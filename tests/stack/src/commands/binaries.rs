@@ -1,0 +1,11 @@
+//! `stack binaries`: find or build everything, and print where it is.
+
+use stack::{Error, binaries};
+
+use super::print;
+
+/// Prints one line for each program.
+pub(crate) fn run() -> Result<(), Error> {
+    let lines = binaries::locate_all()?.into_iter().map(|(name, path)| format!("{name:<16}{}\n", path.display()));
+    print(&lines.collect::<String>())
+}

@@ -1,0 +1,40 @@
+//! Free ports on loopback.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::net::{Ipv4Addr, TcpListener};
+
+use crate::Error;
+
+/// Below the range that systems hand out for outgoing connections. From that range somebody's connection could take the
+/// port while the API server restarts, even a client's own that retries it.
+const FROM: u16 = 15_000;
+const TO: u16 = 32_000;
+
+/// `N` different ports that are free now. Starts at a random one, so that parallel tests do not meet.
+pub(crate) fn free<const N: usize>() -> Result<[u16; N], Error> {
+    let span = TO - FROM;
+    let start = u16::try_from(RandomState::new().hash_one(0) % u64::from(span)).unwrap_or_default();
+    let candidates = (0..span).map(|step| FROM + (start + step) % span);
+    let mut free = candidates.filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
+    let mut ports = [0; N];
+    for port in &mut ports {
+        *port = free.next().ok_or(Error::NoFreePort { from: FROM, to: TO })?;
+    }
+    Ok(ports)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn ports_differ_and_one_in_use_is_not_given() {
+        let [a, b, c] = free::<3>().unwrap();
+        assert!(a != b && b != c && a != c);
+        let _held = TcpListener::bind((Ipv4Addr::LOCALHOST, a)).unwrap();
+        assert!((0..20).all(|_| !free::<3>().unwrap().contains(&a)));
+    }
+}

@@ -1,0 +1,159 @@
+//! The table of tools, and what their folders under `tests/tools` say.
+//!
+//! A further tool costs one folder with `go.mod` and `go.sum`, and one entry in [`TOOLS`].
+
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+
+/// Programs that are built from one Go module, pinned by one folder under `tests/tools`.
+#[derive(Debug)]
+pub(crate) struct Tool {
+    /// The folder under `tests/tools`.
+    pub folder: &'static str,
+    /// The module whose version is the version of the tool.
+    pub module: &'static str,
+    /// What it builds: the program's name and its package.
+    pub programs: &'static [(&'static str, &'static str)],
+    /// Variables set at link time, so that the programs know their own version. `{version}`, `{major}` and `{minor}`
+    /// are filled in from the version of `module`.
+    pub variables: &'static [&'static str],
+    /// How long the first build takes on two cores, for the message that announces it.
+    pub takes: &'static str,
+}
+
+/// All of them.
+pub(crate) const TOOLS: &[Tool] = &[
+    Tool {
+        folder: "kube-apiserver",
+        module: "k8s.io/kubernetes",
+        programs: &[
+            ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
+            ("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
+        ],
+        variables: &[
+            "k8s.io/component-base/version.gitVersion=v{version}",
+            "k8s.io/component-base/version.gitMajor={major}",
+            "k8s.io/component-base/version.gitMinor={minor}",
+        ],
+        takes: "about 4 minutes",
+    },
+    Tool {
+        folder: "etcd",
+        module: "go.etcd.io/etcd/server/v3",
+        programs: &[("etcd", "go.etcd.io/etcd/server/v3")],
+        variables: &[],
+        takes: "about half a minute",
+    },
+];
+
+/// The tool that builds the program `name`.
+pub(crate) fn tool_of(name: &str) -> Result<&'static Tool, Error> {
+    let found = TOOLS.iter().find(|tool| tool.programs.iter().any(|(program, _)| *program == name));
+    found.ok_or_else(|| Error::UnknownProgram { name: name.to_owned() })
+}
+
+/// `tests/tools` of the checkout that this crate was compiled from.
+pub(crate) fn tools_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("tools")
+}
+
+/// What a tool's folder pins.
+#[derive(Debug)]
+pub(crate) struct Pinned {
+    /// The folder.
+    pub dir: PathBuf,
+    /// The version without the `v`.
+    pub version: String,
+    /// The oldest Go that can build it, as `go.mod` says.
+    pub go: String,
+    /// Changes when anything changes that decides what is built.
+    pub fingerprint: String,
+}
+
+impl Tool {
+    /// Reads the tool's folder under `tools_dir`.
+    pub fn pinned(&self, tools_dir: &Path) -> Result<Pinned, Error> {
+        let dir = tools_dir.join(self.folder);
+        let read = |path: PathBuf| std::fs::read_to_string(&path).map_err(Error::io("read", &path));
+        let go_mod = read(dir.join("go.mod"))?;
+        let go_sum = read(dir.join("go.sum"))?;
+        let missing = |missing: &str| Error::GoMod { path: dir.join("go.mod"), missing: missing.to_owned() };
+        let version = required_version(&go_mod, self.module).ok_or_else(|| missing(self.module))?;
+        let go = go_mod.lines().find_map(|line| line.strip_prefix("go ")).ok_or_else(|| missing("the go line"))?;
+        let machine = (std::env::consts::OS, std::env::consts::ARCH);
+        let recipe = format!("{:?} {} {machine:?}", self.programs, self.ldflags(version));
+        let fingerprint = fnv1a(&[go_mod.as_bytes(), go_sum.as_bytes(), recipe.as_bytes()]);
+        Ok(Pinned {
+            version: version.to_owned(),
+            go: go.trim().to_owned(),
+            fingerprint: format!("{fingerprint:016x}"),
+            dir,
+        })
+    }
+
+    /// The linker's flags for a version.
+    pub fn ldflags(&self, version: &str) -> String {
+        let mut parts = version.split('.');
+        let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        self.variables.iter().fold(String::from("-s -w"), |flags, variable| {
+            let value = variable.replace("{version}", version).replace("{major}", major).replace("{minor}", minor);
+            format!("{flags} -X {value}")
+        })
+    }
+}
+
+/// The version that `go_mod` requires of `module`, without the `v`. A replace line has `=>` and is no requirement.
+fn required_version<'a>(go_mod: &'a str, module: &str) -> Option<&'a str> {
+    go_mod.lines().find_map(|line| {
+        let line = line.trim();
+        let mut words = line.strip_prefix("require ").unwrap_or(line).split_whitespace();
+        (words.next()? == module).then(|| words.next()?.strip_prefix('v')).flatten()
+    })
+}
+
+/// FNV-1a: the standard library's hasher may change between releases, and a changed name means a rebuild.
+fn fnv1a(texts: &[&[u8]]) -> u64 {
+    let bytes = texts.iter().flat_map(|text| text.iter());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn every_tool_has_a_folder_that_pins_it() {
+        for tool in TOOLS {
+            let pinned = tool.pinned(&tools_dir()).unwrap();
+            assert!(pinned.version.starts_with(|c: char| c.is_ascii_digit()), "{pinned:?}");
+            let go_mod = std::fs::read_to_string(pinned.dir.join("go.mod")).unwrap();
+            for (_, package) in tool.programs {
+                assert!(go_mod.contains(package), "{} has no tool line for {package}", tool.folder);
+            }
+        }
+    }
+
+    #[test]
+    fn staging_modules_follow_the_version_of_kubernetes() {
+        let pinned = tool_of("kubectl").unwrap().pinned(&tools_dir()).unwrap();
+        let staging = format!(" v0{}", &pinned.version[pinned.version.find('.').unwrap()..]);
+        let go_mod = std::fs::read_to_string(pinned.dir.join("go.mod")).unwrap();
+        let replaces: Vec<&str> = go_mod.lines().filter(|line| line.contains("=>")).collect();
+        assert!(replaces.len() > 30);
+        assert!(replaces.iter().all(|line| line.ends_with(&staging)), "not all replaces end with{staging}");
+    }
+
+    #[test]
+    fn the_version_is_the_required_one_and_goes_into_the_linker_flags() {
+        let go_mod = "require k8s.io/kubernetes v1.36.3\nreplace (\n\tk8s.io/kubernetes => x v9.9.9\n)\n";
+        assert_eq!(required_version(go_mod, "k8s.io/kubernetes"), Some("1.36.3"));
+        assert_eq!(required_version("require (\n\ta/b v2.0.0 // indirect\n)", "a/b"), Some("2.0.0"));
+        assert_eq!(required_version("replace a/b => c v1.0.0", "a/b"), None);
+        let flags = tool_of("kubectl").unwrap().ldflags("1.36.3");
+        assert!(flags.starts_with("-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3 -X "), "{flags}");
+        assert!(flags.ends_with("gitMinor=36"), "{flags}");
+    }
+}
