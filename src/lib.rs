@@ -6,3 +6,4 @@ pub mod auth0;
 pub mod lane;
 pub mod tenant;
 pub mod revocation;
+pub mod runtime;

@@ -1,3 +1,156 @@
-//! x
+//! The command line: `rescind run` is the operator, `rescind crds` prints what to install.
+
 use std::io::Write;
-fn main(){ for c in rescind::api::crds() { let _ = writeln!(std::io::stdout(), "---\n{}", serde_saphyr::to_string(&c.definition).unwrap_or_default()); } }
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use rescind::auth0::{AllowedDomains, Timeouts};
+use rescind::runtime::{self, LogFormat, Settings};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::level_filters::LevelFilter;
+
+/// Takes access away in Auth0, declared in Kubernetes.
+#[derive(Debug, Parser)]
+#[command(version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the operator. The cluster is found as kubectl finds it: in-cluster, KUBECONFIG, or the default file.
+    Run(Run),
+    /// Print the CustomResourceDefinitions as YAML: rescind crds | kubectl apply --server-side -f -
+    Crds,
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    /// Domains a credential may be sent to, comma-separated. "*." stands for any labels; a port must be written out.
+    #[arg(long, env = "RESCIND_ALLOWED_DOMAINS", default_value = "*.auth0.com,*.auth0app.com", value_parser = allowed_domains)]
+    allowed_domains: AllowedDomains,
+
+    /// Namespaces to watch, comma-separated. Default: all.
+    #[arg(long, env = "RESCIND_WATCH_NAMESPACES", value_delimiter = ',')]
+    watch_namespaces: Vec<String>,
+
+    /// Address and port of /healthz and /readyz, such as ":8081"; "0" serves none.
+    #[arg(long, env = "RESCIND_HEALTH_PROBE_BIND_ADDRESS", default_value = ":8081", value_parser = bind_address)]
+    health_probe_bind_address: BindAddress,
+
+    /// How many objects of one kind are worked on at once.
+    #[arg(long, env = "RESCIND_MAX_CONCURRENT_RECONCILES", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    max_concurrent_reconciles: u16,
+
+    /// What to log: error, warn, info, debug or trace.
+    #[arg(long, env = "RESCIND_LOG_LEVEL", default_value = "info")]
+    log_level: LevelFilter,
+
+    /// How log lines look.
+    #[arg(long, env = "RESCIND_LOG_FORMAT", default_value = "json")]
+    log_format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Json,
+    Text,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct BindAddress(Option<SocketAddr>);
+
+fn allowed_domains(text: &str) -> Result<AllowedDomains, String> {
+    AllowedDomains::parse(text.split(',')).map_err(|error| error.to_string())
+}
+
+fn bind_address(text: &str) -> Result<BindAddress, String> {
+    if text == "0" {
+        return Ok(BindAddress(None));
+    }
+    let full = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
+    let address = full.parse().map_err(|_| "write it as :8081, 127.0.0.1:8081 or [::1]:8081, or 0 for none".to_owned())?;
+    Ok(BindAddress(Some(address)))
+}
+
+/// Exit codes: 0 done, 1 could not run, 2 wrong command line.
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Crds => print_crds(),
+        Command::Run(options) => run(options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "rescind: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print_crds() -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for crd in rescind::api::crds() {
+        write!(out, "---\n{}", crd.yaml()?)?;
+    }
+    Ok(())
+}
+
+fn run(options: Run) -> anyhow::Result<()> {
+    let format = match options.log_format {
+        Format::Json => LogFormat::Json,
+        Format::Text => LogFormat::Text,
+    };
+    let subscriber = runtime::subscriber(options.log_level, format, std::io::stderr);
+    tracing::subscriber::set_global_default(subscriber).context("logs cannot be set up")?;
+    rustls::crypto::ring::default_provider().install_default().map_err(|_| anyhow!("TLS cannot be set up"))?;
+    let settings = Settings {
+        allowed_domains: options.allowed_domains,
+        watch_namespaces: options.watch_namespaces.into_iter().filter(|namespace| !namespace.is_empty()).collect(),
+        probe_address: options.health_probe_bind_address.0,
+        max_concurrent_reconciles: options.max_concurrent_reconciles,
+        timeouts: Timeouts::default(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
+    let done = runtime.block_on(operate(settings));
+    // Blocking work that is left, such as a DNS look-up, does not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
+}
+
+async fn operate(settings: Settings) -> anyhow::Result<()> {
+    let client = connect().await?;
+    let shutdown = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen to signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to signals")?;
+    let cancel = shutdown.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        cancel.cancel();
+    });
+    Ok(runtime::run(settings, client, shutdown).await?)
+}
+
+/// The cluster, if it answers: a wrong kubeconfig should be told at once, not after minutes of retries.
+async fn connect() -> anyhow::Result<kube::Client> {
+    let mut config = kube::Config::infer()
+        .await
+        .context("no cluster found: set KUBECONFIG, or run in a cluster with a service account")?;
+    // Its retries would hide an API server that is away for up to a quarter of an hour; ours are visible.
+    config.default_retry = false;
+    let url = config.cluster_url.clone();
+    let client = kube::Client::try_from(config).context("the kubeconfig cannot be used")?;
+    match tokio::time::timeout(Duration::from_secs(10), client.apiserver_version()).await {
+        Ok(Ok(_)) => Ok(client),
+        Ok(Err(error)) => Err(anyhow!(error).context(format!("the cluster at {url} does not answer; is KUBECONFIG right?"))),
+        Err(_) => Err(anyhow!("the cluster at {url} did not answer within 10 s; is KUBECONFIG right?")),
+    }
+}

@@ -18,6 +18,13 @@ pub struct Crd {
     pub definition: CustomResourceDefinition,
 }
 
+impl Crd {
+    /// The definition as YAML, the way it is installed and kept under `crds/`.
+    pub fn yaml(&self) -> Result<String, serde_saphyr::ser::Error> {
+        serde_saphyr::to_string(&self.definition)
+    }
+}
+
 /// Every kind's definition, in the order in which `rescind crds` prints them.
 pub fn crds() -> Vec<Crd> {
     let removals = [

@@ -65,7 +65,7 @@ pub(super) struct Lane {
     pub(super) domain: Domain,
     queue: Mutex<Queue>,
     gate: Mutex<Gate>,
-    /// Told whenever the gate changes.
+    /// Told whenever the gate changes or a job ends.
     changed: Notify,
 }
 
@@ -156,6 +156,22 @@ impl Lanes {
         self.lane(domain).close(wait);
     }
 
+    /// Returns once no job is at work.
+    pub async fn idle(&self) {
+        let lanes: Vec<_> = lock(&self.lanes).values().cloned().collect();
+        for lane in lanes {
+            loop {
+                let changed = lane.changed.notified();
+                tokio::pin!(changed);
+                changed.as_mut().enable();
+                if lock(&lane.queue).at_work == 0 {
+                    break;
+                }
+                changed.await;
+            }
+        }
+    }
+
     fn lane(&self, domain: &Domain) -> Arc<Lane> {
         let mut lanes = lock(&self.lanes);
         lanes.entry(domain.clone()).or_insert_with(|| Arc::new(Lane::new(domain.clone()))).clone()
@@ -221,6 +237,7 @@ impl Drop for Slot {
         }
         self.lanes.wake(self.owner.clone());
         self.lanes.start_next(&self.lane);
+        self.lane.changed.notify_waiters();
     }
 }
 

@@ -5,8 +5,7 @@
 //! behind without knowing it, so the API server itself is asked, and no answer means no.
 
 use std::collections::HashMap;
-use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client};
 
 use crate::api::Auth0Tenant;
 use crate::lane::{Connection, LastLook, Owner};
@@ -49,65 +48,85 @@ fn millis() -> u64 {
     u64::try_from(START.get_or_init(Instant::now).elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
 }
 
-/// Looks at objects of every kind.
+/// Looks at every removal object, wherever it is cached.
 pub struct Looker {
     client: Client,
-    tenants: Arc<Tenants>,
-    tenants_fresh: Arc<Freshness>,
-    confirmed: Mutex<HashMap<TenantKey, Instant>>,
-    kinds: RwLock<HashMap<&'static str, Arc<dyn Kind>>>,
+    caches: RwLock<HashMap<(&'static str, Option<String>), Arc<dyn Cached>>>,
+    closed: AtomicBool,
 }
 
-/// Looks at objects of one kind.
-pub trait Kind: Send + Sync {
-    /// The tenant to use, if the owner is still there, the same, and not suspended.
-    fn wanted<'a>(&'a self, client: &'a Client, owner: &'a Owner) -> BoxFuture<'a, Option<TenantKey>>;
+/// The tenants of a scope, as far as a last look needs them.
+pub struct TenantLook {
+    /// The cached tenants.
+    pub tenants: Arc<Tenants>,
+    /// Their watch.
+    pub fresh: Arc<Freshness>,
+    /// When the API server last confirmed a tenant.
+    pub confirmed: Mutex<HashMap<TenantKey, Instant>>,
 }
 
-struct Cached<K: Revocation> {
+trait Cached: Send + Sync {
+    fn look<'a>(&'a self, client: &'a Client, owner: &'a Owner) -> BoxFuture<'a, Option<Connection>>;
+}
+
+struct Objects<K: Revocation> {
     store: Store<K>,
     fresh: Arc<Freshness>,
-    kind: PhantomData<K>,
+    tenants: Arc<TenantLook>,
 }
 
 impl Looker {
-    /// A looker that knows no kind yet.
-    pub fn new(client: Client, tenants: Arc<Tenants>, tenants_fresh: Arc<Freshness>) -> Arc<Self> {
-        Arc::new(Self { client, tenants, tenants_fresh, confirmed: Mutex::default(), kinds: RwLock::default() })
+    /// A looker that knows no objects yet.
+    pub fn new(client: Client) -> Arc<Self> {
+        Arc::new(Self { client, caches: RwLock::default(), closed: AtomicBool::new(false) })
     }
 
-    /// From now on it looks at objects of `K` in this cache.
-    pub fn add<K: Revocation>(&self, store: Store<K>, fresh: Arc<Freshness>) {
-        let kind: Arc<dyn Kind> = Arc::new(Cached { store, fresh, kind: PhantomData });
-        self.kinds.write().unwrap_or_else(PoisonError::into_inner).insert(K::KIND, kind);
+    /// From now on it looks at objects of `K` in this cache, which holds `namespace` (all if none).
+    pub fn add<K: Revocation>(
+        &self,
+        namespace: Option<&str>,
+        store: Store<K>,
+        fresh: Arc<Freshness>,
+        tenants: Arc<TenantLook>,
+    ) {
+        let cached: Arc<dyn Cached> = Arc::new(Objects { store, fresh, tenants });
+        let key = (K::KIND, namespace.map(str::to_owned));
+        self.caches.write().unwrap_or_else(PoisonError::into_inner).insert(key, cached);
     }
 
-    /// Whether the tenant object is what the cache says. One confirmation serves all calls of a second.
-    async fn confirm(&self, key: &TenantKey) -> bool {
-        let lock = || self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.tenants_fresh.is_fresh() || lock().get(key).is_some_and(|at| at.elapsed() < FRESH) {
-            return true;
-        }
-        let Some(cached) = self.tenants.get(key) else { return false };
-        let asked = Instant::now();
-        let api: Api<Auth0Tenant> = Api::namespaced(self.client.clone(), &key.namespace);
-        let same = is_live(&api, &key.name, cached.metadata.uid.as_deref(), cached.metadata.generation).await;
-        if same {
-            lock().insert(key.clone(), asked);
-        }
-        same
+    /// From now on nothing is wanted any more: the operator is ending.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    fn cache_of(&self, owner: &Owner) -> Option<Arc<dyn Cached>> {
+        let caches = self.caches.read().unwrap_or_else(PoisonError::into_inner);
+        caches.get(&(owner.kind, None)).or_else(|| caches.get(&(owner.kind, Some(owner.namespace.to_string())))).cloned()
     }
 }
 
 impl LastLook for Looker {
     fn look<'a>(&'a self, owner: &'a Owner) -> BoxFuture<'a, Option<Connection>> {
         async move {
-            let kind = self.kinds.read().unwrap_or_else(PoisonError::into_inner).get(owner.kind)?.clone();
-            let tenant = kind.wanted(&self.client, owner).await?;
-            if !self.confirm(&tenant).await {
-                return None;
+            let cached = self.cache_of(owner)?;
+            let connection = cached.look(&self.client, owner).await;
+            connection.filter(|_| !self.closed.load(Ordering::Relaxed))
+        }
+        .boxed()
+    }
+}
+
+impl<K: Revocation> Cached for Objects<K> {
+    fn look<'a>(&'a self, client: &'a Client, owner: &'a Owner) -> BoxFuture<'a, Option<Connection>> {
+        async move {
+            // First the API server where it must be asked, then the caches, so that nothing happens in between.
+            if !self.fresh.is_fresh() {
+                let api: Api<K> = Api::namespaced(client.clone(), &owner.namespace);
+                is_live(&api, &owner.name, Some(&owner.uid), Some(owner.generation)).await.then_some(())?;
             }
-            match self.tenants.state(&tenant) {
+            let tenant = self.wanted(owner)?;
+            self.tenants.confirm(client, &tenant).await.then_some(())?;
+            match self.tenants.tenants.state(&self.wanted(owner)?) {
                 TenantState::Ready { connection, .. } => Some(connection),
                 TenantState::Missing | TenantState::Suspended | TenantState::NotReady(_) => None,
             }
@@ -116,22 +135,32 @@ impl LastLook for Looker {
     }
 }
 
-impl<K: Revocation> Kind for Cached<K> {
-    fn wanted<'a>(&'a self, client: &'a Client, owner: &'a Owner) -> BoxFuture<'a, Option<TenantKey>> {
-        async move {
-            let object = self.store.get(&ObjectRef::new(&owner.name).within(&owner.namespace))?;
-            let meta = object.meta();
-            let same = meta.uid.as_deref() == Some(&*owner.uid) && meta.generation == Some(owner.generation);
-            if !same || meta.deletion_timestamp.is_some() || object.options().suspend {
-                return None;
-            }
-            if !self.fresh.is_fresh() {
-                let api: Api<K> = Api::namespaced(client.clone(), &owner.namespace);
-                is_live(&api, &owner.name, Some(&owner.uid), Some(owner.generation)).await.then_some(())?;
-            }
-            Some(Tenants::key(&owner.namespace, &object.options().tenant_ref))
+impl<K: Revocation> Objects<K> {
+    /// The tenant to use, if the owner is still there, the same, and not suspended.
+    fn wanted(&self, owner: &Owner) -> Option<TenantKey> {
+        let object = self.store.get(&ObjectRef::new(&owner.name).within(&owner.namespace))?;
+        let meta = object.meta();
+        let same = meta.uid.as_deref() == Some(&*owner.uid) && meta.generation == Some(owner.generation);
+        let wanted = same && meta.deletion_timestamp.is_none() && !object.options().suspend;
+        wanted.then(|| Tenants::key(&owner.namespace, &object.options().tenant_ref))
+    }
+}
+
+impl TenantLook {
+    /// Whether the tenant object is what the cache says. One confirmation serves all calls of a second.
+    async fn confirm(&self, client: &Client, key: &TenantKey) -> bool {
+        let confirmed = || self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.fresh.is_fresh() || confirmed().get(key).is_some_and(|at| at.elapsed() < FRESH) {
+            return true;
         }
-        .boxed()
+        let Some(cached) = self.tenants.get(key) else { return false };
+        let asked = Instant::now();
+        let api: Api<Auth0Tenant> = Api::namespaced(client.clone(), &key.namespace);
+        let same = is_live(&api, &key.name, cached.metadata.uid.as_deref(), cached.metadata.generation).await;
+        if same {
+            confirmed().insert(key.clone(), asked);
+        }
+        same
     }
 }
 

@@ -129,8 +129,17 @@ impl Tenants {
         let reads = |tenant: &Arc<Auth0Tenant>| {
             tenant.namespace().as_deref() == Some(namespace) && tenant.spec.credentials.token_secret_ref.name == secret
         };
-        let key = |tenant: Arc<Auth0Tenant>| TenantKey { namespace: namespace.to_owned(), name: tenant.name_any() };
-        self.tenants.state().into_iter().filter(reads).map(key).collect()
+        let key = |tenant: &Arc<Auth0Tenant>| TenantKey { namespace: namespace.to_owned(), name: tenant.name_any() };
+        self.tenants.state().iter().filter(|tenant| reads(tenant)).map(key).collect()
+    }
+
+    /// Every tenant object.
+    pub fn keys(&self) -> Vec<TenantKey> {
+        let key = |tenant: Arc<Auth0Tenant>| TenantKey {
+            namespace: tenant.namespace().unwrap_or_default(),
+            name: tenant.name_any(),
+        };
+        self.tenants.state().into_iter().map(key).collect()
     }
 
     fn refusal(&self, key: &TenantKey, token: u64) -> Option<String> {

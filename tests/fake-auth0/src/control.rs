@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::{
-    Bucket, Call, Client, FakeAuth0, FaultHandle, Group, Kind, Lag, PagingQuirks, Relation, State, TokenSpec,
-    fault_spec::FaultSpec,
+    Bucket, Call, Client, FakeAuth0, Fault, FaultHandle, Group, Kind, Lag, PagingQuirks, Relation, State, TokenSpec,
+    fault_spec::FaultSpec, serve::AFTER_FAILED_ACCEPT,
 };
 
 struct Control {
@@ -33,7 +33,10 @@ type Outcome = Result<Value, (StatusCode, String)>;
 pub async fn serve_control(listener: TcpListener, fake: FakeAuth0) {
     let control = Arc::new(Control { fake, faults: Mutex::default() });
     loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(AFTER_FAILED_ACCEPT).await;
+            continue;
+        };
         let control = Arc::clone(&control);
         tokio::spawn(async move {
             let service = service_fn(|request| control.answer(request));
@@ -90,7 +93,11 @@ struct LagRequest {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, (StatusCode, String)> {
-    serde_json::from_slice(body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
+    serde_json::from_slice(body).map_err(bad_request)
+}
+
+fn bad_request(error: impl ToString) -> (StatusCode, String) {
+    (StatusCode::BAD_REQUEST, error.to_string())
 }
 
 fn not_found() -> (StatusCode, String) {
@@ -157,7 +164,8 @@ impl Control {
         let find = |id: &str| id.parse::<u64>().map_err(|_| not_found());
         match (method.as_str(), path) {
             ("POST", []) => {
-                let handle = self.fake.fault(parse::<FaultSpec>(body)?.into());
+                let fault = Fault::try_from(parse::<FaultSpec>(body)?).map_err(bad_request)?;
+                let handle = self.fake.fault(fault);
                 let id = faults.last_key_value().map_or(1, |(last, _)| last + 1);
                 faults.insert(id, handle);
                 return Ok(json!({"id": id}));

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
@@ -118,6 +119,12 @@ impl FakeAuth0 {
     #[must_use]
     pub fn ca_pem(&self) -> &'static str {
         tls::tls().map_or("", |tls| &tls.ca_pem)
+    }
+
+    /// The same once more encoded, as `spec.caBundle` wants it.
+    #[must_use]
+    pub fn ca_base64(&self) -> String {
+        STANDARD.encode(self.ca_pem())
     }
 }
 

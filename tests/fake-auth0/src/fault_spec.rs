@@ -82,8 +82,10 @@ impl From<Effect> for Fault {
     }
 }
 
-impl From<FaultSpec> for Fault {
-    fn from(spec: FaultSpec) -> Self {
+impl TryFrom<FaultSpec> for Fault {
+    type Error = http::Error;
+
+    fn try_from(spec: FaultSpec) -> Result<Self, http::Error> {
         let mut fault = Self::from(spec.effect).skip(spec.skip.unwrap_or(0)).every(spec.every.unwrap_or(1));
         fault = match spec.body {
             None => fault,
@@ -91,15 +93,12 @@ impl From<FaultSpec> for Fault {
             Some(json) => fault.json(&json),
         };
         for (name, value) in &spec.headers {
-            fault = match value {
-                Some(value) => fault.header(name, value),
-                None => fault.without_header(name),
-            };
+            fault = fault.try_header(name, value.as_deref())?;
         }
         if let Some(times) = spec.times {
             fault = fault.times(times);
         }
-        spec.target.narrow(fault)
+        Ok(spec.target.narrow(fault))
     }
 }
 

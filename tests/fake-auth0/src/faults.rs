@@ -1,13 +1,10 @@
 //! Misbehaviour on demand: which calls a fault befalls, and what happens to them.
 //!
 //! A [`Fault`] is a matcher and a plan. The plan is four independent answers: how long does the call wait, does it
-//! act, what is replied, in what shape does the reply arrive. `pipeline.rs` carries it out, `body.rs` does the shapes.
+//! act, what is replied, in what shape does the reply arrive. `rules.rs` keeps the faults of a tenant, `pipeline.rs`
+//! carries them out, `body.rs` does the shapes.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -16,7 +13,6 @@ use serde_json::Value;
 use crate::{
     answers::{HTML, JSON},
     endpoints::Kind,
-    gate::Gate,
     log::Call,
 };
 
@@ -30,9 +26,9 @@ pub struct Fault {
     kinds: Vec<Kind>,
     method: Option<Method>,
     predicates: Vec<Predicate>,
-    skip: u64,
-    every: u64,
-    times: Option<u64>,
+    pub(crate) skip: u64,
+    pub(crate) every: u64,
+    pub(crate) times: Option<u64>,
     pub(crate) plan: Plan,
 }
 
@@ -251,21 +247,30 @@ impl Fault {
     }
 
     /// Sets a header of the answer, replacing the natural one. Twice the same name makes a duplicate.
+    ///
+    /// # Panics
+    ///
+    /// When HTTP cannot carry such a name or value.
     #[must_use]
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_bytes(value.as_bytes())) {
-            self.plan.headers.push((name, Some(value)));
-        }
-        self
+    pub fn header(self, name: &str, value: &str) -> Self {
+        self.try_header(name, Some(value)).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Leaves a header out of the answer.
+    ///
+    /// # Panics
+    ///
+    /// When HTTP cannot carry such a name.
     #[must_use]
-    pub fn without_header(mut self, name: &str) -> Self {
-        if let Ok(name) = HeaderName::try_from(name) {
-            self.plan.headers.push((name, None));
-        }
-        self
+    pub fn without_header(self, name: &str) -> Self {
+        self.try_header(name, None).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub(crate) fn try_header(mut self, name: &str, value: Option<&str>) -> Result<Self, http::Error> {
+        let header = HeaderName::try_from(name)?;
+        let value = value.map(|value| HeaderValue::from_bytes(value.as_bytes())).transpose()?;
+        self.plan.headers.push((header, value));
+        Ok(self)
     }
 }
 
@@ -354,7 +359,7 @@ impl Fault {
         self.times(1)
     }
 
-    fn fits(&self, call: &Call) -> bool {
+    pub(crate) fn fits(&self, call: &Call) -> bool {
         (self.kinds.is_empty() || self.kinds.contains(&call.kind))
             && self.method.as_ref().is_none_or(|method| *method == call.method)
             && self.predicates.iter().all(|predicate| predicate(call))
@@ -370,68 +375,4 @@ impl fmt::Debug for Fault {
 /// 500 for a number that is no status.
 fn code(status: u16) -> StatusCode {
     StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-}
-
-/// A fault at work.
-#[derive(Debug)]
-pub(crate) struct Rule {
-    pub fault: Fault,
-    pub gate: Gate,
-    counters: Mutex<Counters>,
-}
-
-#[derive(Debug, Default)]
-struct Counters {
-    seen: u64,
-    hits: u64,
-}
-
-impl Rule {
-    /// Whether it befalls this call, which is then counted.
-    fn hit(&self, call: &Call) -> bool {
-        if !self.fault.fits(call) {
-            return false;
-        }
-        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        counters.seen += 1;
-        let number = counters.seen.saturating_sub(self.fault.skip);
-        let due = number > 0 && number.is_multiple_of(self.fault.every.max(1));
-        let hit = due && self.fault.times.is_none_or(|times| counters.hits < times);
-        counters.hits += u64::from(hit);
-        hit
-    }
-
-    pub(crate) fn hits(&self) -> u64 {
-        self.counters.lock().unwrap_or_else(PoisonError::into_inner).hits
-    }
-}
-
-/// The faults of one tenant, in the order they were added.
-#[derive(Debug, Default)]
-pub(crate) struct Faults {
-    rules: RwLock<Vec<Arc<Rule>>>,
-}
-
-impl Faults {
-    pub(crate) fn add(&self, fault: Fault) -> Arc<Rule> {
-        let rule = Arc::new(Rule { fault, gate: Gate::default(), counters: Mutex::default() });
-        self.rules.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&rule));
-        rule
-    }
-
-    pub(crate) fn remove(&self, rule: &Arc<Rule>) {
-        self.rules.write().unwrap_or_else(PoisonError::into_inner).retain(|other| !Arc::ptr_eq(other, rule));
-    }
-
-    /// Forgets all faults and lets go of whatever they hold.
-    pub(crate) fn clear(&self) {
-        for rule in self.rules.write().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            rule.gate.open();
-        }
-    }
-
-    pub(crate) fn pick(&self, call: &Call) -> Option<Arc<Rule>> {
-        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
-        rules.iter().find(|rule| rule.hit(call)).cloned()
-    }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::{Semaphore, watch};
 
-use crate::faults::{Faults, Rule};
+use crate::rules::{Faults, Rule};
 
 /// Where the calls of one fault wait.
 #[derive(Debug)]
@@ -69,14 +69,23 @@ impl FaultHandle {
     ///
     /// When none comes within 30 seconds.
     pub async fn arrived(&self) {
-        let number = self.seen.fetch_add(1, Relaxed) + 1;
+        let came = tokio::time::timeout(PATIENCE, self.next_arrival()).await;
+        assert!(came.is_ok(), "no further call that fits {:?} came within {PATIENCE:?}", self.rule.fault);
+    }
+
+    /// Counts an arrival as seen only when it is told, so that giving up waiting loses none.
+    async fn next_arrival(&self) {
         let mut arrived = self.rule.gate.arrived.subscribe();
-        let wait = arrived.wait_for(|count| *count >= number);
-        assert!(
-            tokio::time::timeout(PATIENCE, wait).await.is_ok(),
-            "call number {number} to fit {:?} did not come within {PATIENCE:?}",
-            self.rule.fault
-        );
+        loop {
+            // The sender lives in the rule, so there always is one.
+            let Ok(count) = arrived.wait_for(|count| *count > self.seen.load(Relaxed)).await.map(|count| *count) else {
+                return;
+            };
+            let next = |seen| (seen < count).then_some(seen + 1);
+            if self.seen.fetch_update(Relaxed, Relaxed, next).is_ok() {
+                return;
+            }
+        }
     }
 
     /// Lets one held call go on, now or when it comes.

@@ -49,6 +49,7 @@ mod natural;
 mod paging;
 mod pipeline;
 mod removals;
+mod rules;
 mod serve;
 mod state;
 mod tenant;

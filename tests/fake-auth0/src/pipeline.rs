@@ -19,9 +19,10 @@ use crate::{
     body::{self, Out},
     clients,
     endpoints::{self, Endpoint, Format, Kind},
-    faults::{Act, Hold, Plan, Reply, Rule, Shape},
+    faults::{Act, Hold, Plan, Reply, Shape},
     log::Call,
     natural,
+    rules::Rule,
     tenant::Tenant,
     tokens, validate,
 };

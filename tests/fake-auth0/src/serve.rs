@@ -1,6 +1,9 @@
 //! Connections: accepting them, the TLS handshake, HTTP/1.1 or HTTP/2 as the client likes, and breaking them.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use hyper::service::service_fn;
 use hyper_util::{
@@ -20,6 +23,9 @@ use crate::{
     tls::Tls,
 };
 
+/// A rest after a connection could not be accepted, mostly for want of file descriptors.
+pub(crate) const AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(10);
+
 /// Serves until dropped; all connections end with it.
 pub(crate) async fn serve(listener: TcpListener, tenant: Arc<Tenant>, tls: &'static Tls) {
     let mut connections = JoinSet::new();
@@ -27,7 +33,10 @@ pub(crate) async fn serve(listener: TcpListener, tenant: Arc<Tenant>, tls: &'sta
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                let Ok((stream, _)) = accepted else { continue };
+                let Ok((stream, _)) = accepted else {
+                    tokio::time::sleep(AFTER_FAILED_ACCEPT).await;
+                    continue;
+                };
                 let number = tenant.accepted.fetch_add(1, Relaxed) + 1;
                 tenant.open.fetch_add(1, Relaxed);
                 let open = Open(Arc::clone(&tenant));

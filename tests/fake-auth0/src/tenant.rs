@@ -15,7 +15,7 @@ use http::HeaderValue;
 use tokio::sync::Notify;
 
 use crate::{
-    buckets::Buckets, clients::Clients, faults::Faults, lag::Ghosts, log::Log, paging::PagingQuirks, state::State,
+    buckets::Buckets, clients::Clients, lag::Ghosts, log::Log, paging::PagingQuirks, rules::Faults, state::State,
     tokens::Tokens,
 };
 

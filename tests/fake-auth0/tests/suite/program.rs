@@ -88,6 +88,9 @@ async fn the_program_serves_and_is_steered() {
     assert_eq!(program.call(Method::DELETE, &user(JANE, "/roles"), roles).await, (503, json!({"a": 1})));
     assert_eq!(program.control(Method::GET, "/faults", Value::Null).await, json!([{"id": id, "hits": 1}]));
     program.control(Method::DELETE, &format!("/faults/{id}"), Value::Null).await;
+    let wrong = program.control.post(format!("{}/faults", program.ready["control"].as_str().unwrap()));
+    let wrong = wrong.body(json!({"effect": "none", "headers": {"no header": "x"}}).to_string()).send().await.unwrap();
+    assert_eq!(wrong.status(), 400);
 
     let token = program.control(Method::POST, "/tokens", json!({"scopes": ["read:roles"]})).await["token"].clone();
     program.token = token.as_str().unwrap().to_owned();

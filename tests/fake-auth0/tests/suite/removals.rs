@@ -33,6 +33,26 @@ async fn each_removes_what_it_names_and_can_be_repeated() {
 }
 
 #[tokio::test]
+async fn the_oracle_names_what_was_not_expected() {
+    let world = World::new().await;
+    let before = world.fake.state();
+    world.delete(&members(ACME), json!({"members": [JOHN]})).await;
+    world.fake.edit(|s| {
+        s.user(JOHN).role(ADMIN);
+    });
+    let check = || world.fake.assert_removed_exactly(&before, [Relation::user_role(JANE, ADMIN)]);
+    let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).unwrap_err();
+    let told = told.downcast::<String>().unwrap();
+    for line in [
+        format!("expected, did not happen: - user {JANE}: role {ADMIN}"),
+        format!("unexpected: - organization {ACME}: member {JOHN}"),
+        format!("unexpected: + user {JOHN}: role {ADMIN}"),
+    ] {
+        assert!(told.contains(&line), "{told}");
+    }
+}
+
+#[tokio::test]
 async fn relations_that_never_were_and_unknown_roles_are_204() {
     let world = World::new().await;
     let before = world.fake.state();

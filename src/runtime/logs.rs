@@ -1,0 +1,32 @@
+//! Logs: structured, on standard error, never with a credential.
+
+use tracing::level_filters::LevelFilter;
+use tracing::subscriber::Subscriber;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Layer, Registry};
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// A subscriber that writes lines of at most `level` to `writer`.
+pub fn subscriber<W>(level: LevelFilter, format: LogFormat, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    // kube's client warns with the whole body of an answer it cannot read, and an answer may be a Secret (promise 6).
+    let targets = Targets::new().with_default(level).with_target("kube_client", level.min(LevelFilter::ERROR));
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    let lines = match format {
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Text => lines.with_ansi(false).boxed(),
+    };
+    Registry::default().with(lines.with_filter(targets))
+}

@@ -1,0 +1,170 @@
+//! One scope, all namespaces or one of them: its watches, caches and controllers.
+//!
+//! A removal, its tenant and its Secret are always in one namespace, so scopes share nothing but the lanes.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::channel::mpsc;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Client;
+use kube::runtime::reflector::Store;
+use kube::runtime::watcher::{self, Event};
+use tokio::sync::mpsc::{Sender, UnboundedReceiver};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{Auth0Tenant, CREDENTIALS_LABEL};
+use crate::lane::{Lanes, Owner};
+use crate::revocation::{
+    Announce, Context, ForEachKind, Looker, Revocation, Shared, TenantLook, Written, for_each_kind,
+};
+use crate::tenant::{TenantKey, Tenants};
+
+use super::barrier::Barrier;
+use super::tenants::{Dependents, TenantContext, tenant_changes};
+use super::watch::{Cache, watch_kind};
+use super::{Readiness, Settings, controllers, events};
+
+/// Everything a scope is made of.
+pub(super) struct Scope {
+    pub(super) namespace: Option<String>,
+    pub(super) client: Client,
+    pub(super) lanes: Arc<Lanes>,
+    pub(super) looker: Arc<Looker>,
+    pub(super) announce: Sender<Announce>,
+    pub(super) readiness: Readiness,
+    pub(super) settings: Settings,
+    pub(super) shutdown: CancellationToken,
+}
+
+/// Wakes owners of one kind.
+type Waker = Box<dyn Fn(Owner) + Send + Sync>;
+
+/// The ways to wake owners of a scope, by kind.
+pub(super) struct Wakers {
+    namespace: Option<String>,
+    by_kind: HashMap<&'static str, Waker>,
+}
+
+/// Brings what the lanes say to the controllers it is for.
+pub(super) async fn route(mut woken: UnboundedReceiver<Owner>, scopes: Vec<Wakers>) {
+    while let Some(owner) = woken.recv().await {
+        let covers = |scope: &&Wakers| scope.namespace.as_deref().is_none_or(|own| own == &*owner.namespace);
+        if let Some(wake) = scopes.iter().find(covers).and_then(|scope| scope.by_kind.get(owner.kind)) {
+            wake(owner);
+        }
+    }
+}
+
+impl Scope {
+    /// Starts everything; what runs is put into `tasks`.
+    pub(super) fn start(&self, tasks: &mut JoinSet<()>) -> Wakers {
+        let namespace = self.namespace.as_deref();
+        let (tenant_cache, tenant_events) = watch_kind::<Auth0Tenant>(&self.client, namespace, None, &self.readiness);
+        let consent = format!("{CREDENTIALS_LABEL}=true");
+        let (secret_cache, secret_events) =
+            watch_kind::<Secret>(&self.client, namespace, Some(&consent), &self.readiness);
+        let tenants = Tenants::new(
+            self.settings.allowed_domains.clone(),
+            self.settings.timeouts,
+            tenant_cache.store.clone(),
+            secret_cache.store.clone(),
+        );
+        let (changed, changes) = mpsc::unbounded::<TenantKey>();
+        let refused = changed.clone();
+        let announce = self.announce.clone();
+        let shared = Arc::new(Shared {
+            lanes: self.lanes.clone(),
+            tenants: tenants.clone(),
+            announce: Box::new(move |news| events::announce(&announce, news)),
+            refused: Box::new(move |key| drop(refused.unbounded_send(key.clone()))),
+            written: Written::default(),
+            refused_tokens: Mutex::default(),
+        });
+        let look = TenantLook { tenants: tenants.clone(), fresh: tenant_cache.fresh, confirmed: Mutex::default() };
+        let dependents = Arc::new(Dependents::default());
+        let mut kinds = Kinds {
+            scope: self,
+            shared,
+            look: Arc::new(look),
+            ready: (tenant_cache.store.clone(), secret_cache.store.clone()),
+            dependents: dependents.clone(),
+            wakers: HashMap::new(),
+            tasks,
+        };
+        for_each_kind(&mut kinds);
+        let wakers = Wakers { namespace: self.namespace.clone(), by_kind: kinds.wakers };
+
+        let context = TenantContext { client: self.client.clone(), tenants, dependents, announce: self.announce.clone() };
+        tasks.spawn(tenant_changes(tenant_events, secret_events, changed, context.tenants.clone()).boxed());
+        tasks.spawn(controllers::run_tenants(context, tenant_cache.store, changes, self.shutdown.clone()).boxed());
+        wakers
+    }
+}
+
+struct Kinds<'a> {
+    scope: &'a Scope,
+    shared: Arc<Shared>,
+    look: Arc<TenantLook>,
+    ready: (Store<Auth0Tenant>, Store<Secret>),
+    dependents: Arc<Dependents>,
+    wakers: HashMap<&'static str, Waker>,
+    tasks: &'a mut JoinSet<()>,
+}
+
+impl ForEachKind for Kinds<'_> {
+    fn visit<K: Revocation>(&mut self) {
+        let Scope { namespace, client, looker, readiness, settings, shutdown, .. } = self.scope;
+        let (Cache { store, fresh }, events) = watch_kind::<K>(client, namespace.as_deref(), None, readiness);
+        looker.add(namespace.as_deref(), store.clone(), fresh, self.look.clone());
+        let (wake, woken) = mpsc::unbounded();
+        let barrier = Barrier::default();
+        let events = bookkeeping(events.boxed(), store.clone(), self.shared.clone(), barrier.clone());
+        self.dependents.add(store.clone(), wake.clone());
+        self.wakers.insert(K::KIND, Box::new(move |owner| drop(wake.unbounded_send(controllers::reference::<K>(&owner)))));
+
+        let context = Arc::new(Context { client: client.clone(), store, shared: self.shared.clone() });
+        let concurrency = settings.max_concurrent_reconciles;
+        let run = controllers::run_removals(context, events, woken, barrier, concurrency, shutdown.clone());
+        let (tenants, secrets) = self.ready.clone();
+        self.tasks.spawn(async move {
+            // Not before the tenants are known: a removal would be told that its tenant is missing.
+            if tenants.wait_until_ready().await.is_ok() && secrets.wait_until_ready().await.is_ok() {
+                run.await;
+            }
+        });
+    }
+}
+
+/// Keeps what is remembered about objects in step with the cache.
+fn bookkeeping<K: Revocation>(
+    events: BoxStream<'static, watcher::Result<Event<K>>>,
+    store: Store<K>,
+    shared: Arc<Shared>,
+    barrier: Barrier,
+) -> BoxStream<'static, watcher::Result<Event<K>>> {
+    let forget = move |shared: &Shared, uid: &str| {
+        shared.lanes.forget(uid);
+        shared.written.forget(uid);
+        barrier.forget(uid);
+        shared.refused_tokens.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    };
+    let watched = events.inspect(move |event| match event {
+        Ok(Event::Apply(object) | Event::InitApply(object)) => {
+            let meta = object.meta();
+            shared.written.seen(meta.uid.as_deref().unwrap_or_default(), meta.resource_version.as_deref());
+        }
+        Ok(Event::Delete(object)) => forget(&shared, object.meta().uid.as_deref().unwrap_or_default()),
+        // Deletions while the watch was down are not told: what a full list does not hold is gone.
+        Ok(Event::InitDone) => {
+            let uids: std::collections::HashSet<_> =
+                store.state().iter().filter_map(|object| object.meta().uid.clone()).collect();
+            shared.lanes.retain(K::KIND, |uid| uids.contains(uid));
+        }
+        Ok(Event::Init) | Err(_) => {}
+    });
+    watched.boxed()
+}

@@ -1,0 +1,165 @@
+//! Tenant objects: their status, and waking the removals that depend on them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::channel::mpsc::UnboundedSender;
+use futures::{Stream, StreamExt};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde_json::json;
+use tokio::sync::mpsc::Sender;
+use tracing::info;
+
+use crate::api::{Auth0Tenant, ConditionType, FIELD_MANAGER, Reason, State};
+use crate::revocation::{Announce, Revocation};
+use crate::tenant::{TenantKey, Tenants, tenant_status};
+
+use super::events;
+
+/// A tenant is looked at again this often: a token expires, a refusal grows old. Costs no call.
+const LOOK_AGAIN: Duration = Duration::from_secs(300);
+
+/// What a tenant's reconcile needs.
+pub(super) struct TenantContext {
+    pub(super) client: Client,
+    pub(super) tenants: Arc<Tenants>,
+    pub(super) dependents: Arc<Dependents>,
+    pub(super) announce: Sender<Announce>,
+}
+
+/// Wakes the unfinished removals of one kind that use a tenant.
+type WakeUsers = Box<dyn Fn(&TenantKey) + Send + Sync>;
+
+/// The removals that may depend on a tenant.
+#[derive(Default)]
+pub(super) struct Dependents(Mutex<Vec<WakeUsers>>);
+
+impl Dependents {
+    /// Objects in `store` are woken through `wake`.
+    pub(super) fn add<K: Revocation>(&self, store: Store<K>, wake: UnboundedSender<ObjectRef<K>>) {
+        let wake_users = move |key: &TenantKey| {
+            let uses = |object: &Arc<K>| {
+                object.meta().namespace.as_deref() == Some(&key.namespace) && object.options().tenant_ref.name == key.name
+            };
+            for object in store.state().iter().filter(|object| uses(object) && !is_finished(&***object)) {
+                let _ = wake.unbounded_send(ObjectRef::from_obj(&**object));
+            }
+        };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(wake_users));
+    }
+
+    pub(super) fn wake(&self, key: &TenantKey) {
+        for wake in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            wake(key);
+        }
+    }
+}
+
+fn is_finished<K: Revocation>(object: &K) -> bool {
+    let reason = object.status().and_then(|status| status.reason_at(object.meta().generation?));
+    reason.is_some_and(|reason| reason.state() == State::Done)
+}
+
+/// Tells which tenants changed, be it the object or the Secret it reads. Polls both watches, for ever.
+pub(super) async fn tenant_changes(
+    tenant_events: impl Stream<Item = watcher::Result<Event<Auth0Tenant>>> + Send,
+    secret_events: impl Stream<Item = watcher::Result<Event<Secret>>> + Send,
+    changed: UnboundedSender<TenantKey>,
+    tenants: Arc<Tenants>,
+) {
+    let mut versions = HashMap::new();
+    let of_tenants = tenant_events.map(|event| changed_tenants(event, &mut versions));
+    let of_secrets = secret_events.map(|event| match event {
+        Ok(Event::Apply(secret) | Event::Delete(secret)) => {
+            tenants.readers_of(&secret.namespace().unwrap_or_default(), &secret.name_any())
+        }
+        // A list may have brought or taken any Secret.
+        Ok(Event::InitDone) => tenants.keys(),
+        Ok(Event::Init | Event::InitApply(_)) | Err(_) => Vec::new(),
+    });
+    let changes = futures::stream::select(of_tenants.boxed(), of_secrets.boxed());
+    changes
+        .for_each(|keys| {
+            for key in keys {
+                let _ = changed.unbounded_send(key);
+            }
+            std::future::ready(())
+        })
+        .await;
+}
+
+/// Our own status writes come back as events, too; only another object or generation is a change.
+fn changed_tenants(
+    event: watcher::Result<Event<Auth0Tenant>>,
+    versions: &mut HashMap<TenantKey, (Option<String>, Option<i64>)>,
+) -> Vec<TenantKey> {
+    let key = |tenant: &Auth0Tenant| TenantKey {
+        namespace: tenant.namespace().unwrap_or_default(),
+        name: tenant.name_any(),
+    };
+    match event {
+        Ok(Event::Apply(tenant) | Event::InitApply(tenant)) => {
+            let (key, version) = (key(&tenant), (tenant.uid(), tenant.metadata.generation));
+            let before = versions.insert(key.clone(), version.clone());
+            if before == Some(version) { Vec::new() } else { vec![key] }
+        }
+        Ok(Event::Delete(tenant)) => {
+            versions.remove(&key(&tenant));
+            vec![key(&tenant)]
+        }
+        // Deletions while the watch was down are not told.
+        Ok(Event::InitDone) => versions.keys().cloned().collect(),
+        Ok(Event::Init) | Err(_) => Vec::new(),
+    }
+}
+
+/// Brings a tenant's status up to date and wakes who waits for it.
+pub(super) async fn reconcile_tenant(
+    tenant: Arc<Auth0Tenant>,
+    context: Arc<TenantContext>,
+) -> Result<Action, kube::Error> {
+    let (Some(namespace), Some(generation)) = (tenant.namespace(), tenant.metadata.generation) else {
+        return Ok(Action::await_change());
+    };
+    let key = TenantKey { namespace, name: tenant.name_any() };
+    let problem = context.tenants.connect(&tenant).err();
+    let spec = &tenant.spec;
+    let now = Timestamp::now();
+    let status = tenant_status(tenant.status.as_ref(), generation, &spec.domain, spec.suspend, problem.as_ref(), now);
+    if tenant.status.as_ref() != Some(&status) {
+        let api: Api<Auth0Tenant> = Api::namespaced(context.client.clone(), &key.namespace);
+        let patch = Patch::Apply(json!({
+            "apiVersion": Auth0Tenant::api_version(&()),
+            "kind": Auth0Tenant::kind(&()),
+            "metadata": { "name": key.name, "namespace": key.namespace, "uid": tenant.metadata.uid },
+            "status": &status,
+        }));
+        match api.patch_status(&key.name, &PatchParams::apply(FIELD_MANAGER).force(), &patch).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(response)) if response.is_not_found() || response.is_conflict() => {}
+            Err(error) => return Err(error),
+        }
+        announce(&context, &tenant, &status);
+    }
+    context.dependents.wake(&key);
+    Ok(Action::requeue(LOOK_AGAIN))
+}
+
+fn announce(context: &TenantContext, tenant: &Auth0Tenant, status: &crate::api::Auth0TenantStatus) {
+    let before = tenant.status.as_ref().and_then(|status| status.condition(ConditionType::Ready));
+    let Some(ready) = status.condition(ConditionType::Ready) else { return };
+    let Some(reason) = Reason::parse(&ready.reason).filter(|_| before.is_none_or(|b| b.reason != ready.reason)) else {
+        return;
+    };
+    let (namespace, name) = (tenant.namespace().unwrap_or_default(), tenant.name_any());
+    info!(kind = "Auth0Tenant", %namespace, %name, reason = reason.as_str(), "{}", ready.message);
+    let news = Announce { object: tenant.object_ref(&()), reason, message: ready.message.clone() };
+    events::announce(&context.announce, news);
+}

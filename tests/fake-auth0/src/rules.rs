@@ -1,0 +1,72 @@
+//! The faults of one tenant at work: which of them befalls a call, and how often each has.
+//!
+//! What a fault is, is in `faults.rs`.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use crate::{Fault, gate::Gate, log::Call};
+
+/// A fault at work.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub fault: Fault,
+    pub gate: Gate,
+    counters: Mutex<Counters>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    seen: u64,
+    hits: u64,
+}
+
+impl Rule {
+    /// Whether it befalls this call, which is then counted.
+    fn hit(&self, call: &Call) -> bool {
+        if !self.fault.fits(call) {
+            return false;
+        }
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        counters.seen += 1;
+        let number = counters.seen.saturating_sub(self.fault.skip);
+        let due = number > 0 && number.is_multiple_of(self.fault.every.max(1));
+        let hit = due && self.fault.times.is_none_or(|times| counters.hits < times);
+        counters.hits += u64::from(hit);
+        hit
+    }
+
+    pub(crate) fn hits(&self) -> u64 {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner).hits
+    }
+}
+
+/// The faults of one tenant, in the order they were added.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    rules: RwLock<Vec<Arc<Rule>>>,
+}
+
+impl Faults {
+    pub(crate) fn add(&self, fault: Fault) -> Arc<Rule> {
+        let rule = Arc::new(Rule { fault, gate: Gate::default(), counters: Mutex::default() });
+        self.rules.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&rule));
+        rule
+    }
+
+    pub(crate) fn remove(&self, rule: &Arc<Rule>) {
+        self.rules.write().unwrap_or_else(PoisonError::into_inner).retain(|other| !Arc::ptr_eq(other, rule));
+    }
+
+    /// Forgets all faults and lets go of whatever they hold.
+    pub(crate) fn clear(&self) {
+        for rule in self.rules.write().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            rule.gate.open();
+        }
+    }
+
+    pub(crate) fn pick(&self, call: &Call) -> Option<Arc<Rule>> {
+        // Copied, since a predicate is a test's code and may well add or remove faults.
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner).clone();
+        rules.into_iter().find(|rule| rule.hit(call))
+    }
+}
