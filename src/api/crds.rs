@@ -4,7 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceColumnDefinition, CustomResourceDefinition, JSON,
 };
 use kube::CustomResourceExt;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Auth0Tenant, OrgMemberRoleRemoval, OrgMembershipRemoval, UserPermissionRevocation, UserRoleRevocation,
@@ -62,7 +62,29 @@ fn complete(mut crd: CustomResourceDefinition, first: &[(&str, &str)]) -> Crd {
             status.nullable = None;
         }
     }
-    Crd { file: format!("{}_{}.yaml", crd.spec.group, crd.spec.names.plural), definition: crd }
+    let definition = unwrapped(crd);
+    Crd { file: format!("{}_{}.yaml", definition.spec.group, definition.spec.names.plural), definition }
+}
+
+/// Descriptions come from doc comments, whose line ends mean nothing to readers of `kubectl explain`.
+fn unwrapped(crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    fn unwrap(value: &mut Value) {
+        match value {
+            Value::Object(map) => {
+                for (key, value) in map {
+                    match value {
+                        Value::String(text) if key == "description" => *text = text.replace('\n', " "),
+                        other => unwrap(other),
+                    }
+                }
+            }
+            Value::Array(values) => values.iter_mut().for_each(unwrap),
+            _ => {}
+        }
+    }
+    let Ok(mut value) = serde_json::to_value(&crd) else { return crd };
+    unwrap(&mut value);
+    serde_json::from_value(value).unwrap_or(crd)
 }
 
 fn column(name: &str, path: &str, type_: &str) -> CustomResourceColumnDefinition {

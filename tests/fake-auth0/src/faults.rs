@@ -130,7 +130,7 @@ impl Fault {
         Self::drop_connection().held()
     }
 
-    /// The call is held before acting until [`FaultHandle::release`], then goes on as ever.
+    /// The call is held before acting until [`crate::FaultHandle::release`], then goes on as ever.
     #[must_use]
     pub fn hold() -> Self {
         Self::none().held()

@@ -126,3 +126,11 @@ fn a_wrong_state_file_is_one_plain_line() {
     assert_eq!(out.status.code(), Some(1));
     assert!(String::from_utf8(out.stderr).unwrap().starts_with("fake-auth0: no-such-file.json: "));
 }
+
+#[test]
+fn the_state_file_of_the_readme_is_one() {
+    let readme = include_str!("../../README.md");
+    let example = readme.split("```json").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let state: fake_auth0::State = serde_json::from_str(example).unwrap();
+    assert!(state.has_member_role("org_0123456789abcdef", JANE, "rol_0123456789abcdef"));
+}

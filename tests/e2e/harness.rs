@@ -1,0 +1,280 @@
+//! One control plane for the run, and a [`World`] for each test: a namespace, a fake tenant, an operator.
+//!
+//! Nothing here sleeps: what is waited for is watched.
+
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use fake_auth0::FakeAuth0;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::core::NamespaceResourceScope;
+use kube::runtime::wait::{await_condition, conditions};
+use kube::{Api, Client, Resource};
+use rescind::api::{ConditionType, RemovalStatus};
+use rescind::auth0::{AllowedDomains, Timeouts};
+use rescind::revocation::Revocation;
+use rescind::runtime::{self, Settings};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use stack::ControlPlane;
+use tokio_util::sync::CancellationToken;
+
+/// Longest anything is waited for; a test that reaches it has failed.
+pub const PATIENCE: Duration = Duration::from_secs(40);
+
+pub const USER: &str = "auth0|5f7c8ec7c33c6c004bbafe82";
+pub const OTHER_USER: &str = "google-oauth2|1/2+3";
+pub const ROLE: &str = "rol_bN1a2b3c4d5e6f7g";
+pub const OTHER_ROLE: &str = "rol_0123456789abcdef";
+pub const ORG: &str = "org_9ybsU1dN2dKfDkBi";
+pub const API: &str = "https://api.example.com/";
+
+/// The run's control plane, with the CRDs installed.
+pub fn plane() -> &'static ControlPlane {
+    static PLANE: OnceLock<ControlPlane> = OnceLock::new();
+    PLANE.get_or_init(|| {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let plane = ControlPlane::start().expect("a control plane");
+        let crds: String = rescind::api::crds().iter().map(|crd| format!("---\n{}", crd.yaml().unwrap())).collect();
+        plane.apply(&crds).expect("the CRDs install");
+        plane
+    })
+}
+
+/// A request of the operator to the API server.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: http::Method,
+    pub path: String,
+}
+
+/// A client that notes its requests.
+pub async fn client() -> (Client, Arc<Mutex<Vec<Request>>>) {
+    let kubeconfig = kube::config::Kubeconfig::from_yaml(&plane().kubeconfig()).unwrap();
+    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
+    config.default_retry = false;
+    let requests = Arc::<Mutex<Vec<Request>>>::default();
+    let noted = requests.clone();
+    let note = move |request: http::Request<kube::client::Body>| {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        noted.lock().unwrap().push(Request { method, path });
+        request
+    };
+    let client = kube::client::ClientBuilder::try_from(config)
+        .unwrap()
+        .with_layer(&tower::util::MapRequestLayer::new(note))
+        .build();
+    for crd in rescind::api::crds() {
+        let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+        let name = crd.definition.metadata.name.unwrap();
+        within(await_condition(api, &name, conditions::is_crd_established())).await.unwrap();
+    }
+    (client, requests)
+}
+
+/// Fails loudly instead of waiting for ever.
+pub async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.expect("nothing happened within the test's patience")
+}
+
+/// A namespace, a fake tenant with a token of all scopes, its Secret, and an `Auth0Tenant` named default.
+pub struct World {
+    pub namespace: String,
+    pub client: Client,
+    pub fake: FakeAuth0,
+    pub token: String,
+}
+
+impl World {
+    pub async fn new(name: &str) -> Self {
+        let world = Self::bare(name).await;
+        world.put_secret(&world.token).await;
+        world.put_tenant(json!({})).await;
+        world
+    }
+
+    /// Without Secret and tenant object.
+    pub async fn bare(name: &str) -> Self {
+        let (client, _) = client().await;
+        let fake = FakeAuth0::start().await;
+        fake.edit(|tenant| {
+            tenant.user(USER).role(ROLE).role(OTHER_ROLE).permission(API, "read:x").permission(API, "write:x");
+            tenant.user(OTHER_USER).role(ROLE);
+            tenant.organization(ORG).member(USER).member(OTHER_USER).member_role(USER, ROLE).member_role(USER, OTHER_ROLE);
+        });
+        let token = fake.token(&fake.all_scopes());
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": format!("{name}-")}});
+        let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
+        let created = api.create(&PostParams::default(), &serde_json::from_value(namespace).unwrap()).await.unwrap();
+        Self { namespace: created.metadata.name.unwrap(), client, fake, token }
+    }
+
+    /// An operator for this namespace alone, allowed to talk to the fake.
+    pub async fn operator(&self) -> Operator {
+        self.operator_with(|_| {}).await
+    }
+
+    pub async fn operator_with(&self, change: impl FnOnce(&mut Settings)) -> Operator {
+        let (client, requests) = client().await;
+        requests.lock().unwrap().clear();
+        let mut settings = Settings {
+            allowed_domains: AllowedDomains::parse([self.fake.domain()]).unwrap(),
+            watch_namespaces: vec![self.namespace.clone()],
+            probe_address: None,
+            max_concurrent_reconciles: 8,
+            timeouts: Timeouts {
+                connect: Duration::from_secs(2),
+                read: Duration::from_secs(1),
+                total: Duration::from_secs(2),
+            },
+        };
+        change(&mut settings);
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(runtime::run(settings, client, shutdown.clone()));
+        Operator { shutdown, task: Some(task), requests }
+    }
+
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Server-side applies `spec` as a test's user would.
+    pub async fn put<K>(&self, name: &str, spec: Value) -> K
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize,
+    {
+        let object = json!({
+            "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name}, "spec": spec,
+        });
+        let params = PatchParams::apply("test").force();
+        self.api::<K>().patch(name, &params, &Patch::Apply(object)).await.expect("a good manifest")
+    }
+
+    /// Changes some fields of a spec.
+    pub async fn change<K>(&self, name: &str, spec: Value) -> K
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    {
+        let patch = Patch::Merge(json!({ "spec": spec }));
+        self.api::<K>().patch(name, &PatchParams::default(), &patch).await.expect("a good change")
+    }
+
+    pub async fn delete<K>(&self, name: &str)
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    {
+        self.api::<K>().delete(name, &DeleteParams::default()).await.expect("deleted");
+    }
+
+    /// The labelled Secret that the tenant object names.
+    pub async fn put_secret(&self, token: &str) {
+        self.put_raw_secret(json!({"labels": {"rescind.dev/credentials": "true"}}), json!({ "token": token })).await;
+    }
+
+    pub async fn put_raw_secret(&self, mut metadata: Value, string_data: Value) {
+        metadata["name"] = json!("auth0-management");
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": string_data,
+        });
+        let api = self.api::<k8s_openapi::api::core::v1::Secret>();
+        let params = PatchParams::apply("test").force();
+        api.patch("auth0-management", &params, &Patch::Apply(secret)).await.expect("a Secret");
+    }
+
+    /// The tenant object named default, with `changes` to its spec.
+    pub async fn put_tenant(&self, changes: Value) {
+        let mut spec = json!({
+            "domain": self.fake.domain(),
+            "caBundle": self.fake.ca_base64(),
+            "credentials": {"tokenSecretRef": {"name": "auth0-management"}},
+        });
+        for (field, value) in changes.as_object().unwrap() {
+            spec[field] = value.clone();
+        }
+        self.put::<rescind::api::Auth0Tenant>("default", spec).await;
+    }
+
+    /// Waits until the object's status satisfies `condition`.
+    pub async fn wait<K>(&self, name: &str, condition: impl Fn(&K) -> bool + Send) -> K
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + 'static,
+    {
+        let seen = Mutex::new(None);
+        let met = |object: Option<&K>| {
+            *seen.lock().unwrap() = object.cloned();
+            object.is_some_and(&condition)
+        };
+        let waited = tokio::time::timeout(PATIENCE, await_condition(self.api::<K>(), name, met)).await;
+        match waited {
+            Ok(found) => found.unwrap().unwrap(),
+            Err(_) => panic!("{name} did not get there: {:#?}", seen.lock().unwrap()),
+        }
+    }
+
+    /// Waits until the object carries this reason, of its current generation.
+    pub async fn reason<K: Revocation>(&self, name: &str, reason: &str) -> RemovalStatus {
+        let object = self
+            .wait::<K>(name, |object| {
+                let status = object.status().cloned().unwrap_or_default();
+                status.observed_generation == object.meta().generation
+                    && status.condition(ConditionType::Ready).is_some_and(|ready| ready.reason == reason)
+            })
+            .await;
+        object.status().cloned().unwrap()
+    }
+
+    /// Waits until the tenant object carries this reason and returns its message.
+    pub async fn tenant_reason(&self, reason: &str) -> String {
+        let ready = |tenant: &rescind::api::Auth0Tenant| {
+            let status = tenant.status.clone().unwrap_or_default();
+            let current = status.observed_generation == tenant.metadata.generation;
+            status.condition(ConditionType::Ready).filter(|ready| current && ready.reason == reason).cloned()
+        };
+        let tenant = self.wait("default", |tenant| ready(tenant).is_some()).await;
+        ready(&tenant).unwrap().message
+    }
+}
+
+/// A running operator; ends with the value.
+pub struct Operator {
+    shutdown: CancellationToken,
+    task: Option<tokio::task::JoinHandle<Result<(), runtime::Error>>>,
+    pub requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Operator {
+    /// Ends it as SIGTERM does.
+    pub async fn stop(mut self) {
+        self.shutdown.cancel();
+        within(self.task.take().unwrap()).await.unwrap().unwrap();
+    }
+
+    /// Ends it as kill -9 does: nothing is finished.
+    pub async fn kill(mut self) {
+        let task = self.task.take().unwrap();
+        task.abort();
+        let _ = task.await;
+    }
+
+    /// Writes to the API server so far: status writes and events.
+    pub fn writes(&self) -> Vec<Request> {
+        let requests = self.requests.lock().unwrap();
+        requests.iter().filter(|request| request.method != http::Method::GET).cloned().collect()
+    }
+
+    pub fn status_writes(&self) -> usize {
+        self.writes().iter().filter(|request| request.path.ends_with("/status")).count()
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}

@@ -1,0 +1,59 @@
+//! What the repository promises about itself: the CRD files are the code's, and arrows between rooms run one way.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// `RESCIND_WRITE=1 cargo test crds_are_up_to_date` (or `make crds`) writes them.
+#[test]
+fn crds_are_up_to_date() {
+    let folder = root().join("crds");
+    let crds = rescind::api::crds();
+    let mut expected: Vec<_> = crds.iter().map(|crd| crd.file.clone()).collect();
+    for crd in &crds {
+        let (path, yaml) = (folder.join(&crd.file), crd.yaml().unwrap());
+        if std::env::var_os("RESCIND_WRITE").is_some() {
+            fs::write(&path, &yaml).unwrap();
+        }
+        let stored = fs::read_to_string(&path).unwrap_or_default();
+        assert!(stored == yaml, "{} is out of date: run make crds", path.display());
+    }
+    let mut found: Vec<_> =
+        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected, "one file a kind");
+}
+
+/// DESIGN: runtime -> revocation -> tenant -> lane -> auth0, and all may read api.
+#[test]
+fn arrows_between_rooms_run_one_way() {
+    const ROOMS: [&str; 6] = ["api", "auth0", "lane", "tenant", "revocation", "runtime"];
+    for (height, room) in ROOMS.iter().enumerate() {
+        for file in rust_files(&root().join("src").join(room)) {
+            let text = fs::read_to_string(&file).unwrap();
+            let above = ROOMS.iter().skip(height + 1).map(|room| format!("crate::{room}"));
+            // api knows nothing; auth0 may read api but need not.
+            let outside = if height <= 2 && *room != "api" { vec!["kube::".to_owned(), "k8s_openapi::".to_owned()] } else { vec![] };
+            for name in above.chain(outside) {
+                assert!(!text.contains(&name), "{} must not use {name}", file.display());
+            }
+        }
+    }
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|ext| ext == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
