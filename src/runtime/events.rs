@@ -64,7 +64,8 @@ fn event(news: Announce, now: Timestamp) -> Event {
     let type_ = if news.reason.state() == State::Stalled { "Warning" } else { "Normal" };
     Event {
         metadata: ObjectMeta {
-            generate_name: Some(format!("{}.", name.chars().take(230).collect::<String>())),
+            // As client-go names them: the object and something that no other event has.
+            name: Some(format!("{}.{:x}", name.chars().take(230).collect::<String>(), fastrand::u64(..))),
             namespace: news.object.namespace.clone(),
             ..ObjectMeta::default()
         },

@@ -58,15 +58,15 @@ pub enum Error {
 /// Runs until `shutdown` is cancelled, then at most ten seconds more.
 pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken) -> Result<(), Error> {
     let readiness = Readiness::default();
-    let mut tasks = JoinSet::new();
+    let mut tasks = Tasks::default();
     if let Some(address) = settings.probe_address {
         let server = probes::serve(address, readiness.clone(), shutdown.clone());
-        tasks.spawn(server.await.map_err(|error| Error::Probes(address, error))?);
+        tasks.services.spawn(server.await.map_err(|error| Error::Probes(address, error))?);
     }
     let looker = Looker::new(client.clone());
     let (lanes, woken) = Lanes::new(looker.clone());
     let (announce, events) = events::channel();
-    tasks.spawn(events::publish(client.clone(), events));
+    tasks.services.spawn(events::publish(client.clone(), events));
 
     let namespaces: Vec<Option<String>> = match settings.watch_namespaces.as_slice() {
         [] => vec![None],
@@ -86,8 +86,7 @@ pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken
         })
         .collect();
     let wakers = scopes.iter().map(|scope| scope.start(&mut tasks)).collect();
-    tasks.spawn(scope::route(woken, wakers));
-    drop((announce, readiness));
+    tasks.services.spawn(scope::route(woken, wakers));
 
     info!(version = env!("CARGO_PKG_VERSION"), "started");
     shutdown.cancelled().await;
@@ -95,14 +94,23 @@ pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken
     Ok(())
 }
 
+/// What runs.
+#[derive(Default)]
+struct Tasks {
+    /// They end by themselves after the signal, and what they are doing is worth waiting for.
+    controllers: JoinSet<()>,
+    /// They serve the controllers and are dropped after them.
+    services: JoinSet<()>,
+}
+
 /// Lets calls on their way end, then drops everything. kube's controllers may never end by themselves (rust-toolbox.md
 /// section 7, trap 2), hence the deadline.
-async fn stop(mut tasks: JoinSet<()>, looker: &Looker, lanes: &Arc<Lanes>) {
+async fn stop(mut tasks: Tasks, looker: &Looker, lanes: &Arc<Lanes>) {
     info!("ending: calls on their way are finished, no new ones are made");
     looker.close();
     let finished = async {
         lanes.idle().await;
-        while tasks.join_next().await.is_some() {}
+        while tasks.controllers.join_next().await.is_some() {}
     };
     if tokio::time::timeout(SHUTDOWN_DEADLINE, finished).await.is_err() {
         warn!("some work did not end in time and was dropped; it is taken up again at the next start");

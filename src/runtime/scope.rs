@@ -13,7 +13,7 @@ use kube::Client;
 use kube::runtime::reflector::Store;
 use kube::runtime::watcher::{self, Event};
 use tokio::sync::mpsc::{Sender, UnboundedReceiver};
-use tokio::task::JoinSet;
+use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Auth0Tenant, CREDENTIALS_LABEL};
@@ -26,7 +26,7 @@ use crate::tenant::{TenantKey, Tenants};
 use super::barrier::Barrier;
 use super::tenants::{Dependents, TenantContext, tenant_changes};
 use super::watch::{Cache, watch_kind};
-use super::{Readiness, Settings, controllers, events};
+use super::{Readiness, Settings, Tasks, controllers, events};
 
 /// Everything a scope is made of.
 pub(super) struct Scope {
@@ -61,7 +61,7 @@ pub(super) async fn route(mut woken: UnboundedReceiver<Owner>, scopes: Vec<Waker
 
 impl Scope {
     /// Starts everything; what runs is put into `tasks`.
-    pub(super) fn start(&self, tasks: &mut JoinSet<()>) -> Wakers {
+    pub(super) fn start(&self, tasks: &mut Tasks) -> Wakers {
         let namespace = self.namespace.as_deref();
         let (tenant_cache, tenant_events) = watch_kind::<Auth0Tenant>(&self.client, namespace, None, &self.readiness);
         let consent = format!("{CREDENTIALS_LABEL}=true");
@@ -90,7 +90,7 @@ impl Scope {
             scope: self,
             shared,
             look: Arc::new(look),
-            ready: (tenant_cache.store.clone(), secret_cache.store.clone()),
+            listed: [tenant_cache.listed, secret_cache.listed],
             dependents: dependents.clone(),
             wakers: HashMap::new(),
             tasks,
@@ -99,8 +99,8 @@ impl Scope {
         let wakers = Wakers { namespace: self.namespace.clone(), by_kind: kinds.wakers };
 
         let context = TenantContext { client: self.client.clone(), tenants, dependents, announce: self.announce.clone() };
-        tasks.spawn(tenant_changes(tenant_events, secret_events, changed, context.tenants.clone()).boxed());
-        tasks.spawn(controllers::run_tenants(context, tenant_cache.store, changes, self.shutdown.clone()).boxed());
+        tasks.services.spawn(tenant_changes(tenant_events, secret_events, changed, context.tenants.clone()).boxed());
+        tasks.controllers.spawn(controllers::run_tenants(context, tenant_cache.store, changes, self.shutdown.clone()).boxed());
         wakers
     }
 }
@@ -109,16 +109,16 @@ struct Kinds<'a> {
     scope: &'a Scope,
     shared: Arc<Shared>,
     look: Arc<TenantLook>,
-    ready: (Store<Auth0Tenant>, Store<Secret>),
+    listed: [Receiver<bool>; 2],
     dependents: Arc<Dependents>,
     wakers: HashMap<&'static str, Waker>,
-    tasks: &'a mut JoinSet<()>,
+    tasks: &'a mut Tasks,
 }
 
 impl ForEachKind for Kinds<'_> {
     fn visit<K: Revocation>(&mut self) {
         let Scope { namespace, client, looker, readiness, settings, shutdown, .. } = self.scope;
-        let (Cache { store, fresh }, events) = watch_kind::<K>(client, namespace.as_deref(), None, readiness);
+        let (Cache { store, fresh, .. }, events) = watch_kind::<K>(client, namespace.as_deref(), None, readiness);
         looker.add(namespace.as_deref(), store.clone(), fresh, self.look.clone());
         let (wake, woken) = mpsc::unbounded();
         let barrier = Barrier::default();
@@ -129,12 +129,16 @@ impl ForEachKind for Kinds<'_> {
         let context = Arc::new(Context { client: client.clone(), store, shared: self.shared.clone() });
         let concurrency = settings.max_concurrent_reconciles;
         let run = controllers::run_removals(context, events, woken, barrier, concurrency, shutdown.clone());
-        let (tenants, secrets) = self.ready.clone();
-        self.tasks.spawn(async move {
+        let (listed, ended) = (self.listed.clone(), shutdown.clone());
+        self.tasks.controllers.spawn(async move {
             // Not before the tenants are known: a removal would be told that its tenant is missing.
-            if tenants.wait_until_ready().await.is_ok() && secrets.wait_until_ready().await.is_ok() {
-                run.await;
+            for mut listed in listed {
+                tokio::select! {
+                    listed = listed.wait_for(|listed| *listed) => drop(listed),
+                    () = ended.cancelled() => return,
+                }
             }
+            run.await;
         });
     }
 }

@@ -27,6 +27,8 @@ const WATCH_SECONDS: u32 = 220;
 pub(super) struct Cache<K: Resource<DynamicType = ()> + Clone + 'static> {
     pub(super) store: Store<K>,
     pub(super) fresh: Arc<Freshness>,
+    /// True once everything was listed. The store's own `wait_until_ready` wakes only the last of several waiters.
+    pub(super) listed: tokio::sync::watch::Receiver<bool>,
 }
 
 /// Starts watching `K` in `namespace` (all if none). The stream yields the events after the cache took them; it must be
@@ -53,6 +55,7 @@ where
     }
     let (store, writer) = reflector::store::<K>();
     let fresh = Arc::new(Freshness::default());
+    let (tell_listed, listed) = tokio::sync::watch::channel(false);
     let (heard, readiness, shown) = (fresh.clone(), readiness.clone(), name.clone());
     let stream = watch(api, config)
         .default_backoff()
@@ -63,9 +66,10 @@ where
             heard.heard();
             if matches!(event, Ok(Event::InitDone)) {
                 readiness.ready(&name);
+                tell_listed.send_replace(true);
             }
         });
-    (Cache { store, fresh }, stream)
+    (Cache { store, fresh, listed }, stream)
 }
 
 /// The right `Api` for namespaced kinds.

@@ -37,6 +37,11 @@ pub fn plane() -> &'static ControlPlane {
     static PLANE: OnceLock<ControlPlane> = OnceLock::new();
     PLANE.get_or_init(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();
+        // RESCIND_TEST_LOG=debug shows what the operators of all tests say.
+        if let Some(level) = std::env::var("RESCIND_TEST_LOG").ok().and_then(|level| level.parse().ok()) {
+            let subscriber = runtime::subscriber(level, runtime::LogFormat::Text, std::io::stderr);
+            let _ = tracing::subscriber::set_global_default(subscriber);
+        }
         let plane = ControlPlane::start().expect("a control plane");
         let crds: String = rescind::api::crds().iter().map(|crd| format!("---\n{}", crd.yaml().unwrap())).collect();
         plane.apply(&crds).expect("the CRDs install");
@@ -203,7 +208,13 @@ impl World {
     /// Waits until the object's status satisfies `condition`.
     pub async fn wait<K>(&self, name: &str, condition: impl Fn(&K) -> bool + Send) -> K
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + 'static,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Serialize
+            + Send
+            + 'static,
     {
         let seen = Mutex::new(None);
         let met = |object: Option<&K>| {
@@ -213,12 +224,20 @@ impl World {
         let waited = tokio::time::timeout(PATIENCE, await_condition(self.api::<K>(), name, met)).await;
         match waited {
             Ok(found) => found.unwrap().unwrap(),
-            Err(_) => panic!("{name} did not get there: {:#?}", seen.lock().unwrap()),
+            Err(_) => {
+                let status = serde_json::to_value(&*seen.lock().unwrap()).unwrap()["status"].clone();
+                panic!("{name} did not get there: {status:#}\nAuth0 was called: {:#?}", self.calls());
+            }
         }
     }
 
+    /// Every call the fake tenant got, a line each.
+    pub fn calls(&self) -> Vec<String> {
+        self.fake.calls().iter().map(|call| format!("{call} {:?}", call.status())).collect()
+    }
+
     /// Waits until the object carries this reason, of its current generation.
-    pub async fn reason<K: Revocation>(&self, name: &str, reason: &str) -> RemovalStatus {
+    pub async fn reason<K: Revocation + Serialize>(&self, name: &str, reason: &str) -> RemovalStatus {
         let object = self
             .wait::<K>(name, |object| {
                 let status = object.status().cloned().unwrap_or_default();
