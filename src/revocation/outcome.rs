@@ -55,7 +55,8 @@ impl Outcome {
 
     /// The lane is shut until then.
     pub fn rate_limited(until: Timestamp) -> Self {
-        let message = format!("Auth0's rate limit is reached; nothing is sent to this tenant before {}", time(until).0);
+        let until = rounded_up(until);
+        let message = format!("Auth0's rate limit is reached; nothing is sent to this tenant before {until}");
         Self { next_attempt: Some(until), ..Self::plain(Reason::RateLimited, message) }
     }
 
@@ -119,8 +120,7 @@ impl Outcome {
             result,
             last_removal_time: accepted_at.or_else(|| old.and_then(|status| status.last_removal_time.clone())),
             verified_time: verified_now.then(|| time(now)),
-            // Rounded up: a wait that was named is never shortened by being written down.
-            next_attempt_time: self.next_attempt.map(|at| time(at + jiff::SignedDuration::from_millis(999))),
+            next_attempt_time: self.next_attempt.map(|at| time(rounded_up(at))),
             attempts: match self.reason.state() {
                 State::Done => None,
                 _ => Some(attempts.saturating_add(i32::from(self.counts_as_attempt))).filter(|n| *n > 0),
@@ -128,6 +128,11 @@ impl Outcome {
             correlation_id: result.map(|_| uid.to_owned()),
         }
     }
+}
+
+/// A wait that was named is never shortened by being written down in whole seconds.
+fn rounded_up(at: Timestamp) -> Timestamp {
+    time(at + jiff::SignedDuration::from_millis(999)).0
 }
 
 /// Counts over the whole life of the object: a look after the removal keeps what the removal counted.
