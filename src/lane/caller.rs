@@ -155,7 +155,7 @@ impl<'a> Caller<'a> {
     async fn call(&self, call: Call<'_>) -> Result<Page, ReadError> {
         let mut refused = None;
         loop {
-            let mut guard = self.lane.pass().await;
+            let mut guard = self.lane.pass().await.ok_or(ReadError::Dropped)?;
             let connection = self.lanes.look.look(self.owner).await.ok_or(ReadError::Dropped)?;
             let token = connection.token.fingerprint();
             // The look takes a moment in which another call's 429 may have shut the gate.

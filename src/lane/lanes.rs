@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
 
 use crate::auth0::Domain;
 
@@ -23,6 +24,7 @@ pub struct Lanes {
     jobs: Mutex<HashMap<Arc<str>, Entry>>,
     pub(super) look: Arc<dyn LastLook>,
     wake: mpsc::UnboundedSender<Owner>,
+    closed: CancellationToken,
 }
 
 /// Where a job stands.
@@ -67,6 +69,7 @@ pub(super) struct Lane {
     gate: Mutex<Gate>,
     /// Told whenever the gate changes or a job ends.
     changed: Notify,
+    closed: CancellationToken,
 }
 
 #[derive(Default)]
@@ -80,7 +83,8 @@ impl Lanes {
     /// has become worth showing.
     pub fn new(look: Arc<dyn LastLook>) -> (Arc<Self>, mpsc::UnboundedReceiver<Owner>) {
         let (wake, woken) = mpsc::unbounded_channel();
-        let lanes = Self { lanes: Mutex::default(), jobs: Mutex::default(), look, wake };
+        let lanes =
+            Self { lanes: Mutex::default(), jobs: Mutex::default(), look, wake, closed: CancellationToken::new() };
         (Arc::new(lanes), woken)
     }
 
@@ -156,8 +160,9 @@ impl Lanes {
         self.lane(domain).close(wait);
     }
 
-    /// Returns once no job is at work.
-    pub async fn idle(&self) {
+    /// Sends nothing more, and returns once the calls on their way have ended.
+    pub async fn close(&self) {
+        self.closed.cancel();
         let lanes: Vec<_> = lock(&self.lanes).values().cloned().collect();
         for lane in lanes {
             loop {
@@ -174,7 +179,7 @@ impl Lanes {
 
     fn lane(&self, domain: &Domain) -> Arc<Lane> {
         let mut lanes = lock(&self.lanes);
-        lanes.entry(domain.clone()).or_insert_with(|| Arc::new(Lane::new(domain.clone()))).clone()
+        lanes.entry(domain.clone()).or_insert_with(|| Arc::new(Lane::new(domain.clone(), self.closed.clone()))).clone()
     }
 
     fn wake(&self, owner: Owner) {
@@ -242,8 +247,8 @@ impl Drop for Slot {
 }
 
 impl Lane {
-    fn new(domain: Domain) -> Self {
-        Self { domain, queue: Mutex::default(), gate: Mutex::default(), changed: Notify::new() }
+    fn new(domain: Domain, closed: CancellationToken) -> Self {
+        Self { domain, queue: Mutex::default(), gate: Mutex::default(), changed: Notify::new(), closed }
     }
 
     fn shown_wait(&self) -> Option<Duration> {
@@ -259,8 +264,12 @@ impl Lane {
         self.changed.notify_waiters();
     }
 
-    /// Waits until a call may leave. The guard must live as long as the call.
-    pub(super) async fn pass(&self) -> ProbeGuard<'_> {
+    /// Waits until a call may leave; `None` if none may any more. The guard must live as long as the call.
+    pub(super) async fn pass(&self) -> Option<ProbeGuard<'_>> {
+        self.closed.run_until_cancelled(self.pass_gate()).await
+    }
+
+    async fn pass_gate(&self) -> ProbeGuard<'_> {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);

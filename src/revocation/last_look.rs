@@ -5,7 +5,7 @@
 //! behind without knowing it, so the API server itself is asked, and no answer means no.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,6 @@ fn millis() -> u64 {
 pub struct Looker {
     client: Client,
     caches: RwLock<HashMap<(&'static str, Option<String>), Arc<dyn Cached>>>,
-    closed: AtomicBool,
 }
 
 /// The tenants of a scope, as far as a last look needs them.
@@ -78,7 +77,7 @@ struct Objects<K: Revocation> {
 impl Looker {
     /// A looker that knows no objects yet.
     pub fn new(client: Client) -> Arc<Self> {
-        Arc::new(Self { client, caches: RwLock::default(), closed: AtomicBool::new(false) })
+        Arc::new(Self { client, caches: RwLock::default() })
     }
 
     /// From now on it looks at objects of `K` in this cache, which holds `namespace` (all if none).
@@ -94,11 +93,6 @@ impl Looker {
         self.caches.write().unwrap_or_else(PoisonError::into_inner).insert(key, cached);
     }
 
-    /// From now on nothing is wanted any more: the operator is ending.
-    pub fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
-    }
-
     fn cache_of(&self, owner: &Owner) -> Option<Arc<dyn Cached>> {
         let caches = self.caches.read().unwrap_or_else(PoisonError::into_inner);
         caches.get(&(owner.kind, None)).or_else(|| caches.get(&(owner.kind, Some(owner.namespace.to_string())))).cloned()
@@ -108,9 +102,7 @@ impl Looker {
 impl LastLook for Looker {
     fn look<'a>(&'a self, owner: &'a Owner) -> BoxFuture<'a, Option<Connection>> {
         async move {
-            let cached = self.cache_of(owner)?;
-            let connection = cached.look(&self.client, owner).await;
-            connection.filter(|_| !self.closed.load(Ordering::Relaxed))
+            self.cache_of(owner)?.look(&self.client, owner).await
         }
         .boxed()
     }

@@ -13,7 +13,6 @@ mod tenants;
 mod watch;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
@@ -90,7 +89,7 @@ pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken
 
     info!(version = env!("CARGO_PKG_VERSION"), "started");
     shutdown.cancelled().await;
-    stop(tasks, &looker, &lanes).await;
+    stop(tasks, &lanes).await;
     Ok(())
 }
 
@@ -105,11 +104,10 @@ struct Tasks {
 
 /// Lets calls on their way end, then drops everything. kube's controllers may never end by themselves (rust-toolbox.md
 /// section 7, trap 2), hence the deadline.
-async fn stop(mut tasks: Tasks, looker: &Looker, lanes: &Arc<Lanes>) {
+async fn stop(mut tasks: Tasks, lanes: &Lanes) {
     info!("ending: calls on their way are finished, no new ones are made");
-    looker.close();
     let finished = async {
-        lanes.idle().await;
+        lanes.close().await;
         while tasks.controllers.join_next().await.is_some() {}
     };
     if tokio::time::timeout(SHUTDOWN_DEADLINE, finished).await.is_err() {

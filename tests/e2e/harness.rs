@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use base64::Engine as _;
 use fake_auth0::FakeAuth0;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
@@ -182,11 +183,12 @@ impl World {
         self.put_raw_secret(json!({"labels": {"rescind.dev/credentials": "true"}}), json!({ "token": token })).await;
     }
 
-    pub async fn put_raw_secret(&self, mut metadata: Value, string_data: Value) {
+    /// `texts` become `data` here, because applying another `stringData` would not take keys away.
+    pub async fn put_raw_secret(&self, mut metadata: Value, texts: Value) {
         metadata["name"] = json!("auth0-management");
-        let secret = json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": string_data,
-        });
+        let encode = |text: &Value| base64::engine::general_purpose::STANDARD.encode(text.as_str().unwrap());
+        let data: Value = texts.as_object().unwrap().iter().map(|(key, text)| (key.clone(), json!(encode(text)))).collect();
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data});
         let api = self.api::<k8s_openapi::api::core::v1::Secret>();
         let params = PatchParams::apply("test").force();
         api.patch("auth0-management", &params, &Patch::Apply(secret)).await.expect("a Secret");

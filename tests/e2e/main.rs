@@ -3,5 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
 mod harness;
+mod manifests;
 mod repository;
+mod crashes;
+mod credentials;
+mod held;
+mod pacing;
+mod proof;
 mod removals;

@@ -1,0 +1,183 @@
+//! Who used the CPU, from /proc, and what the API server was asked, from its own metrics.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::ops::Sub;
+use std::time::Instant;
+
+use kube::Client;
+
+use crate::world::FAKE_THREAD;
+
+/// Linux counts CPU time in hundredths of a second wherever user space looks.
+const TICKS: f64 = 100.0;
+
+/// CPU seconds by who used them. `others` is everything on this machine that is not ours.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cpu {
+    pub operator: f64,
+    pub apiserver: f64,
+    pub etcd: f64,
+    pub fake: f64,
+    pub bench: f64,
+    pub others: f64,
+}
+
+/// Requests to the API server, by verb and resource (with subresource).
+pub type Requests = BTreeMap<(String, String), f64>;
+
+/// Everything countable at one moment, or between two.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    pub seconds: f64,
+    pub cpu: Cpu,
+    pub requests: Requests,
+}
+
+/// A moment from which [`Counts`] are taken.
+pub struct Mark(Instant, Counts);
+
+impl Mark {
+    pub async fn now(client: &Client) -> Self {
+        let requests = requests(client).await;
+        Self(Instant::now(), Counts { seconds: 0.0, cpu: cpu(), requests })
+    }
+
+    /// What happened since, up to `end`, which has just been.
+    pub async fn until(self, end: Instant, client: &Client) -> Counts {
+        let cpu = cpu() - self.1.cpu;
+        let mut requests = requests(client).await;
+        for (key, count) in &mut requests {
+            *count -= self.1.requests.get(key).copied().unwrap_or_default();
+        }
+        requests.retain(|_, count| *count > 0.0);
+        Counts { seconds: (end - self.0).as_secs_f64(), cpu, requests }
+    }
+}
+
+impl Counts {
+    /// Requests of one verb, or all, to one resource.
+    pub fn requests_to(&self, verb: Option<&str>, resource: &str) -> f64 {
+        let fits = |key: &(String, String)| key.1 == resource && verb.is_none_or(|verb| key.0 == verb);
+        self.requests.iter().filter(|(key, _)| fits(key)).map(|(_, count)| count).sum()
+    }
+
+    /// Both periods as one.
+    pub fn and(mut self, other: Self) -> Self {
+        let (a, b) = (self.cpu, other.cpu);
+        self.seconds += other.seconds;
+        self.cpu = Cpu {
+            operator: a.operator + b.operator,
+            apiserver: a.apiserver + b.apiserver,
+            etcd: a.etcd + b.etcd,
+            fake: a.fake + b.fake,
+            bench: a.bench + b.bench,
+            others: a.others + b.others,
+        };
+        for (key, count) in other.requests {
+            *self.requests.entry(key).or_default() += count;
+        }
+        self
+    }
+}
+
+impl Sub for Cpu {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self {
+            // It may have been started in between.
+            operator: (self.operator - before.operator).max(0.0),
+            apiserver: self.apiserver - before.apiserver,
+            etcd: self.etcd - before.etcd,
+            fake: self.fake - before.fake,
+            bench: self.bench - before.bench,
+            others: (self.others - before.others).max(0.0),
+        }
+    }
+}
+
+async fn requests(client: &Client) -> Requests {
+    let request = http::Request::get("/metrics").body(Vec::new()).unwrap();
+    let text = client.request_text(request).await.expect("the API server's metrics");
+    let mut requests = Requests::new();
+    for line in text.lines().filter_map(|line| line.strip_prefix("apiserver_request_total{")) {
+        let (labels, count) = line.rsplit_once("} ").unwrap();
+        let label = |name: &str| {
+            let labels = labels.split("\",").filter_map(|label| label.split_once("=\""));
+            labels.filter(|(key, _)| *key == name).map(|(_, value)| value.trim_end_matches('"')).collect::<String>()
+        };
+        let (resource, sub) = (label("resource"), label("subresource"));
+        let resource = if sub.is_empty() { resource } else { format!("{resource}/{sub}") };
+        *requests.entry((label("verb"), resource)).or_default() += count.parse::<f64>().unwrap();
+    }
+    requests
+}
+
+fn cpu() -> Cpu {
+    let of = |name| pid_of(name).map_or(0.0, cpu_of);
+    let (operator, apiserver, etcd) = (of("rescind"), of("kube-apiserver"), of("etcd"));
+    let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let threads = threads.filter_map(|thread| stat(&thread.path().join("stat").to_string_lossy()));
+    let fake = threads.filter(|stat| stat.name == FAKE_THREAD).map(|stat| stat.seconds).sum();
+    let bench = stat("/proc/self/stat").map_or(0.0, |stat| stat.seconds) - fake;
+    let others = machine() - operator - apiserver - etcd - fake - bench;
+    Cpu { operator, apiserver, etcd, fake, bench, others }
+}
+
+/// CPU seconds of a process so far.
+pub fn cpu_of(pid: u32) -> f64 {
+    stat(&format!("/proc/{pid}/stat")).map_or(0.0, |stat| stat.seconds)
+}
+
+/// The process of this name that descends from this one.
+pub fn pid_of(name: &str) -> Option<u32> {
+    let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let all: Vec<Stat> = pids.filter_map(|pid: u32| stat(&format!("/proc/{pid}/stat"))).collect();
+    let mut ours = HashSet::from([std::process::id()]);
+    // Each round finds one generation more; a process is three below us at most.
+    for _ in 0..3 {
+        ours.extend(all.iter().filter(|stat| ours.contains(&stat.parent)).map(|stat| stat.pid).collect::<Vec<_>>());
+    }
+    all.iter().find(|stat| stat.name == name && ours.contains(&stat.pid)).map(|stat| stat.pid)
+}
+
+struct Stat {
+    pid: u32,
+    name: String,
+    parent: u32,
+    seconds: f64,
+}
+
+/// proc(5): the name stands in parentheses and may hold anything, so fields are counted from its end.
+fn stat(path: &str) -> Option<Stat> {
+    let text = fs::read_to_string(path).ok()?;
+    let (pid, rest) = text.split_once(" (")?;
+    let (name, rest) = rest.rsplit_once(") ")?;
+    let fields: Vec<&str> = rest.split(' ').collect();
+    let ticks = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
+    Some(Stat {
+        pid: pid.parse().ok()?,
+        name: name.to_owned(),
+        parent: fields.get(1)?.parse().ok()?,
+        seconds: ticks / TICKS,
+    })
+}
+
+/// CPU seconds of the whole machine that were not idle.
+fn machine() -> f64 {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let fields = text.lines().next().unwrap_or_default().split_whitespace().skip(1);
+    let ticks: Vec<f64> = fields.filter_map(|field| field.parse().ok()).collect();
+    // user nice system - - irq softirq steal; idle and waiting for disks do not count, guests are in user.
+    [0, 1, 2, 5, 6, 7].iter().filter_map(|index| ticks.get(*index)).sum::<f64>() / TICKS
+}
+
+/// A line of /proc/PID/status such as VmRSS, in megabytes (10^6 bytes).
+pub fn memory(pid: u32, field: &str) -> f64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kibibytes.unwrap_or_default() * 1024.0 / 1e6
+}

@@ -1,0 +1,113 @@
+//! Promises 8 and 12: a crash costs at most a repeated, idempotent call; what is finished costs nothing, ever again.
+
+use std::time::Duration;
+
+use fake_auth0::{Fault, FaultHandle, Kind, Relation};
+use rescind::api::{Auth0Tenant, OrgMembershipRemoval, UserRoleRevocation};
+use serde_json::json;
+
+use crate::harness::*;
+
+/// Promise 12, and one status write in all. Broken on purpose by dropping the first check of `decide` (calls after the
+/// restart) and by a status field that ticks (writes): it failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finished_object_costs_one_write_and_then_nothing() {
+    let world = World::new("finished").await;
+    let operator = world.operator().await;
+    world.tenant_reason("Connected").await;
+    let tenant_writes = operator.status_writes();
+    world.put::<UserRoleRevocation>("roles", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<OrgMembershipRemoval>("members", json!({"organizationId": ORG, "members": [OTHER_USER]})).await;
+    let gone = json!({"userId": "auth0|nobody", "roles": [ROLE], "ifNotFound": "Ignore"});
+    world.put::<UserRoleRevocation>("gone", gone).await;
+    world.reason::<UserRoleRevocation>("roles", "Removed").await;
+    world.reason::<OrgMembershipRemoval>("members", "Removed").await;
+    world.reason::<UserRoleRevocation>("gone", "SubjectGone").await;
+    assert_eq!(operator.status_writes() - tenant_writes, 3, "{:?}", operator.writes());
+    operator.stop().await;
+
+    let calls = world.fake.total();
+    let operator = world.operator().await;
+    // A rotated Secret, an edited label and a new object reach every corner of the operator.
+    world.put_secret(&world.fake.token(&world.fake.all_scopes())).await;
+    let label = kube::api::Patch::Merge(json!({"metadata": {"labels": {"x": "y"}}}));
+    world.api::<UserRoleRevocation>().patch("roles", &Default::default(), &label).await.unwrap();
+    world.put::<UserRoleRevocation>("control", json!({"userId": OTHER_USER, "roles": [ROLE]})).await;
+    world.reason::<UserRoleRevocation>("control", "Removed").await;
+    assert_eq!(world.fake.total() - calls, 2, "the control's own: {:?}", world.calls());
+    assert_eq!(operator.status_writes(), 1, "the control's own: {:?}", operator.writes());
+    operator.stop().await;
+}
+
+/// Kills the operator where `fault` holds a call, starts another, and counts.
+async fn killed_at(name: &str, fault: Fault, kind: Kind) -> (World, u64) {
+    let world = World::new(name).await;
+    let before = world.fake.state();
+    let held: FaultHandle = world.fake.fault(fault.on(kind).once());
+    let operator = world.operator_with(|s| s.timeouts.total = Duration::from_secs(20)).await;
+    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    held.arrived().await;
+    operator.kill().await;
+    held.release();
+    let _operator = world.operator().await;
+    world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    world.fake.assert_removed_exactly(&before, [Relation::user_role(USER, ROLE)]);
+    let deletes = world.fake.count(Kind::DeleteUserRoles);
+    (world, deletes)
+}
+
+/// Promise 8: killed before the DELETE acts, after it acted, and during the proof.
+/// Broken on purpose by writing the status before the call: it failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_costs_at_most_a_repeated_call() {
+    let kills = [
+        killed_at("kill-before", Fault::hold(), Kind::DeleteUserRoles),
+        killed_at("kill-acted", Fault::hold_answer(), Kind::DeleteUserRoles),
+        killed_at("kill-proof", Fault::hold(), Kind::GetUserRoles),
+    ];
+    for kill in kills {
+        let (_, deletes) = kill.await;
+        assert!(deletes <= 2, "{deletes} DELETEs");
+    }
+}
+
+/// A status somebody wrote by hand is not believed unless it says that all is done, and foreign conditions stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn foreign_conditions_are_kept() {
+    let world = World::new("foreign").await;
+    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    let condition = json!({
+        "type": "Audited", "status": "True", "reason": "ByHand", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
+    });
+    let status = json!({
+        "apiVersion": "rescind.dev/v1alpha1", "kind": "UserRoleRevocation", "metadata": {"name": "jane"},
+        "status": {"conditions": [condition]},
+    });
+    let params = kube::api::PatchParams::apply("auditor");
+    let api = world.api::<UserRoleRevocation>();
+    api.patch_status("jane", &params, &kube::api::Patch::Apply(status)).await.unwrap();
+    let _operator = world.operator().await;
+    let status = world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    assert!(status.conditions.iter().any(|condition| condition.type_ == "Audited"));
+}
+
+/// Spec, labels and annotations of a user's object are never written, and no finalizer is added.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_but_status_is_written() {
+    let world = World::new("own").await;
+    let operator = world.operator().await;
+    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    let object = world.api::<UserRoleRevocation>().get("jane").await.unwrap();
+    assert_eq!((object.metadata.generation, object.metadata.finalizers), (Some(1), None));
+    let ours = object.metadata.managed_fields.unwrap().into_iter().filter(|f| f.manager.as_deref() == Some("rescind"));
+    assert!(ours.into_iter().all(|fields| fields.subresource.as_deref() == Some("status")));
+    let others: Vec<_> = operator
+        .writes()
+        .into_iter()
+        .filter(|w| !w.path.ends_with("/status") && !w.path.ends_with("/events"))
+        .collect();
+    assert!(others.is_empty(), "{others:?}");
+    let tenant = world.api::<Auth0Tenant>().get("default").await.unwrap();
+    assert_eq!(tenant.metadata.generation, Some(1));
+}

@@ -1,0 +1,193 @@
+//! The fields of the connection.
+
+use rescind::auth0::Domain;
+use serde_json::json;
+
+use super::options::{object_names, switch, word};
+use super::targets::not_text;
+use super::*;
+
+const DOMAIN: &str = "must be a bare lower-case host name such as acme.eu.auth0.com";
+const AUDIENCE: &str = "must look like https://acme.eu.auth0.com/api/v2/ with the trailing slash";
+const BUNDLE: &str = "must be PEM certificates in base64";
+const SECRET: &str = "must be the name of a Secret in this namespace: lower-case letters, digits, '-' and '.'";
+const KEY: &str = "must be a key of the Secret's data: letters, digits, '-', '_' and '.'";
+
+fn domains() -> Vec<Row> {
+    // 253 characters: three labels of 63 and one of 61.
+    let label = |letters| "a".repeat(letters);
+    let longest = [label(63), label(63), label(63), label(61)].join(".");
+    let mut cases = vec![
+        kept("as Auth0 shows it", "acme.eu.auth0.com"),
+        kept("private cloud", "acme-1.us.auth0app.com"),
+        kept("a port", "acme.eu.auth0.com:8443"),
+        kept("the highest port", "acme.eu.auth0.com:65535"),
+        kept("one label", "localhost"),
+        kept("an encoded name", "xn--bcher-kva.example"),
+        kept("digits first", "0.1a.example"),
+        kept("the longest", longest.as_str()),
+        kept("the longest with a port", format!("{longest}:65535")),
+        refused("one character too long", format!("a{longest}"), "at most 253"),
+        refused("one character too long with a port", format!("{}.b:443", longest), "at most 253"),
+        refused("much too long", format!("{longest}.example"), "may not be more than 259"),
+        refused("the longest label and one more", format!("{}.example", label(64)), DOMAIN),
+        refused("empty", "", DOMAIN),
+        refused("a scheme", "https://acme.eu.auth0.com", "no https://"),
+        refused("a path", "acme.eu.auth0.com/api/v2/", "no path"),
+        refused("a slash after", "acme.eu.auth0.com/", "no path"),
+        refused("a query", "acme.eu.auth0.com?x", DOMAIN),
+        refused("a fragment", "acme.eu.auth0.com#x", DOMAIN),
+        refused("a user", "acme@eu.auth0.com", DOMAIN),
+        refused("a user and password", "user:secret@acme.auth0.com", DOMAIN),
+        refused("a dot after", "acme.eu.auth0.com.", "no trailing dot"),
+        refused("a dot after, before the port", "acme.eu.auth0.com.:443", "no trailing dot"),
+        refused("a dot before", ".auth0.com", DOMAIN),
+        refused("two dots", "acme..auth0.com", DOMAIN),
+        refused("an IPv4 address", "10.0.0.1", "no IP address"),
+        refused("an IPv4 address with a port", "10.0.0.1:443", "no IP address"),
+        refused("a number", "2130706433", "no IP address"),
+        refused("a hexadecimal address", "0x7f000001", "no IP address"),
+        refused("a short IPv4 address", "127.1", "no IP address"),
+        refused("an IPv6 address", "[::1]", "no IP address"),
+        refused("an IPv6 address with a port", "[::1]:443", "no IP address"),
+        refused("upper case", "Acme.eu.auth0.com", "lower-case"),
+        refused("letters beyond ASCII", "bücher.example", "xn--"),
+        refused("letters that look alike", "\u{430}cme.eu.auth0.com", "xn--"),
+        refused("an ideographic dot", "acme\u{3002}auth0.com", DOMAIN),
+        refused("port 0", "acme.eu.auth0.com:0", "port"),
+        refused("a port with a leading zero", "acme.eu.auth0.com:0443", "port"),
+        refused("a port too high", "acme.eu.auth0.com:65536", "port"),
+        refused("a port much too high", "acme.eu.auth0.com:99999", "port"),
+        refused("no port after the colon", "acme.eu.auth0.com:", "port"),
+        refused("a named port", "acme.eu.auth0.com:https", "port"),
+        refused("two ports", "acme.eu.auth0.com:443:443", "port"),
+        refused("a pattern", "*.auth0.com", DOMAIN),
+        refused("an underscore", "acme_eu.auth0.com", DOMAIN),
+        refused("a dash before", "-acme.auth0.com", DOMAIN),
+        refused("a dash after", "acme-.auth0.com", DOMAIN),
+        refused("a space after", "acme.auth0.com ", DOMAIN),
+        refused("a line end after", "acme.auth0.com\n", DOMAIN),
+        refused("a line end inside", "acme.auth0.com\nacme.auth0.com", DOMAIN),
+        refused("a space inside", "acme .auth0.com", DOMAIN),
+        left_out_is_refused(),
+    ];
+    cases.extend(not_text());
+    rows(&[(&A0T, "spec.domain")], Some(|text| text.parse::<Domain>().is_ok()), &cases)
+}
+
+fn audiences() -> Vec<Row> {
+    let longest = format!("https://{}/api/v2/", "a".repeat(600 - 16));
+    let mut cases = vec![
+        kept("as Auth0 shows it", "https://acme.eu.auth0.com/api/v2/"),
+        kept("a port", "https://acme.eu.auth0.com:8443/api/v2/"),
+        kept("the longest", longest.as_str()),
+        refused("one character too long", longest.replacen('a', "aa", 1), "may not be more than 600"),
+        left_out_is(()),
+        // The type is an Option: null says the same as leaving it out.
+        kept("null", ()),
+        refused("empty", "", AUDIENCE),
+        refused("without the trailing slash", "https://acme.eu.auth0.com/api/v2", "with the trailing slash"),
+        refused("a line end after", "https://acme.eu.auth0.com/api/v2/\n", AUDIENCE),
+        refused("a space before", " https://acme.eu.auth0.com/api/v2/", AUDIENCE),
+        refused("a space inside", "https://acme .eu.auth0.com/api/v2/", AUDIENCE),
+        refused("a no-break space inside", "https://acme\u{a0}.eu.auth0.com/api/v2/", AUDIENCE),
+        refused("a control character inside", "https://acme\0.eu.auth0.com/api/v2/", AUDIENCE),
+        refused("no TLS", "http://acme.eu.auth0.com/api/v2/", AUDIENCE),
+        refused("a bare host", "acme.eu.auth0.com", AUDIENCE),
+        refused("no host", "https:///api/v2/", AUDIENCE),
+        refused("no host but slashes", "https:////api/v2/", AUDIENCE),
+        refused("another path first", "https://acme.eu.auth0.com/x/api/v2/", AUDIENCE),
+        refused("a user", "https://acme@eu.auth0.com/api/v2/", AUDIENCE),
+        refused("the host twice", "https://acme.eu.auth0.com/api/v2/https://acme.eu.auth0.com/api/v2/", AUDIENCE),
+        refused("another API", "https://acme.eu.auth0.com/userinfo", AUDIENCE),
+    ];
+    cases.extend(not_text().into_iter().filter(|case| case.name != "null"));
+    rows(&[(&A0T, "spec.audience")], None, &cases)
+}
+
+fn bundles() -> Vec<Row> {
+    let cases = [
+        kept("base64", "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg=="),
+        kept("the longest", "A".repeat(262_144)),
+        refused("too long", "A".repeat(262_148), "may not be more than 262144"),
+        left_out_is(()),
+        kept("null", ()),
+        refused("empty", "", BUNDLE),
+        refused("plain PEM", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", BUNDLE),
+        refused("broken in lines", "LS0tLS1C\nRUdJTiBD", BUNDLE),
+        refused("a line end after", "LS0tLS1C\n", BUNDLE),
+        refused("for URLs", "LS0tLS1C-_8=", BUNDLE),
+        refused("not padded", "LS0tLS1CRU", BUNDLE),
+        refused("cut", "LS0tL", BUNDLE),
+        refused("padded too much", "LS0tLS1C====", BUNDLE),
+        refused("padding only", "====", BUNDLE),
+        refused("padding inside", "LS0=LS1C", BUNDLE),
+        refused("a number", 7, "must be of type string"),
+        refused("a list", json!(["LS0tLS1C"]), "must be of type string"),
+    ];
+    rows(&[(&A0T, "spec.caBundle")], None, &cases)
+}
+
+fn credentials() -> Vec<Row> {
+    let reference = json!({"name": "auth0-management", "key": "token"});
+    let mut all = rows(
+        &[(&A0T, "spec.credentials")],
+        None,
+        &[
+            left_out_is_refused(),
+            refused("null", (), "must be of type object"),
+            refused("a token instead of a Secret's name", "eyJhbGciOi", "must be of type object"),
+            refused("a list", json!([]), "must be of type object"),
+            refused_at("empty", json!({}), ".tokenSecretRef", "Required value"),
+        ],
+    );
+    all.extend(rows(
+        &[(&A0T, "spec.credentials.tokenSecretRef")],
+        None,
+        &[
+            kept("name and key", reference.clone()),
+            becomes("a name alone", json!({"name": "auth0-management"}), reference),
+            left_out_is_refused(),
+            refused("null", (), "must be of type object"),
+            refused("a name without its field", "auth0-management", "must be of type object"),
+            refused_at("empty", json!({}), ".name", "Required value"),
+            refused_at("a key alone", json!({"key": "token"}), ".name", "Required value"),
+        ],
+    ));
+    let mut names = object_names(SECRET);
+    names.push(left_out_is_refused());
+    names.extend(not_text());
+    all.extend(rows(&[(&A0T, "spec.credentials.tokenSecretRef.name")], None, &names));
+    let mut keys = vec![
+        kept("letters, digits, marks", "Api_Token-1.txt"),
+        kept("a dot before", ".token"),
+        kept("the longest", "k".repeat(253)),
+        refused("one character too long", "k".repeat(254), "may not be more than 253"),
+        left_out_is("token"),
+        becomes("null", (), "token"),
+        refused("empty", "", KEY),
+        refused("a path", "../token", KEY),
+        refused("one dot", ".", KEY),
+        refused("two dots", "..", KEY),
+        refused("two dots before", "..data", KEY),
+        refused("a space", "my token", KEY),
+        refused("a line end after", "token\n", KEY),
+        refused("a letter beyond ASCII", "tökén", KEY),
+    ];
+    keys.extend(not_text().into_iter().filter(|case| case.name != "null"));
+    all.extend(rows(&[(&A0T, "spec.credentials.tokenSecretRef.key")], None, &keys));
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_is_a_host_and_a_secret_beside_it() {
+    let mut rows = domains();
+    rows.extend(audiences());
+    rows.extend(bundles());
+    rows.extend(credentials());
+    let words = ["Off", "After", "BeforeAndAfter"];
+    let verification = word(&words, "After", r#"supported values: "Off", "After", "BeforeAndAfter""#);
+    rows.extend(super::rows(&[(&A0T, "spec.verification")], None, &verification));
+    rows.extend(super::rows(&[(&A0T, "spec.suspend")], None, &switch()));
+    run(rows).await;
+}

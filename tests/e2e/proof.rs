@@ -1,0 +1,90 @@
+//! Promises 3 and 4: "removed" is said only after a complete read that does not contain it; nothing unreadable,
+//! incomplete or empty is ever taken for that.
+
+use fake_auth0::{Fault, Kind, Lag, PagingQuirks};
+use rescind::api::{OrgMembershipRemoval, UserRoleRevocation};
+use serde_json::json;
+
+use crate::harness::*;
+
+/// Promise 3. Broken on purpose by treating every read as `End::Gone`: it failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_that_still_shows_it_is_waited_out() {
+    let world = World::new("lag").await;
+    world.fake.lag(Kind::GetUserOrganizations, Lag::Reads(2));
+    let _operator = world.operator().await;
+    world.put::<OrgMembershipRemoval>("jane", json!({"organizationId": ORG, "members": [USER]})).await;
+    let status = world.reason::<OrgMembershipRemoval>("jane", "AwaitingConsistency").await;
+    assert!(status.next_attempt_time.is_some() && status.verified_time.is_none());
+    assert_eq!(status.result.unwrap().remaining, 1);
+    let status = world.reason::<OrgMembershipRemoval>("jane", "Removed").await;
+    assert_eq!((status.result.unwrap().removed, status.result.unwrap().remaining), (1, 0));
+    assert_eq!(world.fake.count(Kind::DeleteMembers), 1, "looked at again, not removed again");
+    assert_eq!(world.fake.count(Kind::GetUserOrganizations), 3);
+}
+
+/// Promise 4: one user a way to misread. None may become Removed while its read is like this.
+/// Broken on purpose by `unwrap_or_default()` on a page's list, and by ending a walk at a short page: it failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incomplete_read_proves_nothing() {
+    let world = World::new("misread").await;
+    let entry = |id: &str| json!({"id": id, "name": "x", "description": "x"});
+    let page = |start: u32, total: u32, roles: &[serde_json::Value]| {
+        json!({"start": start, "limit": 50, "total": total, "roles": roles})
+    };
+    let faults: Vec<(&str, Fault)> = vec![
+        ("html", Fault::html(200)),
+        ("empty", Fault::status(200).body("")),
+        ("null", Fault::status(200).json(&json!(null))),
+        ("no-list", Fault::status(200).json(&json!({"start": 0, "limit": 50, "total": 0}))),
+        ("null-list", Fault::status(200).json(&json!({"start": 0, "limit": 50, "total": 0, "roles": null}))),
+        ("no-content", Fault::status(204)),
+        ("cut", Fault::status(200).body("{\"start\":0,\"limit\":50,\"total\":0,\"roles\":[")),
+        ("truncated", Fault::truncate()),
+        ("more-exist", Fault::status(200).json(&page(0, 3, &[]))),
+        ("wrong-start", Fault::status(200).json(&page(50, 1, &[entry("rol_AAAAAAAAAAAAAAAA")]))),
+        ("unreadable-entry", Fault::status(200).json(&page(0, 1, &[json!({"name": "x"})]))),
+        ("foreign-404", Fault::status(404).body("not here")),
+        ("redirect", Fault::redirect("https://evil.example.com/")),
+        ("huge", Fault::huge_body(2 << 20)),
+        ("endless", Fault::endless_body()),
+        ("forbidden", Fault::status(500)),
+    ];
+    for (name, fault) in &faults {
+        let user = format!("auth0|{name}");
+        world.fake.edit(|tenant| {
+            tenant.user(user.clone()).role(ROLE);
+        });
+        world.fake.fault(fault.clone().user(user).on_reads());
+    }
+    let _operator = world.operator().await;
+    for (name, _) in &faults {
+        world.put::<UserRoleRevocation>(name, json!({"userId": format!("auth0|{name}"), "roles": [ROLE]})).await;
+    }
+    for (name, _) in &faults {
+        let status = world.reason::<UserRoleRevocation>(name, "Auth0Unavailable").await;
+        assert!(status.verified_time.is_none() && status.last_removal_time.is_some(), "{name}");
+    }
+    world.fake.clear_faults();
+    for (name, _) in &faults {
+        world.reason::<UserRoleRevocation>(name, "Removed").await;
+    }
+    assert_eq!(world.fake.deletes().len(), faults.len(), "what was accepted is looked at, not repeated");
+}
+
+/// A member list that cannot be read to its end: pages that lead in a circle.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_list_that_does_not_end_proves_nothing() {
+    let world = World::new("circle").await;
+    world.fake.edit(|tenant| {
+        tenant.organization(ORG).numbered_members("auth0|m", 300);
+    });
+    world.fake.paging(PagingQuirks { looping_cursor: true, ..PagingQuirks::default() });
+    let _operator = world.operator().await;
+    let members = [USER, OTHER_USER];
+    world.put::<OrgMembershipRemoval>("both", json!({"organizationId": ORG, "members": members})).await;
+    let status = world.reason::<OrgMembershipRemoval>("both", "Auth0Unavailable").await;
+    assert!(status.verified_time.is_none());
+    world.fake.paging(PagingQuirks::default());
+    world.reason::<OrgMembershipRemoval>("both", "Removed").await;
+}
