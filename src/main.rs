@@ -87,7 +87,9 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "rescind: {error:#}");
+            // What to do, and the one cause that says most; what lies between is the libraries' own story.
+            let cause = error.chain().skip(1).last().map(|cause| format!(" ({cause})")).unwrap_or_default();
+            let _ = writeln!(std::io::stderr(), "rescind: {error}{cause}");
             ExitCode::FAILURE
         }
     }

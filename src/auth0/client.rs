@@ -175,16 +175,11 @@ fn transport(error: &reqwest::Error) -> &'static str {
     }
 }
 
-fn has_certificate_cause(error: &reqwest::Error) -> bool {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<std::io::Error>()
-            && let Some(inner) = io.get_ref()
-            && matches!(inner.downcast_ref::<rustls::Error>(), Some(rustls::Error::InvalidCertificate(_)))
-        {
-            return true;
-        }
-        cause = error.source();
+/// An `io::Error` hides what it wraps from `source`, and wraps may be nested.
+fn has_certificate_cause(error: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
+        return true;
     }
-    false
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
+    wrapped.is_some_and(|inner| has_certificate_cause(inner)) || error.source().is_some_and(has_certificate_cause)
 }

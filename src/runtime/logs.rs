@@ -22,7 +22,8 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     // kube's client warns with the whole body of an answer it cannot read, and an answer may be a Secret (promise 6).
-    let targets = Targets::new().with_default(level).with_target("kube_client", level.min(LevelFilter::ERROR));
+    // Its errors come back to us, and we say what they mean.
+    let targets = Targets::new().with_default(level).with_target("kube_client", LevelFilter::OFF);
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = match format {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),

@@ -73,10 +73,9 @@ impl Finished {
 
     /// When there were this many.
     pub async fn wait(&mut self, objects: usize) -> Instant {
-        match tokio::time::timeout(PATIENCE, self.0.wait_for(|(count, _)| *count >= objects)).await {
-            Ok(reached) => reached.expect("the watch goes on").1,
-            Err(_) => panic!("{} of {objects} objects were finished after {PATIENCE:?}", self.0.borrow().0),
-        }
+        let reached = tokio::time::timeout(PATIENCE, self.0.wait_for(|(count, _)| *count >= objects)).await;
+        let reached = reached.map(|reached| reached.expect("the watch goes on").1);
+        reached.unwrap_or_else(|_| panic!("{} of {objects} objects after {PATIENCE:?}", self.0.borrow().0))
     }
 }
 

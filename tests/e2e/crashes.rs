@@ -1,7 +1,5 @@
 //! Promises 8 and 12: a crash costs at most a repeated, idempotent call; what is finished costs nothing, ever again.
 
-use std::time::Duration;
-
 use fake_auth0::{Fault, FaultHandle, Kind, Relation};
 use rescind::api::{Auth0Tenant, OrgMembershipRemoval, UserRoleRevocation};
 use serde_json::json;
@@ -44,7 +42,7 @@ async fn killed_at(name: &str, fault: Fault, kind: Kind) -> (World, u64) {
     let world = World::new(name).await;
     let before = world.fake.state();
     let held: FaultHandle = world.fake.fault(fault.on(kind).once());
-    let operator = world.operator_with(|s| s.timeouts.total = Duration::from_secs(20)).await;
+    let operator = Process::start(&world);
     world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
     held.arrived().await;
     operator.kill().await;
@@ -57,7 +55,7 @@ async fn killed_at(name: &str, fault: Fault, kind: Kind) -> (World, u64) {
 }
 
 /// Promise 8: killed before the DELETE acts, after it acted, and during the proof.
-/// Broken on purpose by writing the status before the call: it failed.
+/// Broken on purpose by writing `Removed` before the DELETE is sent: it failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_costs_at_most_a_repeated_call() {
     let kills = [

@@ -276,13 +276,6 @@ impl Operator {
         within(self.task.take().unwrap()).await.unwrap().unwrap();
     }
 
-    /// Ends it as kill -9 does: nothing is finished.
-    pub async fn kill(mut self) {
-        let task = self.task.take().unwrap();
-        task.abort();
-        let _ = task.await;
-    }
-
     /// Writes to the API server so far: status writes and events.
     pub fn writes(&self) -> Vec<Request> {
         let requests = self.requests.lock().unwrap();
@@ -297,5 +290,42 @@ impl Operator {
 impl Drop for Operator {
     fn drop(&mut self) {
         self.shutdown.cancel();
+    }
+}
+
+/// The real program, in a process of its own, at the most talkative log level.
+pub struct Process {
+    child: tokio::process::Child,
+    log: tempfile::NamedTempFile,
+}
+
+impl Process {
+    pub fn start(world: &World) -> Self {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let child = tokio::process::Command::new(env!("CARGO_BIN_EXE_rescind"))
+            .args(["run", "--log-level", "trace", "--health-probe-bind-address", "0"])
+            .args(["--allowed-domains", world.fake.domain(), "--watch-namespaces", &world.namespace])
+            .env("KUBECONFIG", plane().kubeconfig_path())
+            .stderr(log.reopen().unwrap())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Self { child, log }
+    }
+
+    /// kill -9.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log.path()).unwrap()
+    }
+
+    /// SIGTERM; returns the exit code.
+    pub async fn terminate(&mut self) -> Option<i32> {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").arg(pid).status().unwrap().success());
+        within(self.child.wait()).await.unwrap().code()
     }
 }

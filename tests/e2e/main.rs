@@ -5,9 +5,11 @@
 mod harness;
 mod manifests;
 mod repository;
+mod answers;
 mod crashes;
 mod credentials;
 mod held;
 mod pacing;
+mod program;
 mod proof;
 mod removals;

@@ -135,7 +135,7 @@ fn credentials() -> Vec<Row> {
         None,
         &[
             left_out_is_refused(),
-            refused("null", (), "must be of type object"),
+            refused("null", (), "Required value"),
             refused("a token instead of a Secret's name", "eyJhbGciOi", "must be of type object"),
             refused("a list", json!([]), "must be of type object"),
             refused_at("empty", json!({}), ".tokenSecretRef", "Required value"),
@@ -148,7 +148,7 @@ fn credentials() -> Vec<Row> {
             kept("name and key", reference.clone()),
             becomes("a name alone", json!({"name": "auth0-management"}), reference),
             left_out_is_refused(),
-            refused("null", (), "must be of type object"),
+            refused("null", (), "Required value"),
             refused("a name without its field", "auth0-management", "must be of type object"),
             refused_at("empty", json!({}), ".name", "Required value"),
             refused_at("a key alone", json!({"key": "token"}), ".name", "Required value"),

@@ -1,13 +1,17 @@
-//! `stack`: the tests' control plane from the command line.
+//! `stack`: the tests' control plane, and all of Rescind on top of it, from the command line.
 
+mod background;
 mod commands;
+mod failure;
+mod playground;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
-/// Finds, builds and runs a real etcd and kube-apiserver on loopback.
+/// Finds, builds and runs a real etcd and kube-apiserver on loopback, and Rescind with a fake Auth0.
 #[derive(Debug, Parser)]
 #[command(name = "stack")]
 struct Arguments {
@@ -21,18 +25,38 @@ enum Commands {
     Binaries,
     /// Start a control plane and keep it until standard input closes or Ctrl-C.
     ControlPlane,
+    /// Show the operator at work, from nothing to nothing.
+    Demo,
+    /// Bring up what the demo shows and leave it running.
+    Up(Place),
+    /// End what `up` left running.
+    Down(Place),
+    /// What `up` leaves running; not for people.
+    #[command(hide = true)]
+    Own(Place),
+}
+
+#[derive(Args, Debug)]
+struct Place {
+    /// The folder of the running stack [default: target/stack in the repository]
+    #[arg(long)]
+    dir: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Commands::Binaries => commands::binaries::run(),
         Commands::ControlPlane => commands::control_plane::run(),
+        Commands::Demo => commands::demo::run(),
+        Commands::Up(place) => commands::up::run(place.dir),
+        Commands::Down(place) => commands::down::run(place.dir),
+        Commands::Own(place) => commands::up::own(place.dir),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+        Err(failure) => {
             // Nobody to hear it is no reason to end differently.
-            let _ = writeln!(io::stderr(), "stack: {error}");
+            let _ = writeln!(io::stderr(), "stack: {failure}");
             ExitCode::FAILURE
         }
     }

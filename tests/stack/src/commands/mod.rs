@@ -2,15 +2,18 @@
 
 pub(crate) mod binaries;
 pub(crate) mod control_plane;
+pub(crate) mod demo;
+pub(crate) mod down;
+pub(crate) mod up;
 
 use std::io::{self, Write};
 use std::path::Path;
 
-use stack::Error;
+use crate::failure::Failure;
 
 /// Prints to standard output at once, also when it is a pipe.
-pub(crate) fn print(text: &str) -> Result<(), Error> {
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    written.map_err(|source| Error::Io { doing: "write to", path: Path::new("standard output").to_owned(), source })
+    written.map_err(Failure::io("write to", Path::new("standard output")))
 }

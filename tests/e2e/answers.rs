@@ -1,0 +1,117 @@
+//! Every documented answer of Auth0, and some nobody documented, become the reason that says what to do.
+
+use fake_auth0::{Fault, Network};
+use rescind::api::{ConditionType, UserRoleRevocation};
+use serde_json::{Value, json};
+
+use crate::harness::*;
+
+fn error(status: u16, code: Option<&str>, message: &str) -> Fault {
+    let mut body = json!({"statusCode": status, "error": "Error", "message": message});
+    if let Some(code) = code {
+        body["errorCode"] = json!(code);
+    }
+    Fault::status(status).json(&body)
+}
+
+/// Answers to a DELETE that concern the one object only.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_becomes_a_reason() {
+    let world = World::new("answers").await;
+    let rows: Vec<(Fault, &str, &str)> = vec![
+        (error(400, Some("invalid_body"), "Payload validation error"), "InvalidRequest", "invalid_body"),
+        (error(400, Some("invalid_uri"), "Path validation error"), "InvalidRequest", "invalid_uri"),
+        (error(400, Some("invalid_query_string"), "x"), "InvalidRequest", "invalid_query_string"),
+        (error(400, None, "x"), "InvalidRequest", "400"),
+        (error(413, None, "x"), "InvalidRequest", "413"),
+        (
+            error(403, Some("insufficient_scope"), "Insufficient scope, expected any of: update:users,delete:role_members"),
+            "InsufficientScope",
+            "update:users or delete:role_members",
+        ),
+        (error(403, Some("insufficient_scope"), "no names"), "InsufficientScope", "update:users"),
+        (error(404, Some("inexistent_user"), "The user does not exist."), "SubjectNotFound", "check the id"),
+        (error(404, None, "No user"), "SubjectNotFound", "check the id"),
+        (Fault::html(404), "Auth0Unavailable", "not Auth0's own"),
+        (Fault::html(500), "Auth0Unavailable", "5xx"),
+        (error(503, None, "x"), "Auth0Unavailable", "5xx"),
+        (Fault::html(524), "Auth0Unavailable", "5xx"),
+        (error(409, None, "x"), "Auth0Unavailable", "busy"),
+        (Fault::redirect("https://169.254.169.254/"), "Auth0Unavailable", "redirect"),
+        (Fault::drop_connection(), "Auth0Unavailable", "tries again"),
+        (Fault::hang(), "Auth0Unavailable", "in time"),
+        (Fault::status(200).json(&json!({})), "Removed", "Removed 1 of 1"),
+        (Fault::act_then_status(202), "Removed", "Removed 1 of 1"),
+    ];
+    let user = |n: usize| format!("auth0|{n}");
+    for (n, (fault, ..)) in rows.iter().enumerate() {
+        world.fake.edit(|tenant| {
+            tenant.user(user(n));
+        });
+        world.fake.fault(fault.clone().user(user(n)).on_deletes());
+    }
+    let _operator = world.operator().await;
+    for n in 0..rows.len() {
+        world.put::<UserRoleRevocation>(&format!("u{n}"), json!({"userId": user(n), "roles": [ROLE]})).await;
+    }
+    for (n, (fault, reason, text)) in rows.iter().enumerate() {
+        let status = world.reason::<UserRoleRevocation>(&format!("u{n}"), reason).await;
+        let message = &status.condition(ConditionType::Ready).unwrap().message;
+        assert!(message.contains(text), "{fault:?}: {message}");
+    }
+}
+
+/// Answers that concern the credential close the tenant, so each has a world of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_credential_is_said_in_our_words() {
+    let rows = [
+        (error(401, None, "Invalid token"), "not valid"),
+        (error(401, None, "Invalid signature received for JSON Web Token validation"), "signature is wrong"),
+        (error(401, None, "Client is not global"), "Client is not global"),
+        (error(401, None, "Expired token received for JSON Web Token validation"), "expired"),
+        (error(400, Some("Bearer"), "Bad HTTP authentication header format"), "not a Management API token"),
+        (error(403, Some("insufficient_entitlement"), "Please upgrade your subscription"), "plan"),
+    ];
+    for (fault, text) in rows {
+        let world = World::new("refused").await;
+        world.fake.fault(fault.on_deletes());
+        let _operator = world.operator().await;
+        world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+        let status = world.reason::<UserRoleRevocation>("jane", "Unauthorized").await;
+        let message = &status.condition(ConditionType::Stalled).unwrap().message;
+        assert!(message.contains(text), "{message}");
+    }
+}
+
+/// TLS that cannot be trusted, hosts that are away: nothing is sent, and it heals by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_network_is_trusted_only_with_its_certificate() {
+    let world = World::new("network").await;
+    let _operator = world.operator().await;
+    for (n, (network, text)) in
+        [(Network::Untrusted, "certificate"), (Network::WrongHost, "certificate"), (Network::Closing, "Auth0"), (Network::Silent, "in time")]
+            .into_iter()
+            .enumerate()
+    {
+        world.fake.network(network);
+        world.fake.cut_connections();
+        let (name, user) = (format!("u{n}"), format!("auth0|{n}"));
+        world.fake.edit(|tenant| {
+            tenant.user(user.clone()).role(ROLE);
+        });
+        world.put::<UserRoleRevocation>(&name, json!({"userId": user, "roles": [ROLE]})).await;
+        let status = world.reason::<UserRoleRevocation>(&name, "Auth0Unavailable").await;
+        let message = &status.condition(ConditionType::Ready).unwrap().message;
+        assert!(message.contains(text), "{network:?}: {message}");
+        assert_eq!(world.fake.count(fake_auth0::Kind::DeleteUserRoles), u64::try_from(n).unwrap(), "{network:?}");
+        world.fake.network(Network::Up);
+        world.fake.cut_connections();
+        world.reason::<UserRoleRevocation>(&name, "Removed").await;
+    }
+    let without: Value = json!({"caBundle": null});
+    world.put_tenant(without).await;
+    world.tenant_reason("Connected").await;
+    world.put::<UserRoleRevocation>("system-roots", json!({"userId": USER, "roles": [ROLE]})).await;
+    let status = world.reason::<UserRoleRevocation>("system-roots", "Auth0Unavailable").await;
+    assert!(status.condition(ConditionType::Ready).unwrap().message.contains("spec.caBundle"));
+}

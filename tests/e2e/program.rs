@@ -1,0 +1,175 @@
+//! The program as users and clusters meet it: its command line, its logs, its probes, its events, its end.
+
+use std::process::Command;
+
+use fake_auth0::{Fault, Kind, TOKEN_CANARY, TokenSpec};
+use k8s_openapi::api::events::v1::Event;
+use kube::Api;
+use kube::api::ListParams;
+use rescind::api::{Auth0Tenant, UserRoleRevocation};
+use serde_json::json;
+
+use crate::harness::*;
+
+/// Promise 6, at trace level, on every path a token takes: used, refused, limited, lost, wrongly stored, rotated.
+/// Broken on purpose by logging the Secret at trace level, and by putting the token into the 401's message: it failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_token_is_shown_anywhere() {
+    let world = World::new("canary").await;
+    let users = ["ok", "limited", "down", "html", "scope", "refused"];
+    world.fake.edit(|tenant| {
+        for user in users {
+            tenant.user(format!("auth0|{user}")).role(ROLE);
+        }
+    });
+    // An answer that repeats the token, as a proxy's error page may.
+    let echo = json!({"statusCode": 401, "error": "Unauthorized", "message": format!("Invalid token {}", world.token)});
+    for (user, fault) in [
+        ("limited", Fault::status(429).header("Retry-After", "3")),
+        ("down", Fault::status(503).body(world.token.clone())),
+        ("html", Fault::html(502)),
+        ("scope", Fault::status(403).json(&json!({
+            "statusCode": 403, "errorCode": "insufficient_scope",
+            "message": format!("Insufficient scope, expected any of: {}", world.token),
+        }))),
+        ("refused", Fault::status(401).json(&echo)),
+    ] {
+        world.fake.fault(fault.user(format!("auth0|{user}")).on_deletes().once());
+    }
+    let mut operator = Process::start(&world);
+    let spec = |user: &str| json!({"userId": format!("auth0|{user}"), "roles": [ROLE]});
+    for user in &users[..5] {
+        world.put::<UserRoleRevocation>(user, spec(user)).await;
+    }
+    for user in &users[..4] {
+        world.reason::<UserRoleRevocation>(user, "Removed").await;
+    }
+    world.reason::<UserRoleRevocation>("scope", "InsufficientScope").await;
+    let padded = format!(" {}", world.token);
+    world.put_secret(&padded).await;
+    world.tenant_reason("InvalidCredentials").await;
+    let expired = world.fake.token_with(&TokenSpec::new(["x:y"]).expires_in(-99_999));
+    world.put_secret(&expired).await;
+    world.tenant_reason("InvalidCredentials").await;
+    world.put_secret(&world.token).await;
+    world.tenant_reason("Connected").await;
+    world.put::<UserRoleRevocation>("refused", spec("refused")).await;
+    world.reason::<UserRoleRevocation>("refused", "Unauthorized").await;
+    assert_eq!(operator.terminate().await, Some(0));
+
+    let log = operator.log();
+    assert!(log.contains("\"level\":\"TRACE\""), "the log is as talkative as it can be");
+    let mut shown = vec![("log", log)];
+    for kind in ["upr,urr,omr,omrr,a0t", "events"] {
+        shown.push((kind, plane().run(&["get", kind, "-n", &world.namespace, "-o", "yaml"]).unwrap()));
+    }
+    let payload = world.token.split('.').nth(1).unwrap();
+    for (place, text) in shown {
+        assert!(!text.contains(TOKEN_CANARY), "the signature is in: {place}");
+        assert!(!text.contains(payload), "the claims are in: {place}");
+        assert!(!text.contains(&base64_of(&world.token)[..40]), "the Secret's data is in: {place}");
+    }
+}
+
+fn base64_of(text: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(text)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_tell_of_changes_of_reason() {
+    let world = World::new("events").await;
+    world.fake.fault(Fault::status(503).on(Kind::DeleteUserRoles).times(2));
+    let _operator = world.operator().await;
+    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("typo", json!({"userId": "auth0|nobody", "roles": [ROLE]})).await;
+    world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    let api: Api<Event> = world.api();
+    let told = within(async {
+        // Events are written behind; the next one to come is watched for.
+        let mut told;
+        loop {
+            let list = api.list(&ListParams::default()).await.unwrap();
+            told = list
+                .items
+                .into_iter()
+                .map(|e| (e.regarding.unwrap().name.unwrap(), e.reason.unwrap(), e.type_.unwrap()))
+                .collect::<Vec<_>>();
+            if told.len() >= 4 {
+                return told;
+            }
+            let params = kube::api::WatchParams::default();
+            let watch = api.watch(&params, list.metadata.resource_version.as_deref().unwrap_or("0")).await.unwrap();
+            let _ = futures::StreamExt::next(&mut std::pin::pin!(watch)).await;
+        }
+    })
+    .await;
+    let has = |name: &str, reason: &str, type_: &str| {
+        told.iter().filter(|event| **event == (name.into(), reason.into(), type_.into())).count()
+    };
+    assert_eq!(has("jane", "Removed", "Normal"), 1, "{told:?}");
+    assert_eq!(has("typo", "SubjectNotFound", "Warning"), 1);
+    assert_eq!(has("default", "Connected", "Normal"), 1);
+    assert!(has("jane", "Auth0Unavailable", "Normal") <= 1, "two failures in a row are one change");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn probes_say_what_is_missing() {
+    let world = World::new("probes").await;
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let operator = world.operator_with(|s| s.probe_address = Some(([127, 0, 0, 1], port).into())).await;
+    world.tenant_reason("Connected").await;
+    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    let get = async |path: &str| reqwest::get(format!("http://127.0.0.1:{port}{path}")).await.unwrap();
+    assert_eq!(get("/healthz").await.status(), 200);
+    let ready = get("/readyz").await;
+    // Every list that a test can wait for has been made; the others are at most a moment behind.
+    assert!(ready.status() == 200 || ready.text().await.unwrap().contains("waiting for the list of"));
+    operator.stop().await;
+}
+
+#[test]
+fn a_wrong_command_line_ends_in_plain_words() {
+    let run = |args: &[&str], kubeconfig: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_rescind")).args(args).env("KUBECONFIG", kubeconfig).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, text) = run(&["run", "--allowed-domains", "https://x"], "/dev/null");
+    assert_eq!(code, Some(2));
+    assert!(text.contains("--allowed-domains") && text.contains("acme.eu.auth0.com"), "{text}");
+    assert_eq!(run(&["run", "--no-such-flag"], "/dev/null").0, Some(2));
+    assert_eq!(run(&["run", "--health-probe-bind-address", "x"], "/dev/null").0, Some(2));
+
+    let folder = tempfile::tempdir().unwrap();
+    let (code, text) = run(&["run"], folder.path().join("none").to_str().unwrap());
+    assert_eq!((code, text.lines().count()), (Some(1), 1), "{text}");
+    assert!(text.contains("KUBECONFIG"));
+
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": format!("https://{nobody}")}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+    });
+    let path = folder.path().join("config");
+    std::fs::write(&path, config.to_string()).unwrap();
+    let (code, text) = run(&["run"], path.to_str().unwrap());
+    assert_eq!((code, text.lines().count()), (Some(1), 1), "{text}");
+    assert!(text.contains(&nobody.to_string()), "{text}");
+}
+
+/// A10: SIGTERM in the middle of a long wait ends in seconds, with 0, and the wait is not forgotten.
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_ends_it_during_a_wait() {
+    let world = World::new("sigterm").await;
+    world.fake.fault(Fault::status(429).header("Retry-After", "540").on(Kind::DeleteUserRoles).once());
+    let mut operator = Process::start(&world);
+    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    let status = world.reason::<UserRoleRevocation>("jane", "RateLimited").await;
+    assert!(status.next_attempt_time.is_some());
+    assert_eq!(operator.terminate().await, Some(0));
+    let tenant = world.api::<Auth0Tenant>().get("default").await.unwrap();
+    assert!(tenant.metadata.finalizers.is_none());
+}

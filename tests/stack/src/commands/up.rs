@@ -1,0 +1,119 @@
+//! `stack up`: the stack of the demo, left running in the background by a process that owns it.
+
+use std::env;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use stack::{binaries, kubectl};
+
+use crate::background::Home;
+use crate::failure::{Failure, last_lines};
+use crate::playground::{self, KUBECONFIG, OPERATOR_LOG, Playground, Voice, control_of};
+
+use super::print;
+
+/// The owner's word that everything is ready.
+const READY: &str = "ready";
+/// Our word that it may live on without us.
+const STAY: &str = "stay";
+
+/// Brings the stack up unless it is up, and says how to use it.
+pub(crate) fn run(dir: Option<PathBuf>) -> Result<(), Failure> {
+    let home = Home::new(dir);
+    if let Some(ready) = home.ready()? {
+        print("The stack is already up; `make down` ends it.\n")?;
+        return print(&how_to_use(&home, &ready)?);
+    }
+    // What takes minutes the first time is done here, where it can be seen.
+    binaries::locate_all()?;
+    playground::programs_folder()?;
+    start(&home)?;
+    let ready = home.ready()?.ok_or_else(|| not_up(&home))?;
+    print("The stack is up and stays up in the background; `make down` ends it.\n")?;
+    print(&how_to_use(&home, &ready)?)
+}
+
+/// The process in the background: starts everything, says so, and owns it until it is killed. Until it is told to stay,
+/// it ends with the process that started it, so Ctrl-C leaves nothing behind.
+pub(crate) fn own(dir: Option<PathBuf>) -> Result<(), Failure> {
+    let home = Home::new(dir);
+    let Some(_claim) = home.claim()? else { return Err(Failure::Busy { dir: home.dir().to_owned() }) };
+    std::thread::spawn(|| {
+        let mut word = String::new();
+        let read = io::stdin().lock().read_line(&mut word);
+        if read.is_err() || word.trim() != STAY {
+            // Nothing is dropped, but the supervisors end everything when this process is gone.
+            ExitCode::FAILURE.exit_process();
+        }
+    });
+    let log = home.dir().join(OPERATOR_LOG);
+    let mut playground = Playground::start(home.dir(), Voice::Brief).map_err(|failure| failure.with_log(&log))?;
+    home.say_ready(playground.fake.ready())?;
+    print(&format!("{READY}\n"))?;
+    loop {
+        // A stack in which nothing happens any more misleads: without one of its parts all of it ends.
+        playground.check().map_err(|failure| failure.with_log(&log))?;
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// Starts the owner, shows what it says, and lets it go when everything is ready.
+fn start(home: &Home) -> Result<(), Failure> {
+    let mut owner = spawn(home)?;
+    let lines = owner.stdout.take().map(|pipe| BufReader::new(pipe).lines());
+    for line in lines.into_iter().flatten().map_while(Result::ok) {
+        if line == READY {
+            let mut pipe = owner.stdin.take();
+            let told = pipe.as_mut().map_or(Ok(()), |pipe| writeln!(pipe, "{STAY}"));
+            return told.map_err(|_| not_up(home));
+        }
+        print(&format!("{line}\n"))?;
+    }
+    let _ = owner.wait();
+    Err(not_up(home))
+}
+
+/// In a process group of its own, so that Ctrl-C in this terminal never reaches it; its errors go to a file.
+fn spawn(home: &Home) -> Result<Child, Failure> {
+    home.make()?;
+    let log = std::fs::File::create(home.log()).map_err(Failure::io("write", &home.log()))?;
+    let program = env::current_exe().map_err(Failure::io("find", Path::new("this program")))?;
+    let mut command = Command::new(&program);
+    command.arg("own").arg("--dir").arg(home.dir()).process_group(0);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
+    command.spawn().map_err(Failure::io("run", &program))
+}
+
+fn not_up(home: &Home) -> Failure {
+    Failure::NotUp { log: last_lines(&home.log()) }
+}
+
+fn how_to_use(home: &Home, ready: &Value) -> Result<String, Failure> {
+    let dir = home.dir().display();
+    let kubectl = match env::var_os("PATH").map(|path| env::split_paths(&path).any(|dir| dir.join("kubectl").is_file())) {
+        Some(true) => String::new(),
+        _ => {
+            let path = kubectl::path()?;
+            format!("  export PATH=\"$PATH:{}\"   # for kubectl\n", path.parent().unwrap_or(&path).display())
+        }
+    };
+    Ok(format!(
+        "
+  export KUBECONFIG={dir}/{KUBECONFIG}
+{kubectl}
+Then, for instance:
+
+  kubectl apply -f tests/stack/demo/removals/
+  kubectl get rescind -n identity --watch
+  curl {control}/state
+
+The fake Auth0 is steered at {control} (tests/fake-auth0/README.md).
+Logs are in {dir}: {OPERATOR_LOG}, fake-auth0.log.
+",
+        control = control_of(ready)
+    ))
+}

@@ -1,0 +1,114 @@
+//! Everything that can go wrong in the commands, each as a plain sentence that says what to do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a command ended early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The control plane, or the operating system.
+    #[error(transparent)]
+    Stack(#[from] stack::Error),
+    /// A command that is shown to the user.
+    #[error("this failed ({status}):\n$ {command}\n{output}")]
+    Command {
+        /// As it was shown.
+        command: String,
+        /// How it ended.
+        status: String,
+        /// What it said.
+        output: String,
+    },
+    /// `cargo build` of the operator and the fake Auth0.
+    #[error("cargo could not build the operator and the fake Auth0 ({status}); its own words are above")]
+    Cargo {
+        /// How it ended.
+        status: String,
+    },
+    /// The operator or the fake Auth0 is not where cargo puts it.
+    #[error("{} is missing, although cargo built it; run this with `make` or `cargo run --package stack`", path.display())]
+    NoProgram {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The fake Auth0 did not come up, or gave an answer that makes no sense.
+    #[error("the fake Auth0 {problem}")]
+    FakeAuth0 {
+        /// What it did or did not.
+        problem: String,
+    },
+    /// The tenant does not hold what it should at the end.
+    #[error("{removed} of {wanted} things are gone from the fake tenant, see the table above")]
+    NotRemoved {
+        /// How many are gone.
+        removed: usize,
+        /// How many should be.
+        wanted: usize,
+    },
+    /// Something was sent although Auth0 had asked to wait.
+    #[error("the removal was sent at {sent}, before Auth0's limit was over at {until}")]
+    TooEarly {
+        /// When it was sent.
+        sent: String,
+        /// When it might have been sent.
+        until: String,
+    },
+    /// A process of the stack ended by itself.
+    #[error("{program} ended by itself ({status})")]
+    Ended {
+        /// Which.
+        program: &'static str,
+        /// How.
+        status: String,
+    },
+    /// Another process is about to bring the stack up, or down.
+    #[error("another process is bringing the stack up or down right now ({}); try again in a moment", dir.display())]
+    Busy {
+        /// The stack's folder.
+        dir: PathBuf,
+    },
+    /// The process in the background ended before the stack was up.
+    #[error("the stack did not come up:\n{log}")]
+    NotUp {
+        /// What it said last.
+        log: String,
+    },
+    /// The process in the background does not end.
+    #[error("process {pid} was told to end and still runs after 10 s; look at it with: ps -fp {pid}")]
+    StillUp {
+        /// Its id.
+        pid: u32,
+    },
+    /// Any of the above, with what the operator said last.
+    #[error("{failure}\n\nThe operator's last log lines:\n{lines}")]
+    WithLog {
+        /// What happened.
+        failure: Box<Self>,
+        /// The end of its log.
+        lines: String,
+    },
+}
+
+impl Failure {
+    /// Wraps an error of the operating system with what was tried on which path; made for `map_err`.
+    pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Stack(stack::Error::Io { doing, path: path.to_owned(), source })
+    }
+
+    /// Adds the end of the operator's log, if it has said anything by now.
+    pub(crate) fn with_log(self, log: &Path) -> Self {
+        match last_lines(log) {
+            lines if lines.is_empty() => self,
+            lines => Self::WithLog { failure: Box::new(self), lines },
+        }
+    }
+}
+
+/// The last lines of a log; nothing if there is none.
+pub(crate) fn last_lines(log: &Path) -> String {
+    const LINES: usize = 15;
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
+}

@@ -1,0 +1,131 @@
+//! The whole stack as one value, shared by the demo and `make up`: a control plane, the fake Auth0 with a seeded tenant,
+//! the operator, and a namespace in which everything is ready for the first removal.
+
+mod fake_auth0;
+mod holdings;
+mod programs;
+mod shell;
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use stack::supervisor::Supervised;
+use stack::{ControlPlane, kubectl};
+
+use crate::failure::Failure;
+
+pub(crate) use fake_auth0::{FakeAuth0, control_of};
+pub(crate) use holdings::Holdings;
+pub(crate) use programs::{folder as programs_folder, repository};
+pub(crate) use shell::{Shell, Voice};
+
+/// The administrator's kubeconfig within a playground's folder.
+pub(crate) const KUBECONFIG: &str = "kubeconfig";
+/// What the operator says, in the same folder.
+pub(crate) const OPERATOR_LOG: &str = "operator.log";
+
+/// Everything, running. It ends when this value is dropped and when this process ends in any way.
+#[derive(Debug)]
+pub(crate) struct Playground {
+    // Dropped in this order: nobody loses what it depends on.
+    operator: Supervised,
+    pub(crate) fake: FakeAuth0,
+    _plane: ControlPlane,
+    pub(crate) shell: Shell,
+    dir: PathBuf,
+}
+
+impl Playground {
+    /// Starts everything and waits until it is ready. Its files go into `dir`.
+    pub(crate) fn start(dir: &Path, voice: Voice) -> Result<Self, Failure> {
+        let (programs, kubectl) = (programs_folder()?, kubectl::path()?);
+        let kubeconfig = dir.join(KUBECONFIG);
+        let shell = Shell::new(voice, &[kubectl.parent().unwrap_or(dir), &programs], &kubeconfig);
+
+        shell.step("Start a Kubernetes API server with its etcd, on this machine only")?;
+        let plane = ControlPlane::start()?;
+        write_private(&kubeconfig, &plane.kubeconfig())?;
+        shell.note(&format!("$ export KUBECONFIG={}", kubeconfig.display()))?;
+
+        shell.step("Start a fake Auth0: HTTPS, a certificate authority of its own, a tenant with three people")?;
+        let fake = FakeAuth0::start(dir, &shell)?;
+
+        shell.step("Install the CRDs and start the operator; it may talk to the fake Auth0 and to nobody else")?;
+        shell.run("rescind crds | kubectl apply --server-side -f -")?;
+        shell.run("kubectl wait --for=condition=Established crd --all --timeout=30s")?;
+        let operator = shell.start(&operator(fake.domain()), &dir.join(OPERATOR_LOG))?;
+
+        let playground = Self { operator, fake, _plane: plane, shell, dir: dir.to_owned() };
+        playground.connect()?;
+        Ok(playground)
+    }
+
+    /// Makes the namespace and what connects it to the tenant.
+    fn connect(&self) -> Result<(), Failure> {
+        let shell = &self.shell;
+        shell.step("Connect a namespace to the tenant: a Secret with a token, labelled as such, and an Auth0Tenant")?;
+        shell.run("kubectl create namespace identity")?;
+        self.put_secret("auth0-management", &self.dir.join("token"))?;
+        shell.run("cat tests/stack/demo/tenant.yaml")?;
+        shell.run(&format!("kubectl apply -f {}", self.fill_in("tenant.yaml")?.display()))?;
+        shell.run("kubectl wait --for=condition=Ready auth0tenant/default -n identity --timeout=30s").map(drop)
+    }
+
+    /// Makes a Secret of the token in a file, and says that the operator may read it.
+    pub(crate) fn put_secret(&self, name: &str, token: &Path) -> Result<(), Failure> {
+        let token = token.display();
+        self.shell.run(&format!("kubectl create secret generic {name} -n identity --from-file=token={token}"))?;
+        self.shell.run(&format!("kubectl label secret {name} -n identity rescind.dev/credentials=true")).map(drop)
+    }
+
+    /// Makes a token with these scopes and returns the file it is in.
+    pub(crate) fn new_token(&self, name: &str, scopes: &[&str]) -> Result<PathBuf, Failure> {
+        let path = self.dir.join(name);
+        write_private(&path, &self.fake.token(scopes)?)?;
+        Ok(path)
+    }
+
+    /// Fills the domain and the authority's certificate into a manifest of the demo; returns where the result is.
+    pub(crate) fn fill_in(&self, manifest: &str) -> Result<PathBuf, Failure> {
+        let read = |path: &Path| fs::read_to_string(path).map_err(Failure::io("read", path));
+        let template = read(&repository().join("tests/stack/demo").join(manifest))?;
+        let ca_bundle = BASE64.encode(read(&self.dir.join("ca.pem"))?);
+        let filled = template.replace("${DOMAIN}", self.fake.domain()).replace("${CA_BUNDLE}", &ca_bundle);
+        let path = self.dir.join(manifest);
+        write_private(&path, &filled)?;
+        Ok(path)
+    }
+
+    /// Fails if the operator or the fake Auth0 has ended.
+    pub(crate) fn check(&mut self) -> Result<(), Failure> {
+        if let Some(status) = self.fake.ended()? {
+            return Err(Failure::Ended { program: "fake-auth0", status });
+        }
+        match self.operator.try_wait()? {
+            Some(status) => Err(Failure::Ended { program: "rescind", status: status.to_string() }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn operator(domain: &str) -> Command {
+    let mut command = Command::new("rescind");
+    command.args(["run", "--allowed-domains", domain, "--log-format", "text"]);
+    // Ports that somebody else on this machine may have, and an election without opponents.
+    command.args(["--health-probe-bind-address", "0"]);
+    command.env("RESCIND_METRICS_BIND_ADDRESS", "0").env("RESCIND_LEADER_ELECT", "false");
+    // Everything is on loopback, where no proxy leads.
+    command.env("NO_PROXY", "localhost,127.0.0.1");
+    command
+}
+
+/// Writes a file that only its owner may read: a kubeconfig and a token are credentials.
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
+    let file = fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(Failure::io("write", path))
+}
