@@ -1,6 +1,6 @@
 # Every target is one command; what it does is in the Rust crates under tests/.
 
-.PHONY: tools demo up down programs
+.PHONY: tools demo up down programs test lint crds mutants
 
 # Finds etcd, kube-apiserver and kubectl, builds what is missing, and prints where they are.
 tools:
@@ -20,3 +20,20 @@ down:
 # The operator, the fake Auth0, and what starts them.
 programs:
 	cargo build --package rescind --package fake-auth0 --package stack --bins
+
+# All tests, against a real API server that is built if it is missing.
+test: tools
+	cargo test --workspace
+
+# Format and clippy.
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+
+# Writes crds/ anew from the code.
+crds:
+	RESCIND_WRITE=1 cargo test --quiet --test e2e crds_are_up_to_date
+
+# Breaks each promise on purpose, in a copy, and demands that its test fails.
+mutants: tools
+	tests/mutants.sh

@@ -4,6 +4,6 @@
 pub mod api;
 pub mod auth0;
 pub mod lane;
-pub mod tenant;
 pub mod revocation;
 pub mod runtime;
+pub mod tenant;

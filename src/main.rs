@@ -74,7 +74,8 @@ fn bind_address(text: &str) -> Result<BindAddress, String> {
         return Ok(BindAddress(None));
     }
     let full = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
-    let address = full.parse().map_err(|_| "write it as :8081, 127.0.0.1:8081 or [::1]:8081, or 0 for none".to_owned())?;
+    let address =
+        full.parse().map_err(|_| "write it as :8081, 127.0.0.1:8081 or [::1]:8081, or 0 for none".to_owned())?;
     Ok(BindAddress(Some(address)))
 }
 
@@ -152,7 +153,9 @@ async fn connect() -> anyhow::Result<kube::Client> {
     let client = kube::Client::try_from(config).context("the kubeconfig cannot be used")?;
     match tokio::time::timeout(Duration::from_secs(10), client.apiserver_version()).await {
         Ok(Ok(_)) => Ok(client),
-        Ok(Err(error)) => Err(anyhow!(error).context(format!("the cluster at {url} does not answer; is KUBECONFIG right?"))),
+        Ok(Err(error)) => {
+            Err(anyhow!(error).context(format!("the cluster at {url} does not answer; is KUBECONFIG right?")))
+        }
         Err(_) => Err(anyhow!("the cluster at {url} did not answer within 10 s; is KUBECONFIG right?")),
     }
 }

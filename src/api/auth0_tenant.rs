@@ -19,7 +19,7 @@ use super::ConditionType;
     namespaced,
     status = "Auth0TenantStatus",
     doc = "The connection to one Auth0 tenant; removals in this namespace refer to it.",
-    printcolumn(name = "Domain", json_path = ".spec.domain", type_ = "string"),
+    printcolumn(name = "Domain", json_path = ".spec.domain", type_ = "string")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Auth0TenantSpec {
@@ -27,21 +27,26 @@ pub struct Auth0TenantSpec {
     /// operator must be allowed to talk to it (--allowed-domains).
     #[schemars(length(min = 1, max = 259))]
     #[x_kube(validation = Rule::new(
-        r"self.matches('^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?[.])*[a-z]([-a-z0-9]{0,61}[a-z0-9])?(:[1-9][0-9]{0,4})?$')")
-        .message("must be a bare lower-case host name such as acme.eu.auth0.com: no https://, no path, no trailing dot, no IP address"))]
+        r"self.matches('^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?[.])*[a-z]([-a-z0-9]{0,61}[a-z0-9])?(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?$')")
+        .message("must be a bare lower-case host name such as acme.eu.auth0.com, with :port (1 to 65535) if that is not 443: no https://, no path, no trailing dot, no IP address, no letters beyond ASCII (write them as xn--)"),
+        validation = Rule::new("self.split(':')[0].size() <= 253").message("must be a host name of at most 253 characters"))]
     pub domain: String,
 
     /// The audience of the Management API. Default: "https://DOMAIN/api/v2/". A token made for another audience is
     /// refused before it is used. Needed when `domain` is a custom domain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 600))]
-    #[x_kube(validation = Rule::new(r"self.matches('^https://[^\\s]+/api/v2/$')")
+    #[x_kube(validation = Rule::new("self.matches('^https://[-.a-z0-9]+(:[0-9]+)?/api/v2/$')")
         .message("must look like https://acme.eu.auth0.com/api/v2/ with the trailing slash"))]
     pub audience: Option<String>,
 
     /// PEM certificates, base64-encoded, to trust instead of the system's; for private cloud with an own CA.
+    // No `format: byte`: with it the API server also takes lists and refuses without a remedy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 262_144), extend("format" = "byte"))]
+    #[schemars(length(max = 262_144))]
+    #[x_kube(validation = Rule::new(
+        "self.matches('^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$')")
+        .message("must be PEM certificates in base64 on one line, as base64 -w0 ca.crt prints it"))]
     pub ca_bundle: Option<String>,
 
     /// Where the Management API token is.
@@ -73,15 +78,15 @@ pub struct Credentials {
 pub struct SecretKeyRef {
     /// The Secret's name.
     #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = Rule::new(r"self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
+    #[x_kube(validation = Rule::new(r"self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')")
         .message("must be the name of a Secret in this namespace: lower-case letters, digits, '-' and '.'; there is no way to name another namespace"))]
     pub name: String,
 
     /// The key in the Secret's data. Default: "token".
     #[serde(default = "default_key")]
     #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = Rule::new(r"self.matches('^[-._a-zA-Z0-9]+$')")
-        .message("must be a key of the Secret's data: letters, digits, '-', '_' and '.'"))]
+    #[x_kube(validation = Rule::new("self.matches('^[.]?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$')")
+        .message("must be a key of the Secret's data: letters, digits, '-', '_' and '.', not two dots first"))]
     pub key: String,
 }
 

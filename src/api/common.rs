@@ -35,7 +35,7 @@ pub struct TenantRef {
     #[serde(default = "default_tenant_name")]
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = Rule::new(
-        r"self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
+        r"self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')")
         .message("must be the name of an Auth0Tenant in this namespace: lower-case letters, digits, '-' and '.'; there is no way to name another namespace"))]
     pub name: String,
 }

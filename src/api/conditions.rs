@@ -72,7 +72,8 @@ mod tests {
     fn every_reason_follows_kstatus() {
         for reason in Reason::ALL {
             let conditions = conditions(&[], &verdicts(*reason, "why"), 3, at(9));
-            let is = |kind: ConditionType| conditions.iter().find(|c| c.type_ == kind.as_str()).map(|c| c.status.as_str());
+            let is =
+                |kind: ConditionType| conditions.iter().find(|c| c.type_ == kind.as_str()).map(|c| c.status.as_str());
             assert!(conditions.iter().all(|c| c.reason == reason.as_str() && c.observed_generation == Some(3)));
             assert_eq!(is(ConditionType::Ready), Some(if reason.state() == State::Done { "True" } else { "False" }));
             assert_eq!(is(ConditionType::Reconciling), (reason.state() == State::Waiting).then_some("True"));

@@ -1,7 +1,9 @@
 //! Auth0's identifiers as types, each with the schema that refuses what cannot be one.
 //!
 //! The rules are CEL and not `pattern`, because a CEL rule can say what to write instead. The same rules exist as
-//! functions, for objects that were stored under an older CRD.
+//! functions, for objects that were stored under an older CRD. Sources: auth0-api.md 1.4 and trap 8.
+//!
+//! `\\s` in CEL knows ASCII only, so white space is `\\p{Z}` and control characters, which is what Rust means by it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,21 +38,21 @@ macro_rules! id {
 }
 
 id! {
-    /// An Auth0 user id: `provider|id`, for example `auth0|5f7c8ec7c33c6c004bbafe82` (auth0-api.md 1.4).
+    /// An Auth0 user id: `provider|id`, for example `auth0|5f7c8ec7c33c6c004bbafe82`.
     UserId, max 1024,
-    rule r"self.matches('^[^|\\p{Cc}\\s]+[|]([^\\p{Cc}\\s]|[^\\p{Cc}\\s][^\\p{Cc}]*[^\\p{Cc}\\s])$')",
+    rule r"self.matches('^[^|\\p{Cc}\\p{Z}]+[|][^\\p{Cc}\\p{Z}]([^\\p{Cc}]*[^\\p{Cc}\\p{Z}])?$')",
     say "must be an Auth0 user id such as auth0|5f7c8ec7c33c6c004bbafe82 (provider, pipe, id), not an e-mail address or a name: copy user_id from the user's page in the Auth0 dashboard"
 }
 
 id! {
-    /// An Auth0 role id, for example `rol_bN1a2b3c4d5e6f7g` (auth0-api.md 1.4).
+    /// An Auth0 role id, for example `rol_bN1a2b3c4d5e6f7g`.
     RoleId, max 64,
     rule "self.matches('^rol_[A-Za-z0-9]{16}$')",
     say "must be an Auth0 role id such as rol_bN1a2b3c4d5e6f7g, not the role's name: copy it from User Management > Roles in the Auth0 dashboard"
 }
 
 id! {
-    /// An Auth0 organization id, for example `org_9ybsU1dN2dKfDkBi` (auth0-api.md 1.4).
+    /// An Auth0 organization id, for example `org_9ybsU1dN2dKfDkBi`.
     OrganizationId, max 64,
     rule "self.matches('^org_[A-Za-z0-9]{16}$')",
     say "must be an Auth0 organization id such as org_9ybsU1dN2dKfDkBi, not the organization's name: copy it from the organization's page in the Auth0 dashboard"
@@ -58,16 +60,16 @@ id! {
 
 id! {
     /// The identifier (audience) of an Auth0 API, for example `https://api.example.com/`. Every character counts, a
-    /// trailing slash as well (auth0-api.md 1.4 and trap 8).
+    /// trailing slash as well.
     ResourceServerIdentifier, max 600,
-    rule r"self.matches('^[^\\p{Cc}\\s]([^\\p{Cc}]*[^\\p{Cc}\\s])?$')",
+    rule r"self.matches('^[^\\p{Cc}\\p{Z}]([^\\p{Cc}]*[^\\p{Cc}\\p{Z}])?$')",
     say "must be the identifier (audience) of the API exactly as Auth0 shows it, with no white space around it and no control characters"
 }
 
 id! {
     /// The name of a permission (scope) of an Auth0 API, for example `read:reports`.
     PermissionName, max 600,
-    rule r"self.matches('^[^\\p{Cc}\\s]([^\\p{Cc}]*[^\\p{Cc}\\s])?$')",
+    rule r"self.matches('^[^\\p{Cc}\\p{Z}]([^\\p{Cc}]*[^\\p{Cc}\\p{Z}])?$')",
     say "must be the permission's name exactly as Auth0 shows it, such as read:reports, with no white space around it and no control characters"
 }
 
@@ -76,7 +78,11 @@ pub fn is_user_id(text: &str) -> bool {
     let Some((provider, id)) = text.split_once('|') else {
         return false;
     };
-    text.len() <= 1024 && is_plain_text(id) && is_plain_text(provider) && !provider.contains(char::is_whitespace)
+    // The schema's maxLength counts characters, not bytes.
+    text.chars().count() <= 1024
+        && is_plain_text(id)
+        && is_plain_text(provider)
+        && !provider.contains(char::is_whitespace)
 }
 
 /// Whether `text` can be an Auth0 role id; the same rule as the schema's.
@@ -95,8 +101,7 @@ pub fn is_plain_text(text: &str) -> bool {
 }
 
 fn is_prefixed(text: &str, prefix: &str) -> bool {
-    text.strip_prefix(prefix)
-        .is_some_and(|rest| rest.len() == 16 && rest.bytes().all(|b| b.is_ascii_alphanumeric()))
+    text.strip_prefix(prefix).is_some_and(|rest| rest.len() == 16 && rest.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
 #[cfg(test)]
@@ -105,10 +110,28 @@ mod tests {
 
     #[test]
     fn ids_are_told_from_names() {
-        for good in ["auth0|a", "samlp|acme|jane doe@example.com", "oauth2|x/y|z%2F", "sms|+4912", "ad|ümlaut"] {
+        for good in [
+            "auth0|a",
+            "samlp|acme|jane doe@example.com",
+            "oauth2|x/y|z%2F",
+            "sms|+4912",
+            "ad|ümlaut",
+            &format!("a|{}", "ü".repeat(1022)),
+        ] {
             assert!(is_user_id(good), "{good}");
         }
-        for bad in ["", "jane", "|x", "auth0|", "au th0|x", "auth0| x", "auth0|x\n", "auth0|\0", "auth0|a\u{7}b"] {
+        for bad in [
+            "",
+            "jane",
+            "|x",
+            "auth0|",
+            "au th0|x",
+            "auth0| x",
+            "auth0|x\n",
+            "auth0|\0",
+            "auth0|a\u{7}b",
+            "auth0|x\u{a0}",
+        ] {
             assert!(!is_user_id(bad), "{bad:?}");
         }
         assert!(is_role_id("rol_bN1a2b3c4d5e6f7g"));

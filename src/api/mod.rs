@@ -15,11 +15,9 @@ mod status;
 mod user_permission_revocation;
 mod user_role_revocation;
 
-pub use auth0_tenant::{
-    Auth0Tenant, Auth0TenantSpec, Auth0TenantStatus, Credentials, SecretKeyRef, Verification,
-};
-pub use conditions::{Verdict, conditions, printable, time, verdicts};
+pub use auth0_tenant::{Auth0Tenant, Auth0TenantSpec, Auth0TenantStatus, Credentials, SecretKeyRef, Verification};
 pub use common::{IfNotFound, RemovalOptions, TenantKind, TenantRef};
+pub use conditions::{Verdict, conditions, printable, time, verdicts};
 pub use crds::{Crd, crds};
 pub use ids::{
     OrganizationId, PermissionName, ResourceServerIdentifier, RoleId, UserId, is_organization_id, is_plain_text,

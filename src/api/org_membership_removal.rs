@@ -21,7 +21,7 @@ use super::{OrganizationId, RemovalOptions, RemovalStatus, UserId};
     doc = "Takes users out of an Auth0 organization.",
     selectable = ".spec.organizationId",
     printcolumn(name = "Members", json_path = ".spec.members", type_ = "string"),
-    printcolumn(name = "Organization", json_path = ".spec.organizationId", type_ = "string", priority = 1),
+    printcolumn(name = "Organization", json_path = ".spec.organizationId", type_ = "string", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
 pub struct OrgMembershipRemovalSpec {

@@ -21,7 +21,7 @@ use super::{RemovalOptions, RemovalStatus, RoleId, UserId};
     doc = "Takes tenant-wide roles away from an Auth0 user.",
     selectable = ".spec.userId",
     printcolumn(name = "User", json_path = ".spec.userId", type_ = "string"),
-    printcolumn(name = "Roles", json_path = ".spec.roles", type_ = "string", priority = 1),
+    printcolumn(name = "Roles", json_path = ".spec.roles", type_ = "string", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
 pub struct UserRoleRevocationSpec {

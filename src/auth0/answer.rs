@@ -76,7 +76,9 @@ pub(super) fn classify(
     let code = parsed.error_code.as_deref().unwrap_or_default();
     match status.as_u16() {
         429 => CallError::RateLimited(wait_after_429(limits, now, jitter)),
-        400 if code == "Bearer" => CallError::Unauthorized("400 Bearer: not a Management API token, or for another audience"),
+        400 if code == "Bearer" => {
+            CallError::Unauthorized("400 Bearer: not a Management API token, or for another audience")
+        }
         400 => CallError::Rejected(match code {
             "invalid_body" => Rejection::Body,
             "invalid_uri" => Rejection::Uri,
@@ -96,7 +98,9 @@ pub(super) fn classify(
         404 => CallError::Unavailable("a 404 that is not Auth0's own; check the domain and any proxy in between"),
         405 | 410 | 411 | 413..=417 | 422 | 431 => CallError::Rejected(Rejection::Other(status.as_u16())),
         500 if mentions_global_limit(&parsed) => CallError::RateLimited(wait_after_429(limits, now, jitter)),
-        300..=399 => CallError::Unavailable("Auth0 answered with a redirect, which is never followed; check the domain"),
+        300..=399 => {
+            CallError::Unavailable("Auth0 answered with a redirect, which is never followed; check the domain")
+        }
         408 => CallError::Unavailable("Auth0 timed out (408)"),
         409 | 412 | 423 | 425 => CallError::Unavailable("Auth0 was busy with another change (409, 412, 423 or 425)"),
         500..=599 => CallError::Unavailable("Auth0 failed (5xx)"),
@@ -109,7 +113,9 @@ fn unauthorized(message: &str) -> &'static str {
     match message {
         m if m.starts_with("Expired token") => "401: the token has expired",
         m if m.starts_with("Invalid signature") => "401: the token's signature is wrong; is it for this tenant?",
-        m if m.starts_with("Client is not global") => "401 Client is not global: not a Management API token, or for another audience",
+        m if m.starts_with("Client is not global") => {
+            "401 Client is not global: not a Management API token, or for another audience"
+        }
         m if m.starts_with("Bad audience") => "401: the token is for another audience",
         _ => "401: the token is not valid",
     }
@@ -124,9 +130,8 @@ fn is_entitlement(body: &ErrorBody) -> bool {
 fn named_scopes(body: &ErrorBody) -> Option<String> {
     let (_, named) = body.message.as_deref()?.rsplit_once(": ")?;
     let scopes: Vec<_> = named.split([',', ' ']).filter(|s| !s.is_empty()).collect();
-    let is_scope = |s: &&str| {
-        s.len() <= 60 && s.split_once(':').is_some_and(|(verb, noun)| is_word(verb) && is_word(noun))
-    };
+    let is_scope =
+        |s: &&str| s.len() <= 60 && s.split_once(':').is_some_and(|(verb, noun)| is_word(verb) && is_word(noun));
     (!scopes.is_empty() && scopes.len() <= 8 && scopes.iter().all(is_scope)).then(|| scopes.join(" or "))
 }
 
@@ -145,7 +150,14 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> CallError {
         let now = Timestamp::from_second(1_000_000).unwrap();
-        classify(StatusCode::from_u16(status).unwrap(), body.as_bytes(), &RateHeaders::default(), "update:users", now, 0.0)
+        classify(
+            StatusCode::from_u16(status).unwrap(),
+            body.as_bytes(),
+            &RateHeaders::default(),
+            "update:users",
+            now,
+            0.0,
+        )
     }
 
     #[test]
@@ -157,7 +169,11 @@ mod tests {
             (400, r#"{"errorCode":"invalid_uri"}"#, Rejected(Rejection::Uri)),
             (400, r#"{"errorCode":"invalid_query_string"}"#, Rejected(Rejection::Query)),
             (400, "", Rejected(Rejection::Other(400))),
-            (400, r#"{"errorCode":"Bearer"}"#, Unauthorized("400 Bearer: not a Management API token, or for another audience")),
+            (
+                400,
+                r#"{"errorCode":"Bearer"}"#,
+                Unauthorized("400 Bearer: not a Management API token, or for another audience"),
+            ),
             (401, r#"{"message":"Invalid token"}"#, Unauthorized("401: the token is not valid")),
             (
                 401,
@@ -174,7 +190,11 @@ mod tests {
                 r#"{"errorCode":"insufficient_scope","message":"Insufficient scope, expected any of: delete:a,update:b"}"#,
                 scope("delete:a or update:b"),
             ),
-            (403, r#"{"errorCode":"insufficient_scope","message":"Insufficient scope; expected any of: read:users"}"#, scope("read:users")),
+            (
+                403,
+                r#"{"errorCode":"insufficient_scope","message":"Insufficient scope; expected any of: read:users"}"#,
+                scope("read:users"),
+            ),
             (403, r#"{"errorCode":"insufficient_scope","message":"x: <script>"}"#, scope("update:users")),
             (
                 403,
@@ -184,7 +204,11 @@ mod tests {
             (404, r#"{"statusCode":404,"errorCode":"inexistent_user"}"#, NotFound),
             (404, r#"{"statusCode":404,"message":"No organization found by that id or name"}"#, NotFound),
             (429, "", RateLimited(Duration::from_secs(60))),
-            (500, r#"{"error":"access_denied","message":"Global limit has been reached"}"#, RateLimited(Duration::from_secs(60))),
+            (
+                500,
+                r#"{"error":"access_denied","message":"Global limit has been reached"}"#,
+                RateLimited(Duration::from_secs(60)),
+            ),
         ];
         for (status, body, expected) in table {
             assert_eq!(&answer(*status, body), expected, "{status} {body}");
@@ -193,7 +217,8 @@ mod tests {
 
     #[test]
     fn what_is_not_auth0s_own_is_never_a_verdict() {
-        let bodies = ["", "<html>Not Found</html>", "{}", "null", "[]", r#"{"statusCode":"404"}"#, "{\"statusCode\":404"];
+        let bodies =
+            ["", "<html>Not Found</html>", "{}", "null", "[]", r#"{"statusCode":"404"}"#, "{\"statusCode\":404"];
         for status in [301, 302, 404, 408, 409, 423, 500, 502, 503, 504, 524] {
             for body in bodies {
                 assert!(matches!(answer(status, body), CallError::Unavailable(_)), "{status} {body}");

@@ -115,8 +115,9 @@ impl Client {
         let url = format!("{}{}", self.root, walk.read().path());
         let (limits, answer) = self.send(self.http.get(url).query(&walk.query()), token).await;
         let outcome = answer.and_then(|(status, body)| match status {
-            StatusCode::OK => serde_json::from_slice(&body)
-                .map_err(|_| CallError::Unavailable("Auth0's answer was not JSON; check the domain and any proxy in between")),
+            StatusCode::OK => serde_json::from_slice(&body).map_err(|_| {
+                CallError::Unavailable("Auth0's answer was not JSON; check the domain and any proxy in between")
+            }),
             _ => Err(refusal(status, &body, &limits, "of the read")),
         });
         Answer { limits, outcome }

@@ -63,7 +63,13 @@ struct Pattern {
 impl AllowedDomains {
     /// Reads the patterns; an error names the one that is none.
     pub fn parse<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, DomainError> {
-        patterns.into_iter().map(str::trim).filter(|p| !p.is_empty()).map(Pattern::parse).collect::<Result<_, _>>().map(Self)
+        patterns
+            .into_iter()
+            .map(str::trim)
+            .filter(|p| !p.is_empty())
+            .map(Pattern::parse)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Whether the operator may send a credential to `domain`.
@@ -130,8 +136,26 @@ mod tests {
         }
         assert_eq!("a.b:443".parse::<Domain>(), "a.b".parse());
         for bad in [
-            "", "https://a.b", "a.b/", "user@a.b", "10.0.0.1", "[::1]", "A.b", "a.b.", ".a.b", "a..b", "a.b:0", "a.b:99999",
-            "a.b:", "a.b:+1", "a_b.c", "-a.b", "bücher.example", "a b.c", "a.b?x", "*.a.b",
+            "",
+            "https://a.b",
+            "a.b/",
+            "user@a.b",
+            "10.0.0.1",
+            "[::1]",
+            "A.b",
+            "a.b.",
+            ".a.b",
+            "a..b",
+            "a.b:0",
+            "a.b:99999",
+            "a.b:",
+            "a.b:+1",
+            "a_b.c",
+            "-a.b",
+            "bücher.example",
+            "a b.c",
+            "a.b?x",
+            "*.a.b",
         ] {
             assert!(bad.parse::<Domain>().is_err(), "{bad}");
         }

@@ -186,8 +186,10 @@ impl Read {
         let text = |key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned).ok_or(());
         Ok(match self {
             Self::List(Endpoint::UserPermissions { .. }) => {
-                let item =
-                    Item::Permission { resource_server: text("resource_server_identifier")?, name: text("permission_name")? };
+                let item = Item::Permission {
+                    resource_server: text("resource_server_identifier")?,
+                    name: text("permission_name")?,
+                };
                 is_direct(entry).then_some(item)
             }
             Self::List(Endpoint::OrganizationMembers { .. }) => Some(Item::Id(text("user_id")?)),
@@ -244,7 +246,8 @@ mod tests {
     #[test]
     fn a_permission_through_a_role_is_not_a_direct_one() {
         let read = Read::List(Endpoint::UserPermissions { user: "auth0|a".into() });
-        let entry = |sources: Value| json!({"permission_name": "p", "resource_server_identifier": "r", "sources": sources});
+        let entry =
+            |sources: Value| json!({"permission_name": "p", "resource_server_identifier": "r", "sources": sources});
         assert_eq!(read.item(&entry(json!([{"source_type": "ROLE"}]))), Ok(None));
         assert!(read.item(&entry(json!([{"source_type": "ROLE"}, {"source_type": "DIRECT"}]))).unwrap().is_some());
         assert!(read.item(&entry(json!([]))).unwrap().is_some());

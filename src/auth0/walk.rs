@@ -212,7 +212,9 @@ mod tests {
         assert_eq!(torn(&[page(0, 20, 60), page(50, 10, 60)]), Some(Err(WalkError::Torn)), "a gap");
         assert_eq!(torn(&[page(0, 50, 60), page(0, 50, 60)]), Some(Err(WalkError::Torn)), "a page repeats");
         assert_eq!(torn(&[page(0, 50, 60), page(50, 9, 59)]), Some(Err(WalkError::Torn)), "the list changed");
-        for bad in [json!(null), json!({}), json!({"roles": null}), json!({"roles": [{"name": "x"}]}), json!("x"), json!([7])] {
+        for bad in
+            [json!(null), json!({}), json!({"roles": null}), json!({"roles": [{"name": "x"}]}), json!("x"), json!([7])]
+        {
             assert_eq!(torn(&[bad]), Some(Err(WalkError::Malformed)));
         }
         let long: Vec<_> = (0..20).map(|n| page(n * 50, 50, 1001)).collect();
@@ -226,14 +228,21 @@ mod tests {
         assert_eq!(walk.query(), [("take", "50".to_owned())]);
         assert_eq!(walk.take(&json!({"members": [entry("1")], "next": "c1"})), Ok(WalkStep::More));
         assert_eq!(walk.query()[1], ("from", "c1".to_owned()));
-        assert_eq!(walk.take(&json!({"members": [], "next": "c2"})), Ok(WalkStep::More), "an empty page is not the end");
+        assert_eq!(
+            walk.take(&json!({"members": [], "next": "c2"})),
+            Ok(WalkStep::More),
+            "an empty page is not the end"
+        );
         assert_eq!(walk.take(&json!({"members": []})), Ok(WalkStep::Done(items([1]))));
 
         let torn = |pages: &[Value]| {
             let mut walk = Walk::new(members(), items([9]));
             pages.iter().map(|p| walk.take(p)).find(|step| !matches!(step, Ok(WalkStep::More)))
         };
-        assert_eq!(torn(&[json!({"members": [], "next": "a"}), json!({"members": [], "next": "a"})]), Some(Err(WalkError::Torn)));
+        assert_eq!(
+            torn(&[json!({"members": [], "next": "a"}), json!({"members": [], "next": "a"})]),
+            Some(Err(WalkError::Torn))
+        );
         assert_eq!(torn(&[json!({"members": [], "next": ""})]), Some(Err(WalkError::Malformed)));
         assert_eq!(torn(&[json!([])]), Some(Err(WalkError::Malformed)), "an array says nothing about the end");
     }

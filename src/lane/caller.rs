@@ -91,7 +91,9 @@ impl<'a> Caller<'a> {
         match reading::present(self, &removal.endpoint, &removal.items.iter().cloned().collect()).await {
             Ok(present) if present.is_empty() => Ok(End::Gone),
             Ok(present) => Ok(End::Remaining(present.len())),
-            Err(ReadError::Call(CallError::InsufficientScope(scope))) => Ok(End::Unproven(Unproven::MissingScope(scope))),
+            Err(ReadError::Call(CallError::InsufficientScope(scope))) => {
+                Ok(End::Unproven(Unproven::MissingScope(scope)))
+            }
             Err(error) => Err(error),
         }
     }
@@ -135,7 +137,9 @@ impl<'a> Caller<'a> {
         };
         match reading::walk(self, organizations, wanted, usize::MAX).await {
             Ok(Some(found)) if found.is_empty() => {}
-            Ok(_) => return Err(ReadError::Call(CallError::Unavailable("Auth0 contradicts itself about the membership"))),
+            Ok(_) => {
+                return Err(ReadError::Call(CallError::Unavailable("Auth0 contradicts itself about the membership")));
+            }
             Err(error) => return unknown(error),
         }
         // The user exists and is no member. One page tells whether the organization exists.

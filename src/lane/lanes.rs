@@ -148,7 +148,10 @@ impl Lanes {
     pub fn retain(&self, kind: &str, exists: impl Fn(&str) -> bool) {
         let gone: Vec<Arc<str>> = {
             let jobs = lock(&self.jobs);
-            jobs.values().filter(|e| e.owner.kind == kind && !exists(&e.owner.uid)).map(|e| e.owner.uid.clone()).collect()
+            jobs.values()
+                .filter(|e| e.owner.kind == kind && !exists(&e.owner.uid))
+                .map(|e| e.owner.uid.clone())
+                .collect()
         };
         for uid in gone {
             self.forget(&uid);
@@ -216,9 +219,8 @@ impl Lanes {
     pub(super) fn tell_wait(&self, lane: &Lane) {
         let owners: Vec<Owner> = {
             let jobs = lock(&self.jobs);
-            let waits = |entry: &&Entry| {
-                entry.domain == lane.domain && matches!(entry.state, State::Queued | State::AtWork)
-            };
+            let waits =
+                |entry: &&Entry| entry.domain == lane.domain && matches!(entry.state, State::Queued | State::AtWork);
             jobs.values().filter(waits).map(|entry| entry.owner.clone()).collect()
         };
         for owner in owners {

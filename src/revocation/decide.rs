@@ -44,10 +44,7 @@ pub(super) enum Decision {
     /// Nothing is to be sent: take back what waits in the lane, and write this.
     Hold(Outcome),
     /// Hand this task to the lane, which sends nothing before `not_before`.
-    Submit {
-        task: Task,
-        not_before: Option<Timestamp>,
-    },
+    Submit { task: Task, not_before: Option<Timestamp> },
     /// Write this; the report it rests on is then done with.
     Conclude(Outcome),
     /// Write this; the job goes on.
@@ -89,16 +86,22 @@ fn steady(until: Timestamp, status: Option<&RemovalStatus>) -> Timestamp {
 /// What keeps anything from being sent at all.
 fn held(facts: &Facts<'_>) -> Option<Outcome> {
     if facts.options.suspend {
-        return Some(Outcome::plain(Reason::Suspended, "spec.suspend is set: nothing is sent; set it to false to go on"));
+        return Some(Outcome::plain(
+            Reason::Suspended,
+            "spec.suspend is set: nothing is sent; set it to false to go on",
+        ));
     }
     let tenant = &facts.options.tenant_ref.name;
     match facts.tenant {
         TenantState::Suspended => {
-            let message = format!("Auth0Tenant {tenant} is suspended: nothing is sent; set its spec.suspend to false to go on");
+            let message =
+                format!("Auth0Tenant {tenant} is suspended: nothing is sent; set its spec.suspend to false to go on");
             Some(Outcome::plain(Reason::Suspended, message))
         }
         TenantState::Missing => {
-            let message = format!("There is no Auth0Tenant {tenant} in this namespace; create it, or name another in spec.tenantRef");
+            let message = format!(
+                "There is no Auth0Tenant {tenant} in this namespace; create it, or name another in spec.tenantRef"
+            );
             Some(Outcome::plain(Reason::TenantNotReady, message))
         }
         // The one that found out says so itself; the others wait for a fresh credential.
@@ -149,12 +152,12 @@ fn submit(facts: &Facts<'_>, reason: Option<Reason>) -> Decision {
 /// Remove, or only look because the removal was accepted a moment ago.
 fn task(facts: &Facts<'_>, verification: Verification) -> Task {
     let current = facts.status.filter(|status| status.observed_generation == Some(facts.generation));
-    let accepted_lately = current.and_then(|status| status.last_removal_time.as_ref()).is_some_and(|at| {
-        Duration::try_from(facts.now.duration_since(at.0)).is_ok_and(|age| age < REMOVE_AGAIN_AFTER)
-    });
-    let accepted_all = current.and_then(|status| status.result).is_some_and(|result| {
-        result.removed > 0 && result.removed + result.already_absent >= result.requested
-    });
+    let accepted_lately = current
+        .and_then(|status| status.last_removal_time.as_ref())
+        .is_some_and(|at| Duration::try_from(facts.now.duration_since(at.0)).is_ok_and(|age| age < REMOVE_AGAIN_AFTER));
+    let accepted_all = current
+        .and_then(|status| status.result)
+        .is_some_and(|result| result.removed > 0 && result.removed + result.already_absent >= result.requested);
     if accepted_lately && accepted_all && verification != Verification::Off {
         return Task::Look;
     }

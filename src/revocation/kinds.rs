@@ -90,9 +90,7 @@ fn text(id: &impl ToString) -> String {
 /// Checks again what the schema refuses, for objects that were stored under another schema: an empty list must never
 /// reach Auth0, nor an id that could change a path. Names the field that is wrong.
 pub(super) fn validate(removal: &Removal) -> Result<(), &'static str> {
-    let ids = |valid: fn(&str) -> bool| {
-        removal.items.iter().all(|item| matches!(item, Item::Id(id) if valid(id)))
-    };
+    let ids = |valid: fn(&str) -> bool| removal.items.iter().all(|item| matches!(item, Item::Id(id) if valid(id)));
     let (user, organization, items) = match &removal.endpoint {
         Endpoint::UserPermissions { user } => (Some(user), None, removal.items.iter().all(is_permission)),
         Endpoint::UserRoles { user } => (Some(user), None, ids(is_role_id)),

@@ -95,16 +95,16 @@ impl Looker {
 
     fn cache_of(&self, owner: &Owner) -> Option<Arc<dyn Cached>> {
         let caches = self.caches.read().unwrap_or_else(PoisonError::into_inner);
-        caches.get(&(owner.kind, None)).or_else(|| caches.get(&(owner.kind, Some(owner.namespace.to_string())))).cloned()
+        caches
+            .get(&(owner.kind, None))
+            .or_else(|| caches.get(&(owner.kind, Some(owner.namespace.to_string()))))
+            .cloned()
     }
 }
 
 impl LastLook for Looker {
     fn look<'a>(&'a self, owner: &'a Owner) -> BoxFuture<'a, Option<Connection>> {
-        async move {
-            self.cache_of(owner)?.look(&self.client, owner).await
-        }
-        .boxed()
+        async move { self.cache_of(owner)?.look(&self.client, owner).await }.boxed()
     }
 }
 

@@ -81,7 +81,8 @@ impl Outcome {
                 Self { verified: proven(message.clone()), ..Self::plain(Reason::AlreadyAbsent, message) }
             }
             End::Gone => {
-                let message = format!("Removed {} of {n}; a complete read afterwards shows none of them", counts.0.removed);
+                let message =
+                    format!("Removed {} of {n}; a complete read afterwards shows none of them", counts.0.removed);
                 let message = match counts.0.already_absent {
                     0 => message,
                     absent => format!("{message} ({absent} were not there before)"),
@@ -220,7 +221,8 @@ fn failed(error: &CallError, endpoint: &Endpoint, attempts: i32, now: Timestamp,
             (Reason::InvalidRequest, message, None)
         }
         CallError::Unauthorized(why) => {
-            let message = format!("Auth0 refused the token ({why}); put a fresh Management API token into the tenant's Secret");
+            let message =
+                format!("Auth0 refused the token ({why}); put a fresh Management API token into the tenant's Secret");
             (Reason::Unauthorized, message, Some(REFUSED_RETRY))
         }
         CallError::InsufficientScope(scope) => {

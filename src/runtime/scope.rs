@@ -98,9 +98,12 @@ impl Scope {
         for_each_kind(&mut kinds);
         let wakers = Wakers { namespace: self.namespace.clone(), by_kind: kinds.wakers };
 
-        let context = TenantContext { client: self.client.clone(), tenants, dependents, announce: self.announce.clone() };
+        let context =
+            TenantContext { client: self.client.clone(), tenants, dependents, announce: self.announce.clone() };
         tasks.services.spawn(tenant_changes(tenant_events, secret_events, changed, context.tenants.clone()).boxed());
-        tasks.controllers.spawn(controllers::run_tenants(context, tenant_cache.store, changes, self.shutdown.clone()).boxed());
+        tasks
+            .controllers
+            .spawn(controllers::run_tenants(context, tenant_cache.store, changes, self.shutdown.clone()).boxed());
         wakers
     }
 }
@@ -124,7 +127,8 @@ impl ForEachKind for Kinds<'_> {
         let barrier = Barrier::default();
         let events = bookkeeping(events.boxed(), store.clone(), self.shared.clone(), barrier.clone());
         self.dependents.add(store.clone(), wake.clone());
-        self.wakers.insert(K::KIND, Box::new(move |owner| drop(wake.unbounded_send(controllers::reference::<K>(&owner)))));
+        self.wakers
+            .insert(K::KIND, Box::new(move |owner| drop(wake.unbounded_send(controllers::reference::<K>(&owner)))));
 
         let context = Arc::new(Context { client: client.clone(), store, shared: self.shared.clone() });
         let concurrency = settings.max_concurrent_reconciles;

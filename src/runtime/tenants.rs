@@ -46,7 +46,8 @@ impl Dependents {
     pub(super) fn add<K: Revocation>(&self, store: Store<K>, wake: UnboundedSender<ObjectRef<K>>) {
         let wake_users = move |key: &TenantKey| {
             let uses = |object: &Arc<K>| {
-                object.meta().namespace.as_deref() == Some(&key.namespace) && object.options().tenant_ref.name == key.name
+                object.meta().namespace.as_deref() == Some(&key.namespace)
+                    && object.options().tenant_ref.name == key.name
             };
             for object in store.state().iter().filter(|object| uses(object) && !is_finished(&***object)) {
                 let _ = wake.unbounded_send(ObjectRef::from_obj(&**object));
@@ -100,10 +101,8 @@ fn changed_tenants(
     event: watcher::Result<Event<Auth0Tenant>>,
     versions: &mut HashMap<TenantKey, (Option<String>, Option<i64>)>,
 ) -> Vec<TenantKey> {
-    let key = |tenant: &Auth0Tenant| TenantKey {
-        namespace: tenant.namespace().unwrap_or_default(),
-        name: tenant.name_any(),
-    };
+    let key =
+        |tenant: &Auth0Tenant| TenantKey { namespace: tenant.namespace().unwrap_or_default(), name: tenant.name_any() };
     match event {
         Ok(Event::Apply(tenant) | Event::InitApply(tenant)) => {
             let (key, version) = (key(&tenant), (tenant.uid(), tenant.metadata.generation));

@@ -100,7 +100,10 @@ fn usable<K: Resource<DynamicType = ()>>(
                 let meta = &invalid.metadata;
                 let (namespace, object) = (meta.namespace.as_deref(), meta.name.as_deref());
                 // The library's words may quote the object, and a Secret is an object.
-                warn!(watch = name, namespace, object, "an object cannot be read and is left out; was it stored by an older CRD?");
+                warn!(
+                    watch = name,
+                    namespace, object, "an object cannot be read and is left out; was it stored by an older CRD?"
+                );
             })
             .ok()
     };

@@ -46,8 +46,10 @@ pub fn settings(
     now: Timestamp,
 ) -> Result<Settings, Problem> {
     let spec = &tenant.spec;
-    let domain: Domain =
-        spec.domain.parse().map_err(|error| Problem::new(Reason::InvalidConnection, format!("spec.domain: {error}")))?;
+    let domain: Domain = spec
+        .domain
+        .parse()
+        .map_err(|error| Problem::new(Reason::InvalidConnection, format!("spec.domain: {error}")))?;
     if !allowed.allows(&domain) {
         let message = format!(
             "spec.domain: {domain} is not among the domains this operator may talk to ({allowed}); add it to --allowed-domains"
@@ -86,9 +88,9 @@ fn missing(tenant: &Auth0Tenant) -> Problem {
 }
 
 fn decode_bundle(text: &str) -> Result<Vec<u8>, Problem> {
-    STANDARD
-        .decode(text)
-        .map_err(|_| Problem::new(Reason::InvalidConnection, "spec.caBundle: not base64; write the PEM text base64-encoded"))
+    STANDARD.decode(text).map_err(|_| {
+        Problem::new(Reason::InvalidConnection, "spec.caBundle: not base64; write the PEM text base64-encoded")
+    })
 }
 
 /// Whoever made the Secret may bind it to one domain, so that no tenant object can send it elsewhere (DESIGN section 1).
@@ -98,6 +100,7 @@ fn check_domain(secret: &Secret, name: &str, domain: &str) -> Result<(), Problem
     if bound.trim_end_matches(['\r', '\n']) == domain {
         return Ok(());
     }
-    let message = format!("Secret {name}, key \"domain\": it is for another domain than spec.domain ({domain}); make them equal");
+    let message =
+        format!("Secret {name}, key \"domain\": it is for another domain than spec.domain ({domain}); make them equal");
     Err(Problem::new(Reason::InvalidConnection, message))
 }

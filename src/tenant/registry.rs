@@ -102,7 +102,8 @@ impl Tenants {
     /// The settings and the client of `tenant`, whether it is suspended or not.
     pub fn connect(&self, tenant: &Auth0Tenant) -> Result<(Settings, Client), Problem> {
         let namespace = tenant.namespace().unwrap_or_default();
-        let secret = self.secrets.get(&ObjectRef::new(&tenant.spec.credentials.token_secret_ref.name).within(&namespace));
+        let secret =
+            self.secrets.get(&ObjectRef::new(&tenant.spec.credentials.token_secret_ref.name).within(&namespace));
         let settings = settings(tenant, secret.as_deref(), &self.allowed, Timestamp::now())?;
         let key = TenantKey { namespace, name: tenant.name_any() };
         if let Some(why) = self.refusal(&key, settings.token.fingerprint()) {

@@ -17,7 +17,9 @@ pub fn tenant_status(
 ) -> Auth0TenantStatus {
     let (reason, message) = match problem {
         Some(problem) => (problem.reason, problem.message.clone()),
-        None if suspended => (Reason::Connected, format!("Could call {domain}, but spec.suspend is set: nothing is sent")),
+        None if suspended => {
+            (Reason::Connected, format!("Could call {domain}, but spec.suspend is set: nothing is sent"))
+        }
         None => (Reason::Connected, format!("Ready to call {domain}")),
     };
     let old = old.map(|status| status.conditions.as_slice()).unwrap_or_default();

@@ -25,7 +25,11 @@ async fn an_answer_becomes_a_reason() {
         (error(400, None, "x"), "InvalidRequest", "400"),
         (error(413, None, "x"), "InvalidRequest", "413"),
         (
-            error(403, Some("insufficient_scope"), "Insufficient scope, expected any of: update:users,delete:role_members"),
+            error(
+                403,
+                Some("insufficient_scope"),
+                "Insufficient scope, expected any of: update:users,delete:role_members",
+            ),
             "InsufficientScope",
             "update:users or delete:role_members",
         ),
@@ -88,10 +92,14 @@ async fn a_refused_credential_is_said_in_our_words() {
 async fn the_network_is_trusted_only_with_its_certificate() {
     let world = World::new("network").await;
     let _operator = world.operator().await;
-    for (n, (network, text)) in
-        [(Network::Untrusted, "certificate"), (Network::WrongHost, "certificate"), (Network::Closing, "Auth0"), (Network::Silent, "in time")]
-            .into_iter()
-            .enumerate()
+    for (n, (network, text)) in [
+        (Network::Untrusted, "certificate"),
+        (Network::WrongHost, "certificate"),
+        (Network::Closing, "Auth0"),
+        (Network::Silent, "in time"),
+    ]
+    .into_iter()
+    .enumerate()
     {
         world.fake.network(network);
         world.fake.cut_connections();

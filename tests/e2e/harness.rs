@@ -109,10 +109,16 @@ impl World {
         fake.edit(|tenant| {
             tenant.user(USER).role(ROLE).role(OTHER_ROLE).permission(API, "read:x").permission(API, "write:x");
             tenant.user(OTHER_USER).role(ROLE);
-            tenant.organization(ORG).member(USER).member(OTHER_USER).member_role(USER, ROLE).member_role(USER, OTHER_ROLE);
+            tenant
+                .organization(ORG)
+                .member(USER)
+                .member(OTHER_USER)
+                .member_role(USER, ROLE)
+                .member_role(USER, OTHER_ROLE);
         });
         let token = fake.token(&fake.all_scopes());
-        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": format!("{name}-")}});
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": format!("{name}-")}});
         let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
         let created = api.create(&PostParams::default(), &serde_json::from_value(namespace).unwrap()).await.unwrap();
         Self { namespace: created.metadata.name.unwrap(), client, fake, token }
@@ -187,7 +193,8 @@ impl World {
     pub async fn put_raw_secret(&self, mut metadata: Value, texts: Value) {
         metadata["name"] = json!("auth0-management");
         let encode = |text: &Value| base64::engine::general_purpose::STANDARD.encode(text.as_str().unwrap());
-        let data: Value = texts.as_object().unwrap().iter().map(|(key, text)| (key.clone(), json!(encode(text)))).collect();
+        let data: Value =
+            texts.as_object().unwrap().iter().map(|(key, text)| (key.clone(), json!(encode(text)))).collect();
         let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data});
         let api = self.api::<k8s_openapi::api::core::v1::Secret>();
         let params = PatchParams::apply("test").force();

@@ -28,7 +28,9 @@ async fn a_suspended_object_or_tenant_costs_no_call() {
     // Finished stays finished.
     let calls = world.fake.total();
     world.put_tenant(json!({"suspend": true})).await;
-    world.wait::<Auth0Tenant>("default", |t| t.status.as_ref().unwrap().observed_generation == t.metadata.generation).await;
+    world
+        .wait::<Auth0Tenant>("default", |t| t.status.as_ref().unwrap().observed_generation == t.metadata.generation)
+        .await;
     world.put::<UserRoleRevocation>("other", roles(OTHER_USER)).await;
     world.reason::<UserRoleRevocation>("other", "Suspended").await;
     assert_eq!(world.fake.total(), calls);

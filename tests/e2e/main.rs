@@ -2,14 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
-mod harness;
-mod manifests;
-mod repository;
 mod answers;
 mod crashes;
 mod credentials;
+mod harness;
 mod held;
+mod manifests;
 mod pacing;
 mod program;
 mod proof;
 mod removals;
+mod repository;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use fake_auth0::{Fault, FakeAuth0, Kind};
+use fake_auth0::{FakeAuth0, Fault, Kind};
 use rescind::api::UserRoleRevocation;
 use serde_json::json;
 

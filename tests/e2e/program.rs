@@ -28,10 +28,13 @@ async fn no_token_is_shown_anywhere() {
         ("limited", Fault::status(429).header("Retry-After", "3")),
         ("down", Fault::status(503).body(world.token.clone())),
         ("html", Fault::html(502)),
-        ("scope", Fault::status(403).json(&json!({
-            "statusCode": 403, "errorCode": "insufficient_scope",
-            "message": format!("Insufficient scope, expected any of: {}", world.token),
-        }))),
+        (
+            "scope",
+            Fault::status(403).json(&json!({
+                "statusCode": 403, "errorCode": "insufficient_scope",
+                "message": format!("Insufficient scope, expected any of: {}", world.token),
+            })),
+        ),
         ("refused", Fault::status(401).json(&echo)),
     ] {
         world.fake.fault(fault.user(format!("auth0|{user}")).on_deletes().once());
@@ -132,7 +135,8 @@ async fn probes_say_what_is_missing() {
 #[test]
 fn a_wrong_command_line_ends_in_plain_words() {
     let run = |args: &[&str], kubeconfig: &str| {
-        let output = Command::new(env!("CARGO_BIN_EXE_rescind")).args(args).env("KUBECONFIG", kubeconfig).output().unwrap();
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_rescind")).args(args).env("KUBECONFIG", kubeconfig).output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     let (code, text) = run(&["run", "--allowed-domains", "https://x"], "/dev/null");

@@ -74,8 +74,7 @@ impl Case {
 }
 
 fn done(generation: i64, end: End) -> LaneView {
-    let report =
-        Report { accepted_at: Some(at(NOW)), removed: 1, already_absent: 0, seen: true, token: None, end };
+    let report = Report { accepted_at: Some(at(NOW)), removed: 1, already_absent: 0, seen: true, token: None, end };
     LaneView::Done { generation, report }
 }
 
@@ -102,7 +101,8 @@ fn a_finished_object_rests_whatever_else_is_true() {
 /// Promise 5, its pure half. Broken on purpose by leaving a line of `held` out, this fails.
 #[test]
 fn what_is_held_is_never_handed_over() {
-    let lanes = || [LaneView::Absent, LaneView::Dropped, LaneView::Pending { generation: GENERATION, closed_for: None }];
+    let lanes =
+        || [LaneView::Absent, LaneView::Dropped, LaneView::Pending { generation: GENERATION, closed_for: None }];
     for lane in lanes() {
         let hold = |change: fn(&mut Case)| {
             let mut case = case();
@@ -160,7 +160,9 @@ fn a_wait_for_a_rate_limit_outlives_restarts_and_edits() {
 
 #[test]
 fn failures_wait_for_their_time() {
-    for reason in [Reason::Auth0Unavailable, Reason::AwaitingConsistency, Reason::Unauthorized, Reason::InsufficientScope] {
+    for reason in
+        [Reason::Auth0Unavailable, Reason::AwaitingConsistency, Reason::Unauthorized, Reason::InsufficientScope]
+    {
         let waiting = case().with(reason, GENERATION, Some(NOW + 30));
         assert_eq!(waiting.decide(), Decision::Wait(Duration::from_secs(30)), "{reason}");
         let jumped = case().with(reason, GENERATION, Some(NOW + 1_000_000));

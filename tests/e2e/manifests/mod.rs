@@ -266,6 +266,7 @@ fn put(manifest: &mut Value, place: &str, value: Option<Value>) {
     match (usize::from_str(last), value) {
         (Ok(index), Some(value)) => at[index] = value,
         (Err(_), Some(value)) => at[last] = value,
+        (_, None) if at.is_null() => *at = json!({}),
         (_, None) => drop(at.as_object_mut().unwrap().remove(last)),
     }
 }

@@ -1,11 +1,12 @@
 //! The fields that all removal kinds share, and fields that do not exist.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::targets::not_text;
+use super::targets::{not_text, null_is_missed};
 use super::*;
 
-const TENANT_NAME: &str = "must be the name of an Auth0Tenant in this namespace: lower-case letters, digits, '-' and '.'";
+const TENANT_NAME: &str =
+    "must be the name of an Auth0Tenant in this namespace: lower-case letters, digits, '-' and '.'";
 
 /// Names of objects beside this one. `says` is the remedy.
 pub fn object_names(says: &'static str) -> Vec<Case> {
@@ -73,7 +74,7 @@ fn shared() -> Vec<Row> {
     ];
     let mut names = object_names(TENANT_NAME);
     names.extend([left_out_is("default"), becomes("null", (), "default")]);
-    names.extend(not_text().into_iter().filter(|case| case.name != "null"));
+    names.extend(not_text());
     let mut rows = rows(&at("spec.tenantRef"), None, &references);
     rows.extend(super::rows(&at("spec.tenantRef.name"), None, &names));
     let kinds = word(&["Auth0Tenant"], "Auth0Tenant", r#"supported values: "Auth0Tenant""#);
@@ -115,9 +116,9 @@ fn unknown() -> Vec<Row> {
 fn whole() -> Vec<Row> {
     let cases = [
         left_out_is_refused(),
+        null_is_missed(),
         refused("a text", "x", "must be of type object"),
         refused("a list", json!([]), "must be of type object"),
-        refused("null", Value::Null, "must be of type object"),
     ];
     rows(&KINDS.map(|kind| (kind, "spec")), None, &cases)
 }

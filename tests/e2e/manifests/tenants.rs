@@ -4,14 +4,14 @@ use rescind::auth0::Domain;
 use serde_json::json;
 
 use super::options::{object_names, switch, word};
-use super::targets::not_text;
+use super::targets::{not_text, null_is_missed};
 use super::*;
 
 const DOMAIN: &str = "must be a bare lower-case host name such as acme.eu.auth0.com";
 const AUDIENCE: &str = "must look like https://acme.eu.auth0.com/api/v2/ with the trailing slash";
 const BUNDLE: &str = "must be PEM certificates in base64";
 const SECRET: &str = "must be the name of a Secret in this namespace: lower-case letters, digits, '-' and '.'";
-const KEY: &str = "must be a key of the Secret's data: letters, digits, '-', '_' and '.'";
+const KEY: &str = "must be a key of the Secret's data: letters, digits, '-', '_' and '.', not two dots first";
 
 fn domains() -> Vec<Row> {
     // 253 characters: three labels of 63 and one of 61.
@@ -27,7 +27,7 @@ fn domains() -> Vec<Row> {
         kept("digits first", "0.1a.example"),
         kept("the longest", longest.as_str()),
         kept("the longest with a port", format!("{longest}:65535")),
-        refused("one character too long", format!("a{longest}"), "at most 253"),
+        refused("one character too long", format!("{longest}a"), "at most 253"),
         refused("one character too long with a port", format!("{}.b:443", longest), "at most 253"),
         refused("much too long", format!("{longest}.example"), "may not be more than 259"),
         refused("the longest label and one more", format!("{}.example", label(64)), DOMAIN),
@@ -70,6 +70,7 @@ fn domains() -> Vec<Row> {
         refused("a line end inside", "acme.auth0.com\nacme.auth0.com", DOMAIN),
         refused("a space inside", "acme .auth0.com", DOMAIN),
         left_out_is_refused(),
+        null_is_missed(),
     ];
     cases.extend(not_text());
     rows(&[(&A0T, "spec.domain")], Some(|text| text.parse::<Domain>().is_ok()), &cases)
@@ -101,7 +102,7 @@ fn audiences() -> Vec<Row> {
         refused("the host twice", "https://acme.eu.auth0.com/api/v2/https://acme.eu.auth0.com/api/v2/", AUDIENCE),
         refused("another API", "https://acme.eu.auth0.com/userinfo", AUDIENCE),
     ];
-    cases.extend(not_text().into_iter().filter(|case| case.name != "null"));
+    cases.extend(not_text());
     rows(&[(&A0T, "spec.audience")], None, &cases)
 }
 
@@ -135,7 +136,7 @@ fn credentials() -> Vec<Row> {
         None,
         &[
             left_out_is_refused(),
-            refused("null", (), "Required value"),
+            null_is_missed(),
             refused("a token instead of a Secret's name", "eyJhbGciOi", "must be of type object"),
             refused("a list", json!([]), "must be of type object"),
             refused_at("empty", json!({}), ".tokenSecretRef", "Required value"),
@@ -148,14 +149,14 @@ fn credentials() -> Vec<Row> {
             kept("name and key", reference.clone()),
             becomes("a name alone", json!({"name": "auth0-management"}), reference),
             left_out_is_refused(),
-            refused("null", (), "Required value"),
+            null_is_missed(),
             refused("a name without its field", "auth0-management", "must be of type object"),
             refused_at("empty", json!({}), ".name", "Required value"),
             refused_at("a key alone", json!({"key": "token"}), ".name", "Required value"),
         ],
     ));
     let mut names = object_names(SECRET);
-    names.push(left_out_is_refused());
+    names.extend([left_out_is_refused(), null_is_missed()]);
     names.extend(not_text());
     all.extend(rows(&[(&A0T, "spec.credentials.tokenSecretRef.name")], None, &names));
     let mut keys = vec![
@@ -174,7 +175,7 @@ fn credentials() -> Vec<Row> {
         refused("a line end after", "token\n", KEY),
         refused("a letter beyond ASCII", "tökén", KEY),
     ];
-    keys.extend(not_text().into_iter().filter(|case| case.name != "null"));
+    keys.extend(not_text());
     all.extend(rows(&[(&A0T, "spec.credentials.tokenSecretRef.key")], None, &keys));
     all
 }

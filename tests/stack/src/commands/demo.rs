@@ -74,7 +74,9 @@ fn missing_scope(playground: &Playground) -> Result<(), Failure> {
 fn rate_limit(playground: &Playground) -> Result<(), Failure> {
     let shell = &playground.shell;
     let seconds = RATE_LIMITED_FOR.as_secs();
-    shell.step("Rate limits are obeyed: the fake Auth0 answers the next removal 429 and asks for some seconds' patience")?;
+    shell.step(
+        "Rate limits are obeyed: the fake Auth0 answers the next removal 429 and asks for some seconds' patience",
+    )?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     playground.fake.fault(&json!({
         "effect": {"status": 429},

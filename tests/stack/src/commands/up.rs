@@ -4,7 +4,7 @@ use std::env;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -47,7 +47,7 @@ pub(crate) fn own(dir: Option<PathBuf>) -> Result<(), Failure> {
         let read = io::stdin().lock().read_line(&mut word);
         if read.is_err() || word.trim() != STAY {
             // Nothing is dropped, but the supervisors end everything when this process is gone.
-            ExitCode::FAILURE.exit_process();
+            std::process::exit(1);
         }
     });
     let log = home.dir().join(OPERATOR_LOG);
@@ -94,7 +94,8 @@ fn not_up(home: &Home) -> Failure {
 
 fn how_to_use(home: &Home, ready: &Value) -> Result<String, Failure> {
     let dir = home.dir().display();
-    let kubectl = match env::var_os("PATH").map(|path| env::split_paths(&path).any(|dir| dir.join("kubectl").is_file())) {
+    let kubectl = match env::var_os("PATH").map(|path| env::split_paths(&path).any(|dir| dir.join("kubectl").is_file()))
+    {
         Some(true) => String::new(),
         _ => {
             let path = kubectl::path()?;

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Breaks each promise on purpose, in a copy of the tree, and demands that its test fails: a test that cannot fail is a
+# defect. `tests/mutants.sh NAME` runs one. A line of the table: name, test, file, sed script (and further pairs).
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+copy=$root/target/mutants
+only=${1:-}
+survivors=0
+
+prepare() {
+    mkdir -p "$copy"
+    (cd "$root" && tar cf - --exclude=./target --exclude=./.git .) | tar xf - -C "$copy"
+}
+
+mutant() {
+    local name=$1 test=$2
+    shift 2
+    [[ -z $only || $only == "$name" ]] || return 0
+    prepare
+    while (($#)); do
+        sed -i "$2" "$copy/$1"
+        if cmp -s "$root/$1" "$copy/$1"; then
+            echo "$name: the breakage no longer fits $1; mend this table" >&2
+            exit 1
+        fi
+        shift 2
+    done
+    local log=$copy/$name.log
+    if ! (cd "$copy" && CARGO_TARGET_DIR=$root/target cargo test --quiet --no-run) >"$log" 2>&1; then
+        echo "$name: the broken tree does not compile, see $log" >&2
+        exit 1
+    fi
+    # shellcheck disable=SC2086
+    if (cd "$copy" && CARGO_TARGET_DIR=$root/target cargo test --quiet $test) >"$log" 2>&1; then
+        echo "SURVIVED  $name ($test)"
+        survivors=$((survivors + 1))
+    else
+        echo "killed    $name: $(grep -m1 -E '^test .* FAILED|panicked at' "$log" || echo 'see the log')"
+    fi
+}
+
+mutant 1-another-write "--test e2e the_four_removals" \
+    src/auth0/client.rs 's/\.delete(format/.post(format/'
+mutant 2-more-than-named "--test e2e the_four_removals" \
+    src/auth0/endpoint.rs 's/items.iter().map(Item::to_json)/items.iter().map(Item::to_json).chain([json!("rol_0123456789abcdef")])/'
+mutant 3-no-proof "--test e2e a_read_that_still_shows_it" \
+    src/lane/caller.rs 's/Ok(present) => Ok(End::Remaining(present.len())),/Ok(_) => Ok(End::Gone),/'
+mutant 4-incomplete-is-gone "--test e2e an_incomplete_read" \
+    src/auth0/walk.rs 's/_ => Err(WalkError::Torn),$/_ => Ok(true),/'
+mutant 4-empty-list "--lib what_is_held_is_never" \
+    src/revocation/kinds.rs 's/if removal.items.is_empty()/if false/'
+mutant 5-no-last-look "--test e2e the_last_look_sees" \
+    src/revocation/last_look.rs 's/let wanted = same .*/let wanted = true;/'
+mutant 5-suspend-ignored "--test e2e a_suspended_object" \
+    src/revocation/decide.rs 's/if facts.options.suspend {/if false {/' \
+    src/revocation/last_look.rs 's/ \&\& !object.options().suspend//'
+mutant 6-token-logged "--test e2e no_token_is_shown" \
+    src/auth0/client.rs 's/        bearer.set_sensitive(true);/        tracing::trace!(?bearer, "calling");/'
+mutant 7-no-consent "--test e2e a_secret_is_waited_for" \
+    src/tenant/connection.rs 's/secret.filter(|secret| is_consenting(secret))/secret/' \
+    src/runtime/scope.rs 's/Some(&consent)/None/'
+mutant 8-said-before-done "--test e2e a_crash_costs" \
+    src/revocation/reconcile.rs 's/shared.lanes.submit(domain.*/write(\&context, \&*object, \&owner, old, \&Outcome::plain(Reason::Removed, "")).await?; &/'
+mutant 11-no-wait "--test e2e after_a_429" \
+    src/lane/gate.rs 's/Some(until) if now < until =>/Some(until) if now < until \&\& false =>/' \
+    src/lane/caller.rs 's/if self.lane.is_shut() {/if false {/'
+mutant 11-restart-forgets "--test e2e a_restart_does_not" \
+    src/revocation/reconcile.rs 's/shared.lanes.hold(domain, wait);/let _ = wait;/'
+mutant 12-works-again "--test e2e a_finished_object" \
+    src/revocation/decide.rs 's/if reason.is_some_and(|reason| reason.state() == State::Done) {/if false {/'
+
+if ((survivors)); then
+    echo "$survivors survived: their tests prove nothing"
+    exit 1
+fi
+echo "every broken promise was noticed"
