@@ -3,7 +3,7 @@
 //! The rules are CEL and not `pattern`, because a CEL rule can say what to write instead. The same rules exist as
 //! functions, for objects that were stored under an older CRD. Sources: auth0-api.md 1.4 and trap 8.
 //!
-//! `\\s` in CEL knows ASCII only, so white space is `\\p{Z}` and control characters, which is what Rust means by it.
+//! `\s` in CEL knows ASCII only; white space as Rust means it is `\p{Z}` and some of the control characters, `\p{Cc}`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

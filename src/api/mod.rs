@@ -3,6 +3,8 @@
 //! Belongs here: types with their schema, CEL rules and the words `kubectl explain` shows; the closed lists of
 //! condition types and reasons. Does not belong here: anything that acts. This room knows no other.
 
+#![allow(clippy::duplicated_attributes, reason = "printcolumn takes the same keys for each column")]
+
 mod auth0_tenant;
 mod common;
 mod conditions;

@@ -20,6 +20,9 @@ pub enum CallError {
     /// The credential is refused. Get another one.
     #[error("Auth0 refused the token ({0})")]
     Unauthorized(&'static str),
+    /// The credential is good but this is refused, for another reason than a scope. A person has to look into it.
+    #[error("Auth0 refused this ({0})")]
+    Forbidden(&'static str),
     /// The credential may not do this. Grant the scope, then use a fresh token.
     #[error("the token lacks the scope {0}")]
     InsufficientScope(String),
@@ -90,9 +93,9 @@ pub(super) fn classify(
             CallError::InsufficientScope(named_scopes(&parsed).unwrap_or_else(|| scope.to_owned()))
         }
         403 if code == "insufficient_entitlement" || is_entitlement(&parsed) => {
-            CallError::Unauthorized("403: the tenant's plan does not include this")
+            CallError::Forbidden("403: the tenant's plan does not include this")
         }
-        403 => CallError::Unauthorized("403 without a named scope"),
+        403 => CallError::Forbidden("403 without a named scope"),
         // A proxy's or another host's 404 says nothing about the user (reliability.md D5).
         404 if parsed.status_code == Some(404) => CallError::NotFound,
         404 => CallError::Unavailable("a 404 that is not Auth0's own; check the domain and any proxy in between"),
@@ -199,8 +202,9 @@ mod tests {
             (
                 403,
                 r#"{"errorCode":"insufficient_scope","message":"Please upgrade your subscription"}"#,
-                Unauthorized("403: the tenant's plan does not include this"),
+                Forbidden("403: the tenant's plan does not include this"),
             ),
+            (403, "", Forbidden("403 without a named scope")),
             (404, r#"{"statusCode":404,"errorCode":"inexistent_user"}"#, NotFound),
             (404, r#"{"statusCode":404,"message":"No organization found by that id or name"}"#, NotFound),
             (429, "", RateLimited(Duration::from_secs(60))),

@@ -5,6 +5,10 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
+/// An entry of a list that is not of the documented shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable;
+
 /// Everything but RFC 3986's unreserved characters is encoded in a path segment (auth0-api.md 1.4).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -182,8 +186,8 @@ impl Read {
 
     /// The item an entry of this list stands for: `Ok(None)` for an entry that is not ours to remove (a permission that
     /// comes through a role only), `Err` for an entry that cannot be read.
-    pub fn item(&self, entry: &Value) -> Result<Option<Item>, ()> {
-        let text = |key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned).ok_or(());
+    pub fn item(&self, entry: &Value) -> Result<Option<Item>, Unreadable> {
+        let text = |key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned).ok_or(Unreadable);
         Ok(match self {
             Self::List(Endpoint::UserPermissions { .. }) => {
                 let item = Item::Permission {
@@ -252,6 +256,6 @@ mod tests {
         assert!(read.item(&entry(json!([{"source_type": "ROLE"}, {"source_type": "DIRECT"}]))).unwrap().is_some());
         assert!(read.item(&entry(json!([]))).unwrap().is_some());
         assert!(read.item(&entry(Value::Null)).unwrap().is_some());
-        assert_eq!(read.item(&json!({"permission_name": 3})), Err(()));
+        assert_eq!(read.item(&json!({"permission_name": 3})), Err(Unreadable));
     }
 }

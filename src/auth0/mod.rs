@@ -15,7 +15,7 @@ mod walk;
 pub use answer::{CallError, Rejection};
 pub use client::{Answer, Client, ClientError, Page, Timeouts};
 pub use domain::{AllowedDomains, Domain, DomainError};
-pub use endpoint::{Endpoint, Item, Paging, Read};
+pub use endpoint::{Endpoint, Item, Paging, Read, Unreadable};
 pub use limits::{RateHeaders, wait_after_429};
 pub use token::{Token, TokenError};
 pub use walk::{Walk, WalkError, WalkStep};

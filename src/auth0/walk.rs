@@ -100,7 +100,7 @@ impl Walk {
         let bare = page.as_array();
         let entries = bare.or_else(|| page.get(self.read.list_key())?.as_array()).ok_or(WalkError::Malformed)?;
         for entry in entries {
-            if let Some(item) = self.read.item(entry).map_err(|()| WalkError::Malformed)?
+            if let Some(item) = self.read.item(entry).map_err(|_| WalkError::Malformed)?
                 && self.wanted.contains(&item)
             {
                 self.found.insert(item);

@@ -48,10 +48,13 @@ fn millis() -> u64 {
     u64::try_from(START.get_or_init(Instant::now).elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
 }
 
+/// A kind, and the namespace its cache holds (all if none).
+type CacheKey = (&'static str, Option<String>);
+
 /// Looks at every removal object, wherever it is cached.
 pub struct Looker {
     client: Client,
-    caches: RwLock<HashMap<(&'static str, Option<String>), Arc<dyn Cached>>>,
+    caches: RwLock<HashMap<CacheKey, Arc<dyn Cached>>>,
 }
 
 /// The tenants of a scope, as far as a last look needs them.

@@ -225,6 +225,10 @@ fn failed(error: &CallError, endpoint: &Endpoint, attempts: i32, now: Timestamp,
                 format!("Auth0 refused the token ({why}); put a fresh Management API token into the tenant's Secret");
             (Reason::Unauthorized, message, Some(REFUSED_RETRY))
         }
+        CallError::Forbidden(why) => {
+            let message = format!("Auth0 refused the removal ({why}); ask who administers the Auth0 tenant");
+            (Reason::Unauthorized, message, Some(REFUSED_RETRY))
+        }
         CallError::InsufficientScope(scope) => {
             let message = format!(
                 "The token lacks the scope {scope}; grant it to the application in Auth0, then put a fresh token into the tenant's Secret"

@@ -15,7 +15,8 @@ use thiserror::Error;
 use tracing::info;
 
 use crate::api::{ConditionType, FIELD_MANAGER, Reason, RemovalStatus, State};
-use crate::lane::{Job, LaneView, Lanes, Owner};
+use crate::auth0::CallError;
+use crate::lane::{End, Job, LaneView, Lanes, Owner};
 use crate::tenant::{TenantKey, TenantState, Tenants};
 
 use super::Revocation;
@@ -162,15 +163,15 @@ fn credential_changed(shared: &Shared, uid: &str, tenant: &TenantState) -> bool 
 fn remember_refusal(shared: &Shared, uid: &str, key: &TenantKey, outcome: &Outcome, lane: &LaneView) {
     let LaneView::Done { report, .. } = lane else { return };
     let mut refused = shared.refused_tokens.lock().unwrap_or_else(PoisonError::into_inner);
-    match (outcome.reason, report.token) {
-        (Reason::Unauthorized, Some(token)) => {
-            refused.insert(uid.to_owned(), token);
-            if shared.tenants.refuse(key, token, outcome.message.clone()) {
-                (shared.refused)(key);
-            }
-        }
-        (Reason::InsufficientScope, Some(token)) => drop(refused.insert(uid.to_owned(), token)),
-        _ => drop(refused.remove(uid)),
+    let (Reason::Unauthorized | Reason::InsufficientScope, Some(token)) = (outcome.reason, report.token) else {
+        refused.remove(uid);
+        return;
+    };
+    refused.insert(uid.to_owned(), token);
+    // A scope or a plan is this object's affair; a refused token is everybody's.
+    let everybodys = matches!(report.end, End::Failed(CallError::Unauthorized(_)));
+    if everybodys && shared.tenants.refuse(key, token, outcome.message.clone()) {
+        (shared.refused)(key);
     }
 }
 

@@ -81,6 +81,13 @@ impl Counts {
     }
 }
 
+impl Cpu {
+    /// Everything that belongs to this run.
+    pub fn ours(&self) -> f64 {
+        self.operator + self.apiserver + self.etcd + self.fake + self.bench
+    }
+}
+
 impl Sub for Cpu {
     type Output = Self;
 

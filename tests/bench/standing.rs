@@ -31,13 +31,13 @@ pub struct Restart {
 
 impl Restart {
     /// Writes to our objects, and events.
-    pub fn writes(&self) -> f64 {
+    pub fn writes(&self) -> u64 {
         let ours = |resource: &str| {
             ["revocations", "removals", "auth0tenants", "events"].iter().any(|part| resource.contains(part))
         };
         let is_write = |verb: &str| !["GET", "LIST", "WATCH"].contains(&verb);
         let writes = self.counts.requests.iter().filter(|((verb, resource), _)| is_write(verb) && ours(resource));
-        writes.map(|(_, count)| count).sum()
+        writes.map(|(_, count)| *count as u64).sum()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Removals per second, and what the same API server manages when it is asked for nothing but their status writes.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use kube::api::{Patch, PatchParams};
@@ -28,19 +29,34 @@ impl Phase {
     }
 }
 
-/// As many status PATCHes as there are objects, equal to the operator's, by a client that does nothing else.
-pub async fn raw(world: &mut World<'_>, objects: usize) -> Phase {
-    progress(&format!("{objects} raw status PATCHes"));
+/// What the API server manages for a client that does nothing else.
+pub struct Raw {
+    pub applies: Phase,
+    pub patches: Phase,
+}
+
+impl Raw {
+    pub fn and(self, other: Self) -> Self {
+        Self { applies: self.applies.and(other.applies), patches: self.patches.and(other.patches) }
+    }
+}
+
+/// Applies objects, and then PATCHes the status of each as the operator would.
+pub async fn raw(world: &mut World<'_>, objects: usize) -> Raw {
+    progress(&format!("{objects} raw applies and as many raw status PATCHes"));
     let numbers = world.used_raw..world.used_raw + objects;
     world.used_raw = numbers.end;
+    let mark = Mark::now(&world.client).await;
     let api = world.api(RAW);
-    let create = api.clone();
     let uids = for_each(numbers.clone(), move |number| {
-        let api = create.clone();
+        let api = api.clone();
         async move { apply(&api, RAW, number).await }
     });
-    let (first, uids, status) = (numbers.start, std::sync::Arc::new(uids.await), world.status.clone());
+    let uids = uids.await;
+    let applies = Phase { objects, counts: mark.until(Instant::now(), &world.client).await };
+
     let mark = Mark::now(&world.client).await;
+    let (api, status, first, uids) = (world.api(RAW), world.status.clone(), numbers.start, Arc::new(uids));
     for_each(numbers, move |number| {
         let (api, name, uid) = (api.clone(), name(number), uids[number - first].clone());
         let patch = Patch::Apply(json!({
@@ -55,8 +71,8 @@ pub async fn raw(world: &mut World<'_>, objects: usize) -> Phase {
         }
     })
     .await;
-    let counts = mark.until(Instant::now(), &world.client).await;
-    Phase { objects, counts }
+    let patches = Phase { objects, counts: mark.until(Instant::now(), &world.client).await };
+    Raw { applies, patches }
 }
 
 /// Objects that are there before the operator is: from its start to the last Ready. The operator is left running.

@@ -164,6 +164,30 @@ fn a_wrong_command_line_ends_in_plain_words() {
     assert!(text.contains(&nobody.to_string()), "{text}");
 }
 
+/// `--watch-namespaces` with several: each is served, and no other is touched.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_namespaces_named_are_watched() {
+    let (one, two, three) = (World::new("one").await, World::new("two").await, World::new("three").await);
+    let domains = [one.fake.domain(), two.fake.domain(), three.fake.domain()];
+    let allowed = rescind::auth0::AllowedDomains::parse(domains).unwrap();
+    let _operator = one
+        .operator_with(|settings| {
+            settings.watch_namespaces.push(two.namespace.clone());
+            settings.allowed_domains = allowed;
+        })
+        .await;
+    for world in [&three, &one, &two] {
+        world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    }
+    one.reason::<UserRoleRevocation>("jane", "Removed").await;
+    two.reason::<UserRoleRevocation>("jane", "Removed").await;
+    assert_eq!(three.fake.total(), 0);
+    assert_eq!(
+        three.api::<UserRoleRevocation>().get("jane").await.unwrap().status.unwrap().observed_generation,
+        Some(-1)
+    );
+}
+
 /// A10: SIGTERM in the middle of a long wait ends in seconds, with 0, and the wait is not forgotten.
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_ends_it_during_a_wait() {

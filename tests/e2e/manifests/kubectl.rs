@@ -1,1 +1,231 @@
-//! To come.
+//! What people see with the real kubectl: names, columns, selectors, explanations; and what the API server thinks of the
+//! CRDs.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use http::Method;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Api;
+use kube::api::ListParams;
+use serde_json::{Value, json};
+
+use super::*;
+
+/// Processes at a time.
+const KUBECTLS: usize = 4;
+
+/// What kubectl prints.
+async fn kubectl(args: &[&str]) -> String {
+    let args: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();
+    let run = move || plane().run(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    tokio::task::spawn_blocking(run).await.unwrap().unwrap()
+}
+
+/// The lines of a table as words.
+async fn table(args: &[&str]) -> Vec<Vec<String>> {
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect();
+    kubectl(args).await.lines().map(words).collect()
+}
+
+fn ready() -> Value {
+    let condition = json!({"type": "Ready", "status": "True", "reason": "Removed", "message": "",
+        "lastTransitionTime": "2026-11-21T02:44:00Z"});
+    json!({"status": {"conditions": [condition]}})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_and_short_names() {
+    let world = World::bare("manifests").await;
+    let namespace = world.namespace.as_str();
+    for kind in KINDS {
+        let mut manifest = kind.manifest("it");
+        if kind.name == UPR.name {
+            let more = json!({"resourceServerIdentifier": "urn:x", "permissionName": "write:x"});
+            manifest["spec"]["permissions"].as_array_mut().unwrap().push(more);
+        }
+        send(&world, Method::POST, &world.path(kind, ""), FOR_GOOD, &manifest).await.unwrap();
+        // Nobody has looked at it yet: nothing may look like a verdict.
+        let fresh = table(&["get", kind.short, "-n", namespace]).await;
+        let verdicts = ["True", "False", "Removed"];
+        assert!(!fresh[1].iter().any(|cell| verdicts.contains(&cell.as_str())), "{fresh:?}");
+        send(&world, Method::PATCH, &world.path(kind, "/it/status"), FOR_GOOD, &ready()).await.unwrap();
+    }
+    // The age is last and not compared. A list is printed as JSON, several matches of a path as they come.
+    let (roles, members) = (format!("[{ROLE:?}]"), format!("[{USER:?}]"));
+    let expected: [(&str, &[&str], &[&str]); 10] = [
+        ("upr", &["NAME", "TENANT", "USER", "READY", "REASON"], &["it", "default", USER, "True", "Removed"]),
+        (
+            "upr wide",
+            &["NAME", "TENANT", "USER", "PERMISSIONS", "READY", "REASON"],
+            &["it", "default", USER, "read:x", "write:x", "True", "Removed"],
+        ),
+        ("urr", &["NAME", "TENANT", "USER", "READY", "REASON"], &["it", "default", USER, "True", "Removed"]),
+        (
+            "urr wide",
+            &["NAME", "TENANT", "USER", "ROLES", "READY", "REASON"],
+            &["it", "default", USER, &roles, "True", "Removed"],
+        ),
+        ("omr", &["NAME", "TENANT", "MEMBERS", "READY", "REASON"], &["it", "default", &members, "True", "Removed"]),
+        (
+            "omr wide",
+            &["NAME", "TENANT", "MEMBERS", "ORGANIZATION", "READY", "REASON"],
+            &["it", "default", &members, ORG, "True", "Removed"],
+        ),
+        ("omrr", &["NAME", "TENANT", "USER", "READY", "REASON"], &["it", "default", USER, "True", "Removed"]),
+        (
+            "omrr wide",
+            &["NAME", "TENANT", "USER", "ORGANIZATION", "ROLES", "READY", "REASON"],
+            &["it", "default", USER, ORG, &roles, "True", "Removed"],
+        ),
+        ("a0t", &["NAME", "DOMAIN", "READY", "REASON"], &["it", "acme.eu.auth0.com", "True", "Removed"]),
+        ("a0t wide", &["NAME", "DOMAIN", "READY", "REASON"], &["it", "acme.eu.auth0.com", "True", "Removed"]),
+    ];
+    for (what, headers, row) in expected {
+        let mut args = vec!["get", "-n", namespace];
+        match what.split_once(' ') {
+            Some((kind, _)) => args.extend([kind, "-o", "wide"]),
+            None => args.push(what),
+        }
+        let table = table(&args).await;
+        let [head, body] = table.as_slice() else { panic!("{what}: {table:?}") };
+        assert_eq!((&head[..head.len() - 1], head[head.len() - 1].as_str()), (&strings(headers)[..], "AGE"), "{what}");
+        assert_eq!(body[..body.len() - 1], strings(row), "{what}");
+    }
+
+    let mut all: Vec<_> = KINDS.iter().map(|kind| format!("{}.rescind.dev/it", kind.name.to_lowercase())).collect();
+    let listed = kubectl(&["get", "rescind", "-n", namespace, "-o", "name"]).await;
+    let mut listed: Vec<_> = listed.lines().collect();
+    (all.sort(), listed.sort_unstable());
+    assert_eq!(listed, all, "kubectl get rescind");
+}
+
+fn strings(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_and_organizations_can_be_selected() {
+    let world = World::bare("manifests").await;
+    let (odd, other_org) = ("auth0|a,b=c\\d", "org_0123456789abcdef");
+    for kind in REMOVALS {
+        for (name, user, organization) in [("one", USER, ORG), ("two", OTHER_USER, other_org), ("odd", odd, ORG)] {
+            let mut manifest = kind.manifest(name);
+            for (field, value) in [("userId", user), ("organizationId", organization)] {
+                if manifest["spec"].get(field).is_some() {
+                    manifest["spec"][field] = json!(value);
+                }
+            }
+            send(&world, Method::POST, &world.path(kind, ""), FOR_GOOD, &manifest).await.unwrap();
+        }
+    }
+    let (one, two) = (format!("spec.userId={USER}"), format!("spec.userId={OTHER_USER}"));
+    // Field selectors have an escape of their own.
+    let odd = r"spec.userId=auth0|a\,b\=c\\d";
+    let both = format!("spec.userId={USER},spec.organizationId={other_org}");
+    let (org, other_org) = (format!("spec.organizationId={ORG}"), format!("spec.organizationId={other_org}"));
+    let mut expected: Vec<(&str, &str, &[&str])> = Vec::new();
+    for kind in ["upr", "urr", "omrr"] {
+        expected.extend([(kind, one.as_str(), ["one"].as_slice()), (kind, &two, &["two"]), (kind, odd, &["odd"])]);
+        expected.push((kind, "spec.userId=auth0|nobody", &[]));
+    }
+    expected.extend([("omr", org.as_str(), ["odd", "one"].as_slice()), ("omr", &other_org, &["two"])]);
+    expected.extend([("omrr", org.as_str(), ["odd", "one"].as_slice()), ("omrr", &both, &[])]);
+    for (kind, selector, names) in expected {
+        let columns = "custom-columns=:metadata.name";
+        let args = ["get", kind, "-n", &world.namespace, "--no-headers", "-o", columns, "--field-selector", selector];
+        assert_eq!(kubectl(&args).await.split_whitespace().collect::<Vec<_>>(), names, "{kind} {selector}");
+    }
+}
+
+/// The row tables ask for strict validation themselves; this is what `kubectl apply` does without being asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_apply_refuses_misspelt_fields() {
+    let world = World::bare("manifests").await;
+    let mut manifest = URR.manifest("misspelt");
+    manifest["metadata"]["namespace"] = json!(world.namespace);
+    manifest["spec"]["supend"] = json!(true);
+    let refusal = plane().apply(&manifest.to_string()).expect_err("a misspelt field").to_string();
+    assert!(refusal.contains(r#"unknown field "spec.supend""#), "{refusal}");
+    let manifest = URR.manifest("misspelt");
+    let stored = world.path(&URR, "/misspelt");
+    let absent = send(&world, Method::PATCH, &stored, FOR_GOOD, &manifest).await.expect_err("nothing was stored");
+    assert_eq!(absent.code, 404, "{}", absent.message);
+}
+
+/// The schema of the one version.
+pub fn schema(crd: &CustomResourceDefinition) -> Value {
+    let validation = crd.spec.versions[0].schema.as_ref().unwrap();
+    serde_json::to_value(validation.open_api_v3_schema.as_ref().unwrap()).unwrap()
+}
+
+async fn crds_of_the_server() -> Vec<CustomResourceDefinition> {
+    let (client, _) = client().await;
+    let crds = Api::<CustomResourceDefinition>::all(client).list(&ListParams::default()).await.unwrap().items;
+    let ours: Vec<_> = crds.into_iter().filter(|crd| crd.spec.group == "rescind.dev").collect();
+    assert_eq!(ours.len(), rescind::api::crds().len());
+    ours
+}
+
+/// What a schema says: the path of every object in it, with the names of its fields. `undescribed` gets what has no text.
+fn walk(path: &str, schema: &Value, objects: &mut BTreeMap<String, Vec<String>>, undescribed: &mut Vec<String>) {
+    // A list is explained as what is in it.
+    let schema = schema.get("items").unwrap_or(schema);
+    let Some(fields) = schema.get("properties").and_then(Value::as_object) else { return };
+    objects.insert(path.to_owned(), fields.keys().cloned().collect());
+    for (name, field) in fields {
+        let path = format!("{path}.{name}");
+        let text = |schema: &Value| schema["description"].as_str().unwrap_or_default().trim().to_owned();
+        if text(field).is_empty() || field.get("items").is_some_and(|items| text(items).is_empty()) {
+            undescribed.push(path.clone());
+        }
+        walk(&path, field, objects, undescribed);
+    }
+}
+
+/// Tried: with a doc comment removed, the test fails.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_field_is_explained() {
+    let (mut objects, mut undescribed) = (BTreeMap::new(), Vec::new());
+    for crd in crds_of_the_server().await {
+        walk(&crd.spec.names.plural, &schema(&crd), &mut objects, &mut undescribed);
+    }
+    assert!(undescribed.is_empty(), "without a description: {undescribed:#?}");
+    // Published some time after the CRDs, and nothing tells when.
+    let deadline = Instant::now() + PATIENCE;
+    while !KINDS.iter().all(|kind| published().contains(&format!("\"kind\":\"{}\"", kind.name))) {
+        assert!(Instant::now() < deadline, "not all kinds are published");
+    }
+    let explain = objects.iter().map(async |(path, fields)| (path, fields, kubectl(&["explain", path]).await));
+    let explained: Vec<_> = futures::stream::iter(explain).buffered(KUBECTLS).collect().await;
+    let mut failed = Vec::new();
+    for (path, fields, text) in explained {
+        let of_auth0 = ["auth0-api.md", "DESIGN"].iter().any(|file| text.contains(file));
+        let missing = fields.iter().any(|field| !text.contains(&format!("\n  {field}\t")));
+        if missing || of_auth0 || text.contains("<no description>") {
+            failed.push(format!("{path}:\n{text}"));
+        }
+    }
+    report(failed, objects.len());
+}
+
+fn published() -> String {
+    plane().run(&["get", "--raw", "/openapi/v3/apis/rescind.dev/v1alpha1"]).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_server_has_no_complaints_about_the_crds() {
+    for crd in crds_of_the_server().await {
+        let name = crd.metadata.name.unwrap();
+        let conditions = crd.status.and_then(|status| status.conditions).unwrap_or_default();
+        let conditions: BTreeMap<_, _> = conditions.iter().map(|c| (c.type_.as_str(), c)).collect();
+        assert!(!conditions.contains_key("NonStructuralSchema"), "{name}: {conditions:#?}");
+        for expected in ["NamesAccepted", "Established"] {
+            assert_eq!(conditions.get(expected).map(|c| c.status.as_str()), Some("True"), "{name}: {conditions:#?}");
+        }
+    }
+    // Warnings are for the person who installs them; these files are what is installed.
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
+    let applied = plane().kubectl(&["apply", "--dry-run=server", "-f", folder]).unwrap();
+    assert!(applied.status.success() && applied.stderr.is_empty(), "{}", String::from_utf8_lossy(&applied.stderr));
+}

@@ -1,1 +1,208 @@
-//! To come.
+//! What may change in an object that exists: everything but its target.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+const STORED: &str = "stored";
+
+/// How users change objects.
+#[derive(Clone, Copy, Debug)]
+enum How {
+    /// `kubectl edit`, `patch`, client-side `apply`: these fields, null removes one.
+    Merge,
+    /// Server-side apply of the same manifest with these fields, as Argo CD and Flux do.
+    Apply,
+}
+use How::{Apply, Merge};
+
+struct Change {
+    kind: &'static Kind,
+    name: &'static str,
+    how: How,
+    spec: Value,
+    /// None: allowed.
+    refused: Option<(&'static str, &'static str)>,
+}
+
+fn allowed(kind: &'static Kind, name: &'static str, how: How, spec: Value) -> Change {
+    Change { kind, name, how, spec, refused: None }
+}
+
+fn refused(
+    kind: &'static Kind,
+    name: &'static str,
+    how: How,
+    spec: Value,
+    field: &'static str,
+    says: &'static str,
+) -> Change {
+    Change { kind, name, how, spec, refused: Some((field, says)) }
+}
+
+const NEW_USER: &str = "cannot be changed: create a new object for another user";
+const NEW_ORG: &str = "cannot be changed: create a new object for another organization";
+const OTHER_ORG: &str = "org_0123456789abcdef";
+const THIRD_ROLE: &str = "rol_aaaaaaaaaaaaaaaa";
+
+/// A list that may be written in another order and nothing else. `items` are the stored two and another one.
+fn list(kind: &'static Kind, name: &'static str, items: [Value; 3], says: &'static str) -> Vec<Change> {
+    let [first, second, other] = items;
+    let field: &'static str = format!("spec.{name}").leak();
+    let list = |items: &[&Value]| json!({ name: items });
+    let mut changes = Vec::new();
+    for how in [Merge, Apply] {
+        changes.extend([
+            allowed(kind, "the same", how, list(&[&first, &second])),
+            allowed(kind, "in another order", how, list(&[&second, &first])),
+            refused(kind, "shorter", how, list(&[&first]), field, says),
+            refused(kind, "longer", how, list(&[&first, &second, &other]), field, says),
+            refused(kind, "one is another", how, list(&[&first, &other]), field, says),
+        ]);
+    }
+    changes.push(refused(kind, "empty", Merge, list(&[]), field, "should have at least 1 items"));
+    changes.push(refused(kind, "without the list", Merge, json!({ name: null }), field, "Required value"));
+    changes
+}
+
+fn targets() -> Vec<Change> {
+    let mut changes = Vec::new();
+    for kind in [&UPR, &URR, &OMRR] {
+        let field = "spec.userId";
+        changes.extend([
+            refused(kind, "another user", Merge, json!({"userId": OTHER_USER}), field, NEW_USER),
+            refused(kind, "another user, applied", Apply, json!({"userId": OTHER_USER}), field, NEW_USER),
+            refused(kind, "without user", Merge, json!({"userId": null}), field, "Required value"),
+        ]);
+    }
+    for kind in [&OMR, &OMRR] {
+        let field = "spec.organizationId";
+        changes.extend([
+            refused(kind, "another organization", Merge, json!({"organizationId": OTHER_ORG}), field, NEW_ORG),
+            refused(kind, "another organization, applied", Apply, json!({"organizationId": OTHER_ORG}), field, NEW_ORG),
+            refused(kind, "without organization", Merge, json!({"organizationId": null}), field, "Required value"),
+        ]);
+    }
+    let roles = || [json!(ROLE), json!(OTHER_ROLE), json!(THIRD_ROLE)];
+    let users = [json!(USER), json!(OTHER_USER), json!("auth0|third")];
+    let permissions =
+        ["read:x", "write:x", "delete:x"].map(|name| json!({"resourceServerIdentifier": API, "permissionName": name}));
+    changes.extend(list(&URR, "roles", roles(), "cannot be changed: create a new object for other roles"));
+    changes.extend(list(&OMRR, "roles", roles(), "cannot be changed: create a new object for other roles"));
+    changes.extend(list(&OMR, "members", users, "cannot be changed: create a new object for other members"));
+    let says = "cannot be changed: create a new object for other permissions";
+    changes.extend(list(&UPR, "permissions", permissions, says));
+    let moved = json!([
+        {"resourceServerIdentifier": "urn:other", "permissionName": "read:x"},
+        {"resourceServerIdentifier": API, "permissionName": "write:x"},
+    ]);
+    changes.push(refused(&UPR, "of another API", Merge, json!({"permissions": moved}), "spec.permissions", says));
+    changes
+}
+
+/// What is no target may change at any time, but stays checked.
+fn options() -> Vec<Change> {
+    let mut changes = Vec::new();
+    for kind in REMOVALS {
+        for how in [Merge, Apply] {
+            changes.extend([
+                allowed(kind, "suspended", how, json!({"suspend": true})),
+                allowed(kind, "ifNotFound", how, json!({"ifNotFound": "Ignore"})),
+                allowed(kind, "another tenant", how, json!({"tenantRef": {"kind": "Auth0Tenant", "name": "other"}})),
+            ]);
+        }
+        let says = "must be the name of an Auth0Tenant in this namespace";
+        let bad = json!({"tenantRef": {"name": "Bad_Name"}});
+        changes.extend([
+            allowed(
+                kind,
+                "back to the defaults",
+                Merge,
+                json!({"suspend": null, "ifNotFound": null, "tenantRef": null}),
+            ),
+            refused(kind, "a bad tenant", Merge, bad, "spec.tenantRef.name", says),
+            refused(kind, "a misspelt field", Merge, json!({"supend": true}), "spec.supend", "unknown field"),
+        ]);
+    }
+    for how in [Merge, Apply] {
+        let secret = json!({"tokenSecretRef": {"name": "other", "key": "access_token"}});
+        changes.extend([
+            allowed(&A0T, "another domain", how, json!({"domain": "login.acme.example:8443"})),
+            allowed(&A0T, "an audience", how, json!({"audience": "https://acme.eu.auth0.com/api/v2/"})),
+            allowed(&A0T, "a bundle", how, json!({"caBundle": "LS0tLS1C"})),
+            allowed(&A0T, "another Secret", how, json!({"credentials": secret})),
+            allowed(&A0T, "no reads", how, json!({"verification": "Off"})),
+            allowed(&A0T, "suspended", how, json!({"suspend": true})),
+        ]);
+    }
+    let says = "must be a bare lower-case host name";
+    changes.extend([
+        allowed(&A0T, "back to the defaults", Merge, json!({"suspend": null, "verification": null, "audience": null})),
+        refused(&A0T, "a bad domain", Merge, json!({"domain": "https://acme.auth0.com"}), "spec.domain", says),
+        refused(&A0T, "without domain", Merge, json!({"domain": null}), "spec.domain", "Required value"),
+    ]);
+    changes
+}
+
+/// Two items in every list, so that one can go and both can change places.
+fn stored(kind: &Kind) -> Value {
+    let mut manifest = kind.manifest(STORED);
+    let spec = manifest["spec"].as_object_mut().unwrap();
+    let second = json!({"resourceServerIdentifier": API, "permissionName": "write:x"});
+    for (list, item) in [("roles", json!(OTHER_ROLE)), ("members", json!(OTHER_USER)), ("permissions", second)] {
+        if let Some(items) = spec.get_mut(list) {
+            items.as_array_mut().unwrap().push(item);
+        }
+    }
+    manifest
+}
+
+impl Change {
+    async fn check(&self, world: &World) -> Result<(), String> {
+        let mut body = match self.how {
+            Merge => json!({ "spec": {} }),
+            Apply => stored(self.kind),
+        };
+        for (field, value) in self.spec.as_object().unwrap() {
+            body["spec"][field] = value.clone();
+        }
+        let query = match self.how {
+            Merge => DRY_RUN,
+            Apply => "dryRun=All&force=true&",
+        };
+        let answer = send(world, http::Method::PATCH, &world.path(self.kind, "/stored"), query, &body).await;
+        match (self.refused, answer) {
+            (Some((field, says)), Err(status)) => blames(&status, field, says),
+            (Some(_), Ok(object)) => Err(format!("was accepted: {}", object["spec"])),
+            (None, Err(status)) => Err(format!("was refused: {}", status.message)),
+            (None, Ok(object)) => self.took_effect(&object),
+        }
+    }
+
+    fn took_effect(&self, object: &Value) -> Result<(), String> {
+        let mut changes = self.spec.as_object().unwrap().iter();
+        let lost = |(field, value): &(&String, &Value)| !value.is_null() && object["spec"][*field] != **value;
+        match changes.find(lost) {
+            Some((field, _)) => Err(format!("{field} came back as {}", object["spec"][field])),
+            None => (self.kind.read)(object.clone()).map_err(|error| format!("the operator cannot read it: {error}")),
+        }
+    }
+}
+
+/// Tried: without the rule on `roles` of UserRoleRevocation, six rows fail.
+#[tokio::test(flavor = "multi_thread")]
+async fn targets_never_change_and_the_rest_may() {
+    let world = World::bare("manifests").await;
+    for kind in KINDS {
+        let path = world.path(kind, "/stored");
+        send(&world, http::Method::PATCH, &path, "force=true&", &stored(kind)).await.expect("a good manifest");
+    }
+    let mut changes = targets();
+    changes.extend(options());
+    let checks = changes.iter().map(async |change| change.check(&world).await.err().map(|why| (change, why)));
+    let failed: Vec<_> = futures::stream::iter(checks).buffered(AT_ONCE).filter_map(std::future::ready).collect().await;
+    let line = |(change, why): &(&Change, String)| {
+        format!("{} {:?}, {} ({}): {why}", change.kind.name, change.how, change.name, change.spec)
+    };
+    report(failed.iter().map(line).collect(), changes.len());
+}

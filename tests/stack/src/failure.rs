@@ -45,13 +45,11 @@ pub(crate) enum Failure {
         /// How many should be.
         wanted: usize,
     },
-    /// Something was sent although Auth0 had asked to wait.
-    #[error("the removal was sent at {sent}, before Auth0's limit was over at {until}")]
-    TooEarly {
-        /// When it was sent.
-        sent: String,
-        /// When it might have been sent.
-        until: String,
+    /// The removal that met a 429 was not repeated once, with success.
+    #[error("expected one removal answered 429 and one answered 204, not: {calls}")]
+    NotRepeated {
+        /// The calls, as they were shown.
+        calls: String,
     },
     /// A process of the stack ended by itself.
     #[error("{program} ended by itself ({status})")]

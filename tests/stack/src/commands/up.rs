@@ -50,13 +50,12 @@ pub(crate) fn own(dir: Option<PathBuf>) -> Result<(), Failure> {
             std::process::exit(1);
         }
     });
-    let log = home.dir().join(OPERATOR_LOG);
-    let mut playground = Playground::start(home.dir(), Voice::Brief).map_err(|failure| failure.with_log(&log))?;
+    let mut playground = Playground::start(home.dir(), Voice::Brief)?;
     home.say_ready(playground.fake.ready())?;
     print(&format!("{READY}\n"))?;
     loop {
         // A stack in which nothing happens any more misleads: without one of its parts all of it ends.
-        playground.check().map_err(|failure| failure.with_log(&log))?;
+        playground.check().map_err(|failure| playground.explain(failure))?;
         std::thread::sleep(Duration::from_secs(1));
     }
 }

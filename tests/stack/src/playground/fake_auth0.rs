@@ -69,6 +69,15 @@ impl FakeAuth0 {
         self.call("GET", "/state", &Value::Null)
     }
 
+    /// Every removal it was asked for since [`Self::fault`]: when, and how it was answered.
+    pub(crate) fn removals(&self) -> Result<Vec<(String, u64)>, Failure> {
+        let calls = self.call("GET", "/calls", &Value::Null)?;
+        let removals = calls.as_array().into_iter().flatten().filter(|call| call["method"] == "DELETE");
+        let answer =
+            |call: &Value| (call["time"].as_str().unwrap_or("?").to_owned(), call["status"].as_u64().unwrap_or(0));
+        Ok(removals.map(answer).collect())
+    }
+
     /// Makes a new token with these scopes.
     pub(crate) fn token(&self, scopes: &[&str]) -> Result<String, Failure> {
         let answer = self.call("POST", "/tokens", &json!({ "scopes": scopes }))?;
@@ -76,8 +85,9 @@ impl FakeAuth0 {
         Ok(answer["token"].as_str().ok_or_else(problem)?.to_owned())
     }
 
-    /// Makes something go wrong.
+    /// Makes something go wrong from now on, and forgets the calls before.
     pub(crate) fn fault(&self, fault: &Value) -> Result<(), Failure> {
+        self.call("POST", "/reset-calls", &Value::Null)?;
         self.call("POST", "/faults", fault).map(drop)
     }
 

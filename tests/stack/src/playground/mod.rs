@@ -57,12 +57,17 @@ impl Playground {
 
         shell.step("Install the CRDs and start the operator; it may talk to the fake Auth0 and to nobody else")?;
         shell.run("rescind crds | kubectl apply --server-side -f -")?;
-        shell.run("kubectl wait --for=condition=Established crd --all --timeout=30s")?;
+        shell.run("kubectl wait --for=condition=Established crd --all --timeout=30s >/dev/null")?;
         let operator = shell.start(&operator(fake.domain()), &dir.join(OPERATOR_LOG))?;
 
         let playground = Self { operator, fake, _plane: plane, shell, dir: dir.to_owned() };
-        playground.connect()?;
+        playground.connect().map_err(|failure| playground.explain(failure))?;
         Ok(playground)
+    }
+
+    /// Adds what the operator said last. To be asked before this value is dropped: the end of the operator is in its log.
+    pub(crate) fn explain(&self, failure: Failure) -> Failure {
+        failure.with_log(self.operator.log())
     }
 
     /// Makes the namespace and what connects it to the tenant.
