@@ -60,7 +60,7 @@ mutant 4-incomplete-is-gone "--test e2e an_incomplete_read" \
 mutant 4-empty-list "--lib what_is_held_is_never" \
     src/revocation/kinds.rs 's/if removal.items.is_empty()/if false/'
 mutant 5-no-last-look "--test e2e the_last_look_sees" \
-    src/revocation/last_look.rs 's/let wanted = same .*/let wanted = true;/'
+    src/revocation/last_look.rs 's/let wanted = same .*/let wanted = true;/; s/if !self.fresh.is_fresh() {/if false {/'
 mutant 5-suspend-ignored "--test e2e a_suspended_object" \
     src/revocation/decide.rs 's/if facts.options.suspend {/if false {/' \
     src/revocation/last_look.rs 's/ \&\& !object.options().suspend//'

@@ -52,6 +52,10 @@ pub struct Auth0TenantSpec {
     /// Where the Management API token is.
     pub credentials: Credentials,
 
+    /// How much of Auth0's rate limit to use. It is shared with the logins of your own users.
+    #[serde(default)]
+    pub rate_limit: RateLimit,
+
     /// Whether to read back. After (the default): a removal counts as done once a complete read made after it shows it
     /// gone. BeforeAndAfter: also reads first, removes only what is there, and tells what was already absent. Off: trusts
     /// Auth0's answer; objects end as RemovedUnverified.
@@ -61,6 +65,35 @@ pub struct Auth0TenantSpec {
     /// The stop switch: while true nothing at all is sent to this tenant.
     #[serde(default)]
     pub suspend: bool,
+}
+
+/// How fast the tenant may be called. Tenant objects with the same domain share one pace, the strictest of theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimit {
+    /// Never more calls a second than this. Default: 10.
+    #[serde(default = "default_max_requests")]
+    #[schemars(range(min = 1, max = 5000))]
+    pub max_requests_per_second: i32,
+
+    /// This share of each of Auth0's buckets, in percent, is left to others. Default: 20.
+    #[serde(default = "default_reserve")]
+    #[schemars(range(min = 0, max = 90))]
+    pub reserve_percent: i32,
+}
+
+impl Default for RateLimit {
+    fn default() -> Self {
+        Self { max_requests_per_second: default_max_requests(), reserve_percent: default_reserve() }
+    }
+}
+
+fn default_max_requests() -> i32 {
+    10
+}
+
+fn default_reserve() -> i32 {
+    20
 }
 
 /// Where the credential is.

@@ -22,12 +22,7 @@ use super::{PermissionName, RemovalOptions, RemovalStatus, ResourceServerIdentif
     doc = "Takes directly assigned permissions away from an Auth0 user.",
     selectable = ".spec.userId",
     printcolumn(name = "User", json_path = ".spec.userId", type_ = "string"),
-    printcolumn(
-        name = "Permissions",
-        json_path = ".spec.permissions[*].permissionName",
-        type_ = "string",
-        priority = 1
-    )
+    printcolumn(name = "Permissions", json_path = ".spec.permissions", type_ = "string", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
 pub struct UserPermissionRevocationSpec {

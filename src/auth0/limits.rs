@@ -16,6 +16,8 @@ pub const MAX_WAIT: Duration = Duration::from_secs(600);
 /// (auth0-api.md 4.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateHeaders {
+    /// `X-RateLimit-Limit`: size of the bucket that applied; the smallest where several are given.
+    pub limit: Option<u64>,
     /// `X-RateLimit-Remaining`: calls left; the worst value where several are given (reliability.md D25).
     pub remaining: Option<u64>,
     /// `X-RateLimit-Reset`: when the bucket is full again, seconds since the epoch by Auth0's clock.
@@ -34,10 +36,10 @@ impl RateHeaders {
             // A date in Retry-After counts from the answer's own clock.
             parse_integer(text).or_else(|| Some(parse_date(text)?.saturating_sub(date?)))
         });
+        let smallest = |name| numbers(headers, name, parse_integer).filter_map(|n| u64::try_from(n).ok()).min();
         Self {
-            remaining: numbers(headers, "x-ratelimit-remaining", parse_integer)
-                .filter_map(|n| u64::try_from(n).ok())
-                .min(),
+            limit: smallest("x-ratelimit-limit"),
+            remaining: smallest("x-ratelimit-remaining"),
             reset: numbers(headers, "x-ratelimit-reset", parse_integer).max(),
             retry_after: retry_after.max(),
             date,
@@ -143,7 +145,7 @@ mod tests {
             now in -1_000_000_000i64..10_000_000_000, jitter in 0.0f64..1.0, near in 1i64..600,
         ) {
             let now = Timestamp::from_second(now).unwrap();
-            let any = RateHeaders { remaining: None, reset, retry_after: retry, date };
+            let any = RateHeaders { limit: None, remaining: None, reset, retry_after: retry, date };
             let wait = wait_after_429(&any, now, jitter);
             prop_assert!(wait >= MIN_WAIT && wait <= MAX_WAIT.mul_f64(1.1));
             let named = RateHeaders { retry_after: Some(near), ..any };

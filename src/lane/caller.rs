@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use crate::auth0::{Answer, CallError, Endpoint, Item, Page, Read, Walk};
 
@@ -13,13 +13,20 @@ use super::lanes::{Lane, Lanes, SHOWN_WAIT};
 use super::reading::{self, ReadError};
 use super::{Connection, End, Owner, Removal, Report, Task, Unproven};
 
-/// Pause when an answer says that nothing remains in the bucket: it refills meanwhile (reliability.md E7).
-const EMPTY_BUCKET_PAUSE: Duration = Duration::from_secs(1);
-
 /// One call to make.
 enum Call<'a> {
     Remove(&'a Endpoint, &'a [Item]),
     Page(&'a Walk),
+}
+
+impl Call<'_> {
+    /// Calls of one name draw from one bucket.
+    const fn name(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Remove(endpoint, _) => ("DELETE", endpoint.template()),
+            Self::Page(walk) => ("GET", walk.read().template()),
+        }
+    }
 }
 
 /// Makes the calls of one job.
@@ -159,8 +166,9 @@ impl<'a> Caller<'a> {
     async fn call(&self, call: Call<'_>) -> Result<Page, ReadError> {
         let mut refused = None;
         loop {
-            let mut guard = self.lane.pass().await.ok_or(ReadError::Dropped)?;
+            let mut leave = self.lane.pass(call.name()).await.ok_or(ReadError::Dropped)?;
             let connection = self.lanes.look.look(self.owner).await.ok_or(ReadError::Dropped)?;
+            self.lane.set_pace(&connection);
             let token = connection.token.fingerprint();
             // The look takes a moment in which another call's 429 may have shut the gate.
             if self.lane.is_shut() {
@@ -169,26 +177,21 @@ impl<'a> Caller<'a> {
             if let Some((refused, error)) = refused.take()
                 && refused == token
             {
-                guard.answered = true;
+                leave.answered = true;
                 return Err(ReadError::Call(error));
             }
             self.token.store(token, Ordering::Relaxed);
             let answer = self.send(&connection, &call).await;
+            leave.limits = answer.limits;
             match answer.outcome {
-                Err(CallError::RateLimited(wait)) => {
-                    self.rate_limited(wait);
-                }
+                Err(CallError::RateLimited(wait)) => self.rate_limited(wait),
                 // If it was rotated while the call was on its way, the new one decides (reliability.md C4).
                 Err(error @ CallError::Unauthorized(_)) => {
-                    guard.answered = true;
+                    leave.answered = true;
                     refused = Some((token, error));
                 }
                 outcome => {
-                    guard.answered = !matches!(outcome, Err(CallError::Unavailable(_)));
-                    if outcome.is_ok() && answer.limits.remaining == Some(0) {
-                        debug!(domain = %self.lane.domain, "nothing remains in the bucket");
-                        self.lane.close(EMPTY_BUCKET_PAUSE);
-                    }
+                    leave.answered = !matches!(outcome, Err(CallError::Unavailable(_)));
                     return outcome.map_err(ReadError::Call);
                 }
             }
@@ -196,7 +199,7 @@ impl<'a> Caller<'a> {
     }
 
     async fn send(&self, connection: &Connection, call: &Call<'_>) -> Answer<Page> {
-        let Connection { client, token } = connection;
+        let Connection { client, token, .. } = connection;
         match call {
             Call::Remove(endpoint, items) => {
                 let answer = client.remove(token, endpoint, items, &self.owner.uid).await;

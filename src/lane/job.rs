@@ -7,6 +7,8 @@ use jiff::Timestamp;
 
 use crate::auth0::{CallError, Client, Endpoint, Item, Token};
 
+use super::Limits;
+
 /// Whose job it is: enough to find the owner again, and to tell a changed or re-created one from the one that asked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Owner {
@@ -104,6 +106,10 @@ pub struct Connection {
     pub client: Client,
     /// The credential as it is now.
     pub token: Token,
+    /// Which tenant object these are the settings of.
+    pub tenant: Arc<str>,
+    /// How fast it allows calls.
+    pub limits: Limits,
 }
 
 /// The last look, right before the bytes of each call leave (promise 5).

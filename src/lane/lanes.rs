@@ -1,17 +1,19 @@
 //! The lanes themselves: a queue and a gate per domain, a bounded number of jobs at work, reports kept until fetched.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::auth0::Domain;
+use crate::auth0::{Domain, RateHeaders};
 
 use super::caller::Caller;
 use super::gate::{Gate, Pass};
-use super::{Job, LastLook, Owner, Report};
+use super::pace::{CallName, Pace};
+use super::queue::Queue;
+use super::{Connection, Job, LastLook, Owner, Report};
 
 /// Jobs of one tenant at work at once; a hung tenant holds up no more than these, and no other tenant.
 const MAX_AT_WORK: usize = 16;
@@ -65,16 +67,17 @@ enum State {
 
 pub(super) struct Lane {
     pub(super) domain: Domain,
-    queue: Mutex<Queue>,
+    work: Mutex<Work>,
     gate: Mutex<Gate>,
+    pace: Mutex<Pace>,
     /// Told whenever the gate changes or a job ends.
     changed: Notify,
     closed: CancellationToken,
 }
 
 #[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Job>,
+struct Work {
+    waiting: Queue,
     at_work: usize,
 }
 
@@ -88,8 +91,9 @@ impl Lanes {
         (Arc::new(lanes), woken)
     }
 
-    /// Hands a job over and returns at once. Does nothing while this owner has a job: one at a time.
-    pub fn submit(self: &Arc<Self>, domain: &Domain, job: Job) {
+    /// Hands a job over and returns at once; `connection` sets the pace. Does nothing while this owner has a job: one at
+    /// a time.
+    pub fn submit(self: &Arc<Self>, domain: &Domain, connection: &Connection, job: Job) {
         {
             let mut jobs = lock(&self.jobs);
             if jobs.contains_key(&job.owner.uid) {
@@ -99,9 +103,10 @@ impl Lanes {
             jobs.insert(job.owner.uid.clone(), entry);
         }
         let lane = self.lane(domain);
+        lane.set_pace(connection);
         let shut = lane.shown_wait().is_some();
         let owner = job.owner.clone();
-        lock(&lane.queue).waiting.push_back(job);
+        lock(&lane.work).waiting.push(job);
         if shut {
             self.wake(owner);
         }
@@ -132,7 +137,7 @@ impl Lanes {
                 if let Some(entry) = jobs.remove(uid)
                     && let Some(lane) = lock(&self.lanes).get(&entry.domain)
                 {
-                    lock(&lane.queue).waiting.retain(|job| *job.owner.uid != *uid);
+                    lock(&lane.work).waiting.remove(&entry.owner.namespace, uid);
                 }
                 true
             }
@@ -172,7 +177,7 @@ impl Lanes {
                 let changed = lane.changed.notified();
                 tokio::pin!(changed);
                 changed.as_mut().enable();
-                if lock(&lane.queue).at_work == 0 {
+                if lock(&lane.work).at_work == 0 {
                     break;
                 }
                 changed.await;
@@ -194,12 +199,12 @@ impl Lanes {
     fn start_next(self: &Arc<Self>, lane: &Arc<Lane>) {
         loop {
             let job = {
-                let mut queue = lock(&lane.queue);
-                if queue.at_work >= MAX_AT_WORK {
+                let mut work = lock(&lane.work);
+                if work.at_work >= MAX_AT_WORK {
                     return;
                 }
-                let Some(job) = queue.waiting.pop_front() else { return };
-                queue.at_work += 1;
+                let Some(job) = work.waiting.pop() else { return };
+                work.at_work += 1;
                 job
             };
             if let Some(entry) = lock(&self.jobs).get_mut(&job.owner.uid) {
@@ -238,7 +243,7 @@ struct Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        lock(&self.lane.queue).at_work -= 1;
+        lock(&self.lane.work).at_work -= 1;
         if let Some(entry) = lock(&self.lanes.jobs).get_mut(&self.owner.uid) {
             entry.state = self.result.take().map_or(State::Dropped, State::Done);
         }
@@ -250,11 +255,22 @@ impl Drop for Slot {
 
 impl Lane {
     fn new(domain: Domain, closed: CancellationToken) -> Self {
-        Self { domain, queue: Mutex::default(), gate: Mutex::default(), changed: Notify::new(), closed }
+        Self {
+            domain,
+            work: Mutex::default(),
+            gate: Mutex::default(),
+            pace: Mutex::default(),
+            changed: Notify::new(),
+            closed,
+        }
     }
 
     fn shown_wait(&self) -> Option<Duration> {
         lock(&self.gate).closed_for(Instant::now()).filter(|wait| *wait > SHOWN_WAIT)
+    }
+
+    pub(super) fn set_pace(&self, connection: &Connection) {
+        lock(&self.pace).set_limits(&connection.tenant, connection.limits, Instant::now());
     }
 
     pub(super) fn is_shut(&self) -> bool {
@@ -266,20 +282,21 @@ impl Lane {
         self.changed.notify_waiters();
     }
 
-    /// Waits until a call may leave; `None` if none may any more. The guard must live as long as the call.
-    pub(super) async fn pass(&self) -> Option<ProbeGuard<'_>> {
-        self.closed.run_until_cancelled(self.pass_gate()).await
+    /// Waits until a call of this name may leave; `None` if none may any more.
+    pub(super) async fn pass(&self, call: CallName) -> Option<Leave<'_>> {
+        self.closed.run_until_cancelled(self.pass_gate(call)).await
     }
 
-    async fn pass_gate(&self) -> ProbeGuard<'_> {
+    async fn pass_gate(&self, call: CallName) -> Leave<'_> {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             // Listens from here on, so that a change between the question and the wait is not missed.
             changed.as_mut().enable();
-            let pass = lock(&self.gate).pass(Instant::now());
-            match pass {
-                Pass::Go { probe } => return ProbeGuard { lane: self, probe, answered: false },
+            match self.may_leave(call, Instant::now()) {
+                Pass::Go { probe } => {
+                    return Leave { lane: self, call, probe, answered: false, limits: Default::default() };
+                }
                 Pass::At(until) => {
                     tokio::select! {
                         () = tokio::time::sleep_until(until.into()) => {}
@@ -290,19 +307,38 @@ impl Lane {
             }
         }
     }
+
+    /// Asks the pace, then the gate; a call that may leave has left, as far as the pace is concerned.
+    fn may_leave(&self, call: CallName, now: Instant) -> Pass {
+        let mut pace = lock(&self.pace);
+        if let Some(until) = pace.wait_until(call, now) {
+            return Pass::At(until);
+        }
+        let pass = lock(&self.gate).pass(now);
+        if matches!(pass, Pass::Go { .. }) {
+            pace.sent(call, now);
+        }
+        pass
+    }
 }
 
-pub(super) struct ProbeGuard<'a> {
+/// A call that may leave. Must live as long as the call: at its end the gate and the pace learn what the answer said.
+pub(super) struct Leave<'a> {
     lane: &'a Lane,
+    call: CallName,
     probe: bool,
     /// Set when the tenant gave an answer.
     pub(super) answered: bool,
+    /// What the answer said about the rate limit.
+    pub(super) limits: RateHeaders,
 }
 
-impl Drop for ProbeGuard<'_> {
+impl Drop for Leave<'_> {
     fn drop(&mut self) {
+        let now = Instant::now();
+        lock(&self.lane.pace).ended(self.call, &self.limits, now);
         if self.probe {
-            lock(&self.lane.gate).probed(Instant::now(), self.answered);
+            lock(&self.lane.gate).probed(now, self.answered);
             self.lane.changed.notify_waiters();
         }
     }

@@ -8,7 +8,10 @@ mod caller;
 mod gate;
 mod job;
 mod lanes;
+mod pace;
+mod queue;
 mod reading;
 
 pub use job::{Connection, End, Job, LastLook, Owner, Removal, Report, Task, Unproven};
 pub use lanes::{LaneView, Lanes};
+pub use pace::Limits;

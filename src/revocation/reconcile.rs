@@ -113,12 +113,12 @@ pub async fn reconcile<K: Revocation>(object: Arc<K>, context: Arc<Context<K>>) 
             Ok(Action::requeue(pause.max(SHORTEST_PAUSE)))
         }
         Decision::Submit { task, not_before } => {
-            if let TenantState::Ready { domain, .. } = &tenant {
+            if let TenantState::Ready { domain, connection, .. } = &tenant {
                 if let Some(wait) = not_before.and_then(|at| Duration::try_from(at.duration_since(facts.now)).ok()) {
                     shared.lanes.hold(domain, wait);
                 }
                 shared.lanes.forget(&owner.uid);
-                shared.lanes.submit(domain, Job { owner, removal, task });
+                shared.lanes.submit(domain, connection, Job { owner, removal, task });
             }
             Ok(Action::await_change())
         }

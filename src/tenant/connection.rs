@@ -8,6 +8,7 @@ use kube::ResourceExt;
 
 use crate::api::{Auth0Tenant, CREDENTIALS_LABEL, Reason, Verification};
 use crate::auth0::{AllowedDomains, Domain, Token};
+use crate::lane::Limits;
 
 /// What a connection is made of.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub struct Settings {
     pub ca_bundle: Option<Vec<u8>>,
     /// The credential.
     pub token: Token,
+    /// How fast.
+    pub limits: Limits,
     /// Which reads accompany a removal.
     pub verification: Verification,
 }
@@ -69,7 +72,11 @@ pub fn settings(
         let message = format!("Secret {}, key {:?}: the token {error}", reference.name, reference.key);
         Problem::new(Reason::InvalidCredentials, message)
     })?;
-    Ok(Settings { domain, ca_bundle, token, verification: spec.verification })
+    let limits = Limits {
+        max_per_second: f64::from(spec.rate_limit.max_requests_per_second),
+        reserve_percent: f64::from(spec.rate_limit.reserve_percent),
+    };
+    Ok(Settings { domain, ca_bundle, token, limits, verification: spec.verification })
 }
 
 /// Whether the Secret's owner consents to its being read.

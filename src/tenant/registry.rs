@@ -92,7 +92,12 @@ impl Tenants {
         match self.connect(&tenant) {
             Ok((settings, client)) => TenantState::Ready {
                 domain: settings.domain,
-                connection: Connection { client, token: settings.token },
+                connection: Connection {
+                    client,
+                    token: settings.token,
+                    tenant: format!("{}/{}", key.namespace, key.name).into(),
+                    limits: settings.limits,
+                },
                 verification: settings.verification,
             },
             Err(problem) => TenantState::NotReady(problem),

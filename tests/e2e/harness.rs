@@ -207,6 +207,7 @@ impl World {
             "domain": self.fake.domain(),
             "caBundle": self.fake.ca_base64(),
             "credentials": {"tokenSecretRef": {"name": "auth0-management"}},
+            "rateLimit": {"maxRequestsPerSecond": 1000},
         });
         for (field, value) in changes.as_object().unwrap() {
             spec[field] = value.clone();

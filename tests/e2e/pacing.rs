@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use fake_auth0::{FakeAuth0, Fault, Kind};
+use fake_auth0::{Bucket, FakeAuth0, Fault, Group, Kind};
 use rescind::api::UserRoleRevocation;
 use serde_json::json;
 
@@ -103,4 +103,48 @@ async fn failures_are_tried_again() {
         let status = world.reason::<UserRoleRevocation>(&format!("u{n}"), "Removed").await;
         assert_eq!(status.attempts, None);
     }
+}
+
+/// Puts `count` removals of distinct users and waits until all are done.
+async fn remove_many(world: &World, count: usize) {
+    world.fake.edit(|tenant| {
+        for n in 0..count {
+            tenant.user(format!("auth0|many-{n}")).role(ROLE);
+        }
+    });
+    let _operator = world.operator().await;
+    for n in 0..count {
+        let spec = json!({"userId": format!("auth0|many-{n}"), "roles": [ROLE]});
+        world.put::<UserRoleRevocation>(&format!("many-{n}"), spec).await;
+    }
+    for n in 0..count {
+        world.reason::<UserRoleRevocation>(&format!("many-{n}"), "Removed").await;
+    }
+}
+
+/// Auth0's bucket is learned from its headers and never run dry: nobody gets a 429, and the reserve stays for logins.
+/// Broken on purpose by `Bucket::wait_until` returning none: it failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_is_paced_and_its_reserve_is_kept() {
+    let world = World::new("bucket").await;
+    world.put_tenant(json!({"rateLimit": {"maxRequestsPerSecond": 1000, "reservePercent": 50}})).await;
+    world.fake.limit(Group::UsersWrite, Bucket::new(20, 5.0));
+    remove_many(&world, 30).await;
+    let calls = world.fake.calls_to(Kind::DeleteUserRoles);
+    assert!(calls.iter().all(|call| call.status() == Some(204)), "{:?}", world.calls());
+    // Ten at once, then five a second: the other twenty take four seconds, less what came back meanwhile.
+    let took = calls.last().unwrap().at.duration_since(calls[0].at);
+    assert!(took >= Duration::from_secs(3), "{took:?}");
+}
+
+/// The tenant's own ceiling holds however much Auth0 would allow.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ceiling_of_the_tenant_is_kept() {
+    let world = World::new("ceiling").await;
+    world.put_tenant(json!({"rateLimit": {"maxRequestsPerSecond": 8}})).await;
+    remove_many(&world, 12).await;
+    let calls = world.fake.calls();
+    let took = calls.last().unwrap().at.duration_since(calls[0].at);
+    assert_eq!(calls.len(), 24);
+    assert!(took >= Duration::from_millis(23 * 125 - 50), "{took:?}");
 }

@@ -26,7 +26,8 @@ fn case() -> Case {
     let domain: crate::auth0::Domain = "acme.auth0.com".parse().unwrap();
     let client = Client::new(&domain, None, Timeouts::default()).unwrap();
     let token = Token::read(b"token", &domain.default_audience(), at(NOW)).unwrap();
-    let connection = Connection { client, token };
+    let limits = crate::lane::Limits { max_per_second: 10.0, reserve_percent: 20.0 };
+    let connection = Connection { client, token, tenant: "a/b".into(), limits };
     Case {
         removal: Removal {
             endpoint: Endpoint::UserRoles { user: "auth0|a".into() },

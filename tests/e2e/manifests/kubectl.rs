@@ -51,14 +51,17 @@ async fn columns_and_short_names() {
         assert!(!fresh[1].iter().any(|cell| verdicts.contains(&cell.as_str())), "{fresh:?}");
         send(&world, Method::PATCH, &world.path(kind, "/it/status"), FOR_GOOD, &ready()).await.unwrap();
     }
-    // The age is last and not compared. A list is printed as JSON, several matches of a path as they come.
+    // The age is last and not compared. Lists are printed whole, as JSON: of several matches of a path the API server
+    // prints the first one only, which would hide the others.
     let (roles, members) = (format!("[{ROLE:?}]"), format!("[{USER:?}]"));
+    let permission = |api, name| json!({"permissionName": name, "resourceServerIdentifier": api});
+    let permissions = json!([permission(API, "read:x"), permission("urn:x", "write:x")]).to_string();
     let expected: [(&str, &[&str], &[&str]); 10] = [
         ("upr", &["NAME", "TENANT", "USER", "READY", "REASON"], &["it", "default", USER, "True", "Removed"]),
         (
             "upr wide",
             &["NAME", "TENANT", "USER", "PERMISSIONS", "READY", "REASON"],
-            &["it", "default", USER, "read:x", "write:x", "True", "Removed"],
+            &["it", "default", USER, &permissions, "True", "Removed"],
         ),
         ("urr", &["NAME", "TENANT", "USER", "READY", "REASON"], &["it", "default", USER, "True", "Removed"]),
         (

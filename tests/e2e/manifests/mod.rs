@@ -232,10 +232,10 @@ impl World {
 pub fn blames(status: &kube::core::Status, field: &str, says: &str) -> Result<(), String> {
     let message = &status.message;
     let causes = status.details.iter().flat_map(|details| &details.causes);
-    // The server adds a cause without a field when it left out rules.
-    let causes: Vec<_> = causes.filter(|cause| cause.field != "<nil>").collect();
+    // The server adds a cause without a field when it left out rules, and calls a whole merge patch a field.
+    let causes: Vec<_> = causes.filter(|cause| cause.field != "<nil>" && cause.field != "patch").collect();
     let named = match causes.as_slice() {
-        [] => message.contains(&format!("\"{field}\"")) && message.contains(says),
+        [] => message.contains(&format!("{says} \"{field}\"")),
         causes => causes.iter().any(|cause| cause.field == field && cause.message.contains(says)),
     };
     if !named {

@@ -7,7 +7,10 @@ use super::*;
 
 fn defaults(kind: &Kind) -> Value {
     match kind.name {
-        "Auth0Tenant" => json!({"verification": "After", "suspend": false}),
+        "Auth0Tenant" => {
+            let rate_limit = json!({"maxRequestsPerSecond": 10, "reservePercent": 20});
+            json!({"verification": "After", "suspend": false, "rateLimit": rate_limit})
+        }
         _ => {
             let tenant = json!({"kind": "Auth0Tenant", "name": "default"});
             json!({"tenantRef": tenant, "ifNotFound": "Fail", "suspend": false})

@@ -3,15 +3,18 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
+mod support;
+
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{LazyLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use stack::ControlPlane;
+
+use support::processes_of;
 
 /// One for all tests. It is never dropped, so the end of this process is what must end it.
 static PLANE: LazyLock<ControlPlane> = LazyLock::new(|| {
@@ -118,7 +121,8 @@ fn a_crashed_server_comes_back_with_its_data_and_its_address() {
 fn nothing_outlives_an_owner_that_is_killed() {
     let mut owner = Owner::start();
     let dir = owner.kubeconfig.parent().unwrap().to_owned();
-    let processes = processes_of(&dir);
+    let name = dir.to_str().unwrap();
+    let processes = processes_of(name);
     // etcd, kube-apiserver, for each a supervisor and its watcher, and the folder's remover.
     assert!(processes.len() >= 5, "{processes:?}");
 
@@ -126,8 +130,8 @@ fn nothing_outlives_an_owner_that_is_killed() {
     assert_eq!(owner.process.wait().unwrap().signal(), Some(9));
 
     let deadline = Instant::now() + Duration::from_secs(10);
-    while dir.exists() || !processes_of(&dir).is_empty() {
-        assert!(Instant::now() < deadline, "left behind: {:?} {}", processes_of(&dir), dir.exists());
+    while dir.exists() || !processes_of(name).is_empty() {
+        assert!(Instant::now() < deadline, "left behind: {:?} {}", processes_of(name), dir.exists());
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -147,13 +151,4 @@ impl Owner {
         let kubeconfig = line.trim().strip_prefix("export KUBECONFIG=").unwrap().into();
         Self { process, kubeconfig }
     }
-}
-
-/// The command lines of all processes that name `dir`.
-fn processes_of(dir: &Path) -> Vec<String> {
-    let name = dir.to_str().unwrap();
-    let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    let lines = entries.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
-    let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
-    lines.filter(|line| line.contains(name)).collect()
 }

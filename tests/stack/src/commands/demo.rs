@@ -96,7 +96,7 @@ fn rate_limit(playground: &Playground) -> Result<(), Failure> {
     shell.note("Until then nothing is sent to this tenant; after that it goes on by itself.")?;
     shell.run("kubectl wait --for=condition=Ready urr/kim-admin -n identity --timeout=30s")?;
 
-    shell.note(&format!("The removals that the fake Auth0 saw meanwhile (GET {}/calls):", fake.control()))?;
+    shell.note(&format!("The DELETEs that the fake Auth0 saw meanwhile (GET {}/calls):", fake.control()))?;
     let calls = fake.removals()?;
     let lines: Vec<String> =
         calls.iter().map(|(time, status)| format!("  {time}  DELETE, answered {status}")).collect();

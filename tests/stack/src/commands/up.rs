@@ -108,7 +108,7 @@ fn how_to_use(home: &Home, ready: &Value) -> Result<String, Failure> {
 Then, for instance:
 
   kubectl apply -f tests/stack/demo/removals/
-  kubectl get rescind -n identity --watch
+  kubectl get rescind -n identity
   curl {control}/state
 
 The fake Auth0 is steered at {control} (tests/fake-auth0/README.md).
