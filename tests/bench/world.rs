@@ -62,6 +62,7 @@ impl<'a> World<'a> {
                     "domain": self.fake.domain(),
                     "caBundle": self.fake.ca_base64(),
                     "credentials": {"tokenSecretRef": {"name": "auth0-management"}},
+                    "rateLimit": {"maxRequestsPerSecond": 5000, "reservePercent": 0},
                     "verification": "After",
                 },
             }),
