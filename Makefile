@@ -19,7 +19,8 @@ down:
 
 # The operator, the fake Auth0, and what starts them.
 programs:
-	cargo build --package rescind --package fake-auth0 --package stack --bins
+	cargo build --package rescind --package fake-auth0 --bins
+	cargo build --package stack
 
 # All tests, against a real API server that is built if it is missing.
 test: tools

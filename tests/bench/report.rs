@@ -109,8 +109,9 @@ impl Report {
     /// what else the machine does.
     fn where_it_goes(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { raw, existing, applied, .. } = self;
-        let columns = [&raw.patches, &existing, &raw.applies, &applied];
-        let parts: [(&str, fn(&Cpu) -> f64); 7] = [
+        let columns = [&raw.patches, existing, &raw.applies, applied];
+        type Part = (&'static str, fn(&Cpu) -> f64);
+        let parts: [Part; 7] = [
             ("kube-apiserver", |cpu| cpu.apiserver),
             ("etcd", |cpu| cpu.etcd),
             ("operator", |cpu| cpu.operator),

@@ -99,7 +99,8 @@ async fn columns_and_short_names() {
     let mut all: Vec<_> = KINDS.iter().map(|kind| format!("{}.rescind.dev/it", kind.name.to_lowercase())).collect();
     let listed = kubectl(&["get", "rescind", "-n", namespace, "-o", "name"]).await;
     let mut listed: Vec<_> = listed.lines().collect();
-    (all.sort(), listed.sort_unstable());
+    all.sort();
+    listed.sort_unstable();
     assert_eq!(listed, all, "kubectl get rescind");
 }
 

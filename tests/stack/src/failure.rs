@@ -78,10 +78,12 @@ pub(crate) enum Failure {
         pid: u32,
     },
     /// Any of the above, with what the operator said last.
-    #[error("{failure}\n\nThe operator's last log lines:\n{lines}")]
+    #[error("{failure}\n\nThe operator {state}; its last log lines:\n{lines}")]
     WithLog {
         /// What happened.
         failure: Box<Self>,
+        /// Whether the operator runs.
+        state: String,
         /// The end of its log.
         lines: String,
     },
@@ -91,14 +93,6 @@ impl Failure {
     /// Wraps an error of the operating system with what was tried on which path; made for `map_err`.
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Stack(stack::Error::Io { doing, path: path.to_owned(), source })
-    }
-
-    /// Adds the end of the operator's log, if it has said anything by now.
-    pub(crate) fn with_log(self, log: &Path) -> Self {
-        match last_lines(log) {
-            lines if lines.is_empty() => self,
-            lines => Self::WithLog { failure: Box::new(self), lines },
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use stack::supervisor::OwnedDir;
 
 use crate::failure::Failure;
-use crate::playground::{Holdings, Playground, Voice};
+use crate::playground::{self, Holdings, Playground, Voice};
 
 use super::print;
 
@@ -18,8 +18,9 @@ const RATE_LIMITED_FOR: Duration = Duration::from_secs(8);
 
 /// Starts everything, shows it, and ends it. Ctrl-C needs no handler: what was started does not outlive this process.
 pub(crate) fn run() -> Result<(), Failure> {
+    playground::prepare()?;
     let dir = OwnedDir::temporary("rescind-demo-")?;
-    let playground = Playground::start(dir.path(), Voice::Narrator)?;
+    let mut playground = Playground::start(dir.path(), Voice::Narrator)?;
     show(&playground).map_err(|failure| playground.explain(failure))?;
     drop(playground);
     drop(dir);

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use stack::{binaries, kubectl};
+use stack::kubectl;
 
 use crate::background::Home;
 use crate::failure::{Failure, last_lines};
@@ -28,9 +28,8 @@ pub(crate) fn run(dir: Option<PathBuf>) -> Result<(), Failure> {
         print("The stack is already up; `make down` ends it.\n")?;
         return print(&how_to_use(&home, &ready)?);
     }
-    // What takes minutes the first time is done here, where it can be seen.
-    binaries::locate_all()?;
-    playground::programs_folder()?;
+    // Here and not in the background, so that it can be seen.
+    playground::prepare()?;
     start(&home)?;
     let ready = home.ready()?.ok_or_else(|| not_up(&home))?;
     print("The stack is up and stays up in the background; `make down` ends it.\n")?;

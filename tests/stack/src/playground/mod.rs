@@ -15,19 +15,25 @@ use std::process::Command;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use stack::supervisor::Supervised;
-use stack::{ControlPlane, kubectl};
+use stack::{ControlPlane, binaries, kubectl};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, last_lines};
 
 pub(crate) use fake_auth0::{FakeAuth0, control_of};
 pub(crate) use holdings::Holdings;
-pub(crate) use programs::{folder as programs_folder, repository};
+pub(crate) use programs::repository;
 pub(crate) use shell::{Shell, Voice};
 
 /// The administrator's kubeconfig within a playground's folder.
 pub(crate) const KUBECONFIG: &str = "kubeconfig";
 /// What the operator says, in the same folder.
 pub(crate) const OPERATOR_LOG: &str = "operator.log";
+
+/// Builds what is missing. That takes minutes the first time and says so on standard error, so it comes before all else.
+pub(crate) fn prepare() -> Result<(), Failure> {
+    binaries::locate_all()?;
+    programs::folder().map(drop)
+}
 
 /// Everything, running. It ends when this value is dropped and when this process ends in any way.
 #[derive(Debug)]
@@ -43,7 +49,7 @@ pub(crate) struct Playground {
 impl Playground {
     /// Starts everything and waits until it is ready. Its files go into `dir`.
     pub(crate) fn start(dir: &Path, voice: Voice) -> Result<Self, Failure> {
-        let (programs, kubectl) = (programs_folder()?, kubectl::path()?);
+        let (programs, kubectl) = (programs::folder()?, kubectl::path()?);
         let kubeconfig = dir.join(KUBECONFIG);
         let shell = Shell::new(voice, &[kubectl.parent().unwrap_or(dir), &programs], &kubeconfig);
 
@@ -60,14 +66,18 @@ impl Playground {
         shell.run("kubectl wait --for=condition=Established crd --all --timeout=30s >/dev/null")?;
         let operator = shell.start(&operator(fake.domain()), &dir.join(OPERATOR_LOG))?;
 
-        let playground = Self { operator, fake, _plane: plane, shell, dir: dir.to_owned() };
+        let mut playground = Self { operator, fake, _plane: plane, shell, dir: dir.to_owned() };
         playground.connect().map_err(|failure| playground.explain(failure))?;
         Ok(playground)
     }
 
-    /// Adds what the operator said last. To be asked before this value is dropped: the end of the operator is in its log.
-    pub(crate) fn explain(&self, failure: Failure) -> Failure {
-        failure.with_log(self.operator.log())
+    /// Adds whether the operator runs and what it said last. To be asked before this value is dropped: that ends it.
+    pub(crate) fn explain(&mut self, failure: Failure) -> Failure {
+        let state = match self.operator.try_wait() {
+            Ok(Some(status)) => format!("has ended ({status})"),
+            Ok(None) | Err(_) => "still runs".to_owned(),
+        };
+        Failure::WithLog { failure: Box::new(failure), state, lines: last_lines(self.operator.log()) }
     }
 
     /// Makes the namespace and what connects it to the tenant.

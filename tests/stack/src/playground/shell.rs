@@ -82,7 +82,10 @@ impl Shell {
             let status = output.status.to_string();
             return Err(Failure::Command { command: command.to_owned(), status, output: output_of_both });
         }
-        self.note(format!("{out}{err}").trim_end())?;
+        match format!("{out}{err}").trim_end() {
+            "" => {}
+            said => self.note(said)?,
+        }
         Ok(out)
     }
 
