@@ -1,6 +1,6 @@
 # Every target is one command; what it does is in the Rust crates under tests/.
 
-.PHONY: tools demo up down programs test lint crds mutants
+.PHONY: tools demo up down programs test bench lint crds mutants
 
 # Finds etcd, kube-apiserver and kubectl, builds what is missing, and prints where they are.
 tools:
@@ -25,6 +25,10 @@ programs:
 # All tests, against a real API server that is built if it is missing.
 test: tools
 	cargo test --workspace
+
+# What the operator costs, as ratios and counts of one run, printed as a table. Minutes.
+bench: tools
+	cargo bench --package rescind --bench operator
 
 # Format and clippy.
 lint:

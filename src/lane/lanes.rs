@@ -42,7 +42,10 @@ pub enum LaneView {
         closed_for: Option<Duration>,
     },
     /// The last look said no, so nothing (more) was sent.
-    Dropped,
+    Dropped {
+        /// The generation it was submitted for.
+        generation: i64,
+    },
     /// Ended.
     Done {
         /// The generation it was submitted for.
@@ -123,7 +126,7 @@ impl Lanes {
                 let closed_for = lock(&self.lanes).get(&entry.domain).and_then(|lane| lane.shown_wait());
                 LaneView::Pending { generation, closed_for }
             }
-            State::Dropped => LaneView::Dropped,
+            State::Dropped => LaneView::Dropped { generation },
             State::Done(report) => LaneView::Done { generation, report: report.clone() },
         }
     }

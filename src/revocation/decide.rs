@@ -16,8 +16,9 @@ use super::outcome::Outcome;
 const REMOVE_AGAIN_AFTER: Duration = Duration::from_secs(120);
 /// No wait read from a status is longer than the longest we write, whatever the clocks did meanwhile.
 const LONGEST_WAIT: Duration = Duration::from_secs(750);
-/// Pause after the last look said no although the caches say yes: they are behind.
-const BEHIND: Duration = Duration::from_secs(1);
+/// Pause after the last look said no although the caches say yes: they are behind, or the API server is away. Up to
+/// twice as long, so that those who wait for it do not come all at once.
+const BEHIND: Duration = Duration::from_secs(2);
 
 /// Everything a decision rests on.
 pub(super) struct Facts<'a> {
@@ -68,7 +69,9 @@ pub(super) fn decide(facts: &Facts<'_>) -> Decision {
         return Decision::Hold(outcome);
     }
     match facts.lane {
-        LaneView::Dropped => Decision::Wait(BEHIND),
+        LaneView::Dropped { generation } if *generation == facts.generation => {
+            Decision::Wait(BEHIND.mul_f64(1.0 + facts.jitter))
+        }
         LaneView::Pending { closed_for: Some(wait), .. } => {
             Decision::Show(Outcome::rate_limited(steady(facts.now + *wait, facts.status)))
         }

@@ -107,7 +107,7 @@ pub async fn reconcile<K: Revocation>(object: Arc<K>, context: Arc<Context<K>>) 
             Ok(Action::await_change())
         }
         Decision::Wait(pause) => {
-            if matches!(lane, LaneView::Dropped) {
+            if matches!(lane, LaneView::Dropped { .. }) {
                 shared.lanes.forget(&owner.uid);
             }
             Ok(Action::requeue(pause.max(SHORTEST_PAUSE)))

@@ -38,19 +38,9 @@ impl Report {
         let patches = raw.patches.rate();
         let both = 1.0 / (1.0 / patches + 1.0 / raw.applies.rate());
         let lines = [
-            (
-                applied,
-                patches,
-                "0.8",
-                "removals/s, first apply to last Ready, over the API server's raw status PATCHes/s",
-            ),
+            (applied, patches, "0.8", "removals/s, first apply to last Ready, over raw status PATCHes/s"),
             (existing, patches, "0.8", "the same for objects that exist: operator's start to last Ready"),
-            (
-                applied,
-                both,
-                "",
-                "removals/s, first apply to last Ready, over raw apply and status PATCH of an object/s",
-            ),
+            (applied, both, "", "removals/s, first apply to last Ready, over raw apply plus status PATCH/s"),
         ];
         for (phase, baseline, goal, what) in lines {
             let rate = phase.rate();

@@ -102,8 +102,13 @@ fn a_finished_object_rests_whatever_else_is_true() {
 /// Promise 5, its pure half. Broken on purpose by leaving a line of `held` out, this fails.
 #[test]
 fn what_is_held_is_never_handed_over() {
-    let lanes =
-        || [LaneView::Absent, LaneView::Dropped, LaneView::Pending { generation: GENERATION, closed_for: None }];
+    let lanes = || {
+        [
+            LaneView::Absent,
+            LaneView::Dropped { generation: GENERATION },
+            LaneView::Pending { generation: GENERATION, closed_for: None },
+        ]
+    };
     for lane in lanes() {
         let hold = |change: fn(&mut Case)| {
             let mut case = case();
@@ -229,8 +234,11 @@ fn an_accepted_removal_is_looked_at_before_it_is_repeated() {
 #[test]
 fn what_the_last_look_refused_is_not_asked_again_at_once() {
     let mut dropped = case();
-    dropped.lane = LaneView::Dropped;
+    dropped.lane = LaneView::Dropped { generation: GENERATION };
     assert_eq!(dropped.decide(), Decision::Wait(BEHIND));
+    // If it was edited meanwhile, that is why, and the new spec need not wait.
+    dropped.lane = LaneView::Dropped { generation: GENERATION - 1 };
+    assert!(matches!(dropped.decide(), Decision::Submit { .. }));
 }
 
 #[test]

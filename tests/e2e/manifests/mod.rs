@@ -15,6 +15,7 @@ mod updates;
 use std::str::FromStr;
 
 use futures::StreamExt;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use rescind::api::{
     Auth0Tenant, OrgMemberRoleRemoval, OrgMembershipRemoval, UserPermissionRevocation, UserRoleRevocation,
 };
@@ -75,6 +76,11 @@ pub static REMOVALS: [&Kind; 4] = [&UPR, &URR, &OMR, &OMRR];
 pub static KINDS: [&Kind; 5] = [&UPR, &URR, &OMR, &OMRR, &A0T];
 
 impl Kind {
+    fn of(crd: &CustomResourceDefinition) -> &'static Self {
+        let known = KINDS.into_iter().find(|kind| kind.name == crd.spec.names.kind);
+        known.unwrap_or_else(|| panic!("{} needs rows here", crd.spec.names.kind))
+    }
+
     /// A good manifest.
     pub fn manifest(&self, name: &str) -> Value {
         let (version, spec) = ("rescind.dev/v1alpha1", (self.good)());
@@ -268,5 +274,28 @@ fn put(manifest: &mut Value, place: &str, value: Option<Value>) {
         (Err(_), Some(value)) => at[last] = value,
         (_, None) if at.is_null() => *at = json!({}),
         (_, None) => drop(at.as_object_mut().unwrap().remove(last)),
+    }
+}
+
+/// The path of every field in `schema`; a list's items go by the list's name.
+fn fields(path: &str, schema: &Value, found: &mut Vec<String>) {
+    for (name, field) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        fields(&path, field.get("items").unwrap_or(field), found);
+        found.push(path);
+    }
+}
+
+#[test]
+fn every_field_of_every_kind_has_rows() {
+    let rows: Vec<_> = [targets::table(), options::table(), tenants::table()].into_iter().flatten().collect();
+    for crd in rescind::api::crds() {
+        let kind = Kind::of(&crd.definition);
+        let of_kind = rows.iter().filter(|row| row.kind.name == kind.name);
+        let places: Vec<_> = of_kind.map(|row| row.place.replace("[0]", "")).collect();
+        let mut without = Vec::new();
+        fields("spec", &kubectl::schema(&crd.definition)["properties"]["spec"], &mut without);
+        without.retain(|field| !places.contains(field));
+        assert!(without.is_empty(), "{}: no rows for {without:?}", kind.name);
     }
 }

@@ -123,10 +123,14 @@ fn whole() -> Vec<Row> {
     rows(&KINDS.map(|kind| (kind, "spec")), None, &cases)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn shared_fields_and_fields_that_do_not_exist() {
+pub fn table() -> Vec<Row> {
     let mut rows = shared();
     rows.extend(unknown());
     rows.extend(whole());
-    run(rows).await;
+    rows
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shared_fields_and_fields_that_do_not_exist() {
+    run(table()).await;
 }

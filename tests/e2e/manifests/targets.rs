@@ -204,12 +204,16 @@ fn all_lists() -> Vec<Row> {
     rows
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn targets_are_ids_as_auth0_shows_them() {
+pub fn table() -> Vec<Row> {
     let mut rows = user_ids();
     rows.extend(role_ids());
     rows.extend(organization_ids());
     rows.extend(permissions());
     rows.extend(all_lists());
-    run(rows).await;
+    rows
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn targets_are_ids_as_auth0_shows_them() {
+    run(table()).await;
 }

@@ -180,15 +180,56 @@ fn credentials() -> Vec<Row> {
     all
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_tenant_is_a_host_and_a_secret_beside_it() {
+/// Whole numbers from `least` to `most`.
+fn numbers(place: &'static str, least: i32, most: i32, default: i32) -> Vec<Row> {
+    let cases = [
+        kept("the least", least),
+        kept("the most", most),
+        left_out_is(default),
+        becomes("null", (), default),
+        refused("one less", least - 1, "should be greater than or equal to"),
+        refused("one more", most + 1, "should be less than or equal to"),
+        refused("negative", -1, "should be greater than or equal to"),
+        refused("too large for the operator", 1_i64 << 32, "should be less than or equal to"),
+        refused("a fraction", 1.5, "must be of type int"),
+        refused("a text", "10", "must be of type int"),
+        refused("a share", "20%", "must be of type int"),
+        refused("a truth value", true, "must be of type int"),
+        refused("a list", json!([10]), "must be of type int"),
+    ];
+    rows(&[(&A0T, place)], None, &cases)
+}
+
+fn rate_limits() -> Vec<Row> {
+    let default = json!({"maxRequestsPerSecond": 10, "reservePercent": 20});
+    let cases = [
+        left_out_is(default.clone()),
+        becomes("null", (), default.clone()),
+        becomes("empty", json!({}), default),
+        becomes("one of two", json!({"reservePercent": 0}), json!({"maxRequestsPerSecond": 10, "reservePercent": 0})),
+        refused("a number", 10, "must be of type object"),
+        refused("a list", json!([]), "must be of type object"),
+    ];
+    let mut all = rows(&[(&A0T, "spec.rateLimit")], None, &cases);
+    all.extend(numbers("spec.rateLimit.maxRequestsPerSecond", 1, 5000, 10));
+    all.extend(numbers("spec.rateLimit.reservePercent", 0, 90, 20));
+    all
+}
+
+pub fn table() -> Vec<Row> {
     let mut rows = domains();
     rows.extend(audiences());
     rows.extend(bundles());
     rows.extend(credentials());
+    rows.extend(rate_limits());
     let words = ["Off", "After", "BeforeAndAfter"];
     let verification = word(&words, "After", r#"supported values: "Off", "After", "BeforeAndAfter""#);
     rows.extend(super::rows(&[(&A0T, "spec.verification")], None, &verification));
     rows.extend(super::rows(&[(&A0T, "spec.suspend")], None, &switch()));
-    run(rows).await;
+    rows
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_is_a_host_and_a_secret_beside_it() {
+    run(table()).await;
 }

@@ -131,13 +131,20 @@ fn options() -> Vec<Change> {
             allowed(&A0T, "an audience", how, json!({"audience": "https://acme.eu.auth0.com/api/v2/"})),
             allowed(&A0T, "a bundle", how, json!({"caBundle": "LS0tLS1C"})),
             allowed(&A0T, "another Secret", how, json!({"credentials": secret})),
+            allowed(
+                &A0T,
+                "a slower pace",
+                how,
+                json!({"rateLimit": {"maxRequestsPerSecond": 1, "reservePercent": 90}}),
+            ),
             allowed(&A0T, "no reads", how, json!({"verification": "Off"})),
             allowed(&A0T, "suspended", how, json!({"suspend": true})),
         ]);
     }
     let says = "must be a bare lower-case host name";
     changes.extend([
-        allowed(&A0T, "back to the defaults", Merge, json!({"suspend": null, "verification": null, "audience": null})),
+        allowed(&A0T, "back to the defaults", Merge, json!({"suspend": null, "verification": null, "rateLimit": null})),
+        allowed(&A0T, "without what is optional", Merge, json!({"audience": null, "caBundle": null})),
         refused(&A0T, "a bad domain", Merge, json!({"domain": "https://acme.auth0.com"}), "spec.domain", says),
         refused(&A0T, "without domain", Merge, json!({"domain": null}), "spec.domain", "Required value"),
     ]);

@@ -73,7 +73,7 @@ fn missing_scope(playground: &Playground) -> Result<(), Failure> {
     shell.run("cat tests/stack/demo/missing-scope.yaml")?;
     shell.run(&format!("kubectl apply -f {}", playground.fill_in("missing-scope.yaml")?.display()))?;
     shell.run("kubectl wait --for=condition=Stalled urr/kim-billing -n identity --timeout=30s")?;
-    shell.run("kubectl describe urr kim-billing -n identity | sed -n '/^Status:/,$p'").map(drop)
+    shell.run("kubectl describe urr kim-billing -n identity | sed -n '/^Status:/,$p'")
 }
 
 /// A 429, and how long it is respected.
@@ -99,8 +99,7 @@ fn rate_limit(playground: &Playground) -> Result<(), Failure> {
 
     shell.note(&format!("The DELETEs that the fake Auth0 saw meanwhile (GET {}/calls):", fake.control()))?;
     let calls = fake.removals()?;
-    let lines: Vec<String> =
-        calls.iter().map(|(time, status)| format!("  {time}  DELETE, answered {status}")).collect();
+    let lines: Vec<String> = calls.iter().map(|(time, status)| format!("  {time:.23}Z  answered {status}")).collect();
     shell.note(&lines.join("\n"))?;
     match calls.as_slice() {
         [(_, 429), (_, 204)] => Ok(()),
@@ -113,5 +112,5 @@ fn what_happened(playground: &Playground) -> Result<(), Failure> {
     let shell = &playground.shell;
     shell.step("All of it in one list, and what happened, as events")?;
     shell.run("kubectl get rescind -n identity")?;
-    shell.run("kubectl events -n identity").map(drop)
+    shell.run("kubectl events -n identity")
 }

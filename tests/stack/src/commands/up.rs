@@ -87,7 +87,12 @@ fn spawn(home: &Home) -> Result<Child, Failure> {
 }
 
 fn not_up(home: &Home) -> Failure {
-    Failure::NotUp { log: last_lines(&home.log()) }
+    match last_lines(&home.log()) {
+        log if log.is_empty() => {
+            Failure::NotUp { log: "its process in the background was ended by somebody".to_owned() }
+        }
+        log => Failure::NotUp { log },
+    }
 }
 
 fn how_to_use(home: &Home, ready: &Value) -> Result<String, Failure> {

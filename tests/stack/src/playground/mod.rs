@@ -88,14 +88,14 @@ impl Playground {
         self.put_secret("auth0-management", &self.dir.join("token"))?;
         shell.run("cat tests/stack/demo/tenant.yaml")?;
         shell.run(&format!("kubectl apply -f {}", self.fill_in("tenant.yaml")?.display()))?;
-        shell.run("kubectl wait --for=condition=Ready auth0tenant/default -n identity --timeout=30s").map(drop)
+        shell.run("kubectl wait --for=condition=Ready auth0tenant/default -n identity --timeout=30s")
     }
 
     /// Makes a Secret of the token in a file, and says that the operator may read it.
     pub(crate) fn put_secret(&self, name: &str, token: &Path) -> Result<(), Failure> {
         let token = token.display();
         self.shell.run(&format!("kubectl create secret generic {name} -n identity --from-file=token={token}"))?;
-        self.shell.run(&format!("kubectl label secret {name} -n identity rescind.dev/credentials=true")).map(drop)
+        self.shell.run(&format!("kubectl label secret {name} -n identity rescind.dev/credentials=true"))
     }
 
     /// Makes a token with these scopes and returns the file it is in.

@@ -66,8 +66,8 @@ impl Shell {
         }
     }
 
-    /// Shows a command, runs it and shows its output, which is also returned. That it fails is an error.
-    pub(crate) fn run(&self, command: &str) -> Result<String, Failure> {
+    /// Shows a command, runs it and shows its output. That it fails is an error.
+    pub(crate) fn run(&self, command: &str) -> Result<(), Failure> {
         self.show(command)?;
         let mut shell = Command::new("sh");
         shell.args(["-c", command]).current_dir(repository()).stdin(Stdio::null()).env("PATH", &self.path);
@@ -75,18 +75,13 @@ impl Shell {
         shell.env("KUBECONFIG", &self.kubeconfig).env("KUBERC", "off");
         shell.env("KUBECACHEDIR", self.kubeconfig.with_file_name("kubectl-cache"));
         let output = shell.output().map_err(Failure::io("run", Path::new("sh")))?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).trim_end().to_owned();
         if !output.status.success() {
-            let output_of_both = format!("{out}{err}").trim_end().to_owned();
             let status = output.status.to_string();
-            return Err(Failure::Command { command: command.to_owned(), status, output: output_of_both });
+            return Err(Failure::Command { command: command.to_owned(), status, output: said });
         }
-        match format!("{out}{err}").trim_end() {
-            "" => {}
-            said => self.note(said)?,
-        }
-        Ok(out)
+        if said.is_empty() { Ok(()) } else { self.note(&said) }
     }
 
     /// Shows a command and starts it in the background; its output goes to `log`.
