@@ -173,17 +173,17 @@ async fn crds_of_the_server() -> Vec<CustomResourceDefinition> {
 
 /// What a schema says: the path of every object in it, with the names of its fields. `undescribed` gets what has no text.
 fn walk(path: &str, schema: &Value, objects: &mut BTreeMap<String, Vec<String>>, undescribed: &mut Vec<String>) {
-    // A list is explained as what is in it.
-    let schema = schema.get("items").unwrap_or(schema);
+    if let Some(items) = schema.get("items") {
+        // A list is explained as what is in it, and has a text of its own.
+        walk(path, items, objects, undescribed);
+    }
+    if schema["description"].as_str().unwrap_or_default().trim().is_empty() {
+        undescribed.push(path.to_owned());
+    }
     let Some(fields) = schema.get("properties").and_then(Value::as_object) else { return };
     objects.insert(path.to_owned(), fields.keys().cloned().collect());
     for (name, field) in fields {
-        let path = format!("{path}.{name}");
-        let text = |schema: &Value| schema["description"].as_str().unwrap_or_default().trim().to_owned();
-        if text(field).is_empty() || field.get("items").is_some_and(|items| text(items).is_empty()) {
-            undescribed.push(path.clone());
-        }
-        walk(&path, field, objects, undescribed);
+        walk(&format!("{path}.{name}"), field, objects, undescribed);
     }
 }
 
