@@ -280,7 +280,12 @@ impl Lane {
         lock(&self.gate).closed_for(Instant::now()).is_some()
     }
 
-    pub(super) fn close(&self, wait: Duration) {
+    /// Shuts the gate for `wait`; if that will be shown, until a whole second, which is what can be shown.
+    pub(super) fn close(&self, mut wait: Duration) {
+        if wait > SHOWN_WAIT {
+            let part = (jiff::Timestamp::now() + wait).subsec_millisecond().unsigned_abs();
+            wait += Duration::from_millis(u64::from((1000 - part) % 1000));
+        }
         lock(&self.gate).close(Instant::now() + wait);
         self.changed.notify_waiters();
     }

@@ -131,9 +131,10 @@ impl Outcome {
     }
 }
 
-/// A wait that was named is never shortened by being written down in whole seconds.
+/// In whole seconds, upwards: a wait that was named is not shortened by being written down. A lane opens at a whole second;
+/// the small tolerance keeps that second from becoming the next one.
 fn rounded_up(at: Timestamp) -> Timestamp {
-    time(at + jiff::SignedDuration::from_millis(999)).0
+    time(at + jiff::SignedDuration::from_millis(950)).0
 }
 
 /// Counts over the whole life of the object: a look after the removal keeps what the removal counted.
@@ -221,8 +222,9 @@ fn failed(error: &CallError, endpoint: &Endpoint, attempts: i32, now: Timestamp,
             (Reason::InvalidRequest, message, None)
         }
         CallError::Unauthorized(why) => {
-            let message =
-                format!("Auth0 refused the token ({why}); put a fresh Management API token into the tenant's Secret");
+            let message = format!(
+                "Auth0 refused the token ({why}); put a fresh Management API token into the tenant's Secret (tried again then, and every ten minutes)"
+            );
             (Reason::Unauthorized, message, Some(REFUSED_RETRY))
         }
         CallError::Forbidden(why) => {
@@ -231,7 +233,7 @@ fn failed(error: &CallError, endpoint: &Endpoint, attempts: i32, now: Timestamp,
         }
         CallError::InsufficientScope(scope) => {
             let message = format!(
-                "The token lacks the scope {scope}; grant it to the application in Auth0, then put a fresh token into the tenant's Secret"
+                "The token lacks the scope {scope}; grant it to the application in Auth0, then put a fresh token into the tenant's Secret (tried again then, and every ten minutes)"
             );
             (Reason::InsufficientScope, message, Some(REFUSED_RETRY))
         }

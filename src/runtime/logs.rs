@@ -23,7 +23,11 @@ where
 {
     // kube's client warns with the whole body of an answer it cannot read, and an answer may be a Secret (promise 6).
     // Its errors come back to us, and we say what they mean.
-    let targets = Targets::new().with_default(level).with_target("kube_client", LevelFilter::OFF);
+    // kube's runtime wraps every line of ours in a span that says the same again.
+    let targets = Targets::new()
+        .with_default(level)
+        .with_target("kube_client", LevelFilter::OFF)
+        .with_target("kube_runtime", level.min(LevelFilter::WARN));
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = match format {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),

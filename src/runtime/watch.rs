@@ -123,7 +123,10 @@ fn usable<K: Resource<DynamicType = ()>>(
                 }
                 // A watch that ran out is ordinary.
                 watcher::Error::WatchError(status) if status.code == 410 => debug!(watch = name, "listing anew"),
-                _ => warn!(watch = name, "the watch failed and is started again: {error}"),
+                _ => {
+                    let error: String = error.to_string().chars().take(160).collect();
+                    warn!(watch = name, "the watch failed and is started again: {error}");
+                }
             }
             None
         }

@@ -134,9 +134,12 @@ fn failures_back_off_to_ten_minutes() {
 
 #[test]
 fn a_written_wait_is_not_shorter_than_the_wait() {
-    let until = at(100) + jiff::SignedDuration::from_millis(1);
-    let written = status(&Outcome::rate_limited(until), None, at(90));
-    assert!(written.next_attempt_time.unwrap().0 >= until);
+    let shown = |millis| {
+        let until = at(100) + jiff::SignedDuration::from_millis(millis);
+        status(&Outcome::rate_limited(until), None, at(90)).next_attempt_time.unwrap().0
+    };
+    assert_eq!((shown(0), shown(100), shown(999)), (at(100), at(101), at(101)));
+    assert_eq!(shown(20), at(100), "the whole second at which the lane opens, seen a moment late");
 }
 
 proptest! {
