@@ -46,8 +46,24 @@ pub fn plane() -> &'static ControlPlane {
         let plane = ControlPlane::start().expect("a control plane");
         let crds: String = rescind::api::crds().iter().map(|crd| format!("---\n{}", crd.yaml().unwrap())).collect();
         plane.apply(&crds).expect("the CRDs install");
+        wait_for_schemas(&plane);
         plane
     })
+}
+
+/// The API server publishes the schemas that `kubectl explain` and strict validation read a moment after it took the CRDs,
+/// and nothing can be watched for that: it is asked until it has them.
+fn wait_for_schemas(plane: &ControlPlane) {
+    let started = std::time::Instant::now();
+    let published = || {
+        let schemas = plane.run(&["get", "--raw", "/openapi/v3/apis/rescind.dev/v1alpha1"]).unwrap_or_default();
+        rescind::api::crds()
+            .iter()
+            .all(|crd| schemas.contains(&format!("v1alpha1.{}\"", crd.definition.spec.names.kind)))
+    };
+    while !published() {
+        assert!(started.elapsed() < PATIENCE, "the API server does not publish the schemas");
+    }
 }
 
 /// A request of the operator to the API server.

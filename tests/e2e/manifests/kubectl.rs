@@ -15,17 +15,21 @@ use super::*;
 /// Processes at a time.
 const KUBECTLS: usize = 4;
 
-/// What kubectl prints.
+/// What kubectl prints, or its refusal.
 async fn kubectl(args: &[&str]) -> String {
     let args: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();
     let run = move || plane().run(&args.iter().map(String::as_str).collect::<Vec<_>>());
-    tokio::task::spawn_blocking(run).await.unwrap().unwrap()
+    tokio::task::spawn_blocking(run).await.unwrap().unwrap_or_else(|refusal| refusal.to_string())
 }
 
-/// The lines of a table as words.
-async fn table(args: &[&str]) -> Vec<Vec<String>> {
-    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect();
-    kubectl(args).await.lines().map(words).collect()
+/// The lines of a table, with single spaces and without the age, which is last.
+async fn table(args: &[&str]) -> Vec<String> {
+    let line = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let mut lines: Vec<_> = kubectl(args).await.lines().map(line).collect();
+    let age = lines[0].pop();
+    lines[0].extend(age.filter(|age| age != "AGE"));
+    lines[1..].iter_mut().for_each(|line| drop(line.pop()));
+    lines.iter().map(|line| line.join(" ")).collect()
 }
 
 fn ready() -> Value {
@@ -37,6 +41,7 @@ fn ready() -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn columns_and_short_names() {
     let world = World::bare("manifests").await;
+    let mut compared = Compared::default();
     let namespace = world.namespace.as_str();
     for kind in KINDS {
         let mut manifest = kind.manifest("it");
@@ -46,71 +51,49 @@ async fn columns_and_short_names() {
         }
         send(&world, Method::POST, &world.path(kind, ""), FOR_GOOD, &manifest).await.unwrap();
         // Nobody has looked at it yet: nothing may look like a verdict.
-        let fresh = table(&["get", kind.short, "-n", namespace]).await;
-        let verdicts = ["True", "False", "Removed"];
-        assert!(!fresh[1].iter().any(|cell| verdicts.contains(&cell.as_str())), "{fresh:?}");
+        let fresh = table(&["get", kind.short, "-n", namespace]).await.join("\n");
+        compared.same(kind.name, &["True", "False", "Removed"].map(|verdict| fresh.contains(verdict)), &[false; 3]);
         send(&world, Method::PATCH, &world.path(kind, "/it/status"), FOR_GOOD, &ready()).await.unwrap();
     }
-    // The age is last and not compared. Lists are printed whole, as JSON: of several matches of a path the API server
-    // prints the first one only, which would hide the others.
+    // Lists are printed whole, as JSON: of several matches of a path the API server prints the first one only, which
+    // would hide the others.
     let (roles, members) = (format!("[{ROLE:?}]"), format!("[{USER:?}]"));
     let permission = |api, name| json!({"permissionName": name, "resourceServerIdentifier": api});
     let permissions = json!([permission(API, "read:x"), permission("urn:x", "write:x")]).to_string();
-    let expected: [(&str, &[&str], &[&str]); 10] = [
-        ("upr", &["NAME", "TENANT", "USER", "READY", "REASON"], &["it", "default", USER, "True", "Removed"]),
-        (
-            "upr wide",
-            &["NAME", "TENANT", "USER", "PERMISSIONS", "READY", "REASON"],
-            &["it", "default", USER, &permissions, "True", "Removed"],
-        ),
-        ("urr", &["NAME", "TENANT", "USER", "READY", "REASON"], &["it", "default", USER, "True", "Removed"]),
-        (
-            "urr wide",
-            &["NAME", "TENANT", "USER", "ROLES", "READY", "REASON"],
-            &["it", "default", USER, &roles, "True", "Removed"],
-        ),
-        ("omr", &["NAME", "TENANT", "MEMBERS", "READY", "REASON"], &["it", "default", &members, "True", "Removed"]),
-        (
-            "omr wide",
-            &["NAME", "TENANT", "MEMBERS", "ORGANIZATION", "READY", "REASON"],
-            &["it", "default", &members, ORG, "True", "Removed"],
-        ),
-        ("omrr", &["NAME", "TENANT", "USER", "READY", "REASON"], &["it", "default", USER, "True", "Removed"]),
-        (
-            "omrr wide",
-            &["NAME", "TENANT", "USER", "ORGANIZATION", "ROLES", "READY", "REASON"],
-            &["it", "default", USER, ORG, &roles, "True", "Removed"],
-        ),
-        ("a0t", &["NAME", "DOMAIN", "READY", "REASON"], &["it", "acme.eu.auth0.com", "True", "Removed"]),
-        ("a0t wide", &["NAME", "DOMAIN", "READY", "REASON"], &["it", "acme.eu.auth0.com", "True", "Removed"]),
-    ];
-    for (what, headers, row) in expected {
-        let mut args = vec!["get", "-n", namespace];
-        match what.split_once(' ') {
-            Some((kind, _)) => args.extend([kind, "-o", "wide"]),
-            None => args.push(what),
-        }
-        let table = table(&args).await;
-        let [head, body] = table.as_slice() else { panic!("{what}: {table:?}") };
-        assert_eq!((&head[..head.len() - 1], head[head.len() - 1].as_str()), (&strings(headers)[..], "AGE"), "{what}");
-        assert_eq!(body[..body.len() - 1], strings(row), "{what}");
+    let domain = "acme.eu.auth0.com";
+    for (kind, wide, columns, cells) in [
+        ("upr", "", "TENANT USER", format!("default {USER}")),
+        ("upr", "wide", "TENANT USER PERMISSIONS", format!("default {USER} {permissions}")),
+        ("urr", "", "TENANT USER", format!("default {USER}")),
+        ("urr", "wide", "TENANT USER ROLES", format!("default {USER} {roles}")),
+        ("omr", "", "TENANT MEMBERS", format!("default {members}")),
+        ("omr", "wide", "TENANT MEMBERS ORGANIZATION", format!("default {members} {ORG}")),
+        ("omrr", "", "TENANT USER", format!("default {USER}")),
+        ("omrr", "wide", "TENANT USER ORGANIZATION ROLES", format!("default {USER} {ORG} {roles}")),
+        ("a0t", "", "DOMAIN", domain.to_owned()),
+        ("a0t", "wide", "DOMAIN", domain.to_owned()),
+    ] {
+        let found = table(&["get", kind, "-n", namespace, "-o", wide]).await;
+        let expected = [format!("NAME {columns} READY REASON"), format!("it {cells} True Removed")];
+        compared.same(&format!("kubectl get {kind} -o {wide}"), found.as_slice(), &expected);
     }
 
-    let mut all: Vec<_> = KINDS.iter().map(|kind| format!("{}.rescind.dev/it", kind.name.to_lowercase())).collect();
     let listed = kubectl(&["get", "rescind", "-n", namespace, "-o", "name"]).await;
-    let mut listed: Vec<_> = listed.lines().collect();
-    all.sort();
-    listed.sort_unstable();
-    assert_eq!(listed, all, "kubectl get rescind");
-}
-
-fn strings(words: &[&str]) -> Vec<String> {
-    words.iter().map(|word| (*word).to_owned()).collect()
+    for kind in KINDS {
+        let name = format!("{}.rescind.dev/it", kind.name.to_lowercase());
+        compared.same(
+            &format!("kubectl get rescind has {}", kind.name),
+            &listed.lines().any(|line| line == name),
+            &true,
+        );
+    }
+    compared.report();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_and_organizations_can_be_selected() {
     let world = World::bare("manifests").await;
+    let mut compared = Compared::default();
     let (odd, other_org) = ("auth0|a,b=c\\d", "org_0123456789abcdef");
     for kind in REMOVALS {
         for (name, user, organization) in [("one", USER, ORG), ("two", OTHER_USER, other_org), ("odd", odd, ORG)] {
@@ -138,8 +121,10 @@ async fn people_and_organizations_can_be_selected() {
     for (kind, selector, names) in expected {
         let columns = "custom-columns=:metadata.name";
         let args = ["get", kind, "-n", &world.namespace, "--no-headers", "-o", columns, "--field-selector", selector];
-        assert_eq!(kubectl(&args).await.split_whitespace().collect::<Vec<_>>(), names, "{kind} {selector}");
+        let found = kubectl(&args).await;
+        compared.same(&format!("{kind} {selector}"), found.split_whitespace().collect::<Vec<_>>().as_slice(), names);
     }
+    compared.report();
 }
 
 /// The row tables ask for strict validation themselves; this is what `kubectl apply` does without being asked.

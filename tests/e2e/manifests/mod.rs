@@ -12,6 +12,7 @@ mod targets;
 mod tenants;
 mod updates;
 
+use std::fmt::Debug;
 use std::str::FromStr;
 
 use futures::StreamExt;
@@ -196,6 +197,33 @@ pub async fn run(rows: Vec<Row>) {
 
 pub fn report(failed: Vec<String>, of: usize) {
     assert!(failed.is_empty(), "{} of {of} rows failed:\n{}", failed.len(), failed.join("\n"));
+}
+
+/// Compares one thing after the other, so that the first failure does not hide the next.
+#[derive(Default)]
+pub struct Compared {
+    failed: Vec<String>,
+    of: usize,
+}
+
+impl Compared {
+    pub fn same<T: PartialEq + Debug + ?Sized>(&mut self, what: &str, found: &T, expected: &T) {
+        self.of += 1;
+        if found != expected {
+            self.failed.push(format!("{what}: found {found:?}, expected {expected:?}"));
+        }
+    }
+
+    pub fn readable(&mut self, kind: &Kind, object: &Value) {
+        self.of += 1;
+        if let Err(error) = (kind.read)(object.clone()) {
+            self.failed.push(format!("{}: the operator cannot read {object}: {error}", kind.name));
+        }
+    }
+
+    pub fn report(self) {
+        report(self.failed, self.of);
+    }
 }
 
 fn short(value: &Value) -> String {

@@ -40,6 +40,7 @@ fn full_status(kind: &Kind) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn defaults_are_written_when_an_object_is_made() {
     let world = World::bare("manifests").await;
+    let mut compared = Compared::default();
     for kind in KINDS {
         let manifest = kind.manifest("minimal");
         let created = send(&world, Method::POST, &world.path(kind, ""), FOR_GOOD, &manifest).await.unwrap();
@@ -50,17 +51,19 @@ async fn defaults_are_written_when_an_object_is_made() {
         if kind.name == "Auth0Tenant" {
             expected["credentials"]["tokenSecretRef"]["key"] = json!("token");
         }
-        assert_eq!(created["spec"], expected, "{}", kind.name);
-        assert_eq!(created["status"], json!({"observedGeneration": -1}), "{}", kind.name);
-        assert_eq!(created["metadata"]["generation"], 1, "{}", kind.name);
-        (kind.read)(created).unwrap();
+        compared.same(&format!("{} spec", kind.name), &created["spec"], &expected);
+        compared.same(&format!("{} status", kind.name), &created["status"], &json!({"observedGeneration": -1}));
+        compared.same(&format!("{} generation", kind.name), &created["metadata"]["generation"], &json!(1));
+        compared.readable(kind, &created);
     }
+    compared.report();
 }
 
 /// A manifest cannot claim that something was removed, and the operator's writes cannot change what is asked for.
 #[tokio::test(flavor = "multi_thread")]
 async fn spec_and_status_are_written_apart() {
     let world = World::bare("manifests").await;
+    let mut compared = Compared::default();
     for kind in KINDS {
         let name = kind.name;
         let untouched = json!({"observedGeneration": -1});
@@ -68,32 +71,34 @@ async fn spec_and_status_are_written_apart() {
         claiming["status"] = full_status(kind);
         let (all, path) = (world.path(kind, ""), world.path(kind, "/apart"));
         let created = send(&world, Method::POST, &all, FOR_GOOD, &claiming).await.unwrap();
-        assert_eq!(created["status"], untouched, "{name}: created");
+        compared.same(&format!("{name}: status when created"), &created["status"], &untouched);
         let claim = json!({"status": full_status(kind)});
         let merged = send(&world, Method::PATCH, &path, FOR_GOOD, &claim).await.unwrap();
-        assert_eq!(merged["status"], untouched, "{name}: merged");
+        compared.same(&format!("{name}: status when merged"), &merged["status"], &untouched);
         let applied = send(&world, Method::PATCH, &path, "force=true&", &claiming).await.unwrap();
-        assert_eq!(applied["status"], untouched, "{name}: applied");
+        compared.same(&format!("{name}: status when applied"), &applied["status"], &untouched);
         claiming["metadata"]["resourceVersion"] = applied["metadata"]["resourceVersion"].clone();
         let replaced = send(&world, Method::PUT, &path, FOR_GOOD, &claiming).await.unwrap();
-        assert_eq!(replaced["status"], untouched, "{name}: replaced");
-        assert_eq!(replaced["metadata"]["generation"], 1, "{name}: status is no new generation");
+        compared.same(&format!("{name}: status when replaced"), &replaced["status"], &untouched);
+        let generation = |object: &Value| object["metadata"]["generation"].as_i64();
+        compared.same(&format!("{name}: generation after a claimed status"), &generation(&replaced), &Some(1));
 
         let both = json!({"spec": {"suspend": true}, "status": full_status(kind)});
         let written = send(&world, Method::PATCH, &world.path(kind, "/apart/status"), FOR_GOOD, &both).await.unwrap();
-        assert_eq!(written["status"], full_status(kind), "{name}: every field of the status is kept");
-        assert_eq!(written["spec"], replaced["spec"], "{name}: the spec is not written through /status");
-        assert_eq!(written["metadata"]["generation"], 1, "{name}: a status is no new generation");
-        (kind.read)(written).unwrap();
+        compared.same(&format!("{name}: status written whole"), &written["status"], &full_status(kind));
+        compared.same(&format!("{name}: spec not written through /status"), &written["spec"], &replaced["spec"]);
+        compared.same(&format!("{name}: generation after a status"), &generation(&written), &Some(1));
+        compared.readable(kind, &written);
 
         let labelled = json!({"metadata": {"labels": {"a": "b"}}});
         let labelled = send(&world, Method::PATCH, &path, FOR_GOOD, &labelled).await.unwrap();
-        assert_eq!(labelled["metadata"]["generation"], 1, "{name}: a label is no new generation");
+        compared.same(&format!("{name}: generation after a label"), &generation(&labelled), &Some(1));
         let suspended =
             send(&world, Method::PATCH, &path, FOR_GOOD, &json!({"spec": {"suspend": true}})).await.unwrap();
-        assert_eq!(suspended["metadata"]["generation"], 2, "{name}: a change of the spec is one");
-        assert_eq!(suspended["status"], full_status(kind), "{name}: and leaves the status alone");
+        compared.same(&format!("{name}: generation after a change of the spec"), &generation(&suspended), &Some(2));
+        compared.same(&format!("{name}: status after it"), &suspended["status"], &full_status(kind));
     }
+    compared.report();
 }
 
 /// What is in the schema of the status is in `full_status`, so the test above speaks of every field.
@@ -125,24 +130,29 @@ async fn a_status_has_a_schema_too() {
             json!({ "conditions": [condition] })
         };
         let many: Vec<_> = (0..17).map(|i| with("type", json!(format!("T{i}")))["conditions"][0].clone()).collect();
-        let rows = [
+        let time = "status.conditions[0].lastTransitionTime";
+        let mut rows = vec![
             ("an unknown field", json!({"phase": "Done"}), "status.phase", "unknown field"),
             ("17 conditions", json!({"conditions": many}), "status.conditions", "must have at most 16 items"),
             ("one type twice", json!({"conditions": [good, good]}), "status.conditions[1]", "Duplicate value"),
             ("no reason", with("reason", Value::Null), "status.conditions[0].reason", "Required value"),
-            (
-                "no time",
-                with("lastTransitionTime", json!("now")),
-                "status.conditions[0].lastTransitionTime",
-                "date-time",
-            ),
+            ("no time", with("lastTransitionTime", json!("now")), time, "must be of type date-time"),
             (
                 "a text for a number",
                 json!({"observedGeneration": "1"}),
                 "status.observedGeneration",
-                "must be of type integer",
+                "must be of type int",
             ),
         ];
+        if kind.name != A0T.name {
+            for place in ["status.lastRemovalTime", "status.verifiedTime", "status.nextAttemptTime"] {
+                let field = place.trim_start_matches("status.");
+                rows.push(("a time in words", json!({ field: "soon" }), place, "must be of type date-time"));
+            }
+            let half = json!({"result": {"requested": 1, "alreadyAbsent": 0, "remaining": 0}});
+            rows.push(("a part of a result", half, "status.result.removed", "Required value"));
+            rows.push(("more than an int32", json!({"attempts": 1_i64 << 32}), "status", "format int32 in attempts"));
+        }
         of += rows.len();
         for (name, status, field, says) in rows {
             let body = json!({ "status": status });

@@ -46,9 +46,9 @@ const OTHER_ORG: &str = "org_0123456789abcdef";
 const THIRD_ROLE: &str = "rol_aaaaaaaaaaaaaaaa";
 
 /// A list that may be written in another order and nothing else. `items` are the stored two and another one.
-fn list(kind: &'static Kind, name: &'static str, items: [Value; 3], says: &'static str) -> Vec<Change> {
+fn list(kind: &'static Kind, field: &'static str, items: [Value; 3], says: &'static str) -> Vec<Change> {
     let [first, second, other] = items;
-    let field: &'static str = format!("spec.{name}").leak();
+    let name = field.trim_start_matches("spec.");
     let list = |items: &[&Value]| json!({ name: items });
     let mut changes = Vec::new();
     for how in [Merge, Apply] {
@@ -87,11 +87,11 @@ fn targets() -> Vec<Change> {
     let users = [json!(USER), json!(OTHER_USER), json!("auth0|third")];
     let permissions =
         ["read:x", "write:x", "delete:x"].map(|name| json!({"resourceServerIdentifier": API, "permissionName": name}));
-    changes.extend(list(&URR, "roles", roles(), "cannot be changed: create a new object for other roles"));
-    changes.extend(list(&OMRR, "roles", roles(), "cannot be changed: create a new object for other roles"));
-    changes.extend(list(&OMR, "members", users, "cannot be changed: create a new object for other members"));
+    changes.extend(list(&URR, "spec.roles", roles(), "cannot be changed: create a new object for other roles"));
+    changes.extend(list(&OMRR, "spec.roles", roles(), "cannot be changed: create a new object for other roles"));
+    changes.extend(list(&OMR, "spec.members", users, "cannot be changed: create a new object for other members"));
     let says = "cannot be changed: create a new object for other permissions";
-    changes.extend(list(&UPR, "permissions", permissions, says));
+    changes.extend(list(&UPR, "spec.permissions", permissions, says));
     let moved = json!([
         {"resourceServerIdentifier": "urn:other", "permissionName": "read:x"},
         {"resourceServerIdentifier": API, "permissionName": "write:x"},
