@@ -262,7 +262,7 @@ mod tests {
 
     proptest! {
         /// Whatever the bucket, it is never overdrawn by us, its reserve is kept, and nothing waits much longer than the
-        /// bucket makes it. Broken on purpose by `needed` without the reserve, and by waiting for Reset: it failed.
+        /// bucket makes it. Broken on purpose by `needed` without the reserve: it failed.
         #[test]
         fn the_reserve_is_kept_and_the_rest_is_used(
             burst in 2u32..200, speed in 0.02f64..1.0, reserve in 0.0f64..80.0, latency in 0.001f64..0.4,

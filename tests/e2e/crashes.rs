@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::harness::*;
 
-/// Promise 12, and one status write in all. Broken on purpose by dropping the first check of `decide` (calls after the
-/// restart) and by a status field that ticks (writes): it failed.
+/// Promise 12, and one status write in all. Broken on purpose by dropping the first check of `decide`: it
+/// failed (tests/mutants.sh).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_finished_object_costs_one_write_and_then_nothing() {
     let world = World::new("finished").await;
@@ -55,7 +55,7 @@ async fn killed_at(name: &str, fault: Fault, kind: Kind) -> (World, u64) {
 }
 
 /// Promise 8: killed before the DELETE acts, after it acted, and during the proof.
-/// Broken on purpose by writing `Removed` before the DELETE is sent: it failed.
+/// Broken on purpose by writing `Removed` before the DELETE is sent: it failed (tests/mutants.sh).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_costs_at_most_a_repeated_call() {
     let kills = [

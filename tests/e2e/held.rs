@@ -39,7 +39,7 @@ async fn a_suspended_object_or_tenant_costs_no_call() {
 }
 
 /// What changes while the calls wait for a shut gate is seen at the last look.
-/// Broken on purpose by a last look that always says yes (and `Decision::Hold` not forgetting the job): it failed.
+/// Broken on purpose by a last look that always says yes: it failed (tests/mutants.sh).
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_look_sees_what_changed_while_waiting() {
     let world = World::new("lastlook").await;

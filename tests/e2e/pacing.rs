@@ -22,7 +22,7 @@ fn pause(fake: &FakeAuth0) -> Duration {
     calls[refused + 1..].iter().map(|call| call.at).min().expect("a call after it").duration_since(refused_at)
 }
 
-/// Promise 11. Broken on purpose by `Gate::pass` ignoring `closed_until`: it failed.
+/// Promise 11. Broken on purpose by `Gate::pass` ignoring `closed_until`: it failed (tests/mutants.sh).
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_429_nothing_is_sent_before_the_time_it_named() {
     let world = World::new("limit").await;
@@ -45,7 +45,7 @@ async fn after_a_429_nothing_is_sent_before_the_time_it_named() {
 }
 
 /// The wait is in the status, so a restart remembers it, for every object of the tenant.
-/// Broken on purpose by leaving `hold` out of the reconcile: it failed.
+/// Broken on purpose by leaving `hold` out of the reconcile: it failed (tests/mutants.sh).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_does_not_shorten_the_wait() {
     let world = World::new("limitrestart").await;
@@ -123,7 +123,6 @@ async fn remove_many(world: &World, count: usize) {
 }
 
 /// Auth0's bucket is learned from its headers and never run dry: nobody gets a 429, and the reserve stays for logins.
-/// Broken on purpose by `Bucket::wait_until` returning none: it failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_is_paced_and_its_reserve_is_kept() {
     let world = World::new("bucket").await;

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::harness::*;
 
 /// Promise 6, at trace level, on every path a token takes: used, refused, limited, lost, wrongly stored, rotated.
-/// Broken on purpose by logging the Secret at trace level, and by putting the token into the 401's message: it failed.
+/// Broken on purpose by logging the header at trace level: it failed (tests/mutants.sh).
 #[tokio::test(flavor = "multi_thread")]
 async fn no_token_is_shown_anywhere() {
     let world = World::new("canary").await;

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::harness::*;
 
-/// Promise 3. Broken on purpose by treating every read as `End::Gone`: it failed.
+/// Promise 3. Broken on purpose by treating every read as `End::Gone`: it failed (tests/mutants.sh).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_that_still_shows_it_is_waited_out() {
     let world = World::new("lag").await;
@@ -24,7 +24,7 @@ async fn a_read_that_still_shows_it_is_waited_out() {
 }
 
 /// Promise 4: one user a way to misread. None may become Removed while its read is like this.
-/// Broken on purpose by `unwrap_or_default()` on a page's list, and by ending a walk at a short page: it failed.
+/// Broken on purpose by ending a walk where the counts do not meet: it failed (tests/mutants.sh).
 #[tokio::test(flavor = "multi_thread")]
 async fn an_incomplete_read_proves_nothing() {
     let world = World::new("misread").await;

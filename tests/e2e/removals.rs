@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::harness::*;
 
 /// Promises 1 and 2: exactly what the manifests name is gone; the fake fails the test on any other write.
-/// Broken on purpose by `Endpoint::body` sending the first item only, and by adding a POST of the item: it failed.
+/// Broken on purpose by a POST instead of the DELETE, and by a body that names one more: it failed (tests/mutants.sh).
 #[tokio::test(flavor = "multi_thread")]
 async fn the_four_removals() {
     let world = World::new("four").await;

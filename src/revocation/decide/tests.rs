@@ -99,7 +99,7 @@ fn a_finished_object_rests_whatever_else_is_true() {
     }
 }
 
-/// Promise 5, its pure half. Broken on purpose by leaving a line of `held` out, this fails.
+/// Promise 5, its pure half (tests/mutants.sh: 4-empty-list, 5-suspend-ignored).
 #[test]
 fn what_is_held_is_never_handed_over() {
     let lanes = || {

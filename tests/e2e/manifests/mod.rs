@@ -4,6 +4,11 @@
 //! other, and its message must say what to write instead. What is accepted must come back unchanged and be readable by
 //! the operator's own types; and where the operator judges a text itself (objects stored under an older CRD), both must
 //! agree. All failing rows are listed, not only the first.
+//!
+//! Tried: from the generated CRDs every rule, every rule's message, bound (one more, one less), default, enum word, list
+//! type, required field, refusal of unknown fields, description, column, selector, category and short name was taken out,
+//! one at a time, about 440 in all, and each time rows of that field failed. Nobody notices a `minLength` of 1 where a
+//! rule refuses the empty text as well, `nullable`, and the number formats of the status.
 
 mod kubectl;
 mod options;

@@ -196,7 +196,7 @@ impl Change {
     }
 }
 
-/// Tried: without the rule on `roles` of UserRoleRevocation, six rows fail.
+/// Tried: without the rule on `roles` of UserRoleRevocation, its six rows "shorter", "longer" and "one is another" fail.
 #[tokio::test(flavor = "multi_thread")]
 async fn targets_never_change_and_the_rest_may() {
     let world = World::bare("manifests").await;
