@@ -194,6 +194,7 @@ mod tests {
         assert_eq!(walk.take(&page(50, 25, 75)), Ok(WalkStep::Done(items([3, 70]))));
     }
 
+    /// Broken on purpose by `Ok(entries < PAGE_SIZE)` in `offset_ended`: it failed.
     #[test]
     fn without_totals_only_an_empty_page_is_the_end() {
         let mut walk = Walk::new(roles(), items([9]));
@@ -201,7 +202,7 @@ mod tests {
         assert_eq!(walk.take(&json!([])), Ok(WalkStep::Done(items([]))));
     }
 
-    /// Promise 4: broken on purpose by `Ok(entries < PAGE_SIZE)` in `offset_ended`, this fails.
+    /// Promise 4 (tests/mutants.sh: 4-incomplete-is-gone).
     #[test]
     fn what_does_not_add_up_is_an_error() {
         let torn = |pages: &[Value]| {
