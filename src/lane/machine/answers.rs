@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::auth0::{Answer, CallError, Endpoint, Item, Page, Read};
 use crate::lane::Task;
 use crate::lane::lines::Rank;
+use crate::lane::pace::CallEnd;
 
 use super::jobs::Settled;
 use super::list::{Asker, Who};
@@ -100,7 +101,7 @@ impl Machine {
     }
 
     fn not_sent(&mut self, call: &Call, now: Instant) {
-        self.pace.ended(call.name, &Default::default(), now);
+        self.pace.ended(call.name, CallEnd::Lost, &Default::default(), now);
         if call.probe {
             self.gate.probed(now, false);
         }
@@ -126,7 +127,12 @@ impl Machine {
     pub fn answered(&mut self, id: CallId, answer: Answer<Page>, at: Timestamp, now: Instant) {
         let Some(Call { name, probe, credential, what }) = self.calls.remove(&id) else { return };
         self.wall = at;
-        self.pace.ended(name, &answer.limits, now);
+        let end = match &answer.outcome {
+            Err(CallError::RateLimited(_)) => CallEnd::Limited,
+            Err(CallError::Unavailable(_)) => CallEnd::Lost,
+            _ => CallEnd::Answered,
+        };
+        self.pace.ended(name, end, &answer.limits, now);
         if let Err(CallError::RateLimited(wait)) = &answer.outcome {
             self.close(*wait, now);
         } else if probe {
