@@ -7,8 +7,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use slab::Slab;
-
 use super::pace::CallName;
 
 /// So many removals in a row may leave before a proof that could leave, too.
@@ -41,7 +39,7 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct Lines<U> {
     lines: Vec<Line<U>>,
-    namespaces: Slab<Namespace>,
+    namespaces: Vec<Namespace>,
     by_name: HashMap<Arc<str>, Ns>,
     /// Counts the calls served and the namespaces that came.
     turn: u64,
@@ -50,8 +48,6 @@ pub(super) struct Lines<U> {
 
 #[derive(Debug)]
 struct Namespace {
-    name: Arc<str>,
-    members: usize,
     /// Places taken by units of this namespace.
     places: usize,
     served: u64,
@@ -68,35 +64,20 @@ struct Line<U> {
 
 impl<U> Default for Lines<U> {
     fn default() -> Self {
-        Self { lines: Vec::new(), namespaces: Slab::new(), by_name: HashMap::new(), turn: 0, passed_over: 0 }
+        Self { lines: Vec::new(), namespaces: Vec::new(), by_name: HashMap::new(), turn: 0, passed_over: 0 }
     }
 }
 
 impl<U: Copy + Ord> Lines<U> {
-    /// One more member of this namespace.
+    /// The number of this namespace.
     pub(super) fn enter(&mut self, name: &Arc<str>) -> Ns {
         if let Some(ns) = self.by_name.get(name) {
-            self.namespaces[ns.0].members += 1;
             return *ns;
         }
-        let ns = Ns(self.namespaces.insert(Namespace { name: name.clone(), members: 1, places: 0, served: 0 }));
+        let ns = Ns(self.namespaces.len());
+        self.namespaces.push(Namespace { places: 0, served: 0 });
         self.by_name.insert(name.clone(), ns);
         ns
-    }
-
-    /// One member less.
-    pub(super) fn leave(&mut self, ns: Ns) {
-        let namespace = &mut self.namespaces[ns.0];
-        namespace.members -= 1;
-        self.forget_if_empty(ns);
-    }
-
-    fn forget_if_empty(&mut self, ns: Ns) {
-        let namespace = &self.namespaces[ns.0];
-        if namespace.members == 0 && namespace.places == 0 {
-            self.by_name.remove(&namespace.name);
-            self.namespaces.remove(ns.0);
-        }
     }
 
     /// `unit` waits here from now on.
@@ -134,7 +115,6 @@ impl<U: Copy + Ord> Lines<U> {
             line.waiting.remove(&place.namespace);
             line.turns.remove(&(namespace.served, place.namespace));
         }
-        self.forget_if_empty(place.namespace);
     }
 
     /// The next one among the kinds of call that are `free` to leave: its place, and who it is. Its namespace has had
@@ -229,7 +209,6 @@ mod tests {
                     2 => if let Some(at) = here.iter().position(|(_, n, _)| *n == namespace) {
                         let (place, n, unit) = here.remove(at);
                         lines.step_out(place, unit);
-                        lines.leave(place.namespace);
                         if !here.iter().any(|(_, other, _)| *other == n) {
                             since.remove(&n);
                         }
@@ -249,7 +228,6 @@ mod tests {
                         let at = here.iter().position(|(.., u)| *u == unit).unwrap();
                         let (place, namespace, _) = here.remove(at);
                         lines.step_out(place, unit);
-                        lines.leave(place.namespace);
                         proofs_passed = if proof_could && place.rank == Rank::Removal { proofs_passed + 1 } else { 0 };
                         prop_assert!(proofs_passed <= PASSED_OVER);
                         // Only those that could have been served were passed over, and only by their own rank.

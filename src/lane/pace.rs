@@ -25,6 +25,9 @@ const SETTINGS_LIFE: Duration = Duration::from_secs(300);
 /// The rate of the last moments, not that of an hour.
 const RECENTLY: Duration = Duration::from_secs(10);
 
+/// Calls of a kind that leave before its first answer.
+const FIRST_TRIES: u32 = 2;
+
 /// Method and path template: calls of one name draw from one bucket.
 pub(super) type CallName = (&'static str, &'static str);
 
@@ -35,6 +38,15 @@ pub struct Limits {
     pub max_per_second: f64,
     /// Share of each bucket, in percent, that is left to others.
     pub reserve_percent: f64,
+}
+
+/// A call that left.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    at: Instant,
+    /// Answers by then, of its kind and of all.
+    own: u64,
+    all: u64,
 }
 
 /// How a call ended, as far as the pace is concerned.
@@ -57,8 +69,12 @@ pub(super) struct Pace {
     buckets: HashMap<CallName, Bucket>,
     /// Calls on their way.
     in_flight: HashMap<CallName, u32>,
+    /// Calls answered, ever.
+    answered: HashMap<CallName, u64>,
     /// Kinds of call that report the same limit and yet draw from different buckets, in both orders.
     apart: HashSet<(CallName, CallName)>,
+    /// Kinds of call whose answers say nothing about a bucket.
+    silent: HashSet<CallName>,
     /// For kinds of call of whose bucket nothing is known.
     unknown: Opening,
     /// For all calls, while a bucket that is not reported shows itself by its refusals.
@@ -95,23 +111,38 @@ impl Pace {
     }
 
     fn bucket_wait(&self, call: CallName, now: Instant) -> Option<Instant> {
-        let Some(own) = self.buckets.get(&call).filter(|bucket| !bucket.is_stale(now)) else {
-            return self.unknown.wait_until(now);
-        };
         let reserve = self.reserve_percent();
+        let Some(own) = self.buckets.get(&call).filter(|bucket| !bucket.is_stale(now)) else {
+            return self.unheard_wait(call, now);
+        };
         let mut in_flight = self.in_flight_of(call);
-        let own_wait = own.wait_until(reserve, in_flight, now);
+        let own_wait = own.wait_until(reserve, in_flight, false, now);
         // If others share the bucket, the latest report counts, and everything that is on its way.
-        let mut latest = own;
+        let (mut latest, mut shared) = (own, false);
         for (other, bucket) in &self.buckets {
             if *other != call && self.share(call, *other, now) {
+                shared = true;
                 in_flight += self.in_flight_of(*other);
                 if bucket.heard > latest.heard {
                     latest = bucket;
                 }
             }
         }
-        own_wait.max(latest.wait_until(reserve, in_flight, now))
+        own_wait.max(latest.wait_until(reserve, in_flight, shared, now))
+    }
+
+    /// For a kind of call of whose bucket nothing is known now.
+    fn unheard_wait(&self, call: CallName, now: Instant) -> Option<Instant> {
+        let opening = self.unknown.wait_until(now);
+        if self.silent.contains(&call) {
+            return opening;
+        }
+        // Until its first answer it is tried with a few, and taken to draw from the bucket last heard of.
+        let latest = self.buckets.values().max_by_key(|bucket| bucket.heard);
+        let in_flight = self.in_flight.values().sum();
+        let latest = latest.and_then(|bucket| bucket.wait_until(self.reserve_percent(), in_flight, true, now));
+        let tried = (self.in_flight_of(call) >= FIRST_TRIES).then(|| now + Duration::from_secs(1));
+        opening.max(latest).max(tried)
     }
 
     fn in_flight_of(&self, call: CallName) -> u32 {
@@ -124,8 +155,8 @@ impl Pace {
         a.same_size(b) && !a.is_stale(now) && !b.is_stale(now) && !self.apart.contains(&(one, other))
     }
 
-    /// A call of this kind leaves now.
-    pub(super) fn sent(&mut self, call: CallName, now: Instant) {
+    /// A call of this kind leaves now. To be handed to [`Self::ended`].
+    pub(super) fn sent(&mut self, call: CallName, now: Instant) -> Sent {
         let gap = Duration::from_secs_f64(1.0 / self.max_per_second().max(0.001));
         self.next_slot = Some(self.next_slot.map_or(now, |slot| slot.max(now)) + gap);
         let in_flight = self.in_flight.entry(call).or_default();
@@ -140,26 +171,39 @@ impl Pace {
         }
         let recent = self.recent.filter(|(since, _)| now.saturating_duration_since(*since) < RECENTLY);
         self.recent = recent.map(|(since, sent)| (since, sent + 1)).or(Some((now, 1)));
+        let (own, all) = self.answers(call);
+        Sent { at: now, own, all }
+    }
+
+    /// Answers so far: of this kind, and of all kinds.
+    fn answers(&self, call: CallName) -> (u64, u64) {
+        (self.answered.get(&call).copied().unwrap_or(0), self.answered.values().sum())
     }
 
     /// Calls a second, lately.
     fn tried(&self, now: Instant) -> f64 {
-        self.recent.map_or(0.0, |(since, sent)| {
-            f64::from(sent) / now.saturating_duration_since(since).as_secs_f64().max(1.0)
-        })
+        self.recent
+            .map_or(0.0, |(since, sent)| f64::from(sent) / now.saturating_duration_since(since).as_secs_f64().max(1.0))
     }
 
     /// A call of this kind ended so, with these headers.
-    pub(super) fn ended(&mut self, call: CallName, end: CallEnd, headers: &RateHeaders, now: Instant) {
+    pub(super) fn ended(&mut self, call: CallName, end: CallEnd, headers: &RateHeaders, sent: Sent, now: Instant) {
         let in_flight = self.in_flight.entry(call).or_default();
         *in_flight = in_flight.saturating_sub(1);
         let alone = *in_flight == 0;
         let before = self.buckets.get(&call).copied();
-        let heard = Bucket::read(headers, now);
+        // These may have reached Auth0 later than this one and yet were answered before it.
+        let (own, all) = self.answers(call);
+        let overtaken = (own - sent.own, all - sent.all);
+        *self.answered.entry(call).or_default() += 1;
+        let heard = Bucket::read(headers, overtaken, sent.at, now);
         match end {
             CallEnd::Answered => {
                 if heard.is_none() {
                     self.unknown.open();
+                    self.silent.insert(call);
+                } else {
+                    self.silent.remove(&call);
                 }
                 let ceiling = self.max_per_second();
                 if let Some(hidden) = &mut self.hidden {

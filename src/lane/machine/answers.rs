@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::auth0::{Answer, CallError, Endpoint, Item, Page, Read};
 use crate::lane::Task;
 use crate::lane::lines::Rank;
-use crate::lane::pace::CallEnd;
+use crate::lane::pace::{CallEnd, Sent};
 
 use super::jobs::Settled;
 use super::list::{Asker, Who};
@@ -33,7 +33,7 @@ impl Machine {
         };
         match call.what {
             What::Remove { site, batch, correlation } => {
-                let call = (call.name, call.probe);
+                let call = (call.name, call.probe, call.sent);
                 self.looked_at_removal(id, call, (site, batch, correlation), credential, &look.consents, now)
             }
             What::Page { list } => {
@@ -58,7 +58,7 @@ impl Machine {
     fn looked_at_removal(
         &mut self,
         id: CallId,
-        (name, probe): (super::CallName, bool),
+        (name, probe, sent): (super::CallName, bool, Sent),
         (site, mut batch, correlation): (usize, Batch, Arc<str>),
         credential: u64,
         consents: &[Option<u64>],
@@ -78,7 +78,7 @@ impl Machine {
         batch.items = items;
         let refused = batch.refused.clone().filter(|(refused, _)| *refused == credential);
         let what = What::Remove { site, batch, correlation };
-        let mut call = Call { name, probe, credential, what };
+        let mut call = Call { name, probe, sent, credential, what };
         if let (Some((_, error)), What::Remove { batch, .. }) = (refused, &mut call.what) {
             let items = std::mem::take(&mut batch.items);
             self.note_token(site, &items, credential);
@@ -101,7 +101,7 @@ impl Machine {
     }
 
     fn not_sent(&mut self, call: &Call, now: Instant) {
-        self.pace.ended(call.name, CallEnd::Lost, &Default::default(), now);
+        self.pace.ended(call.name, CallEnd::Lost, &Default::default(), call.sent, now);
         if call.probe {
             self.gate.probed(now, false);
         }
@@ -125,14 +125,14 @@ impl Machine {
 
     /// Takes the answer to a call that was sent, at `at` by the clock on the wall.
     pub fn answered(&mut self, id: CallId, answer: Answer<Page>, at: Timestamp, now: Instant) {
-        let Some(Call { name, probe, credential, what }) = self.calls.remove(&id) else { return };
+        let Some(Call { name, probe, sent, credential, what }) = self.calls.remove(&id) else { return };
         self.wall = at;
         let end = match &answer.outcome {
             Err(CallError::RateLimited(_)) => CallEnd::Limited,
             Err(CallError::Unavailable(_)) => CallEnd::Lost,
             _ => CallEnd::Answered,
         };
-        self.pace.ended(name, end, &answer.limits, now);
+        self.pace.ended(name, end, &answer.limits, sent, now);
         if let Err(CallError::RateLimited(wait)) = &answer.outcome {
             self.close(*wait, now);
         } else if probe {

@@ -80,6 +80,17 @@ pub(super) enum Need {
     Ended(End),
 }
 
+/// Which error of several items is the job's: as long as another try may help, a refusal is not the last word.
+const fn weight(error: &CallError) -> u8 {
+    match error {
+        CallError::NotFound => 0,
+        CallError::Rejected(_) => 1,
+        _ => TRANSIENT,
+    }
+}
+
+const TRANSIENT: u8 = 2;
+
 /// All jobs of a lane.
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
@@ -193,10 +204,12 @@ impl Progress {
             }
             Settled::NotThere => self.already_absent += 1,
             Settled::Failed(error) => {
-                if matches!(error, CallError::Rejected(_) | CallError::NotFound) {
+                if weight(error) < TRANSIENT {
                     self.refused.push(item.clone());
                 }
-                self.error.get_or_insert_with(|| error.clone());
+                if self.error.as_ref().is_none_or(|before| weight(before) < weight(error)) {
+                    self.error = Some(error.clone());
+                }
             }
         }
         self.open -= 1;

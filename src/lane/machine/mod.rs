@@ -26,7 +26,7 @@ use crate::auth0::{Endpoint, Item, Read};
 
 use super::gate::{Gate, Pass};
 use super::lines::{Lines, Place};
-use super::pace::{CallName, Limits, Pace};
+use super::pace::{CallName, Limits, Pace, Sent};
 use super::{End, Job, Owner, Report};
 
 use jobs::{JobId, Jobs, Need};
@@ -128,6 +128,7 @@ struct Call {
     name: CallName,
     /// The one that finds out whether the tenant answers again.
     probe: bool,
+    sent: Sent,
     credential: u64,
     what: What,
 }
@@ -166,6 +167,10 @@ impl Machine {
     pub fn submit(&mut self, job: Job, credential: u64, now: Instant) {
         if self.jobs.find(&job.owner.uid).is_some() {
             return;
+        }
+        if self.is_idle() {
+            // Namespaces come and go over the years.
+            self.lines = Lines::default();
         }
         let namespace = self.lines.enter(&job.owner.namespace);
         let id = self.jobs.insert(job, credential, namespace);
@@ -215,6 +220,10 @@ impl Machine {
         self.jobs.len() == 0
     }
 
+    fn is_idle(&self) -> bool {
+        self.is_empty() && self.sites.is_empty() && self.lists.is_empty() && self.calls.is_empty()
+    }
+
     /// Calls begun and not ended.
     pub fn in_flight(&self) -> usize {
         self.calls.len()
@@ -243,9 +252,9 @@ impl Machine {
             };
             if let Some((what, shares)) = self.begin(unit, place, now) {
                 let probe = matches!(self.gate.pass(now), Pass::Go { probe: true });
-                self.pace.sent(place.call, now);
+                let sent = self.pace.sent(place.call, now);
                 self.ids += 1;
-                self.calls.insert(self.ids, Call { name: place.call, probe, credential: 0, what });
+                self.calls.insert(self.ids, Call { name: place.call, probe, sent, credential: 0, what });
                 return Step::Call(Ask { id: self.ids, shares });
             }
         }
@@ -278,7 +287,6 @@ impl Machine {
 
     fn end(&mut self, id: JobId, end: End) {
         if let Some(job) = self.jobs.remove(id) {
-            self.lines.leave(job.namespace);
             let (owner, report) = job.report(end);
             self.ended.push((owner, Some(report)));
         }
@@ -294,7 +302,6 @@ impl Machine {
             }
             self.refresh(Unit::Site(site), now);
         }
-        self.lines.leave(job.namespace);
         Some(job.owner)
     }
 

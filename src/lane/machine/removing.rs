@@ -70,7 +70,10 @@ impl Machine {
     pub(super) fn refresh_site(&mut self, key: usize, now: Instant) {
         let Some(site) = self.sites.get_mut(key) else { return };
         let call = name(&site.endpoint);
+        let empty = site.is_empty();
         let (wanted, due) = match site.ready(now) {
+            // What is left in batches nobody wants any more.
+            _ if empty => (Vec::new(), None),
             Ok(()) => {
                 let place = |(namespace, arrival)| Place { rank: Rank::Removal, call, namespace, arrival };
                 (site.fronts().map(place).collect(), None)
@@ -79,7 +82,7 @@ impl Machine {
         };
         Self::stand(&mut self.lines, Unit::Site(key), &mut site.placed, wanted);
         Self::set_timer(&mut self.timers, Unit::Site(key), &mut site.timer, due);
-        if site.is_empty() {
+        if empty {
             let site = self.sites.remove(key);
             let at = (site.endpoint, site.credential);
             self.site_at.remove(&at);

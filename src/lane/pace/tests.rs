@@ -59,7 +59,7 @@ fn run(model: &mut Model, limits: Limits, wanted: u32, latency: f64) -> Run {
             clock = until.duration_since(start).as_secs_f64().max(clock + 1e-6);
             continue;
         }
-        pace.sent(CALL, now);
+        let sent = pace.sent(CALL, now);
         let answer = model.call(clock);
         times.push(clock);
         lowest = lowest.min(model.level);
@@ -67,7 +67,7 @@ fn run(model: &mut Model, limits: Limits, wanted: u32, latency: f64) -> Run {
         let now = start + Duration::from_secs_f64(clock);
         refused += u32::from(answer.is_none());
         let end = if answer.is_some() { CallEnd::Answered } else { CallEnd::Limited };
-        pace.ended(CALL, end, &answer.unwrap_or_default(), now);
+        pace.ended(CALL, end, &answer.unwrap_or_default(), sent, now);
     }
     Run { calls: wanted, refused, seconds: clock, lowest, times }
 }
@@ -96,13 +96,13 @@ fn silent(pace: &mut Pace, start: Instant, seconds: usize, refuse_above: f64) ->
             continue;
         }
         sent[now.duration_since(start).as_secs() as usize] += 1;
-        pace.sent(CALL, now);
+        let left = pace.sent(CALL, now);
         level = (level + now.duration_since(filled).as_secs_f64() * refuse_above).min(10.0);
         filled = now;
         let refused = level < 1.0;
         now += Duration::from_micros(100);
         let end = if refused { CallEnd::Limited } else { CallEnd::Answered };
-        pace.ended(CALL, end, &RateHeaders::default(), now);
+        pace.ended(CALL, end, &RateHeaders::default(), left, now);
         if refused {
             now += Duration::from_secs(1);
         } else {
@@ -151,8 +151,8 @@ fn equal_limits_are_one_bucket_until_they_contradict() {
     let mut now = now;
     let mut call = |name, remaining| {
         now += Duration::from_millis(5);
-        pace.sent(name, now);
-        pace.ended(name, CallEnd::Answered, &report(remaining), now);
+        let sent = pace.sent(name, now);
+        pace.ended(name, CallEnd::Answered, &report(remaining), sent, now);
         (pace.wait_until(CALL, now + Duration::from_millis(1)), pace.wait_until(other, now + Duration::from_millis(1)))
     };
     assert_eq!(call(CALL, 10), (None, None));
@@ -169,7 +169,8 @@ fn the_strictest_of_several_tenants_counts_while_it_is_used() {
     let limits = |max_per_second| Limits { max_per_second, reserve_percent: 0.0 };
     pace.set_limits(&"a/strict".into(), limits(1.0), now);
     pace.set_limits(&"a/open".into(), limits(100.0), now);
-    pace.sent(CALL, now);
+    let sent = pace.sent(CALL, now);
+    pace.ended(CALL, CallEnd::Lost, &RateHeaders::default(), sent, now);
     assert_eq!(pace.wait_until(CALL, now), Some(now + Duration::from_secs(1)));
     let later = now + Duration::from_secs(400);
     pace.set_limits(&"a/open".into(), limits(100.0), later);

@@ -1,0 +1,263 @@
+//! Auth0 as a lane meets it, with a virtual clock: relations, token buckets, lagging lists, faults. Written without
+//! looking at how the lane works; shares nothing with it but the calls and their answers.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Duration;
+
+use rescind::auth0::{Answer, CallError, Endpoint, Item, Page, RateHeaders, Read, Rejection};
+use serde_json::{Value, json};
+
+/// Auth0's clock starts here, in seconds since the epoch.
+const EPOCH: f64 = 1_800_000_000.0;
+const PAGE: usize = 50;
+
+/// A token bucket.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    pub burst: f64,
+    pub refill: f64,
+    pub reported: bool,
+    pub level: f64,
+    at: f64,
+    /// Lowest level a call of ours left behind.
+    pub lowest: f64,
+}
+
+impl Bucket {
+    pub fn new(burst: f64, refill: f64) -> Self {
+        Self { burst, refill, reported: true, level: burst, at: 0.0, lowest: burst }
+    }
+
+    pub fn hidden(mut self) -> Self {
+        self.reported = false;
+        self
+    }
+
+    pub fn advance(&mut self, to: f64) {
+        self.level = (self.level + (to - self.at).max(0.0) * self.refill).min(self.burst);
+        self.at = self.at.max(to);
+    }
+
+    pub fn resize(&mut self, burst: f64, refill: f64) {
+        (self.burst, self.refill, self.level) = (burst, refill, self.level.min(burst));
+    }
+
+    fn headers(&self, skew: f64) -> RateHeaders {
+        let full = self.at + (self.burst - self.level) / self.refill;
+        RateHeaders {
+            limit: Some(self.burst as u64),
+            remaining: Some(self.level.max(0.0).floor() as u64),
+            reset: Some((EPOCH + skew + full).ceil() as i64),
+            date: Some((EPOCH + skew + self.at).floor() as i64),
+            retry_after: None,
+        }
+    }
+}
+
+/// What may go wrong with one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// 5xx, nothing done.
+    Refuses,
+    /// Done, but the answer is a 5xx or lost.
+    Forgets,
+    /// A 429 out of the blue that names this many seconds.
+    Limits(u64),
+}
+
+/// The tenant.
+#[derive(Debug, Default)]
+pub struct Auth0 {
+    pub held: HashMap<Endpoint, BTreeSet<Item>>,
+    organizations: HashMap<String, BTreeSet<String>>,
+    /// Members removed, with the time: their list shows them for a while.
+    ghosts: HashMap<Endpoint, BTreeMap<Item, f64>>,
+    /// Seconds that a member list lags behind.
+    pub lag: f64,
+    /// Items whose DELETE is answered with 400, whatever else the call names.
+    pub poison: HashSet<Item>,
+    /// Items whose DELETE makes Auth0 fail with 500.
+    pub crashing: HashSet<Item>,
+    pub buckets: Vec<Bucket>,
+    /// The buckets each kind of call draws from, by method and template; the first is checked first.
+    pub drawn: HashMap<(&'static str, &'static str), Vec<usize>>,
+    /// Our clock minus Auth0's, in seconds.
+    pub skew: f64,
+    pub calls: HashMap<&'static str, u64>,
+    pub limited: u64,
+}
+
+/// A call on the wire.
+#[derive(Clone, Debug)]
+pub enum Wire {
+    Delete(Endpoint, Vec<Item>),
+    Get(Read, Vec<(&'static str, String)>),
+}
+
+impl Wire {
+    pub fn name(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Delete(endpoint, _) => ("DELETE", endpoint.template()),
+            Self::Get(read, _) => ("GET", read.template()),
+        }
+    }
+}
+
+fn unavailable() -> CallError {
+    CallError::Unavailable("Auth0 failed (5xx)")
+}
+
+impl Auth0 {
+    pub fn give(&mut self, endpoint: &Endpoint, item: Item) {
+        if let (Endpoint::OrganizationMembers { organization }, Item::Id(user)) = (endpoint, &item) {
+            self.organizations.entry(user.to_string()).or_default().insert(organization.to_string());
+        }
+        self.held.entry(endpoint.clone()).or_default().insert(item);
+    }
+
+    pub fn holds(&self, endpoint: &Endpoint, item: &Item) -> bool {
+        self.held.get(endpoint).is_some_and(|items| items.contains(item))
+    }
+
+    /// Takes a token from each bucket; the headers, or a refusal.
+    fn draw(&mut self, name: (&'static str, &'static str), now: f64) -> Result<RateHeaders, RateHeaders> {
+        let drawn = self.drawn.get(&name).cloned().unwrap_or_default();
+        for n in &drawn {
+            self.buckets[*n].advance(now);
+        }
+        if let Some(empty) = drawn.iter().find(|n| self.buckets[**n].level < 1.0) {
+            let bucket = &self.buckets[*empty];
+            return Err(if bucket.reported { bucket.headers(self.skew) } else { RateHeaders::default() });
+        }
+        let mut headers = RateHeaders::default();
+        for n in &drawn {
+            let bucket = &mut self.buckets[*n];
+            bucket.level -= 1.0;
+            bucket.lowest = bucket.lowest.min(bucket.level);
+            if bucket.reported {
+                headers = bucket.headers(self.skew);
+            }
+        }
+        Ok(headers)
+    }
+
+    /// Somebody else's call.
+    pub fn competitor(&mut self, name: (&'static str, &'static str), now: f64) -> bool {
+        let lowest: Vec<f64> = self.buckets.iter().map(|bucket| bucket.lowest).collect();
+        let drawn = self.draw(name, now).is_ok();
+        for (bucket, lowest) in self.buckets.iter_mut().zip(lowest) {
+            bucket.lowest = lowest;
+        }
+        drawn
+    }
+
+    /// One call of ours, arriving now.
+    pub fn call(&mut self, wire: &Wire, fault: Option<Fault>, now: f64) -> Answer<Page> {
+        *self.calls.entry(wire.name().0).or_default() += 1;
+        let limits = match self.draw(wire.name(), now) {
+            Ok(limits) => limits,
+            Err(limits) => return self.limit(limits),
+        };
+        if let Some(Fault::Limits(seconds)) = fault {
+            let reset = limits.date.map(|date| date + seconds as i64 + 1);
+            let retry_after = reset.is_none().then_some(seconds as i64);
+            return self.limit(RateHeaders { reset, retry_after, remaining: Some(0), ..limits });
+        }
+        if fault == Some(Fault::Refuses) {
+            return Answer { limits, outcome: Err(unavailable()) };
+        }
+        let outcome = match wire {
+            Wire::Delete(endpoint, items) => self.delete(endpoint, items, now).map(|()| Value::Null),
+            Wire::Get(read, query) => self.page(read, query, now),
+        };
+        let outcome = if fault == Some(Fault::Forgets) { Err(unavailable()) } else { outcome };
+        Answer { limits, outcome }
+    }
+
+    fn limit(&mut self, limits: RateHeaders) -> Answer<Page> {
+        self.limited += 1;
+        let now = jiff::Timestamp::from_second(EPOCH as i64).unwrap();
+        let wait = rescind::auth0::wait_after_429(&limits, now, 0.0);
+        Answer { limits, outcome: Err(CallError::RateLimited(wait)) }
+    }
+
+    fn delete(&mut self, endpoint: &Endpoint, items: &[Item], now: f64) -> Result<(), CallError> {
+        assert!(!items.is_empty() && items.len() <= endpoint.max_items(), "{} items in a call", items.len());
+        assert_eq!(items.iter().collect::<HashSet<_>>().len(), items.len(), "an item named twice in a call");
+        if items.iter().any(|item| self.crashing.contains(item)) {
+            return Err(unavailable());
+        }
+        if items.iter().any(|item| self.poison.contains(item)) {
+            return Err(CallError::Rejected(Rejection::Body));
+        }
+        let Some(held) = self.held.get_mut(endpoint) else { return Err(CallError::NotFound) };
+        for item in items.iter().filter(|item| held.remove(item)) {
+            if let (Endpoint::OrganizationMembers { organization }, Item::Id(user)) = (endpoint, item) {
+                self.organizations.get_mut(&**user).map(|of| of.remove(&**organization));
+                self.ghosts.entry(endpoint.clone()).or_default().insert(item.clone(), now);
+            }
+        }
+        Ok(())
+    }
+
+    fn page(&mut self, read: &Read, query: &[(&'static str, String)], now: f64) -> Result<Page, CallError> {
+        let of = |key: &str| query.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_str());
+        match read {
+            Read::List(endpoint @ Endpoint::OrganizationMembers { .. }) => {
+                let held = self.held.get(endpoint).ok_or(CallError::NotFound)?;
+                let ghosts = self.ghosts.entry(endpoint.clone()).or_default();
+                let lag = self.lag;
+                ghosts.retain(|_, gone| *gone > now - lag);
+                let from = of("from").map(|from| Item::Id(from.into()));
+                let after = |item: &&Item| from.as_ref().is_none_or(|from| *item > from);
+                let mut shown: Vec<&Item> = match &from {
+                    Some(from) => {
+                        let bound = (std::ops::Bound::Excluded(from), std::ops::Bound::Unbounded);
+                        held.range::<Item, _>(bound).take(PAGE + 1).collect()
+                    }
+                    None => held.iter().take(PAGE + 1).collect(),
+                };
+                shown.extend(ghosts.keys().filter(after));
+                shown.sort_unstable();
+                shown.dedup();
+                let more = shown.len() > PAGE;
+                shown.truncate(PAGE);
+                let members: Vec<Value> = shown.iter().map(|item| json!({"user_id": text(item)})).collect();
+                let next = shown.last().filter(|_| more).map(|item| text(item));
+                Ok(json!({"members": members, "next": next}))
+            }
+            Read::List(endpoint) => {
+                let held = self.held.get(endpoint).ok_or(CallError::NotFound)?;
+                let entry = |item: &Item| match item {
+                    Item::Id(id) => json!({"id": **id}),
+                    Item::Permission { resource_server, name } => {
+                        json!({"resource_server_identifier": **resource_server, "permission_name": **name})
+                    }
+                };
+                Ok(offset_page(held.iter().map(entry), held.len(), of("page"), read.list_key()))
+            }
+            Read::UserOrganizations { user } => {
+                let of_user = self.organizations.get(&**user).ok_or(CallError::NotFound)?;
+                let entries = of_user.iter().map(|id| json!({"id": id}));
+                Ok(offset_page(entries, of_user.len(), of("page"), read.list_key()))
+            }
+        }
+    }
+}
+
+fn text(item: &Item) -> String {
+    match item {
+        Item::Id(id) => id.to_string(),
+        Item::Permission { name, .. } => name.to_string(),
+    }
+}
+
+fn offset_page(all: impl Iterator<Item = Value>, total: usize, page: Option<&str>, key: &str) -> Value {
+    let start = page.and_then(|page| page.parse::<usize>().ok()).unwrap_or(0) * PAGE;
+    json!({key: all.skip(start).take(PAGE).collect::<Vec<_>>(), "start": start, "total": total, "limit": PAGE})
+}
+
+/// A duration as seconds.
+pub fn seconds(time: Duration) -> f64 {
+    time.as_secs_f64()
+}

@@ -1,0 +1,1 @@
+//! The cases the lane was built for, each with its figure.
