@@ -1,6 +1,6 @@
 # Every target is one command; what it does is in the Rust crates under tests/.
 
-.PHONY: tools demo up down programs test bench lint crds mutants
+.PHONY: tools demo up down programs test bench simulate lint crds mutants
 
 # Finds etcd, kube-apiserver and kubectl, builds what is missing, and prints where they are.
 tools:
@@ -29,6 +29,10 @@ test: tools
 # What the operator costs, as ratios and counts of one run, printed as a table. Minutes.
 bench: tools
 	cargo bench --package rescind --bench operator
+
+# What removing access costs under the limits of Auth0's plans, in virtual time. Seconds, once built.
+simulate:
+	cargo bench --package rescind --bench simulate
 
 # Format and clippy.
 lint:
