@@ -171,6 +171,11 @@ impl Lanes {
         self.lane(domain).close(wait);
     }
 
+    /// How many jobs have ended whose report was not taken yet (by [`Self::forget`]).
+    pub fn unwritten(&self) -> usize {
+        lock(&self.jobs).values().filter(|entry| matches!(entry.state, State::Done(_))).count()
+    }
+
     /// Sends nothing more, and returns once the calls on their way have ended.
     pub async fn close(&self) {
         self.closed.cancel();
