@@ -160,7 +160,7 @@ fn usable<K: Resource<DynamicType = ()>>(
             None
         }
         Err(error) => {
-            let why = words(&error, &K::plural(&()));
+            let why = words(&error);
             debug!(watch = name, "trying again: {why}");
             readiness.problem(name, &why);
             None
@@ -169,18 +169,19 @@ fn usable<K: Resource<DynamicType = ()>>(
 }
 
 /// What is wrong with a watch, and what to do.
-fn words(error: &watcher::Error, plural: &str) -> String {
+fn words(error: &watcher::Error) -> String {
     use watcher::Error::{InitialListFailed, WatchFailed, WatchStartFailed};
     match error {
         InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status))
-            if status.is_not_found() =>
+            // Without the group there is not even a status, only the code.
+            if status.code == 404 =>
         {
             "the kind is not installed; install the CRDs: rescind crds | kubectl apply --server-side -f -".to_owned()
         }
         InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status))
-            if status.is_forbidden() =>
+            if status.code == 403 =>
         {
-            format!("not allowed to list or watch {plural}: check the operator's RBAC")
+            "not allowed to list or watch: check the operator's RBAC".to_owned()
         }
         InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => explain(error),
         error => error.to_string().chars().take(160).collect(),

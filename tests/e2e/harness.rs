@@ -113,12 +113,12 @@ pub struct World {
 
 impl World {
     pub async fn new(name: &str) -> Self {
-        Self::on(plane(), name).await
+        Self::with(plane(), FakeAuth0::start().await, name).await
     }
 
-    /// On a control plane of its own.
-    pub async fn on(plane: &'static ControlPlane, name: &str) -> Self {
-        let world = Self::bare_on(plane, name).await;
+    /// On a control plane of its own, with a fake that was there before.
+    pub async fn with(plane: &'static ControlPlane, fake: FakeAuth0, name: &str) -> Self {
+        let world = Self::bare_with(plane, fake, name).await;
         world.put_secret(&world.token).await;
         world.put_tenant(json!({})).await;
         world
@@ -126,12 +126,11 @@ impl World {
 
     /// Without Secret and tenant object.
     pub async fn bare(name: &str) -> Self {
-        Self::bare_on(plane(), name).await
+        Self::bare_with(plane(), FakeAuth0::start().await, name).await
     }
 
-    async fn bare_on(plane: &'static ControlPlane, name: &str) -> Self {
+    async fn bare_with(plane: &'static ControlPlane, fake: FakeAuth0, name: &str) -> Self {
         let (client, _) = client(plane).await;
-        let fake = FakeAuth0::start().await;
         fake.edit(|tenant| {
             tenant.user(USER).role(ROLE).role(OTHER_ROLE).permission(API, "read:x").permission(API, "write:x");
             tenant.user(OTHER_USER).role(ROLE);
@@ -348,15 +347,15 @@ impl Process {
     pub fn start(world: &World) -> Self {
         let watched = ["--watch-namespaces", &world.namespace, "--namespace", &world.namespace];
         let domain = ["--health-probe-bind-address", "0", "--allowed-domains", world.fake.domain()];
-        Self::run(world.plane, &[&["--log-level", "trace"], &watched[..], &domain[..]].concat())
+        Self::run(world.plane.kubeconfig_path(), &[&["--log-level", "trace"], &watched[..], &domain[..]].concat())
     }
 
-    pub fn run(plane: &ControlPlane, args: &[&str]) -> Self {
+    pub fn run(kubeconfig: &std::path::Path, args: &[&str]) -> Self {
         let log = tempfile::NamedTempFile::new().unwrap();
         let child = tokio::process::Command::new(env!("CARGO_BIN_EXE_rescind"))
             .arg("run")
             .args(args)
-            .env("KUBECONFIG", plane.kubeconfig_path())
+            .env("KUBECONFIG", kubeconfig)
             .stderr(log.reopen().unwrap())
             .kill_on_drop(true)
             .spawn()
@@ -371,6 +370,15 @@ impl Process {
 
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log.path()).unwrap()
+    }
+
+    /// Waits until the log contains this.
+    pub async fn says(&self, words: &str) {
+        let started = std::time::Instant::now();
+        while !self.log().contains(words) {
+            assert!(started.elapsed() < PATIENCE, "it did not say {words:?}: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     pub fn signal(&self, signal: &str) {

@@ -90,7 +90,7 @@ async fn a_paused_leader_that_wakes_up_sends_nothing() {
     let before = world.fake.state();
     let (mut first, _second, name) = two(&world).await;
     // They wait for their turn in the first one's lane, which opens while it is stopped.
-    world.fake.fault(Fault::status(429).header("Retry-After", "5").on(Kind::DeleteUserRoles).once());
+    world.fake.fault(Fault::status(429).header("Retry-After", "14").on(Kind::DeleteUserRoles).once());
     for (number, person) in people.iter().enumerate() {
         world.put::<UserRoleRevocation>(&format!("person{number}"), roles(person)).await;
     }
@@ -135,12 +135,7 @@ async fn sigterm_hands_over() {
 
     // And back, idle, by the clock.
     let mut third = Process::start(&world);
-    let standing_by = async {
-        while !third.log().contains("standing by") {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    within(standing_by).await;
+    third.says("standing by").await;
     let asked = Instant::now();
     second.signal("TERM");
     let last = leader(&world, &next).await;
