@@ -170,5 +170,8 @@ async fn cluster() -> anyhow::Result<kube::Config> {
         .context("no cluster found: set KUBECONFIG, or run in a cluster with a service account")?;
     // Its retries would hide an API server that is away for up to a quarter of an hour; ours are visible.
     config.default_retry = false;
+    // A list over a connection that is dead without a word would hang for ever. Watches speak at least every 225 s.
+    config.read_timeout = Some(Duration::from_secs(240));
+    config.reset_reader_on_write = true;
     Ok(config)
 }

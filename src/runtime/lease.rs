@@ -252,6 +252,10 @@ impl Elector {
             Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => {
                 Ok(Looked::Standing { holder: None, version: None })
             }
+            // Somebody deleted it.
+            Err(kube::Error::Api(status)) if status.is_not_found() && version.is_some() => {
+                Ok(Looked::Standing { holder: None, version: None })
+            }
             Err(error) => Err(self.explain(&error, "write")),
         }
     }

@@ -64,7 +64,7 @@ impl Scope {
     pub(super) fn start(&self, tasks: &mut Tasks) -> Wakers {
         let namespace = self.namespace.as_deref();
         let (tenant_cache, tenant_events) = watch_kind::<Auth0Tenant>(&self.client, namespace, None, &self.readiness);
-        let (secrets, mut listed, secret_events) = self.watch_secrets();
+        let SecretWatches { secrets, mut listed, events: secret_events } = self.watch_secrets();
         listed.push(tenant_cache.listed);
         let tenants = Tenants::new(
             self.settings.allowed_domains.clone(),
@@ -108,7 +108,7 @@ impl Scope {
 
     /// Watches the labelled Secrets wherever this scope may read them: a watch for all its namespaces, or one for each
     /// that was named.
-    fn watch_secrets(&self) -> (Secrets, Vec<Receiver<bool>>, BoxStream<'static, watcher::Result<Event<Secret>>>) {
+    fn watch_secrets(&self) -> SecretWatches {
         let namespaces: Vec<Option<&str>> = match (self.settings.secret_namespaces.as_slice(), &self.namespace) {
             ([], namespace) => vec![namespace.as_deref()],
             (some, None) => some.iter().map(|namespace| Some(&**namespace)).collect(),
@@ -124,8 +124,14 @@ impl Scope {
             listed.push(cache.listed);
             all.push(events.boxed());
         }
-        (secrets, listed, futures::stream::select_all(all).boxed())
+        SecretWatches { secrets, listed, events: futures::stream::select_all(all).boxed() }
     }
+}
+
+struct SecretWatches {
+    secrets: Secrets,
+    listed: Vec<Receiver<bool>>,
+    events: BoxStream<'static, watcher::Result<Event<Secret>>>,
 }
 
 struct Kinds<'a> {

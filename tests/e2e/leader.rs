@@ -174,6 +174,9 @@ async fn a_leader_that_cannot_renew_ends() {
     let (settings, shutdown) = (world.settings_with(|s| s.election = Some(timing)), Default::default());
     let operator = tokio::spawn(rescind::runtime::run(settings, client, shutdown));
     let name = leader(&world, "").await;
+    // Somebody deletes it: its holder is still alive, and makes it anew.
+    world.delete::<Lease>(LEASE).await;
+    assert_eq!(leader(&world, "").await, name);
     *delay.lock().unwrap() = Duration::from_secs(1);
     let renewed = |lease: &Lease| lease.spec.clone().and_then(|spec| spec.renew_time).unwrap();
     let mut last = renewed(&world.api::<Lease>().get(LEASE).await.unwrap());
@@ -187,6 +190,25 @@ async fn a_leader_that_cannot_renew_ends() {
     let ended = within(operator).await.unwrap();
     assert!(matches!(ended, Err(Error::Lost(Lost::Expired(..)))), "{ended:?}");
     assert!(silent.elapsed() < timing.renew_deadline + Duration::from_secs(1), "{:?}", silent.elapsed());
+}
+
+/// Broken on purpose by the API server's own words for both: it failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_cannot_be_had_is_explained() {
+    let world = World::bare("leader-rights").await;
+    let process = |kubeconfig: &std::path::Path, namespace: &str| {
+        Process::run(kubeconfig, &["--health-probe-bind-address", "0", "--namespace", namespace])
+    };
+    let account =
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "a", "namespace": world.namespace}});
+    world.plane.apply(&account.to_string()).unwrap();
+    let token = world.plane.service_account_token(&world.namespace, "a").unwrap();
+    let kubeconfig = world.plane.write_kubeconfig_for(&world.namespace, &token).unwrap();
+    let mut nowhere = process(world.plane.kubeconfig_path(), "nowhere");
+    let forbidden = process(&kubeconfig, &world.namespace);
+    nowhere.says("there is no namespace nowhere: create it, or set --namespace").await;
+    forbidden.says(&format!("not allowed to read leases in namespace {}: check", world.namespace)).await;
+    assert_eq!(nowhere.terminate().await, Some(0));
 }
 
 /// Promise 5, without an API server: everything speaks for the call but the lease.

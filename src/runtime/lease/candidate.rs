@@ -129,7 +129,7 @@ impl Candidate {
     /// How long this claim of another stands unless it changes; one that went away may still be believed by its holder.
     fn patience(&self, lease: Option<&LeaseSpec>) -> Duration {
         let stated = lease.and_then(|lease| u64::try_from(lease.lease_duration_seconds?).ok()).map(Duration::from_secs);
-        stated.unwrap_or_default().clamp(self.timing.lease_duration, LONGEST_DURATION)
+        stated.unwrap_or_default().min(LONGEST_DURATION).max(self.timing.lease_duration)
     }
 
     fn claim(&self, before: Option<&LeaseSpec>, wall: Timestamp) -> LeaseSpec {

@@ -156,8 +156,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     /// Broken on purpose by waiting 8 s for another's claim, by counting one's own time from the answer, by writes that
-    /// name no version, by taking a claim at its first sight, and by counting another's time from the first sight of its
-    /// holder instead of its last renewal: it failed each time.
+    /// name no version, by taking a claim at its first sight, and by telling renewals apart by their times (two may be
+    /// equal when a clock is set back): it failed each time.
     #[test]
     fn at_most_one_leads(
         // Clocks agree on nothing, and differ in speed by up to a fifth.
