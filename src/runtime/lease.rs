@@ -143,35 +143,26 @@ impl Elector {
         }
     }
 
-    /// Renews what [`Self::acquire`] got, until `stop`, or until it is lost. Whoever lost it must end at once: the
-    /// margin until somebody else takes it is for calls on their way.
-    pub(super) async fn keep(&mut self, stop: &CancellationToken) -> Result<(), Lost> {
+    /// Renews what [`Self::acquire`] got until it is lost; may be dropped. Whoever lost it must end at once: the margin
+    /// until somebody else takes it is for calls on their way.
+    pub(super) async fn keep(&mut self) -> Lost {
         let mut trouble = None;
         loop {
             let left = self.left();
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(self.timing.retry_period.min(left)) => {}
-            }
+            tokio::time::sleep(self.timing.retry_period.min(left)).await;
             // Also when this process was stopped meanwhile: what it was doing then must not go on.
             let left = self.left();
             if left.is_zero() {
                 self.validity.set(None);
                 let why =
                     trouble.unwrap_or_else(|| "this process did not run, or the API server was silent".to_owned());
-                return Err(Lost::Expired(self.timing.renew_deadline, why));
+                return Lost::Expired(self.timing.renew_deadline, why);
             }
-            let looked = tokio::select! {
-                biased;
-                () = stop.cancelled() => return Ok(()),
-                looked = tokio::time::timeout(left, self.look()) => looked,
-            };
-            match looked {
+            match tokio::time::timeout(left, self.look()).await {
                 Ok(Ok(Looked::Leading)) => trouble = None,
                 Ok(Ok(Looked::Lost(holder))) => {
                     self.validity.set(None);
-                    return Err(Lost::Taken(holder));
+                    return Lost::Taken(holder);
                 }
                 // Somebody wrote to it in between; the next look tells who.
                 Ok(Ok(Looked::Standing { .. })) | Err(_) => {}

@@ -71,13 +71,15 @@ pub enum Error {
     Unauthorized(String),
     /// Another replica leads now, or may. Nothing is lost: what was not finished is taken up again.
     #[error("not the leader any more, so this replica ends and has to be started again: {0}")]
-    Lost(#[from] Lost),
+    Lost(Lost),
     /// Something that never ends has ended.
     #[error("a part of the operator has ended, which is a bug in rescind; start it again and report it with this log")]
     Broken,
 }
 
-/// Runs until `shutdown` is cancelled, then at most ten seconds more. Waits for an API server, for the lease and for the
+/// Runs until `shutdown` is cancelled, then at most ten seconds more. A leader that loses the lease ends at once: what it
+/// knows beyond the objects' status are caches, which a new start fills again in seconds, and calls on their way, which
+/// are repeated at most. To begin anew within the process would have to undo all of that without a gap. Waits for an API server, for the lease and for the
 /// CRDs as long as it takes.
 pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken) -> Result<(), Error> {
     let readiness = Readiness::default();
@@ -104,8 +106,7 @@ pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken
     }
     let work = Work::start(&settings, &client, &readiness, elector.validity());
     // The lease is kept until the calls on their way have ended.
-    let stop = CancellationToken::new();
-    let led = lead(work, &shutdown, elector.keep(&stop)).await;
+    let led = lead(work, &shutdown, elector.keep()).await;
     if !matches!(led, Err(Error::Lost(_))) {
         elector.release().await;
     }
@@ -113,22 +114,18 @@ pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken
 }
 
 /// Works until `shutdown`, or until the lease is lost: then at once.
-async fn lead(
-    mut work: Work,
-    shutdown: &CancellationToken,
-    keep: impl Future<Output = Result<(), Lost>>,
-) -> Result<(), Error> {
+async fn lead(mut work: Work, shutdown: &CancellationToken, keep: impl Future<Output = Lost>) -> Result<(), Error> {
     tokio::pin!(keep);
     let broken = tokio::select! {
         biased;
-        lost = &mut keep => return Ok(lost?),
+        lost = &mut keep => return Err(Error::Lost(lost)),
         () = shutdown.cancelled() => false,
         _ = work.tasks.controllers.join_next() => true,
         _ = work.tasks.services.join_next() => true,
     };
     tokio::select! {
         biased;
-        lost = &mut keep => return Ok(lost?),
+        lost = &mut keep => return Err(Error::Lost(lost)),
         () = work.end() => {}
     }
     if broken && !shutdown.is_cancelled() { Err(Error::Broken) } else { Ok(()) }
