@@ -71,6 +71,10 @@ pub struct Report {
     pub seen: bool,
     /// Fingerprint of the token of the last call, if one was made.
     pub token: Option<u64>,
+    /// Name in Auth0's logs of the last DELETE that named its items and may have had an effect.
+    pub correlation: Option<Arc<str>>,
+    /// The items that Auth0 refused, one by one.
+    pub refused: Vec<Item>,
     /// How it ended.
     pub end: End,
 }
@@ -116,4 +120,7 @@ pub struct Connection {
 pub trait LastLook: Send + Sync + 'static {
     /// How to make the call, or `None` if nothing may be sent for this owner any more.
     fn look<'a>(&'a self, owner: &'a Owner) -> BoxFuture<'a, Option<Connection>>;
+
+    /// Whether this process may send anything at all, now. Asked after all looks for a call, which may take seconds.
+    fn may_send(&self) -> bool;
 }

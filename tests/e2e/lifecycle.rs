@@ -82,9 +82,8 @@ fn stranger_to_most_secrets(plane: &ControlPlane, namespace: &str) -> PathBuf {
     plane.write_kubeconfig_for("rescind", &token).unwrap()
 }
 
-/// Broken on purpose by a check of the API server that ends the process, by a line for every try, by probes that fail
-/// while something is waited for, by Secrets watched everywhere, and by a cache that keeps what a re-created CRD no longer
-/// has: it failed each time.
+/// Broken on purpose by an API server that must be there, by a line for every try, by Secrets watched everywhere, and by not
+/// knowing a missing kind by its 404: it failed each time.
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_missing_is_waited_for() {
     let plane = own_plane().await;
@@ -113,6 +112,13 @@ async fn whatever_is_missing_is_waited_for() {
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
     assert_eq!(probe(port, "/readyz", 200, &[]).await, "ok\nleader\n");
     assert_eq!(warnings(&operator, "auth0tenants in all namespaces").len(), 1, "{}", operator.log());
+
+    // A standby is as ready as it can be.
+    let standby_port = free_port();
+    let address = format!("127.0.0.1:{standby_port}");
+    let mut standby = Process::run(plane.kubeconfig_path(), &["--health-probe-bind-address", &address]);
+    probe(standby_port, "/readyz", 200, &["ok\nstandby, the leader is "]).await;
+    assert_eq!(standby.terminate().await, Some(0));
     assert_eq!(operator.terminate().await, Some(0));
 
     // Another, that may read Secrets in one namespace only.
