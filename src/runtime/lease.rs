@@ -1,7 +1,8 @@
 //! Of several replicas one leads: who holds the lease does the work, and only while its claim is known to stand.
 //!
 //! Ours, because what is there either believes in itself while the API server is away or follows no kube release
-//! (rust-toolbox.md section 9). `candidate` decides, `clock` keeps the time, and this file calls.
+//! (rust-toolbox.md section 9). `candidate` decides, `clock` keeps the time, `bell` wakes a standby early, and this file
+//! calls.
 
 mod bell;
 mod candidate;
@@ -34,7 +35,7 @@ pub use clock::Validity;
 pub const LEASE: &str = "rescind-leader";
 
 /// Giving up the lease at the end may take this long; if it fails, the others wait for it to run out.
-pub(super) const RELEASE_WITHIN: Duration = Duration::from_secs(2);
+const RELEASE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why this process does not lead any more. What to do: nothing; start it again.
 #[derive(Debug, Error)]
@@ -94,35 +95,23 @@ impl Elector {
     pub(super) async fn acquire(&mut self, shutdown: &CancellationToken) -> bool {
         let waited_for = format!("the lease {LEASE} in namespace {}", self.namespace);
         self.readiness.expect(&waited_for);
-        let mut told = None;
+        let mut leader = None;
         loop {
-            let looked = {
-                let look = self.look();
-                tokio::pin!(look);
-                tokio::select! {
-                    biased;
-                    looked = &mut look => looked,
-                    // A write that is on its way may make us the leader: it is awaited, to be given up again.
-                    () = shutdown.cancelled() => match tokio::time::timeout(RELEASE_WITHIN, look).await {
-                        Ok(looked) => looked,
-                        Err(_) => return false,
-                    },
-                }
-            };
+            let Some(looked) = self.look_until(shutdown).await else { return false };
             let version = match looked {
                 Ok(Looked::Leading) => {
                     info!(namespace = self.namespace, "leading");
-                    self.readiness.ready(&waited_for);
                     self.readiness.set_role(Role::Leader);
+                    self.readiness.ready(&waited_for);
                     return true;
                 }
                 Ok(Looked::Standing { holder, version }) => {
                     // Ready to take over is as ready as a standby can be.
-                    self.readiness.ready(&waited_for);
                     self.readiness.set_role(Role::Standby { leader: holder.clone() });
-                    if holder.is_some() && told != holder {
+                    self.readiness.ready(&waited_for);
+                    if holder.is_some() && leader != holder {
                         info!(leader = holder, namespace = self.namespace, "standing by");
-                        told = holder;
+                        leader = holder;
                     }
                     version
                 }
@@ -140,6 +129,18 @@ impl Elector {
                 () = tokio::time::sleep(pause) => {}
                 () = self.bell.ring(&self.api, version.as_deref()) => {}
             }
+        }
+    }
+
+    /// A look that `shutdown` breaks off, but not at once: a write that is on its way may make us the leader, and then the
+    /// lease has to be given up again.
+    async fn look_until(&mut self, shutdown: &CancellationToken) -> Option<Result<Looked, String>> {
+        let look = self.look();
+        tokio::pin!(look);
+        tokio::select! {
+            biased;
+            looked = &mut look => Some(looked),
+            () = shutdown.cancelled() => tokio::time::timeout(RELEASE_WITHIN, look).await.ok(),
         }
     }
 
