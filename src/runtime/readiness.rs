@@ -169,7 +169,7 @@ impl Readiness {
 mod tests {
     use super::*;
 
-    /// Broken on purpose by never forgetting a problem, and by one entry a part: it failed.
+    /// Broken on purpose by never forgetting a problem: it failed.
     #[test]
     fn problems_are_grouped_and_end() {
         let readiness = Readiness::default();

@@ -56,7 +56,7 @@ async fn removed(world: &World, people: &[String]) {
 }
 
 /// kill -9 in the middle of a call, with the times of production.
-/// Broken on purpose by standbys that wait 5 s, and by a leader that takes a held lease: it failed.
+/// Broken on purpose by standbys that wait 5 s: it failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_leader_is_followed_when_its_time_has_run_out() {
     let world = World::new("leader-kill").await;
@@ -83,7 +83,8 @@ async fn a_killed_leader_is_followed_when_its_time_has_run_out() {
 
 /// B12: a leader is stopped for longer than its time, with calls on their way and many more waiting; another does it all;
 /// then the first goes on, sends nothing, and ends.
-/// Broken on purpose by a last look that does not ask together with a leader that does not look at its time: it failed.
+/// Broken on purpose by a last look that does not ask together with a leader that does not look at its time: it failed
+/// (tests/mutants.sh). One of the two is enough here; the look alone is tested below.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_leader_that_wakes_up_sends_nothing() {
     let world = World::new("leader-pause").await;
@@ -123,8 +124,8 @@ async fn a_paused_leader_that_wakes_up_sends_nothing() {
 }
 
 /// SIGTERM with a call on its way: it ends, what came of it is written, and the lease is handed over.
-/// Broken on purpose by releasing nothing (15 s), by a standby that only polls (sometimes more than 1 s), and by not
-/// waiting for what came of the call (a second DELETE): it failed each time.
+/// Broken on purpose by releasing nothing (15 s), and by not waiting for what came of the call (a second DELETE): it failed
+/// each time (tests/mutants.sh).
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_hands_over() {
     let world = World::new("leader-term").await;
@@ -160,7 +161,7 @@ async fn sigterm_hands_over() {
 
 /// B13: the API server takes its time with the lease. As long as it answers within the deadline the leader stays; when it
 /// is silent for longer the leader ends, by its own clock, and others need not have taken over for that.
-/// Broken on purpose by a flag instead of an instant, and by calls without a timeout: it failed.
+/// Broken on purpose by calls without a timeout: it failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_cannot_renew_ends() {
     let world = World::new("leader-slow").await;

@@ -173,8 +173,7 @@ mod tests {
         }
     }
 
-    /// Broken on purpose by comparing renewTime with the wall clock, and by taking the first sight for an expired one: it
-    /// failed.
+    /// Broken on purpose by taking the first sight for an expired claim: it failed.
     #[test]
     fn anothers_claim_stands_for_its_duration_of_our_own_time() {
         let (mut a, mut b) = (candidate("a"), candidate("b"));
@@ -190,7 +189,7 @@ mod tests {
         assert_eq!((holder(&taken), taken.lease_transitions), (Some("b"), Some(1)));
     }
 
-    /// Broken on purpose by counting from the answer instead of the sending, and by `Wait` for `Lost`: it failed.
+    /// Broken on purpose by counting the whole lease duration, and by not noticing the loss: it failed.
     #[test]
     fn a_leader_counts_from_before_its_write_and_learns_of_its_loss() {
         let mut a = candidate("a");
