@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rescind::auth0::{AllowedDomains, Timeouts};
-use rescind::runtime::{self, LogFormat, Settings};
+use rescind::runtime::{self, LogFormat, Settings, Timing};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
@@ -35,9 +35,24 @@ struct Run {
     #[arg(long, env = "RESCIND_ALLOWED_DOMAINS", default_value = "*.auth0.com,*.auth0app.com", value_parser = allowed_domains)]
     allowed_domains: AllowedDomains,
 
+    /// The operator's own namespace, where the lease is. Default: that of the service account or the kubeconfig.
+    #[arg(long, env = "RESCIND_NAMESPACE")]
+    namespace: Option<String>,
+
     /// Namespaces to watch, comma-separated. Default: all.
     #[arg(long, env = "RESCIND_WATCH_NAMESPACES", value_delimiter = ',')]
     watch_namespaces: Vec<String>,
+
+    /// Namespaces whose labelled Secrets are read, comma-separated. Default: all that are watched.
+    #[arg(long, env = "RESCIND_SECRET_NAMESPACES", value_delimiter = ',')]
+    secret_namespaces: Vec<String>,
+
+    /// Of several replicas, only the one that holds the lease "rescind-leader" works. False: this one works always.
+    #[arg(
+        long, env = "RESCIND_LEADER_ELECT", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1,
+        default_missing_value = "true", require_equals = true
+    )]
+    leader_elect: bool,
 
     /// Address and port of /healthz and /readyz, such as ":8081"; "0" serves none.
     #[arg(long, env = "RESCIND_HEALTH_PROBE_BIND_ADDRESS", default_value = ":8081", value_parser = bind_address)]
@@ -112,22 +127,28 @@ fn run(options: Run) -> anyhow::Result<()> {
     let subscriber = runtime::subscriber(options.log_level, format, std::io::stderr);
     tracing::subscriber::set_global_default(subscriber).context("logs cannot be set up")?;
     rustls::crypto::ring::default_provider().install_default().map_err(|_| anyhow!("TLS cannot be set up"))?;
-    let settings = Settings {
-        allowed_domains: options.allowed_domains,
-        watch_namespaces: options.watch_namespaces.into_iter().filter(|namespace| !namespace.is_empty()).collect(),
-        probe_address: options.health_probe_bind_address.0,
-        max_concurrent_reconciles: options.max_concurrent_reconciles,
-        timeouts: Timeouts::default(),
-    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
-    let done = runtime.block_on(operate(settings));
+    let done = runtime.block_on(operate(options));
     // Blocking work that is left, such as a DNS look-up, does not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
     done
 }
 
-async fn operate(settings: Settings) -> anyhow::Result<()> {
-    let client = connect().await?;
+async fn operate(options: Run) -> anyhow::Result<()> {
+    let named = |namespaces: Vec<String>| namespaces.into_iter().filter(|namespace| !namespace.is_empty()).collect();
+    let config = cluster().await?;
+    let settings = Settings {
+        cluster_url: config.cluster_url.to_string(),
+        namespace: options.namespace.filter(|n| !n.is_empty()).unwrap_or_else(|| config.default_namespace.clone()),
+        election: options.leader_elect.then(Timing::default),
+        allowed_domains: options.allowed_domains,
+        watch_namespaces: named(options.watch_namespaces),
+        secret_namespaces: named(options.secret_namespaces),
+        probe_address: options.health_probe_bind_address.0,
+        max_concurrent_reconciles: options.max_concurrent_reconciles,
+        timeouts: Timeouts::default(),
+    };
+    let client = kube::Client::try_from(config).context("the kubeconfig cannot be used")?;
     let shutdown = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen to signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to signals")?;
@@ -142,20 +163,15 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
     Ok(runtime::run(settings, client, shutdown).await?)
 }
 
-/// The cluster, if it answers: a wrong kubeconfig should be told at once, not after minutes of retries.
-async fn connect() -> anyhow::Result<kube::Client> {
+/// Where the cluster is, and as whom. Whether it answers is another matter: that is waited for.
+async fn cluster() -> anyhow::Result<kube::Config> {
     let mut config = kube::Config::infer()
         .await
         .context("no cluster found: set KUBECONFIG, or run in a cluster with a service account")?;
     // Its retries would hide an API server that is away for up to a quarter of an hour; ours are visible.
     config.default_retry = false;
-    let url = config.cluster_url.clone();
-    let client = kube::Client::try_from(config).context("the kubeconfig cannot be used")?;
-    match tokio::time::timeout(Duration::from_secs(10), client.apiserver_version()).await {
-        Ok(Ok(_)) => Ok(client),
-        Ok(Err(error)) => {
-            Err(anyhow!(error).context(format!("the cluster at {url} does not answer; is KUBECONFIG right?")))
-        }
-        Err(_) => Err(anyhow!("the cluster at {url} did not answer within 10 s; is KUBECONFIG right?")),
-    }
+    // A list over a connection that is dead without a word would hang for ever. Watches speak at least every 225 s.
+    config.read_timeout = Some(Duration::from_secs(240));
+    config.reset_reader_on_write = true;
+    Ok(config)
 }

@@ -64,6 +64,13 @@ mutant 5-no-last-look "--test e2e the_last_look_sees" \
 mutant 5-suspend-ignored "--test e2e a_suspended_object" \
     src/revocation/decide.rs 's/if facts.options.suspend {/if false {/' \
     src/revocation/last_look.rs 's/ \&\& !object.options().suspend//'
+mutant 5-not-leading "--test e2e the_last_look_asks" \
+    src/revocation/last_look.rs 's/(self.may_act)().then_some(())?;//; s/^        (self.may_act)()$/        true/'
+mutant 5-two-leaders "--lib at_most_one_leads" \
+    src/runtime/lease/candidate.rs 's/\.max(self.timing.lease_duration)/.max(Duration::from_secs(8)).min(Duration::from_secs(8))/'
+mutant 5-woken-up "--test e2e a_paused_leader" \
+    src/runtime/lease.rs 's/self.timing.retry_period.min(left)/self.timing.retry_period/; s/if left.is_zero() {/if false {/; s/tokio::time::timeout(left, self.look())/tokio::time::timeout(Duration::from_secs(5), self.look())/' \
+    src/revocation/last_look.rs 's/(self.may_act)().then_some(())?;//; s/^        (self.may_act)()$/        true/'
 mutant 6-token-logged "--test e2e no_token_is_shown" \
     src/auth0/client.rs 's/        bearer.set_sensitive(true);/        tracing::trace!(?bearer, "calling");/'
 mutant 7-no-consent "--test e2e a_secret_is_waited_for" \
@@ -71,6 +78,12 @@ mutant 7-no-consent "--test e2e a_secret_is_waited_for" \
     src/runtime/scope.rs 's/Some(&consent)/None/'
 mutant 8-said-before-done "--test e2e a_crash_costs" \
     src/revocation/reconcile.rs 's/shared.lanes.submit(domain.*/write(\&context, \&*object, \&owner, old, \&Outcome::plain(Reason::Removed, "")).await?; &/'
+mutant 8-not-handed-over "--test e2e sigterm_hands_over" \
+    src/runtime/mod.rs 's/elector.release().await;//'
+mutant 8-not-written "--test e2e sigterm_hands_over" \
+    src/runtime/ending.rs 's/while self.lanes.unwritten() > 0/while false/'
+mutant 9-not-waited-for "--test e2e whatever_is_missing" \
+    src/runtime/reach.rs 's/Ok(Err(error)) => explain(&error),/Ok(Err(_)) => return Err(Error::Unauthorized(url.to_owned())),/'
 mutant 11-no-wait "--test e2e after_a_429" \
     src/lane/gate.rs 's/Some(until) if now < until =>/Some(until) if now < until \&\& false =>/' \
     src/lane/caller.rs 's/if self.lane.is_shut() {/if false {/'

@@ -108,10 +108,12 @@ async fn call(lanes: Arc<Lanes>, lane: Arc<Lane>, ask: Ask) {
     call.answered(answer);
 }
 
-/// Asks the owners of each share until one of them still wants it. The first connection is the call's.
+/// Asks the owners of each share until one of them still wants it. The first connection is the call's. In the end, whether
+/// anything may be sent at all.
 async fn last_look(lanes: &Lanes, ask: Ask) -> (Looked, Option<Connection>) {
     let mut look = Looked::default();
     let mut connection = None;
+    let everybody: Vec<_> = ask.shares.iter().flatten().map(|owner| owner.uid.clone()).collect();
     for share in ask.shares {
         let mut consent = None;
         for owner in share {
@@ -128,6 +130,10 @@ async fn last_look(lanes: &Lanes, ask: Ask) -> (Looked, Option<Connection>) {
             }
         }
         look.consents.push(consent);
+    }
+    if !lanes.look.may_send() {
+        look = Looked { refused: everybody, consents: vec![None; look.consents.len()] };
+        connection = None;
     }
     (look, connection)
 }

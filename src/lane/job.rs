@@ -120,4 +120,7 @@ pub struct Connection {
 pub trait LastLook: Send + Sync + 'static {
     /// How to make the call, or `None` if nothing may be sent for this owner any more.
     fn look<'a>(&'a self, owner: &'a Owner) -> BoxFuture<'a, Option<Connection>>;
+
+    /// Whether this process may send anything at all, now. Asked after all looks for a call, which may take seconds.
+    fn may_send(&self) -> bool;
 }

@@ -140,6 +140,13 @@ impl Lanes {
         self.lane(domain).tell(|machine| machine.hold(wait, Timestamp::now(), Instant::now()));
     }
 
+    /// How many jobs have ended whose report was not taken yet (by [`Self::forget`]).
+    pub fn unwritten(&self) -> usize {
+        let lanes: Vec<_> = lock(&self.lanes).values().cloned().collect();
+        lanes.iter().for_each(|lane| self.collect(lane));
+        lock(&self.jobs).values().filter(|entry| matches!(entry.state, State::Done(_))).count()
+    }
+
     /// Sends nothing more, and returns once the calls on their way have ended.
     pub async fn close(&self) {
         self.closed.cancel();

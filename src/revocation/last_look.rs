@@ -1,5 +1,5 @@
-//! The last look, right before a call leaves: is the object still there, the same, not suspended, its tenant neither
-//! (promise 5)?
+//! The last look, right before a call leaves: may this process act, is the object still there, the same, not suspended,
+//! its tenant neither (promise 5)?
 //!
 //! The caches answer if they have heard from the API server within the last second. If they have not, they may be
 //! behind without knowing it, so the API server itself is asked, and no answer means no.
@@ -51,9 +51,13 @@ fn millis() -> u64 {
 /// A kind, and the namespace its cache holds (all if none).
 type CacheKey = (&'static str, Option<String>);
 
+/// Whether this process may act now, as far as other replicas are concerned. Asked right before each call.
+pub type MayAct = Box<dyn Fn() -> bool + Send + Sync>;
+
 /// Looks at every removal object, wherever it is cached.
 pub struct Looker {
     client: Client,
+    may_act: MayAct,
     caches: RwLock<HashMap<CacheKey, Arc<dyn Cached>>>,
 }
 
@@ -79,8 +83,8 @@ struct Objects<K: Revocation> {
 
 impl Looker {
     /// A looker that knows no objects yet.
-    pub fn new(client: Client) -> Arc<Self> {
-        Arc::new(Self { client, caches: RwLock::default() })
+    pub fn new(client: Client, may_act: MayAct) -> Arc<Self> {
+        Arc::new(Self { client, may_act, caches: RwLock::default() })
     }
 
     /// From now on it looks at objects of `K` in this cache, which holds `namespace` (all if none).
@@ -107,7 +111,16 @@ impl Looker {
 
 impl LastLook for Looker {
     fn look<'a>(&'a self, owner: &'a Owner) -> BoxFuture<'a, Option<Connection>> {
-        async move { self.cache_of(owner)?.look(&self.client, owner).await }.boxed()
+        async move {
+            // No need to ask the API server then.
+            (self.may_act)().then_some(())?;
+            self.cache_of(owner)?.look(&self.client, owner).await
+        }
+        .boxed()
+    }
+
+    fn may_send(&self) -> bool {
+        (self.may_act)()
     }
 }
 

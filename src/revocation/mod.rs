@@ -12,7 +12,7 @@ mod reconcile;
 mod written;
 
 pub use kinds::{ForEachKind, Revocation, for_each_kind};
-pub use last_look::{Freshness, Looker, TenantLook};
+pub use last_look::{Freshness, Looker, MayAct, TenantLook};
 pub use outcome::Outcome;
 pub use reconcile::{Announce, Context, Error, Shared, reconcile};
 pub use written::Written;

@@ -27,6 +27,7 @@ where
     let targets = Targets::new()
         .with_default(level)
         .with_target("kube_client", LevelFilter::OFF)
+        .with_target("kube_runtime::watcher", LevelFilter::OFF)
         .with_target("kube_runtime", level.min(LevelFilter::WARN));
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = match format {

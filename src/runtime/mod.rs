@@ -1,43 +1,57 @@
-//! How it is run: watch streams, controllers, backoff, events, probes, shutdown.
+//! How it is run: watch streams, controllers, backoff, leader election, events, probes, shutdown.
 //!
 //! Belongs here: everything about running, and kube-runtime with its traps (each is answered where it would bite). Does
 //! not belong here: decisions about objects.
 
 mod barrier;
 mod controllers;
+mod ending;
 mod events;
+mod lease;
 mod logs;
 mod probes;
+mod reach;
+mod readiness;
 mod scope;
 mod tenants;
+mod trouble;
 mod watch;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
 
 use kube::Client;
 use thiserror::Error;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::auth0::{AllowedDomains, Timeouts};
 use crate::lane::Lanes;
-use crate::revocation::Looker;
+use crate::revocation::{Announce, Looker};
 
+use lease::{Elector, Validity};
+
+pub use lease::{LEASE, Lost, Timing};
 pub use logs::{LogFormat, subscriber};
-pub use probes::Readiness;
-
-/// After the signal to end, this long until everything is dropped (reliability.md A10).
-const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
+pub use readiness::{Readiness, Role};
 
 /// How to run.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The cluster's address, for messages.
+    pub cluster_url: String,
+    /// The operator's own namespace, where the lease is.
+    pub namespace: String,
+    /// How replicas choose a leader; if none, this one works without asking.
+    pub election: Option<Timing>,
     /// The domains a credential may be sent to.
     pub allowed_domains: AllowedDomains,
     /// The namespaces to watch; all if empty.
     pub watch_namespaces: Vec<String>,
+    /// The namespaces whose labelled Secrets are read; those that are watched if empty.
+    pub secret_namespaces: Vec<String>,
     /// Where `/healthz` and `/readyz` are served; nowhere if none.
     pub probe_address: Option<SocketAddr>,
     /// How many objects of one kind are reconciled at once.
@@ -46,51 +60,83 @@ pub struct Settings {
     pub timeouts: Timeouts,
 }
 
-/// Why the operator cannot run. What to do: correct what it names, start again.
+/// Why the operator cannot run, or go on. What to do: correct what it names, start again.
 #[derive(Debug, Error)]
 pub enum Error {
     /// The probe address cannot be used.
     #[error("--health-probe-bind-address {0}: {1}")]
     Probes(SocketAddr, std::io::Error),
+    /// The API server refuses the credentials.
+    #[error("the cluster at {0} refuses these credentials; is KUBECONFIG right?")]
+    Unauthorized(String),
+    /// Another replica leads now, or may. Nothing is lost: what was not finished is taken up again.
+    #[error("not the leader any more, so this replica ends and has to be started again: {0}")]
+    Lost(Lost),
+    /// Something that never ends has ended.
+    #[error("a part of the operator has ended, which is a bug in rescind; start it again and report it with this log")]
+    Broken,
 }
 
-/// Runs until `shutdown` is cancelled, then at most ten seconds more.
+/// Runs until `shutdown` is cancelled, then at most ten seconds more. A leader that loses the lease ends at once: what it
+/// knows beyond the objects' status are caches, which a new start fills again in seconds, and calls on their way, which
+/// are repeated at most. To begin anew within the process would have to undo all of that without a gap. Waits for an API server, for the lease and for the
+/// CRDs as long as it takes.
 pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken) -> Result<(), Error> {
     let readiness = Readiness::default();
-    let mut tasks = Tasks::default();
+    // Dropped, and so ended, with this function.
+    let mut helpers = JoinSet::new();
+    helpers.spawn(readiness.clone().tell());
     if let Some(address) = settings.probe_address {
         let server = probes::serve(address, readiness.clone(), shutdown.clone());
-        tasks.services.spawn(server.await.map_err(|error| Error::Probes(address, error))?);
+        helpers.spawn(server.await.map_err(|error| Error::Probes(address, error))?);
     }
-    let looker = Looker::new(client.clone());
-    let (lanes, woken) = Lanes::new(looker.clone());
-    let (announce, events) = events::channel();
-    tasks.services.spawn(events::publish(client.clone(), events));
-
-    let namespaces: Vec<Option<String>> = match settings.watch_namespaces.as_slice() {
-        [] => vec![None],
-        some => some.iter().cloned().map(Some).collect(),
-    };
-    let scopes: Vec<_> = namespaces
-        .into_iter()
-        .map(|namespace| scope::Scope {
-            namespace,
-            client: client.clone(),
-            lanes: lanes.clone(),
-            looker: looker.clone(),
-            announce: announce.clone(),
-            readiness: readiness.clone(),
-            settings: settings.clone(),
-            shutdown: shutdown.clone(),
-        })
-        .collect();
-    let wakers = scopes.iter().map(|scope| scope.start(&mut tasks)).collect();
-    tasks.services.spawn(scope::route(woken, wakers));
-
+    reach::reach(&client, &settings.cluster_url, &readiness, &shutdown).await?;
+    if shutdown.is_cancelled() {
+        return Ok(());
+    }
     info!(version = env!("CARGO_PKG_VERSION"), "started");
-    shutdown.cancelled().await;
-    stop(tasks, &lanes).await;
-    Ok(())
+    let Some(timing) = settings.election else {
+        readiness.set_role(Role::Alone);
+        let work = Work::start(&settings, &client, &readiness, Validity::always());
+        return lead(work, &shutdown, std::future::pending()).await;
+    };
+    let mut elector = Elector::new(client.clone(), &settings.namespace, timing, readiness.clone());
+    if !elector.acquire(&shutdown).await {
+        return Ok(());
+    }
+    let work = Work::start(&settings, &client, &readiness, elector.validity());
+    // The lease is kept until the calls on their way have ended.
+    let led = lead(work, &shutdown, elector.keep()).await;
+    if !matches!(led, Err(Error::Lost(_))) {
+        elector.release().await;
+    }
+    led
+}
+
+/// Works until `shutdown`, or until the lease is lost: then at once.
+async fn lead(mut work: Work, shutdown: &CancellationToken, keep: impl Future<Output = Lost>) -> Result<(), Error> {
+    tokio::pin!(keep);
+    let broken = tokio::select! {
+        biased;
+        lost = &mut keep => return Err(Error::Lost(lost)),
+        () = shutdown.cancelled() => false,
+        _ = work.tasks.controllers.join_next() => true,
+        _ = work.tasks.services.join_next() => true,
+    };
+    tokio::select! {
+        biased;
+        lost = &mut keep => return Err(Error::Lost(lost)),
+        () = work.end() => {}
+    }
+    if broken && !shutdown.is_cancelled() { Err(Error::Broken) } else { Ok(()) }
+}
+
+/// The work of a leader.
+struct Work {
+    tasks: Tasks,
+    lanes: Arc<Lanes>,
+    /// Ends the controllers.
+    ending: CancellationToken,
 }
 
 /// What runs.
@@ -102,16 +148,35 @@ struct Tasks {
     services: JoinSet<()>,
 }
 
-/// Lets calls on their way end, then drops everything. kube's controllers may never end by themselves (rust-toolbox.md
-/// section 7, trap 2), hence the deadline.
-async fn stop(mut tasks: Tasks, lanes: &Lanes) {
-    info!("ending: calls on their way are finished, no new ones are made");
-    let finished = async {
-        lanes.close().await;
-        while tasks.controllers.join_next().await.is_some() {}
-    };
-    if tokio::time::timeout(SHUTDOWN_DEADLINE, finished).await.is_err() {
-        warn!("some work did not end in time and was dropped; it is taken up again at the next start");
+impl Work {
+    /// Nothing is sent while `validity` does not hold.
+    fn start(settings: &Settings, client: &Client, readiness: &Readiness, validity: Validity) -> Self {
+        let mut tasks = Tasks::default();
+        let ending = CancellationToken::new();
+        let looker = Looker::new(client.clone(), Box::new(move || validity.holds()));
+        let (lanes, woken) = Lanes::new(looker.clone());
+        let (announce, events): (mpsc::Sender<Announce>, _) = events::channel();
+        tasks.services.spawn(events::publish(client.clone(), events));
+
+        let namespaces: Vec<Option<String>> = match settings.watch_namespaces.as_slice() {
+            [] => vec![None],
+            some => some.iter().cloned().map(Some).collect(),
+        };
+        let scopes: Vec<_> = namespaces
+            .into_iter()
+            .map(|namespace| scope::Scope {
+                namespace,
+                client: client.clone(),
+                lanes: lanes.clone(),
+                looker: looker.clone(),
+                announce: announce.clone(),
+                readiness: readiness.clone(),
+                settings: settings.clone(),
+                shutdown: ending.clone(),
+            })
+            .collect();
+        let wakers = scopes.iter().map(|scope| scope.start(&mut tasks)).collect();
+        tasks.services.spawn(scope::route(woken, wakers));
+        Self { tasks, lanes, ending }
     }
-    info!("ended");
 }

@@ -21,7 +21,7 @@ use crate::lane::{Lanes, Owner};
 use crate::revocation::{
     Announce, Context, ForEachKind, Looker, Revocation, Shared, TenantLook, Written, for_each_kind,
 };
-use crate::tenant::{TenantKey, Tenants};
+use crate::tenant::{Secrets, TenantKey, Tenants};
 
 use super::barrier::Barrier;
 use super::tenants::{Dependents, TenantContext, tenant_changes};
@@ -64,14 +64,13 @@ impl Scope {
     pub(super) fn start(&self, tasks: &mut Tasks) -> Wakers {
         let namespace = self.namespace.as_deref();
         let (tenant_cache, tenant_events) = watch_kind::<Auth0Tenant>(&self.client, namespace, None, &self.readiness);
-        let consent = format!("{CREDENTIALS_LABEL}=true");
-        let (secret_cache, secret_events) =
-            watch_kind::<Secret>(&self.client, namespace, Some(&consent), &self.readiness);
+        let SecretWatches { secrets, mut listed, events: secret_events } = self.watch_secrets();
+        listed.push(tenant_cache.listed);
         let tenants = Tenants::new(
             self.settings.allowed_domains.clone(),
             self.settings.timeouts,
             tenant_cache.store.clone(),
-            secret_cache.store.clone(),
+            secrets,
         );
         let (changed, changes) = mpsc::unbounded::<TenantKey>();
         let refused = changed.clone();
@@ -90,7 +89,7 @@ impl Scope {
             scope: self,
             shared,
             look: Arc::new(look),
-            listed: [tenant_cache.listed, secret_cache.listed],
+            listed,
             dependents: dependents.clone(),
             wakers: HashMap::new(),
             tasks,
@@ -106,13 +105,40 @@ impl Scope {
             .spawn(controllers::run_tenants(context, tenant_cache.store, changes, self.shutdown.clone()).boxed());
         wakers
     }
+
+    /// Watches the labelled Secrets wherever this scope may read them: a watch for all its namespaces, or one for each
+    /// that was named.
+    fn watch_secrets(&self) -> SecretWatches {
+        let namespaces: Vec<Option<&str>> = match (self.settings.secret_namespaces.as_slice(), &self.namespace) {
+            ([], namespace) => vec![namespace.as_deref()],
+            (some, None) => some.iter().map(|namespace| Some(&**namespace)).collect(),
+            (some, Some(own)) => some.iter().filter(|namespace| *namespace == own).map(|n| Some(&**n)).collect(),
+        };
+        let consent = format!("{CREDENTIALS_LABEL}=true");
+        let (mut secrets, mut listed) = (Secrets::default(), Vec::new());
+        // It never ends, also when it has nothing to tell.
+        let mut all = vec![futures::stream::pending().boxed()];
+        for namespace in namespaces {
+            let (cache, events) = watch_kind::<Secret>(&self.client, namespace, Some(&consent), &self.readiness);
+            secrets.add(namespace, cache.store);
+            listed.push(cache.listed);
+            all.push(events.boxed());
+        }
+        SecretWatches { secrets, listed, events: futures::stream::select_all(all).boxed() }
+    }
+}
+
+struct SecretWatches {
+    secrets: Secrets,
+    listed: Vec<Receiver<bool>>,
+    events: BoxStream<'static, watcher::Result<Event<Secret>>>,
 }
 
 struct Kinds<'a> {
     scope: &'a Scope,
     shared: Arc<Shared>,
     look: Arc<TenantLook>,
-    listed: [Receiver<bool>; 2],
+    listed: Vec<Receiver<bool>>,
     dependents: Arc<Dependents>,
     wakers: HashMap<&'static str, Waker>,
     tasks: &'a mut Tasks,

@@ -1,14 +1,17 @@
 //! One watch: a stream with a backoff of its own that fills a cache and never ends.
 //!
-//! Its errors are shown here and hidden from the controllers: the stream's items are always `Ok`, which would otherwise pause every stream for one
-//! (rust-toolbox.md section 7, trap 4). Objects that cannot be read are left out, one by one.
+//! Its errors are told to [`Readiness`] and hidden from the controllers: the stream's items are always `Ok`, which would
+//! otherwise pause every stream for one (rust-toolbox.md section 7, trap 4). Objects that cannot be read are left out, one
+//! by one.
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{self, Store};
+use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -18,10 +21,16 @@ use tracing::{debug, warn};
 use crate::revocation::Freshness;
 
 use super::Readiness;
+use super::trouble::explain;
 
 /// A watch ends and starts anew after this many seconds, below the 240 s after which balancers drop idle links; a dead
 /// connection is noticed five seconds later (reliability.md B4).
 const WATCH_SECONDS: u32 = 220;
+
+/// Pauses after errors: doubling up to this, so that whatever comes back is noticed soon and nobody is flooded.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Without an error for this long, pauses begin anew.
+const CALM: Duration = Duration::from_secs(60);
 
 /// A cache and what is known of its watch.
 pub(super) struct Cache<K: Resource<DynamicType = ()> + Clone + 'static> {
@@ -45,8 +54,8 @@ where
 {
     let api = K::Scope::api(client.clone(), namespace);
     let name = match namespace {
-        Some(namespace) => format!("{} in namespace {namespace}", K::plural(&())),
-        None => format!("{} in all namespaces", K::plural(&())),
+        Some(namespace) => format!("the list of {} in namespace {namespace}", K::plural(&())),
+        None => format!("the list of {} in all namespaces", K::plural(&())),
     };
     readiness.expect(&name);
     let mut config = watcher::Config::default().timeout(WATCH_SECONDS);
@@ -56,10 +65,16 @@ where
     let (store, writer) = reflector::store::<K>();
     let fresh = Arc::new(Freshness::default());
     let (tell_listed, listed) = tokio::sync::watch::channel(false);
-    let (heard, readiness, shown) = (fresh.clone(), readiness.clone(), name.clone());
-    let stream = watch(api, config)
-        .default_backoff()
-        .filter_map(move |event| std::future::ready(usable(event, &shown)))
+    let (heard, board, readiness, shown) = (fresh.clone(), readiness.clone(), readiness.clone(), name.clone());
+    let mut events = watch(api, config).backoff(Pauses::default()).boxed();
+    let (pulse, pulsed) = (readiness.clone(), name.clone());
+    // An idle watch yields nothing for hours, but it is polled at its every timeout.
+    let events = futures::stream::poll_fn(move |cx| {
+        pulse.pulse(&pulsed);
+        events.poll_next_unpin(cx)
+    });
+    let stream = events
+        .filter_map(move |event| std::future::ready(usable(event, &shown, &board)))
         .modify(prune)
         .reflect(writer)
         .inspect(move |event| {
@@ -70,6 +85,31 @@ where
             }
         });
     (Cache { store, fresh, listed }, stream)
+}
+
+/// kube's own begins anew with every try to list, so it never gets longer while there is nothing to list.
+#[derive(Debug, Default)]
+struct Pauses {
+    errors: u32,
+    last: Option<Instant>,
+}
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        if self.last.is_none_or(|last| last.elapsed() > CALM) {
+            self.errors = 0;
+        }
+        self.last = Some(Instant::now());
+        let pause = Duration::from_millis(500).saturating_mul(1 << self.errors.min(8));
+        self.errors = self.errors.saturating_add(1);
+        Some(pause.min(LONGEST_PAUSE).mul_f64(1.0 + 0.2 * fastrand::f64()))
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {}
 }
 
 /// The right `Api` for namespaced kinds.
@@ -92,6 +132,7 @@ where
 fn usable<K: Resource<DynamicType = ()>>(
     event: Result<Event<DeserializeGuard<K>>, watcher::Error>,
     name: &str,
+    readiness: &Readiness,
 ) -> Option<watcher::Result<Event<K>>> {
     let readable = |guard: DeserializeGuard<K>| {
         guard
@@ -113,23 +154,37 @@ fn usable<K: Resource<DynamicType = ()>>(
         Ok(Event::Delete(guard)) => readable(guard).map(Event::Delete).map(Ok),
         Ok(Event::Init) => Some(Ok(Event::Init)),
         Ok(Event::InitDone) => Some(Ok(Event::InitDone)),
-        Err(error) => {
-            match &error {
-                watcher::Error::InitialListFailed(kube::Error::Api(s)) if s.is_not_found() => {
-                    warn!(watch = name, "the kind is not installed: apply the CRDs; trying again");
-                }
-                watcher::Error::InitialListFailed(kube::Error::Api(s)) if s.is_forbidden() => {
-                    warn!(watch = name, "not allowed to list: check the operator's RBAC; trying again");
-                }
-                // A watch that ran out is ordinary.
-                watcher::Error::WatchError(status) if status.code == 410 => debug!(watch = name, "listing anew"),
-                _ => {
-                    let error: String = error.to_string().chars().take(160).collect();
-                    warn!(watch = name, "the watch failed and is started again: {error}");
-                }
-            }
+        // A watch that ran out is ordinary.
+        Err(watcher::Error::WatchError(status)) if status.code == 410 => {
+            debug!(watch = name, "listing anew");
             None
         }
+        Err(error) => {
+            let why = words(&error);
+            debug!(watch = name, "trying again: {why}");
+            readiness.problem(name, &why);
+            None
+        }
+    }
+}
+
+/// What is wrong with a watch, and what to do.
+fn words(error: &watcher::Error) -> String {
+    use watcher::Error::{InitialListFailed, WatchFailed, WatchStartFailed};
+    match error {
+        InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status))
+            // Without the group there is not even a status, only the code.
+            if status.code == 404 =>
+        {
+            "the kind is not installed; install the CRDs: rescind crds | kubectl apply --server-side -f -".to_owned()
+        }
+        InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status))
+            if status.code == 403 =>
+        {
+            "not allowed to list or watch: check the operator's RBAC".to_owned()
+        }
+        InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => explain(error),
+        error => error.to_string().chars().take(160).collect(),
     }
 }
 
@@ -137,4 +192,25 @@ fn usable<K: Resource<DynamicType = ()>>(
 fn prune<K: Resource>(object: &mut K) {
     object.meta_mut().managed_fields = None;
     object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken on purpose by a reset that resets: it failed.
+    #[test]
+    fn pauses_grow_although_every_try_begins_well() {
+        let mut pauses = Pauses::default();
+        let mut next = || {
+            pauses.reset();
+            pauses.next().unwrap()
+        };
+        let first = next();
+        assert!(first < Duration::from_millis(601));
+        let later = (0..60).map(|_| next()).last().unwrap();
+        assert!(later >= LONGEST_PAUSE && later <= LONGEST_PAUSE * 2);
+        pauses.last = Instant::now().checked_sub(CALM * 2);
+        assert!(pauses.next().unwrap() < Duration::from_millis(601));
+    }
 }

@@ -8,5 +8,5 @@ mod registry;
 mod status;
 
 pub use connection::{Problem, Settings, settings};
-pub use registry::{TenantKey, TenantState, Tenants};
+pub use registry::{Secrets, TenantKey, TenantState, Tenants};
 pub use status::tenant_status;

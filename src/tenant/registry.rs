@@ -48,12 +48,28 @@ pub enum TenantState {
     },
 }
 
+/// The labelled Secrets: one cache of all namespaces, or one for each that may be read.
+#[derive(Default)]
+pub struct Secrets(HashMap<Option<String>, Store<Secret>>);
+
+impl Secrets {
+    /// This cache holds the Secrets of `namespace` (all if none).
+    pub fn add(&mut self, namespace: Option<&str>, store: Store<Secret>) {
+        self.0.insert(namespace.map(str::to_owned), store);
+    }
+
+    /// `None`: nobody reads Secrets there.
+    fn of(&self, namespace: &str) -> Option<&Store<Secret>> {
+        self.0.get(&None).or_else(|| self.0.get(&Some(namespace.to_owned())))
+    }
+}
+
 /// Every tenant object and labelled Secret.
 pub struct Tenants {
     allowed: AllowedDomains,
     timeouts: Timeouts,
     tenants: Store<Auth0Tenant>,
-    secrets: Store<Secret>,
+    secrets: Secrets,
     refused: Mutex<HashMap<TenantKey, Refusal>>,
     clients: Mutex<HashMap<ClientKey, Client>>,
 }
@@ -73,7 +89,7 @@ impl Tenants {
         allowed: AllowedDomains,
         timeouts: Timeouts,
         tenants: Store<Auth0Tenant>,
-        secrets: Store<Secret>,
+        secrets: Secrets,
     ) -> Arc<Self> {
         Arc::new(Self { allowed, timeouts, tenants, secrets, refused: Mutex::default(), clients: Mutex::default() })
     }
@@ -107,9 +123,15 @@ impl Tenants {
     /// The settings and the client of `tenant`, whether it is suspended or not.
     pub fn connect(&self, tenant: &Auth0Tenant) -> Result<(Settings, Client), Problem> {
         let namespace = tenant.namespace().unwrap_or_default();
-        let secret =
-            self.secrets.get(&ObjectRef::new(&tenant.spec.credentials.token_secret_ref.name).within(&namespace));
-        let settings = settings(tenant, secret.as_deref(), &self.allowed, Timestamp::now())?;
+        let secrets = self.secrets.of(&namespace);
+        let name = &tenant.spec.credentials.token_secret_ref.name;
+        let secret = secrets.and_then(|secrets| secrets.get(&ObjectRef::new(name).within(&namespace)));
+        let settings = settings(tenant, secret.as_deref(), &self.allowed, Timestamp::now()).map_err(|problem| {
+            match problem.reason {
+                Reason::SecretNotFound if secrets.is_none() => unread(&namespace),
+                _ => problem,
+            }
+        })?;
         let key = TenantKey { namespace, name: tenant.name_any() };
         if let Some(why) = self.refusal(&key, settings.token.fingerprint()) {
             return Err(Problem::new(Reason::Unauthorized, why));
@@ -169,6 +191,13 @@ impl Tenants {
         clients.insert(key, client.clone());
         Ok(client)
     }
+}
+
+fn unread(namespace: &str) -> Problem {
+    let message = format!(
+        "this operator reads no Secrets in namespace {namespace}; whoever runs it can add it to --secret-namespaces"
+    );
+    Problem::new(Reason::SecretNotFound, message)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

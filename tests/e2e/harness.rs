@@ -74,8 +74,8 @@ pub struct Request {
 }
 
 /// A client that notes its requests.
-pub async fn client() -> (Client, Arc<Mutex<Vec<Request>>>) {
-    let kubeconfig = kube::config::Kubeconfig::from_yaml(&plane().kubeconfig()).unwrap();
+pub async fn client(plane: &ControlPlane) -> (Client, Arc<Mutex<Vec<Request>>>) {
+    let kubeconfig = kube::config::Kubeconfig::from_yaml(&plane.kubeconfig()).unwrap();
     let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
     config.default_retry = false;
     let requests = Arc::<Mutex<Vec<Request>>>::default();
@@ -104,6 +104,7 @@ pub async fn within<T>(future: impl Future<Output = T>) -> T {
 
 /// A namespace, a fake tenant with a token of all scopes, its Secret, and an `Auth0Tenant` named default.
 pub struct World {
+    pub plane: &'static ControlPlane,
     pub namespace: String,
     pub client: Client,
     pub fake: FakeAuth0,
@@ -112,7 +113,12 @@ pub struct World {
 
 impl World {
     pub async fn new(name: &str) -> Self {
-        let world = Self::bare(name).await;
+        Self::with(plane(), FakeAuth0::start().await, name).await
+    }
+
+    /// On a control plane of its own, with a fake that was there before.
+    pub async fn with(plane: &'static ControlPlane, fake: FakeAuth0, name: &str) -> Self {
+        let world = Self::bare_with(plane, fake, name).await;
         world.put_secret(&world.token).await;
         world.put_tenant(json!({})).await;
         world
@@ -120,8 +126,11 @@ impl World {
 
     /// Without Secret and tenant object.
     pub async fn bare(name: &str) -> Self {
-        let (client, _) = client().await;
-        let fake = FakeAuth0::start().await;
+        Self::bare_with(plane(), FakeAuth0::start().await, name).await
+    }
+
+    async fn bare_with(plane: &'static ControlPlane, fake: FakeAuth0, name: &str) -> Self {
+        let (client, _) = client(plane).await;
         fake.edit(|tenant| {
             tenant.user(USER).role(ROLE).role(OTHER_ROLE).permission(API, "read:x").permission(API, "write:x");
             tenant.user(OTHER_USER).role(ROLE);
@@ -137,7 +146,7 @@ impl World {
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": format!("{name}-")}});
         let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
         let created = api.create(&PostParams::default(), &serde_json::from_value(namespace).unwrap()).await.unwrap();
-        Self { namespace: created.metadata.name.unwrap(), client, fake, token }
+        Self { plane, namespace: created.metadata.name.unwrap(), client, fake, token }
     }
 
     /// An operator for this namespace alone, allowed to talk to the fake.
@@ -146,11 +155,23 @@ impl World {
     }
 
     pub async fn operator_with(&self, change: impl FnOnce(&mut Settings)) -> Operator {
-        let (client, requests) = client().await;
+        let (client, requests) = client(self.plane).await;
         requests.lock().unwrap().clear();
+        let settings = self.settings_with(change);
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(runtime::run(settings, client, shutdown.clone()));
+        Operator { shutdown, task: Some(task), requests }
+    }
+
+    pub fn settings_with(&self, change: impl FnOnce(&mut Settings)) -> Settings {
         let mut settings = Settings {
+            cluster_url: self.plane.server_url(),
+            namespace: self.namespace.clone(),
+            // Most tests have one operator; tests/e2e/leader.rs has more.
+            election: None,
             allowed_domains: AllowedDomains::parse([self.fake.domain()]).unwrap(),
             watch_namespaces: vec![self.namespace.clone()],
+            secret_namespaces: vec![],
             probe_address: None,
             max_concurrent_reconciles: 8,
             timeouts: Timeouts {
@@ -160,9 +181,7 @@ impl World {
             },
         };
         change(&mut settings);
-        let shutdown = CancellationToken::new();
-        let task = tokio::spawn(runtime::run(settings, client, shutdown.clone()));
-        Operator { shutdown, task: Some(task), requests }
+        settings
     }
 
     pub fn api<K>(&self) -> Api<K>
@@ -324,12 +343,19 @@ pub struct Process {
 }
 
 impl Process {
+    /// One that watches the world's namespace, where it takes part in the election.
     pub fn start(world: &World) -> Self {
+        let watched = ["--watch-namespaces", &world.namespace, "--namespace", &world.namespace];
+        let domain = ["--health-probe-bind-address", "0", "--allowed-domains", world.fake.domain()];
+        Self::run(world.plane.kubeconfig_path(), &[&["--log-level", "trace"], &watched[..], &domain[..]].concat())
+    }
+
+    pub fn run(kubeconfig: &std::path::Path, args: &[&str]) -> Self {
         let log = tempfile::NamedTempFile::new().unwrap();
         let child = tokio::process::Command::new(env!("CARGO_BIN_EXE_rescind"))
-            .args(["run", "--log-level", "trace", "--health-probe-bind-address", "0"])
-            .args(["--allowed-domains", world.fake.domain(), "--watch-namespaces", &world.namespace])
-            .env("KUBECONFIG", plane().kubeconfig_path())
+            .arg("run")
+            .args(args)
+            .env("KUBECONFIG", kubeconfig)
             .stderr(log.reopen().unwrap())
             .kill_on_drop(true)
             .spawn()
@@ -346,10 +372,28 @@ impl Process {
         std::fs::read_to_string(self.log.path()).unwrap()
     }
 
+    /// Waits until the log contains this.
+    pub async fn says(&self, words: &str) {
+        let started = std::time::Instant::now();
+        while !self.log().contains(words) {
+            assert!(started.elapsed() < PATIENCE, "it did not say {words:?}: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+    }
+
     /// SIGTERM; returns the exit code.
     pub async fn terminate(&mut self) -> Option<i32> {
-        let pid = self.child.id().unwrap().to_string();
-        assert!(std::process::Command::new("kill").arg(pid).status().unwrap().success());
+        self.signal("TERM");
+        self.ended().await
+    }
+
+    /// Waits for its end; returns the exit code.
+    pub async fn ended(&mut self) -> Option<i32> {
         within(self.child.wait()).await.unwrap().code()
     }
 }

@@ -7,6 +7,8 @@ mod crashes;
 mod credentials;
 mod harness;
 mod held;
+mod leader;
+mod lifecycle;
 mod manifests;
 mod pacing;
 mod program;

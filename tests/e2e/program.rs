@@ -153,18 +153,11 @@ fn a_wrong_command_line_ends_in_plain_words() {
     assert_eq!((code, text.lines().count()), (Some(1), 1), "{text}");
     assert!(text.contains("KUBECONFIG"));
 
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let config = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "c",
-        "clusters": [{"name": "c", "cluster": {"server": format!("https://{nobody}")}}],
-        "users": [{"name": "u", "user": {"token": "t"}}],
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-    });
-    let path = folder.path().join("config");
-    std::fs::write(&path, config.to_string()).unwrap();
-    let (code, text) = run(&["run"], path.to_str().unwrap());
+    // An API server that cannot be reached is waited for (tests/e2e/lifecycle.rs); one that refuses us is not.
+    let path = plane().write_kubeconfig_for("stranger", "not-a-token").unwrap();
+    let (code, text) = run(&["run", "--health-probe-bind-address", "0"], path.to_str().unwrap());
     assert_eq!((code, text.lines().count()), (Some(1), 1), "{text}");
-    assert!(text.contains(&nobody.to_string()), "{text}");
+    assert!(text.contains(&plane().server_url()) && text.contains("refuses"), "{text}");
 }
 
 /// `--watch-namespaces` with several: each is served, and no other is touched.

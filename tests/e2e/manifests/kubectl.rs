@@ -149,7 +149,7 @@ pub fn schema(crd: &CustomResourceDefinition) -> Value {
 }
 
 async fn crds_of_the_server() -> Vec<CustomResourceDefinition> {
-    let (client, _) = client().await;
+    let (client, _) = client(plane()).await;
     let crds = Api::<CustomResourceDefinition>::all(client).list(&ListParams::default()).await.unwrap().items;
     let ours: Vec<_> = crds.into_iter().filter(|crd| crd.spec.group == "rescind.dev").collect();
     assert_eq!(ours.len(), rescind::api::crds().len());

@@ -1,0 +1,166 @@
+//! Whatever comes late, goes away and comes back needs nobody's hand: API server, CRDs, watches.
+//!
+//! These tests take the API server down, so they have a control plane of their own; and since each costs seconds and half
+//! a gigabyte, they are one story.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use fake_auth0::{FakeAuth0, Kind, Relation};
+use rescind::api::{OrgMembershipRemoval, UserRoleRevocation};
+use serde_json::{Value, json};
+use stack::ControlPlane;
+
+use crate::harness::*;
+
+fn crds() -> String {
+    rescind::api::crds().iter().map(|crd| format!("---\n{}", crd.yaml().unwrap())).collect()
+}
+
+/// Asks a probe until it answers with `status` and all of `words`; returns the answer.
+async fn probe(port: u16, path: &str, status: u16, words: &[&str]) -> String {
+    let started = Instant::now();
+    loop {
+        let answer = match reqwest::get(format!("http://127.0.0.1:{port}{path}")).await {
+            Ok(answer) => (answer.status().as_u16(), answer.text().await.unwrap()),
+            // It has not bound its port yet.
+            Err(error) => (0, error.to_string()),
+        };
+        if answer.0 == status && words.iter().all(|word| answer.1.contains(word)) {
+            return answer.1;
+        }
+        assert!(started.elapsed() < PATIENCE, "{path} says {answer:?}, not {status} with {words:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Lines of the log that warn, with these words.
+fn warnings(operator: &Process, word: &str) -> Vec<String> {
+    let log = operator.log();
+    log.lines().filter(|line| line.contains("\"WARN\"") && line.contains(word)).map(str::to_owned).collect()
+}
+
+/// A control plane of the caller's own, until the end of the run.
+async fn own_plane() -> &'static ControlPlane {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let plane = tokio::task::spawn_blocking(|| ControlPlane::start().unwrap()).await.unwrap();
+    Box::leak(Box::new(plane))
+}
+
+/// May read all objects and write their status, but Secrets only in `namespace`. Returns the path of its kubeconfig.
+fn stranger_to_most_secrets(plane: &ControlPlane, namespace: &str) -> PathBuf {
+    let rbac = "rbac.authorization.k8s.io";
+    let subjects = json!([{"kind": "ServiceAccount", "name": "rescind", "namespace": namespace}]);
+    let meta = json!({"name": "rescind", "namespace": namespace});
+    let role = |kind: &str, metadata: &Value, rules: Value| json!({"apiVersion": format!("{rbac}/v1"), "kind": kind, "metadata": metadata, "rules": rules});
+    let binding = |kind: &str, metadata: &Value, role: &str| {
+        json!({
+            "apiVersion": format!("{rbac}/v1"), "kind": kind, "metadata": metadata, "subjects": subjects,
+            "roleRef": {"apiGroup": rbac, "kind": role, "name": "rescind"},
+        })
+    };
+    let everywhere = json!([
+        {"apiGroups": ["rescind.dev"], "resources": ["*"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": ["rescind.dev"], "resources": ["*/status"], "verbs": ["patch"]},
+        {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
+    ]);
+    let here = json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["list", "watch"]}]);
+    for object in [
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta}),
+        role("ClusterRole", &json!({"name": "rescind"}), everywhere),
+        binding("ClusterRoleBinding", &json!({"name": "rescind"}), "ClusterRole"),
+        role("Role", &meta, here),
+        binding("RoleBinding", &meta, "Role"),
+    ] {
+        plane.apply(&object.to_string()).unwrap();
+    }
+    let token = plane.service_account_token(namespace, "rescind").unwrap();
+    plane.write_kubeconfig_for("rescind", &token).unwrap()
+}
+
+/// Broken on purpose by an API server that must be there, by a line for every try, by Secrets watched everywhere, and by not
+/// knowing a missing kind by its 404: it failed each time.
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_missing_is_waited_for() {
+    let plane = own_plane().await;
+    let (fake, other_fake, port) = (FakeAuth0::start().await, FakeAuth0::start().await, free_port());
+    let (address, domains) = (format!("127.0.0.1:{port}"), format!("{},{}", fake.domain(), other_fake.domain()));
+    let args = ["--allowed-domains", &domains, "--health-probe-bind-address", &address];
+
+    // No API server.
+    plane.stop_apiserver();
+    let mut operator = Process::run(plane.kubeconfig_path(), &args);
+    probe(port, "/readyz", 503, &["waiting for the API server at", &plane.server_url(), "refused"]).await;
+    assert_eq!(probe(port, "/healthz", 200, &[]).await, "ok\n");
+
+    // No CRDs.
+    tokio::task::spawn_blocking(|| plane.start_apiserver().unwrap()).await.unwrap();
+    let waiting = probe(port, "/readyz", 503, &["auth0tenants", "userrolerevocations", "install the CRDs"]).await;
+    assert!(!waiting.contains("API server"), "{waiting}");
+    probe(port, "/healthz", 200, &[]).await;
+    assert_eq!(warnings(&operator, "waiting for the API server").len(), 1, "{}", operator.log());
+
+    // Everything is there.
+    plane.apply(&crds()).unwrap();
+    let world = World::with(plane, fake, "late").await;
+    let before = world.fake.state();
+    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    assert_eq!(probe(port, "/readyz", 200, &[]).await, "ok\nleader\n");
+    assert_eq!(warnings(&operator, "auth0tenants in all namespaces").len(), 1, "{}", operator.log());
+
+    // A standby is as ready as it can be.
+    let standby_port = free_port();
+    let address = format!("127.0.0.1:{standby_port}");
+    let mut standby = Process::run(plane.kubeconfig_path(), &["--health-probe-bind-address", &address]);
+    probe(standby_port, "/readyz", 200, &["ok\nstandby, the leader is "]).await;
+    assert_eq!(standby.terminate().await, Some(0));
+    assert_eq!(operator.terminate().await, Some(0));
+
+    // Another, that may read Secrets in one namespace only.
+    let kubeconfig = stranger_to_most_secrets(plane, &world.namespace);
+    let more = ["--leader-elect=false", "--secret-namespaces", &world.namespace];
+    let mut operator = Process::run(&kubeconfig, &[&args[..], &more].concat());
+    let other = World::with(plane, other_fake, "unread").await;
+    let message = other.tenant_reason("SecretNotFound").await;
+    assert!(message.contains("--secret-namespaces") && message.contains(&other.namespace), "{message}");
+    world.put::<UserRoleRevocation>("jack", json!({"userId": OTHER_USER, "roles": [ROLE]})).await;
+    world.reason::<UserRoleRevocation>("jack", "Removed").await;
+    assert_eq!(probe(port, "/readyz", 200, &[]).await, "ok\nno leader election\n");
+
+    assert!(warnings(&operator, "").is_empty(), "{}", operator.log());
+
+    // The API server crashes and comes back.
+    tokio::task::spawn_blocking(|| plane.restart_apiserver().unwrap()).await.unwrap();
+    world.put::<UserRoleRevocation>("again", json!({"userId": USER, "roles": [OTHER_ROLE]})).await;
+    world.reason::<UserRoleRevocation>("again", "Removed").await;
+
+    // A kind goes, and comes back empty; others do not notice.
+    let crd = "userrolerevocations.rescind.dev";
+    plane.run(&["delete", "crd", crd]).unwrap();
+    world.put::<OrgMembershipRemoval>("members", json!({"organizationId": ORG, "members": [OTHER_USER]})).await;
+    world.reason::<OrgMembershipRemoval>("members", "Removed").await;
+    operator.says("userrolerevocations in all namespaces: the kind is not installed").await;
+    plane.apply(&crds()).unwrap();
+    plane.run(&["wait", "--for=condition=Established", "crd", crd]).unwrap();
+    // kubectl tries again while the API server prepares its cache of the kind.
+    assert_eq!(plane.run(&["get", "urr", "--all-namespaces", "-o", "name"]).unwrap(), "");
+    world.fake.edit(|tenant| drop(tenant.user(USER).role(ROLE)));
+    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.reason::<UserRoleRevocation>("jane", "Removed").await;
+
+    let removed = [
+        Relation::user_role(USER, ROLE),
+        Relation::user_role(OTHER_USER, ROLE),
+        Relation::user_role(USER, OTHER_ROLE),
+        Relation::member(ORG, OTHER_USER),
+    ];
+    world.fake.assert_removed_exactly(&before, removed);
+    assert_eq!((world.fake.count(Kind::DeleteUserRoles), other.fake.total()), (4, 0), "{:?}", world.calls());
+    assert_eq!(warnings(&operator, "not installed").len(), 1, "{}", operator.log());
+    assert_eq!(operator.terminate().await, Some(0));
+}
