@@ -216,9 +216,13 @@ fn members_are_verified_the_cheaper_way() {
 #[test]
 fn credentials_do_not_mix() {
     let mut sim = Sim::new(Auth0::default(), open(0.0), calm(40));
-    leavers(&mut sim, "a", &organization("org_a"), 40);
+    leavers(&mut sim, "a", &organization("org_a"), 80);
     for n in 0..40 {
         sim.objects[n].credential = 1 + n as u64 % 2;
+    }
+    // These had the same until a moment before their call.
+    for n in 40..80 {
+        sim.objects[n].rotated = Some(3 + n as u64 % 2);
     }
     sim.run(Duration::from_secs(60));
     assert_all_gone(&sim);

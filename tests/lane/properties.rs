@@ -1,9 +1,8 @@
 //! Whatever comes, in whatever order: nothing is lost, nothing is sent twice at once, no verdict is early, no bound is
 //! broken. What must hold at each call is asserted in `sim`; what must hold at the end, here.
 //!
-//! Broken on purpose, one at a time, each noticed here: `Site::take` not marking items as out (an item on its way twice),
-//! `Machine::looked` ignoring a shut gate or another credential, `Site::split` losing a half, `put_back` not putting back,
-//! a walk also answering who asked after it began (a verdict too early), `forget` of a job whose DELETE is out.
+//! Breakages that these notice are in tests/mutants.sh: items of a call not marked as out, half of a split call lost, a
+//! walk that answers who asked after it began.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -19,6 +19,8 @@ pub struct Object {
     pub owner: Owner,
     pub removal: Removal,
     pub credential: u64,
+    /// The credential it has by the time of the last look, if another.
+    pub rotated: Option<u64>,
     pub verify: bool,
     attempts: u32,
     lost: bool,
@@ -36,6 +38,7 @@ impl Object {
             owner,
             removal: Removal { endpoint, items },
             credential: 1,
+            rotated: None,
             verify,
             attempts: 0,
             lost: false,
@@ -202,7 +205,7 @@ impl Sim {
             let unwilling = share.iter().take_while(|owner| !wants(owner));
             look.refused.extend(unwilling.map(|owner| owner.uid.clone()));
             let consent = share.iter().find(wants).map(|owner| self.by_uid[&owner.uid]);
-            look.consents.push(consent.map(|n| self.objects[n].credential));
+            look.consents.push(consent.map(|n| self.objects[n].rotated.unwrap_or(self.objects[n].credential)));
             willing.push(consent);
         }
         let now = self.instant();
@@ -223,7 +226,8 @@ impl Sim {
                 let with_it = look.consents.iter().filter(|consent| consent.is_some() && **consent == leading).count();
                 assert_eq!(items.len(), with_it, "only what somebody wants, with one credential");
                 if self.log {
-                    self.sent.push((self.now, willing.into_iter().flatten().collect()));
+                    let sent = willing.into_iter().zip(&look.consents).filter(|(_, consent)| **consent == leading);
+                    self.sent.push((self.now, sent.filter_map(|(n, _)| n).collect()));
                 }
                 Wire::Delete(endpoint, items)
             }
