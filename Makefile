@@ -1,6 +1,6 @@
 # Every target is one command; what it does is in the Rust crates under tests/.
 
-.PHONY: tools demo up down programs test bench lint crds mutants
+.PHONY: tools demo up down programs test bench lint crds mutants chart
 
 # Finds etcd, kube-apiserver and kubectl, builds what is missing, and prints where they are.
 tools:
@@ -42,3 +42,7 @@ crds:
 # Breaks each promise on purpose, in a copy, and demands that its test fails.
 mutants: tools
 	tests/mutants.sh
+
+# Writes anew what is made from other files: the chart's CRDs, README and schema, and the kustomize base.
+chart:
+	RESCIND_WRITE=1 cargo test --quiet --test chart generated_files_are_up_to_date
