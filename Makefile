@@ -46,3 +46,12 @@ mutants: tools
 # Writes anew what is made from other files: the chart's CRDs, README and schema, and the kustomize base.
 chart:
 	RESCIND_WRITE=1 cargo test --quiet --test chart generated_files_are_up_to_date
+
+# Builds the image's program as the Dockerfile does and runs it in a bare root. Minutes; needs no container engine.
+image-check:
+	image/check.sh
+
+# The image's bill of materials, CycloneDX: the crates that are in the program, with versions, licenses and hashes.
+sbom:
+	cargo install --quiet --locked --root target/sbom --version $(CYCLONEDX) cargo-cyclonedx
+	target/sbom/bin/cargo-cyclonedx cyclonedx --format json --no-build-deps --target $$(rustc -vV | sed -n 's/^host: //p')

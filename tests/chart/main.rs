@@ -3,6 +3,7 @@
 mod cluster;
 mod generated;
 mod helm;
+mod image;
 mod lifecycle;
 mod operator;
 mod readme;

@@ -10,7 +10,7 @@ use crate::cluster::{PATIENCE, within};
 use crate::wire::Wire;
 
 /// Flags that the chart passes and the program does not know yet. Empty this list, and the tests use them.
-pub const NOT_YET: &[&str] = &["--leader-elect", "--metrics-bind-address", "--secret-namespaces"];
+pub const NOT_YET: &[&str] = &["--metrics-bind-address"];
 
 pub struct Operator {
     child: Child,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::cluster::{namespace, shared};
-use crate::helm::{NAMESPACE, chart, helm, id, objects, of_kind, only, refusal, root, said, stream};
+use crate::helm::{NAMESPACE, chart, helm, id, objects, of_kind, only, refusal, render, root, said, stream};
 
 #[test]
 fn helm_finds_nothing_to_complain_of() {
@@ -214,6 +214,35 @@ fn monitors_point_to_the_metrics_port() {
         assert!(selector.iter().all(|(key, value)| labels[key] == *value), "{kind} selects {labels}");
         assert!(ports.as_array().unwrap().iter().any(|port| port["name"] == endpoint["port"]), "{kind}: {ports}");
     }
+}
+
+/// Alerts and dashboard are files of the chart, put into objects as they are, braces and all; without the file, asking
+/// for the object is an error.
+#[test]
+fn alerts_and_dashboard_are_the_files_of_the_chart() {
+    const ALERTS: &str = "groups:\n- name: rescind\n  rules:\n  - alert: A\n    annotations: {summary: '{{ $labels.kind }}'}\n";
+    const DASHBOARD: &str = "{\n  \"title\": \"{{kind}}\"\n}\n";
+    let folder = tempfile::tempdir().unwrap();
+    let copied = std::process::Command::new("cp").arg("-r").arg(chart()).arg(folder.path()).status().unwrap();
+    assert!(copied.success());
+    let copy = folder.path().join("rescind");
+    for (file, value, content) in
+        [("alerts.yaml", "prometheusRule", ALERTS), ("dashboard.json", "dashboard", DASHBOARD)]
+    {
+        let set = format!("metrics.{value}.enabled=true");
+        let path = copy.join("files").join(file);
+        let _ = std::fs::remove_file(&path);
+        let words = render(&copy, NAMESPACE, &[&set]).unwrap_err();
+        assert!(words.contains(&format!("this chart has no files/{file}")), "{words}");
+        std::fs::write(path, content).unwrap();
+    }
+    let sets = ["metrics.prometheusRule.enabled=true", "metrics.dashboard.enabled=true"];
+    let objects = render(&copy, NAMESPACE, &sets).unwrap();
+    let groups = &only(&objects, "PrometheusRule")["spec"]["groups"];
+    assert_eq!(groups[0]["rules"][0]["annotations"]["summary"], "{{ $labels.kind }}");
+    let dashboard = only(&objects, "ConfigMap");
+    assert_eq!(dashboard["data"]["rescind.json"].as_str().unwrap().trim(), DASHBOARD.trim());
+    assert_eq!(dashboard["metadata"]["labels"]["grafana_dashboard"], "1");
 }
 
 /// Everything that selects pods selects these, whatever labels people add.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{client, namespace, shared, wait_until_allowed};
 use crate::helm::{self, chart, of_kind, only, render};
-use crate::operator::{NOT_YET, Operator};
+use crate::operator::Operator;
 use crate::tenant::{all_removed, connect, limit_each, remove_one_of_each, tenant};
 use crate::wire::Right;
 
@@ -36,12 +36,6 @@ fn rules(roles: &[&Value]) -> Vec<(Right, Value)> {
     found
 }
 
-/// What is granted, but for what the program does not use yet.
-fn expected(rules: &[(Right, Value)]) -> BTreeSet<Right> {
-    let known = |right: &Right| right.resource != "leases" || !NOT_YET.contains(&"--leader-elect");
-    rules.iter().map(|(right, _)| right.clone()).filter(known).collect()
-}
-
 /// The chart for an operator that lives in, and watches, `namespace` only.
 fn own_namespace(name: &str) -> Vec<Value> {
     let watch = format!("watchNamespaces={{{name}}}");
@@ -56,11 +50,15 @@ async fn the_rights_granted_are_those_used() {
     let objects = own_namespace("rights");
     plane.apply(&helm::stream(&objects)).unwrap();
     let granted = rules(&of_kind(&objects, "Role"));
-    for (right, _) in granted.iter().filter(|(right, _)| right.resource != "leases") {
+    for (right, rule) in &granted {
         let (resource, sub) = right.resource.split_once('/').unwrap_or((&right.resource, ""));
-        let (resource, sub) = (format!("{resource}.{}", right.group), format!("--subresource={sub}"));
+        let mut resource = format!("{resource}.{}", right.group).trim_end_matches('.').to_owned();
+        if let Some(name) = rule["resourceNames"][0].as_str() {
+            resource = format!("{resource}/{name}");
+        }
+        let sub = format!("--subresource={sub}");
         let account = "system:serviceaccount:rights:rescind";
-        wait_until_allowed(plane, account, &right.verb, resource.trim_end_matches('.'), &["-n", "rights", &sub]);
+        wait_until_allowed(plane, account, &right.verb, &resource, &["-n", "rights", &sub]);
     }
 
     let fake = tenant(0).await;
@@ -68,16 +66,23 @@ async fn the_rights_granted_are_those_used() {
     let deployment = only(&objects, "Deployment");
     let mut operator = Operator::start(plane, deployment, &[("--allowed-domains", fake.domain())]).await;
     operator.ready().await;
+    let mut standby = Operator::start(plane, deployment, &[("--allowed-domains", fake.domain())]).await;
+    standby.ready().await;
     connect(plane, "rights", &fake);
     remove_one_of_each(plane, "rights");
     all_removed(&client(plane).await, "rights").await;
     assert!(operator.wire.sees(|request| request.right.resource == "events").await, "no event was written");
-    let log = operator.log();
-    let wire = operator.stop().await;
+    assert!(operator.wire.sees(|request| request.right.verb == "update").await, "the lease was not renewed");
+    assert!(standby.wire.sees(|request| request.right.resource == "leases" && request.right.verb == "watch").await);
+    let logs = [operator.log(), standby.log()];
+    let wires = [operator.stop().await, standby.stop().await];
 
-    assert!(wire.refused().is_empty(), "{:?}\n{log}", wire.refused());
-    assert_eq!(wire.used(), expected(&granted));
-    let elsewhere: Vec<_> = wire.requests().into_iter().filter(|r| r.namespace.as_deref() != Some("rights")).collect();
+    let requests: Vec<_> = wires.iter().flat_map(|wire| wire.requests()).collect();
+    let refused: Vec<_> = wires.iter().flat_map(|wire| wire.refused()).collect();
+    assert!(refused.is_empty(), "{refused:?}\n{logs:#?}");
+    let used: BTreeSet<Right> = requests.iter().map(|request| request.right.clone()).collect();
+    assert_eq!(used, granted.into_iter().map(|(right, _)| right).collect());
+    let elsewhere: Vec<_> = requests.iter().filter(|r| r.namespace.as_deref() != Some("rights")).collect();
     assert!(elsewhere.is_empty(), "{elsewhere:?}");
 }
 
@@ -85,9 +90,8 @@ async fn the_rights_granted_are_those_used() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn each_right_is_missed_when_it_is_gone() {
     let granted = rules(&of_kind(&own_namespace("x"), "Role"));
-    let rights = expected(&granted);
-    assert!(rights.len() > 20, "{rights:?}");
-    let runs = rights.into_iter().enumerate().map(|(number, right)| tokio::spawn(without(number, right)));
+    assert!(granted.len() > 20, "{granted:?}");
+    let runs = granted.into_iter().map(|(right, _)| right).enumerate().map(|(number, right)| tokio::spawn(without(number, right)));
     let missed: Vec<_> = stream::iter(runs).buffer_unordered(AT_ONCE).map(Result::unwrap).collect().await;
     let unmissed: Vec<_> = missed.iter().filter_map(|missed| missed.as_ref().err()).collect();
     assert!(unmissed.is_empty(), "not missed: {unmissed:#?}");
@@ -108,9 +112,18 @@ async fn without(number: usize, right: Right) -> Result<(), String> {
     limit_each(&fake);
     connect(plane, &name, &fake);
     let deployment = only(&objects, "Deployment");
-    let operator = Operator::start(plane, deployment, &[("--allowed-domains", fake.domain())]).await;
+    let changes = [("--allowed-domains", fake.domain())];
+    let mut operator = Operator::start(plane, deployment, &changes).await;
+    let leader = if right.resource == "leases" && right.verb == "watch" {
+        // Only a standby watches the lease.
+        operator.ready().await;
+        Some(std::mem::replace(&mut operator, Operator::start(plane, deployment, &changes).await))
+    } else {
+        None
+    };
     remove_one_of_each(plane, &name);
     // Roles may take effect a moment late, so other refusals may come first.
     let refused = operator.wire.sees(|request| request.right == right && request.status == 403).await;
+    drop(leader);
     if refused { Ok(()) } else { Err(format!("{right}: {:?}\n{}", operator.wire.refused(), operator.log())) }
 }

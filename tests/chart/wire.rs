@@ -1,7 +1,6 @@
 //! What the operator asks the API server, and what it is answered: a plain-HTTP relay on loopback between the two. The
 //! operator's token goes through it unchanged, so the API server decides as it would in a cluster.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -80,11 +79,6 @@ impl Wire {
 
     pub fn requests(&self) -> Vec<Request> {
         self.seen.borrow().clone()
-    }
-
-    /// The rights that were used.
-    pub fn used(&self) -> BTreeSet<Right> {
-        self.requests().into_iter().map(|request| request.right).collect()
     }
 
     /// What was refused for want of a right.

@@ -34,7 +34,7 @@
   verbs: [list, watch]
 {{- end }}
 
-{{/* Creating cannot be limited to a name. */}}
+{{/* Creating cannot be limited to a name. A standby watches, to take over at once. */}}
 {{- define "rescind.rules.lease" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
@@ -42,7 +42,7 @@
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   resourceNames: [rescind-leader]
-  verbs: [get, update]
+  verbs: [get, update, watch]
 {{- end }}
 
 {{/* Where Secrets are read: a list of namespaces, or the one entry "*". */}}
