@@ -1,8 +1,8 @@
 # Every target is one command; what it does is in the Rust crates under tests/.
 
-.PHONY: tools demo up down programs test bench lint crds mutants chart
+.PHONY: tools demo up down programs test bench lint crds mutants chart image-check sbom
 
-# Finds etcd, kube-apiserver and kubectl, builds what is missing, and prints where they are.
+# Finds etcd, kube-apiserver, kubectl and helm, builds what is missing, and prints where they are.
 tools:
 	cargo run --quiet --package stack -- binaries
 
@@ -53,5 +53,5 @@ image-check:
 
 # The image's bill of materials, CycloneDX: the crates that are in the program, with versions, licenses and hashes.
 sbom:
-	cargo install --quiet --locked --root target/sbom --version $(CYCLONEDX) cargo-cyclonedx
+	cargo install --quiet --locked --root target/sbom --version 0.5.9 cargo-cyclonedx
 	target/sbom/bin/cargo-cyclonedx cyclonedx --format json --no-build-deps --target $$(rustc -vV | sed -n 's/^host: //p')

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use stack::ControlPlane;
 
 use crate::cluster;
-use crate::helm::{NAMESPACE, chart, documents, id, of_kind, objects, root};
+use crate::helm::{NAMESPACE, chart, documents, id, objects, of_kind, root};
 use crate::readme::{between_marks, described, documented, tables};
 
 /// Compares a file, or writes it if asked to.
@@ -41,10 +41,15 @@ fn generated_files_are_up_to_date() {
     let readme = fs::read_to_string(&path).unwrap();
     up_to_date(path, &between_marks(&readme, &tables(&values)));
 
-    let (crds, rest): (Vec<_>, Vec<_>) = objects(&[]).into_iter().partition(|o| o["kind"] == "CustomResourceDefinition");
+    let (crds, rest): (Vec<_>, Vec<_>) =
+        objects(&[]).into_iter().partition(|o| o["kind"] == "CustomResourceDefinition");
     for (file, objects) in [("crds.yaml", crds), ("rescind.yaml", rest)] {
-        let text: String = objects.into_iter().map(without_helm).map(|object| format!("---\n{}", yaml(&object))).collect();
-        up_to_date(root().join("config").join(file), &format!("# Written by `make chart` from charts/rescind.\n{text}"));
+        let text: String =
+            objects.into_iter().map(without_helm).map(|object| format!("---\n{}", yaml(&object))).collect();
+        up_to_date(
+            root().join("config").join(file),
+            &format!("# Written by `make chart` from charts/rescind.\n{text}"),
+        );
     }
 }
 

@@ -67,7 +67,7 @@ const MATRIX: &[&[&str]] = &[
         "image.pullPolicy=Always",
     ],
     &["podDisruptionBudget.maxUnavailable=null", "podDisruptionBudget.minAvailable=50%"],
-    &["podDisruptionBudget.enabled=false"],
+    &["podDisruptionBudget.enabled=false", "hostUsers=false"],
     &["networkPolicy.enabled=true"],
     &[
         "networkPolicy.enabled=true",
@@ -76,7 +76,12 @@ const MATRIX: &[&[&str]] = &[
         "networkPolicy.egressPorts={443}",
     ],
     &["metrics.enabled=false", "networkPolicy.enabled=true"],
-    &["metrics.service.annotations.a=b", "metrics.service.labels.c=d"],
+    &[
+        "metrics.service.annotations.a=b",
+        "metrics.service.labels.c=d",
+        "metrics.service.ipFamilyPolicy=SingleStack",
+        "metrics.service.ipFamilies={IPv4}",
+    ],
     &[
         "priorityClassName=system-cluster-critical",
         "nodeSelector.kubernetes\\.io/os=linux",
@@ -96,6 +101,8 @@ const MATRIX: &[&[&str]] = &[
         r#"@extraArgs=["--help"]"#,
         r#"@extraVolumes=[{"name":"ca","configMap":{"name":"ca"}}]"#,
         r#"@extraVolumeMounts=[{"name":"ca","mountPath":"/etc/ssl/certs","readOnly":true}]"#,
+        r#"@extraContainers=[{"name":"proxy","image":"proxy:1"}]"#,
+        r#"@extraInitContainers=[{"name":"wait","image":"wait:1"}]"#,
         r#"@extraObjects=[{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"{{ .Release.Name }}-more"}}]"#,
     ],
     &["nameOverride=taker", "fullnameOverride=a-very-long-name-for-an-operator-that-is-cut-somewhere"],
@@ -115,8 +122,7 @@ fn the_api_server_takes_what_is_rendered() {
         let file = shared().dir().join(format!("matrix-{row}.yaml"));
         std::fs::write(&file, stream(&objects)).unwrap();
         let path = file.to_str().unwrap();
-        let args =
-            ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", path];
+        let args = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", path];
         if let Err(refusal) = shared().run(&args) {
             panic!("{sets:?}: {refusal}");
         }
@@ -195,7 +201,8 @@ fn monitors_point_to_the_metrics_port() {
     {
         let set = |rest: &str| format!("metrics.{value}.{rest}");
         let relabel = format!("@metrics.{value}.relabelings=[{{\"targetLabel\":\"cluster\",\"replacement\":\"one\"}}]");
-        let objects = objects(&[&set("enabled=true"), &set("labels.release=prometheus"), &set("interval=1m"), &relabel]);
+        let objects =
+            objects(&[&set("enabled=true"), &set("labels.release=prometheus"), &set("interval=1m"), &relabel]);
         let monitor = only(&objects, kind);
         assert_eq!(monitor["apiVersion"], "monitoring.coreos.com/v1");
         assert_eq!(monitor["metadata"]["labels"]["release"], "prometheus");
@@ -220,7 +227,8 @@ fn monitors_point_to_the_metrics_port() {
 /// for the object is an error.
 #[test]
 fn alerts_and_dashboard_are_the_files_of_the_chart() {
-    const ALERTS: &str = "groups:\n- name: rescind\n  rules:\n  - alert: A\n    annotations: {summary: '{{ $labels.kind }}'}\n";
+    const ALERTS: &str =
+        "groups:\n- name: rescind\n  rules:\n  - alert: A\n    annotations: {summary: '{{ $labels.kind }}'}\n";
     const DASHBOARD: &str = "{\n  \"title\": \"{{kind}}\"\n}\n";
     let folder = tempfile::tempdir().unwrap();
     let copied = std::process::Command::new("cp").arg("-r").arg(chart()).arg(folder.path()).status().unwrap();

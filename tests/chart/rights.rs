@@ -91,7 +91,11 @@ async fn the_rights_granted_are_those_used() {
 async fn each_right_is_missed_when_it_is_gone() {
     let granted = rules(&of_kind(&own_namespace("x"), "Role"));
     assert!(granted.len() > 20, "{granted:?}");
-    let runs = granted.into_iter().map(|(right, _)| right).enumerate().map(|(number, right)| tokio::spawn(without(number, right)));
+    let runs = granted
+        .into_iter()
+        .map(|(right, _)| right)
+        .enumerate()
+        .map(|(number, right)| tokio::spawn(without(number, right)));
     let missed: Vec<_> = stream::iter(runs).buffer_unordered(AT_ONCE).map(Result::unwrap).collect().await;
     let unmissed: Vec<_> = missed.iter().filter_map(|missed| missed.as_ref().err()).collect();
     assert!(unmissed.is_empty(), "not missed: {unmissed:#?}");

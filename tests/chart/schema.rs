@@ -45,14 +45,18 @@ fn schema_and_values_name_the_same() {
     let mut found = Vec::new();
     maps(&schema, "", &mut found);
     for path in found {
-        let own = if path.is_empty() { schema.clone() } else { schema.pointer(&schema_pointer(&path)).unwrap().clone() };
+        let own =
+            if path.is_empty() { schema.clone() } else { schema.pointer(&schema_pointer(&path)).unwrap().clone() };
         for key in own["properties"].as_object().unwrap().keys() {
             let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
             let documented = |value: &str| {
                 // Documented itself, above something documented, or part of something documented.
                 value == full || value.starts_with(&format!("{full}.")) || full.starts_with(&format!("{value}."))
             };
-            assert!(full == "global" || values.iter().any(|value| documented(&value.path)), "{full} is not in values.yaml");
+            assert!(
+                full == "global" || values.iter().any(|value| documented(&value.path)),
+                "{full} is not in values.yaml"
+            );
         }
     }
 }
@@ -90,8 +94,23 @@ fn domains_are_those_the_program_takes() {
         crate::helm::render(&chart(), "x", &[&json]).is_ok()
     };
     for domain in [
-        "acme.eu.auth0.com", "*.auth0.com", "localhost:8443", "*.a", "login.acme-corp.example:1", // taken
-        "", "*", "**.auth0.com", "https://a.com", "a..b", "-a.com", "a-.com", "1.2.3.4", "a.com/", "A.com", "a.com:", "*.",
+        "acme.eu.auth0.com",
+        "*.auth0.com",
+        "localhost:8443",
+        "*.a",
+        "login.acme-corp.example:1", // taken
+        "",
+        "*",
+        "**.auth0.com",
+        "https://a.com",
+        "a..b",
+        "-a.com",
+        "a-.com",
+        "1.2.3.4",
+        "a.com/",
+        "A.com",
+        "a.com:",
+        "*.",
     ] {
         // The program reads an empty list entry as none.
         let program = !domain.is_empty() && rescind::auth0::AllowedDomains::parse([domain]).is_ok();

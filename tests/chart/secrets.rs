@@ -46,6 +46,7 @@ async fn an_operator_for_the_cluster_reads_secrets_in_one_namespace() {
     wait_until_allowed(&plane, &account, "list", "userrolerevocations.rescind.dev", &["--all-namespaces"]);
     wait_until_allowed(&plane, &account, "create", "events.events.k8s.io", &["--all-namespaces"]);
     wait_until_allowed(&plane, &account, "watch", "secrets", &["-n", "people"]);
+    wait_until_allowed(&plane, &account, "create", "leases.coordination.k8s.io", &["-n", NAMESPACE]);
 
     let fake = tenant(0).await;
     let deployment = only(&objects, "Deployment");

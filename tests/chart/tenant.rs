@@ -60,10 +60,10 @@ pub fn connect(plane: &ControlPlane, namespace: &str, fake: &FakeAuth0) {
 
 /// Each kind of removal is refused with 429 once, and then goes through.
 ///
-/// The wait is longer than a watch counts as fresh, so that the last look asks the API server.
+/// The wait is much longer than a watch counts as fresh, so that the last look asks the API server.
 pub fn limit_each(fake: &FakeAuth0) {
     for kind in [Kind::DeleteUserPermissions, Kind::DeleteUserRoles, Kind::DeleteMembers, Kind::DeleteMemberRoles] {
-        fake.fault(Fault::status(429).header("Retry-After", "2").on(kind).once());
+        fake.fault(Fault::status(429).header("Retry-After", "4").on(kind).once());
     }
 }
 
