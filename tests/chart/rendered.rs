@@ -171,6 +171,30 @@ fn combinations_that_cannot_work_are_refused_with_a_reason() {
     }
 }
 
+/// What Helm prints tells where Secrets are read and, if that is nowhere useful yet, how to change it.
+#[test]
+fn notes_tell_what_it_may_do() {
+    let notes = |set: &str| {
+        let path = chart();
+        let args = ["install", "rescind", path.to_str().unwrap(), "-n", NAMESPACE, "--dry-run=client", "--set", set];
+        let said = said(helm(&args).output().unwrap()).unwrap();
+        said.split_once("NOTES:").unwrap().1.to_owned()
+    };
+    let default = notes("log.level=info");
+    assert!(default.contains("in rescind-system (only with the label"), "{default}");
+    assert!(default.contains("--reuse-values --set secretNamespaces={identity}"), "{default}");
+    for (set, read, target) in [
+        ("secretNamespaces={a,b}", "in a, b", "-n a"),
+        ("secretNamespaces={*}", "in all namespaces", "-n identity"),
+        ("watchNamespaces={c}", "in c", "-n c"),
+    ] {
+        let notes = notes(set);
+        assert!(notes.contains(&format!("It reads Secrets:  {read} (only")), "{notes}");
+        assert!(notes.contains(&format!("kubectl create secret generic auth0-management {target} ")), "{notes}");
+        assert!(!notes.contains("--set secretNamespaces"), "{notes}");
+    }
+}
+
 /// An installation for namespaces needs nobody who may write cluster-wide objects.
 #[test]
 fn an_installation_for_namespaces_has_nothing_cluster_wide() {

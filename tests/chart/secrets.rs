@@ -47,6 +47,9 @@ async fn an_operator_for_the_cluster_reads_secrets_in_one_namespace() {
     wait_until_allowed(&plane, &account, "create", "events.events.k8s.io", &["--all-namespaces"]);
     wait_until_allowed(&plane, &account, "watch", "secrets", &["-n", "people"]);
     wait_until_allowed(&plane, &account, "create", "leases.coordination.k8s.io", &["-n", NAMESPACE]);
+    let others = format!("--as={account}");
+    let others = plane.kubectl(&["auth", "can-i", "list", "secrets", "-n", "others", &others]).unwrap();
+    assert_eq!(String::from_utf8(others.stdout).unwrap().trim(), "no");
 
     let fake = tenant(0).await;
     let deployment = only(&objects, "Deployment");
