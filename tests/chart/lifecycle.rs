@@ -9,7 +9,7 @@ use serde_json::Value;
 use stack::ControlPlane;
 
 use crate::cluster::{Controller, client, namespace, start, wait_until_allowed, within};
-use crate::helm::{NAMESPACE, chart, helm, said};
+use crate::helm::{NAMESPACE, chart, helm, root, said};
 use crate::operator::Operator;
 use crate::tenant::{connect, leaver_removed, remove_leavers, tenant};
 
@@ -103,12 +103,18 @@ async fn a_release_lives_and_its_objects_outlive_it() {
     namespace(plane, PEOPLE);
     let values = ["--set", "watchNamespaces={people}"];
 
+    // Somebody had tried it out by hand, with newer CRDs even.
+    let by_hand = root().join("crds");
+    plane.run(&["apply", "--server-side", "-f", by_hand.to_str().unwrap()]).unwrap();
+    assert!(has_age_column(plane));
+
     // Nobody rolls the Deployment out yet, so a `--wait` that waits for nothing would be noticed.
     let older = tempfile::tempdir().unwrap();
     older_chart(older.path());
     let old = older.path().join("rescind");
     let install = ["install", "--create-namespace", "--wait", "--timeout", "3s", values[0], values[1]];
-    let refusal = release.release(&install, Some(&old)).await.unwrap_err();
+    let take = ["--take-ownership", "--force-conflicts"];
+    let refusal = release.release(&[&install[..], &take[..]].concat(), Some(&old)).await.unwrap_err();
     assert!(refusal.contains("Deployment/rescind-system/rescind not ready"), "{refusal}");
     assert!(!has_age_column(plane));
 
@@ -137,8 +143,8 @@ async fn a_release_lives_and_its_objects_outlive_it() {
     assert!(calls > 0 && before.len() == OBJECTS);
 
     // An upgrade with finished objects: a call or a write for the one that is new, and none for the others.
-    let changed = [&upgrade[..], &["--set", "log.level=debug", "--set", "replicas=3"]].concat();
-    release.release(&changed, Some(&chart())).await.unwrap();
+    let changed = ["--reset-then-reuse-values", "--set", "log.level=debug", "--set", "replicas=3"];
+    release.release(&[&upgrade[..4], &changed[..]].concat(), Some(&chart())).await.unwrap();
     assert!(release.args().contains("--log-level=debug"));
     let mut operator = Operator::start(plane, &release.deployment(), &domain).await;
     operator.ready().await;

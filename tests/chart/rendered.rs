@@ -182,7 +182,7 @@ fn notes_tell_what_it_may_do() {
     };
     let default = notes("log.level=info");
     assert!(default.contains("in rescind-system (only with the label"), "{default}");
-    assert!(default.contains("--reuse-values --set secretNamespaces={identity}"), "{default}");
+    assert!(default.contains("--reset-then-reuse-values --set secretNamespaces={identity}"), "{default}");
     for (set, read, target) in [
         ("secretNamespaces={a,b}", "in a, b", "-n a"),
         ("secretNamespaces={*}", "in all namespaces", "-n identity"),
