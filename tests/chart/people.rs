@@ -10,9 +10,8 @@ use serde_json::{Value, json};
 
 use crate::cluster::{PATIENCE, client, namespace, shared};
 use crate::helm::{objects, of_kind, stream};
+use crate::tenant::REMOVALS;
 
-const REMOVALS: [&str; 4] =
-    ["userrolerevocations", "userpermissionrevocations", "orgmembershipremovals", "orgmemberroleremovals"];
 const NAMESPACE: &str = "people-roles";
 
 /// Whether the person called like a role may do this, to a kind or to its status.
@@ -58,7 +57,7 @@ async fn people_may_do_what_their_role_says() {
     // Who may read and write removals, and read and write tenants.
     for (person, removals, tenants, first) in [
         ("people-view", (true, false), (true, false), ("list", "auth0tenants")),
-        ("people-edit", (false, true), (false, false), ("create", REMOVALS[0])),
+        ("people-edit", (false, true), (false, false), ("create", REMOVALS[0].0)),
         ("people-admin", (false, false), (false, true), ("create", "auth0tenants")),
     ] {
         // Roles take effect a moment late.
@@ -66,7 +65,7 @@ async fn people_may_do_what_their_role_says() {
         while !may(&client, person, first.0, first.1).await {
             assert!(started.elapsed() < PATIENCE, "{person} may not {} {}", first.0, first.1);
         }
-        for kind in REMOVALS.into_iter().chain(["auth0tenants"]) {
+        for kind in REMOVALS.iter().map(|(resource, _)| *resource).chain(["auth0tenants"]) {
             let (read, write) = if kind == "auth0tenants" { tenants } else { removals };
             let verbs = [("list", read), ("watch", read), ("create", write), ("patch", write), ("delete", write)];
             for (verb, allowed) in verbs {

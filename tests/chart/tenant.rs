@@ -58,13 +58,19 @@ pub fn connect(plane: &ControlPlane, namespace: &str, fake: &FakeAuth0) {
     plane.apply(&stream(&[secret, object("Auth0Tenant", namespace, "default", &spec)])).expect("a tenant");
 }
 
-/// Each kind of removal is refused with 429 once, and then goes through.
+/// Each kind of removal, by the resource that asks for it.
+pub const REMOVALS: [(&str, Kind); 4] = [
+    ("userpermissionrevocations", Kind::DeleteUserPermissions),
+    ("userrolerevocations", Kind::DeleteUserRoles),
+    ("orgmembershipremovals", Kind::DeleteMembers),
+    ("orgmemberroleremovals", Kind::DeleteMemberRoles),
+];
+
+/// A removal of this kind is refused with 429 once, and then goes through.
 ///
 /// The wait is much longer than a watch counts as fresh, so that the last look asks the API server.
-pub fn limit_each(fake: &FakeAuth0) {
-    for kind in [Kind::DeleteUserPermissions, Kind::DeleteUserRoles, Kind::DeleteMembers, Kind::DeleteMemberRoles] {
-        fake.fault(Fault::status(429).header("Retry-After", "4").on(kind).once());
-    }
+pub fn limit(fake: &FakeAuth0, kind: Kind) {
+    fake.fault(Fault::status(429).header("Retry-After", "4").on(kind).once());
 }
 
 /// One object of each kind, all named jane.
