@@ -40,7 +40,8 @@ pub struct RemovalStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<i32>,
 
-    /// Sent to Auth0 as X-Correlation-ID; find it in the tenant's logs as references.correlation_id.
+    /// Names the last call that was sent for this object (others may have shared it): X-Correlation-ID, in the tenant's
+    /// logs references.correlation_id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::answer::classify;
-use super::{CallError, Domain, Endpoint, Item, RateHeaders, Token, Walk};
+use super::{CallError, Domain, Endpoint, Item, RateHeaders, Read, Token};
 
 /// Largest body read from Auth0, in bytes; its own limit is 1 MB (auth0-api.md 1.1).
 const MAX_BODY: usize = 1 << 20;
@@ -110,10 +110,10 @@ impl Client {
         Answer { limits, outcome }
     }
 
-    /// Fetches the next page of `walk`.
-    pub async fn page(&self, token: &Token, walk: &Walk) -> Answer<Page> {
-        let url = format!("{}{}", self.root, walk.read().path());
-        let (limits, answer) = self.send(self.http.get(url).query(&walk.query()), token).await;
+    /// Fetches a page of a list; `query` is [`super::Walk::query`].
+    pub async fn page(&self, token: &Token, read: &Read, query: &[(&'static str, String)]) -> Answer<Page> {
+        let url = format!("{}{}", self.root, read.path());
+        let (limits, answer) = self.send(self.http.get(url).query(query), token).await;
         let outcome = answer.and_then(|(status, body)| match status {
             StatusCode::OK => serde_json::from_slice(&body).map_err(|_| {
                 CallError::Unavailable("Auth0's answer was not JSON; check the domain and any proxy in between")

@@ -2,6 +2,9 @@
 //!
 //! All four removals are the same thing: at an endpoint some items must be absent. A fifth kind is a fifth variant.
 
+use std::fmt;
+use std::sync::Arc;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
@@ -18,24 +21,24 @@ pub enum Endpoint {
     /// The permissions a user holds directly.
     UserPermissions {
         /// Auth0 user id.
-        user: String,
+        user: Arc<str>,
     },
     /// The tenant-wide roles of a user.
     UserRoles {
         /// Auth0 user id.
-        user: String,
+        user: Arc<str>,
     },
     /// The members of an organization.
     OrganizationMembers {
         /// Organization id.
-        organization: String,
+        organization: Arc<str>,
     },
     /// The roles of a member inside an organization.
     OrganizationMemberRoles {
         /// Organization id.
-        organization: String,
+        organization: Arc<str>,
         /// Auth0 user id.
-        user: String,
+        user: Arc<str>,
     },
 }
 
@@ -43,13 +46,13 @@ pub enum Endpoint {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Item {
     /// A role id or a user id.
-    Id(String),
+    Id(Arc<str>),
     /// A permission of an API.
     Permission {
         /// Identifier (audience) of the API.
-        resource_server: String,
+        resource_server: Arc<str>,
         /// Name of the permission.
-        name: String,
+        name: Arc<str>,
     },
 }
 
@@ -61,7 +64,7 @@ pub enum Read {
     /// The organizations of one user: tells whether that user is a member of any (auth0-api.md 2.1).
     UserOrganizations {
         /// Auth0 user id.
-        user: String,
+        user: Arc<str>,
     },
 }
 
@@ -129,8 +132,7 @@ impl Endpoint {
     pub const fn subject(&self) -> &'static str {
         match self {
             Self::UserPermissions { .. } | Self::UserRoles { .. } => "user",
-            Self::OrganizationMembers { .. } => "organization",
-            Self::OrganizationMemberRoles { .. } => "organization or user",
+            Self::OrganizationMembers { .. } | Self::OrganizationMemberRoles { .. } => "organization or user",
         }
     }
 
@@ -140,12 +142,21 @@ impl Endpoint {
     }
 }
 
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => f.write_str(id),
+            Self::Permission { resource_server, name } => write!(f, "{name} of {resource_server}"),
+        }
+    }
+}
+
 impl Item {
     fn to_json(&self) -> Value {
         match self {
-            Self::Id(id) => json!(id),
+            Self::Id(id) => json!(**id),
             Self::Permission { resource_server, name } => {
-                json!({ "resource_server_identifier": resource_server, "permission_name": name })
+                json!({ "resource_server_identifier": **resource_server, "permission_name": **name })
             }
         }
     }
@@ -187,7 +198,7 @@ impl Read {
     /// The item an entry of this list stands for: `Ok(None)` for an entry that is not ours to remove (a permission that
     /// comes through a role only), `Err` for an entry that cannot be read.
     pub fn item(&self, entry: &Value) -> Result<Option<Item>, Unreadable> {
-        let text = |key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned).ok_or(Unreadable);
+        let text = |key: &str| entry.get(key).and_then(Value::as_str).map(Arc::from).ok_or(Unreadable);
         Ok(match self {
             Self::List(Endpoint::UserPermissions { .. }) => {
                 let item = Item::Permission {
@@ -227,7 +238,7 @@ mod tests {
         /// F1: whatever the id, it stays one segment and decodes to itself.
         #[test]
         fn an_id_stays_one_segment(user in "\\PC{1,40}") {
-            let path = Endpoint::UserRoles { user: user.clone() }.path();
+            let path = Endpoint::UserRoles { user: user.as_str().into() }.path();
             let inner = path.strip_prefix("/api/v2/users/").and_then(|p| p.strip_suffix("/roles")).unwrap();
             prop_assert!(!inner.contains(['/', '?', '#', '|', '%']) || !inner.contains(['/', '?', '#', '|']));
             prop_assert_eq!(percent_encoding::percent_decode_str(inner).decode_utf8().unwrap(), user);

@@ -177,7 +177,7 @@ mod tests {
     }
 
     fn items(ids: impl IntoIterator<Item = usize>) -> BTreeSet<Item> {
-        ids.into_iter().map(|n| Item::Id(n.to_string())).collect()
+        ids.into_iter().map(|n| Item::Id(n.to_string().into())).collect()
     }
 
     fn page(start: usize, count: usize, total: usize) -> Value {

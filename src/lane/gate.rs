@@ -24,17 +24,21 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Asks for a call to leave at `now`.
-    pub fn pass(&mut self, now: Instant) -> Pass {
+    /// What [`Self::pass`] would say.
+    pub fn peek(&self, now: Instant) -> Pass {
         match self.closed_until {
             None => Pass::Go { probe: false },
             Some(until) if now < until => Pass::At(until),
             Some(_) if self.probing => Pass::AfterProbe,
-            Some(_) => {
-                self.probing = true;
-                Pass::Go { probe: true }
-            }
+            Some(_) => Pass::Go { probe: true },
         }
+    }
+
+    /// Asks for a call to leave at `now`.
+    pub fn pass(&mut self, now: Instant) -> Pass {
+        let pass = self.peek(now);
+        self.probing |= pass == Pass::Go { probe: true };
+        pass
     }
 
     /// Nothing leaves before `until`. Only lengthens: no event shortens a wait (promise 11).

@@ -71,6 +71,10 @@ pub struct Report {
     pub seen: bool,
     /// Fingerprint of the token of the last call, if one was made.
     pub token: Option<u64>,
+    /// Name in Auth0's logs of the last DELETE that named its items and may have had an effect.
+    pub correlation: Option<Arc<str>>,
+    /// The items that Auth0 refused, one by one.
+    pub refused: Vec<Item>,
     /// How it ended.
     pub end: End,
 }

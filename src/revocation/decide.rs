@@ -9,7 +9,7 @@ use crate::lane::{LaneView, Removal, Report, Task};
 use crate::tenant::TenantState;
 
 use super::kinds::validate;
-use super::outcome::Outcome;
+use super::outcome::{Outcome, answer_was_lost};
 
 /// A removal whose effect a read does not show is only looked at again, and sent again after this long
 /// (reliability.md D22).
@@ -164,7 +164,10 @@ fn task(facts: &Facts<'_>, verification: Verification) -> Task {
     if accepted_lately && accepted_all && verification != Verification::Off {
         return Task::Look;
     }
-    Task::Remove { before: verification == Verification::BeforeAndAfter, after: verification != Verification::Off }
+    // What an unanswered DELETE left unknown is read before it is repeated.
+    let before = verification == Verification::BeforeAndAfter || answer_was_lost(facts.status);
+    let after = verification != Verification::Off;
+    Task::Remove { before: before && after, after }
 }
 
 fn conclude(facts: &Facts<'_>, report: &Report) -> Outcome {

@@ -1,6 +1,7 @@
 //! The trait of the removal kinds and their list: what is removed is all a kind adds. A fifth kind is one more entry.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::Resource;
@@ -83,8 +84,8 @@ kinds! {
         spec.roles.iter().map(|role| Item::Id(text(role)));
 }
 
-fn text(id: &impl ToString) -> String {
-    id.to_string()
+fn text(id: &impl ToString) -> Arc<str> {
+    id.to_string().into()
 }
 
 /// Checks again what the schema refuses, for objects that were stored under another schema: an empty list must never

@@ -1,5 +1,6 @@
 //! What came of an object, and what that means for its status. Pure: the whole table of DESIGN section 2 is here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -7,7 +8,7 @@ use jiff::Timestamp;
 use crate::api::{
     ConditionType, IfNotFound, Reason, RemovalResult, RemovalStatus, State, Verdict, conditions, time, verdicts,
 };
-use crate::auth0::{CallError, Endpoint};
+use crate::auth0::{CallError, Endpoint, Item};
 use crate::lane::{End, Report, Unproven};
 
 /// Shortest and longest pause after a failure of one object; it doubles in between (DESIGN: 1 s to 10 min).
@@ -37,6 +38,8 @@ pub struct Outcome {
     pub next_attempt: Option<Timestamp>,
     /// Whether this is one more attempt in a row without a verdict.
     pub counts_as_attempt: bool,
+    /// Name in Auth0's logs of the DELETE that left for it now, if one did.
+    pub correlation: Option<Arc<str>>,
 }
 
 impl Outcome {
@@ -50,6 +53,7 @@ impl Outcome {
             verified: None,
             next_attempt: None,
             counts_as_attempt: false,
+            correlation: None,
         }
     }
 
@@ -76,6 +80,12 @@ impl Outcome {
         let attempts = old.and_then(|status| status.attempts).unwrap_or(0);
         let n = requested;
         let mut outcome = match &report.end {
+            End::Gone if accepted_at.is_none() && answer_was_lost(old) => {
+                let message = format!(
+                    "None of the {n} named is there any more: the answer to an earlier DELETE was lost, its effect was not"
+                );
+                Self { verified: proven(message.clone()), ..Self::plain(Reason::Removed, message) }
+            }
             End::Gone if accepted_at.is_none() => {
                 let message = format!("None of the {n} named was there, so nothing was removed");
                 Self { verified: proven(message.clone()), ..Self::plain(Reason::AlreadyAbsent, message) }
@@ -92,15 +102,16 @@ impl Outcome {
             End::Unproven(why) => unproven(why, counts.0.removed, n),
             End::Remaining(left) => remaining(*left, accepted_at.unwrap_or(now), now),
             End::NotFound => not_found(endpoint, if_not_found, report.seen || accepted_at.is_some()),
-            End::Failed(error) => failed(error, endpoint, attempts, now, jitter),
+            End::Failed(error) => failed(error, &report.refused, n, endpoint, attempts, now, jitter),
         };
         outcome.result = Some(counts.with_remaining(&report.end));
         outcome.accepted_at = report.accepted_at;
+        outcome.correlation = report.correlation.clone();
         outcome
     }
 
     /// The status after this outcome. Equal to `old` when nothing changed, so that nothing need be written.
-    pub fn status(&self, old: Option<&RemovalStatus>, generation: i64, uid: &str, now: Timestamp) -> RemovalStatus {
+    pub fn status(&self, old: Option<&RemovalStatus>, generation: i64, now: Timestamp) -> RemovalStatus {
         let mut wanted = verdicts(self.reason, &self.message);
         if let Some((holds, message)) = &self.verified {
             wanted.push(Verdict {
@@ -126,7 +137,11 @@ impl Outcome {
                 State::Done => None,
                 _ => Some(attempts.saturating_add(i32::from(self.counts_as_attempt))).filter(|n| *n > 0),
             },
-            correlation_id: result.map(|_| uid.to_owned()),
+            correlation_id: self
+                .correlation
+                .as_deref()
+                .or_else(|| old.and_then(|status| status.correlation_id.as_deref()))
+                .map(str::to_owned),
         }
     }
 }
@@ -146,10 +161,16 @@ impl Counts {
         let before = old.and_then(|status| status.result).unwrap_or_default();
         let attempted = report.accepted_at.is_some() || report.already_absent > 0;
         let absent_now = if matches!(report.end, End::Gone) && before.removed == 0 { int(requested) } else { 0 };
+        // What a lost answer leaves unknown and a later read does not find was most likely removed by us.
+        let (removed, absent) = if answer_was_lost(old) {
+            (report.removed + report.already_absent, 0)
+        } else {
+            (report.removed, report.already_absent)
+        };
         Self(RemovalResult {
             requested: int(requested),
-            removed: int(report.removed).max(before.removed),
-            already_absent: if attempted { int(report.already_absent) } else { before.already_absent.max(absent_now) },
+            removed: int(removed).max(before.removed),
+            already_absent: if attempted { int(absent) } else { before.already_absent.max(absent_now) },
             remaining: 0,
         })
     }
@@ -163,6 +184,15 @@ impl Counts {
         };
         RemovalResult { remaining, ..self.0 }
     }
+}
+
+/// Whether a DELETE left for this object and nothing is known of its effect.
+pub(super) fn answer_was_lost(old: Option<&RemovalStatus>) -> bool {
+    old.is_some_and(|old| {
+        old.correlation_id.is_some()
+            && old.last_removal_time.is_none()
+            && old.condition(ConditionType::Ready).is_some_and(|c| c.reason == Reason::Auth0Unavailable.as_str())
+    })
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it is the value of an optional field")]
@@ -214,11 +244,24 @@ fn not_found(endpoint: &Endpoint, if_not_found: IfNotFound, seen: bool) -> Outco
     Outcome::plain(Reason::SubjectNotFound, message)
 }
 
-fn failed(error: &CallError, endpoint: &Endpoint, attempts: i32, now: Timestamp, jitter: f64) -> Outcome {
+fn failed(
+    error: &CallError,
+    refused: &[Item],
+    requested: usize,
+    endpoint: &Endpoint,
+    attempts: i32,
+    now: Timestamp,
+    jitter: f64,
+) -> Outcome {
     let retry = |after: Duration| Some(now + after.mul_f64(1.0 + 0.2 * jitter.clamp(0.0, 1.0)));
     let (reason, message, after) = match error {
         CallError::Rejected(rejection) => {
-            let message = format!("Auth0 refused the request ({rejection}); correct the ids in a new object");
+            let which = match refused {
+                [] => "the request".to_owned(),
+                [one, ..] if requested > 1 => format!("{} of {requested}, the first is {one}", refused.len()),
+                [one, ..] => one.to_string(),
+            };
+            let message = format!("Auth0 refused {which} ({rejection}); correct the ids in a new object");
             (Reason::InvalidRequest, message, None)
         }
         CallError::Unauthorized(why) => {

@@ -184,7 +184,7 @@ async fn write<K: Revocation>(
     outcome: &Outcome,
 ) -> Result<Action, Error> {
     let now = Timestamp::now();
-    let status = outcome.status(old, owner.generation, &owner.uid, now);
+    let status = outcome.status(old, owner.generation, now);
     if !old.is_some_and(|old| is_same(old, &status)) {
         let reason_before = old.and_then(|old| old.condition(ConditionType::Ready)).map(|c| c.reason.clone());
         put(context, owner, status).await?;

@@ -75,8 +75,17 @@ impl Case {
 }
 
 fn done(generation: i64, end: End) -> LaneView {
-    let report = Report { accepted_at: Some(at(NOW)), removed: 1, already_absent: 0, seen: true, token: None, end };
-    LaneView::Done { generation, report }
+    let report = Report {
+        accepted_at: Some(at(NOW)),
+        removed: 1,
+        already_absent: 0,
+        seen: true,
+        token: None,
+        correlation: None,
+        refused: Vec::new(),
+        end,
+    };
+    LaneView::Done { generation, report: Box::new(report) }
 }
 
 const REMOVE: Task = Task::Remove { before: false, after: true };
@@ -145,12 +154,12 @@ fn a_shut_lane_is_shown_and_steady() {
     waiting.lane = LaneView::Pending { generation: GENERATION, closed_for: Some(Duration::from_millis(29_500)) };
     let Decision::Show(outcome) = waiting.decide() else { panic!("not shown") };
     assert_eq!(outcome.reason, Reason::RateLimited);
-    let shown = outcome.status(None, GENERATION, "u", at(NOW));
+    let shown = outcome.status(None, GENERATION, at(NOW));
     waiting.status = Some(shown.clone());
     // A moment later the rest of the wait has another fraction of a second.
     waiting.lane = LaneView::Pending { generation: GENERATION, closed_for: Some(Duration::from_millis(29_100)) };
     let Decision::Show(outcome) = waiting.decide() else { panic!("not shown") };
-    assert_eq!(outcome.status(Some(&shown), GENERATION, "u", at(NOW)), shown, "so that nothing is written");
+    assert_eq!(outcome.status(Some(&shown), GENERATION, at(NOW)), shown, "so that nothing is written");
 }
 
 /// Promise 11 over restarts and edits: the wait in the status counts, whatever generation it was written for.

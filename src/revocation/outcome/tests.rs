@@ -2,8 +2,6 @@ use super::*;
 use crate::auth0::Rejection;
 use proptest::prelude::*;
 
-const UID: &str = "7d1c";
-
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
@@ -13,11 +11,22 @@ fn endpoint() -> Endpoint {
 }
 
 fn report(end: End) -> Report {
-    Report { accepted_at: Some(at(100)), removed: 2, already_absent: 0, seen: true, token: None, end }
+    let (correlation, refused) = (Some("rescind-1".into()), Vec::new());
+    Report {
+        accepted_at: Some(at(100)),
+        removed: 2,
+        already_absent: 0,
+        seen: true,
+        token: None,
+        correlation,
+        refused,
+        end,
+    }
 }
 
 fn nothing_sent(end: End) -> Report {
-    Report { accepted_at: None, removed: 0, already_absent: 0, seen: false, token: None, end }
+    let (correlation, refused) = (None, Vec::new());
+    Report { accepted_at: None, removed: 0, already_absent: 0, seen: false, token: None, correlation, refused, end }
 }
 
 fn outcome_after(report: &Report, if_not_found: IfNotFound, old: Option<&RemovalStatus>, now: Timestamp) -> Outcome {
@@ -29,7 +38,7 @@ fn outcome(report: &Report) -> Outcome {
 }
 
 fn status(outcome: &Outcome, old: Option<&RemovalStatus>, now: Timestamp) -> RemovalStatus {
-    outcome.status(old, 1, UID, now)
+    outcome.status(old, 1, now)
 }
 
 /// DESIGN section 2: each row that a lane's report can reach.
