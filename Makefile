@@ -1,8 +1,8 @@
 # Every target is one command; what it does is in the Rust crates under tests/.
 
-.PHONY: tools demo up down programs test bench simulate lint crds mutants
+.PHONY: tools demo up down programs test bench simulate lint crds mutants chart image-check sbom
 
-# Finds etcd, kube-apiserver and kubectl, builds what is missing, and prints where they are.
+# Finds etcd, kube-apiserver, kubectl and helm, builds what is missing, and prints where they are.
 tools:
 	cargo run --quiet --package stack -- binaries
 
@@ -46,3 +46,17 @@ crds:
 # Breaks each promise on purpose, in a copy, and demands that its test fails.
 mutants: tools
 	tests/mutants.sh
+
+# Writes anew what is made from other files: the chart's CRDs, README and schema, and the kustomize base.
+chart:
+	RESCIND_WRITE=1 cargo test --quiet --test chart generated_files_are_up_to_date
+
+# Builds the image's program as the Dockerfile does and runs it in a bare root. Minutes; needs no container engine.
+image-check:
+	image/check.sh
+
+# The program's bill of materials, rescind.cdx.json (CycloneDX): its crates with versions, licenses and hashes.
+sbom:
+	cargo install --quiet --locked --root target/sbom --version 0.5.9 cargo-cyclonedx
+	target/sbom/bin/cargo-cyclonedx cyclonedx --format json --no-build-deps --target $$(rustc -vV | sed -n 's/^host: //p')
+	rm -f tests/*/*.cdx.json

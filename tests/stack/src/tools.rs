@@ -45,6 +45,13 @@ pub(crate) const TOOLS: &[Tool] = &[
         variables: &[],
         takes: "about half a minute",
     },
+    Tool {
+        folder: "helm",
+        module: "helm.sh/helm/v4",
+        programs: &[("helm", "helm.sh/helm/v4/cmd/helm")],
+        variables: &["helm.sh/helm/v4/internal/version.version=v{version}"],
+        takes: "about a minute and a half",
+    },
 ];
 
 /// The tool that builds the program `name`.

@@ -1,0 +1,33 @@
+#!/bin/sh
+# Runs the image's program in a bare root as the image's user: nothing is there but certificates and what a kubelet
+# puts into every pod. Needs no container engine; uses a user namespace.
+set -eu
+cd "$(dirname "$0")/.."
+
+program=$(image/build.sh)
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+mkdir -p "$root/etc/ssl/certs"
+cp "$program" "$root/rescind"
+cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
+echo "127.0.0.1 api.test" > "$root/etc/hosts"
+echo "nameserver 127.0.0.1" > "$root/etc/resolv.conf"
+# A cluster that is not there, by a name that must be looked up. Port 1 refuses.
+echo '{"apiVersion":"v1","kind":"Config","current-context":"c","users":[{"name":"c","user":{"token":"t"}}],
+"clusters":[{"name":"c","cluster":{"server":"https://api.test:1"}}],
+"contexts":[{"name":"c","context":{"cluster":"c","user":"c"}}]}' > "$root/kubeconfig"
+chmod -R a+rX "$root"
+
+run() { env -i "$@" unshare --user --map-user=65532 --map-group=65532 --root="$root" --wd=/ /rescind $arguments; }
+fail() { echo "image check: $*" >&2; exit 1; }
+
+size=$(wc -c < "$program")
+[ "$size" -lt 20000000 ] || fail "the program has $size bytes; 20,000,000 is the limit"
+arguments=--version; run | grep -q '^rescind ' || fail "it does not start"
+arguments=crds; [ "$(run | grep -c '^kind: CustomResourceDefinition')" -eq "$(ls crds | wc -l)" ] || fail "no CRDs"
+arguments=run; said=$(run KUBECONFIG=/kubeconfig 2>&1) && fail "it ran without a cluster"
+case "$said" in
+  *refused*) ;;
+  *) fail "it did not get as far as to be refused: $said" ;;
+esac
+echo "image check: ok, $size bytes, alone in its root as 65532"

@@ -1,0 +1,112 @@
+//! Files that are made from others: the chart's CRDs, its README and schema, and the kustomize base.
+//!
+//! `make chart` writes them; the tests here compare.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use stack::ControlPlane;
+
+use crate::cluster;
+use crate::helm::{NAMESPACE, chart, documents, id, objects, of_kind, root};
+use crate::readme::{between_marks, described, documented, tables};
+
+/// Compares a file, or writes it if asked to.
+fn up_to_date(path: PathBuf, expected: &str) {
+    if std::env::var_os("RESCIND_WRITE").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, expected).unwrap();
+    }
+    let stored = fs::read_to_string(&path).unwrap_or_default();
+    assert!(stored == expected, "{} is out of date: run make chart", path.display());
+}
+
+/// One test, as each file is made from the one before.
+#[test]
+fn generated_files_are_up_to_date() {
+    // Helm reads only what is inside the chart, hence a copy of crds/.
+    let folder = chart().join("files/crds");
+    let crds = rescind::api::crds();
+    for crd in &crds {
+        up_to_date(folder.join(&crd.file), &fs::read_to_string(root().join("crds").join(&crd.file)).unwrap());
+    }
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), crds.len(), "one file a kind");
+
+    let values = documented(&fs::read_to_string(chart().join("values.yaml")).unwrap());
+    let path = chart().join("values.schema.json");
+    let schema: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    up_to_date(path, &format!("{:#}\n", described(schema, &values)));
+    let path = chart().join("README.md");
+    let readme = fs::read_to_string(&path).unwrap();
+    up_to_date(path, &between_marks(&readme, &tables(&values)));
+
+    let (crds, rest): (Vec<_>, Vec<_>) =
+        objects(&[]).into_iter().partition(|o| o["kind"] == "CustomResourceDefinition");
+    for (file, objects) in [("crds.yaml", crds), ("rescind.yaml", rest)] {
+        let text: String =
+            objects.into_iter().map(without_helm).map(|object| format!("---\n{}", yaml(&object))).collect();
+        up_to_date(
+            root().join("config").join(file),
+            &format!("# Written by `make chart` from charts/rescind.\n{text}"),
+        );
+    }
+}
+
+/// Labels and annotations that say Helm made it would be untrue.
+fn without_helm(mut object: Value) -> Value {
+    for pointer in ["/metadata", "/spec/template/metadata"] {
+        let Some(meta) = object.pointer_mut(pointer).and_then(Value::as_object_mut) else { continue };
+        for field in ["labels", "annotations"] {
+            let Some(map) = meta.get_mut(field).and_then(Value::as_object_mut) else { continue };
+            map.retain(|key, _| !key.contains("helm.sh/") && key != "app.kubernetes.io/managed-by");
+            if map.is_empty() {
+                meta.remove(field);
+            }
+        }
+    }
+    object
+}
+
+fn yaml(object: &Value) -> String {
+    serde_saphyr::to_string(object).unwrap()
+}
+
+/// What `kubectl apply -k config` installs is what the chart installs, and a namespace.
+#[test]
+fn the_kustomize_base_renders_the_same() {
+    let folder = root().join("config");
+    let text = cluster::shared().run(&["kustomize", folder.to_str().unwrap()]).unwrap();
+    let mut built = documents(&text);
+    let namespace = built.iter().position(|object| object["kind"] == "Namespace").expect("its namespace");
+    assert_eq!(built.remove(namespace)["metadata"]["name"], NAMESPACE);
+    let mut expected: Vec<Value> = objects(&[]).into_iter().map(without_helm).collect();
+    built.sort_by_key(id);
+    expected.sort_by_key(id);
+    assert_eq!(built, expected);
+}
+
+/// An overlay may put it elsewhere: nothing in the base names its namespace where kustomize does not find it.
+#[test]
+fn an_overlay_moves_the_base_to_another_namespace() {
+    let overlay = tempfile::tempdir().unwrap();
+    // kustomize takes no absolute path, so it is told the way up to the root and down again.
+    let here = overlay.path().canonicalize().unwrap();
+    let up = "../".repeat(here.components().count() - 1);
+    let base = format!("{up}{}", root().join("config").strip_prefix("/").unwrap().display());
+    let kustomization = json!({"namespace": "elsewhere", "resources": [base]});
+    fs::write(overlay.path().join("kustomization.yaml"), kustomization.to_string()).unwrap();
+    let text = cluster::shared().run(&["kustomize", overlay.path().to_str().unwrap()]).unwrap();
+    assert!(!text.contains(NAMESPACE), "still there: {text}");
+    let built = documents(&text);
+    assert_eq!(of_kind(&built, "Namespace")[0]["metadata"]["name"], "elsewhere");
+    accepted(cluster::shared(), "elsewhere", &text);
+}
+
+fn accepted(plane: &ControlPlane, namespace: &str, text: &str) {
+    cluster::namespace(plane, namespace);
+    let file = plane.dir().join(format!("{namespace}.yaml"));
+    fs::write(&file, text).unwrap();
+    let args = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", file.to_str().unwrap()];
+    plane.run(&args).expect("the API server takes it");
+}

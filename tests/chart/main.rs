@@ -1,0 +1,18 @@
+//! The Helm chart as its users meet it: rendered, refused, installed, and with the rights it grants and no others.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
+
+mod cluster;
+mod generated;
+mod helm;
+mod image;
+mod lifecycle;
+mod operator;
+mod people;
+mod readme;
+mod rendered;
+mod rights;
+mod schema;
+mod secrets;
+mod tenant;
+mod wire;

@@ -1,0 +1,104 @@
+//! The operator's program, started as the rendered Deployment says, with the token of its service account.
+
+use std::net::TcpListener;
+
+use serde_json::Value;
+use stack::ControlPlane;
+use tokio::process::{Child, Command};
+
+use crate::cluster::{PATIENCE, within};
+use crate::wire::Wire;
+
+/// Flags that the chart passes and the program does not know yet. Empty this list, and the tests use them.
+pub const NOT_YET: &[&str] = &["--metrics-bind-address"];
+
+pub struct Operator {
+    child: Child,
+    probe: String,
+    pub wire: Wire,
+    folder: tempfile::TempDir,
+}
+
+impl Operator {
+    /// Starts what `deployment` runs; only the ports are others, so that several fit on one machine.
+    pub async fn start(plane: &ControlPlane, deployment: &Value, changes: &[(&str, &str)]) -> Self {
+        let namespace = deployment["metadata"]["namespace"].as_str().unwrap();
+        let pod = &deployment["spec"]["template"]["spec"];
+        let token = plane.service_account_token(namespace, pod["serviceAccountName"].as_str().unwrap()).unwrap();
+        let wire = Wire::start(plane).await;
+        let folder = tempfile::tempdir().unwrap();
+        let probe = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let container = &pod["containers"][0];
+        let env = environment(container, namespace);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rescind"));
+        for arg in container["args"].as_array().unwrap() {
+            let arg = expand(arg.as_str().unwrap(), &env);
+            let (flag, value) = arg.split_once('=').unwrap_or((&arg, ""));
+            let changed = changes.iter().find(|(name, _)| *name == flag).map(|(_, value)| *value);
+            match flag {
+                flag if NOT_YET.contains(&flag) => {}
+                "--metrics-bind-address" => drop(command.arg("--metrics-bind-address=0")),
+                "--health-probe-bind-address" => drop(command.arg(format!("{flag}={probe}"))),
+                "run" => drop(command.arg("run")),
+                flag => drop(command.arg(format!("{flag}={}", changed.unwrap_or(value)))),
+            }
+        }
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let kubeconfig = wire.kubeconfig(folder.path(), &token);
+        let child = command
+            .envs(env)
+            .env("KUBECONFIG", kubeconfig)
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the operator starts");
+        Self { child, probe, wire, folder }
+    }
+
+    /// Waits until it says that it is ready.
+    pub async fn ready(&mut self) {
+        let started = std::time::Instant::now();
+        let url = format!("http://{}/readyz", self.probe);
+        while !reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()) {
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none() && started.elapsed() < PATIENCE, "{ended:?}: not ready\n{}", self.log());
+            // Nothing tells when a server begins to listen.
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+
+    /// SIGTERM, as the kubelet ends it.
+    pub async fn stop(mut self) -> Wire {
+        let pid = self.child.id().expect("it still runs").to_string();
+        assert!(std::process::Command::new("kill").arg(pid).status().unwrap().success());
+        let status = within("the operator ends", self.child.wait()).await.unwrap();
+        assert!(status.success(), "{status}\n{}", self.log());
+        self.wire
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+}
+
+/// The container's variables; of field references only the pod's namespace is used.
+fn environment(container: &Value, namespace: &str) -> Vec<(String, String)> {
+    let variables = container["env"].as_array().unwrap().iter();
+    variables
+        .map(|variable| {
+            let value = match variable["value"].as_str() {
+                Some(value) => value,
+                None => {
+                    assert_eq!(variable["valueFrom"]["fieldRef"]["fieldPath"], "metadata.namespace");
+                    namespace
+                }
+            };
+            (variable["name"].as_str().unwrap().to_owned(), value.to_owned())
+        })
+        .collect()
+}
+
+/// `$(NAME)` in arguments, as the kubelet reads it.
+fn expand(arg: &str, env: &[(String, String)]) -> String {
+    env.iter().fold(arg.to_owned(), |arg, (name, value)| arg.replace(&format!("$({name})"), value))
+}

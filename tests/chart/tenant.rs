@@ -1,0 +1,134 @@
+//! An Auth0 tenant with something of each kind to remove, and the objects that remove it.
+
+use std::fmt::Debug;
+
+use fake_auth0::{FakeAuth0, Fault, Kind};
+use kube::core::NamespaceResourceScope;
+use kube::runtime::wait::await_condition;
+use kube::{Api, Client, Resource};
+use rescind::api::{
+    ConditionType, OrgMemberRoleRemoval, OrgMembershipRemoval, UserPermissionRevocation, UserRoleRevocation,
+};
+use rescind::revocation::Revocation;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use stack::ControlPlane;
+
+use crate::cluster::within;
+use crate::helm::stream;
+
+const USER: &str = "auth0|5f7c8ec7c33c6c004bbafe82";
+const MEMBER: &str = "auth0|5f7c8ec7c33c6c004bbafe83";
+pub const ROLE: &str = "rol_bN1a2b3c4d5e6f7g";
+const ORG: &str = "org_9ybsU1dN2dKfDkBi";
+const API: &str = "https://api.example.com/";
+
+/// A tenant, and the number of users `leaver(0..)` that hold [`ROLE`].
+pub async fn tenant(leavers: usize) -> FakeAuth0 {
+    let fake = FakeAuth0::start().await;
+    fake.edit(|tenant| {
+        tenant.user(USER).role(ROLE).permission(API, "read:x");
+        tenant.user(MEMBER);
+        tenant.organization(ORG).member(USER).member(MEMBER).member_role(USER, ROLE);
+        for number in 0..leavers {
+            tenant.user(leaver(number)).role(ROLE);
+        }
+    });
+    fake
+}
+
+fn leaver(number: usize) -> String {
+    format!("auth0|leaver{number:04}")
+}
+
+/// The labelled Secret and the `Auth0Tenant` in `namespace`.
+pub fn connect(plane: &ControlPlane, namespace: &str, fake: &FakeAuth0) {
+    let token = fake.token(&fake.all_scopes());
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "stringData": {"token": token},
+        "metadata": {"name": "auth0-management", "namespace": namespace, "labels": {"rescind.dev/credentials": "true"}},
+    });
+    let spec = json!({
+        "domain": fake.domain(),
+        "caBundle": fake.ca_base64(),
+        "credentials": {"tokenSecretRef": {"name": "auth0-management"}},
+        "rateLimit": {"maxRequestsPerSecond": 1000},
+    });
+    plane.apply(&stream(&[secret, object("Auth0Tenant", namespace, "default", &spec)])).expect("a tenant");
+}
+
+/// Each kind of removal, by the resource that asks for it.
+pub const REMOVALS: [(&str, Kind); 4] = [
+    ("userpermissionrevocations", Kind::DeleteUserPermissions),
+    ("userrolerevocations", Kind::DeleteUserRoles),
+    ("orgmembershipremovals", Kind::DeleteMembers),
+    ("orgmemberroleremovals", Kind::DeleteMemberRoles),
+];
+
+/// A removal of this kind is refused with 429 once, and then goes through.
+///
+/// The wait is much longer than a watch counts as fresh, so that the last look asks the API server.
+pub fn limit(fake: &FakeAuth0, kind: Kind) {
+    fake.fault(Fault::status(429).header("Retry-After", "4").on(kind).once());
+}
+
+/// One object of each kind, all named jane.
+pub fn remove_one_of_each(plane: &ControlPlane, namespace: &str) {
+    let one = |kind: &str, spec: Value| object(kind, namespace, "jane", &spec);
+    let objects = [
+        one("UserRoleRevocation", json!({"userId": USER, "roles": [ROLE]})),
+        one(
+            "UserPermissionRevocation",
+            json!({"userId": USER, "permissions": [{"resourceServerIdentifier": API, "permissionName": "read:x"}]}),
+        ),
+        one("OrgMembershipRemoval", json!({"organizationId": ORG, "members": [MEMBER]})),
+        one("OrgMemberRoleRemoval", json!({"organizationId": ORG, "userId": USER, "roles": [ROLE]})),
+    ];
+    plane.apply(&stream(&objects)).expect("good manifests");
+}
+
+/// Waits until all four are removed.
+pub async fn all_removed(client: &Client, namespace: &str) {
+    removed::<UserRoleRevocation>(client, namespace, "jane").await;
+    removed::<UserPermissionRevocation>(client, namespace, "jane").await;
+    removed::<OrgMembershipRemoval>(client, namespace, "jane").await;
+    removed::<OrgMemberRoleRemoval>(client, namespace, "jane").await;
+}
+
+/// Takes [`ROLE`] from these leavers; each object is named like its leaver.
+pub fn remove_leavers(plane: &ControlPlane, namespace: &str, numbers: std::ops::Range<usize>) {
+    let objects: Vec<_> = numbers
+        .map(|number| {
+            let spec = json!({"userId": leaver(number), "roles": [ROLE]});
+            object("UserRoleRevocation", namespace, &format!("leaver-{number}"), &spec)
+        })
+        .collect();
+    plane.apply(&stream(&objects)).expect("good manifests");
+}
+
+/// Waits until `leaver-<number>` is done.
+pub async fn leaver_removed(client: &Client, namespace: &str, number: usize) {
+    removed::<UserRoleRevocation>(client, namespace, &format!("leaver-{number}")).await;
+}
+
+async fn removed<K>(client: &Client, namespace: &str, name: &str)
+where
+    K: Revocation + Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    K: Clone + Debug + DeserializeOwned + Serialize + Send + 'static,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let done = |object: Option<&K>| {
+        let status = object.and_then(|object| object.status()).cloned().unwrap_or_default();
+        status.condition(ConditionType::Ready).is_some_and(|ready| ready.reason == "Removed")
+    };
+    let what = format!("{} {name} is removed", K::kind(&()));
+    within(&what, await_condition(api, name, done)).await.unwrap();
+}
+
+fn object(kind: &str, namespace: &str, name: &str, spec: &Value) -> Value {
+    json!({
+        "apiVersion": "rescind.dev/v1alpha1", "kind": kind,
+        "metadata": {"name": name, "namespace": namespace}, "spec": spec,
+    })
+}
