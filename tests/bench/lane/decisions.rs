@@ -10,8 +10,17 @@ use rescind::lane::{Job, Limits, Owner, Removal, Task};
 
 const ITEMS: usize = 1_000_000;
 
-/// Seconds for all. `merged`: members of one organization; otherwise roles of as many people.
-pub fn measure(merged: bool) -> f64 {
+/// What a million cost.
+pub struct Cost {
+    /// For all.
+    pub seconds: f64,
+    /// Memory of one that waits, its names and ids included.
+    pub bytes_each: f64,
+}
+
+/// `merged`: members of one organization; otherwise roles of as many people.
+pub fn measure(merged: bool) -> Cost {
+    let before = resident();
     let namespace: Arc<str> = "identity".into();
     let jobs: Vec<Job> = (0..ITEMS).map(|n| job(&namespace, n, merged)).collect();
     let mut now = Instant::now();
@@ -24,6 +33,9 @@ pub fn measure(merged: bool) -> f64 {
     for job in jobs {
         machine.submit(job, 1, now);
     }
+    let submitted = began.elapsed().as_secs_f64();
+    let bytes_each = (resident() - before) / ITEMS as f64;
+    let began = Instant::now();
     while ended < ITEMS {
         match machine.next(now) {
             Step::Call(ask) => {
@@ -37,7 +49,13 @@ pub fn measure(merged: bool) -> f64 {
             Step::Idle => panic!("idle after {ended}"),
         }
     }
-    began.elapsed().as_secs_f64()
+    Cost { seconds: submitted + began.elapsed().as_secs_f64(), bytes_each }
+}
+
+/// Resident memory of this process, in bytes.
+fn resident() -> f64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    pages.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok()).unwrap_or(0.0) * 4096.0
 }
 
 fn job(namespace: &Arc<str>, n: usize, merged: bool) -> Job {
