@@ -15,6 +15,10 @@ const PROOFS_GATHER: Duration = Duration::from_secs(60);
 /// questions a page that walking it again is cheap.
 const MEMBERS_GATHER: Duration = Duration::from_secs(600);
 const CHEAP_PAGE: usize = 20;
+/// So many questions about an organization's members are a crowd. Its list lags 5 to 10 s behind (auth0-api.md 5), so a
+/// walk for a crowd waits this long for the last of them, at most twice as long for the first.
+const CROWD: usize = 20;
+const SETTLES: Duration = Duration::from_secs(10);
 /// What is known of a list's length counts for this long.
 pub(super) const LENGTH_LIFE: Duration = Duration::from_secs(600);
 
@@ -54,8 +58,9 @@ pub(super) struct List {
     pub(super) out: bool,
     /// Answers that `askers` wait for.
     asked: usize,
-    /// When the first of them came.
+    /// When the first and the last of them came.
     since: Option<Instant>,
+    latest: Option<Instant>,
     rank: Rank,
     fronts: Vec<(Ns, u64)>,
     /// Where it stands in line.
@@ -120,6 +125,7 @@ impl List {
             out: false,
             asked: 0,
             since: None,
+            latest: None,
             rank: Rank::Proof,
             fronts: Vec::new(),
             placed: Vec::new(),
@@ -133,6 +139,7 @@ impl List {
             self.rank = asker.rank;
             self.since = Some(now);
         }
+        self.latest = Some(now);
         self.rank = self.rank.min(asker.rank);
         if !self.fronts.iter().any(|(ns, _)| *ns == asker.namespace) {
             self.fronts.push((asker.namespace, asker.arrival));
@@ -147,13 +154,19 @@ impl List {
         if self.out || (self.active.is_none() && self.askers.is_empty()) {
             return Err(None);
         }
-        if self.active.is_some() || !removing || self.rank == Rank::Removal || self.glance {
+        if self.active.is_some() || self.rank == Rank::Removal || self.glance {
             return Ok(());
         }
+        let since = self.since.unwrap_or(now);
         let members = matches!(self.read, Read::List(Endpoint::OrganizationMembers { .. }));
-        let cheap = length.is_some_and(|length| self.asked >= CHEAP_PAGE * length.pages);
-        let gather = if members && !cheap { MEMBERS_GATHER } else { PROOFS_GATHER };
-        let until = self.since.unwrap_or(now) + gather;
+        let until = if removing {
+            let cheap = length.is_some_and(|length| self.asked >= CHEAP_PAGE * length.pages);
+            since + if members && !cheap { MEMBERS_GATHER } else { PROOFS_GATHER }
+        } else if members && self.asked >= CROWD {
+            (self.latest.unwrap_or(now) + SETTLES).min(since + 2 * SETTLES)
+        } else {
+            now
+        };
         if until <= now { Ok(()) } else { Err(Some(until)) }
     }
 

@@ -1,7 +1,9 @@
 //! One endpoint's removals: which items wait for a DELETE, for whom, and in which batches.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+use foldhash::{HashMap, HashMapExt};
 
 use crate::auth0::{CallError, Endpoint, Item};
 use crate::lane::lines::{Ns, Place};

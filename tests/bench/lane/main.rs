@@ -29,6 +29,9 @@ fn main() {
     rustls::crypto::ring::default_provider().install_default().expect("no other TLS provider");
     progress("a million decisions");
     let decisions = [decisions::measure(true), decisions::measure(false)];
+    for cost in &decisions {
+        progress(&format!("{:.2} s, {:.0} bytes each", cost.seconds, cost.bytes_each));
+    }
     progress("starting etcd and kube-apiserver");
     let plane = stack::ControlPlane::start().expect("a control plane");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
