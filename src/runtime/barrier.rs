@@ -7,13 +7,15 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use thiserror::Error;
 use tracing::warn;
+
+use super::metrics::Reconciles;
 
 /// A reconcile makes at most a few calls to the API server.
 const RECONCILE_DEADLINE: Duration = Duration::from_secs(60);
@@ -24,11 +26,39 @@ const LAST_RETRY: Duration = Duration::from_secs(300);
 #[derive(Debug, Error)]
 pub(super) enum Never {}
 
-/// Failures in a row, by uid.
-#[derive(Clone, Default)]
-pub(super) struct Barrier(Arc<Mutex<HashMap<String, u32>>>);
+/// How a reconcile failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    Error,
+    Timeout,
+    Panic,
+}
+
+impl Failure {
+    pub(super) const ALL: [Self; 3] = [Self::Error, Self::Timeout, Self::Panic];
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+            Self::Panic => "panic",
+        }
+    }
+}
+
+/// Failures in a row, by uid, of one kind.
+#[derive(Clone)]
+pub(super) struct Barrier {
+    failures: Arc<Mutex<HashMap<String, u32>>>,
+    reconciles: Reconciles,
+}
 
 impl Barrier {
+    /// Everything is counted in `reconciles`.
+    pub(super) fn new(reconciles: Reconciles) -> Self {
+        Self { failures: Arc::default(), reconciles }
+    }
+
     /// Runs one reconcile of `object`; whatever happens to it, an action comes back.
     pub(super) async fn guard<K, E>(
         &self,
@@ -40,17 +70,20 @@ impl Barrier {
         E: std::fmt::Display,
     {
         let uid = object.uid().unwrap_or_default();
+        let began = Instant::now();
         let guarded = tokio::time::timeout(RECONCILE_DEADLINE, AssertUnwindSafe(reconcile).catch_unwind());
-        let problem = match guarded.await {
+        let (failure, problem) = match guarded.await {
             Ok(Ok(Ok(action))) => {
+                self.reconciles.ended(began.elapsed(), None);
                 self.failures().remove(&uid);
                 return Ok(action);
             }
-            Ok(Ok(Err(error))) => error.to_string(),
+            Ok(Ok(Err(error))) => (Failure::Error, error.to_string()),
             // The panic's own words are not shown: they may hold anything.
-            Ok(Err(_)) => "it panicked, which is a bug in rescind; please report it".to_owned(),
-            Err(_) => format!("it took longer than {RECONCILE_DEADLINE:?}"),
+            Ok(Err(_)) => (Failure::Panic, "it panicked, which is a bug in rescind; please report it".to_owned()),
+            Err(_) => (Failure::Timeout, format!("it took longer than {RECONCILE_DEADLINE:?}")),
         };
+        self.reconciles.ended(began.elapsed(), Some(failure));
         let failures = {
             let mut failures = self.failures();
             let count = failures.entry(uid).or_default();
@@ -69,7 +102,7 @@ impl Barrier {
     }
 
     fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<String, u32>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -80,12 +113,14 @@ fn pause(failures: u32, jitter: f64) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Readiness;
+    use super::super::metrics::Metrics;
     use super::*;
     use k8s_openapi::api::core::v1::ConfigMap;
 
     #[tokio::test]
     async fn a_panic_or_an_error_becomes_a_growing_pause() {
-        let barrier = Barrier::default();
+        let barrier = Barrier::new(Metrics::new(Readiness::default()).reconciles("Test"));
         let object = ConfigMap::default();
         let panic = async { panic!("canary") };
         let first = barrier.guard::<_, String>(&object, panic).await.unwrap();

@@ -173,6 +173,7 @@ impl World {
             watch_namespaces: vec![self.namespace.clone()],
             secret_namespaces: vec![],
             probe_address: None,
+            metrics_address: None,
             max_concurrent_reconciles: 8,
             timeouts: Timeouts {
                 connect: Duration::from_secs(2),
@@ -355,6 +356,8 @@ impl Process {
         let child = tokio::process::Command::new(env!("CARGO_BIN_EXE_rescind"))
             .arg("run")
             .args(args)
+            // The default port would be everybody's.
+            .env("RESCIND_METRICS_BIND_ADDRESS", "0")
             .env("KUBECONFIG", kubeconfig)
             .stderr(log.reopen().unwrap())
             .kill_on_drop(true)

@@ -138,8 +138,12 @@ async fn probes_say_what_is_missing() {
 #[test]
 fn a_wrong_command_line_ends_in_plain_words() {
     let run = |args: &[&str], kubeconfig: &str| {
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_rescind")).args(args).env("KUBECONFIG", kubeconfig).output().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_rescind"))
+            .args(args)
+            .env("KUBECONFIG", kubeconfig)
+            .env("RESCIND_METRICS_BIND_ADDRESS", "0")
+            .output()
+            .unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     let (code, text) = run(&["run", "--allowed-domains", "https://x"], "/dev/null");
