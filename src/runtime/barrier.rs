@@ -120,7 +120,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_or_an_error_becomes_a_growing_pause() {
-        let barrier = Barrier::new(Metrics::new(Readiness::default()).reconciles("Test"));
+        let metrics = Metrics::new(Readiness::default());
+        let barrier = Barrier::new(metrics.reconciles("Test"));
         let object = ConfigMap::default();
         let panic = async { panic!("canary") };
         let first = barrier.guard::<_, String>(&object, panic).await.unwrap();
@@ -131,6 +132,12 @@ mod tests {
         assert_eq!(barrier.failures().get(""), Some(&4));
         barrier.guard::<_, String>(&object, async { Ok(Action::await_change()) }).await.unwrap();
         assert!(barrier.failures().is_empty());
+        let text = metrics.text();
+        for (cause, count) in [("panic", 1), ("error", 3), ("timeout", 0)] {
+            let line = format!("rescind_reconcile_errors_total{{kind=\"Test\",cause=\"{cause}\"}} {count}");
+            assert!(text.lines().any(|found| found == line), "no {line} in {text}");
+        }
+        assert!(text.contains("rescind_reconcile_duration_seconds_count{kind=\"Test\"} 5"), "{text}");
         assert!(pause(2, 0.0) == pause(1, 0.0) * 2 && pause(40, 1.0) <= LAST_RETRY * 2);
     }
 }

@@ -346,9 +346,14 @@ pub struct Process {
 impl Process {
     /// One that watches the world's namespace, where it takes part in the election.
     pub fn start(world: &World) -> Self {
+        Self::start_with(world, &[])
+    }
+
+    pub fn start_with(world: &World, more: &[&str]) -> Self {
         let watched = ["--watch-namespaces", &world.namespace, "--namespace", &world.namespace];
         let domain = ["--health-probe-bind-address", "0", "--allowed-domains", world.fake.domain()];
-        Self::run(world.plane.kubeconfig_path(), &[&["--log-level", "trace"], &watched[..], &domain[..]].concat())
+        let more = [&["--log-level", "trace"], more].concat();
+        Self::run(world.plane.kubeconfig_path(), &[&more, &watched[..], &domain[..]].concat())
     }
 
     pub fn run(kubeconfig: &std::path::Path, args: &[&str]) -> Self {

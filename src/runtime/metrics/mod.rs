@@ -165,7 +165,8 @@ impl Metrics {
         Router::new().route("/metrics", get(answer))
     }
 
-    fn text(&self) -> String {
+    /// Everything, as it is served.
+    pub(super) fn text(&self) -> String {
         let mut text = String::new();
         // Writing into a string does not fail.
         let _ = encode(&mut text, &self.registry);
