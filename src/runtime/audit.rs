@@ -15,6 +15,10 @@ use super::metrics::Metrics;
 /// By this name the lines can be told from the others.
 pub(super) const TARGET: &str = "rescind::audit";
 
+/// More objects than this are only counted: collectors of logs cut long lines. They carry the correlation id in their
+/// status. As many as a call has items is usual.
+const MOST_OBJECTS: usize = 50;
+
 /// Hears of every call: counts it, and writes down the DELETEs.
 pub(super) struct Clerk {
     pub(super) metrics: Metrics,
@@ -32,11 +36,13 @@ impl Meter for Clerk {
         let endpoint = format!("DELETE {}", deletion.endpoint.template());
         // As it was sent. JSON within JSON, as the log has no lists.
         let body = deletion.endpoint.body(items);
-        let objects: Value = deletion.owners.iter().map(|owner| self.object(owner)).collect();
+        let objects: Value = deletion.owners.iter().take(MOST_OBJECTS).map(|owner| self.object(owner)).collect();
+        let objects_in_all = deletion.owners.len();
         let (verdict, why) = verdict(deletion.outcome);
         let (items, took_ms) = (items.len(), u64::try_from(deletion.took.as_millis()).unwrap_or(u64::MAX));
         info!(
-            target: TARGET, %domain, endpoint, user, organization, items, %body, %objects, correlation, took_ms, verdict, why,
+            target: TARGET, %domain, endpoint, user, organization, items, %body, %objects, objects_in_all,
+            correlation, took_ms, verdict, why,
             "sent a DELETE to Auth0"
         );
     }

@@ -86,13 +86,13 @@ impl Barrier {
         self.reconciles.ended(began.elapsed(), Some(failure));
         let failures = {
             let mut failures = self.failures();
-            let count = failures.entry(uid).or_default();
+            let count = failures.entry(uid.clone()).or_default();
             *count = count.saturating_add(1);
             *count
         };
         let pause = pause(failures, fastrand::f64());
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-        warn!(%namespace, %name, failures, ?pause, "reconcile failed: {problem}");
+        warn!(%namespace, %name, uid, generation = object.meta().generation, failures, ?pause, "reconcile failed: {problem}");
         Ok(Action::requeue(pause))
     }
 

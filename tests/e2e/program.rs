@@ -64,6 +64,11 @@ async fn no_token_is_shown_anywhere() {
 
     let log = operator.log();
     assert!(log.contains("\"level\":\"TRACE\""), "the log is as talkative as it can be");
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let line = lines.into_iter().find(|line| line["name"] == "ok" && line["reason"] == "Removed").expect("its verdict");
+    let status = world.api::<UserRoleRevocation>().get("ok").await.unwrap();
+    assert_eq!((&line["uid"], &line["generation"]), (&json!(status.metadata.uid), &json!(1)));
+    assert_eq!(line["correlation"], json!(status.status.unwrap().correlation_id), "{line}");
     let mut shown = vec![("log", log), ("metrics", metrics)];
     for kind in ["upr,urr,omr,omrr,a0t", "events"] {
         shown.push((kind, plane().run(&["get", kind, "-n", &world.namespace, "-o", "yaml"]).unwrap()));

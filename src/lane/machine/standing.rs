@@ -1,5 +1,6 @@
 //! What may be asked of a machine without changing it, for those who count and keep records.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use crate::lane::Owner;
@@ -13,13 +14,9 @@ impl Machine {
             return Vec::new();
         };
         let entries = batch.items.iter().filter_map(|item| self.sites.get(*site)?.entries.get(item));
-        let mut owners: Vec<Owner> = Vec::new();
-        for job in entries.flat_map(|entry| &entry.owners).filter_map(|id| self.jobs.get(*id)) {
-            if !owners.contains(&job.owner) {
-                owners.push(job.owner.clone());
-            }
-        }
-        owners
+        let jobs = entries.flat_map(|entry| &entry.owners).filter_map(|id| self.jobs.get(*id));
+        let mut told = HashSet::new();
+        jobs.filter(|job| told.insert(job.owner.uid.clone())).map(|job| job.owner.clone()).collect()
     }
 
     /// How long nothing is sent, however short; zero if the gate is open.

@@ -48,7 +48,7 @@ struct Removals {
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct Tenants {
-    namespace: String,
+    tenant_namespace: String,
     reason: &'static str,
     state: &'static str,
 }
@@ -83,8 +83,8 @@ impl Census {
                 let current = status.filter(|status| status.observed_generation == tenant.metadata.generation);
                 let ready = current.and_then(|status| status.condition(ConditionType::Ready));
                 let (reason, state) = words(ready.and_then(|ready| Reason::parse(&ready.reason)));
-                let namespace = tenant.namespace().unwrap_or_default();
-                *numbers.tenants.entry(Tenants { namespace, reason, state }).or_default() += 1;
+                let tenant_namespace = tenant.namespace().unwrap_or_default();
+                *numbers.tenants.entry(Tenants { tenant_namespace, reason, state }).or_default() += 1;
             }
         });
     }

@@ -1,7 +1,8 @@
 //! What can be counted and measured, in OpenMetrics text. docs/metrics.md lists it; a test holds the two together.
 //!
 //! No label holds the id of a person or the name of an object: kinds, reasons, endpoints, domains of tenants and
-//! namespaces of tenant objects are all there is. `census` is what is looked up at each scrape, `process` the process.
+//! namespaces of tenant objects are all there is. None is called as what Prometheus adds to a target (`namespace`,
+//! `endpoint`, `pod` and the like): it would rename ours. `census` is what is looked up at each scrape, `process` the process.
 
 mod census;
 mod process;
@@ -82,21 +83,21 @@ struct Domain {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Call {
     method: &'static str,
-    endpoint: &'static str,
+    path: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DomainCall {
     domain: String,
     method: &'static str,
-    endpoint: &'static str,
+    path: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallOutcome {
     domain: String,
     method: &'static str,
-    endpoint: &'static str,
+    path: &'static str,
     outcome: &'static str,
 }
 
@@ -185,17 +186,17 @@ impl Metrics {
     /// A call ended.
     pub(super) fn called(&self, call: &Called<'_>) {
         let counts = &self.counts;
-        let Called { method, endpoint, took, answer, .. } = *call;
+        let Called { method, endpoint: path, took, answer, .. } = *call;
         let domain = call.domain.to_string();
-        counts.durations.get_or_create(&Call { method, endpoint }).observe(took.as_secs_f64());
+        counts.durations.get_or_create(&Call { method, path }).observe(took.as_secs_f64());
         let outcome = outcome(answer.outcome.as_ref().err());
-        counts.calls.get_or_create(&CallOutcome { domain: domain.clone(), method, endpoint, outcome }).inc();
+        counts.calls.get_or_create(&CallOutcome { domain: domain.clone(), method, path, outcome }).inc();
         // Created by the first call, so that the first 429 is an increase.
         let limited = counts.limited.get_or_create_owned(&Domain { domain: domain.clone() });
         if matches!(answer.outcome, Err(CallError::RateLimited(_))) {
             limited.inc();
         }
-        let known = DomainCall { domain, method, endpoint };
+        let known = DomainCall { domain, method, path };
         for (family, number) in [(&counts.tokens, answer.limits.remaining), (&counts.sizes, answer.limits.limit)] {
             if let Some(number) = number.and_then(|number| i64::try_from(number).ok()) {
                 family.get_or_create(&known).set(number);

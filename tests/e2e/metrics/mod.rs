@@ -63,16 +63,16 @@ async fn numbers_are_right_after_known_removals() {
     assert_eq!((standing("Removed"), standing("SubjectNotFound"), standing("RateLimited")), (2.0, 1.0, 0.0));
     assert_eq!(value("rescind_removals", &[("state", "stalled")]), 1.0);
     assert_eq!(value("rescind_removals", &[("state", "done")]), 3.0);
-    assert_eq!(value("rescind_tenants", &[("reason", "Connected"), ("namespace", &world.namespace)]), 1.0);
+    assert_eq!(value("rescind_tenants", &[("reason", "Connected"), ("tenant_namespace", &world.namespace)]), 1.0);
 
     assert_eq!(value("rescind_auth0_calls_total", &[]), world.fake.total() as f64);
     let deletes = |outcome| {
-        let of_roles = [("method", "DELETE"), ("endpoint", "users/{id}/roles"), ("outcome", outcome)];
+        let of_roles = [("method", "DELETE"), ("path", "users/{id}/roles"), ("outcome", outcome)];
         value("rescind_auth0_calls_total", &of_roles)
     };
     assert_eq!((deletes("ok"), deletes("rate_limited"), deletes("not_found")), (2.0, 1.0, 1.0), "{:?}", world.calls());
     assert_eq!(value("rescind_auth0_rate_limited_total", &[("domain", world.fake.domain())]), 1.0);
-    let tokens = value("rescind_auth0_tokens", &[("method", "DELETE"), ("endpoint", "users/{id}/roles")]);
+    let tokens = value("rescind_auth0_tokens", &[("method", "DELETE"), ("path", "users/{id}/roles")]);
     assert!((1.0..50.0).contains(&tokens), "{tokens}");
     assert_eq!(value("rescind_auth0_call_duration_seconds_count", &[]), world.fake.total() as f64);
 
@@ -142,8 +142,9 @@ fn assert_no_ids(scrape: &Scrape, world: &World) {
         assert!(!scrape.text.contains(id), "{id}");
     }
     let labels: BTreeSet<&str> = scrape.families.iter().flat_map(exposition::Family::labels).collect();
+    // Neither `namespace` nor `endpoint` nor `pod`: those are of the target, and Prometheus would rename ours.
     let allowed =
-        ["kind", "reason", "state", "cause", "domain", "method", "endpoint", "outcome", "namespace", "version"];
+        ["kind", "reason", "state", "cause", "domain", "method", "path", "outcome", "tenant_namespace", "version"];
     assert!(labels.is_subset(&allowed.into()), "{labels:?}");
 }
 
