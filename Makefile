@@ -28,7 +28,7 @@ test: tools
 
 # What the operator costs, as ratios and counts of one run, printed as a table. Minutes.
 bench: tools
-	cargo bench --package rescind --bench operator
+	cargo bench --package rescind --bench operator --bench lane
 
 # What removing access costs under the limits of Auth0's plans, in virtual time. Seconds, once built.
 simulate:

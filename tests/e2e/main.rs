@@ -10,6 +10,7 @@ mod held;
 mod leader;
 mod lifecycle;
 mod manifests;
+mod merging;
 mod metrics;
 mod pacing;
 mod program;
