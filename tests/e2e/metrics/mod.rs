@@ -46,7 +46,7 @@ async fn some_removals(world: &World) {
     world.reason::<OrgMembershipRemoval>("out", "Removed").await;
 }
 
-/// Broken on purpose by counting a call twice: it failed.
+/// Broken on purpose by counting a call twice: it failed (tests/mutants.sh).
 #[tokio::test(flavor = "multi_thread")]
 async fn numbers_are_right_after_known_removals() {
     let world = World::new("metrics").await;
@@ -211,7 +211,7 @@ fn assert_page(scrape: &Scrape) {
 }
 
 /// One line for each DELETE, also when nothing else is logged; and a standby says that it is none.
-/// Broken on purpose by a log without an exception for the audit: it failed.
+/// Broken on purpose by a log without an exception for the audit: it failed (tests/mutants.sh).
 #[tokio::test(flavor = "multi_thread")]
 async fn every_delete_leaves_an_audit_line() {
     let world = World::new("audit").await;
