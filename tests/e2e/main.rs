@@ -11,6 +11,7 @@ mod leader;
 mod lifecycle;
 mod manifests;
 mod merging;
+mod metrics;
 mod pacing;
 mod program;
 mod proof;

@@ -13,6 +13,7 @@ mod list;
 mod reading;
 mod removing;
 mod site;
+mod standing;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

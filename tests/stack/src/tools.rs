@@ -52,6 +52,13 @@ pub(crate) const TOOLS: &[Tool] = &[
         variables: &["helm.sh/helm/v4/internal/version.version=v{version}"],
         takes: "about a minute and a half",
     },
+    Tool {
+        folder: "promtool",
+        module: "github.com/prometheus/prometheus",
+        programs: &[("promtool", "github.com/prometheus/prometheus/cmd/promtool")],
+        variables: &["github.com/prometheus/common/version.Version={version}"],
+        takes: "about 5 minutes",
+    },
 ];
 
 /// The tool that builds the program `name`.
