@@ -15,3 +15,4 @@ mod program;
 mod proof;
 mod removals;
 mod repository;
+mod requests;
