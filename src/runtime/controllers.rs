@@ -7,10 +7,10 @@ use std::sync::Arc;
 use futures::channel::mpsc::UnboundedReceiver;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
+use kube::ResourceExt;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
-use kube::ResourceExt;
 use kube::runtime::{Controller, Predicate, WatchStreamExt, predicates};
 use tokio_util::sync::CancellationToken;
 

@@ -16,3 +16,4 @@ mod proof;
 mod removals;
 mod repository;
 mod requests;
+mod waiting;

@@ -61,10 +61,8 @@ fn of_actions(kind: &str) -> Vec<(String, String)> {
     reconciled["metadata"]["annotations"] = json!({"rescind.dev/reconcile-requested-at": NOW});
     let act = |action, from, to| json!({"action": action, "inputPath": from, "expectedOutputPath": to});
     let data = |name| format!("testdata/{name}.yaml");
-    let mut tests = vec![
-        act("suspend", data("running"), data("suspended")),
-        act("resume", data("suspended"), data("running")),
-    ];
+    let mut tests =
+        vec![act("suspend", data("running"), data("suspended")), act("resume", data("suspended"), data("running"))];
     let mut files = vec![("running", running), ("suspended", suspended)];
     if kind != "Auth0Tenant" {
         tests.push(act("reconcile", data("running"), data("reconciled")));
@@ -72,7 +70,9 @@ fn of_actions(kind: &str) -> Vec<(String, String)> {
     }
     let discovery = |(name, object): &(&str, Value)| {
         let found = discovered(kind, object).into_iter();
-        let result: Value = found.map(|(name, disabled, icon)| json!({"name": name, "disabled": disabled, "iconClass": icon})).collect();
+        let result: Value = found
+            .map(|(name, disabled, icon)| json!({"name": name, "disabled": disabled, "iconClass": icon}))
+            .collect();
         json!({"inputPath": format!("testdata/{name}.yaml"), "result": result})
     };
     let all = json!({"discoveryTests": files.iter().map(discovery).collect::<Value>(), "actionTests": tests});

@@ -86,16 +86,19 @@ fn permutations(n: usize) -> Vec<Vec<usize>> {
 #[test]
 fn missing_fields_are_never_an_error_and_never_good_news() {
     let text = text();
-    for Case { name, object, health: expected, .. } in of_removal("UserRoleRevocation") {
+    let mut cases = of_removal("UserRoleRevocation");
+    cases.dedup_by_key(|case| case.reason);
+    for Case { name, object, health: expected, .. } in cases {
         let mut paths = Vec::new();
         walk("", &object, &mut paths);
-        for first in &paths {
-            for second in &paths {
+        for (i, first) in paths.iter().enumerate() {
+            for second in &paths[i..] {
                 for replacement in [None, Some(Value::Null)] {
                     let mut poorer = object.clone();
                     drop_field(&mut poorer, first, replacement.clone());
                     drop_field(&mut poorer, second, replacement);
-                    let (found, _) = health(&text, &poorer).unwrap_or_else(|e| panic!("{name}, {first}, {second}: {e}"));
+                    let (found, _) =
+                        health(&text, &poorer).unwrap_or_else(|e| panic!("{name}, {first}, {second}: {e}"));
                     assert!(found == expected || found == "Progressing", "{name}, {first}, {second}: {found}");
                 }
             }
