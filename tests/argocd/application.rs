@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt};
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
 use kube::runtime::wait::await_condition;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -16,6 +16,8 @@ use crate::repository::Repository;
 
 /// Longest anything is waited for; Argo CD needs some seconds for most things.
 const PATIENCE: Duration = Duration::from_secs(150);
+
+const REFRESH: &str = "argocd.argoproj.io/refresh";
 
 /// One that syncs by itself, prunes and heals. Notes every health it ever had.
 pub struct Application {
@@ -92,10 +94,13 @@ impl Application {
         .await
     }
 
-    /// Has it look at Git now; by itself it does every three minutes.
+    /// Has it look at Git now, which it does by itself every three minutes, and waits until it has.
     pub async fn refresh(&self) {
-        let patch = json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}});
+        let patch = json!({"metadata": {"annotations": {REFRESH: "normal"}}});
         self.api.patch(&self.name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+        let done = |object: Option<&DynamicObject>| object.is_some_and(|o| !o.annotations().contains_key(REFRESH));
+        let waited = tokio::time::timeout(PATIENCE, await_condition(self.api.clone(), &self.name, done)).await;
+        assert!(waited.is_ok_and(|waited| waited.is_ok()), "not refreshed\n{}", self.argocd.logs());
     }
 }
 

@@ -12,7 +12,6 @@ fn commands() -> Vec<String> {
     text.lines().filter(|line| line.starts_with("kubectl ")).map(str::to_owned).collect()
 }
 
-/// Broken on purpose by an operator that leaves Stalled out: it failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_commands_of_the_docs_do_what_they_say() {
     let world = World::new("docs").await;

@@ -9,7 +9,7 @@ fn text() -> String {
     script("UserRoleRevocation", "health.lua")
 }
 
-/// Broken on purpose by taking `Ready` before `Stalled`, and by a waiting reason that is Degraded: it failed.
+/// Broken on purpose by leaving `Stalled` out, and by calling `Reconciling` Degraded: it failed.
 #[test]
 fn every_status_has_the_health_of_the_table() {
     for Case { name, reason, object, health: expected, .. } in all() {

@@ -22,7 +22,7 @@ fn verdicts(objects: &[Value]) -> Vec<String> {
     verdicts
 }
 
-/// Broken on purpose by a schema without the default of `observedGeneration`: fresh objects were Current.
+/// Broken on purpose by a schema without the default of the status: fresh objects were Current.
 #[test]
 fn kstatus_says_what_the_table_says() {
     let cases = all();

@@ -116,8 +116,15 @@ fn object(kind: &str, status: Option<Value>) -> Value {
         "kind": kind,
         "metadata": {"name": name, "namespace": "identity", "generation": GENERATION},
         "spec": spec,
-        "status": status.unwrap_or_else(|| json!({"observedGeneration": -1})),
+        "status": status.unwrap_or_else(|| default_status(kind)),
     })
+}
+
+/// What the schema makes of an object without a status.
+fn default_status(kind: &str) -> Value {
+    let crd = rescind::api::crds().into_iter().find(|crd| crd.definition.spec.names.kind == kind).unwrap();
+    let crd = serde_json::to_value(crd.definition).unwrap();
+    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["default"].clone()
 }
 
 /// An object of this kind that nobody has looked at.

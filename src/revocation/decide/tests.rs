@@ -72,7 +72,7 @@ impl Case {
     fn reason(&self) -> Option<Reason> {
         match self.decide() {
             Decision::Hold(outcome) | Decision::Conclude(outcome) | Decision::Show(outcome) => Some(outcome.reason),
-            Decision::Rest | Decision::Wait(_) | Decision::Submit { .. } => None,
+            Decision::Rest | Decision::Wait(_) | Decision::Answer(_) | Decision::Submit { .. } => None,
         }
     }
 }
