@@ -16,6 +16,9 @@ use crate::helm::{objects, only};
 /// The namespace of Argo CD and its Applications.
 pub const NAMESPACE: &str = "argocd";
 
+/// Its kubeconfig, in the folder of its processes.
+const KUBECONFIG: &str = "kubeconfig";
+
 /// How long its processes may take until they answer.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 
@@ -41,7 +44,7 @@ impl ArgoCd {
         let dir = OwnedDir::temporary("rescind-argocd-").unwrap();
         let [redis, repository, server] = stack::ports::free().unwrap();
         let [redis_at, repository_at] = [redis, repository].map(|port| format!("127.0.0.1:{port}"));
-        let kubeconfig = dir.path().join("kubeconfig");
+        let kubeconfig = dir.path().join(KUBECONFIG);
         // The current namespace is where Argo CD looks for its settings.
         std::fs::write(&kubeconfig, plane.kubeconfig()).unwrap();
         let mut kubectl = Command::new(locate("kubectl").unwrap());
@@ -55,11 +58,11 @@ impl ArgoCd {
         repositories.args(common).args(["--address", "127.0.0.1", "--port", &repository.to_string(), "--disable-tls"]);
         let cluster = ["--repo-server", &repository_at, "--repo-server-plaintext", "--namespace", NAMESPACE];
         let mut controller = program("argocd-application-controller", dir.path());
-        controller.args(common).args(cluster).arg("--kubeconfig").arg(&kubeconfig);
+        controller.args(common).args(cluster);
         // So that the tests see the health of each object in the Application. And a sync every second is enough.
         controller.arg("--persist-resource-health").env("ARGOCD_SYNC_WAVE_DELAY", "1");
         let mut api = program("argocd-server", dir.path());
-        api.args(common).args(cluster).arg("--kubeconfig").arg(&kubeconfig);
+        api.args(common).args(cluster);
         api.args(["--address", "127.0.0.1", "--port", &server.to_string(), "--insecure", "--disable-auth"]);
 
         let named = [("redis", miniredis), ("repo-server", repositories), ("controller", controller), ("server", api)];
@@ -104,7 +107,9 @@ impl ArgoCd {
 /// One binary plays all parts, by this variable.
 fn program(name: &str, dir: &Path) -> Command {
     let mut command = Command::new(locate("argocd").unwrap());
-    command.env("ARGOCD_BINARY_NAME", name).env("ARGOCD_GPG_ENABLED", "false").env_remove("KUBECONFIG");
+    command.env("ARGOCD_BINARY_NAME", name).env("ARGOCD_GPG_ENABLED", "false");
+    // Its own cluster is the one of the kubeconfig.
+    command.env("ARGOCD_FAKE_IN_CLUSTER", "true").env("KUBECONFIG", dir.join(KUBECONFIG));
     let folders = ["ARGOCD_TLS_DATA_PATH", "ARGOCD_SSH_DATA_PATH", "ARGOCD_GNUPGHOME", "ARGOCD_PLUGINSOCKFILEPATH"];
     for variable in folders.into_iter().chain(["HOME", "TMPDIR"]) {
         let folder = dir.join(name).join(variable.to_lowercase());

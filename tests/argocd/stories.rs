@@ -16,7 +16,7 @@ use crate::repository::Repository;
 async fn a_wave_waits_for_a_rate_limit_and_goes_on() {
     let argocd = argocd().await;
     let world = World::new("waves").await;
-    world.fake.fault(Fault::status(429).header("Retry-After", "8").on(Kind::DeleteUserRoles).once());
+    world.fake.fault(Fault::status(429).header("Retry-After", "12").on(Kind::DeleteUserRoles).once());
     let _operator = world.operator().await;
     let repository = Repository::new();
     repository.revocation("first", 1, USER, ROLE);
@@ -25,11 +25,13 @@ async fn a_wave_waits_for_a_rate_limit_and_goes_on() {
     repository.commit();
     let application = Application::new(argocd, &world.client, &repository, &world.namespace).await;
 
-    world.reason::<UserRoleRevocation>("first", "RateLimited").await;
-    let waiting =
-        application.wait("Progressing", |status| resource(status, "first")["health"]["status"] == "Progressing");
-    let message = resource(&waiting.await, "first")["health"]["message"].as_str().unwrap().to_owned();
-    assert!(message.contains("rate limit"), "the operator's words: {message}");
+    let limited = |status: &serde_json::Value| {
+        let health = resource(status, "first")["health"].clone();
+        health["message"].as_str().is_some_and(|message| message.contains("rate limit"))
+    };
+    let waiting = application.wait("limited, in the operator's words", limited).await;
+    assert_eq!(resource(&waiting, "first")["health"]["status"], "Progressing");
+    assert_eq!(waiting["operationState"]["phase"], "Running", "the wave waits");
     application.settled("Healthy").await;
 
     let (first, second) = (get(&world, "first").await, get(&world, "second").await);
