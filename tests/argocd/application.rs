@@ -39,7 +39,11 @@ impl Application {
                 "project": "default",
                 "source": {"repoURL": repository.url(), "targetRevision": "main", "path": "."},
                 "destination": {"server": "https://kubernetes.default.svc", "namespace": namespace},
-                "syncPolicy": {"automated": {"prune": true, "selfHeal": true, "allowEmpty": true}},
+                "syncPolicy": {
+                    "automated": {"prune": true, "selfHeal": true},
+                    // Five times by default, which takes minutes.
+                    "retry": {"limit": 1, "backoff": {"duration": "1s"}},
+                },
             },
         });
         api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
