@@ -1,6 +1,6 @@
 # Every target is one command; what it does is in the Rust crates under tests/.
 
-.PHONY: tools demo up down programs test bench simulate lint crds mutants chart image-check sbom
+.PHONY: tools demo up down programs test bench simulate lint crds scripts mutants chart image-check sbom
 
 # Finds etcd, kube-apiserver, kubectl, helm and promtool, builds what is missing, and prints where they are.
 tools:
@@ -42,6 +42,10 @@ lint:
 # Writes crds/ anew from the code.
 crds:
 	RESCIND_WRITE=1 cargo test --quiet --test e2e crds_are_up_to_date
+
+# Copies the scripts for Argo CD into the folder of each kind and writes their test data anew from the code.
+scripts:
+	RESCIND_WRITE=1 cargo test --quiet --test scripts folders_are_up_to_date
 
 # Breaks each promise on purpose, in a copy, and demands that its test fails.
 mutants: tools

@@ -107,6 +107,10 @@ mutant 11-restart-forgets "--test e2e a_restart_does_not" \
     src/revocation/reconcile.rs 's/shared.lanes.hold(domain, wait);/let _ = wait;/'
 mutant 12-works-again "--test e2e a_finished_object" \
     src/revocation/decide.rs 's/if reason.is_some_and(|reason| reason.state() == State::Done) {/if false {/'
+mutant 11-asked-shortens "--lib asking_shortens" \
+    src/revocation/decide.rs 's/Some(Reason::Auth0Unavailable | Reason::AwaitingConsistency) =>/Some(Reason::Auth0Unavailable | Reason::AwaitingConsistency) if !facts.asked =>/'
+mutant 12-asked-works-again "--test e2e a_finished_object_answers" \
+    src/revocation/decide.rs 's/return if facts.asked { Decision::Answer(None) }/return if facts.asked { submit(facts, reason) }/'
 
 if ((survivors)); then
     echo "$survivors survived: their tests prove nothing"

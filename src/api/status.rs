@@ -44,6 +44,11 @@ pub struct RemovalStatus {
     /// logs references.correlation_id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
+
+    /// The last value of the annotation rescind.dev/reconcile-requested-at that was answered. A new value has a Stalled
+    /// object tried again once; it shortens no wait and starts nothing finished again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
 }
 
 impl RemovalStatus {

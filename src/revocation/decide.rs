@@ -30,6 +30,8 @@ pub(super) struct Facts<'a> {
     pub lane: &'a LaneView,
     /// The credential is another than the one that was refused for this object.
     pub credential_changed: bool,
+    /// Somebody asks for another try, by an annotation that the status does not answer yet.
+    pub asked: bool,
     pub now: Timestamp,
     /// In 0..1.
     pub jitter: f64,
@@ -42,6 +44,8 @@ pub(super) enum Decision {
     Rest,
     /// Nothing before this pause is over.
     Wait(Duration),
+    /// Write that the request was seen, and nothing else; then as `Rest`, or as `Wait`.
+    Answer(Option<Duration>),
     /// Nothing is to be sent: take back what waits in the lane, and write this.
     Hold(Outcome),
     /// Hand this task to the lane, which sends nothing before `not_before`.
@@ -57,7 +61,7 @@ pub(super) fn decide(facts: &Facts<'_>) -> Decision {
     let reason = facts.status.and_then(|status| status.reason_at(facts.generation));
     // Finished: no call and no write, ever again (promise 12).
     if reason.is_some_and(|reason| reason.state() == State::Done) {
-        return Decision::Rest;
+        return if facts.asked { Decision::Answer(None) } else { Decision::Rest };
     }
     match facts.lane {
         LaneView::Done { generation, report } if *generation == facts.generation => {
@@ -76,7 +80,11 @@ pub(super) fn decide(facts: &Facts<'_>) -> Decision {
             Decision::Show(Outcome::rate_limited(steady(facts.now + *wait, facts.status)))
         }
         LaneView::Pending { generation, .. } if *generation == facts.generation => Decision::Rest,
-        _ => submit(facts, reason),
+        _ => match submit(facts, reason) {
+            // Being asked shortens no wait.
+            Decision::Wait(pause) if facts.asked => Decision::Answer(Some(pause)),
+            decision => decision,
+        },
     }
 }
 
@@ -128,11 +136,12 @@ fn submit(facts: &Facts<'_>, reason: Option<Reason>) -> Decision {
     let next = facts.status.and_then(|status| status.next_attempt_time.as_ref()).map(|at| at.0);
     let wait = next.and_then(|at| Duration::try_from(at.duration_since(facts.now)).ok()).filter(|wait| !wait.is_zero());
     match reason {
-        Some(Reason::SubjectNotFound | Reason::InvalidRequest) => return Decision::Rest,
-        Some(Reason::Unauthorized | Reason::InsufficientScope) if !facts.credential_changed => {
+        Some(Reason::SubjectNotFound | Reason::InvalidRequest) if !facts.asked => return Decision::Rest,
+        Some(Reason::Unauthorized | Reason::InsufficientScope) => {
             // The tenant may still be closed to this credential: then there is nothing to do but wait.
             let closed = !matches!(facts.tenant, TenantState::Ready { .. });
-            if let Some(wait) = wait.or(closed.then_some(LONGEST_WAIT)) {
+            let again = !closed && (facts.credential_changed || facts.asked);
+            if let Some(wait) = wait.or(closed.then_some(LONGEST_WAIT)).filter(|_| !again) {
                 return Decision::Wait(wait.min(LONGEST_WAIT));
             }
         }

@@ -151,6 +151,7 @@ impl Outcome {
                 .as_deref()
                 .or_else(|| old.and_then(|status| status.correlation_id.as_deref()))
                 .map(str::to_owned),
+            last_handled_reconcile_at: old.and_then(|status| status.last_handled_reconcile_at.clone()),
         }
     }
 }

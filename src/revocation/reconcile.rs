@@ -14,7 +14,7 @@ use serde_json::json;
 use thiserror::Error;
 use tracing::info;
 
-use crate::api::{ConditionType, FIELD_MANAGER, Reason, RemovalStatus, State};
+use crate::api::{ConditionType, FIELD_MANAGER, RECONCILE_ANNOTATION, Reason, RemovalStatus, State, printable};
 use crate::auth0::CallError;
 use crate::lane::{End, Job, LaneView, Lanes, Owner};
 use crate::tenant::{TenantKey, TenantState, Tenants};
@@ -98,6 +98,7 @@ pub async fn reconcile<K: Revocation>(object: Arc<K>, context: Arc<Context<K>>) 
         tenant: &tenant,
         lane: &lane,
         credential_changed: credential_changed(shared, &owner.uid, &tenant),
+        asked: unanswered(&*object, old).is_some(),
         now: Timestamp::now(),
         jitter: fastrand::f64(),
     };
@@ -113,6 +114,15 @@ pub async fn reconcile<K: Revocation>(object: Arc<K>, context: Arc<Context<K>>) 
                 shared.lanes.forget(&owner.uid);
             }
             Ok(Action::requeue(pause.max(SHORTEST_PAUSE)))
+        }
+        Decision::Answer(pause) => {
+            if matches!(lane, LaneView::Done { .. }) {
+                shared.lanes.forget(&owner.uid);
+            }
+            let mut status = ours(old);
+            status.last_handled_reconcile_at = unanswered(&*object, old);
+            put(&context, &owner, status).await?;
+            Ok(pause.map_or_else(Action::await_change, |pause| Action::requeue(pause.max(SHORTEST_PAUSE))))
         }
         Decision::Submit { task, not_before } => {
             if let TenantState::Ready { domain, connection, .. } = &tenant {
@@ -186,7 +196,9 @@ async fn write<K: Revocation>(
     outcome: &Outcome,
 ) -> Result<Action, Error> {
     let now = Timestamp::now();
-    let status = outcome.status(old, owner.generation, now);
+    let mut status = outcome.status(old, owner.generation, now);
+    // Whatever is written answers what was asked.
+    status.last_handled_reconcile_at = unanswered(object, old).or(status.last_handled_reconcile_at);
     if !old.is_some_and(|old| is_same(old, &status)) {
         let reason_before = old.and_then(|old| old.condition(ConditionType::Ready)).map(|c| c.reason.clone());
         let correlation = status.correlation_id.clone();
@@ -228,15 +240,24 @@ async fn put<K: Revocation>(context: &Context<K>, owner: &Owner, status: Removal
     }
 }
 
-/// Whether writing `new` over `old` would change nothing of ours; conditions of others do not count.
+/// Whether writing `new` over `old` would change nothing of ours.
 fn is_same(old: &RemovalStatus, new: &RemovalStatus) -> bool {
-    let ours = |status: &RemovalStatus| {
-        let mut status = status.clone();
-        status.conditions.retain(|c| ConditionType::ALL.iter().any(|kind| kind.as_str() == c.type_));
-        status.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
-        status
-    };
-    ours(old) == ours(new)
+    ours(Some(old)) == ours(Some(new))
+}
+
+/// A status without the conditions of others, in a fixed order.
+fn ours(status: Option<&RemovalStatus>) -> RemovalStatus {
+    let mut status = status.cloned().unwrap_or_default();
+    status.conditions.retain(|c| ConditionType::ALL.iter().any(|kind| kind.as_str() == c.type_));
+    status.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
+    status
+}
+
+/// What the annotation asks and the status does not answer, fit for a status.
+fn unanswered<K: Revocation>(object: &K, status: Option<&RemovalStatus>) -> Option<String> {
+    let asked = object.annotations().get(RECONCILE_ANNOTATION).map(|asked| printable(asked));
+    let answered = status.and_then(|status| status.last_handled_reconcile_at.as_deref());
+    asked.filter(|asked| !asked.is_empty() && Some(asked.as_str()) != answered)
 }
 
 fn announce<K: Revocation>(

@@ -1,18 +1,20 @@
 //! The controllers: which stream triggers which reconcile, and how many at once.
 
 use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use futures::channel::mpsc::UnboundedReceiver;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
+use kube::ResourceExt;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
-use kube::runtime::{Controller, WatchStreamExt, predicates};
+use kube::runtime::{Controller, Predicate, WatchStreamExt, predicates};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::Auth0Tenant;
+use crate::api::{Auth0Tenant, RECONCILE_ANNOTATION};
 use crate::lane::Owner;
 use crate::revocation::{Context, Revocation, reconcile};
 use crate::tenant::TenantKey;
@@ -34,8 +36,9 @@ pub(super) fn run_removals<K: Revocation>(
     concurrency: u16,
     shutdown: CancellationToken,
 ) -> impl Future<Output = ()> + Send + 'static {
-    // Our own status writes change neither uid nor generation, so they trigger nothing.
-    let changes = events.applied_objects().predicate_filter(predicates::generation, Default::default());
+    // Our own status writes change none of these, so they trigger nothing.
+    let trigger = predicates::generation.combine(asked);
+    let changes = events.applied_objects().predicate_filter(trigger, Default::default());
     let controller = Controller::for_stream(changes, context.store.clone())
         .with_config(Config::default().concurrency(concurrency))
         .reconcile_on(woken)
@@ -45,6 +48,15 @@ pub(super) fn run_removals<K: Revocation>(
         async move { barrier.guard(&*object, reconcile(object.clone(), context)).await }
     };
     controller.run(guarded, |_, error: &Never, _| match *error {}, context).for_each(|_| std::future::ready(())).boxed()
+}
+
+/// A stand-in for what the object's annotation asks.
+fn asked<K: Revocation>(object: &K) -> Option<u64> {
+    object.annotations().get(RECONCILE_ANNOTATION).map(|asked| {
+        let mut hasher = DefaultHasher::new();
+        asked.hash(&mut hasher);
+        hasher.finish()
+    })
 }
 
 /// Keeps the status of tenants until `shutdown`.

@@ -33,6 +33,14 @@ fn generated_files_are_up_to_date() {
     }
     assert_eq!(fs::read_dir(&folder).unwrap().count(), crds.len(), "one file a kind");
 
+    // The scripts are the same for all kinds.
+    let scripts = root().join("resource_customizations/rescind.dev/UserRoleRevocation");
+    let actions = ["reconcile", "suspend", "resume"].map(|action| format!("actions/{action}/action.lua"));
+    for path in ["health.lua", "actions/discovery.lua"].into_iter().chain(actions.iter().map(String::as_str)) {
+        let copy = chart().join("files/argocd").join(path);
+        up_to_date(copy, &fs::read_to_string(scripts.join(path)).unwrap());
+    }
+
     let values = documented(&fs::read_to_string(chart().join("values.yaml")).unwrap());
     let path = chart().join("values.schema.json");
     let schema: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();

@@ -17,3 +17,5 @@ mod program;
 mod proof;
 mod removals;
 mod repository;
+mod requests;
+mod waiting;

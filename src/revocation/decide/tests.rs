@@ -19,6 +19,7 @@ struct Case {
     tenant: TenantState,
     lane: LaneView,
     credential_changed: bool,
+    asked: bool,
 }
 
 fn case() -> Case {
@@ -38,6 +39,7 @@ fn case() -> Case {
         tenant: TenantState::Ready { domain, connection, verification: Verification::After },
         lane: LaneView::Absent,
         credential_changed: false,
+        asked: false,
     }
 }
 
@@ -51,6 +53,7 @@ impl Case {
             tenant: &self.tenant,
             lane: &self.lane,
             credential_changed: self.credential_changed,
+            asked: self.asked,
             now: at(NOW),
             jitter: 0.0,
         })
@@ -69,7 +72,7 @@ impl Case {
     fn reason(&self) -> Option<Reason> {
         match self.decide() {
             Decision::Hold(outcome) | Decision::Conclude(outcome) | Decision::Show(outcome) => Some(outcome.reason),
-            Decision::Rest | Decision::Wait(_) | Decision::Submit { .. } => None,
+            Decision::Rest | Decision::Wait(_) | Decision::Answer(_) | Decision::Submit { .. } => None,
         }
     }
 }
@@ -255,4 +258,43 @@ fn a_failed_call_is_concluded_with_its_reason() {
     let mut failed = case();
     failed.lane = done(GENERATION, End::Failed(CallError::Unavailable("x")));
     assert_eq!(failed.reason(), Some(Reason::Auth0Unavailable));
+}
+
+fn asked(reason: Reason, next: Option<i64>) -> Case {
+    Case { asked: true, ..case().with(reason, GENERATION, next) }
+}
+
+/// Promise 12: somebody who asks about a finished object gets an answer, and Auth0 no call.
+#[test]
+fn asking_starts_nothing_finished_again() {
+    for reason in Reason::ALL.iter().filter(|reason| reason.state() == State::Done) {
+        assert_eq!(asked(*reason, None).decide(), Decision::Answer(None), "{reason}");
+    }
+}
+
+/// Promise 11, for those who ask by annotation.
+#[test]
+fn asking_shortens_no_wait() {
+    for reason in [Reason::Auth0Unavailable, Reason::AwaitingConsistency] {
+        let wait = Duration::from_secs(30);
+        assert_eq!(asked(reason, Some(NOW + 30)).decide(), Decision::Answer(Some(wait)), "{reason}");
+    }
+    let limited = Decision::Submit { task: REMOVE, not_before: Some(at(NOW + 30)) };
+    assert_eq!(asked(Reason::RateLimited, Some(NOW + 30)).decide(), limited);
+    let mut closed = asked(Reason::Unauthorized, Some(NOW + 30));
+    closed.tenant = TenantState::NotReady(Problem { reason: Reason::Unauthorized, message: "401".into() });
+    assert_eq!(closed.decide(), Decision::Answer(Some(Duration::from_secs(30))));
+}
+
+#[test]
+fn a_stalled_object_is_tried_again_when_asked() {
+    let reasons = [Reason::SubjectNotFound, Reason::InvalidRequest, Reason::Unauthorized, Reason::InsufficientScope];
+    for reason in reasons {
+        let mut stalled = asked(reason, Some(NOW + 300));
+        assert_eq!(stalled.decide(), Decision::Submit { task: REMOVE, not_before: None }, "{reason}");
+        stalled.lane = LaneView::Pending { generation: GENERATION, closed_for: None };
+        assert_eq!(stalled.decide(), Decision::Rest, "{reason}: it is on its way");
+        stalled.options.suspend = true;
+        assert_eq!(stalled.reason(), Some(Reason::Suspended), "{reason}");
+    }
 }

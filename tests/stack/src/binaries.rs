@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
-use crate::build::build;
+use crate::build::{build, module_dir};
 use crate::tools::{TOOLS, Tool, tool_of, tools_dir};
 
 /// The path of the program `name` (`etcd`, `kube-apiserver`, `kubectl`, `helm`, `promtool`); it is built first when it is nowhere to be
@@ -22,6 +22,13 @@ pub fn locate_all() -> Result<Vec<(&'static str, PathBuf)>, Error> {
     let places = Places::from_env();
     let names = TOOLS.iter().flat_map(|tool| tool.programs).map(|(name, _)| *name);
     names.map(|name| Ok((name, places.locate(name)?))).collect()
+}
+
+/// The source of the module that the program `name` is built from: some programs need files of it to run. It is fetched
+/// when it is not in Go's cache.
+pub fn source(name: &str) -> Result<PathBuf, Error> {
+    let tool = tool_of(name)?;
+    module_dir(tool, &tool.pinned(&tools_dir())?)
 }
 
 /// The folders that are looked into.

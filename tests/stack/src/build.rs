@@ -93,6 +93,18 @@ fn go(pinned: &Pinned) -> Command {
     go
 }
 
+/// Where Go keeps the source of the tool's module.
+pub(crate) fn module_dir(tool: &Tool, pinned: &Pinned) -> Result<PathBuf, Error> {
+    let module = format!("{}@v{}", tool.module, pinned.version);
+    // Not in the tool's folder, where `-mod=readonly` would also check what other modules need.
+    let output = go(pinned).current_dir("/").args(["mod", "download", "-json", &module]).output();
+    let output = output.map_err(Error::io("run", Path::new("go")))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let dir = text.lines().find_map(|line| line.trim().strip_prefix("\"Dir\": \"")?.strip_suffix("\","));
+    let missing = || Error::GoMod { path: pinned.dir.join("go.mod"), missing: format!("{module}, which go fetches") };
+    dir.map(PathBuf::from).ok_or_else(missing)
+}
+
 /// Refuses in plain words when there is no Go or it is too old, before `go` does in its own.
 fn check_go(tool: &Tool, pinned: &Pinned) -> Result<(), Error> {
     let program = tool.programs.first().map_or(tool.folder, |(name, _)| name);

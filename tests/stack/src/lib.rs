@@ -10,7 +10,7 @@ pub mod control_plane;
 mod credentials;
 mod error;
 pub mod kubectl;
-mod ports;
+pub mod ports;
 pub mod supervisor;
 mod tools;
 

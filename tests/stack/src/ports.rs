@@ -12,7 +12,7 @@ const FROM: u16 = 15_000;
 const TO: u16 = 32_000;
 
 /// `N` different ports that are free now. Starts at a random one, so that parallel tests do not meet.
-pub(crate) fn free<const N: usize>() -> Result<[u16; N], Error> {
+pub fn free<const N: usize>() -> Result<[u16; N], Error> {
     let span = TO - FROM;
     let start = u16::try_from(RandomState::new().hash_one(0) % u64::from(span)).unwrap_or_default();
     let candidates = (0..span).map(|step| FROM + (start + step) % span);

@@ -59,6 +59,23 @@ pub(crate) const TOOLS: &[Tool] = &[
         variables: &["github.com/prometheus/common/version.Version={version}"],
         takes: "about 5 minutes",
     },
+    Tool {
+        folder: "argocd",
+        module: "github.com/argoproj/argo-cd/v3",
+        programs: &[
+            ("argocd", "github.com/argoproj/argo-cd/v3/cmd"),
+            ("miniredis", "rescind.dev/tools/argocd/miniredis"),
+        ],
+        variables: &["github.com/argoproj/argo-cd/v3/common.version={version}"],
+        takes: "about 3 minutes",
+    },
+    Tool {
+        folder: "kstatus",
+        module: "github.com/fluxcd/cli-utils",
+        programs: &[("kstatus", "rescind.dev/tools/kstatus")],
+        variables: &[],
+        takes: "about half a minute",
+    },
 ];
 
 /// The tool that builds the program `name`.
@@ -97,12 +114,23 @@ impl Tool {
         let go = go_mod.lines().find_map(|line| line.strip_prefix("go ")).ok_or_else(|| missing("the go line"))?;
         let machine = (std::env::consts::OS, std::env::consts::ARCH);
         let recipe = format!("{:?} {} {machine:?}", self.programs, self.ldflags(version));
-        let fingerprint = fnv1a(&[go_mod.as_bytes(), go_sum.as_bytes(), recipe.as_bytes()]);
+        let own = self.own_programs().map(|(folder, _)| read(dir.join(folder).join("main.go")));
+        let own = own.collect::<Result<Vec<_>, _>>()?.concat();
+        let fingerprint = fnv1a(&[go_mod.as_bytes(), go_sum.as_bytes(), recipe.as_bytes(), own.as_bytes()]);
         Ok(Pinned {
             version: version.to_owned(),
             go: go.trim().to_owned(),
             fingerprint: format!("{fingerprint:016x}"),
             dir,
+        })
+    }
+
+    /// The programs whose `main.go` is ours: its folder in the tool's, and the package.
+    fn own_programs(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let ours = format!("rescind.dev/tools/{}", self.folder);
+        self.programs.iter().filter_map(move |(_, package)| {
+            let folder = package.strip_prefix(ours.as_str())?;
+            Some((folder.trim_start_matches('/'), *package))
         })
     }
 
@@ -144,7 +172,8 @@ mod tests {
             let pinned = tool.pinned(&tools_dir()).unwrap();
             assert!(pinned.version.starts_with(|c: char| c.is_ascii_digit()), "{pinned:?}");
             let go_mod = std::fs::read_to_string(pinned.dir.join("go.mod")).unwrap();
-            for (_, package) in tool.programs {
+            let ours: Vec<_> = tool.own_programs().map(|(_, package)| package).collect();
+            for (_, package) in tool.programs.iter().filter(|(_, package)| !ours.contains(package)) {
                 assert!(go_mod.contains(package), "{} has no tool line for {package}", tool.folder);
             }
         }

@@ -1,0 +1,15 @@
+//! The real Argo CD syncs from a real git repository what the real operator carries out against the fake Auth0.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
+
+mod application;
+mod processes;
+mod repository;
+mod stories;
+
+#[path = "../e2e/harness.rs"]
+#[allow(dead_code, reason = "it serves other tests, too")]
+mod harness;
+#[path = "../chart/helm.rs"]
+#[allow(dead_code, reason = "it serves other tests, too")]
+mod helm;

@@ -1,0 +1,37 @@
+//! The keys for argocd-cm: the scripts as they are, for every kind.
+
+use serde_json::Value;
+
+use crate::helm::{objects, of_kind, only, root};
+
+/// That Argo CD takes them is tested with Argo CD itself (tests/argocd).
+#[test]
+fn every_kind_has_its_health_and_actions() {
+    assert!(of_kind(&objects(&[]), "ConfigMap").is_empty(), "only where Argo CD is");
+    let sets = ["argocd.enabled=true", "argocd.namespace=gitops", "argocd.labels.team=platform"];
+    let objects = objects(&sets);
+    let part = only(&objects, "ConfigMap");
+    assert_eq!(
+        (&part["metadata"]["namespace"], &part["metadata"]["labels"]["team"]),
+        (&"gitops".into(), &"platform".into())
+    );
+    let data = part["data"].as_object().unwrap();
+    let folders = root().join("resource_customizations/rescind.dev");
+    for crd in rescind::api::crds() {
+        let kind = crd.definition.spec.names.kind;
+        let script = |path: &str| std::fs::read_to_string(folders.join(&kind).join(path)).unwrap();
+        let key = |what: &str| data[&format!("resource.customizations.{what}.rescind.dev_{kind}")].as_str().unwrap();
+        assert_eq!(key("health").trim(), script("health.lua").trim(), "{kind}");
+        let actions: Value = serde_saphyr::from_str(key("actions")).unwrap();
+        assert_eq!(actions["discovery.lua"].as_str().unwrap().trim(), script("actions/discovery.lua").trim());
+        let definitions = actions["definitions"].as_array().unwrap();
+        for action in definitions {
+            let text = script(&format!("actions/{}/action.lua", action["name"].as_str().unwrap()));
+            assert_eq!(action["action.lua"].as_str().unwrap().trim(), text.trim(), "{kind}");
+        }
+        let folder = std::fs::read_dir(folders.join(&kind).join("actions")).unwrap();
+        let scripts = folder.filter(|entry| entry.as_ref().unwrap().path().join("action.lua").exists());
+        assert_eq!(definitions.len(), scripts.count(), "{kind}");
+    }
+    assert_eq!(data.len(), 2 * rescind::api::crds().len());
+}

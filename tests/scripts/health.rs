@@ -1,0 +1,138 @@
+//! The health script on every status, whatever the order of its conditions and whatever is missing.
+
+use serde_json::{Value, json};
+
+use crate::lua::{KINDS, health, script};
+use crate::statuses::{Case, all, fresh, of_removal};
+
+fn text() -> String {
+    script("UserRoleRevocation", "health.lua")
+}
+
+/// Broken on purpose by leaving `Stalled` out, and by calling `Reconciling` Degraded: it failed.
+#[test]
+fn every_status_has_the_health_of_the_table() {
+    for Case { name, reason, object, health: expected, .. } in all() {
+        let (status, message) = health(&text(), &object).unwrap();
+        assert_eq!(status, expected, "{name}: {object:#}");
+        let ready = object["status"]["conditions"][0].clone();
+        assert_eq!(ready["reason"], reason.as_str());
+        assert_eq!(ready["message"], message, "people read why in Argo CD, too");
+    }
+}
+
+#[test]
+fn nobody_has_looked_is_progressing() {
+    for kind in KINDS {
+        let mut object = fresh(kind);
+        for status in [json!({"observedGeneration": -1}), json!({}), Value::Null] {
+            object["status"] = status;
+            assert_eq!(health(&text(), &object).unwrap().0, "Progressing", "{object:#}");
+        }
+        object["status"] = json!({"observedGeneration": 3, "conditions": []});
+        assert_eq!(health(&text(), &object).unwrap().0, "Progressing", "no condition is no verdict");
+        object.as_object_mut().unwrap().remove("status");
+        assert_eq!(health(&text(), &object).unwrap().0, "Progressing");
+    }
+}
+
+/// An answer to an earlier spec is none to this one, be it good or bad: a wave must neither go on nor fail by it.
+#[test]
+fn a_changed_object_is_progressing() {
+    for Case { name, mut object, .. } in all() {
+        object["metadata"]["generation"] = json!(4);
+        assert_eq!(health(&text(), &object).unwrap().0, "Progressing", "{name}");
+        // Conditions that others write late count as little.
+        object["status"]["observedGeneration"] = json!(4);
+        assert_eq!(health(&text(), &object).unwrap().0, "Progressing", "{name}");
+    }
+}
+
+#[test]
+fn suspended_is_seen_at_once_and_whatever_the_status_says() {
+    for Case { name, mut object, .. } in all() {
+        object["spec"]["suspend"] = json!(true);
+        assert_eq!(health(&text(), &object).unwrap().0, "Suspended", "{name}");
+    }
+    let mut object = fresh("UserRoleRevocation");
+    object["spec"]["suspend"] = json!(true);
+    assert_eq!(health(&text(), &object).unwrap().0, "Suspended", "also while no operator runs");
+}
+
+/// All orders, with a condition that is not ours among them.
+#[test]
+fn the_order_of_conditions_carries_no_meaning() {
+    for Case { name, mut object, health: expected, .. } in all() {
+        let mut conditions = object["status"]["conditions"].as_array().unwrap().clone();
+        conditions.push(json!({"type": "example.com/Seen", "status": "True", "reason": "x", "message": "x"}));
+        for order in permutations(conditions.len()) {
+            object["status"]["conditions"] = order.iter().map(|i| conditions[*i].clone()).collect();
+            assert_eq!(health(&text(), &object).unwrap().0, expected, "{name}: {object:#}");
+        }
+    }
+}
+
+fn permutations(n: usize) -> Vec<Vec<usize>> {
+    match n {
+        0 => vec![Vec::new()],
+        n => permutations(n - 1)
+            .into_iter()
+            .flat_map(|rest| (0..n).map(move |i| [&rest[..i], &[n - 1], &rest[i..]].concat()))
+            .collect(),
+    }
+}
+
+/// Any two fields missing, or null: never an error (Argo CD would say Unknown), never better than with them.
+#[test]
+fn missing_fields_are_never_an_error_and_never_good_news() {
+    let text = text();
+    let mut cases = of_removal("UserRoleRevocation");
+    cases.dedup_by_key(|case| case.reason);
+    for Case { name, object, health: expected, .. } in cases {
+        let mut paths = Vec::new();
+        walk("", &object, &mut paths);
+        for (i, first) in paths.iter().enumerate() {
+            for second in &paths[i..] {
+                for replacement in [None, Some(Value::Null)] {
+                    let mut poorer = object.clone();
+                    drop_field(&mut poorer, first, replacement.clone());
+                    drop_field(&mut poorer, second, replacement);
+                    let (found, _) =
+                        health(&text, &poorer).unwrap_or_else(|e| panic!("{name}, {first}, {second}: {e}"));
+                    assert!(found == expected || found == "Progressing", "{name}, {first}, {second}: {found}");
+                }
+            }
+        }
+    }
+}
+
+/// The pointers to everything below the top, except `metadata`, which the API server writes.
+fn walk(at: &str, value: &Value, paths: &mut Vec<String>) {
+    let children: Vec<(String, &Value)> = match value {
+        Value::Object(map) => map.iter().map(|(key, value)| (format!("{at}/{key}"), value)).collect(),
+        Value::Array(list) => list.iter().enumerate().map(|(i, value)| (format!("{at}/{i}"), value)).collect(),
+        _ => return,
+    };
+    for (path, child) in children {
+        if path != "/metadata" {
+            paths.push(path.clone());
+        }
+        walk(&path, child, paths);
+    }
+}
+
+fn drop_field(object: &mut Value, path: &str, replacement: Option<Value>) {
+    let (parent, name) = path.rsplit_once('/').unwrap();
+    match (object.pointer_mut(parent), replacement) {
+        (Some(Value::Object(map)), None) => drop(map.remove(name)),
+        (Some(Value::Object(map)), Some(value)) => drop(map.insert(name.to_owned(), value)),
+        // Lists of the API server have no holes.
+        (Some(Value::Array(list)), _) => {
+            let index: usize = name.parse().unwrap();
+            if index < list.len() {
+                list.remove(index);
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,58 @@
+//! The scripts, run as Argo CD runs them: Lua 5.1 with the base and table libraries, no more, the object as `obj`.
+
+use std::path::{Path, PathBuf};
+
+use mlua::{Lua, LuaOptions, LuaSerdeExt, SerializeOptions, StdLib};
+use serde_json::Value;
+
+/// What the clock of [`run`] shows.
+pub const NOW: &str = "2026-12-31T17:00:00Z";
+
+/// The kinds that have scripts.
+pub const KINDS: [&str; 5] =
+    ["UserPermissionRevocation", "UserRoleRevocation", "OrgMembershipRemoval", "OrgMemberRoleRemoval", "Auth0Tenant"];
+
+/// The folder of the scripts of a kind.
+pub fn folder(kind: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("resource_customizations/rescind.dev").join(kind)
+}
+
+/// A script of a kind, named by its path in the kind's folder.
+pub fn script(kind: &str, path: &str) -> String {
+    std::fs::read_to_string(folder(kind).join(path)).unwrap()
+}
+
+/// What `script` returns for `obj`.
+pub fn run(script: &str, obj: &Value) -> Result<Value, mlua::Error> {
+    let lua = Lua::new_with(StdLib::TABLE, LuaOptions::default())?;
+    // Absent and null are both nil there, and lists are plain tables.
+    let plain =
+        SerializeOptions::new().serialize_none_to_null(false).serialize_unit_to_null(false).set_array_metatable(false);
+    lua.globals().set("obj", lua.to_value_with(obj, plain)?)?;
+    // The one thing that can be required is a reduced `os`.
+    let os = lua.create_table()?;
+    os.set("date", lua.create_function(|_, _: Option<String>| Ok(NOW))?)?;
+    let require = lua.create_function(move |_, name: String| match name.as_str() {
+        "os" => Ok(os.clone()),
+        other => Err(mlua::Error::runtime(format!("module {other} not found"))),
+    })?;
+    lua.globals().set("require", require)?;
+    lua.from_value(lua.load(script).eval()?)
+}
+
+/// Status and message that `script` gives `obj`.
+pub fn health(script: &str, obj: &Value) -> Result<(String, String), mlua::Error> {
+    let answer = run(script, obj)?;
+    let text = |field: &str| answer[field].as_str().map(str::to_owned);
+    let both = text("status").zip(text("message"));
+    both.ok_or_else(|| mlua::Error::runtime(format!("not a health: {answer}")))
+}
+
+/// Broken on purpose by opening all libraries: it failed.
+#[test]
+fn a_script_has_no_more_than_argo_cd_gives_it() {
+    for missing in ["string.upper('a')", "('a'):upper()", "math.floor(1)", "os.date()", "io.open('x')"] {
+        assert!(run(&format!("return {missing}"), &Value::Null).is_err(), "{missing}");
+    }
+    assert_eq!(run("return _VERSION", &Value::Null).unwrap(), "Lua 5.1");
+}
