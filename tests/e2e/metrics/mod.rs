@@ -265,3 +265,19 @@ async fn every_delete_leaves_an_audit_line() {
     }]);
     assert_eq!(objects, expected);
 }
+
+/// The process ends before Auth0 has answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_that_is_cut_off_leaves_an_audit_line() {
+    let world = World::new("audit-cut").await;
+    let held = world.fake.fault(Fault::hold().on(Kind::DeleteUserRoles).once());
+    let mut operator = Process::start(&world);
+    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    held.arrived().await;
+    assert_eq!(operator.terminate().await, Some(0));
+    let log = operator.log();
+    let audit: Vec<&str> = log.lines().filter(|line| line.contains("rescind::audit")).collect();
+    assert_eq!(audit.len(), 1, "{audit:?}");
+    let line: Value = serde_json::from_str(audit[0]).unwrap();
+    assert_eq!((&line["verdict"], &line["user"]), (&json!("unknown"), &json!(USER)), "{line}");
+}
