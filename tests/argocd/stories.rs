@@ -65,7 +65,8 @@ async fn a_bad_manifest_is_degraded_and_can_be_pruned() {
     let bad = results.iter().find(|result| result["name"] == "bad").unwrap();
     assert!(bad["message"].as_str().unwrap().contains("Auth0 knows no such user"), "{bad}");
     assert!(world.api::<UserRoleRevocation>().get_opt("last").await.unwrap().is_none(), "the sync went on");
-    application.wait("Degraded", |status| status["health"]["status"] == "Degraded").await;
+    let degraded = application.wait("Degraded", |status| status["health"]["status"] == "Degraded").await;
+    assert_eq!(resource(&degraded, "bad")["health"]["message"], bad["message"]);
 
     let (calls, before) = (deletes(&world), world.fake.state());
     repository.remove("bad");
