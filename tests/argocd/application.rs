@@ -41,6 +41,8 @@ impl Application {
                 "destination": {"server": "https://kubernetes.default.svc", "namespace": namespace},
                 "syncPolicy": {
                     "automated": {"prune": true, "selfHeal": true},
+                    // There is no garbage collector to end a deletion in the foreground.
+                    "syncOptions": ["PrunePropagationPolicy=background"],
                     // Five times by default, which takes minutes.
                     "retry": {"limit": 1, "backoff": {"duration": "1s"}},
                 },

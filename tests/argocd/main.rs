@@ -5,6 +5,7 @@
 mod application;
 mod processes;
 mod repository;
+mod runner;
 mod stories;
 
 #[path = "../e2e/harness.rs"]

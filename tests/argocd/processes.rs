@@ -72,11 +72,16 @@ impl ArgoCd {
         Self { processes, url: format!("http://127.0.0.1:{server}"), _dir: dir }
     }
 
-    /// Waits until the API server answers; nothing tells when.
+    /// Waits until both API servers answer; nothing tells when.
     async fn ready(&self) {
         let started = Instant::now();
         while !reqwest::get(format!("{}/healthz", self.url)).await.is_ok_and(|answer| answer.status().is_success()) {
             assert!(started.elapsed() < READY_WITHIN, "Argo CD does not answer:\n{}", self.logs());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        // With Argo CD asking for everything, the API server takes a moment until it lists our kinds (it answers 429).
+        while plane().run(&["get", "rescind", "--all-namespaces"]).is_err() {
+            assert!(started.elapsed() < READY_WITHIN, "the API server does not list our kinds");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }

@@ -16,7 +16,7 @@ use crate::repository::Repository;
 async fn a_wave_waits_for_a_rate_limit_and_goes_on() {
     let argocd = argocd().await;
     let world = World::new("waves").await;
-    world.fake.fault(Fault::status(429).header("Retry-After", "12").on(Kind::DeleteUserRoles).once());
+    world.fake.fault(Fault::status(429).header("Retry-After", "15").on(Kind::DeleteUserRoles).once());
     let _operator = world.operator().await;
     let repository = Repository::new();
     repository.revocation("first", 1, USER, ROLE);
@@ -25,13 +25,13 @@ async fn a_wave_waits_for_a_rate_limit_and_goes_on() {
     repository.commit();
     let application = Application::new(argocd, &world.client, &repository, &world.namespace).await;
 
-    let limited = |status: &serde_json::Value| {
-        let health = resource(status, "first")["health"].clone();
-        health["message"].as_str().is_some_and(|message| message.contains("rate limit"))
+    world.reason::<UserRoleRevocation>("first", "RateLimited").await;
+    let waits = |status: &serde_json::Value| {
+        let message = status["operationState"]["message"].as_str().unwrap_or_default();
+        message.contains("waiting for healthy state of rescind.dev/UserRoleRevocation/first")
     };
-    let waiting = application.wait("limited, in the operator's words", limited).await;
-    assert_eq!(resource(&waiting, "first")["health"]["status"], "Progressing");
-    assert_eq!(waiting["operationState"]["phase"], "Running", "the wave waits");
+    let waiting = application.wait("waiting for wave one", waits).await;
+    assert_eq!(waiting["operationState"]["phase"], "Running");
     application.settled("Healthy").await;
 
     let (first, second) = (get(&world, "first").await, get(&world, "second").await);
@@ -39,7 +39,11 @@ async fn a_wave_waits_for_a_rate_limit_and_goes_on() {
     let made = |object: &UserRoleRevocation| object.creation_timestamp().unwrap();
     assert!(made(&second) >= status(&first).verified_time.unwrap(), "wave two came too early");
     assert!(hook.creation_timestamp().unwrap() >= status(&second).verified_time.unwrap(), "the hook came too early");
-    assert!(!application.healths().iter().any(|health| health == "Degraded"), "{:?}", application.healths());
+    let healths = application.healths();
+    assert!(
+        healths.iter().any(|health| health == "Progressing") && !healths.iter().any(|health| health == "Degraded"),
+        "{healths:?}"
+    );
     assert_eq!(deletes(&world), 3, "one was refused");
 }
 
@@ -61,7 +65,8 @@ async fn a_bad_manifest_is_degraded_and_can_be_pruned() {
     let bad = results.iter().find(|result| result["name"] == "bad").unwrap();
     assert!(bad["message"].as_str().unwrap().contains("Auth0 knows no such user"), "{bad}");
     assert!(world.api::<UserRoleRevocation>().get_opt("last").await.unwrap().is_none(), "the sync went on");
-    application.wait("Degraded", |status| status["health"]["status"] == "Degraded").await;
+    let degraded = application.wait("Degraded", |status| status["health"]["status"] == "Degraded").await;
+    assert_eq!(resource(&degraded, "bad")["health"]["message"], bad["message"]);
 
     let (calls, before) = (deletes(&world), world.fake.state());
     repository.remove("bad");
