@@ -99,7 +99,7 @@ impl Site {
             endpoint,
             credential,
             entries: HashMap::new(),
-            queues: Vec::new(),
+            queues: Vec::with_capacity(1),
             waiting: 0,
             batches: VecDeque::new(),
             checks: HashMap::new(),
@@ -124,7 +124,7 @@ impl Site {
 
     fn queue(&mut self, namespace: Ns) -> &mut VecDeque<(u64, Item)> {
         let at = self.queues.iter().position(|(ns, _)| *ns == namespace).unwrap_or_else(|| {
-            self.queues.push((namespace, VecDeque::new()));
+            self.queues.push((namespace, VecDeque::with_capacity(1)));
             self.queues.len() - 1
         });
         &mut self.queues[at].1
