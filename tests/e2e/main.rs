@@ -13,6 +13,7 @@ mod manifests;
 mod merging;
 mod metrics;
 mod pacing;
+mod policy;
 mod program;
 mod proof;
 mod removals;
