@@ -92,7 +92,7 @@ impl Scope {
             scope: self,
             shared,
             look: Arc::new(look),
-            listed,
+            listed: listed.clone(),
             dependents: dependents.clone(),
             wakers: HashMap::new(),
             tasks,
@@ -104,9 +104,9 @@ impl Scope {
             TenantContext { client: self.client.clone(), tenants, dependents, announce: self.announce.clone() };
         let barrier = Barrier::new(self.metrics.reconciles("Auth0Tenant"));
         tasks.services.spawn(tenant_changes(tenant_events, secret_events, changed, context.tenants.clone()).boxed());
-        tasks.controllers.spawn(
-            controllers::run_tenants(context, tenant_cache.store, changes, barrier, self.shutdown.clone()).boxed(),
-        );
+        // Not before the Secrets are known: a tenant would be told that its Secret is missing.
+        let run = controllers::run_tenants(context, tenant_cache.store, changes, barrier, self.shutdown.clone());
+        tasks.controllers.spawn(once_listed(listed, self.shutdown.clone(), run).boxed());
         wakers
     }
 
@@ -164,18 +164,20 @@ impl ForEachKind for Kinds<'_> {
         let context = Arc::new(Context { client: client.clone(), store, shared: self.shared.clone() });
         let concurrency = settings.max_concurrent_reconciles;
         let run = controllers::run_removals(context, events, woken, barrier, concurrency, shutdown.clone());
-        let (listed, ended) = (self.listed.clone(), shutdown.clone());
-        self.tasks.controllers.spawn(async move {
-            // Not before the tenants are known: a removal would be told that its tenant is missing.
-            for mut listed in listed {
-                tokio::select! {
-                    listed = listed.wait_for(|listed| *listed) => drop(listed),
-                    () = ended.cancelled() => return,
-                }
-            }
-            run.await;
-        });
+        // Not before the tenants are known: a removal would be told that its tenant is missing.
+        self.tasks.controllers.spawn(once_listed(self.listed.clone(), shutdown.clone(), run));
     }
+}
+
+/// Runs this once everything was listed, unless the end comes first.
+async fn once_listed(listed: Vec<Receiver<bool>>, ended: CancellationToken, run: impl Future<Output = ()>) {
+    for mut listed in listed {
+        tokio::select! {
+            listed = listed.wait_for(|listed| *listed) => drop(listed),
+            () = ended.cancelled() => return,
+        }
+    }
+    run.await;
 }
 
 /// Counts a change of reason, then makes an event of it.
