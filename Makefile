@@ -2,7 +2,7 @@
 
 .PHONY: tools demo up down programs test bench simulate lint crds scripts mutants chart image-check sbom
 
-# Finds etcd, kube-apiserver, kubectl, helm, Argo CD and kstatus, builds what is missing, and prints where they are.
+# Finds etcd, kube-apiserver, kubectl, helm, promtool, Argo CD and kstatus, builds what is missing, and prints where they are.
 tools:
 	cargo run --quiet --package stack -- binaries
 
@@ -28,7 +28,7 @@ test: tools
 
 # What the operator costs, as ratios and counts of one run, printed as a table. Minutes.
 bench: tools
-	cargo bench --package rescind --bench operator
+	cargo bench --package rescind --bench operator --bench lane
 
 # What removing access costs under the limits of Auth0's plans, in virtual time. Seconds, once built.
 simulate:

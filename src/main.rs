@@ -58,11 +58,15 @@ struct Run {
     #[arg(long, env = "RESCIND_HEALTH_PROBE_BIND_ADDRESS", default_value = ":8081", value_parser = bind_address)]
     health_probe_bind_address: BindAddress,
 
+    /// Address and port of /metrics, such as ":8080"; "0" serves none.
+    #[arg(long, env = "RESCIND_METRICS_BIND_ADDRESS", default_value = ":8080", value_parser = bind_address)]
+    metrics_bind_address: BindAddress,
+
     /// How many objects of one kind are worked on at once.
     #[arg(long, env = "RESCIND_MAX_CONCURRENT_RECONCILES", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     max_concurrent_reconciles: u16,
 
-    /// What to log: error, warn, info, debug or trace.
+    /// What to log: error, warn, info, debug or trace. The audit of removals is logged at each of them.
     #[arg(long, env = "RESCIND_LOG_LEVEL", default_value = "info")]
     log_level: LevelFilter,
 
@@ -145,6 +149,7 @@ async fn operate(options: Run) -> anyhow::Result<()> {
         watch_namespaces: named(options.watch_namespaces),
         secret_namespaces: named(options.secret_namespaces),
         probe_address: options.health_probe_bind_address.0,
+        metrics_address: options.metrics_bind_address.0,
         max_concurrent_reconciles: options.max_concurrent_reconciles,
         timeouts: Timeouts::default(),
     };

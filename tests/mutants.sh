@@ -75,6 +75,10 @@ mutant 5-woken-up "--test e2e a_paused_leader" \
     src/revocation/last_look.rs 's/(self.may_act)().then_some(())?;//; s/^        (self.may_act)()$/        true/'
 mutant 6-token-logged "--test e2e no_token_is_shown" \
     src/auth0/client.rs 's/        bearer.set_sensitive(true);/        tracing::trace!(?bearer, "calling");/'
+mutant 6-not-audited "--test e2e every_delete_leaves" \
+    src/runtime/logs.rs 's/.with_target(super::audit::TARGET, audit)//'
+mutant 6-counted-twice "--test e2e numbers_are_right" \
+    src/runtime/metrics/mod.rs 's/method, path, outcome }).inc();/method, path, outcome }).inc_by(2);/'
 mutant 7-no-consent "--test e2e a_secret_is_waited_for" \
     src/tenant/connection.rs 's/secret.filter(|secret| is_consenting(secret))/secret/' \
     src/runtime/scope.rs 's/Some(&consent)/None/'

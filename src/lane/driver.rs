@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::auth0::{Answer, CallError, Domain, Page};
 
-use super::Connection;
 use super::lanes::Lanes;
 use super::machine::{Ask, CallId, Looked, Machine, Outgoing, Step};
+use super::{Called, Connection, Deletion, Owner};
 
 /// One domain's machine, and who is to be told when something happened to it.
 pub(super) struct Lane {
@@ -86,21 +86,22 @@ async fn work(lanes: &Arc<Lanes>, lane: &Arc<Lane>) {
 /// One call, from the last look to its answer.
 async fn call(lanes: Arc<Lanes>, lane: Arc<Lane>, ask: Ask) {
     // Whatever becomes of this task, the machine hears of it.
-    let mut call = OnItsWay { lanes: &lanes, lane: &lane, id: ask.id, ended: false };
+    let mut call = OnItsWay { lanes: &lanes, lane: &lane, id: ask.id, sent: None, ended: false };
     let (look, connection) = last_look(&lanes, ask).await;
     let now = Instant::now();
     let outgoing = lane.tell(|machine| {
         if let Some(Connection { tenant, limits, .. }) = &connection {
             machine.set_limits(tenant, *limits, now);
         }
-        machine.looked(call.id, &look, now)
+        machine.looked(call.id, &look, now).map(|outgoing| (outgoing, machine.owners_of(call.id)))
     });
-    let (Some(outgoing), Some(connection)) = (outgoing, connection) else {
+    let (Some((outgoing, owners)), Some(connection)) = (outgoing, connection) else {
         call.ended = true;
         lanes.collect(&lane);
         return;
     };
-    let answer = send(&connection, &outgoing).await;
+    let sent = call.sent.insert(Sent { outgoing, owners, at: Instant::now() });
+    let answer = send(&connection, &sent.outgoing).await;
     if let Err(CallError::RateLimited(wait)) = &answer.outcome {
         let domain = &lane.domain;
         warn!(%domain, seconds = wait.as_secs(), "Auth0's rate limit is reached; nothing is sent until it is over");
@@ -142,11 +143,31 @@ async fn send(Connection { client, token, .. }: &Connection, outgoing: &Outgoing
     match outgoing {
         Outgoing::Remove { endpoint, items, correlation } => {
             let answer = client.remove(token, endpoint, items, correlation).await;
-            let (endpoint, items, accepted) = (endpoint.template(), items.len(), answer.outcome.is_ok());
-            info!(endpoint, items, %correlation, accepted, "asked Auth0 to remove");
             Answer { limits: answer.limits, outcome: answer.outcome.map(|()| Page::Null) }
         }
         Outgoing::Page { read, query } => client.page(token, read, query).await,
+    }
+}
+
+/// A call that left, until its end is told.
+struct Sent {
+    outgoing: Outgoing,
+    owners: Vec<Owner>,
+    at: Instant,
+}
+
+impl Sent {
+    fn tell(&self, lanes: &Lanes, domain: &Domain, answer: &Answer<Page>) {
+        let took = self.at.elapsed();
+        let (method, endpoint) = match &self.outgoing {
+            Outgoing::Remove { endpoint, .. } => ("DELETE", endpoint.template()),
+            Outgoing::Page { read, .. } => ("GET", read.template()),
+        };
+        lanes.meter.called(&Called { domain, method, endpoint, took, answer });
+        if let Outgoing::Remove { endpoint, items, correlation } = &self.outgoing {
+            let (owners, outcome) = (self.owners.as_slice(), answer.outcome.as_ref().map(drop));
+            lanes.meter.removed(&Deletion { domain, endpoint, items, owners, correlation, took, outcome });
+        }
     }
 }
 
@@ -154,12 +175,16 @@ struct OnItsWay<'a> {
     lanes: &'a Arc<Lanes>,
     lane: &'a Arc<Lane>,
     id: CallId,
+    sent: Option<Sent>,
     ended: bool,
 }
 
 impl OnItsWay<'_> {
     fn answered(&mut self, answer: Answer<Page>) {
         self.ended = true;
+        if let Some(sent) = self.sent.take() {
+            sent.tell(self.lanes, &self.lane.domain, &answer);
+        }
         let limited = matches!(answer.outcome, Err(CallError::RateLimited(_)));
         let now = Instant::now();
         let shown = self.lane.tell(|machine| {

@@ -11,13 +11,14 @@ use tokio_util::sync::CancellationToken;
 use crate::auth0::Domain;
 
 use super::driver::{Lane, drive};
-use super::{Connection, Job, LastLook, Owner, Report};
+use super::{Connection, Job, LastLook, Meter, Owner, Report, Standing};
 
 /// All lanes, and what is known of every job.
 pub struct Lanes {
     lanes: Mutex<HashMap<Domain, Arc<Lane>>>,
     jobs: Mutex<HashMap<Arc<str>, Entry>>,
     pub(super) look: Arc<dyn LastLook>,
+    pub(super) meter: Arc<dyn Meter>,
     wake: mpsc::UnboundedSender<Owner>,
     closed: CancellationToken,
 }
@@ -52,6 +53,7 @@ struct Entry {
     owner: Owner,
     lane: Arc<Lane>,
     state: State,
+    since: Instant,
 }
 
 enum State {
@@ -64,10 +66,14 @@ impl Lanes {
     /// Lanes that ask `look` before each call. Whoever reads the receiver is told whose report is ready or whose wait
     /// has become worth showing.
     pub fn new(look: Arc<dyn LastLook>) -> (Arc<Self>, mpsc::UnboundedReceiver<Owner>) {
+        Self::with_meter(look, Arc::new(()))
+    }
+
+    /// The same, and `meter` hears of every call.
+    pub fn with_meter(look: Arc<dyn LastLook>, meter: Arc<dyn Meter>) -> (Arc<Self>, mpsc::UnboundedReceiver<Owner>) {
         let (wake, woken) = mpsc::unbounded_channel();
-        let lanes =
-            Self { lanes: Mutex::default(), jobs: Mutex::default(), look, wake, closed: CancellationToken::new() };
-        (Arc::new(lanes), woken)
+        let (lanes, jobs, closed) = (Mutex::default(), Mutex::default(), CancellationToken::new());
+        (Arc::new(Self { lanes, jobs, look, meter, wake, closed }), woken)
     }
 
     /// Hands a job over and returns at once; `connection` sets the pace. Does nothing while this owner has a job: one at
@@ -80,9 +86,9 @@ impl Lanes {
         if jobs.contains_key(&owner.uid) {
             return;
         }
-        let entry = Entry { owner: owner.clone(), lane: lane.clone(), state: State::Pending };
-        jobs.insert(owner.uid.clone(), entry);
         let now = Instant::now();
+        let entry = Entry { owner: owner.clone(), lane: lane.clone(), state: State::Pending, since: now };
+        jobs.insert(owner.uid.clone(), entry);
         let shut = lane.tell(|machine| {
             machine.set_limits(&connection.tenant, connection.limits, now);
             machine.submit(job, connection.token.fingerprint(), now);
@@ -145,6 +151,24 @@ impl Lanes {
         let lanes: Vec<_> = lock(&self.lanes).values().cloned().collect();
         lanes.iter().for_each(|lane| self.collect(lane));
         lock(&self.jobs).values().filter(|entry| matches!(entry.state, State::Done(_))).count()
+    }
+
+    /// Every lane as it is now.
+    pub fn standing(&self) -> Vec<Standing> {
+        let now = Instant::now();
+        let mut pending: HashMap<Domain, (usize, Duration)> = HashMap::new();
+        for entry in lock(&self.jobs).values().filter(|entry| matches!(entry.state, State::Pending)) {
+            let (jobs, oldest) = pending.entry(entry.lane.domain.clone()).or_default();
+            *jobs += 1;
+            *oldest = (*oldest).max(now.saturating_duration_since(entry.since));
+        }
+        let lanes: Vec<_> = lock(&self.lanes).values().cloned().collect();
+        let standing = lanes.iter().map(|lane| {
+            let (in_flight, closed_for) = lane.ask(|machine| (machine.in_flight(), machine.closed_for(now)));
+            let (jobs, oldest) = pending.get(&lane.domain).copied().unwrap_or_default();
+            Standing { domain: lane.domain.clone(), jobs, in_flight, oldest, closed_for }
+        });
+        standing.collect()
     }
 
     /// Sends nothing more, and returns once the calls on their way have ended.

@@ -4,8 +4,10 @@
 //! - with `n` namespaces waiting, at most `n - 1` calls of others leave between two of one namespace;
 //! - at most [`PASSED_OVER`] removals leave while a proof could, then a proof leaves.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use foldhash::{HashMap, HashMapExt};
 
 use super::pace::CallName;
 

@@ -10,9 +10,10 @@
 mod bucket;
 mod opening;
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use foldhash::{HashMap, HashSet};
 
 use crate::auth0::RateHeaders;
 

@@ -73,6 +73,7 @@ pub struct TenantLook {
 
 trait Cached: Send + Sync {
     fn look<'a>(&'a self, client: &'a Client, owner: &'a Owner) -> BoxFuture<'a, Option<Connection>>;
+    fn managers(&self, owner: &Owner) -> Vec<String>;
 }
 
 struct Objects<K: Revocation> {
@@ -98,6 +99,11 @@ impl Looker {
         let cached: Arc<dyn Cached> = Arc::new(Objects { store, fresh, tenants });
         let key = (K::KIND, namespace.map(str::to_owned));
         self.caches.write().unwrap_or_else(PoisonError::into_inner).insert(key, cached);
+    }
+
+    /// Who says to have written the owner's spec and metadata: the names in its managedFields, which anybody can claim.
+    pub fn managers(&self, owner: &Owner) -> Vec<String> {
+        self.cache_of(owner).map(|cache| cache.managers(owner)).unwrap_or_default()
     }
 
     fn cache_of(&self, owner: &Owner) -> Option<Arc<dyn Cached>> {
@@ -140,6 +146,16 @@ impl<K: Revocation> Cached for Objects<K> {
             }
         }
         .boxed()
+    }
+
+    fn managers(&self, owner: &Owner) -> Vec<String> {
+        let object = self.store.get(&ObjectRef::new(&owner.name).within(&owner.namespace));
+        let object = object.filter(|object| object.meta().uid.as_deref() == Some(&*owner.uid));
+        let entries = object.iter().flat_map(|object| object.meta().managed_fields.iter().flatten());
+        let mut managers: Vec<String> = entries.filter_map(|entry| entry.manager.clone()).collect();
+        managers.sort_unstable();
+        managers.dedup();
+        managers
     }
 }
 

@@ -57,6 +57,15 @@ impl Outcome {
         }
     }
 
+    /// How long after Auth0 accepted the removal it was proved, if this outcome is the proof. What an earlier status says
+    /// of the time is in whole seconds.
+    pub fn proved_after(&self, old: Option<&RemovalStatus>, now: Timestamp) -> Option<Duration> {
+        let proof = self.reason == Reason::Removed && matches!(self.verified, Some((true, _)));
+        let before = || old.and_then(|status| status.last_removal_time.as_ref()).map(|at| at.0);
+        let accepted = self.accepted_at.or_else(before).filter(|_| proof)?;
+        Duration::try_from(now.duration_since(accepted)).ok()
+    }
+
     /// The lane is shut until then.
     pub fn rate_limited(until: Timestamp) -> Self {
         let until = rounded_up(until);

@@ -62,6 +62,8 @@ pub struct Announce {
     pub reason: Reason,
     /// In words.
     pub message: String,
+    /// If a read has now proved a removal: how long after Auth0 accepted it.
+    pub proved_after: Option<Duration>,
 }
 
 /// Why a reconcile did not finish. Nothing was lost: the report stays in the lane.
@@ -199,9 +201,11 @@ async fn write<K: Revocation>(
     status.last_handled_reconcile_at = unanswered(object, old).or(status.last_handled_reconcile_at);
     if !old.is_some_and(|old| is_same(old, &status)) {
         let reason_before = old.and_then(|old| old.condition(ConditionType::Ready)).map(|c| c.reason.clone());
+        let correlation = status.correlation_id.clone();
         put(context, owner, status).await?;
         if reason_before.as_deref() != Some(outcome.reason.as_str()) {
-            announce(&context.shared, object, owner, outcome);
+            let proved_after = outcome.proved_after(old, now);
+            announce(&context.shared, object, owner, outcome, correlation.as_deref(), proved_after);
         }
     }
     Ok(match outcome.next_attempt {
@@ -256,11 +260,19 @@ fn unanswered<K: Revocation>(object: &K, status: Option<&RemovalStatus>) -> Opti
     asked.filter(|asked| !asked.is_empty() && Some(asked.as_str()) != answered)
 }
 
-fn announce<K: Revocation>(shared: &Shared, object: &K, owner: &Owner, outcome: &Outcome) {
+fn announce<K: Revocation>(
+    shared: &Shared,
+    object: &K,
+    owner: &Owner,
+    outcome: &Outcome,
+    correlation: Option<&str>,
+    proved_after: Option<Duration>,
+) {
     let Owner { kind, namespace, name, uid, generation } = owner;
     let reason = outcome.reason.as_str();
     let stalled = outcome.reason.state() == State::Stalled;
-    info!(kind, %namespace, %name, %uid, generation, reason, stalled, "{}", outcome.message);
-    let news = Announce { object: object.object_ref(&()), reason: outcome.reason, message: outcome.message.clone() };
+    info!(kind, %namespace, %name, %uid, generation, correlation, reason, stalled, "{}", outcome.message);
+    let (object, message) = (object.object_ref(&()), outcome.message.clone());
+    let news = Announce { object, reason: outcome.reason, message, proved_after };
     (shared.announce)(news);
 }

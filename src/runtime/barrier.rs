@@ -7,13 +7,15 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use thiserror::Error;
 use tracing::warn;
+
+use super::metrics::Reconciles;
 
 /// A reconcile makes at most a few calls to the API server.
 const RECONCILE_DEADLINE: Duration = Duration::from_secs(60);
@@ -24,11 +26,39 @@ const LAST_RETRY: Duration = Duration::from_secs(300);
 #[derive(Debug, Error)]
 pub(super) enum Never {}
 
-/// Failures in a row, by uid.
-#[derive(Clone, Default)]
-pub(super) struct Barrier(Arc<Mutex<HashMap<String, u32>>>);
+/// How a reconcile failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    Error,
+    Timeout,
+    Panic,
+}
+
+impl Failure {
+    pub(super) const ALL: [Self; 3] = [Self::Error, Self::Timeout, Self::Panic];
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+            Self::Panic => "panic",
+        }
+    }
+}
+
+/// Failures in a row, by uid, of one kind.
+#[derive(Clone)]
+pub(super) struct Barrier {
+    failures: Arc<Mutex<HashMap<String, u32>>>,
+    reconciles: Reconciles,
+}
 
 impl Barrier {
+    /// Everything is counted in `reconciles`.
+    pub(super) fn new(reconciles: Reconciles) -> Self {
+        Self { failures: Arc::default(), reconciles }
+    }
+
     /// Runs one reconcile of `object`; whatever happens to it, an action comes back.
     pub(super) async fn guard<K, E>(
         &self,
@@ -40,26 +70,29 @@ impl Barrier {
         E: std::fmt::Display,
     {
         let uid = object.uid().unwrap_or_default();
+        let began = Instant::now();
         let guarded = tokio::time::timeout(RECONCILE_DEADLINE, AssertUnwindSafe(reconcile).catch_unwind());
-        let problem = match guarded.await {
+        let (failure, problem) = match guarded.await {
             Ok(Ok(Ok(action))) => {
+                self.reconciles.ended(began.elapsed(), None);
                 self.failures().remove(&uid);
                 return Ok(action);
             }
-            Ok(Ok(Err(error))) => error.to_string(),
+            Ok(Ok(Err(error))) => (Failure::Error, error.to_string()),
             // The panic's own words are not shown: they may hold anything.
-            Ok(Err(_)) => "it panicked, which is a bug in rescind; please report it".to_owned(),
-            Err(_) => format!("it took longer than {RECONCILE_DEADLINE:?}"),
+            Ok(Err(_)) => (Failure::Panic, "it panicked, which is a bug in rescind; please report it".to_owned()),
+            Err(_) => (Failure::Timeout, format!("it took longer than {RECONCILE_DEADLINE:?}")),
         };
+        self.reconciles.ended(began.elapsed(), Some(failure));
         let failures = {
             let mut failures = self.failures();
-            let count = failures.entry(uid).or_default();
+            let count = failures.entry(uid.clone()).or_default();
             *count = count.saturating_add(1);
             *count
         };
         let pause = pause(failures, fastrand::f64());
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-        warn!(%namespace, %name, failures, ?pause, "reconcile failed: {problem}");
+        warn!(%namespace, %name, uid, generation = object.meta().generation, failures, ?pause, "reconcile failed: {problem}");
         Ok(Action::requeue(pause))
     }
 
@@ -69,7 +102,7 @@ impl Barrier {
     }
 
     fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<String, u32>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -80,12 +113,15 @@ fn pause(failures: u32, jitter: f64) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Readiness;
+    use super::super::metrics::Metrics;
     use super::*;
     use k8s_openapi::api::core::v1::ConfigMap;
 
     #[tokio::test]
     async fn a_panic_or_an_error_becomes_a_growing_pause() {
-        let barrier = Barrier::default();
+        let metrics = Metrics::new(Readiness::default());
+        let barrier = Barrier::new(metrics.reconciles("Test"));
         let object = ConfigMap::default();
         let panic = async { panic!("canary") };
         let first = barrier.guard::<_, String>(&object, panic).await.unwrap();
@@ -96,6 +132,12 @@ mod tests {
         assert_eq!(barrier.failures().get(""), Some(&4));
         barrier.guard::<_, String>(&object, async { Ok(Action::await_change()) }).await.unwrap();
         assert!(barrier.failures().is_empty());
+        let text = metrics.text();
+        for (cause, count) in [("panic", 1), ("error", 3), ("timeout", 0)] {
+            let line = format!("rescind_reconcile_errors_total{{kind=\"Test\",cause=\"{cause}\"}} {count}");
+            assert!(text.lines().any(|found| found == line), "no {line} in {text}");
+        }
+        assert!(text.contains("rescind_reconcile_duration_seconds_count{kind=\"Test\"} 5"), "{text}");
         assert!(pause(2, 0.0) == pause(1, 0.0) * 2 && pause(40, 1.0) <= LAST_RETRY * 2);
     }
 }

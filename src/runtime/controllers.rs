@@ -64,10 +64,10 @@ pub(super) fn run_tenants(
     context: TenantContext,
     store: Store<Auth0Tenant>,
     changes: UnboundedReceiver<TenantKey>,
+    barrier: Barrier,
     shutdown: CancellationToken,
 ) -> impl Future<Output = ()> + Send + 'static {
     let context = Arc::new(context);
-    let barrier = Barrier::default();
     let wake_users = context.clone();
     let changed = changes.map(move |key| {
         // A tenant that is gone is not reconciled; those who used it have to learn of it all the same.

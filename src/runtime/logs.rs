@@ -24,8 +24,11 @@ where
     // kube's client warns with the whole body of an answer it cannot read, and an answer may be a Secret (promise 6).
     // Its errors come back to us, and we say what they mean.
     // kube's runtime wraps every line of ours in a span that says the same again.
+    let audit = if level == LevelFilter::OFF { level } else { level.max(LevelFilter::INFO) };
     let targets = Targets::new()
         .with_default(level)
+        // Whoever wants fewer words about the work still wants to know what was taken from whom.
+        .with_target(super::audit::TARGET, audit)
         .with_target("kube_client", LevelFilter::OFF)
         .with_target("kube_runtime::watcher", LevelFilter::OFF)
         .with_target("kube_runtime", level.min(LevelFilter::WARN));

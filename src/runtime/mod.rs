@@ -3,12 +3,14 @@
 //! Belongs here: everything about running, and kube-runtime with its traps (each is answered where it would bite). Does
 //! not belong here: decisions about objects.
 
+mod audit;
 mod barrier;
 mod controllers;
 mod ending;
 mod events;
 mod lease;
 mod logs;
+mod metrics;
 mod probes;
 mod reach;
 mod readiness;
@@ -31,7 +33,9 @@ use crate::auth0::{AllowedDomains, Timeouts};
 use crate::lane::Lanes;
 use crate::revocation::{Announce, Looker};
 
+use audit::Clerk;
 use lease::{Elector, Validity};
+use metrics::Metrics;
 
 pub use lease::{LEASE, Lost, Timing};
 pub use logs::{LogFormat, subscriber};
@@ -54,6 +58,8 @@ pub struct Settings {
     pub secret_namespaces: Vec<String>,
     /// Where `/healthz` and `/readyz` are served; nowhere if none.
     pub probe_address: Option<SocketAddr>,
+    /// Where `/metrics` is served; nowhere if none.
+    pub metrics_address: Option<SocketAddr>,
     /// How many objects of one kind are reconciled at once.
     pub max_concurrent_reconciles: u16,
     /// How long a call to Auth0 may take.
@@ -66,6 +72,9 @@ pub enum Error {
     /// The probe address cannot be used.
     #[error("--health-probe-bind-address {0}: {1}")]
     Probes(SocketAddr, std::io::Error),
+    /// The metrics address cannot be used.
+    #[error("--metrics-bind-address {0}: {1}")]
+    Metrics(SocketAddr, std::io::Error),
     /// The API server refuses the credentials.
     #[error("the cluster at {0} refuses these credentials; is KUBECONFIG right?")]
     Unauthorized(String),
@@ -87,8 +96,14 @@ pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken
     let mut helpers = JoinSet::new();
     helpers.spawn(readiness.clone().tell());
     if let Some(address) = settings.probe_address {
-        let server = probes::serve(address, readiness.clone(), shutdown.clone());
+        let routes = probes::routes(readiness.clone());
+        let server = probes::serve(address, routes, "/healthz and /readyz", shutdown.clone());
         helpers.spawn(server.await.map_err(|error| Error::Probes(address, error))?);
+    }
+    let metrics = Metrics::new(readiness.clone());
+    if let Some(address) = settings.metrics_address {
+        let server = probes::serve(address, metrics.routes(), "/metrics", shutdown.clone());
+        helpers.spawn(server.await.map_err(|error| Error::Metrics(address, error))?);
     }
     reach::reach(&client, &settings.cluster_url, &readiness, &shutdown).await?;
     if shutdown.is_cancelled() {
@@ -97,14 +112,14 @@ pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken
     info!(version = env!("CARGO_PKG_VERSION"), "started");
     let Some(timing) = settings.election else {
         readiness.set_role(Role::Alone);
-        let work = Work::start(&settings, &client, &readiness, Validity::always());
+        let work = Work::start(&settings, &client, &readiness, &metrics, Validity::always());
         return lead(work, &shutdown, std::future::pending()).await;
     };
     let mut elector = Elector::new(client.clone(), &settings.namespace, timing, readiness.clone());
     if !elector.acquire(&shutdown).await {
         return Ok(());
     }
-    let work = Work::start(&settings, &client, &readiness, elector.validity());
+    let work = Work::start(&settings, &client, &readiness, &metrics, elector.validity());
     // The lease is kept until the calls on their way have ended.
     let led = lead(work, &shutdown, elector.keep()).await;
     if !matches!(led, Err(Error::Lost(_))) {
@@ -150,11 +165,19 @@ struct Tasks {
 
 impl Work {
     /// Nothing is sent while `validity` does not hold.
-    fn start(settings: &Settings, client: &Client, readiness: &Readiness, validity: Validity) -> Self {
+    fn start(
+        settings: &Settings,
+        client: &Client,
+        readiness: &Readiness,
+        metrics: &Metrics,
+        validity: Validity,
+    ) -> Self {
         let mut tasks = Tasks::default();
         let ending = CancellationToken::new();
         let looker = Looker::new(client.clone(), Box::new(move || validity.holds()));
-        let (lanes, woken) = Lanes::new(looker.clone());
+        let clerk = Clerk { metrics: metrics.clone(), looker: looker.clone() };
+        let (lanes, woken) = Lanes::with_meter(looker.clone(), Arc::new(clerk));
+        metrics.census.lanes(lanes.clone());
         let (announce, events): (mpsc::Sender<Announce>, _) = events::channel();
         tasks.services.spawn(events::publish(client.clone(), events));
 
@@ -170,6 +193,7 @@ impl Work {
                 lanes: lanes.clone(),
                 looker: looker.clone(),
                 announce: announce.clone(),
+                metrics: metrics.clone(),
                 readiness: readiness.clone(),
                 settings: settings.clone(),
                 shutdown: ending.clone(),

@@ -1,4 +1,5 @@
-//! `/healthz` and `/readyz`. Not ready says what it waits for; not alive says what only a restart can mend.
+//! `/healthz` and `/readyz`. Not ready says what it waits for; not alive says what only a restart can mend. And the one
+//! server for these and for metrics.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -11,24 +12,29 @@ use tokio_util::sync::CancellationToken;
 
 use super::Readiness;
 
-/// Binds at once; the returned future serves until `shutdown`.
+/// Binds at once; the returned future serves `routes` until `shutdown`.
 pub(super) async fn serve(
     address: SocketAddr,
-    readiness: Readiness,
+    routes: Router,
+    what: &'static str,
     shutdown: CancellationToken,
 ) -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
     let listener = TcpListener::bind(address).await?;
-    tracing::info!(address = %listener.local_addr()?, "serving /healthz and /readyz");
-    let alive = readiness.clone();
-    let routes = Router::new()
-        .route("/healthz", get(move || std::future::ready(healthz(&alive))))
-        .route("/readyz", get(move || std::future::ready(readyz(&readiness))));
+    tracing::info!(address = %listener.local_addr()?, "serving {what}");
     Ok(async move {
         let server = axum::serve(listener, routes).with_graceful_shutdown(shutdown.cancelled_owned());
         if let Err(error) = server.await {
-            tracing::warn!("the probe server ended: {error}");
+            tracing::warn!("the server of {what} ended: {error}");
         }
     })
+}
+
+/// Where the probes are answered.
+pub(super) fn routes(readiness: Readiness) -> Router {
+    let alive = readiness.clone();
+    Router::new()
+        .route("/healthz", get(move || std::future::ready(healthz(&alive))))
+        .route("/readyz", get(move || std::future::ready(readyz(&readiness))))
 }
 
 fn healthz(readiness: &Readiness) -> (StatusCode, String) {

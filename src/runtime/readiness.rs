@@ -115,7 +115,12 @@ impl Readiness {
         stuck.map(|(watch, pulse)| format!("{watch} has not moved for {} s", pulse.elapsed().as_secs())).collect()
     }
 
-    /// What this replica does, in a line.
+    /// What this replica does.
+    pub fn what(&self) -> Role {
+        self.board().role.clone()
+    }
+
+    /// The same, in a line.
     pub fn role(&self) -> Option<String> {
         match &self.board().role {
             Role::Starting => None,

@@ -24,6 +24,7 @@ use crate::revocation::{
 use crate::tenant::{Secrets, TenantKey, Tenants};
 
 use super::barrier::Barrier;
+use super::metrics::Metrics;
 use super::tenants::{Dependents, TenantContext, tenant_changes};
 use super::watch::{Cache, watch_kind};
 use super::{Readiness, Settings, Tasks, controllers, events};
@@ -35,6 +36,7 @@ pub(super) struct Scope {
     pub(super) lanes: Arc<Lanes>,
     pub(super) looker: Arc<Looker>,
     pub(super) announce: Sender<Announce>,
+    pub(super) metrics: Metrics,
     pub(super) readiness: Readiness,
     pub(super) settings: Settings,
     pub(super) shutdown: CancellationToken,
@@ -74,11 +76,12 @@ impl Scope {
         );
         let (changed, changes) = mpsc::unbounded::<TenantKey>();
         let refused = changed.clone();
-        let announce = self.announce.clone();
+        let (announce, metrics) = (self.announce.clone(), self.metrics.clone());
+        self.metrics.census.tenants(tenant_cache.store.clone());
         let shared = Arc::new(Shared {
             lanes: self.lanes.clone(),
             tenants: tenants.clone(),
-            announce: Box::new(move |news| events::announce(&announce, news)),
+            announce: Box::new(move |news| tell(&metrics, &announce, news)),
             refused: Box::new(move |key| drop(refused.unbounded_send(key.clone()))),
             written: Written::default(),
             refused_tokens: Mutex::default(),
@@ -99,10 +102,11 @@ impl Scope {
 
         let context =
             TenantContext { client: self.client.clone(), tenants, dependents, announce: self.announce.clone() };
+        let barrier = Barrier::new(self.metrics.reconciles("Auth0Tenant"));
         tasks.services.spawn(tenant_changes(tenant_events, secret_events, changed, context.tenants.clone()).boxed());
-        tasks
-            .controllers
-            .spawn(controllers::run_tenants(context, tenant_cache.store, changes, self.shutdown.clone()).boxed());
+        tasks.controllers.spawn(
+            controllers::run_tenants(context, tenant_cache.store, changes, barrier, self.shutdown.clone()).boxed(),
+        );
         wakers
     }
 
@@ -150,7 +154,8 @@ impl ForEachKind for Kinds<'_> {
         let (Cache { store, fresh, .. }, events) = watch_kind::<K>(client, namespace.as_deref(), None, readiness);
         looker.add(namespace.as_deref(), store.clone(), fresh, self.look.clone());
         let (wake, woken) = mpsc::unbounded();
-        let barrier = Barrier::default();
+        self.scope.metrics.census.removals(store.clone());
+        let barrier = Barrier::new(self.scope.metrics.reconciles(K::KIND));
         let events = bookkeeping(events.boxed(), store.clone(), self.shared.clone(), barrier.clone());
         self.dependents.add(store.clone(), wake.clone());
         self.wakers
@@ -171,6 +176,12 @@ impl ForEachKind for Kinds<'_> {
             run.await;
         });
     }
+}
+
+/// Counts a change of reason, then makes an event of it.
+fn tell(metrics: &Metrics, events: &Sender<Announce>, news: Announce) {
+    metrics.announced(&news);
+    events::announce(events, news);
 }
 
 /// Keeps what is remembered about objects in step with the cache.

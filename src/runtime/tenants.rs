@@ -158,7 +158,9 @@ fn announce(context: &TenantContext, tenant: &Auth0Tenant, status: &crate::api::
         return;
     };
     let (namespace, name) = (tenant.namespace().unwrap_or_default(), tenant.name_any());
-    info!(kind = "Auth0Tenant", %namespace, %name, reason = reason.as_str(), "{}", ready.message);
-    let news = Announce { object: tenant.object_ref(&()), reason, message: ready.message.clone() };
+    let (uid, generation) = (tenant.uid(), tenant.metadata.generation);
+    info!(kind = "Auth0Tenant", %namespace, %name, uid, generation, reason = reason.as_str(), "{}", ready.message);
+    let (object, message) = (tenant.object_ref(&()), ready.message.clone());
+    let news = Announce { object, reason, message, proved_after: None };
     events::announce(&context.announce, news);
 }

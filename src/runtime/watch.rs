@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::utils::Backoff;
@@ -188,9 +189,16 @@ fn words(error: &watcher::Error) -> String {
     }
 }
 
-/// Nobody reads these, and they are most of an object's size; the last-applied annotation of a Secret is a copy of it.
+/// Nobody reads these, and they are most of an object's size; the last-applied annotation of a Secret is a copy of it. Of
+/// the managed fields the names of the managers are left, for the audit, but not those who wrote only the status.
 fn prune<K: Resource>(object: &mut K) {
-    object.meta_mut().managed_fields = None;
+    if let Some(entries) = &mut object.meta_mut().managed_fields {
+        entries.retain(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty());
+        for entry in entries.iter_mut() {
+            *entry = ManagedFieldsEntry { manager: entry.manager.take(), ..ManagedFieldsEntry::default() };
+        }
+        entries.shrink_to_fit();
+    }
     object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
 }
 

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use kube::Client;
 
-use crate::world::FAKE_THREAD;
+/// The name of the fake's thread, by which its CPU time is found.
+pub const FAKE_THREAD: &str = "fake-auth0";
 
 /// Linux counts CPU time in hundredths of a second wherever user space looks.
 const TICKS: f64 = 100.0;

@@ -21,7 +21,7 @@ mod world;
 use std::io::Write;
 
 use operator::Operator;
-use world::World;
+use world::{NAMESPACE, World};
 
 /// Objects with a latency of their own; the rest are for throughput.
 const ONE_BY_ONE: usize = 200;
@@ -46,8 +46,8 @@ async fn run(plane: &stack::ControlPlane, objects: usize) -> String {
     let mut world = World::new(plane, objects).await;
     progress("an idle operator");
     // The first one after the CRDs meets caches of the API server that are only being filled.
-    Operator::start(&world).await.0.stop();
-    let (operator, empty_start) = Operator::start(&world).await;
+    Operator::start(world.plane, world.fake.domain(), NAMESPACE).await.0.stop();
+    let (operator, empty_start) = Operator::start(world.plane, world.fake.domain(), NAMESPACE).await;
     operator.quiet().await;
     let empty = standing::Standing::of(&operator, empty_start);
     let idle = latency::measure(&mut world).await;

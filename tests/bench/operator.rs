@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use stack::ControlPlane;
 use stack::supervisor::Supervised;
 
 use crate::counters;
-use crate::world::{NAMESPACE, World};
 
 /// Longest a start or the end of all work is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -20,21 +20,21 @@ pub struct Operator {
 
 impl Operator {
     /// Starts it and says how long it took from the start of the process until it was ready.
-    pub async fn start(world: &World<'_>) -> (Self, Duration) {
+    pub async fn start(plane: &ControlPlane, domain: &str, namespaces: &str) -> (Self, Duration) {
         let probe = free_address();
         let mut command = Command::new(env!("CARGO_BIN_EXE_rescind"));
         command
             .arg("run")
             // As variables: an operator that does not know one of them yet starts all the same.
-            .env("KUBECONFIG", world.plane.kubeconfig_path())
-            .env("RESCIND_ALLOWED_DOMAINS", world.fake.domain())
-            .env("RESCIND_WATCH_NAMESPACES", NAMESPACE)
+            .env("KUBECONFIG", plane.kubeconfig_path())
+            .env("RESCIND_ALLOWED_DOMAINS", domain)
+            .env("RESCIND_WATCH_NAMESPACES", namespaces)
             .env("RESCIND_HEALTH_PROBE_BIND_ADDRESS", probe.to_string())
             // A lease is written every few seconds whatever the operator has to do.
             .env("RESCIND_LEADER_ELECT", "false")
             .env("RESCIND_METRICS_BIND_ADDRESS", "0");
         let kept = std::env::var_os("RESCIND_BENCH_KEEP_LOG").map(PathBuf::from);
-        let log = kept.unwrap_or_else(|| world.plane.dir().join("rescind.log"));
+        let log = kept.unwrap_or_else(|| plane.dir().join("rescind.log"));
         let started = Instant::now();
         let mut process = Supervised::spawn(&command, &log).expect("rescind starts");
         while !is_ready(probe).await {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::counters::{Counts, Mark, memory};
 use crate::operator::Operator;
 use crate::progress;
-use crate::world::World;
+use crate::world::{NAMESPACE, World};
 
 /// A process at rest.
 pub struct Standing {
@@ -46,7 +46,7 @@ pub async fn restart(world: &World<'_>) -> Restart {
     progress("a restart over all finished objects");
     world.fake.reset_calls();
     let mark = Mark::now(&world.client).await;
-    let (operator, ready_after) = Operator::start(world).await;
+    let (operator, ready_after) = Operator::start(world.plane, world.fake.domain(), NAMESPACE).await;
     operator.quiet().await;
     let counts = mark.until(Instant::now(), &world.client).await;
     let restart = Restart { standing: Standing::of(&operator, ready_after), calls: world.fake.total(), counts };

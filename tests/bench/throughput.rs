@@ -82,7 +82,7 @@ pub async fn existing(world: &mut World<'_>, objects: usize) -> (Operator, Phase
     world.fake.counts_only(true);
     let mut finished = Finished::count(world.api(NAMESPACE)).await;
     let mark = Mark::now(&world.client).await;
-    let (operator, _) = Operator::start(world).await;
+    let (operator, _) = Operator::start(world.plane, world.fake.domain(), NAMESPACE).await;
     let counts = mark.until(finished.wait(objects).await, &world.client).await;
     (operator, Phase { objects, counts })
 }

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc;
 
-use fake_auth0::FakeAuth0;
+use fake_auth0::{Bucket, FakeAuth0, Group};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use rescind::api::UserRoleRevocation;
@@ -13,8 +13,6 @@ use stack::ControlPlane;
 pub const NAMESPACE: &str = "bench";
 /// Objects here are for raw PATCHes; no operator sees them.
 pub const RAW: &str = "bench-raw";
-/// The name of the fake's thread, by which its CPU time is found.
-pub const FAKE_THREAD: &str = "fake-auth0";
 
 const ROLE: &str = "rol_bN1a2b3c4d5e6f7g";
 
@@ -111,8 +109,10 @@ fn fake(objects: usize) -> FakeAuth0 {
             std::future::pending::<()>().await;
         });
     };
-    std::thread::Builder::new().name(FAKE_THREAD.to_owned()).spawn(serve).unwrap();
+    std::thread::Builder::new().name(crate::counters::FAKE_THREAD.to_owned()).spawn(serve).unwrap();
     let fake = start.recv().expect("a fake Auth0");
+    // No limit that is ever reached, but reported: where nothing is reported, the operator starts gently.
+    fake.limit(Group::Global, Bucket::new(100_000, 100_000.0));
     fake.edit(|tenant| {
         for number in 0..objects {
             tenant.user(user(number)).role(ROLE);

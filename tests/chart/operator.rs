@@ -9,9 +9,6 @@ use tokio::process::{Child, Command};
 use crate::cluster::{PATIENCE, within};
 use crate::wire::Wire;
 
-/// Flags that the chart passes and the program does not know yet. Empty this list, and the tests use them.
-pub const NOT_YET: &[&str] = &["--metrics-bind-address"];
-
 pub struct Operator {
     child: Child,
     probe: String,
@@ -36,7 +33,6 @@ impl Operator {
             let (flag, value) = arg.split_once('=').unwrap_or((&arg, ""));
             let changed = changes.iter().find(|(name, _)| *name == flag).map(|(_, value)| *value);
             match flag {
-                flag if NOT_YET.contains(&flag) => {}
                 "--metrics-bind-address" => drop(command.arg("--metrics-bind-address=0")),
                 "--health-probe-bind-address" => drop(command.arg(format!("{flag}={probe}"))),
                 "run" => drop(command.arg("run")),

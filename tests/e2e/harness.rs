@@ -173,6 +173,7 @@ impl World {
             watch_namespaces: vec![self.namespace.clone()],
             secret_namespaces: vec![],
             probe_address: None,
+            metrics_address: None,
             max_concurrent_reconciles: 8,
             timeouts: Timeouts {
                 connect: Duration::from_secs(2),
@@ -345,9 +346,14 @@ pub struct Process {
 impl Process {
     /// One that watches the world's namespace, where it takes part in the election.
     pub fn start(world: &World) -> Self {
+        Self::start_with(world, &[])
+    }
+
+    pub fn start_with(world: &World, more: &[&str]) -> Self {
         let watched = ["--watch-namespaces", &world.namespace, "--namespace", &world.namespace];
         let domain = ["--health-probe-bind-address", "0", "--allowed-domains", world.fake.domain()];
-        Self::run(world.plane.kubeconfig_path(), &[&["--log-level", "trace"], &watched[..], &domain[..]].concat())
+        let more = [&["--log-level", "trace"], more].concat();
+        Self::run(world.plane.kubeconfig_path(), &[&more, &watched[..], &domain[..]].concat())
     }
 
     pub fn run(kubeconfig: &std::path::Path, args: &[&str]) -> Self {
@@ -355,6 +361,8 @@ impl Process {
         let child = tokio::process::Command::new(env!("CARGO_BIN_EXE_rescind"))
             .arg("run")
             .args(args)
+            // The default port would be everybody's.
+            .env("RESCIND_METRICS_BIND_ADDRESS", "0")
             .env("KUBECONFIG", kubeconfig)
             .stderr(log.reopen().unwrap())
             .kill_on_drop(true)

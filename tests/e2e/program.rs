@@ -39,7 +39,8 @@ async fn no_token_is_shown_anywhere() {
     ] {
         world.fake.fault(fault.user(format!("auth0|{user}")).on_deletes().once());
     }
-    let mut operator = Process::start(&world);
+    let metrics = crate::metrics::address();
+    let mut operator = Process::start_with(&world, &["--metrics-bind-address", &metrics.to_string()]);
     let spec = |user: &str| json!({"userId": format!("auth0|{user}"), "roles": [ROLE]});
     for user in &users[..5] {
         world.put::<UserRoleRevocation>(user, spec(user)).await;
@@ -58,11 +59,17 @@ async fn no_token_is_shown_anywhere() {
     world.tenant_reason("Connected").await;
     world.put::<UserRoleRevocation>("refused", spec("refused")).await;
     world.reason::<UserRoleRevocation>("refused", "Unauthorized").await;
+    let metrics = crate::metrics::scrape(metrics).await.text;
     assert_eq!(operator.terminate().await, Some(0));
 
     let log = operator.log();
     assert!(log.contains("\"level\":\"TRACE\""), "the log is as talkative as it can be");
-    let mut shown = vec![("log", log)];
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let line = lines.into_iter().find(|line| line["name"] == "ok" && line["reason"] == "Removed").expect("its verdict");
+    let status = world.api::<UserRoleRevocation>().get("ok").await.unwrap();
+    assert_eq!((&line["uid"], &line["generation"]), (&json!(status.metadata.uid), &json!(1)));
+    assert_eq!(line["correlation"], json!(status.status.unwrap().correlation_id), "{line}");
+    let mut shown = vec![("log", log), ("metrics", metrics)];
     for kind in ["upr,urr,omr,omrr,a0t", "events"] {
         shown.push((kind, plane().run(&["get", kind, "-n", &world.namespace, "-o", "yaml"]).unwrap()));
     }
@@ -138,8 +145,12 @@ async fn probes_say_what_is_missing() {
 #[test]
 fn a_wrong_command_line_ends_in_plain_words() {
     let run = |args: &[&str], kubeconfig: &str| {
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_rescind")).args(args).env("KUBECONFIG", kubeconfig).output().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_rescind"))
+            .args(args)
+            .env("KUBECONFIG", kubeconfig)
+            .env("RESCIND_METRICS_BIND_ADDRESS", "0")
+            .output()
+            .unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     let (code, text) = run(&["run", "--allowed-domains", "https://x"], "/dev/null");
@@ -147,6 +158,7 @@ fn a_wrong_command_line_ends_in_plain_words() {
     assert!(text.contains("--allowed-domains") && text.contains("acme.eu.auth0.com"), "{text}");
     assert_eq!(run(&["run", "--no-such-flag"], "/dev/null").0, Some(2));
     assert_eq!(run(&["run", "--health-probe-bind-address", "x"], "/dev/null").0, Some(2));
+    assert_eq!(run(&["run", "--metrics-bind-address", "x"], "/dev/null").0, Some(2));
 
     let folder = tempfile::tempdir().unwrap();
     let (code, text) = run(&["run"], folder.path().join("none").to_str().unwrap());

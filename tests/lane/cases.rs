@@ -230,3 +230,15 @@ fn credentials_do_not_mix() {
         assert!(objects.iter().all(|n| n % 2 == objects[0] % 2), "{objects:?}");
     }
 }
+
+/// The smallest plan: two calls at once, two a second, for everything together.
+#[test]
+fn the_smallest_bucket_is_learned() {
+    let mut auth0 = Auth0::default();
+    all_draw_from(&mut auth0, Bucket::new(2.0, 2.0));
+    let mut sim = Sim::new(auth0, open(20.0), calm(150));
+    leavers(&mut sim, "a", &organization("org_a"), 1000);
+    sim.run(Duration::from_secs(600));
+    assert_all_gone(&sim);
+    assert!(sim.auth0.limited <= 5, "{}", sim.auth0.limited);
+}

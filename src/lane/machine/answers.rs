@@ -81,8 +81,7 @@ impl Machine {
         let mut call = Call { name, probe, sent, credential, what };
         if let (Some((_, error)), What::Remove { batch, .. }) = (refused, &mut call.what) {
             let items = std::mem::take(&mut batch.items);
-            self.note_token(site, &items, credential);
-            self.settle(site, &items, &Settled::Failed(error), now);
+            self.settle(site, &items, &Settled::Failed(error), (credential, None), now);
             self.call_off(call, now);
             return None;
         }
@@ -167,10 +166,8 @@ impl Machine {
             Ok(_) => None,
             Err(error) => Some(error),
         };
-        self.note_token(key, &batch.items, credential);
-        if error.as_ref().is_none_or(|error| matches!(error, CallError::Unavailable(_))) {
-            self.note_sent(key, &batch.items, correlation);
-        }
+        let may_have_worked = error.as_ref().is_none_or(|error| matches!(error, CallError::Unavailable(_)));
+        let call = (credential, may_have_worked.then_some(correlation));
         let several = batch.items.len() > 1;
         let items = batch.items.clone();
         // While this call still counts as on its way, its site stays.
@@ -178,19 +175,20 @@ impl Machine {
             None => {
                 let endpoint = &self.sites[key].endpoint;
                 self.worked.insert(super::removing::name(endpoint), now);
-                self.settle(key, &items, &Settled::Accepted(self.wall), now);
+                self.settle(key, &items, &Settled::Accepted(self.wall), call, now);
             }
             Some(CallError::Rejected(_)) if several => self.sites[key].split(&batch, &items),
             Some(CallError::NotFound) if self.is_member_roles(key) => self.check(key, batch, Why::Membership, now),
             Some(CallError::NotFound) if several => self.check(key, batch, Why::Missing, now),
             Some(CallError::Unavailable(_)) if self.may_isolate(key, &batch) => {
+                self.note_sent(key, &items, correlation);
                 if self.may_read(key, &items) {
                     self.check(key, batch, Why::Unknown, now);
                 } else {
                     self.sites[key].split(&batch, &items);
                 }
             }
-            Some(error) => self.settle(key, &items, &Settled::Failed(error), now),
+            Some(error) => self.settle(key, &items, &Settled::Failed(error), call, now),
         }
         self.sites[key].out -= 1;
         self.refresh_site(key, now);
@@ -218,19 +216,11 @@ impl Machine {
         owners.filter_map(|owner| self.jobs.get(*owner)).any(|job| job.task != off)
     }
 
-    fn note_token(&mut self, key: usize, items: &[Item], credential: u64) {
-        self.for_owners(key, items, |job| job.called(credential));
-    }
-
     fn note_sent(&mut self, key: usize, items: &[Item], correlation: &Arc<str>) {
-        self.for_owners(key, items, |job| job.sent(correlation));
-    }
-
-    fn for_owners(&mut self, key: usize, items: &[Item], note: impl Fn(&mut super::jobs::Progress)) {
         let entries = &self.sites[key].entries;
         for owner in items.iter().filter_map(|item| entries.get(item)).flat_map(|entry| &entry.owners) {
             if let Some(job) = self.jobs.get_mut(*owner) {
-                note(job);
+                job.sent(correlation);
             }
         }
     }
@@ -292,8 +282,7 @@ impl Machine {
             return;
         }
         let Some(Check { batch, why, present, error, .. }) = self.sites[key].checks.remove(&id) else { return };
-        self.note_token(key, &batch.items, credential);
-        self.conclude_check(key, batch, why, present, error, now);
+        self.conclude_check(key, batch, why, credential, error.map_or(Ok(present), Err), now);
         self.refresh_site(key, now);
     }
 
@@ -302,32 +291,33 @@ impl Machine {
         key: usize,
         batch: Batch,
         why: Why,
-        present: Vec<Item>,
-        error: Option<CallError>,
+        credential: u64,
+        result: Result<Vec<Item>, CallError>,
         now: Instant,
     ) {
         let all = batch.items.clone();
-        let fail = |machine: &mut Self, error| machine.settle(key, &all, &Settled::Failed(error), now);
-        match (why, error) {
-            (Why::Unknown, None) => {
+        let call = (credential, None);
+        let fail = |machine: &mut Self, error| machine.settle(key, &all, &Settled::Failed(error), call, now);
+        match (why, result) {
+            (Why::Unknown, Ok(present)) => {
                 let gone: Vec<Item> = all.into_iter().filter(|item| !present.contains(item)).collect();
-                self.settle(key, &gone, &Settled::Proved(self.wall), now);
+                self.settle(key, &gone, &Settled::Proved(self.wall), call, now);
                 self.sites[key].split(&batch, &present);
             }
             // What cannot be read is repeated without: a DELETE is idempotent (auth0-api.md 1.7).
-            (Why::Unknown | Why::Missing, Some(CallError::InsufficientScope(_))) | (Why::Missing, None) => {
+            (Why::Unknown | Why::Missing, Err(CallError::InsufficientScope(_))) | (Why::Missing, Ok(_)) => {
                 self.sites[key].split(&batch, &batch.items);
             }
-            (Why::Membership, None) if present.is_empty() => self.check(key, batch, Why::Organization, now),
-            (Why::Membership, None) if all.len() > 1 => self.sites[key].split(&batch, &batch.items),
-            (Why::Membership, None) => {
+            (Why::Membership, Ok(present)) if present.is_empty() => self.check(key, batch, Why::Organization, now),
+            (Why::Membership, Ok(_)) if all.len() > 1 => self.sites[key].split(&batch, &batch.items),
+            (Why::Membership, Ok(_)) => {
                 fail(self, CallError::Unavailable("Auth0 contradicts itself about the membership"));
             }
-            (Why::Organization, None) => self.settle(key, &all, &Settled::NotThere, now),
-            (Why::Membership | Why::Organization, Some(CallError::InsufficientScope(_))) => {
+            (Why::Organization, Ok(_)) => self.settle(key, &all, &Settled::NotThere, call, now),
+            (Why::Membership | Why::Organization, Err(CallError::InsufficientScope(_))) => {
                 fail(self, CallError::NotFound);
             }
-            (_, Some(error)) => fail(self, error),
+            (_, Err(error)) => fail(self, error),
         }
     }
 }

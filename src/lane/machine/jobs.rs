@@ -1,8 +1,9 @@
 //! How far each job has come: which items are still open in its current phase, and what came of the others.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use jiff::Timestamp;
 use slab::Slab;
 
@@ -100,11 +101,12 @@ pub(super) struct Jobs {
 }
 
 impl Jobs {
-    pub(super) fn insert(&mut self, job: Job, credential: u64, namespace: Ns) -> JobId {
-        self.stamp += 1;
+    /// A new job and what it needs first; `None` while its owner has one.
+    pub(super) fn insert(&mut self, job: Job, credential: u64, namespace: Ns) -> Option<(JobId, Need)> {
         let Job { owner, removal, task } = job;
-        let uid = owner.uid.clone();
-        let key = self.jobs.insert(Progress {
+        let Entry::Vacant(place) = self.by_uid.entry(owner.uid.clone()) else { return None };
+        self.stamp += 1;
+        let mut job = Progress {
             owner,
             removal,
             task,
@@ -124,10 +126,11 @@ impl Jobs {
             seen: false,
             token: None,
             correlation: None,
-        });
-        let id = JobId { key, stamp: self.stamp };
-        self.by_uid.insert(uid, id);
-        id
+        };
+        let need = job.start();
+        let id = JobId { key: self.jobs.insert(job), stamp: self.stamp };
+        place.insert(id);
+        Some((id, need))
     }
 
     pub(super) fn get(&self, id: JobId) -> Option<&Progress> {
@@ -155,8 +158,7 @@ impl Jobs {
 }
 
 impl Progress {
-    /// What a new job needs first.
-    pub(super) fn start(&mut self) -> Need {
+    fn start(&mut self) -> Need {
         let items = self.removal.items.clone();
         match self.task {
             // An empty list is never taken for anything (promise 4).

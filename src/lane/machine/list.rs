@@ -3,14 +3,22 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::auth0::{CallError, Item, Read, Walk};
+use crate::auth0::{CallError, Endpoint, Item, Read, Walk};
 use crate::lane::lines::{Ns, Place, Rank};
 
 use super::jobs::JobId;
 
 /// While removals at an endpoint wait or are on their way, its proofs wait for them, so that one reading serves all; not
 /// longer than this.
-pub(super) const PROOFS_GATHER: Duration = Duration::from_secs(60);
+const PROOFS_GATHER: Duration = Duration::from_secs(60);
+/// The same for the members of an organization, whose list may be thousands of pages long; unless it serves so many
+/// questions a page that walking it again is cheap.
+const MEMBERS_GATHER: Duration = Duration::from_secs(600);
+const CHEAP_PAGE: usize = 20;
+/// So many questions about an organization's members are a crowd. Its list lags 5 to 10 s behind (auth0-api.md 5), so a
+/// walk for a crowd waits this long for the last of them, at most twice as long for the first.
+const CROWD: usize = 20;
+const SETTLES: Duration = Duration::from_secs(10);
 /// What is known of a list's length counts for this long.
 pub(super) const LENGTH_LIFE: Duration = Duration::from_secs(600);
 
@@ -48,8 +56,11 @@ pub(super) struct List {
     pub(super) active: Option<Active>,
     /// A page is on its way.
     pub(super) out: bool,
-    /// When the first of `askers` came.
+    /// Answers that `askers` wait for.
+    asked: usize,
+    /// When the first and the last of them came.
     since: Option<Instant>,
+    latest: Option<Instant>,
     rank: Rank,
     fronts: Vec<(Ns, u64)>,
     /// Where it stands in line.
@@ -112,7 +123,9 @@ impl List {
             askers: Vec::new(),
             active: None,
             out: false,
+            asked: 0,
             since: None,
+            latest: None,
             rank: Rank::Proof,
             fronts: Vec::new(),
             placed: Vec::new(),
@@ -126,23 +139,34 @@ impl List {
             self.rank = asker.rank;
             self.since = Some(now);
         }
+        self.latest = Some(now);
         self.rank = self.rank.min(asker.rank);
         if !self.fronts.iter().any(|(ns, _)| *ns == asker.namespace) {
             self.fronts.push((asker.namespace, asker.arrival));
         }
+        self.asked += asker.wanted.len();
         self.askers.push(asker);
     }
 
     /// Whether a page could be asked for now; otherwise when it could at the latest. `removing`: removals are pending at
-    /// the endpoint whose list this is.
-    pub(super) fn ready(&self, removing: bool, now: Instant) -> Result<(), Option<Instant>> {
+    /// the endpoint whose list this is; `length`: what is known of it.
+    pub(super) fn ready(&self, removing: bool, length: Option<Length>, now: Instant) -> Result<(), Option<Instant>> {
         if self.out || (self.active.is_none() && self.askers.is_empty()) {
             return Err(None);
         }
-        if self.active.is_some() || !removing || self.rank == Rank::Removal || self.glance {
+        if self.active.is_some() || self.rank == Rank::Removal || self.glance {
             return Ok(());
         }
-        let until = self.since.unwrap_or(now) + PROOFS_GATHER;
+        let since = self.since.unwrap_or(now);
+        let members = matches!(self.read, Read::List(Endpoint::OrganizationMembers { .. }));
+        let until = if removing {
+            let cheap = length.is_some_and(|length| self.asked >= CHEAP_PAGE * length.pages);
+            since + if members && !cheap { MEMBERS_GATHER } else { PROOFS_GATHER }
+        } else if members && self.asked >= CROWD {
+            (self.latest.unwrap_or(now) + SETTLES).min(since + 2 * SETTLES)
+        } else {
+            now
+        };
         if until <= now { Ok(()) } else { Err(Some(until)) }
     }
 
@@ -155,12 +179,13 @@ impl List {
     }
 
     /// How many answers are waited for.
-    pub(super) fn questions(&self) -> usize {
-        self.askers.iter().map(|asker| asker.wanted.len()).sum()
+    pub(super) const fn asked(&self) -> usize {
+        self.asked
     }
 
     pub(super) fn take_askers(&mut self) -> Vec<Asker> {
         self.since = None;
+        self.asked = 0;
         self.fronts.clear();
         std::mem::take(&mut self.askers)
     }

@@ -13,12 +13,14 @@ mod list;
 mod reading;
 mod removing;
 mod site;
+mod standing;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use foldhash::{HashMap, HashMapExt};
 use jiff::Timestamp;
 use slab::Slab;
 
@@ -165,16 +167,12 @@ impl Machine {
     /// Takes a job over; `credential` is the fingerprint of the token it would use now. Jobs with different credentials
     /// never share a call: nobody reaches further than their own Secret. Does nothing while this owner has a job.
     pub fn submit(&mut self, job: Job, credential: u64, now: Instant) {
-        if self.jobs.find(&job.owner.uid).is_some() {
-            return;
-        }
         if self.is_idle() {
             // Namespaces come and go over the years.
             self.lines = Lines::default();
         }
         let namespace = self.lines.enter(&job.owner.namespace);
-        let id = self.jobs.insert(job, credential, namespace);
-        if let Some(need) = self.jobs.get_mut(id).map(jobs::Progress::start) {
+        if let Some((id, need)) = self.jobs.insert(job, credential, namespace) {
             self.meet(id, need, now);
         }
     }

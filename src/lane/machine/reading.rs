@@ -33,12 +33,15 @@ impl Machine {
 
     pub(super) fn refresh_list(&mut self, key: usize, now: Instant) {
         let Some(list) = self.lists.get_mut(key) else { return };
-        let removing = match &list.read {
-            Read::List(endpoint) => self.site_at.contains_key(&(endpoint.clone(), list.credential)),
-            Read::UserOrganizations { .. } => false,
+        let (removing, length) = match &list.read {
+            Read::List(endpoint) => {
+                let removing = self.site_at.contains_key(&(endpoint.clone(), list.credential));
+                (removing, self.lengths.get(endpoint).copied())
+            }
+            Read::UserOrganizations { .. } => (false, None),
         };
         let call = ("GET", list.read.template());
-        let (wanted, due) = match list.ready(removing, now) {
+        let (wanted, due) = match list.ready(removing, length, now) {
             Ok(()) => {
                 let (rank, fronts) = list.fronts();
                 let place = |(namespace, arrival)| Place { rank, call, namespace, arrival };
@@ -86,7 +89,7 @@ impl Machine {
     /// Begins a walk for those who asked, unless there is a cheaper way.
     fn begin_walk(&mut self, key: usize, namespace: Ns, arrival: u64, now: Instant) {
         let list = &mut self.lists[key];
-        let questions = list.questions();
+        let questions = list.asked();
         let mut askers = list.take_askers();
         askers.retain(|asker| match asker.who {
             Who::Job(id) => self.jobs.get(id).is_some(),

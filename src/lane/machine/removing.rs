@@ -1,5 +1,6 @@
 //! The machine's DELETEs: items go to their site, batches leave, each item is settled for all who want it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::auth0::{Endpoint, Item};
@@ -56,12 +57,26 @@ impl Machine {
         Some((What::Remove { site: key, batch, correlation }, shares))
     }
 
-    /// Tells everyone who wants one of these items what became of it.
-    pub(super) fn settle(&mut self, key: usize, items: &[Item], how: &Settled, now: Instant) {
+    /// Tells everyone who wants one of these items what became of it, in a call with this credential and, if it may have
+    /// had an effect, of this name.
+    pub(super) fn settle(
+        &mut self,
+        key: usize,
+        items: &[Item],
+        how: &Settled,
+        (credential, correlation): (u64, Option<&Arc<str>>),
+        now: Instant,
+    ) {
         for item in items {
             let Some(entry) = self.sites.get_mut(key).and_then(|site| site.entries.remove(item)) else { continue };
             for owner in entry.owners {
-                let need = self.jobs.get_mut(owner).map_or(Need::Patience, |job| job.settled(item, how));
+                let need = self.jobs.get_mut(owner).map_or(Need::Patience, |job| {
+                    job.called(credential);
+                    if let Some(correlation) = correlation {
+                        job.sent(correlation);
+                    }
+                    job.settled(item, how)
+                });
                 self.meet(owner, need, now);
             }
         }
@@ -71,16 +86,16 @@ impl Machine {
         let Some(site) = self.sites.get_mut(key) else { return };
         let call = name(&site.endpoint);
         let empty = site.is_empty();
-        let (wanted, due) = match site.ready(now) {
-            // What is left in batches nobody wants any more.
-            _ if empty => (Vec::new(), None),
-            Ok(()) => {
-                let place = |(namespace, arrival)| Place { rank: Rank::Removal, call, namespace, arrival };
-                (site.fronts().map(place).collect(), None)
-            }
-            Err(due) => (Vec::new(), due),
-        };
-        Self::stand(&mut self.lines, Unit::Site(key), &mut site.placed, wanted);
+        let ready = site.ready(now);
+        let stands = ready.is_ok() && !empty;
+        let place = |(namespace, arrival)| Place { rank: Rank::Removal, call, namespace, arrival };
+        // Most events change nothing here, and there are many.
+        if !(stands && site.fronts().map(place).eq(site.placed.iter().copied())) {
+            let wanted = if stands { site.fronts().map(place).collect() } else { Vec::new() };
+            Self::stand(&mut self.lines, Unit::Site(key), &mut site.placed, wanted);
+        }
+        // What is left in batches of an empty site nobody wants any more.
+        let due = ready.err().flatten().filter(|_| !empty);
         Self::set_timer(&mut self.timers, Unit::Site(key), &mut site.timer, due);
         if empty {
             let site = self.sites.remove(key);

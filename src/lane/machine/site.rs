@@ -1,7 +1,9 @@
 //! One endpoint's removals: which items wait for a DELETE, for whom, and in which batches.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+use foldhash::{HashMap, HashMapExt};
 
 use crate::auth0::{CallError, Endpoint, Item};
 use crate::lane::lines::{Ns, Place};
@@ -97,7 +99,7 @@ impl Site {
             endpoint,
             credential,
             entries: HashMap::new(),
-            queues: Vec::new(),
+            queues: Vec::with_capacity(1),
             waiting: 0,
             batches: VecDeque::new(),
             checks: HashMap::new(),
@@ -122,7 +124,7 @@ impl Site {
 
     fn queue(&mut self, namespace: Ns) -> &mut VecDeque<(u64, Item)> {
         let at = self.queues.iter().position(|(ns, _)| *ns == namespace).unwrap_or_else(|| {
-            self.queues.push((namespace, VecDeque::new()));
+            self.queues.push((namespace, VecDeque::with_capacity(1)));
             self.queues.len() - 1
         });
         &mut self.queues[at].1

@@ -96,9 +96,10 @@ impl Bucket {
     ) -> Option<Instant> {
         let reserve = (self.limit * reserve_percent / 100.0).floor().min(self.limit - 2.0).max(0.0);
         let overtaken = if shared { self.overtaken.1 } else { self.overtaken.0 };
-        let needed = reserve + 1.0 + f64::from(in_flight) + overtaken;
+        // What may not be counted never asks for more than a full bucket; what is on its way always counts.
+        let needed = (reserve + 1.0 + overtaken).min(self.limit) + f64::from(in_flight);
         let level = self.level + self.refill * now.saturating_duration_since(self.heard).as_secs_f64();
-        if self.is_stale(now) || level.min(self.limit) >= needed.min(self.limit) {
+        if self.is_stale(now) || level.min(self.limit) >= needed {
             return None;
         }
         // With everything back, nothing more will come: the answers of what is in flight will tell.

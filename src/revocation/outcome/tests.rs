@@ -41,6 +41,34 @@ fn status(outcome: &Outcome, old: Option<&RemovalStatus>, now: Timestamp) -> Rem
     outcome.status(old, 1, now)
 }
 
+/// A DELETE left, its answer was lost, and a later read finds nothing: that was us. Without the DELETE it was not.
+#[test]
+fn a_lost_answer_is_not_taken_for_nothing_to_do() {
+    let lost =
+        Report { correlation: Some("rescind-1".into()), ..nothing_sent(End::Failed(CallError::Unavailable("5xx"))) };
+    let waiting = status(&outcome(&lost), None, at(100));
+    let read = Report { already_absent: 2, seen: true, ..nothing_sent(End::Gone) };
+    let after = outcome_after(&read, IfNotFound::Fail, Some(&waiting), at(102));
+    assert_eq!((after.reason, after.result.map(|r| (r.removed, r.already_absent))), (Reason::Removed, Some((2, 0))));
+    let never_left = status(&outcome(&nothing_sent(End::Failed(CallError::Unavailable("no route")))), None, at(100));
+    let after = outcome_after(&read, IfNotFound::Fail, Some(&never_left), at(102));
+    assert_eq!(
+        (after.reason, after.result.map(|r| (r.removed, r.already_absent))),
+        (Reason::AlreadyAbsent, Some((0, 2)))
+    );
+}
+
+/// Of several items the message names one that was refused.
+#[test]
+fn a_refusal_names_what_was_refused() {
+    let refused = Report {
+        refused: vec![crate::auth0::Item::Id("rol_bad".into())],
+        ..report(End::Failed(CallError::Rejected(Rejection::Body)))
+    };
+    let message = outcome(&refused).message;
+    assert!(message.contains("1 of 2") && message.contains("rol_bad"), "{message}");
+}
+
 /// DESIGN section 2: each row that a lane's report can reach.
 #[test]
 fn every_report_has_its_row() {

@@ -11,7 +11,7 @@ use crate::Error;
 use crate::build::{build, module_dir};
 use crate::tools::{TOOLS, Tool, tool_of, tools_dir};
 
-/// The path of the program `name` (`etcd`, `kube-apiserver`, `kubectl`, `helm`); it is built first when it is nowhere to be
+/// The path of the program `name` (`etcd`, `kube-apiserver`, `kubectl`, `helm`, `promtool`); it is built first when it is nowhere to be
 /// found, which takes minutes and says so on standard error.
 pub fn locate(name: &str) -> Result<PathBuf, Error> {
     Places::from_env().locate(name)

@@ -53,6 +53,13 @@ pub(crate) const TOOLS: &[Tool] = &[
         takes: "about a minute and a half",
     },
     Tool {
+        folder: "promtool",
+        module: "github.com/prometheus/prometheus",
+        programs: &[("promtool", "github.com/prometheus/prometheus/cmd/promtool")],
+        variables: &["github.com/prometheus/common/version.Version={version}"],
+        takes: "about 5 minutes",
+    },
+    Tool {
         folder: "argocd",
         module: "github.com/argoproj/argo-cd/v3",
         programs: &[

@@ -1,0 +1,59 @@
+//! Objects that share a call: fewer calls, and to each its own verdict. The decisions are tested in tests/lane; here, that
+//! they reach the wire and the status.
+
+use fake_auth0::{Fault, Kind, UnknownMember};
+use rescind::api::{OrgMembershipRemoval, UserRoleRevocation};
+use serde_json::json;
+
+use crate::harness::*;
+
+fn leaver(n: usize) -> String {
+    format!("auth0|leaver-{n:02}")
+}
+
+/// While one call to an organization is on its way, the others gather: eleven objects, two DELETEs, one of them bad.
+/// Broken on purpose by `Site::ready` always ready: eleven DELETEs.
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_share_calls_and_a_bad_one_fails_alone() {
+    let world = World::new("merging").await;
+    world.fake.unknown_member(UnknownMember::BadRequest);
+    world.fake.edit(|tenant| {
+        tenant.users((0..11).filter(|n| *n != 4).map(leaver));
+        tenant.organization(ORG).members((0..11).filter(|n| *n != 4).map(leaver).collect::<Vec<_>>());
+    });
+    let first = world.fake.fault(Fault::hold().on(Kind::DeleteMembers).once());
+    let _operator = world.operator().await;
+    let spec = |n: usize| json!({"organizationId": ORG, "members": [leaver(n)]});
+    world.put::<OrgMembershipRemoval>("m0", spec(0)).await;
+    within(first.arrived()).await;
+    for n in 1..11 {
+        world.put::<OrgMembershipRemoval>(&format!("m{n}"), spec(n)).await;
+    }
+    // A full call does not wait for the one that is held.
+    let status = world.reason::<OrgMembershipRemoval>("m4", "InvalidRequest").await;
+    assert!(status.conditions.iter().any(|condition| condition.message.contains("auth0|leaver-04")), "{status:?}");
+    first.release();
+    for n in (0..11).filter(|n| *n != 4) {
+        let status = world.reason::<OrgMembershipRemoval>(&format!("m{n}"), "Removed").await;
+        assert_eq!(status.result.unwrap().removed, 1, "its own count");
+        assert!(status.correlation_id.is_some());
+    }
+    let deletes = world.fake.count(Kind::DeleteMembers);
+    assert!(deletes <= 10, "{deletes} DELETEs");
+}
+
+/// What a lost answer leaves unknown is read before it is repeated, and what is gone then was removed by us.
+/// Broken on purpose by `answer_was_lost` saying no: a second DELETE.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_read_before_it_is_repeated() {
+    let world = World::new("lostanswer").await;
+    world.fake.edit(|tenant| {
+        tenant.user(USER).role(ROLE);
+    });
+    world.fake.fault(Fault::act_then_drop().on_deletes().once());
+    let _operator = world.operator().await;
+    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    let status = world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    assert_eq!(world.fake.count(Kind::DeleteUserRoles), 1, "{:?}", world.calls());
+    assert_eq!((status.result.unwrap().removed, status.result.unwrap().remaining), (1, 0));
+}
