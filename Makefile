@@ -2,7 +2,7 @@
 
 .PHONY: tools demo up down programs test bench simulate lint crds scripts mutants chart image-check sbom
 
-# Finds etcd, kube-apiserver, kubectl, helm and promtool, builds what is missing, and prints where they are.
+# Finds etcd, kube-apiserver, kubectl, helm, promtool, Argo CD and kstatus, builds what is missing, and prints where they are.
 tools:
 	cargo run --quiet --package stack -- binaries
 

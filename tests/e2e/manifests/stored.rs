@@ -32,6 +32,7 @@ fn full_status(kind: &Kind) -> Value {
             "observedGeneration": 1, "conditions": conditions, "attempts": 2, "correlationId": "abc",
             "result": {"requested": 3, "removed": 1, "alreadyAbsent": 1, "remaining": 1},
             "lastRemovalTime": time, "verifiedTime": time, "nextAttemptTime": time,
+            "lastHandledReconcileAt": "2026-12-31T17:00:00Z",
         }),
     }
 }

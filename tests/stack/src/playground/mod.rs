@@ -29,9 +29,11 @@ pub(crate) const KUBECONFIG: &str = "kubeconfig";
 /// What the operator says, in the same folder.
 pub(crate) const OPERATOR_LOG: &str = "operator.log";
 
-/// Builds what is missing. That takes minutes the first time and says so on standard error, so it comes before all else.
+/// Builds what is missing of what runs here. That takes minutes the first time and says so on standard error, so it comes before all else.
 pub(crate) fn prepare() -> Result<(), Failure> {
-    binaries::locate_all()?;
+    for program in ["etcd", "kube-apiserver", "kubectl"] {
+        binaries::locate(program)?;
+    }
     programs::folder().map(drop)
 }
 
