@@ -63,6 +63,11 @@ pub(super) fn decide(facts: &Facts<'_>) -> Decision {
     if reason.is_some_and(|reason| reason.state() == State::Done) {
         return if facts.asked { Decision::Answer(None) } else { Decision::Rest };
     }
+    // Suspended after it finished: unchanged (DESIGN section 2).
+    let said = facts.status.and_then(|status| status.reason_at(status.observed_generation?));
+    if facts.options.suspend && said.is_some_and(|reason| reason.state() == State::Done) {
+        return Decision::Rest;
+    }
     match facts.lane {
         LaneView::Done { generation, report } if *generation == facts.generation => {
             return Decision::Conclude(conclude(facts, report));

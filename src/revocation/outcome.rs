@@ -91,7 +91,7 @@ impl Outcome {
         let mut outcome = match &report.end {
             End::Gone if accepted_at.is_none() && answer_was_lost(old) => {
                 let message = format!(
-                    "None of the {n} named is there any more: the answer to an earlier DELETE was lost, its effect was not"
+                    "None of the {n} named is there any more; an earlier DELETE, to which no usable answer came, may have removed them"
                 );
                 Self { verified: proven(message.clone()), ..Self::plain(Reason::Removed, message) }
             }

@@ -11,7 +11,6 @@ use crate::processes::argocd;
 use crate::repository::Repository;
 
 /// Two waves and a hook, with a rate limit in wave one: the wave waits, and nothing is ever called Degraded.
-/// Broken on purpose by a script that calls Reconciling Degraded: it failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wave_waits_for_a_rate_limit_and_goes_on() {
     let argocd = argocd().await;

@@ -47,9 +47,13 @@ async fn an_answer_becomes_a_reason() {
         (Fault::act_then_status(202), "Removed", "Removed 1 of 1"),
     ];
     let user = |n: usize| format!("auth0|{n}");
-    for (n, (fault, ..)) in rows.iter().enumerate() {
+    for (n, (fault, reason, _)) in rows.iter().enumerate() {
         world.fake.edit(|tenant| {
-            tenant.user(user(n));
+            let user = tenant.user(user(n));
+            // What failed is read before it is sent again: it must still be there to fail again.
+            if *reason == "Auth0Unavailable" {
+                user.role(ROLE);
+            }
         });
         world.fake.fault(fault.clone().user(user(n)).on_deletes());
     }

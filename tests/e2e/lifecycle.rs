@@ -96,12 +96,15 @@ async fn whatever_is_missing_is_waited_for() {
     let mut operator = Process::run(plane.kubeconfig_path(), &args);
     probe(port, "/readyz", 503, &["waiting for the API server at", &plane.server_url(), "refused"]).await;
     assert_eq!(probe(port, "/healthz", 200, &[]).await, "ok\n");
+    // The log speaks a moment later: what comes at once need not be waited for.
+    operator.says("waiting for the API server").await;
 
     // No CRDs.
     tokio::task::spawn_blocking(|| plane.start_apiserver().unwrap()).await.unwrap();
     let waiting = probe(port, "/readyz", 503, &["auth0tenants", "userrolerevocations", "install the CRDs"]).await;
     assert!(!waiting.contains("API server"), "{waiting}");
     probe(port, "/healthz", 200, &[]).await;
+    operator.says("auth0tenants in all namespaces").await;
     assert_eq!(warnings(&operator, "waiting for the API server").len(), 1, "{}", operator.log());
 
     // Everything is there.

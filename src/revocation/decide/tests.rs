@@ -107,7 +107,10 @@ fn a_finished_object_rests_whatever_else_is_true() {
         finished.options.suspend = true;
         finished.tenant = TenantState::Missing;
         assert_eq!(finished.decide(), Decision::Rest, "{reason}");
-        assert_ne!(case().with(*reason, GENERATION - 1, None).decide(), Decision::Rest, "another generation");
+        let mut edited = case().with(*reason, GENERATION - 1, None);
+        assert_ne!(edited.decide(), Decision::Rest, "another generation");
+        edited.options.suspend = true;
+        assert_eq!(edited.decide(), Decision::Rest, "suspended after it finished: unchanged");
     }
 }
 
