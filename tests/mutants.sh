@@ -99,7 +99,7 @@ mutant 9-sent-twice "--test lane every_wanted" \
 mutant 10-no-turns "--test lane one_object_does_not" \
     src/lane/lines.rs 's/^        self.served(ns);//'
 mutant 10-no-reserve "--test lane a_fifth_of_the_bucket" \
-    src/lane/pace/bucket.rs 's/let needed = reserve + /let needed = 0.0 * reserve + /'
+    src/lane/pace/bucket.rs 's/let needed = (reserve + /let needed = (0.0 * reserve + /'
 mutant 11-no-wait "--test e2e after_a_429" \
     src/lane/gate.rs 's/Some(until) if now < until =>/Some(until) if now < until \&\& false =>/' \
     src/lane/machine/answers.rs 's/(leading, self.gate.closed_for(now)) else/(leading, None::<()>) else/'

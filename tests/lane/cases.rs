@@ -85,12 +85,19 @@ fn one_object_does_not_wait_behind_ten_thousand() {
     let mut auth0 = Auth0::default();
     all_draw_from(&mut auth0, Bucket::new(10.0, 2.0));
     let mut sim = Sim::new(auth0, open(0.0), calm(40));
-    leavers(&mut sim, "a", &organization("org_a"), 10_000);
+    // A crowd at one place, and one at as many places as there are people.
+    leavers(&mut sim, "a", &organization("org_a"), 5_000);
+    let crowd: Arc<str> = "a".into();
+    for n in 5_000..10_000 {
+        let endpoint = Endpoint::UserRoles { user: format!("auth0|{n}").into() };
+        sim.auth0.give(&endpoint, id("rol_a".into()));
+        sim.add(Object::new(&crowd, n, endpoint, vec![id("rol_a".into())], false), Duration::ZERO);
+    }
     let b = organization("org_b");
     sim.auth0.give(&b, id("auth0|b".into()));
     let late = Duration::from_secs(60);
     let own = sim.add(Object::new(&"b".into(), 99_999, b, vec![id("auth0|b".into())], true), late);
-    sim.run(Duration::from_secs(3600));
+    sim.run(Duration::from_secs(3 * 3600));
     let before = sim.sent.iter().filter(|(at, _)| *at >= late);
     let before = before.take_while(|(_, objects)| !objects.contains(&own)).count();
     assert!(before <= 2, "{before} calls of others");
@@ -103,8 +110,8 @@ fn a_fifth_of_the_bucket_is_left_to_others() {
     all_draw_from(&mut auth0, Bucket::new(50.0, 50.0));
     let mut sim = Sim::new(auth0, open(20.0), calm(40));
     leavers(&mut sim, "a", &organization("org_a"), 5_000);
-    // A fifth of the refill.
-    sim.competitor = Some((Duration::from_millis(100), WALK));
+    // Logins come in bursts; here, nearly a fifth of the bucket at once.
+    sim.competitor = Some((Duration::from_secs(1), 8, WALK));
     sim.run(Duration::from_secs(600));
     let (got, refused) = sim.competed;
     assert!(refused * 100 <= got && sim.auth0.limited <= 5, "{got} got through, {refused} not; {}", sim.auth0.limited);

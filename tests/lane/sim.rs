@@ -87,8 +87,8 @@ pub struct Sim {
     credentials: HashMap<u64, u64>,
     weather: Weather,
     changes: Vec<(Duration, Change)>,
-    /// The competing client: one call of this name each so many seconds; how many it got and was refused.
-    pub competitor: Option<(Duration, (&'static str, &'static str))>,
+    /// The competing client: so many calls of this name at once, this often; how many it got and was refused.
+    pub competitor: Option<(Duration, u32, (&'static str, &'static str))>,
     pub competed: (u64, u64),
     closed_until: Duration,
     last_sent: Option<Duration>,
@@ -153,7 +153,7 @@ impl Sim {
 
     /// Runs until every object has its verdict; panics after `most` virtual time.
     pub fn run(&mut self, most: Duration) {
-        if let Some((every, _)) = self.competitor {
+        if let Some((every, ..)) = self.competitor {
             self.events.push(Reverse((every, Event::Compete)));
         }
         let mut steps = 0_u64;
@@ -287,10 +287,12 @@ impl Sim {
                 self.machine.answered(id, answer, at, now);
             }
             Event::Compete => {
-                let Some((every, name)) = self.competitor else { return };
-                let drawn = self.auth0.competitor(name, seconds(self.now));
-                self.competed.0 += u64::from(drawn);
-                self.competed.1 += u64::from(!drawn);
+                let Some((every, calls, name)) = self.competitor else { return };
+                for _ in 0..calls {
+                    let drawn = self.auth0.competitor(name, seconds(self.now));
+                    self.competed.0 += u64::from(drawn);
+                    self.competed.1 += u64::from(!drawn);
+                }
                 self.events.push(Reverse((self.now + every, Event::Compete)));
             }
             Event::Tick => {

@@ -107,19 +107,22 @@ impl Machine {
     }
 
     fn put_back(&mut self, what: What, now: Instant) {
-        match &what {
-            What::Remove { site, batch, .. } => {
-                let site = &mut self.sites[*site];
+        match what {
+            What::Remove { site: key, batch, .. } => {
+                let site = &mut self.sites[key];
                 site.out -= 1;
                 if batch.split || batch.refused.is_some() {
-                    site.resend(batch.clone());
+                    site.resend(batch);
                 } else {
                     site.wait_again(&batch.items);
                 }
+                self.refresh_site(key, now);
             }
-            What::Page { list } => self.lists[*list].out = false,
+            What::Page { list } => {
+                self.lists[list].out = false;
+                self.refresh_list(list, now);
+            }
         }
-        self.refresh_unit_of(&what, now);
     }
 
     /// Takes the answer to a call that was sent, at `at` by the clock on the wall.

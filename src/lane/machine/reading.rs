@@ -234,13 +234,6 @@ impl Machine {
             Who::Check(site, check) => self.checked(site, check, credential, asked, result, now),
         }
     }
-
-    pub(super) fn refresh_unit_of(&mut self, what: &What, now: Instant) {
-        match what {
-            What::Remove { site, .. } => self.refresh(Unit::Site(*site), now),
-            What::Page { list } => self.refresh(Unit::List(*list), now),
-        }
-    }
 }
 
 const fn call_error(error: WalkError) -> CallError {
