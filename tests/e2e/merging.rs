@@ -12,7 +12,7 @@ fn leaver(n: usize) -> String {
 }
 
 /// While one call to an organization is on its way, the others gather: eleven objects, two DELETEs, one of them bad.
-/// Broken on purpose by `Site::ready` always ready: eleven DELETEs.
+/// Broken on purpose by one member a call: eleven DELETEs.
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_share_calls_and_a_bad_one_fails_alone() {
     let world = World::new("merging").await;
