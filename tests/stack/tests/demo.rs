@@ -125,7 +125,7 @@ struct Demo {
 
 impl Demo {
     fn start(program: &str) -> Self {
-        let mut command = Command::new(program);
+        let mut command = interruptible(program);
         command.arg("demo").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut process = command.spawn().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
@@ -190,7 +190,7 @@ struct Home(PathBuf);
 
 impl Home {
     fn command(&self, command: &str) -> Command {
-        let mut stack = Command::new(STACK);
+        let mut stack = interruptible(STACK);
         stack.arg(command).arg("--dir").arg(&self.0).stdin(Stdio::null());
         stack
     }
@@ -207,6 +207,13 @@ impl Drop for Home {
     fn drop(&mut self) {
         let _ = self.command("down").output();
     }
+}
+
+/// Whoever runs tests in the background ignores Ctrl-C, and so would all they start.
+fn interruptible(program: &str) -> Command {
+    let mut command = Command::new("env");
+    command.args(["--default-signal=INT", program]);
+    command
 }
 
 fn signal(name: &str, to: &str) {
