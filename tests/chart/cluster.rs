@@ -14,13 +14,21 @@ use tokio::task::JoinHandle;
 /// Longest anything is waited for; a test that reaches it has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The control plane of the tests that stay in namespaces of their own, with the CRDs of `crds/`.
+/// The control plane of the tests that stay in namespaces of their own, with the CRDs of `crds/` and those of the
+/// Prometheus operator.
 pub fn shared() -> &'static ControlPlane {
     static PLANE: std::sync::OnceLock<ControlPlane> = std::sync::OnceLock::new();
     PLANE.get_or_init(|| {
         let plane = start();
         let crds: String = rescind::api::crds().iter().map(|crd| format!("---\n{}", crd.yaml().unwrap())).collect();
         plane.apply(&crds).expect("the CRDs install");
+        let prometheus = stack::binaries::source("prometheus-operator").expect("the Prometheus operator's CRDs");
+        for kind in ["podmonitors", "prometheusrules", "servicemonitors"] {
+            let file = format!("example/prometheus-operator-crd/monitoring.coreos.com_{kind}.yaml");
+            plane
+                .run(&["apply", "--server-side", "-f", prometheus.join(file).to_str().unwrap()])
+                .expect("they install");
+        }
         plane.run(&["wait", "--for=condition=Established", "crd", "--all"]).expect("the CRDs are established");
         plane
     })

@@ -11,12 +11,12 @@ use stack::ControlPlane;
 use crate::cluster::{Controller, client, namespace, start, wait_until_allowed, within};
 use crate::helm::{NAMESPACE, chart, helm, root, said};
 use crate::operator::Operator;
-use crate::tenant::{connect, leaver_removed, remove_leavers, tenant};
+use crate::tenant::{connect, leavers_removed, remove_leavers, tenant};
 
 /// Where the objects are.
 const PEOPLE: &str = "people";
-/// How many of them.
-const OBJECTS: usize = 50;
+/// How many of them: as many as a big customer has after some years.
+const OBJECTS: usize = 1000;
 
 struct Release {
     plane: ControlPlane,
@@ -134,10 +134,8 @@ async fn a_release_lives_and_its_objects_outlive_it() {
     operator.ready().await;
     do_as_told(plane, &notes, &fake).await;
     connect(plane, PEOPLE, &fake);
-    remove_leavers(plane, PEOPLE, 0..OBJECTS);
-    for number in 0..OBJECTS {
-        leaver_removed(&client, PEOPLE, number).await;
-    }
+    remove_leavers(&client, PEOPLE, 0..OBJECTS).await;
+    leavers_removed(&client, PEOPLE, OBJECTS).await;
     operator.stop().await;
     let (calls, before, args) = (fake.total(), versions(&client).await, release.args());
     assert!(calls > 0 && before.len() == OBJECTS);
@@ -148,8 +146,8 @@ async fn a_release_lives_and_its_objects_outlive_it() {
     assert!(release.args().contains("--log-level=debug"));
     let mut operator = Operator::start(plane, &release.deployment(), &domain).await;
     operator.ready().await;
-    remove_leavers(plane, PEOPLE, OBJECTS..OBJECTS + 1);
-    leaver_removed(&client, PEOPLE, OBJECTS).await;
+    remove_leavers(&client, PEOPLE, OBJECTS..OBJECTS + 1).await;
+    leavers_removed(&client, PEOPLE, OBJECTS + 1).await;
     let wire = operator.stop().await;
     let new = format!("leaver{OBJECTS:04}");
     let calls: Vec<String> = fake.calls().iter().skip(calls as usize).map(|call| call.to_string()).collect();

@@ -107,6 +107,21 @@ const MATRIX: &[&[&str]] = &[
     ],
     &["nameOverride=taker", "fullnameOverride=a-very-long-name-for-an-operator-that-is-cut-somewhere"],
     &["log.level=debug", "log.format=text", "maxConcurrentReconciles=256", "replicas=0"],
+    &[
+        "metrics.serviceMonitor.enabled=true",
+        "metrics.serviceMonitor.labels.release=prometheus",
+        r#"@metrics.serviceMonitor.relabelings=[{"targetLabel":"cluster","replacement":"one"}]"#,
+        r#"@metrics.serviceMonitor.metricRelabelings=[{"action":"drop","regex":"go_.*","sourceLabels":["__name__"]}]"#,
+        "metrics.prometheusRule.enabled=true",
+        "metrics.prometheusRule.labels.release=prometheus",
+        "metrics.dashboard.enabled=true",
+    ],
+    &[
+        "metrics.podMonitor.enabled=true",
+        "metrics.podMonitor.labels.release=prometheus",
+        r#"@metrics.podMonitor.relabelings=[{"targetLabel":"cluster","replacement":"one"}]"#,
+        r#"@metrics.podMonitor.metricRelabelings=[{"action":"drop","regex":"go_.*","sourceLabels":["__name__"]}]"#,
+    ],
 ];
 
 /// Strictly: a field that Kubernetes does not know is an error, too.
@@ -217,7 +232,7 @@ fn the_image_is_by_digest_if_there_is_one() {
     assert_eq!(image(&["image.tag=v9", &format!("image.digest={digest}")]), format!("rescind@{digest}"));
 }
 
-/// Their kinds are not in the cluster of the tests, so their shape is looked at.
+/// That the API server takes them, with the CRDs of the Prometheus operator, is in the matrix.
 #[test]
 fn monitors_point_to_the_metrics_port() {
     for (kind, value, endpoints) in

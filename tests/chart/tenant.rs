@@ -1,11 +1,15 @@
 //! An Auth0 tenant with something of each kind to remove, and the objects that remove it.
 
+use std::collections::HashSet;
 use std::fmt::Debug;
 
 use fake_auth0::{FakeAuth0, Fault, Kind};
+use futures::{StreamExt, stream};
+use kube::api::{Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
 use kube::runtime::wait::await_condition;
-use kube::{Api, Client, Resource};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
 use rescind::api::{
     ConditionType, OrgMemberRoleRemoval, OrgMembershipRemoval, UserPermissionRevocation, UserRoleRevocation,
 };
@@ -16,7 +20,7 @@ use serde_json::{Value, json};
 use stack::ControlPlane;
 
 use crate::cluster::within;
-use crate::helm::stream;
+use crate::helm;
 
 const USER: &str = "auth0|5f7c8ec7c33c6c004bbafe82";
 const MEMBER: &str = "auth0|5f7c8ec7c33c6c004bbafe83";
@@ -55,7 +59,7 @@ pub fn connect(plane: &ControlPlane, namespace: &str, fake: &FakeAuth0) {
         "credentials": {"tokenSecretRef": {"name": "auth0-management"}},
         "rateLimit": {"maxRequestsPerSecond": 1000},
     });
-    plane.apply(&stream(&[secret, object("Auth0Tenant", namespace, "default", &spec)])).expect("a tenant");
+    plane.apply(&helm::stream(&[secret, object("Auth0Tenant", namespace, "default", &spec)])).expect("a tenant");
 }
 
 /// Each kind of removal, by the resource that asks for it.
@@ -85,7 +89,7 @@ pub fn remove_one_of_each(plane: &ControlPlane, namespace: &str) {
         one("OrgMembershipRemoval", json!({"organizationId": ORG, "members": [MEMBER]})),
         one("OrgMemberRoleRemoval", json!({"organizationId": ORG, "userId": USER, "roles": [ROLE]})),
     ];
-    plane.apply(&stream(&objects)).expect("good manifests");
+    plane.apply(&helm::stream(&objects)).expect("good manifests");
 }
 
 /// Waits until all four are removed.
@@ -97,19 +101,30 @@ pub async fn all_removed(client: &Client, namespace: &str) {
 }
 
 /// Takes [`ROLE`] from these leavers; each object is named like its leaver.
-pub fn remove_leavers(plane: &ControlPlane, namespace: &str, numbers: std::ops::Range<usize>) {
-    let objects: Vec<_> = numbers
-        .map(|number| {
-            let spec = json!({"userId": leaver(number), "roles": [ROLE]});
-            object("UserRoleRevocation", namespace, &format!("leaver-{number}"), &spec)
-        })
-        .collect();
-    plane.apply(&stream(&objects)).expect("good manifests");
+pub async fn remove_leavers(client: &Client, namespace: &str, numbers: std::ops::Range<usize>) {
+    let api: &Api<UserRoleRevocation> = &Api::namespaced(client.clone(), namespace);
+    let apply = async |number: usize| {
+        let (name, spec) = (format!("leaver-{number}"), json!({"userId": leaver(number), "roles": [ROLE]}));
+        let manifest = Patch::Apply(object("UserRoleRevocation", namespace, &name, &spec));
+        api.patch(&name, &PatchParams::apply("people"), &manifest).await.expect("a good manifest");
+    };
+    stream::iter(numbers).for_each_concurrent(16, apply).await;
 }
 
-/// Waits until `leaver-<number>` is done.
-pub async fn leaver_removed(client: &Client, namespace: &str, number: usize) {
-    removed::<UserRoleRevocation>(client, namespace, &format!("leaver-{number}")).await;
+/// Waits until the objects of so many leavers are done.
+pub async fn leavers_removed(client: &Client, namespace: &str, leavers: usize) {
+    let api: Api<UserRoleRevocation> = Api::namespaced(client.clone(), namespace);
+    let mut changes = watcher(api, watcher::Config::default()).default_backoff().applied_objects().boxed();
+    let mut done = HashSet::new();
+    let all = async {
+        while done.len() < leavers {
+            let object = changes.next().await.unwrap().unwrap();
+            if is_removed(&object) {
+                done.insert(object.name_any());
+            }
+        }
+    };
+    within("all leavers are removed", all).await;
 }
 
 async fn removed<K>(client: &Client, namespace: &str, name: &str)
@@ -118,12 +133,14 @@ where
     K: Clone + Debug + DeserializeOwned + Serialize + Send + 'static,
 {
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
-    let done = |object: Option<&K>| {
-        let status = object.and_then(|object| object.status()).cloned().unwrap_or_default();
-        status.condition(ConditionType::Ready).is_some_and(|ready| ready.reason == "Removed")
-    };
+    let done = |object: Option<&K>| object.is_some_and(is_removed);
     let what = format!("{} {name} is removed", K::kind(&()));
     within(&what, await_condition(api, name, done)).await.unwrap();
+}
+
+fn is_removed<K: Revocation>(object: &K) -> bool {
+    let status = object.status().cloned().unwrap_or_default();
+    status.condition(ConditionType::Ready).is_some_and(|ready| ready.reason == "Removed")
 }
 
 fn object(kind: &str, namespace: &str, name: &str, spec: &Value) -> Value {

@@ -17,15 +17,19 @@ pub fn locate(name: &str) -> Result<PathBuf, Error> {
     Places::from_env().locate(name)
 }
 
-/// All programs with their paths, in the order of the table; what is missing is built.
+/// All programs with their paths, in the order of the table, and the sources nothing is built from; what is missing is built
+/// or fetched.
 pub fn locate_all() -> Result<Vec<(&'static str, PathBuf)>, Error> {
     let places = Places::from_env();
     let names = TOOLS.iter().flat_map(|tool| tool.programs).map(|(name, _)| *name);
-    names.map(|name| Ok((name, places.locate(name)?))).collect()
+    let programs = names.map(|name| Ok((name, places.locate(name)?)));
+    let sources =
+        TOOLS.iter().filter(|tool| tool.programs.is_empty()).map(|tool| Ok((tool.folder, source(tool.folder)?)));
+    programs.chain(sources).collect()
 }
 
-/// The source of the module that the program `name` is built from: some programs need files of it to run. It is fetched
-/// when it is not in Go's cache.
+/// The source of the module that the program or tool `name` comes from: some programs need files of it to run. It is
+/// fetched when it is not in Go's cache.
 pub fn source(name: &str) -> Result<PathBuf, Error> {
     let tool = tool_of(name)?;
     module_dir(tool, &tool.pinned(&tools_dir())?)
@@ -54,6 +58,9 @@ impl Places {
 
     fn locate(&self, name: &str) -> Result<PathBuf, Error> {
         let tool = tool_of(name)?;
+        if !tool.programs.iter().any(|(program, _)| *program == name) {
+            return Err(Error::UnknownProgram { name: name.to_owned() });
+        }
         if let Some(given) = self.assets.as_ref().map(|dir| dir.join(name)).filter(|path| path.is_file()) {
             return Ok(given);
         }

@@ -13,7 +13,7 @@ pub(crate) struct Tool {
     pub folder: &'static str,
     /// The module whose version is the version of the tool.
     pub module: &'static str,
-    /// What it builds: the program's name and its package.
+    /// What it builds: the program's name and its package. None if only files of the module are wanted.
     pub programs: &'static [(&'static str, &'static str)],
     /// Variables set at link time, so that the programs know their own version. `{version}`, `{major}` and `{minor}`
     /// are filled in from the version of `module`.
@@ -76,11 +76,19 @@ pub(crate) const TOOLS: &[Tool] = &[
         variables: &[],
         takes: "about half a minute",
     },
+    Tool {
+        folder: "prometheus-operator",
+        module: "github.com/prometheus-operator/prometheus-operator",
+        programs: &[],
+        variables: &[],
+        takes: "no time",
+    },
 ];
 
-/// The tool that builds the program `name`.
+/// The tool that builds the program `name`, or is called that itself.
 pub(crate) fn tool_of(name: &str) -> Result<&'static Tool, Error> {
-    let found = TOOLS.iter().find(|tool| tool.programs.iter().any(|(program, _)| *program == name));
+    let builds = |tool: &&Tool| tool.programs.iter().any(|(program, _)| *program == name);
+    let found = TOOLS.iter().find(builds).or_else(|| TOOLS.iter().find(|tool| tool.folder == name));
     found.ok_or_else(|| Error::UnknownProgram { name: name.to_owned() })
 }
 
