@@ -1,7 +1,7 @@
 //! `make bench`: what the operator costs, as ratios and counts of one run. Prints, never fails for a figure.
 //!
 //! A real etcd and kube-apiserver, the `rescind` binary in a process of its own, and a fake Auth0 on a thread of its own
-//! that sets no limits, so that the operator and the API server are what is measured. Order of the run: an idle system
+//! that sets no limits, so that the operator and the API server are what is measured. Order of the run: an installation, an idle system
 //! (start, memory, latency), raw status PATCHes, removals of objects that exist, removals of objects that are being
 //! applied, raw status PATCHes again (the mean of both counts: an API server grows slower with age), a restart.
 //!
@@ -10,6 +10,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a benchmark: whatever goes wrong ends it")]
 
 mod counters;
+mod handover;
+mod install;
 mod latency;
 mod load;
 mod operator;
@@ -43,10 +45,11 @@ fn main() {
 }
 
 async fn run(plane: &stack::ControlPlane, objects: usize) -> String {
+    let helm = install::helm(plane);
     let mut world = World::new(plane, objects).await;
+    let install = install::measure(&world, helm).await;
+    let handover = handover::measure(&world).await;
     progress("an idle operator");
-    // The first one after the CRDs meets caches of the API server that are only being filled.
-    Operator::start(world.plane, world.fake.domain(), NAMESPACE).await.0.stop();
     let (operator, empty_start) = Operator::start(world.plane, world.fake.domain(), NAMESPACE).await;
     operator.quiet().await;
     let empty = standing::Standing::of(&operator, empty_start);
@@ -65,7 +68,7 @@ async fn run(plane: &stack::ControlPlane, objects: usize) -> String {
     let restart = standing::restart(&world).await;
 
     let raw = raw_before.and(raw_after);
-    report::Report { objects, empty, worked, restart, idle, raw, existing, applied }.to_string()
+    report::Report { objects, install, handover, empty, worked, restart, idle, raw, existing, applied }.to_string()
 }
 
 /// A line on standard error, so that nobody wonders whether it hangs.

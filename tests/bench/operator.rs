@@ -11,7 +11,7 @@ use stack::supervisor::Supervised;
 use crate::counters;
 
 /// Longest a start or the end of all work is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Operator {
     process: Supervised,
@@ -22,17 +22,9 @@ impl Operator {
     /// Starts it and says how long it took from the start of the process until it was ready.
     pub async fn start(plane: &ControlPlane, domain: &str, namespaces: &str) -> (Self, Duration) {
         let probe = free_address();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rescind"));
-        command
-            .arg("run")
-            // As variables: an operator that does not know one of them yet starts all the same.
-            .env("KUBECONFIG", plane.kubeconfig_path())
-            .env("RESCIND_ALLOWED_DOMAINS", domain)
-            .env("RESCIND_WATCH_NAMESPACES", namespaces)
-            .env("RESCIND_HEALTH_PROBE_BIND_ADDRESS", probe.to_string())
-            // A lease is written every few seconds whatever the operator has to do.
-            .env("RESCIND_LEADER_ELECT", "false")
-            .env("RESCIND_METRICS_BIND_ADDRESS", "0");
+        let mut command = command(plane, domain, namespaces, probe);
+        // A lease is written every few seconds whatever the operator has to do.
+        command.env("RESCIND_LEADER_ELECT", "false");
         let kept = std::env::var_os("RESCIND_BENCH_KEEP_LOG").map(PathBuf::from);
         let log = kept.unwrap_or_else(|| plane.dir().join("rescind.log"));
         let started = Instant::now();
@@ -67,12 +59,26 @@ impl Operator {
     }
 }
 
+/// How a replica is started.
+pub fn command(plane: &ControlPlane, domain: &str, namespaces: &str, probe: SocketAddr) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rescind"));
+    command
+        .arg("run")
+        // As variables: an operator that does not know one of them yet starts all the same.
+        .env("KUBECONFIG", plane.kubeconfig_path())
+        .env("RESCIND_ALLOWED_DOMAINS", domain)
+        .env("RESCIND_WATCH_NAMESPACES", namespaces)
+        .env("RESCIND_HEALTH_PROBE_BIND_ADDRESS", probe.to_string())
+        .env("RESCIND_METRICS_BIND_ADDRESS", "0");
+    command
+}
+
 async fn is_ready(probe: SocketAddr) -> bool {
     let answer = reqwest::get(format!("http://{probe}/readyz")).await;
     answer.is_ok_and(|answer| answer.status().is_success())
 }
 
-fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().unwrap()
 }

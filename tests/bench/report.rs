@@ -3,6 +3,8 @@
 use std::fmt;
 
 use crate::counters::Cpu;
+use crate::handover::Handover;
+use crate::install::Install;
 use crate::latency::{Idle, percentile};
 use crate::standing::{Restart, Standing};
 use crate::throughput::{Phase, Raw};
@@ -10,6 +12,8 @@ use crate::world::{NAMESPACE, RAW};
 
 pub struct Report {
     pub objects: usize,
+    pub install: Install,
+    pub handover: Handover,
     pub empty: Standing,
     pub worked: Standing,
     pub restart: Restart,
@@ -26,6 +30,7 @@ impl fmt::Display for Report {
         row(out, "value", "goal", "what it is")?;
         self.throughput(out)?;
         self.latency(out)?;
+        self.install(out)?;
         self.standing(out)?;
         self.where_it_goes(out)?;
         self.requests(out)
@@ -74,6 +79,29 @@ impl Report {
         let value = format!("{:.0} ms", percentile(&idle.with_kubectl, 0.5));
         let what = format!("the same from the start of a kubectl apply, median of {}", idle.with_kubectl.len());
         row(out, &value, "", &what)
+    }
+
+    fn install(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Install { helm, ready, first } = self.install;
+        let seconds = |time: std::time::Duration| format!("{:.2} s", time.as_secs_f64());
+        let what = "from helm install to the first removal Ready, but for pulling the image and scheduling the pod";
+        row(out, &seconds(helm + ready + first), "", what)?;
+        let what = format!(
+            "of that helm; then {} from the first start of the process to ready, {} from kubectl apply to Ready",
+            seconds(ready),
+            seconds(first)
+        );
+        row(out, &seconds(helm), "", &what)?;
+        let Handover { lease, ready } = &self.handover;
+        for (times, goal, what) in [
+            (lease, "3 s", "from SIGTERM of the leader until the other replica has the lease"),
+            (ready, "", "the same until a removal that was applied in that moment is Ready"),
+        ] {
+            let [half, most] = [0.5, 0.99].map(|share| percentile(times, share));
+            let what = format!("{what}, median of {} (99th percentile {most:.0} ms)", times.len());
+            row(out, &format!("{half:.0} ms"), goal, &what)?;
+        }
+        Ok(())
     }
 
     fn standing(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

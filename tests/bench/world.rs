@@ -9,6 +9,8 @@ use rescind::api::UserRoleRevocation;
 use serde_json::{Value, json};
 use stack::ControlPlane;
 
+use crate::handover::HANDOVERS;
+
 /// The namespace the operator watches.
 pub const NAMESPACE: &str = "bench";
 /// Objects here are for raw PATCHes; no operator sees them.
@@ -20,6 +22,7 @@ pub struct World<'a> {
     pub plane: &'a ControlPlane,
     pub client: Client,
     pub fake: FakeAuth0,
+    objects: usize,
     /// How many objects there are in [`NAMESPACE`]: the next one gets this number.
     pub used: usize,
     /// The same for [`RAW`].
@@ -29,44 +32,46 @@ pub struct World<'a> {
 }
 
 impl<'a> World<'a> {
+    /// On a control plane with the CRDs. Nothing is connected yet.
     pub async fn new(plane: &'a ControlPlane, objects: usize) -> Self {
-        let crds: String = rescind::api::crds().iter().map(|crd| format!("---\n{}", crd.yaml().unwrap())).collect();
-        plane.apply(&crds).expect("the CRDs install");
         plane.run(&["wait", "--for=condition=Established", "crd", "--all"]).expect("the CRDs are established");
-        let fake = fake(objects);
+        let fake = fake(objects + HANDOVERS + 1);
         let config = kube::config::Kubeconfig::from_yaml(&plane.kubeconfig()).unwrap();
         let config = kube::Config::from_custom_kubeconfig(config, &Default::default()).await.unwrap();
-        let world =
-            Self { plane, client: Client::try_from(config).unwrap(), fake, used: 0, used_raw: 0, status: Value::Null };
-        world.install();
-        world
+        let client = Client::try_from(config).unwrap();
+        for namespace in [NAMESPACE, RAW] {
+            plane.run(&["create", "namespace", namespace]).expect("a namespace");
+        }
+        Self { plane, client, fake, objects, used: 0, used_raw: 0, status: Value::Null }
     }
 
-    fn install(&self) {
+    /// Applies Secret, tenant, and a first removal.
+    pub fn connect(&self, first: &Value) {
         let token = self.fake.token(&self.fake.all_scopes());
-        let manifests = [
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}),
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": RAW}}),
-            json!({
-                "apiVersion": "v1", "kind": "Secret", "stringData": {"token": token},
-                "metadata": {
-                    "name": "auth0-management", "namespace": NAMESPACE, "labels": {"rescind.dev/credentials": "true"},
-                },
-            }),
-            json!({
-                "apiVersion": "rescind.dev/v1alpha1", "kind": "Auth0Tenant",
-                "metadata": {"name": "default", "namespace": NAMESPACE},
-                "spec": {
-                    "domain": self.fake.domain(),
-                    "caBundle": self.fake.ca_base64(),
-                    "credentials": {"tokenSecretRef": {"name": "auth0-management"}},
-                    "rateLimit": {"maxRequestsPerSecond": 5000, "reservePercent": 0},
-                    "verification": "After",
-                },
-            }),
-        ];
-        let documents: String = manifests.iter().map(|manifest| format!("---\n{manifest}\n")).collect();
-        self.plane.apply(&documents).expect("namespaces, Secret and tenant");
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "stringData": {"token": token},
+            "metadata": {
+                "name": "auth0-management", "namespace": NAMESPACE, "labels": {"rescind.dev/credentials": "true"},
+            },
+        });
+        let tenant = json!({
+            "apiVersion": "rescind.dev/v1alpha1", "kind": "Auth0Tenant",
+            "metadata": {"name": "default", "namespace": NAMESPACE},
+            "spec": {
+                "domain": self.fake.domain(),
+                "caBundle": self.fake.ca_base64(),
+                "credentials": {"tokenSecretRef": {"name": "auth0-management"}},
+                "rateLimit": {"maxRequestsPerSecond": 5000, "reservePercent": 0},
+                "verification": "After",
+            },
+        });
+        let documents: String = [&secret, &tenant, first].map(|manifest| format!("---\n{manifest}\n")).concat();
+        self.plane.apply(&documents).expect("good manifests");
+    }
+
+    /// The numbers of objects that are not among those to be counted, up to [`HANDOVERS`].
+    pub const fn spare(&self, number: usize) -> usize {
+        self.objects + number
     }
 
     pub fn api(&self, namespace: &str) -> Api<UserRoleRevocation> {
