@@ -152,6 +152,11 @@ pub struct Auth0TenantStatus {
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+
+    /// The last value of the annotation rescind.dev/reconcile-requested-at that was answered. A new value has the
+    /// credential looked at again at once; nothing is sent for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
 }
 
 impl Auth0TenantStatus {

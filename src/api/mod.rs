@@ -40,6 +40,6 @@ pub const VERSION: &str = "v1alpha1";
 pub const FIELD_MANAGER: &str = "rescind";
 /// Label by which the owner of a Secret consents to its being read (DESIGN section 1). Its value must be `true`.
 pub const CREDENTIALS_LABEL: &str = "rescind.dev/credentials";
-/// Annotation of a removal by which somebody asks for one more try. Each new value is answered once, by
-/// `status.lastHandledReconcileAt`.
+/// Annotation by which somebody asks for one more try of a removal, or look at a tenant's credential. Each new value is
+/// answered once, by `status.lastHandledReconcileAt`.
 pub const RECONCILE_ANNOTATION: &str = "rescind.dev/reconcile-requested-at";

@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::sync::mpsc::Sender;
 use tracing::info;
 
-use crate::api::{Auth0Tenant, ConditionType, FIELD_MANAGER, Reason, State};
+use crate::api::{Auth0Tenant, ConditionType, FIELD_MANAGER, RECONCILE_ANNOTATION, Reason, State, printable};
 use crate::revocation::{Announce, Revocation};
 use crate::tenant::{TenantKey, Tenants, tenant_status};
 
@@ -96,16 +96,25 @@ pub(super) async fn tenant_changes(
         .await;
 }
 
-/// Our own status writes come back as events, too; only another object or generation is a change.
+/// What a tenant was when it was reconciled last: uid, generation, and what its annotation asked.
+type Version = (Option<String>, Option<i64>, Option<String>);
+
+/// What the tenant's annotation asks.
+fn asked(tenant: &Auth0Tenant) -> Option<String> {
+    let asked = tenant.annotations().get(RECONCILE_ANNOTATION).map(|asked| printable(asked));
+    asked.filter(|asked| !asked.is_empty())
+}
+
+/// Our own status writes come back as events, too; only another object, generation or annotation is a change.
 fn changed_tenants(
     event: watcher::Result<Event<Auth0Tenant>>,
-    versions: &mut HashMap<TenantKey, (Option<String>, Option<i64>)>,
+    versions: &mut HashMap<TenantKey, Version>,
 ) -> Vec<TenantKey> {
     let key =
         |tenant: &Auth0Tenant| TenantKey { namespace: tenant.namespace().unwrap_or_default(), name: tenant.name_any() };
     match event {
         Ok(Event::Apply(tenant) | Event::InitApply(tenant)) => {
-            let (key, version) = (key(&tenant), (tenant.uid(), tenant.metadata.generation));
+            let (key, version) = (key(&tenant), (tenant.uid(), tenant.metadata.generation, asked(&tenant)));
             let before = versions.insert(key.clone(), version.clone());
             if before == Some(version) { Vec::new() } else { vec![key] }
         }
@@ -131,7 +140,10 @@ pub(super) async fn reconcile_tenant(
     let problem = context.tenants.connect(&tenant).err();
     let spec = &tenant.spec;
     let now = Timestamp::now();
-    let status = tenant_status(tenant.status.as_ref(), generation, &spec.domain, spec.suspend, problem.as_ref(), now);
+    let old = tenant.status.as_ref();
+    let mut status = tenant_status(old, generation, &spec.domain, spec.suspend, problem.as_ref(), now);
+    // To look is all that can be asked for, and that is done here.
+    status.last_handled_reconcile_at = asked(&tenant).or(status.last_handled_reconcile_at);
     if tenant.status.as_ref() != Some(&status) {
         let api: Api<Auth0Tenant> = Api::namespaced(context.client.clone(), &key.namespace);
         let patch = Patch::Apply(json!({

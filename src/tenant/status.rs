@@ -22,7 +22,11 @@ pub fn tenant_status(
         }
         None => (Reason::Connected, format!("Ready to call {domain}")),
     };
-    let old = old.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let verdicts = verdicts(reason, &message);
-    Auth0TenantStatus { observed_generation: Some(generation), conditions: conditions(old, &verdicts, generation, now) }
+    let before = old.map(|status| status.conditions.as_slice()).unwrap_or_default();
+    Auth0TenantStatus {
+        observed_generation: Some(generation),
+        conditions: conditions(before, &verdicts, generation, now),
+        last_handled_reconcile_at: old.and_then(|status| status.last_handled_reconcile_at.clone()),
+    }
 }

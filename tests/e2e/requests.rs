@@ -5,15 +5,18 @@ use std::time::Duration;
 use fake_auth0::{Fault, Kind};
 use kube::Resource as _;
 use kube::api::{Patch, PatchParams};
-use rescind::api::{RECONCILE_ANNOTATION, RemovalStatus, UserRoleRevocation};
+use rescind::api::{Auth0Tenant, RECONCILE_ANNOTATION, RemovalStatus, UserRoleRevocation};
 use serde_json::json;
 
 use crate::harness::*;
 
 /// Asks as `kubectl annotate` and Argo CD's button do.
 async fn ask(world: &World, name: &str, value: &str) {
-    let patch = Patch::Merge(json!({"metadata": {"annotations": {RECONCILE_ANNOTATION: value}}}));
-    world.api::<UserRoleRevocation>().patch(name, &PatchParams::default(), &patch).await.unwrap();
+    world.api::<UserRoleRevocation>().patch(name, &PatchParams::default(), &question(value)).await.unwrap();
+}
+
+fn question(value: &str) -> Patch<serde_json::Value> {
+    Patch::Merge(json!({"metadata": {"annotations": {RECONCILE_ANNOTATION: value}}}))
 }
 
 async fn answered(world: &World, name: &str, value: &str) -> RemovalStatus {
@@ -84,4 +87,25 @@ async fn asking_shortens_no_wait_that_auth0_named() {
     let earliest = limited.next_attempt_time.unwrap().0 - Duration::from_secs(1);
     assert!(removed.last_removal_time.unwrap().0 >= earliest);
     assert_eq!(removed.last_handled_reconcile_at.as_deref(), Some("1"));
+}
+
+/// Broken on purpose by a tenant whose annotation is no change, and by one that always is: it failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_answers_with_one_write_and_no_call() {
+    let world = World::new("askedtenant").await;
+    let operator = world.operator().await;
+    world.tenant_reason("Connected").await;
+    let writes = operator.status_writes();
+    for value in ["1", "2"] {
+        world.api::<Auth0Tenant>().patch("default", &PatchParams::default(), &question(value)).await.unwrap();
+        let answered = |tenant: &Auth0Tenant| {
+            tenant.status.as_ref().is_some_and(|status| status.last_handled_reconcile_at.as_deref() == Some(value))
+        };
+        world.wait("default", answered).await;
+    }
+    // A status write of the tenant's comes back as an event before this one is done.
+    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    assert_eq!(operator.status_writes(), writes + 2 + 1);
+    assert_eq!(world.fake.total(), 2, "{:?}", world.calls());
 }
