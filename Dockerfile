@@ -8,6 +8,8 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /rescind
 COPY . .
+# otlp: can send traces.
+ARG FEATURES=
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/rescind/target \
     cp "$(image/build.sh)" /rescind.static

@@ -25,6 +25,7 @@ programs:
 # All tests, against a real API server that is built if it is missing.
 test: tools
 	cargo test --workspace
+	cargo test --features otlp --lib otlp::
 
 # What the operator costs, as ratios and counts of one run, printed as a table. Minutes.
 bench: tools
@@ -38,6 +39,7 @@ simulate:
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	cargo clippy --features otlp --lib --bins --quiet -- -D warnings
 
 # Writes crds/ anew from the code.
 crds:

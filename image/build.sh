@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the program that goes into the image: static, and the same bytes wherever the checkout is.
-# Prints its path. The Dockerfile and `make image-check` both call this.
+# Prints its path. The Dockerfile and `make image-check` both call this. FEATURES are cargo's, comma-separated.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -14,5 +14,5 @@ export CARGO_INCREMENTAL=0
 export SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-0}"
 
 # With --target, build scripts and macros are not linked statically, which they could not be.
-cargo build --locked --release --package rescind --bin rescind --target "$host" >&2
+cargo build --locked --release --package rescind --bin rescind --features "${FEATURES:-}" --target "$host" >&2
 echo "${CARGO_TARGET_DIR:-$PWD/target}/$host/release/rescind"

@@ -159,11 +159,11 @@ struct Sent {
 impl Sent {
     fn tell(&self, lanes: &Lanes, domain: &Domain, answer: &Answer<Page>) {
         let took = self.at.elapsed();
-        let (method, endpoint) = match &self.outgoing {
-            Outgoing::Remove { endpoint, .. } => ("DELETE", endpoint.template()),
-            Outgoing::Page { read, .. } => ("GET", read.template()),
+        let (method, endpoint, correlation) = match &self.outgoing {
+            Outgoing::Remove { endpoint, correlation, .. } => ("DELETE", endpoint.template(), Some(&**correlation)),
+            Outgoing::Page { read, .. } => ("GET", read.template(), None),
         };
-        lanes.meter.called(&Called { domain, method, endpoint, took, answer });
+        lanes.meter.called(&Called { domain, method, endpoint, owners: &self.owners, correlation, took, answer });
         if let Outgoing::Remove { endpoint, items, correlation } = &self.outgoing {
             let (owners, outcome) = (self.owners.as_slice(), answer.outcome.as_ref().map(drop));
             lanes.meter.removed(&Deletion { domain, endpoint, items, owners, correlation, took, outcome });

@@ -30,6 +30,10 @@ pub struct Called<'a> {
     pub method: &'static str,
     /// The path with its ids left out.
     pub endpoint: &'static str,
+    /// Whose removals it served; some of them, if it is a read for very many.
+    pub owners: &'a [Owner],
+    /// Its name in Auth0's logs, if it has one.
+    pub correlation: Option<&'a str>,
     /// From the first byte sent to the last received.
     pub took: Duration,
     /// What came of it.

@@ -11,6 +11,7 @@ use crate::lane::{Called, Deletion, Meter, Owner};
 use crate::revocation::Looker;
 
 use super::metrics::Metrics;
+use super::traces::Traces;
 
 /// By this name the lines can be told from the others.
 pub(super) const TARGET: &str = "rescind::audit";
@@ -23,11 +24,13 @@ const MOST_OBJECTS: usize = 50;
 pub(super) struct Clerk {
     pub(super) metrics: Metrics,
     pub(super) looker: Arc<Looker>,
+    pub(super) traces: Traces,
 }
 
 impl Meter for Clerk {
     fn called(&self, call: &Called<'_>) {
         self.metrics.called(call);
+        self.traces.called(call);
     }
 
     fn removed(&self, deletion: &Deletion<'_>) {

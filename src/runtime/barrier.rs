@@ -15,7 +15,8 @@ use kube::runtime::controller::Action;
 use thiserror::Error;
 use tracing::warn;
 
-use super::metrics::Reconciles;
+use super::metrics::{Metrics, Reconciles};
+use super::traces::Traces;
 
 /// A reconcile makes at most a few calls to the API server.
 const RECONCILE_DEADLINE: Duration = Duration::from_secs(60);
@@ -50,13 +51,15 @@ impl Failure {
 #[derive(Clone)]
 pub(super) struct Barrier {
     failures: Arc<Mutex<HashMap<String, u32>>>,
+    kind: &'static str,
     reconciles: Reconciles,
+    traces: Traces,
 }
 
 impl Barrier {
-    /// Everything is counted in `reconciles`.
-    pub(super) fn new(reconciles: Reconciles) -> Self {
-        Self { failures: Arc::default(), reconciles }
+    /// For objects of `kind`; everything is counted and traced.
+    pub(super) fn new(kind: &'static str, metrics: &Metrics, traces: Traces) -> Self {
+        Self { failures: Arc::default(), kind, reconciles: metrics.reconciles(kind), traces }
     }
 
     /// Runs one reconcile of `object`; whatever happens to it, an action comes back.
@@ -75,6 +78,7 @@ impl Barrier {
         let (failure, problem) = match guarded.await {
             Ok(Ok(Ok(action))) => {
                 self.reconciles.ended(began.elapsed(), None);
+                self.traces.reconciled(self.kind, object, began.elapsed(), None);
                 self.failures().remove(&uid);
                 return Ok(action);
             }
@@ -84,6 +88,7 @@ impl Barrier {
             Err(_) => (Failure::Timeout, format!("it took longer than {RECONCILE_DEADLINE:?}")),
         };
         self.reconciles.ended(began.elapsed(), Some(failure));
+        self.traces.reconciled(self.kind, object, began.elapsed(), Some(failure));
         let failures = {
             let mut failures = self.failures();
             let count = failures.entry(uid.clone()).or_default();
@@ -114,14 +119,13 @@ fn pause(failures: u32, jitter: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::super::Readiness;
-    use super::super::metrics::Metrics;
     use super::*;
     use k8s_openapi::api::core::v1::ConfigMap;
 
     #[tokio::test]
     async fn a_panic_or_an_error_becomes_a_growing_pause() {
         let metrics = Metrics::new(Readiness::default());
-        let barrier = Barrier::new(metrics.reconciles("Test"));
+        let barrier = Barrier::new("Test", &metrics, Traces::default());
         let object = ConfigMap::default();
         let panic = async { panic!("canary") };
         let first = barrier.guard::<_, String>(&object, panic).await.unwrap();

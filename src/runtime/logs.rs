@@ -31,7 +31,9 @@ where
         .with_target(super::audit::TARGET, audit)
         .with_target("kube_client", LevelFilter::OFF)
         .with_target("kube_runtime::watcher", LevelFilter::OFF)
-        .with_target("kube_runtime", level.min(LevelFilter::WARN));
+        .with_target("kube_runtime", level.min(LevelFilter::WARN))
+        // It tells of every batch, and its variables may hold the key of a collector.
+        .with_target("opentelemetry", level.min(LevelFilter::WARN));
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = match format {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),

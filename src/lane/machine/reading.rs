@@ -67,8 +67,7 @@ impl Machine {
             let first = active.first;
             let Some(asker) = active.askers.get(first) else { break };
             if self.owner_of(asker.who).is_some() {
-                let living = active.askers[first..].iter().filter_map(|asker| self.owner_of(asker.who));
-                owners.extend(living.take(ASKED));
+                owners.extend(self.readers(key).take(ASKED));
                 break;
             }
             let who = asker.who;
@@ -123,6 +122,13 @@ impl Machine {
                 self.ask(read, credential, false, Asker { wanted, about: Some(item.clone()), ..asker.clone() }, now);
             }
         }
+    }
+
+    /// Those for whom a list is being read.
+    pub(super) fn readers(&self, key: usize) -> impl Iterator<Item = Owner> {
+        let active = self.lists.get(key).and_then(|list| list.active.as_ref());
+        let askers = active.into_iter().flat_map(|active| &active.askers[active.first..]);
+        askers.filter_map(|asker| self.owner_of(asker.who))
     }
 
     fn owner_of(&self, who: Who) -> Option<Owner> {

@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use crate::lane::Owner;
 
-use super::{CallId, Machine, What};
+use super::{ASKED, CallId, Machine, What};
 
 impl Machine {
-    /// Whose removals this call carries, each once; nobody's if it is a read.
+    /// Whose removals this call carries, each once; or for whom it reads, of many only some.
     pub fn owners_of(&self, id: CallId) -> Vec<Owner> {
-        let Some(What::Remove { site, batch, .. }) = self.calls.get(&id).map(|call| &call.what) else {
-            return Vec::new();
+        let (site, batch) = match self.calls.get(&id).map(|call| &call.what) {
+            Some(What::Remove { site, batch, .. }) => (site, batch),
+            Some(What::Page { list }) => return self.readers(*list).take(ASKED).collect(),
+            None => return Vec::new(),
         };
         let entries = batch.items.iter().filter_map(|item| self.sites.get(*site)?.entries.get(item));
         let jobs = entries.flat_map(|entry| &entry.owners).filter_map(|id| self.jobs.get(*id));

@@ -235,7 +235,7 @@ impl Reconciles {
 }
 
 /// The word for how a call ended.
-const fn outcome(error: Option<&CallError>) -> &'static str {
+pub(super) const fn outcome(error: Option<&CallError>) -> &'static str {
     match error {
         None => "ok",
         Some(CallError::Rejected(_)) => "rejected",

@@ -1,0 +1,139 @@
+//! Traces: which work becomes a span, for whoever sends it (`otlp.rs`, if that was built in).
+//!
+//! All spans of one object have its UID as the number of their trace, so a trace is found without a search. They hang side
+//! by side: a reconcile never waits for Auth0, so no span contains another. A call that was shared by several objects is
+//! in the trace of each. No ids of people stand in a span; its attributes are named by OpenTelemetry's conventions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt;
+
+use crate::lane::Called;
+
+use super::barrier::Failure;
+use super::metrics::outcome;
+
+/// More traces than this do not get a shared call. As many objects as a call has items is usual.
+const MOST_TRACES: usize = 50;
+
+/// Work that ended just now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The UID of the object it was done for.
+    pub uid: String,
+    /// What was done, without ids.
+    pub name: String,
+    /// Whether it was a call to somebody else.
+    pub is_call: bool,
+    /// How long it took.
+    pub took: Duration,
+    /// The word for how it failed.
+    pub failure: Option<&'static str>,
+    /// More about it.
+    pub attributes: Vec<(&'static str, String)>,
+}
+
+/// Sends spans. Told in the middle of the work, so it must not wait for anything.
+pub trait Tracer: Send + Sync + 'static {
+    /// This ended.
+    fn ended(&self, span: Span);
+}
+
+/// Where spans go, if anywhere.
+#[derive(Clone, Default)]
+pub struct Traces(Option<Arc<dyn Tracer>>);
+
+impl std::fmt::Debug for Traces {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Traces(on)" } else { "Traces(off)" })
+    }
+}
+
+impl Traces {
+    /// To this one.
+    pub fn to(tracer: Arc<dyn Tracer>) -> Self {
+        Self(Some(tracer))
+    }
+
+    /// A reconcile of an object of `kind` ended.
+    pub(super) fn reconciled(&self, kind: &str, object: &impl ResourceExt, took: Duration, failure: Option<Failure>) {
+        let Some(tracer) = &self.0 else { return };
+        let attributes = vec![
+            ("k8s.namespace.name", object.namespace().unwrap_or_default()),
+            ("rescind.kind", kind.to_owned()),
+            ("rescind.name", object.name_any()),
+            ("rescind.generation", object.meta().generation.unwrap_or_default().to_string()),
+        ];
+        let failure = failure.map(Failure::as_str);
+        let uid = object.uid().unwrap_or_default();
+        tracer.ended(Span { uid, name: format!("reconcile {kind}"), is_call: false, took, failure, attributes });
+    }
+
+    /// A call to Auth0 ended.
+    pub(super) fn called(&self, call: &Called<'_>) {
+        let Some(tracer) = &self.0 else { return };
+        let Called { domain, method, endpoint, owners, correlation, took, answer } = *call;
+        let outcome = outcome(answer.outcome.as_ref().err());
+        for owner in owners.iter().take(MOST_TRACES) {
+            let mut attributes = vec![
+                ("http.request.method", method.to_owned()),
+                ("url.template", endpoint.to_owned()),
+                ("server.address", domain.to_string()),
+                ("k8s.namespace.name", owner.namespace.to_string()),
+                ("rescind.kind", owner.kind.to_owned()),
+                ("rescind.name", owner.name.to_string()),
+                ("rescind.objects", owners.len().to_string()),
+            ];
+            attributes.extend(correlation.map(|id| ("rescind.correlation_id", id.to_owned())));
+            tracer.ended(Span {
+                uid: owner.uid.to_string(),
+                name: format!("{method} {endpoint}"),
+                is_call: true,
+                took,
+                failure: answer.outcome.is_err().then_some(outcome),
+                attributes,
+            });
+        }
+    }
+}
+
+/// Where OpenTelemetry's own variables say, or nowhere: `OTEL_EXPORTER_OTLP_ENDPOINT` turns traces on. To be called outside
+/// of any async runtime.
+pub fn from_environment() -> Result<(Traces, Flush), String> {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let endpoint = set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(|| set("OTEL_EXPORTER_OTLP_ENDPOINT"));
+    let off = set("OTEL_TRACES_EXPORTER").is_some_and(|exporter| exporter == "none")
+        || set("OTEL_SDK_DISABLED").is_some_and(|disabled| disabled.eq_ignore_ascii_case("true"));
+    if endpoint.is_none() || off {
+        return Ok((Traces::default(), Flush::default()));
+    }
+    begin()
+}
+
+#[cfg(feature = "otlp")]
+fn begin() -> Result<(Traces, Flush), String> {
+    let otlp = Arc::new(super::otlp::Otlp::new(None)?);
+    let last = otlp.clone();
+    Ok((Traces::to(otlp), Flush(Some(Box::new(move || last.end())))))
+}
+
+#[cfg(not(feature = "otlp"))]
+fn begin() -> Result<(Traces, Flush), String> {
+    tracing::warn!(
+        "OTEL_EXPORTER_OTLP_ENDPOINT is set, but this program cannot send traces: build it with --features otlp"
+    );
+    Ok((Traces::default(), Flush::default()))
+}
+
+/// Sends what is left when it is dropped; outside of any async runtime.
+#[derive(Default)]
+pub struct Flush(Option<Box<dyn FnOnce()>>);
+
+impl Drop for Flush {
+    fn drop(&mut self) {
+        if let Some(send) = self.0.take() {
+            send();
+        }
+    }
+}
