@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rescind::auth0::{AllowedDomains, Timeouts};
-use rescind::runtime::{self, LogFormat, Settings, Timing};
+use rescind::runtime::traces::{self, Traces};
+use rescind::runtime::{self, LogFormat, Settings, Timing, WatchTiming};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
@@ -131,14 +132,16 @@ fn run(options: Run) -> anyhow::Result<()> {
     let subscriber = runtime::subscriber(options.log_level, format, std::io::stderr);
     tracing::subscriber::set_global_default(subscriber).context("logs cannot be set up")?;
     rustls::crypto::ring::default_provider().install_default().map_err(|_| anyhow!("TLS cannot be set up"))?;
+    // Dropped last: the end of the work is traced, too.
+    let (traces, _flush) = traces::from_environment().map_err(anyhow::Error::msg)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
-    let done = runtime.block_on(operate(options));
+    let done = runtime.block_on(operate(options, traces));
     // Blocking work that is left, such as a DNS look-up, does not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
     done
 }
 
-async fn operate(options: Run) -> anyhow::Result<()> {
+async fn operate(options: Run, traces: Traces) -> anyhow::Result<()> {
     let named = |namespaces: Vec<String>| namespaces.into_iter().filter(|namespace| !namespace.is_empty()).collect();
     let config = cluster().await?;
     let settings = Settings {
@@ -152,6 +155,8 @@ async fn operate(options: Run) -> anyhow::Result<()> {
         metrics_address: options.metrics_bind_address.0,
         max_concurrent_reconciles: options.max_concurrent_reconciles,
         timeouts: Timeouts::default(),
+        watches: WatchTiming::default(),
+        traces,
     };
     let client = kube::Client::try_from(config).context("the kubeconfig cannot be used")?;
     let shutdown = CancellationToken::new();

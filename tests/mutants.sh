@@ -63,6 +63,8 @@ mutant 4-empty-list "--lib what_is_held_is_never" \
     src/revocation/kinds.rs 's/if removal.items.is_empty()/if false/'
 mutant 5-no-last-look "--test e2e the_last_look_sees" \
     src/revocation/last_look.rs 's/let wanted = same .*/let wanted = true;/; s/if !self.fresh.is_fresh() {/if false {/'
+mutant 5-list-believed "--lib a_cache_is_not_believed" \
+    src/revocation/last_look.rs 's/self.heard.store(0, Ordering::Relaxed);//'
 mutant 5-suspend-ignored "--test e2e a_suspended_object" \
     src/revocation/decide.rs 's/if facts.options.suspend {/if false {/' \
     src/revocation/last_look.rs 's/ \&\& !object.options().suspend//'
@@ -96,6 +98,22 @@ mutant 9-half-lost "--test lane every_wanted" \
     src/lane/machine/site.rs 's/for half in \[second, first\]/for half in [second]/'
 mutant 9-sent-twice "--test lane every_wanted" \
     src/lane/machine/site.rs 's/entry.state = EntryState::Out;//'
+mutant 9-place-kept "--lib a_place_that_is_gone" \
+    src/runtime/relist.rs 's/if is_gone(error) => self.begin_anew()/if is_gone(error) => {}/'
+mutant 9-place-kept-by-all "--test e2e a_place_that_is_gone" \
+    src/runtime/relist.rs 's/if is_gone(error) => self.begin_anew()/if is_gone(error) => {}/'
+mutant 9-listed-once "--test e2e what_a_watch_was_never_told" \
+    src/runtime/relist.rs 's/if !self.listing \&\& Instant::now() >= self.until/if false/'
+mutant 9-lists-never-end "--lib now_and_then" \
+    src/runtime/relist.rs 's/if !self.listing \&\& Instant/if Instant/'
+mutant 9-silence-trusted "--test e2e a_silent_watch" \
+    src/runtime/watch.rs 's/.timeout(timing.seconds)/.timeout(0)/'
+mutant 9-others-forgotten "--test e2e a_list_of_one_namespace" \
+    src/runtime/scope.rs 's/owner.kind == K::KIND \&\& namespace.*/owner.kind == K::KIND || namespace.is_none()/'
+mutant 9-always-alive "--lib liveness_fails" \
+    src/runtime/probes.rs 's/readiness.stuck().as_slice()/Vec::<String>::new().as_slice()/'
+mutant 9-half-alive "--lib a_part_that_ends" \
+    src/runtime/mod.rs 's/{ Err(Error::Broken) } else/{ Ok(()) } else/'
 mutant 10-no-turns "--test lane one_object_does_not" \
     src/lane/lines.rs 's/^        self.served(ns);//'
 mutant 10-no-reserve "--test lane a_fifth_of_the_bucket" \

@@ -129,11 +129,11 @@ impl Lanes {
         true
     }
 
-    /// Forgets everything of owners that are gone. What is on its way ends by itself and leaves nothing.
-    pub fn retain(&self, kind: &str, exists: impl Fn(&str) -> bool) {
+    /// Forgets everything of owners that do not exist any more. What is on its way ends by itself and leaves nothing.
+    pub fn retain(&self, exists: impl Fn(&Owner) -> bool) {
         let gone: Vec<Arc<str>> = {
             let jobs = lock(&self.jobs);
-            let gone = jobs.values().filter(|entry| entry.owner.kind == kind && !exists(&entry.owner.uid));
+            let gone = jobs.values().filter(|entry| !exists(&entry.owner));
             gone.map(|entry| entry.owner.uid.clone()).collect()
         };
         for uid in gone {

@@ -11,11 +11,15 @@ mod events;
 mod lease;
 mod logs;
 mod metrics;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod probes;
 mod reach;
 mod readiness;
+mod relist;
 mod scope;
 mod tenants;
+pub mod traces;
 mod trouble;
 mod watch;
 
@@ -36,10 +40,12 @@ use crate::revocation::{Announce, Looker};
 use audit::Clerk;
 use lease::{Elector, Validity};
 use metrics::Metrics;
+use traces::Traces;
 
 pub use lease::{LEASE, Lost, Timing};
 pub use logs::{LogFormat, subscriber};
 pub use readiness::{Readiness, Role};
+pub use watch::WatchTiming;
 
 /// How to run.
 #[derive(Clone, Debug)]
@@ -64,6 +70,10 @@ pub struct Settings {
     pub max_concurrent_reconciles: u16,
     /// How long a call to Auth0 may take.
     pub timeouts: Timeouts,
+    /// How long watches of the API server live.
+    pub watches: WatchTiming,
+    /// Where traces go.
+    pub traces: Traces,
 }
 
 /// Why the operator cannot run, or go on. What to do: correct what it names, start again.
@@ -175,7 +185,8 @@ impl Work {
         let mut tasks = Tasks::default();
         let ending = CancellationToken::new();
         let looker = Looker::new(client.clone(), Box::new(move || validity.holds()));
-        let clerk = Clerk { metrics: metrics.clone(), looker: looker.clone() };
+        let traces = settings.traces.clone();
+        let clerk = Clerk { metrics: metrics.clone(), looker: looker.clone(), traces };
         let (lanes, woken) = Lanes::with_meter(looker.clone(), Arc::new(clerk));
         metrics.census.lanes(lanes.clone());
         let (announce, events): (mpsc::Sender<Announce>, _) = events::channel();
@@ -202,5 +213,48 @@ impl Work {
         let wakers = scopes.iter().map(|scope| scope.start(&mut tasks)).collect();
         tasks.services.spawn(scope::route(woken, wakers));
         Self { tasks, lanes, ending }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The work of a leader, as far as its end is concerned.
+    fn work() -> Work {
+        let mut tasks = Tasks::default();
+        tasks.controllers.spawn(std::future::pending());
+        tasks.services.spawn(std::future::pending());
+        let (lanes, _) = Lanes::new(Arc::new(NobodyAsks));
+        Work { tasks, lanes, ending: CancellationToken::new() }
+    }
+
+    struct NobodyAsks;
+
+    impl crate::lane::LastLook for NobodyAsks {
+        fn look<'a>(
+            &'a self,
+            _: &'a crate::lane::Owner,
+        ) -> futures::future::BoxFuture<'a, Option<crate::lane::Connection>> {
+            Box::pin(std::future::ready(None))
+        }
+
+        fn may_send(&self) -> bool {
+            false
+        }
+    }
+
+    /// Broken on purpose by not looking at what has ended: it hung.
+    #[tokio::test(start_paused = true)]
+    async fn a_part_that_ends_ends_the_operator() {
+        let (going, ended) = (CancellationToken::new(), CancellationToken::new());
+        ended.cancel();
+        let mut broken = work();
+        broken.tasks.controllers.spawn(std::future::ready(()));
+        assert!(matches!(lead(broken, &going, std::future::pending()).await, Err(Error::Broken)));
+        let mut broken = work();
+        broken.tasks.services.spawn(async { panic!("canary") });
+        assert!(matches!(lead(broken, &going, std::future::pending()).await, Err(Error::Broken)));
+        assert!(lead(work(), &ended, std::future::pending()).await.is_ok());
     }
 }

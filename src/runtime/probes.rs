@@ -54,3 +54,25 @@ fn readyz(readiness: &Readiness) -> (StatusCode, String) {
 fn lines(lines: &[String]) -> String {
     lines.iter().map(|line| format!("{line}\n")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken on purpose by a probe that says ok to everything: it failed.
+    #[test]
+    fn liveness_fails_when_a_restart_would_help_and_only_then() {
+        let readiness = Readiness::default();
+        readiness.expect("the list of a");
+        readiness.problem("the list of a", "no such kind");
+        readiness.pulse("the list of a");
+        assert_eq!(healthz(&readiness), (StatusCode::OK, "ok\n".to_owned()));
+        assert_eq!(readyz(&readiness).0, StatusCode::SERVICE_UNAVAILABLE);
+        readiness.ready("the list of a");
+        readiness.age_pulse("the list of a");
+        let (status, words) = healthz(&readiness);
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(words, "the list of a has not moved for 451 s\n");
+        assert_eq!(readyz(&readiness).0, StatusCode::OK);
+    }
+}

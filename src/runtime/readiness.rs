@@ -171,6 +171,15 @@ impl Readiness {
 }
 
 #[cfg(test)]
+impl Readiness {
+    /// As if this watch had not been polled for as long as it takes to be stuck.
+    pub(super) fn age_pulse(&self, watch: &str) {
+        let long_ago = Instant::now().checked_sub(STUCK_AFTER + Duration::from_secs(1)).expect("a machine that is up");
+        self.board().pulses.insert(watch.to_owned(), long_ago);
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -198,8 +207,7 @@ mod tests {
         let readiness = Readiness::default();
         readiness.pulse("a");
         assert!(readiness.stuck().is_empty());
-        let long_ago = Instant::now().checked_sub(STUCK_AFTER + Duration::from_secs(1)).unwrap();
-        readiness.board().pulses.insert("a".to_owned(), long_ago);
+        readiness.age_pulse("a");
         assert_eq!(readiness.stuck(), ["a has not moved for 451 s"]);
         readiness.pulse("a");
         assert!(readiness.stuck().is_empty());

@@ -2,16 +2,18 @@
 //!
 //! A removal, its tenant and its Secret are always in one namespace, so scopes share nothing but the lanes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::channel::mpsc;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::Secret;
-use kube::Client;
 use kube::runtime::reflector::Store;
 use kube::runtime::watcher::{self, Event};
+use kube::{Client, Resource};
+use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{Sender, UnboundedReceiver};
 use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +28,7 @@ use crate::tenant::{Secrets, TenantKey, Tenants};
 use super::barrier::Barrier;
 use super::metrics::Metrics;
 use super::tenants::{Dependents, TenantContext, tenant_changes};
-use super::watch::{Cache, watch_kind};
+use super::watch::{Cache, Namespaced, watch_kind};
 use super::{Readiness, Settings, Tasks, controllers, events};
 
 /// Everything a scope is made of.
@@ -65,7 +67,7 @@ impl Scope {
     /// Starts everything; what runs is put into `tasks`.
     pub(super) fn start(&self, tasks: &mut Tasks) -> Wakers {
         let namespace = self.namespace.as_deref();
-        let (tenant_cache, tenant_events) = watch_kind::<Auth0Tenant>(&self.client, namespace, None, &self.readiness);
+        let (tenant_cache, tenant_events) = self.watch::<Auth0Tenant>(namespace, None);
         let SecretWatches { secrets, mut listed, events: secret_events } = self.watch_secrets();
         listed.push(tenant_cache.listed);
         let tenants = Tenants::new(
@@ -102,12 +104,25 @@ impl Scope {
 
         let context =
             TenantContext { client: self.client.clone(), tenants, dependents, announce: self.announce.clone() };
-        let barrier = Barrier::new(self.metrics.reconciles("Auth0Tenant"));
+        let barrier = Barrier::new("Auth0Tenant", &self.metrics, self.settings.traces.clone());
         tasks.services.spawn(tenant_changes(tenant_events, secret_events, changed, context.tenants.clone()).boxed());
         // Not before the Secrets are known: a tenant would be told that its Secret is missing.
         let run = controllers::run_tenants(context, tenant_cache.store, changes, barrier, self.shutdown.clone());
         tasks.controllers.spawn(once_listed(listed, self.shutdown.clone(), run).boxed());
         wakers
+    }
+
+    fn watch<K>(
+        &self,
+        namespace: Option<&str>,
+        labels: Option<&str>,
+    ) -> (Cache<K>, BoxStream<'static, watcher::Result<Event<K>>>)
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        K::Scope: Namespaced<K>,
+    {
+        let (cache, events) = watch_kind(&self.client, namespace, labels, self.settings.watches, &self.readiness);
+        (cache, events.boxed())
     }
 
     /// Watches the labelled Secrets wherever this scope may read them: a watch for all its namespaces, or one for each
@@ -123,10 +138,10 @@ impl Scope {
         // It never ends, also when it has nothing to tell.
         let mut all = vec![futures::stream::pending().boxed()];
         for namespace in namespaces {
-            let (cache, events) = watch_kind::<Secret>(&self.client, namespace, Some(&consent), &self.readiness);
+            let (cache, events) = self.watch::<Secret>(namespace, Some(&consent));
             secrets.add(namespace, cache.store);
             listed.push(cache.listed);
-            all.push(events.boxed());
+            all.push(events);
         }
         SecretWatches { secrets, listed, events: futures::stream::select_all(all).boxed() }
     }
@@ -150,13 +165,13 @@ struct Kinds<'a> {
 
 impl ForEachKind for Kinds<'_> {
     fn visit<K: Revocation>(&mut self) {
-        let Scope { namespace, client, looker, readiness, settings, shutdown, .. } = self.scope;
-        let (Cache { store, fresh, .. }, events) = watch_kind::<K>(client, namespace.as_deref(), None, readiness);
+        let Scope { namespace, client, looker, settings, shutdown, .. } = self.scope;
+        let (Cache { store, fresh, .. }, events) = self.scope.watch::<K>(namespace.as_deref(), None);
         looker.add(namespace.as_deref(), store.clone(), fresh, self.look.clone());
         let (wake, woken) = mpsc::unbounded();
         self.scope.metrics.census.removals(store.clone());
-        let barrier = Barrier::new(self.scope.metrics.reconciles(K::KIND));
-        let events = bookkeeping(events.boxed(), store.clone(), self.shared.clone(), barrier.clone());
+        let barrier = Barrier::new(K::KIND, &self.scope.metrics, settings.traces.clone());
+        let events = bookkeeping(namespace.as_deref(), events, store.clone(), self.shared.clone(), barrier.clone());
         self.dependents.add(store.clone(), wake.clone());
         self.wakers
             .insert(K::KIND, Box::new(move |owner| drop(wake.unbounded_send(controllers::reference::<K>(&owner)))));
@@ -186,8 +201,9 @@ fn tell(metrics: &Metrics, events: &Sender<Announce>, news: Announce) {
     events::announce(events, news);
 }
 
-/// Keeps what is remembered about objects in step with the cache.
+/// Keeps what is remembered about objects in step with the cache, which holds `namespace` (all if none).
 fn bookkeeping<K: Revocation>(
+    namespace: Option<&str>,
     events: BoxStream<'static, watcher::Result<Event<K>>>,
     store: Store<K>,
     shared: Arc<Shared>,
@@ -199,6 +215,7 @@ fn bookkeeping<K: Revocation>(
         barrier.forget(uid);
         shared.refused_tokens.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     };
+    let namespace = namespace.map(str::to_owned);
     let watched = events.inspect(move |event| match event {
         Ok(Event::Apply(object) | Event::InitApply(object)) => {
             let meta = object.meta();
@@ -207,9 +224,11 @@ fn bookkeeping<K: Revocation>(
         Ok(Event::Delete(object)) => forget(&shared, object.meta().uid.as_deref().unwrap_or_default()),
         // Deletions while the watch was down are not told: what a full list does not hold is gone.
         Ok(Event::InitDone) => {
-            let uids: std::collections::HashSet<_> =
-                store.state().iter().filter_map(|object| object.meta().uid.clone()).collect();
-            shared.lanes.retain(K::KIND, |uid| uids.contains(uid));
+            let uids: HashSet<_> = store.state().iter().filter_map(|object| object.meta().uid.clone()).collect();
+            let ours = |owner: &Owner| {
+                owner.kind == K::KIND && namespace.as_deref().is_none_or(|own| own == &*owner.namespace)
+            };
+            shared.lanes.retain(|owner| !ours(owner) || uids.contains(&*owner.uid));
         }
         Ok(Event::Init) | Err(_) => {}
     });

@@ -22,11 +22,25 @@ use tracing::{debug, warn};
 use crate::revocation::Freshness;
 
 use super::Readiness;
+use super::relist::{Relisting, is_gone};
 use super::trouble::explain;
 
-/// A watch ends and starts anew after this many seconds, below the 240 s after which balancers drop idle links; a dead
-/// connection is noticed five seconds later (reliability.md B4).
-const WATCH_SECONDS: u32 = 220;
+/// How long watches live.
+#[derive(Clone, Copy, Debug)]
+pub struct WatchTiming {
+    /// A watch ends and goes on with another request after this many seconds. Below the 240 s after which balancers drop
+    /// idle links; a dead connection is noticed five seconds later (reliability.md B4).
+    pub seconds: u32,
+    /// After this long everything is listed anew, to find what a watch was never told (reliability.md B5). Thousands of
+    /// objects cost a few requests then, and nothing at Auth0.
+    pub list_every: Duration,
+}
+
+impl Default for WatchTiming {
+    fn default() -> Self {
+        Self { seconds: 220, list_every: Duration::from_secs(3600) }
+    }
+}
 
 /// Pauses after errors: doubling up to this, so that whatever comes back is noticed soon and nobody is flooded.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -47,6 +61,7 @@ pub(super) fn watch_kind<K>(
     client: &Client,
     namespace: Option<&str>,
     labels: Option<&str>,
+    timing: WatchTiming,
     readiness: &Readiness,
 ) -> (Cache<K>, impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static + use<K>)
 where
@@ -59,7 +74,7 @@ where
         None => format!("the list of {} in all namespaces", K::plural(&())),
     };
     readiness.expect(&name);
-    let mut config = watcher::Config::default().timeout(WATCH_SECONDS);
+    let mut config = watcher::Config::default().timeout(timing.seconds);
     if let Some(labels) = labels {
         config = config.labels(labels);
     }
@@ -67,7 +82,8 @@ where
     let fresh = Arc::new(Freshness::default());
     let (tell_listed, listed) = tokio::sync::watch::channel(false);
     let (heard, board, readiness, shown) = (fresh.clone(), readiness.clone(), readiness.clone(), name.clone());
-    let mut events = watch(api, config).backoff(Pauses::default()).boxed();
+    let begin = move || watch(api.clone(), config.clone()).boxed();
+    let mut events = Relisting::new(timing.list_every, begin).backoff(Pauses::default()).boxed();
     let (pulse, pulsed) = (readiness.clone(), name.clone());
     // An idle watch yields nothing for hours, but it is polled at its every timeout.
     let events = futures::stream::poll_fn(move |cx| {
@@ -78,12 +94,16 @@ where
         .filter_map(move |event| std::future::ready(usable(event, &shown, &board)))
         .modify(prune)
         .reflect(writer)
-        .inspect(move |event| {
-            heard.heard();
-            if matches!(event, Ok(Event::InitDone)) {
+        .inspect(move |event| match event {
+            // The cache changes only when the list is complete.
+            Ok(Event::Init) => heard.list_begins(),
+            Ok(Event::InitDone) => {
+                heard.list_ends();
                 readiness.ready(&name);
                 tell_listed.send_replace(true);
             }
+            Ok(Event::InitApply(_)) | Err(_) => {}
+            Ok(Event::Apply(_) | Event::Delete(_)) => heard.heard(),
         });
     (Cache { store, fresh, listed }, stream)
 }
@@ -156,8 +176,8 @@ fn usable<K: Resource<DynamicType = ()>>(
         Ok(Event::Init) => Some(Ok(Event::Init)),
         Ok(Event::InitDone) => Some(Ok(Event::InitDone)),
         // A watch that ran out is ordinary.
-        Err(watcher::Error::WatchError(status)) if status.code == 410 => {
-            debug!(watch = name, "listing anew");
+        Err(error) if is_gone(&error) => {
+            debug!(watch = name, "its place is gone; listing anew");
             None
         }
         Err(error) => {

@@ -14,3 +14,6 @@ mod harness;
 #[path = "../chart/helm.rs"]
 #[allow(dead_code, reason = "it serves other tests, too")]
 mod helm;
+#[path = "../e2e/meddler.rs"]
+#[allow(dead_code, reason = "it serves other tests, too")]
+mod meddler;

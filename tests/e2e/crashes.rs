@@ -5,6 +5,7 @@ use rescind::api::{Auth0Tenant, OrgMembershipRemoval, UserRoleRevocation};
 use serde_json::json;
 
 use crate::harness::*;
+use crate::process::Process;
 
 /// Promise 12, and one status write in all. Broken on purpose by dropping the first check of `decide`: it
 /// failed (tests/mutants.sh).

@@ -16,12 +16,15 @@ use kube::{Api, Client, Resource};
 use rescind::api::{ConditionType, RemovalStatus};
 use rescind::auth0::{AllowedDomains, Timeouts};
 use rescind::revocation::Revocation;
-use rescind::runtime::{self, Settings};
+use rescind::runtime::traces::Traces;
+use rescind::runtime::{self, Settings, WatchTiming};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use stack::ControlPlane;
 use tokio_util::sync::CancellationToken;
+
+pub use crate::meddler::Meddler;
 
 /// Longest anything is waited for; a test that reaches it has failed.
 pub const PATIENCE: Duration = Duration::from_secs(40);
@@ -75,6 +78,11 @@ pub struct Request {
 
 /// A client that notes its requests.
 pub async fn client(plane: &ControlPlane) -> (Client, Arc<Mutex<Vec<Request>>>) {
+    client_through(plane, Meddler::default()).await
+}
+
+/// The same, with somebody in between.
+async fn client_through(plane: &ControlPlane, meddler: Meddler) -> (Client, Arc<Mutex<Vec<Request>>>) {
     let kubeconfig = kube::config::Kubeconfig::from_yaml(&plane.kubeconfig()).unwrap();
     let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
     config.default_retry = false;
@@ -88,6 +96,7 @@ pub async fn client(plane: &ControlPlane) -> (Client, Arc<Mutex<Vec<Request>>>) 
     let client = kube::client::ClientBuilder::try_from(config)
         .unwrap()
         .with_layer(&tower::util::MapRequestLayer::new(note))
+        .with_layer(&meddler)
         .build();
     for crd in rescind::api::crds() {
         let api: Api<CustomResourceDefinition> = Api::all(client.clone());
@@ -155,7 +164,11 @@ impl World {
     }
 
     pub async fn operator_with(&self, change: impl FnOnce(&mut Settings)) -> Operator {
-        let (client, requests) = client(self.plane).await;
+        self.operator_through(Meddler::default(), change).await
+    }
+
+    pub async fn operator_through(&self, meddler: Meddler, change: impl FnOnce(&mut Settings)) -> Operator {
+        let (client, requests) = client_through(self.plane, meddler).await;
         requests.lock().unwrap().clear();
         let settings = self.settings_with(change);
         let shutdown = CancellationToken::new();
@@ -175,6 +188,8 @@ impl World {
             probe_address: None,
             metrics_address: None,
             max_concurrent_reconciles: 8,
+            watches: WatchTiming::default(),
+            traces: Traces::default(),
             timeouts: Timeouts {
                 connect: Duration::from_secs(2),
                 read: Duration::from_secs(1),
@@ -334,74 +349,5 @@ impl Operator {
 impl Drop for Operator {
     fn drop(&mut self) {
         self.shutdown.cancel();
-    }
-}
-
-/// The real program, in a process of its own, at the most talkative log level.
-pub struct Process {
-    child: tokio::process::Child,
-    log: tempfile::NamedTempFile,
-}
-
-impl Process {
-    /// One that watches the world's namespace, where it takes part in the election.
-    pub fn start(world: &World) -> Self {
-        Self::start_with(world, &[])
-    }
-
-    pub fn start_with(world: &World, more: &[&str]) -> Self {
-        let watched = ["--watch-namespaces", &world.namespace, "--namespace", &world.namespace];
-        let domain = ["--health-probe-bind-address", "0", "--allowed-domains", world.fake.domain()];
-        let more = [&["--log-level", "trace"], more].concat();
-        Self::run(world.plane.kubeconfig_path(), &[&more, &watched[..], &domain[..]].concat())
-    }
-
-    pub fn run(kubeconfig: &std::path::Path, args: &[&str]) -> Self {
-        let log = tempfile::NamedTempFile::new().unwrap();
-        let child = tokio::process::Command::new(env!("CARGO_BIN_EXE_rescind"))
-            .arg("run")
-            .args(args)
-            // The default port would be everybody's.
-            .env("RESCIND_METRICS_BIND_ADDRESS", "0")
-            .env("KUBECONFIG", kubeconfig)
-            .stderr(log.reopen().unwrap())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        Self { child, log }
-    }
-
-    /// kill -9.
-    pub async fn kill(mut self) {
-        self.child.kill().await.unwrap();
-    }
-
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(self.log.path()).unwrap()
-    }
-
-    /// Waits until the log contains this.
-    pub async fn says(&self, words: &str) {
-        let started = std::time::Instant::now();
-        while !self.log().contains(words) {
-            assert!(started.elapsed() < PATIENCE, "it did not say {words:?}: {}", self.log());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    pub fn signal(&self, signal: &str) {
-        let pid = self.child.id().unwrap().to_string();
-        assert!(std::process::Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
-    }
-
-    /// SIGTERM; returns the exit code.
-    pub async fn terminate(&mut self) -> Option<i32> {
-        self.signal("TERM");
-        self.ended().await
-    }
-
-    /// Waits for its end; returns the exit code.
-    pub async fn ended(&mut self) -> Option<i32> {
-        within(self.child.wait()).await.unwrap().code()
     }
 }

@@ -21,6 +21,7 @@ use rescind::tenant::{Secrets, Tenants};
 use serde_json::json;
 
 use crate::harness::*;
+use crate::process::Process;
 
 fn roles(user: &str) -> serde_json::Value {
     json!({"userId": user, "roles": [ROLE]})

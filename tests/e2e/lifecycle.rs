@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use fake_auth0::{FakeAuth0, Kind, Relation};
-use rescind::api::{OrgMembershipRemoval, UserRoleRevocation};
+use rescind::api::{OrgMembershipRemoval, UserPermissionRevocation, UserRoleRevocation};
 use serde_json::{Value, json};
 use stack::ControlPlane;
 
 use crate::harness::*;
+use crate::process::Process;
 
 fn crds() -> String {
     rescind::api::crds().iter().map(|crd| format!("---\n{}", crd.yaml().unwrap())).collect()
@@ -82,6 +83,16 @@ fn stranger_to_most_secrets(plane: &ControlPlane, namespace: &str) -> PathBuf {
     plane.write_kubeconfig_for("rescind", &token).unwrap()
 }
 
+/// etcd forgets how everything came to be what it is now.
+async fn compact(plane: &ControlPlane) {
+    let ask = async |path: &str, body: Value| {
+        let answer = reqwest::Client::new().post(format!("{}/v3/kv/{path}", plane.etcd_url())).json(&body).send();
+        answer.await.unwrap().error_for_status().unwrap().json::<Value>().await.unwrap()
+    };
+    let now = ask("range", json!({"key": "AA=="})).await["header"]["revision"].clone();
+    ask("compaction", json!({"revision": now, "physical": true})).await;
+}
+
 /// Broken on purpose by an API server that must be there, by a line for every try, by Secrets watched everywhere, and by not
 /// knowing a missing kind by its 404: it failed each time.
 #[tokio::test(flavor = "multi_thread")]
@@ -126,7 +137,7 @@ async fn whatever_is_missing_is_waited_for() {
 
     // Another, that may read Secrets in one namespace only.
     let kubeconfig = stranger_to_most_secrets(plane, &world.namespace);
-    let more = ["--leader-elect=false", "--secret-namespaces", &world.namespace];
+    let more = ["--log-level=debug", "--leader-elect=false", "--secret-namespaces", &world.namespace];
     let mut operator = Process::run(&kubeconfig, &[&args[..], &more].concat());
     let other = World::with(plane, other_fake, "unread").await;
     let message = other.tenant_reason("SecretNotFound").await;
@@ -141,6 +152,17 @@ async fn whatever_is_missing_is_waited_for() {
     tokio::task::spawn_blocking(|| plane.restart_apiserver().unwrap()).await.unwrap();
     world.put::<UserRoleRevocation>("again", json!({"userId": USER, "roles": [OTHER_ROLE]})).await;
     world.reason::<UserRoleRevocation>("again", "Removed").await;
+
+    // It crashes again, and of what changed while nobody listened etcd has forgotten how.
+    operator.signal("STOP");
+    let permission = json!({"resourceServerIdentifier": API, "permissionName": "read:x"});
+    world.put::<UserPermissionRevocation>("unheard", json!({"userId": USER, "permissions": [permission]})).await;
+    world.delete::<UserRoleRevocation>("again").await;
+    compact(plane).await;
+    tokio::task::spawn_blocking(|| plane.restart_apiserver().unwrap()).await.unwrap();
+    operator.signal("CONT");
+    world.reason::<UserPermissionRevocation>("unheard", "Removed").await;
+    assert!(operator.log().contains("its place is gone"), "{}", operator.log());
 
     // A kind goes, and comes back empty; others do not notice.
     let crd = "userrolerevocations.rescind.dev";
@@ -160,6 +182,7 @@ async fn whatever_is_missing_is_waited_for() {
         Relation::user_role(USER, ROLE),
         Relation::user_role(OTHER_USER, ROLE),
         Relation::user_role(USER, OTHER_ROLE),
+        Relation::user_permission(USER, API, "read:x"),
         Relation::member(ORG, OTHER_USER),
     ];
     world.fake.assert_removed_exactly(&before, removed);

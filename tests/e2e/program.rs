@@ -10,6 +10,7 @@ use rescind::api::{Auth0Tenant, UserRoleRevocation};
 use serde_json::json;
 
 use crate::harness::*;
+use crate::process::Process;
 
 /// Promise 6, at trace level, on every path a token takes: used, refused, limited, lost, wrongly stored, rotated.
 /// Broken on purpose by logging the header at trace level: it failed (tests/mutants.sh).

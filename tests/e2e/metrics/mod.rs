@@ -13,6 +13,7 @@ use rescind::api::{OrgMembershipRemoval, Reason, UserRoleRevocation};
 use serde_json::{Value, json};
 
 use crate::harness::*;
+use crate::process::Process;
 pub use exposition::Scrape;
 
 /// An address nobody listened on a moment ago.

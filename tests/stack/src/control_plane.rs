@@ -133,6 +133,12 @@ impl ControlPlane {
         format!("https://{}:{}", Ipv4Addr::LOCALHOST, self.ports.apiserver)
     }
 
+    /// The address of etcd, whose JSON gateway answers under `/v3`.
+    #[must_use]
+    pub fn etcd_url(&self) -> String {
+        format!("http://{}:{}", Ipv4Addr::LOCALHOST, self.ports.etcd)
+    }
+
     /// The certificate authority of the API server's certificate.
     #[must_use]
     pub fn ca_pem(&self) -> &str {

@@ -1,0 +1,142 @@
+//! Somebody between the operator and the API server who does what networks and API servers do on bad days.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use axum::body::{Body as AnyBody, Bytes, HttpBody};
+use futures::future::BoxFuture;
+use futures::{FutureExt, Stream, StreamExt, stream};
+use http::{Request, Response};
+use kube::client::Body;
+use serde_json::json;
+use tower::{Layer, Service};
+
+/// Meddles with the watches of every client it was laid around.
+#[derive(Clone, Default)]
+pub struct Meddler(Arc<Mutex<Plan>>, Arc<tokio::sync::watch::Sender<Fate>>);
+
+#[derive(Default)]
+struct Plan {
+    /// Resources whose place in the history is gone, and the paths where they were listed since.
+    gone: HashMap<String, HashSet<String>>,
+    /// Whose events are kept back.
+    hidden: Option<String>,
+}
+
+/// What becomes of the watches that are open.
+#[derive(Clone, Copy, Default)]
+enum Fate {
+    #[default]
+    Lives,
+    Ends,
+    FallsSilent,
+}
+
+impl Meddler {
+    /// Ends the open watches, and refuses to go on with one of `resource` by a status of 410: first it has to be listed.
+    pub fn forget_place(&self, resource: &str) {
+        self.0.lock().unwrap().gone.insert(resource.to_owned(), HashSet::new());
+        self.1.send_replace(Fate::Ends);
+    }
+
+    /// Nothing comes any more through the open watches, and nobody says so.
+    pub fn silence(&self) {
+        self.1.send_replace(Fate::FallsSilent);
+    }
+
+    /// No watch shows the object of this name any more.
+    pub fn hide(&self, name: &str) {
+        self.0.lock().unwrap().hidden = Some(format!("\"name\":\"{name}\""));
+    }
+
+    /// Whether a request is one for a place that is gone.
+    fn refuses(&self, request: &Request<Body>) -> bool {
+        let path = request.uri().path();
+        let mut plan = self.0.lock().unwrap();
+        let Some(listed) = plan.gone.get_mut(path.rsplit('/').next().unwrap()) else { return false };
+        if !is_watch(request) {
+            listed.insert(path.to_owned());
+        }
+        !listed.contains(path)
+    }
+
+    /// The lines of a watch that are shown, as long as it lives.
+    fn meddle(self, body: AnyBody) -> impl Stream<Item = Result<Bytes, axum::Error>> {
+        let mut changes = self.1.subscribe();
+        let fate = changes.clone();
+        let changed = async move { drop(changes.changed().await) };
+        let after = stream::once(async move {
+            let silent = matches!(*fate.borrow(), Fate::FallsSilent);
+            if silent {
+                std::future::pending::<()>().await;
+            }
+            Ok(Bytes::new())
+        });
+        let mut rest = Vec::new();
+        let lines = body.into_data_stream().map(move |bytes| {
+            rest.extend_from_slice(&bytes?);
+            let complete = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            let lines: Vec<u8> = rest.drain(..complete).collect();
+            let hidden = self.0.lock().unwrap().hidden.clone();
+            let lines = String::from_utf8(lines).unwrap();
+            let shown =
+                lines.split_inclusive('\n').filter(|line| !hidden.as_ref().is_some_and(|name| line.contains(name)));
+            Ok(Bytes::from(shown.collect::<String>()))
+        });
+        lines.take_until(changed.boxed()).chain(after)
+    }
+}
+
+fn is_watch(request: &Request<Body>) -> bool {
+    request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "watch=true"))
+}
+
+impl<S> Layer<S> for Meddler {
+    type Service = Meddling<S>;
+
+    fn layer(&self, inner: S) -> Meddling<S> {
+        Meddling { inner, meddler: self.clone() }
+    }
+}
+
+#[derive(Clone)]
+pub struct Meddling<S> {
+    inner: S,
+    meddler: Meddler,
+}
+
+impl<S, B> Service<Request<Body>> for Meddling<S>
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    type Response = Response<AnyBody>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let (meddler, watches) = (self.meddler.clone(), is_watch(&request));
+        if meddler.refuses(&request) {
+            let status = json!({
+                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 410,
+                "reason": "Expired", "message": "too old resource version",
+            });
+            let answer = Response::builder().status(410).body(AnyBody::from(status.to_string())).unwrap();
+            return std::future::ready(Ok(answer)).boxed();
+        }
+        let answer = self.inner.call(request);
+        async move {
+            let answer = answer.await?.map(AnyBody::new);
+            Ok(if watches { answer.map(|body| AnyBody::from_stream(meddler.meddle(body))) } else { answer })
+        }
+        .boxed()
+    }
+}
