@@ -81,6 +81,10 @@ mutant 6-not-audited "--test e2e every_delete_leaves" \
     src/runtime/logs.rs 's/.with_target(super::audit::TARGET, audit)//'
 mutant 6-counted-twice "--test e2e numbers_are_right" \
     src/runtime/metrics/mod.rs 's/method, path, outcome }).inc();/method, path, outcome }).inc_by(2);/'
+mutant 6-traced-once "--test e2e a_shared_call_is_in" \
+    src/runtime/traces.rs 's/take(MOST_TRACES)/take(1)/'
+mutant 6-traced-people "--test e2e the_trace_of_an_object" \
+    src/lane/driver.rs 's/("DELETE", endpoint.template(), Some/("DELETE", endpoint.path().leak(), Some/'
 mutant 7-no-consent "--test e2e a_secret_is_waited_for" \
     src/tenant/connection.rs 's/secret.filter(|secret| is_consenting(secret))/secret/' \
     src/runtime/scope.rs 's/Some(&consent)/None/'

@@ -83,6 +83,16 @@ fn stranger_to_most_secrets(plane: &ControlPlane, namespace: &str) -> PathBuf {
     plane.write_kubeconfig_for("rescind", &token).unwrap()
 }
 
+/// The API server crashes and comes back.
+async fn crash(plane: &'static ControlPlane) {
+    tokio::task::spawn_blocking(|| plane.restart_apiserver().unwrap()).await.unwrap();
+    // kubectl tries again while the API server prepares its caches of the kinds.
+    for crd in rescind::api::crds() {
+        let path = format!("/apis/rescind.dev/v1alpha1/{}", crd.definition.spec.names.plural);
+        plane.run(&["get", "--raw", &path]).unwrap();
+    }
+}
+
 /// etcd forgets how everything came to be what it is now.
 async fn compact(plane: &ControlPlane) {
     let ask = async |path: &str, body: Value| {
@@ -149,7 +159,7 @@ async fn whatever_is_missing_is_waited_for() {
     assert!(warnings(&operator, "").is_empty(), "{}", operator.log());
 
     // The API server crashes and comes back.
-    tokio::task::spawn_blocking(|| plane.restart_apiserver().unwrap()).await.unwrap();
+    crash(plane).await;
     world.put::<UserRoleRevocation>("again", json!({"userId": USER, "roles": [OTHER_ROLE]})).await;
     world.reason::<UserRoleRevocation>("again", "Removed").await;
 
@@ -159,7 +169,7 @@ async fn whatever_is_missing_is_waited_for() {
     world.put::<UserPermissionRevocation>("unheard", json!({"userId": USER, "permissions": [permission]})).await;
     world.delete::<UserRoleRevocation>("again").await;
     compact(plane).await;
-    tokio::task::spawn_blocking(|| plane.restart_apiserver().unwrap()).await.unwrap();
+    crash(plane).await;
     operator.signal("CONT");
     world.reason::<UserPermissionRevocation>("unheard", "Removed").await;
     assert!(operator.log().contains("its place is gone"), "{}", operator.log());

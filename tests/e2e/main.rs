@@ -21,5 +21,6 @@ mod proof;
 mod removals;
 mod repository;
 mod requests;
+mod traces;
 mod waiting;
 mod watches;

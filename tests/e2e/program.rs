@@ -173,6 +173,21 @@ fn a_wrong_command_line_ends_in_plain_words() {
     assert!(text.contains(&plane().server_url()) && text.contains("refuses"), "{text}");
 }
 
+/// A program that cannot send traces says so, and one that is not asked to does not.
+#[test]
+fn traces_that_cannot_be_sent_are_warned_about() {
+    let path = plane().write_kubeconfig_for("nobody", "not-a-token").unwrap();
+    let said = |variables: &[(&str, &str)]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_rescind"));
+        program.args(["run", "--health-probe-bind-address", "0", "--metrics-bind-address", "0"]);
+        program.env("KUBECONFIG", &path).env_remove("OTEL_EXPORTER_OTLP_ENDPOINT").envs(variables.iter().copied());
+        String::from_utf8(program.output().unwrap().stderr).unwrap().contains("--features otlp")
+    };
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
+    assert!(said(&[endpoint]));
+    assert!(!said(&[]) && !said(&[endpoint, ("OTEL_TRACES_EXPORTER", "none")]));
+}
+
 /// `--watch-namespaces` with several: each is served, and no other is touched.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_namespaces_named_are_watched() {

@@ -27,7 +27,9 @@ fn full_status(kind: &Kind) -> Value {
     };
     let conditions = json!([condition("Ready"), condition("Verified")]);
     match kind.name {
-        "Auth0Tenant" => json!({"observedGeneration": 1, "conditions": conditions}),
+        "Auth0Tenant" => json!({
+            "observedGeneration": 1, "conditions": conditions, "lastHandledReconcileAt": "2026-12-31T17:00:00Z",
+        }),
         _ => json!({
             "observedGeneration": 1, "conditions": conditions, "attempts": 2, "correlationId": "abc",
             "result": {"requested": 3, "removed": 1, "alreadyAbsent": 1, "remaining": 1},
