@@ -84,7 +84,7 @@ mutant 6-counted-twice "--test e2e numbers_are_right" \
 mutant 6-traced-once "--test e2e a_shared_call_is_in" \
     src/runtime/traces.rs 's/take(MOST_TRACES)/take(1)/'
 mutant 6-traced-people "--test e2e the_trace_of_an_object" \
-    src/lane/driver.rs 's/("DELETE", endpoint.template(), Some/("DELETE", endpoint.path().leak(), Some/'
+    src/lane/driver.rs 's/("DELETE", endpoint.template(), Some/("DELETE", \&*endpoint.path().leak(), Some/'
 mutant 7-no-consent "--test e2e a_secret_is_waited_for" \
     src/tenant/connection.rs 's/secret.filter(|secret| is_consenting(secret))/secret/' \
     src/runtime/scope.rs 's/Some(&consent)/None/'
