@@ -112,8 +112,10 @@ mutant 9-lists-never-end "--lib now_and_then" \
     src/runtime/relist.rs 's/if !self.listing \&\& Instant/if Instant/'
 mutant 9-silence-trusted "--test e2e a_silent_watch" \
     src/runtime/watch.rs 's/.timeout(timing.seconds)/.timeout(0)/'
-mutant 9-others-forgotten "--test e2e a_list_of_one_namespace" \
-    src/runtime/scope.rs 's/owner.kind == K::KIND \&\& namespace.*/owner.kind == K::KIND || namespace.is_none()/'
+mutant 9-lists-add-only "--lib a_later_list_tells" \
+    src/runtime/filling.rs 's/filter(|object| !shown.contains/filter(|object| false \&\& !shown.contains/'
+mutant 9-lists-repeat-all "--lib a_later_list_tells" \
+    src/runtime/filling.rs 's/if before.resource_version() == now.resource_version() =>/if false =>/'
 mutant 9-always-alive "--lib liveness_fails" \
     src/runtime/probes.rs 's/readiness.stuck().as_slice()/Vec::<String>::new().as_slice()/'
 mutant 9-half-alive "--lib a_part_that_ends" \

@@ -129,18 +129,6 @@ impl Lanes {
         true
     }
 
-    /// Forgets everything of owners that do not exist any more. What is on its way ends by itself and leaves nothing.
-    pub fn retain(&self, exists: impl Fn(&Owner) -> bool) {
-        let gone: Vec<Arc<str>> = {
-            let jobs = lock(&self.jobs);
-            let gone = jobs.values().filter(|entry| !exists(&entry.owner));
-            gone.map(|entry| entry.owner.uid.clone()).collect()
-        };
-        for uid in gone {
-            self.forget(&uid);
-        }
-    }
-
     /// Sends nothing to `domain` for this long: a wait that was named before a restart.
     pub fn hold(self: &Arc<Self>, domain: &Domain, wait: Duration) {
         self.lane(domain).tell(|machine| machine.hold(wait, Timestamp::now(), Instant::now()));

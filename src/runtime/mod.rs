@@ -8,6 +8,7 @@ mod barrier;
 mod controllers;
 mod ending;
 mod events;
+mod filling;
 mod lease;
 mod logs;
 mod metrics;

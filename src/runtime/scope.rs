@@ -2,7 +2,7 @@
 //!
 //! A removal, its tenant and its Secret are always in one namespace, so scopes share nothing but the lanes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +10,6 @@ use futures::channel::mpsc;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::Secret;
-use kube::runtime::reflector::Store;
 use kube::runtime::watcher::{self, Event};
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
@@ -171,7 +170,7 @@ impl ForEachKind for Kinds<'_> {
         let (wake, woken) = mpsc::unbounded();
         self.scope.metrics.census.removals(store.clone());
         let barrier = Barrier::new(K::KIND, &self.scope.metrics, settings.traces.clone());
-        let events = bookkeeping(namespace.as_deref(), events, store.clone(), self.shared.clone(), barrier.clone());
+        let events = bookkeeping(events, self.shared.clone(), barrier.clone());
         self.dependents.add(store.clone(), wake.clone());
         self.wakers
             .insert(K::KIND, Box::new(move |owner| drop(wake.unbounded_send(controllers::reference::<K>(&owner)))));
@@ -201,11 +200,9 @@ fn tell(metrics: &Metrics, events: &Sender<Announce>, news: Announce) {
     events::announce(events, news);
 }
 
-/// Keeps what is remembered about objects in step with the cache, which holds `namespace` (all if none).
+/// Keeps what is remembered about objects in step with the cache.
 fn bookkeeping<K: Revocation>(
-    namespace: Option<&str>,
     events: BoxStream<'static, watcher::Result<Event<K>>>,
-    store: Store<K>,
     shared: Arc<Shared>,
     barrier: Barrier,
 ) -> BoxStream<'static, watcher::Result<Event<K>>> {
@@ -215,22 +212,13 @@ fn bookkeeping<K: Revocation>(
         barrier.forget(uid);
         shared.refused_tokens.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     };
-    let namespace = namespace.map(str::to_owned);
     let watched = events.inspect(move |event| match event {
         Ok(Event::Apply(object) | Event::InitApply(object)) => {
             let meta = object.meta();
             shared.written.seen(meta.uid.as_deref().unwrap_or_default(), meta.resource_version.as_deref());
         }
         Ok(Event::Delete(object)) => forget(&shared, object.meta().uid.as_deref().unwrap_or_default()),
-        // Deletions while the watch was down are not told: what a full list does not hold is gone.
-        Ok(Event::InitDone) => {
-            let uids: HashSet<_> = store.state().iter().filter_map(|object| object.meta().uid.clone()).collect();
-            let ours = |owner: &Owner| {
-                owner.kind == K::KIND && namespace.as_deref().is_none_or(|own| own == &*owner.namespace)
-            };
-            shared.lanes.retain(|owner| !ours(owner) || uids.contains(&*owner.uid));
-        }
-        Ok(Event::Init) | Err(_) => {}
+        Ok(Event::Init | Event::InitDone) | Err(_) => {}
     });
     watched.boxed()
 }

@@ -122,7 +122,7 @@ fn changed_tenants(
             versions.remove(&key(&tenant));
             vec![key(&tenant)]
         }
-        // Deletions while the watch was down are not told.
+        // Only now can those of the first list be found in the cache.
         Ok(Event::InitDone) => versions.keys().cloned().collect(),
         Ok(Event::Init) | Err(_) => Vec::new(),
     }

@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{self, Store};
@@ -22,6 +22,7 @@ use tracing::{debug, warn};
 use crate::revocation::Freshness;
 
 use super::Readiness;
+use super::filling::Filling;
 use super::relist::{Relisting, is_gone};
 use super::trouble::explain;
 
@@ -81,7 +82,7 @@ where
     let (store, writer) = reflector::store::<K>();
     let fresh = Arc::new(Freshness::default());
     let (tell_listed, listed) = tokio::sync::watch::channel(false);
-    let (heard, board, readiness, shown) = (fresh.clone(), readiness.clone(), readiness.clone(), name.clone());
+    let (board, readiness, shown) = (readiness.clone(), readiness.clone(), name.clone());
     let begin = move || watch(api.clone(), config.clone()).boxed();
     let mut events = Relisting::new(timing.list_every, begin).backoff(Pauses::default()).boxed();
     let (pulse, pulsed) = (readiness.clone(), name.clone());
@@ -90,21 +91,20 @@ where
         pulse.pulse(&pulsed);
         events.poll_next_unpin(cx)
     });
+    let mut filling = Filling::new(writer, fresh.clone());
     let stream = events
         .filter_map(move |event| std::future::ready(usable(event, &shown, &board)))
         .modify(prune)
-        .reflect(writer)
-        .inspect(move |event| match event {
-            // The cache changes only when the list is complete.
-            Ok(Event::Init) => heard.list_begins(),
-            Ok(Event::InitDone) => {
-                heard.list_ends();
+        .map_ok(move |event| {
+            let complete = matches!(event, Event::InitDone);
+            let told = filling.take(event);
+            if complete {
                 readiness.ready(&name);
                 tell_listed.send_replace(true);
             }
-            Ok(Event::InitApply(_)) | Err(_) => {}
-            Ok(Event::Apply(_) | Event::Delete(_)) => heard.heard(),
-        });
+            futures::stream::iter(told.into_iter().map(Ok))
+        })
+        .try_flatten();
     (Cache { store, fresh, listed }, stream)
 }
 

@@ -73,7 +73,7 @@ async fn what_a_watch_was_never_told_is_found() {
     assert_taken_once(&world, &before);
 }
 
-/// Broken on purpose by forgetting all jobs of the kind that are not in this namespace's list: it failed.
+/// It failed when a list made the lanes forget all jobs of the kind that it did not hold.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_of_one_namespace_leaves_the_work_of_another_alone() {
     let (world, meddler) = (World::new("lists").await, Meddler::default());

@@ -58,7 +58,8 @@ fn go_build(
     let scratch = staging.path().join("tmp");
     fs::create_dir_all(&scratch).map_err(Error::io("make", &scratch))?;
     let mut go = go(pinned);
-    go.args(["build", "-trimpath", "-buildvcs=false", "-ldflags", &tool.ldflags(&pinned.version), "-o"])
+    go.args(["build", "-trimpath", "-buildvcs=false", "-tags", tool.tags])
+        .args(["-ldflags", &tool.ldflags(&pinned.version), "-o"])
         .arg(staging.path().join("bin").join(name))
         .arg(package)
         .env("GOTMPDIR", &scratch);
