@@ -92,6 +92,10 @@ mutant 7-credentials-mix "--test lane do_not_mix" \
     src/lane/machine/answers.rs 's/if \*consent == Some(credential) {/if consent.is_some() {/'
 mutant 8-said-before-done "--test e2e a_crash_costs" \
     src/revocation/reconcile.rs 's/shared.lanes.submit(domain.*/write(\&context, \&*object, \&owner, old, \&Outcome::plain(Reason::Removed, "")).await?; &/'
+mutant 8-forgotten-before-written "--test e2e a_status_that_cannot_be_written" \
+    src/revocation/reconcile.rs 's/let action = write(\&context, \&\*object, \&owner, old, \&outcome).await?;/shared.lanes.forget(\&owner.uid); &/'
+mutant 9-conflict-believed "--test e2e a_status_that_cannot_be_written" \
+    src/revocation/reconcile.rs 's/if response.is_conflict() \&\& cached.*=>/if response.is_conflict() =>/'
 mutant 8-not-handed-over "--test e2e sigterm_hands_over" \
     src/runtime/mod.rs 's/elector.release().await;//'
 mutant 8-not-written "--test e2e sigterm_hands_over" \
@@ -113,7 +117,7 @@ mutant 9-lists-never-end "--lib now_and_then" \
 mutant 9-silence-trusted "--test e2e a_silent_watch" \
     src/runtime/watch.rs 's/.timeout(timing.seconds)/.timeout(0)/'
 mutant 9-lists-add-only "--lib a_later_list_tells" \
-    src/runtime/filling.rs 's/filter(|object| !shown.contains/filter(|object| false \&\& !shown.contains/'
+    src/runtime/filling.rs 's/filter(|object| !object.uid()/filter(|object| false \&\& !object.uid()/'
 mutant 9-lists-repeat-all "--lib a_later_list_tells" \
     src/runtime/filling.rs 's/if before.resource_version() == now.resource_version() =>/if false =>/'
 mutant 9-always-alive "--lib liveness_fails" \

@@ -226,16 +226,23 @@ async fn put<K: Revocation>(context: &Context<K>, owner: &Owner, status: Removal
         "metadata": { "name": &*owner.name, "namespace": &*owner.namespace, "uid": &*owner.uid },
         "status": &status,
     }));
-    match api.patch_status(&owner.name, &PatchParams::apply(FIELD_MANAGER).force(), &patch).await {
+    let written = api.patch_status(&owner.name, &PatchParams::apply(FIELD_MANAGER).force(), &patch).await;
+    let cached = context.store.get(&ObjectRef::new(&owner.name).within(&owner.namespace));
+    match written {
         Ok(written) => {
-            let cached = context.store.get(&ObjectRef::new(&owner.name).within(&owner.namespace));
             let cached = cached.and_then(|object| object.resource_version());
             let version = written.resource_version();
             context.shared.written.insert(&owner.uid, version.as_deref(), status, cached.as_deref());
             Ok(())
         }
-        // Deleted, or re-created under the same name: there is nobody to tell any more.
-        Err(kube::Error::Api(response)) if response.is_not_found() || response.is_conflict() => Ok(()),
+        // Deleted: there is nobody to tell any more.
+        Err(kube::Error::Api(response)) if response.is_not_found() => Ok(()),
+        // Re-created under the same name. But the API server also answers so when too many write at once.
+        Err(kube::Error::Api(response))
+            if response.is_conflict() && cached.and_then(|object| object.uid()).as_deref() != Some(&*owner.uid) =>
+        {
+            Ok(())
+        }
         Err(error) => Err(Error::Write(Box::new(error))),
     }
 }

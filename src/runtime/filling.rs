@@ -15,16 +15,16 @@ pub(super) struct Filling<K: Resource<DynamicType = ()> + Clone + 'static> {
     writer: Writer<K>,
     store: Store<K>,
     fresh: Arc<Freshness>,
-    listed: Listed<K>,
+    listed: Listed,
 }
 
-enum Listed<K: Resource<DynamicType = ()>> {
+enum Listed {
     /// Not completely yet.
     Never,
     /// Once at least, and none is being read.
     Whole,
-    /// Another list is being read; this is what it has shown.
-    Again(HashSet<ObjectRef<K>>),
+    /// Another list is being read; these are the uids of what it has shown.
+    Again(HashSet<String>),
 }
 
 impl<K: Resource<DynamicType = ()> + Clone + 'static> Filling<K> {
@@ -48,9 +48,8 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Filling<K> {
             }
             Event::InitApply(object) => match &mut self.listed {
                 Listed::Again(shown) => {
-                    let key = ObjectRef::from_obj(&object);
-                    let before = self.store.get(&key);
-                    shown.insert(key);
+                    let before = self.store.get(&ObjectRef::from_obj(&object));
+                    shown.extend(object.uid());
                     self.pass(difference(before.as_deref(), object))
                 }
                 Listed::Never | Listed::Whole => self.pass(vec![Event::InitApply(object)]),
@@ -59,7 +58,7 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Filling<K> {
                 let told = match std::mem::replace(&mut self.listed, Listed::Whole) {
                     Listed::Again(shown) => {
                         let vanished = self.store.state().into_iter();
-                        let vanished = vanished.filter(|object| !shown.contains(&ObjectRef::from_obj(&**object)));
+                        let vanished = vanished.filter(|object| !object.uid().is_some_and(|uid| shown.contains(&uid)));
                         let vanished = vanished.map(|object| Event::Delete(Arc::unwrap_or_clone(object)));
                         self.pass(vanished.collect())
                     }

@@ -20,6 +20,8 @@ pub struct Install {
     pub ready: Duration,
     /// From `kubectl apply` of Secret, tenant and a removal until that is Ready.
     pub first: Duration,
+    /// How long that kubectl ran: it knows nothing of this API server yet.
+    pub kubectl: Duration,
 }
 
 /// Installs the chart into a cluster without it.
@@ -48,6 +50,7 @@ pub async fn measure(world: &World<'_>, helm: Duration) -> Install {
     let number = world.spare(HANDOVERS);
     let removal = manifest(NAMESPACE, number);
     tokio::task::block_in_place(|| world.connect(&removal));
+    let kubectl = began.elapsed();
     let first = finished.wait(1).await - began;
     operator.stop();
     let api = world.api(NAMESPACE);
@@ -56,5 +59,5 @@ pub async fn measure(world: &World<'_>, helm: Duration) -> Install {
         await_condition(api, &name(number), conditions::is_deleted(&uid)).await.expect("it goes");
     }
     world.fake.reset_calls();
-    Install { helm, ready, first }
+    Install { helm, ready, first, kubectl }
 }

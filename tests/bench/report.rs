@@ -82,14 +82,15 @@ impl Report {
     }
 
     fn install(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Install { helm, ready, first } = self.install;
+        let Install { helm, ready, first, kubectl } = self.install;
         let seconds = |time: std::time::Duration| format!("{:.2} s", time.as_secs_f64());
         let what = "from helm install to the first removal Ready, but for pulling the image and scheduling the pod";
         row(out, &seconds(helm + ready + first), "", what)?;
         let what = format!(
-            "of that helm; then {} from the first start of the process to ready, {} from kubectl apply to Ready",
+            "of that helm; then {} from the first start of the process to ready, {} from kubectl apply to Ready (kubectl ran {})",
             seconds(ready),
-            seconds(first)
+            seconds(first),
+            seconds(kubectl)
         );
         row(out, &seconds(helm), "", &what)?;
         let Handover { lease, ready } = &self.handover;

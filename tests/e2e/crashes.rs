@@ -5,6 +5,7 @@ use rescind::api::{Auth0Tenant, OrgMembershipRemoval, UserRoleRevocation};
 use serde_json::json;
 
 use crate::harness::*;
+use crate::meddler::Failure;
 use crate::process::Process;
 
 /// Promise 12, and one status write in all. Broken on purpose by dropping the first check of `decide`: it
@@ -36,6 +37,22 @@ async fn a_finished_object_costs_one_write_and_then_nothing() {
     assert_eq!(world.fake.total() - calls, 2, "the control's own: {:?}", world.calls());
     assert_eq!(operator.status_writes(), 1, "the control's own: {:?}", operator.writes());
     operator.stop().await;
+}
+
+/// Broken on purpose by taking every conflict for a successor, and by forgetting a report before it is written: it failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_that_cannot_be_written_is_written_later_and_nothing_is_done_twice() {
+    let (world, meddler) = (World::new("unwritten").await, Meddler::default());
+    let operator = world.operator_through(meddler.clone(), |_| {}).await;
+    world.tenant_reason("Connected").await;
+    let failures = [Failure::Refused(409), Failure::Refused(500), Failure::Refused(429), Failure::AnswerLost];
+    meddler.fail_writes(failures);
+    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    assert_eq!(meddler.failures_left(), 0);
+    assert_eq!(world.fake.count(Kind::DeleteUserRoles), 1, "{:?}", world.calls());
+    operator.stop().await;
+    assert_eq!(world.fake.total(), 2, "{:?}", world.calls());
 }
 
 /// Kills the operator where `fault` holds a call, starts another, and counts.

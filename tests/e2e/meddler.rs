@@ -1,6 +1,6 @@
 //! Somebody between the operator and the API server who does what networks and API servers do on bad days.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
@@ -22,6 +22,17 @@ struct Plan {
     gone: HashMap<String, HashSet<String>>,
     /// Whose events are kept back.
     hidden: Option<String>,
+    /// What becomes of the next writes of a status.
+    failures: VecDeque<Failure>,
+}
+
+/// How a write fails.
+#[derive(Clone, Copy, Debug)]
+pub enum Failure {
+    /// It is refused with this status.
+    Refused(u16),
+    /// It is done, and the answer is lost.
+    AnswerLost,
 }
 
 /// What becomes of the watches that are open.
@@ -48,6 +59,21 @@ impl Meddler {
     /// No watch shows the object of this name any more.
     pub fn hide(&self, name: &str) {
         self.0.lock().unwrap().hidden = Some(format!("\"name\":\"{name}\""));
+    }
+
+    /// The next writes of a status fail, one after the other, in these ways.
+    pub fn fail_writes(&self, failures: impl IntoIterator<Item = Failure>) {
+        self.0.lock().unwrap().failures.extend(failures);
+    }
+
+    /// Failures that have not happened yet.
+    pub fn failures_left(&self) -> usize {
+        self.0.lock().unwrap().failures.len()
+    }
+
+    fn failure(&self, request: &Request<Body>) -> Option<Failure> {
+        let is_write = request.method() == http::Method::PATCH && request.uri().path().ends_with("/status");
+        is_write.then(|| self.0.lock().unwrap().failures.pop_front()).flatten()
     }
 
     /// Whether a request is one for a place that is gone.
@@ -92,6 +118,13 @@ fn is_watch(request: &Request<Body>) -> bool {
     request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "watch=true"))
 }
 
+fn refusal(code: u16, message: &str) -> Response<AnyBody> {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": code, "message": message,
+    });
+    Response::builder().status(code).body(AnyBody::from(status.to_string())).unwrap()
+}
+
 impl<S> Layer<S> for Meddler {
     type Service = Meddling<S>;
 
@@ -125,16 +158,19 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let (meddler, watches) = (self.meddler.clone(), is_watch(&request));
         if meddler.refuses(&request) {
-            let status = json!({
-                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 410,
-                "reason": "Expired", "message": "too old resource version",
-            });
-            let answer = Response::builder().status(410).body(AnyBody::from(status.to_string())).unwrap();
-            return std::future::ready(Ok(answer)).boxed();
+            return std::future::ready(Ok(refusal(410, "too old resource version"))).boxed();
+        }
+        let failure = meddler.failure(&request);
+        if let Some(Failure::Refused(status)) = failure {
+            return std::future::ready(Ok(refusal(status, "a bad day"))).boxed();
         }
         let answer = self.inner.call(request);
         async move {
             let answer = answer.await?.map(AnyBody::new);
+            if failure.is_some() {
+                let broken = stream::iter([Ok("{"), Err("the connection broke off")]);
+                return Ok(answer.map(|_| AnyBody::from_stream(broken)));
+            }
             Ok(if watches { answer.map(|body| AnyBody::from_stream(meddler.meddle(body))) } else { answer })
         }
         .boxed()
