@@ -119,8 +119,15 @@ fn is_watch(request: &Request<Body>) -> bool {
 }
 
 fn refusal(code: u16, message: &str) -> Response<AnyBody> {
+    let reason = match code {
+        409 => "Conflict",
+        410 => "Expired",
+        429 => "TooManyRequests",
+        _ => "InternalError",
+    };
     let status = json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": code, "message": message,
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "code": code, "reason": reason, "message": message,
     });
     Response::builder().status(code).body(AnyBody::from(status.to_string())).unwrap()
 }
