@@ -40,7 +40,8 @@ impl Freshness {
         self.heard.store(millis(), Ordering::Relaxed);
     }
 
-    /// From now on, and until the list is complete, the cache holds what was before: it was cut off for nobody knows how long.
+    /// From now on, and until the list is complete, the cache is not to be believed: it was cut off for nobody knows how
+    /// long.
     pub fn list_begins(&self) {
         self.listing.store(millis(), Ordering::Relaxed);
         self.heard.store(0, Ordering::Relaxed);

@@ -2,75 +2,51 @@
 
 use std::time::Duration;
 
-use fake_auth0::{Kind, Relation, State};
+use fake_auth0::{Kind, Relation};
 use rescind::api::UserRoleRevocation;
 use rescind::auth0::AllowedDomains;
 use rescind::runtime::{Settings, WatchTiming};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::*;
 
-fn jane() -> Value {
-    json!({"userId": USER, "roles": [ROLE]})
+/// Watches that end after a second.
+fn brisk() -> WatchTiming {
+    WatchTiming { seconds: 1, ..WatchTiming::default() }
 }
 
-fn jack() -> Value {
-    json!({"userId": OTHER_USER, "roles": [ROLE]})
-}
-
-/// Watches that end after `seconds`.
-fn brisk(seconds: u32) -> WatchTiming {
-    WatchTiming { seconds, ..WatchTiming::default() }
-}
-
-/// Nothing but these two roles was taken, with a call each.
-fn assert_taken_once(world: &World, before: &State) {
+/// One removal, then `disturb`, then another, of which the operator has to learn all the same; each is done once.
+async fn learns_in_spite_of(name: &str, watches: WatchTiming, disturb: impl FnOnce(&Meddler)) {
+    let (world, meddler) = (World::new(name).await, Meddler::default());
+    let before = world.fake.state();
+    let _operator = world.operator_through(meddler.clone(), |settings| settings.watches = watches).await;
+    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    disturb(&meddler);
+    world.put::<UserRoleRevocation>("jack", json!({"userId": OTHER_USER, "roles": [ROLE]})).await;
+    world.reason::<UserRoleRevocation>("jack", "Removed").await;
     let removed = [Relation::user_role(USER, ROLE), Relation::user_role(OTHER_USER, ROLE)];
-    world.fake.assert_removed_exactly(before, removed);
+    world.fake.assert_removed_exactly(&before, removed);
     assert_eq!(world.fake.count(Kind::DeleteUserRoles), 2, "{:?}", world.calls());
 }
 
 /// Broken on purpose by kube's watcher as it is, which asks for the same place for ever: it failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_that_is_gone_is_left() {
-    let (world, meddler) = (World::new("gone").await, Meddler::default());
-    let before = world.fake.state();
-    let _operator = world.operator_through(meddler.clone(), |_| {}).await;
-    world.put::<UserRoleRevocation>("jane", jane()).await;
-    world.reason::<UserRoleRevocation>("jane", "Removed").await;
-    meddler.forget_place("userrolerevocations");
-    world.put::<UserRoleRevocation>("jack", jack()).await;
-    world.reason::<UserRoleRevocation>("jack", "Removed").await;
-    assert_taken_once(&world, &before);
+    learns_in_spite_of("gone", WatchTiming::default(), |meddler| meddler.forget_place("userrolerevocations")).await;
 }
 
 /// Broken on purpose by watches without an end of their own: it failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_watch_is_given_up() {
-    let (world, meddler) = (World::new("silent").await, Meddler::default());
-    let before = world.fake.state();
-    let _operator = world.operator_through(meddler.clone(), |settings| settings.watches = brisk(1)).await;
-    world.put::<UserRoleRevocation>("jane", jane()).await;
-    world.reason::<UserRoleRevocation>("jane", "Removed").await;
-    meddler.silence();
-    world.put::<UserRoleRevocation>("jack", jack()).await;
-    world.reason::<UserRoleRevocation>("jack", "Removed").await;
-    assert_taken_once(&world, &before);
+    learns_in_spite_of("silent", brisk(), Meddler::silence).await;
 }
 
 /// Broken on purpose by lists at the start only: it failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_watch_was_never_told_is_found() {
-    let (world, meddler) = (World::new("hidden").await, Meddler::default());
-    let before = world.fake.state();
-    let often = WatchTiming { list_every: Duration::from_secs(2), ..brisk(1) };
-    let _operator = world.operator_through(meddler.clone(), |settings| settings.watches = often).await;
-    world.put::<UserRoleRevocation>("jane", jane()).await;
-    world.reason::<UserRoleRevocation>("jane", "Removed").await;
-    meddler.hide("jack");
-    world.put::<UserRoleRevocation>("jack", jack()).await;
-    world.reason::<UserRoleRevocation>("jack", "Removed").await;
-    assert_taken_once(&world, &before);
+    let often = WatchTiming { list_every: Duration::from_secs(2), ..brisk() };
+    learns_in_spite_of("hidden", often, |meddler| meddler.hide("jack")).await;
 }
 
 /// It failed when a list made the lanes forget all jobs of the kind that it did not hold.
