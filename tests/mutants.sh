@@ -120,6 +120,12 @@ mutant 9-lists-add-only "--lib a_later_list_tells" \
     src/runtime/filling.rs 's/filter(|object| !object.uid()/filter(|object| false \&\& !object.uid()/'
 mutant 9-lists-repeat-all "--lib a_later_list_tells" \
     src/runtime/filling.rs 's/if before.resource_version() == now.resource_version() =>/if false =>/'
+mutant 9-any-trouble "--lib another_trouble_is" \
+    src/runtime/relist.rs 's/if is_gone(error) => self.begin_anew()/=> { let _ = error; self.begin_anew() }/'
+mutant 9-tenant-deaf "--test e2e a_tenant_answers" \
+    src/runtime/tenants.rs 's/tenant.metadata.generation, asked(&tenant))/tenant.metadata.generation, None)/'
+mutant 6-traces-astray "--features otlp --lib a_span_arrives" \
+    src/runtime/otlp.rs 's/NUMBER.set(.*/NUMBER.set(0);/'
 mutant 9-always-alive "--lib liveness_fails" \
     src/runtime/probes.rs 's/readiness.stuck().as_slice()/Vec::<String>::new().as_slice()/'
 mutant 9-half-alive "--lib a_part_that_ends" \

@@ -139,7 +139,7 @@ mod tests {
         (Filling::new(writer, fresh.clone()), store, fresh)
     }
 
-    /// Broken on purpose by lists that are passed on as they are: it failed.
+    /// Broken on purpose by lists that only add, and by lists that tell everything: it failed (tests/mutants.sh).
     #[test]
     fn a_later_list_tells_what_it_changed() {
         let (mut filling, store, _) = filling();
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(cached(&store).len(), 3);
     }
 
-    /// Broken on purpose by what a list shows counting as heard: it failed.
+    /// Broken on purpose by a cache that stays believed while it is listed: it failed (tests/mutants.sh).
     #[test]
     fn a_cache_is_not_believed_while_a_list_is_read() {
         let (mut filling, _, fresh) = filling();

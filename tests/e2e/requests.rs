@@ -89,7 +89,7 @@ async fn asking_shortens_no_wait_that_auth0_named() {
     assert_eq!(removed.last_handled_reconcile_at.as_deref(), Some("1"));
 }
 
-/// Broken on purpose by a tenant whose annotation is no change, and by one that always is: it failed.
+/// Broken on purpose by a tenant whose annotation is no change: it failed (tests/mutants.sh).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_answers_with_one_write_and_no_call() {
     let world = World::new("askedtenant").await;
