@@ -245,7 +245,7 @@ mod tests {
         }
     }
 
-    /// Broken on purpose by not looking at what has ended: it hung.
+    /// Broken on purpose by calling it a good end: it failed.
     #[tokio::test(start_paused = true)]
     async fn a_part_that_ends_ends_the_operator() {
         let (going, ended) = (CancellationToken::new(), CancellationToken::new());

@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(begun.load(Ordering::Relaxed), 1);
     }
 
-    /// Broken on purpose by never, and by beginning anew within a list: it failed.
+    /// Broken on purpose by beginning anew within a list: it failed.
     #[tokio::test(start_paused = true)]
     async fn now_and_then_it_lists_to_be_sure() {
         let (mut watch, begun) = relisting(|| vec![Ok(Event::Init), Ok(Event::InitDone)]);
