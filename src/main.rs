@@ -133,7 +133,7 @@ fn run(options: Run) -> anyhow::Result<()> {
     tracing::subscriber::set_global_default(subscriber).context("logs cannot be set up")?;
     rustls::crypto::ring::default_provider().install_default().map_err(|_| anyhow!("TLS cannot be set up"))?;
     // Dropped last: the end of the work is traced, too.
-    let (traces, _flush) = traces::from_environment().map_err(anyhow::Error::msg)?;
+    let (traces, _flush) = traces::from_environment()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
     let done = runtime.block_on(operate(options, traces));
     // Blocking work that is left, such as a DNS look-up, does not keep the process.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt;
+use thiserror::Error;
 
 use crate::lane::Called;
 
@@ -98,9 +99,14 @@ impl Traces {
     }
 }
 
+/// Traces are asked for and cannot be sent. What to do: correct the variables that begin with `OTEL_`.
+#[derive(Debug, Error)]
+#[error("traces cannot be sent, see the variables that begin with OTEL_: {0}")]
+pub struct NotSent(pub(super) String);
+
 /// Where OpenTelemetry's own variables say, or nowhere: `OTEL_EXPORTER_OTLP_ENDPOINT` turns traces on. To be called outside
 /// of any async runtime.
-pub fn from_environment() -> Result<(Traces, Flush), String> {
+pub fn from_environment() -> Result<(Traces, Flush), NotSent> {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let endpoint = set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(|| set("OTEL_EXPORTER_OTLP_ENDPOINT"));
     let off = set("OTEL_TRACES_EXPORTER").is_some_and(|exporter| exporter == "none")
@@ -112,14 +118,14 @@ pub fn from_environment() -> Result<(Traces, Flush), String> {
 }
 
 #[cfg(feature = "otlp")]
-fn begin() -> Result<(Traces, Flush), String> {
+fn begin() -> Result<(Traces, Flush), NotSent> {
     let otlp = Arc::new(super::otlp::Otlp::new(None)?);
     let last = otlp.clone();
     Ok((Traces::to(otlp), Flush(Some(Box::new(move || last.end())))))
 }
 
 #[cfg(not(feature = "otlp"))]
-fn begin() -> Result<(Traces, Flush), String> {
+fn begin() -> Result<(Traces, Flush), NotSent> {
     tracing::warn!(
         "OTEL_EXPORTER_OTLP_ENDPOINT is set, but this program cannot send traces: build it with --features otlp"
     );
