@@ -6,4 +6,5 @@ pub mod auth0;
 pub mod lane;
 pub mod revocation;
 pub mod runtime;
+pub mod telemetry;
 pub mod tenant;

@@ -21,8 +21,8 @@ use crate::tenant::{TenantKey, TenantState, Tenants};
 
 use super::Revocation;
 use super::decide::{Decision, Facts, decide};
+use super::mutation_cache::Written;
 use super::outcome::Outcome;
-use super::written::Written;
 
 /// Shortest pause before coming back: a pause of zero would never end (reliability.md E15).
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);

@@ -26,19 +26,19 @@ const WRITE_WITHIN: Duration = Duration::from_secs(5);
 const MAX_NOTE: usize = 1000;
 
 /// Where news are handed in, and where they come out.
-pub(super) fn channel() -> (mpsc::Sender<Announce>, mpsc::Receiver<Announce>) {
+pub(crate) fn channel() -> (mpsc::Sender<Announce>, mpsc::Receiver<Announce>) {
     mpsc::channel(QUEUE)
 }
 
 /// Hands in; drops when there is no room.
-pub(super) fn announce(sender: &mpsc::Sender<Announce>, news: Announce) {
+pub(crate) fn announce(sender: &mpsc::Sender<Announce>, news: Announce) {
     if sender.try_send(news).is_err() {
         debug!("an event was left out: too many at once");
     }
 }
 
 /// Writes events until all senders are gone.
-pub(super) async fn publish(client: Client, mut news: mpsc::Receiver<Announce>) {
+pub(crate) async fn publish(client: Client, mut news: mpsc::Receiver<Announce>) {
     let mut pace = tokio::time::interval_at(Instant::now(), PACE);
     // A quiet time may be followed by a small burst, not by all the ticks it missed.
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -14,17 +14,17 @@ use super::metrics::Metrics;
 use super::traces::Traces;
 
 /// By this name the lines can be told from the others.
-pub(super) const TARGET: &str = "rescind::audit";
+pub(crate) const TARGET: &str = "rescind::audit";
 
 /// More objects than this are only counted: collectors of logs cut long lines. They carry the correlation id in their
 /// status. As many as a call has items is usual.
 const MOST_OBJECTS: usize = 50;
 
 /// Hears of every call: counts it, and writes down the DELETEs.
-pub(super) struct Clerk {
-    pub(super) metrics: Metrics,
-    pub(super) looker: Arc<Looker>,
-    pub(super) traces: Traces,
+pub(crate) struct Clerk {
+    pub(crate) metrics: Metrics,
+    pub(crate) looker: Arc<Looker>,
+    pub(crate) traces: Traces,
 }
 
 impl Meter for Clerk {

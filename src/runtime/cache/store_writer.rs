@@ -9,9 +9,9 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
 
-use crate::revocation::Freshness;
+use super::freshness::Freshness;
 
-pub(super) struct Filling<K: Resource<DynamicType = ()> + Clone + 'static> {
+pub(crate) struct StoreWriter<K: Resource<DynamicType = ()> + Clone + 'static> {
     writer: Writer<K>,
     store: Store<K>,
     fresh: Arc<Freshness>,
@@ -27,14 +27,14 @@ enum Listed {
     Again(HashSet<String>),
 }
 
-impl<K: Resource<DynamicType = ()> + Clone + 'static> Filling<K> {
+impl<K: Resource<DynamicType = ()> + Clone + 'static> StoreWriter<K> {
     /// Fills the cache behind `writer`, and tells `fresh` when it is to be believed.
-    pub(super) fn new(writer: Writer<K>, fresh: Arc<Freshness>) -> Self {
+    pub(crate) fn new(writer: Writer<K>, fresh: Arc<Freshness>) -> Self {
         Self { store: writer.as_reader(), writer, fresh, listed: Listed::Never }
     }
 
     /// Takes an event of the watch into the cache; returns what others should hear of it, in order.
-    pub(super) fn take(&mut self, event: Event<K>) -> Vec<Event<K>> {
+    pub(crate) fn take(&mut self, event: Event<K>) -> Vec<Event<K>> {
         match event {
             Event::Init => {
                 self.fresh.list_begins();
@@ -127,29 +127,29 @@ mod tests {
         events.iter().map(line).collect()
     }
 
-    fn list(filling: &mut Filling<ConfigMap>, objects: &[ConfigMap]) -> Vec<String> {
+    fn list(writer: &mut StoreWriter<ConfigMap>, objects: &[ConfigMap]) -> Vec<String> {
         let shown = objects.iter().cloned().map(Event::InitApply);
         let events = [Event::Init].into_iter().chain(shown).chain([Event::InitDone]);
-        events.flat_map(|event| told(&filling.take(event))).collect()
+        events.flat_map(|event| told(&writer.take(event))).collect()
     }
 
-    fn filling() -> (Filling<ConfigMap>, Store<ConfigMap>, Arc<Freshness>) {
+    fn store_writer() -> (StoreWriter<ConfigMap>, Store<ConfigMap>, Arc<Freshness>) {
         let (store, writer) = reflector::store();
         let fresh = Arc::new(Freshness::default());
-        (Filling::new(writer, fresh.clone()), store, fresh)
+        (StoreWriter::new(writer, fresh.clone()), store, fresh)
     }
 
     /// Broken on purpose by lists that only add, and by lists that tell everything: it failed (tests/mutants.sh).
     #[test]
     fn a_later_list_tells_what_it_changed() {
-        let (mut filling, store, _) = filling();
+        let (mut writer, store, _) = store_writer();
         let first = [
             object("same", "s", "1"),
             object("edited", "e", "1"),
             object("gone", "g", "1"),
             object("made-anew", "old", "1"),
         ];
-        assert_eq!(list(&mut filling, &first), ["init", "first s", "first e", "first g", "first old", "done"]);
+        assert_eq!(list(&mut writer, &first), ["init", "first s", "first e", "first g", "first old", "done"]);
         let later = [
             object("same", "s", "1"),
             object("edited", "e", "2"),
@@ -157,26 +157,26 @@ mod tests {
             object("more", "m", "4"),
         ];
         // One that breaks off tells only what it has seen.
-        assert_eq!(told(&filling.take(Event::Init)), [""; 0]);
-        assert_eq!(told(&filling.take(Event::InitApply(later[3].clone()))), ["apply m"]);
-        let heard = list(&mut filling, &later);
+        assert_eq!(told(&writer.take(Event::Init)), [""; 0]);
+        assert_eq!(told(&writer.take(Event::InitApply(later[3].clone()))), ["apply m"]);
+        let heard = list(&mut writer, &later);
         assert_eq!(heard, ["apply e", "delete old", "apply new", "delete g"]);
         assert_eq!(cached(&store), ["edited e", "made-anew new", "more m", "same s"]);
-        assert_eq!(list(&mut filling, &later), [""; 0]);
-        assert_eq!(told(&filling.take(Event::Delete(later[0].clone()))), ["delete s"]);
+        assert_eq!(list(&mut writer, &later), [""; 0]);
+        assert_eq!(told(&writer.take(Event::Delete(later[0].clone()))), ["delete s"]);
         assert_eq!(cached(&store).len(), 3);
     }
 
     /// Broken on purpose by a cache that stays believed while it is listed: it failed (tests/mutants.sh).
     #[test]
     fn a_cache_is_not_believed_while_a_list_is_read() {
-        let (mut filling, _, fresh) = filling();
+        let (mut writer, _, fresh) = store_writer();
         for _ in 0..2 {
-            filling.take(Event::Init);
+            writer.take(Event::Init);
             assert!(!fresh.is_fresh());
-            filling.take(Event::InitApply(object("more", "m", &fastrand::u64(..).to_string())));
+            writer.take(Event::InitApply(object("more", "m", &fastrand::u64(..).to_string())));
             assert!(!fresh.is_fresh());
-            filling.take(Event::InitDone);
+            writer.take(Event::InitDone);
             assert!(fresh.is_fresh());
         }
     }

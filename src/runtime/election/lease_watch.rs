@@ -1,4 +1,4 @@
-//! Rings when the lease is free, so that a standby need not wait for its next look. It only wakes: what counts is read
+//! Tells when the lease is free, so that a standby need not wait for its next look. It only wakes: what counts is read
 //! then. Where it cannot watch, a standby is some two seconds slower.
 
 use futures::StreamExt;
@@ -7,15 +7,15 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{WatchEvent, WatchParams};
 
-use super::{LEASE, candidate};
+use super::candidate::{LEASE, holder};
 
 #[derive(Default)]
-pub(super) struct Bell(Option<BoxStream<'static, kube::Result<WatchEvent<Lease>>>>);
+pub(super) struct LeaseWatch(Option<BoxStream<'static, kube::Result<WatchEvent<Lease>>>>);
 
-impl Bell {
+impl LeaseWatch {
     /// Returns when the lease, seen last at `version`, was given up or deleted; never if that cannot be told. May be
     /// dropped and asked again.
-    pub(super) async fn ring(&mut self, api: &Api<Lease>, version: Option<&str>) {
+    pub(super) async fn freed(&mut self, api: &Api<Lease>, version: Option<&str>) {
         if self.0.is_none() {
             let params = WatchParams::default().fields(&format!("metadata.name={LEASE}")).timeout(220);
             let Some(version) = version else { return std::future::pending().await };
@@ -26,7 +26,7 @@ impl Bell {
             match events.next().await {
                 Some(Ok(WatchEvent::Deleted(_))) => return,
                 Some(Ok(WatchEvent::Added(lease) | WatchEvent::Modified(lease))) => {
-                    if lease.spec.as_ref().and_then(candidate::holder).is_none() {
+                    if lease.spec.as_ref().and_then(holder).is_none() {
                         return;
                     }
                 }

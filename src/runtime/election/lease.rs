@@ -1,14 +1,8 @@
 //! Of several replicas one leads: who holds the lease does the work, and only while its claim is known to stand.
 //!
-//! Ours, because what is there either believes in itself while the API server is away or follows no kube release
-//! (rust-toolbox.md section 9). `candidate` decides, `clock` keeps the time, `bell` wakes a standby early, and this file
+//! Ours, because what is there either believes in itself while the API server is away or follows no kube release.
+//! `candidate` decides, `clock` keeps the time, `lease_watch` wakes a standby early, and this file
 //! calls.
-
-mod bell;
-mod candidate;
-mod clock;
-#[cfg(test)]
-mod model;
 
 use std::time::Duration;
 
@@ -22,17 +16,12 @@ use tracing::{info, warn};
 
 use crate::api::FIELD_MANAGER;
 
-use super::readiness::{Readiness, Role};
-use super::trouble::explain;
+use crate::runtime::kube_error::explain;
+use crate::telemetry::readiness::{Readiness, Role};
 
-use bell::Bell;
-use candidate::{Candidate, Step};
-
-pub use candidate::Timing;
-pub use clock::Validity;
-
-/// Name of the lease, in the operator's namespace.
-pub const LEASE: &str = "rescind-leader";
+use super::candidate::{Candidate, LEASE, Step, Timing, holder};
+use super::clock::{self, Validity};
+use super::lease_watch::LeaseWatch;
 
 /// Giving up the lease at the end may take this long; if it fails, the others wait for it to run out.
 const RELEASE_WITHIN: Duration = Duration::from_secs(2);
@@ -60,7 +49,7 @@ enum Looked {
 }
 
 /// Takes part in the election.
-pub(super) struct Elector {
+pub(crate) struct Elector {
     api: Api<Lease>,
     namespace: String,
     candidate: Candidate,
@@ -69,11 +58,11 @@ pub(super) struct Elector {
     timing: Timing,
     validity: Validity,
     readiness: Readiness,
-    bell: Bell,
+    lease_watch: LeaseWatch,
 }
 
 impl Elector {
-    pub(super) fn new(client: Client, namespace: &str, timing: Timing, readiness: Readiness) -> Self {
+    pub(crate) fn new(client: Client, namespace: &str, timing: Timing, readiness: Readiness) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
             namespace: namespace.to_owned(),
@@ -82,17 +71,17 @@ impl Elector {
             timing,
             validity: Validity::default(),
             readiness,
-            bell: Bell::default(),
+            lease_watch: LeaseWatch::default(),
         }
     }
 
     /// Until when this process may act; stays current.
-    pub(super) fn validity(&self) -> Validity {
+    pub(crate) fn validity(&self) -> Validity {
         self.validity.clone()
     }
 
     /// Waits until the lease is ours; false if `shutdown` came first.
-    pub(super) async fn acquire(&mut self, shutdown: &CancellationToken) -> bool {
+    pub(crate) async fn acquire(&mut self, shutdown: &CancellationToken) -> bool {
         let waited_for = format!("the lease {LEASE} in namespace {}", self.namespace);
         self.readiness.expect(&waited_for);
         let mut leader = None;
@@ -127,7 +116,7 @@ impl Elector {
                 biased;
                 () = shutdown.cancelled() => return false,
                 () = tokio::time::sleep(pause) => {}
-                () = self.bell.ring(&self.api, version.as_deref()) => {}
+                () = self.lease_watch.freed(&self.api, version.as_deref()) => {}
             }
         }
     }
@@ -146,7 +135,7 @@ impl Elector {
 
     /// Renews what [`Self::acquire`] got until it is lost; may be dropped. Whoever lost it must end at once: the margin
     /// until somebody else takes it is for calls on their way.
-    pub(super) async fn keep(&mut self) -> Lost {
+    pub(crate) async fn keep(&mut self) -> Lost {
         let mut trouble = None;
         loop {
             let left = self.left();
@@ -178,7 +167,7 @@ impl Elector {
     }
 
     /// Gives the lease up, so that another takes over at once. Nothing is sent any more when this is called.
-    pub(super) async fn release(mut self) {
+    pub(crate) async fn release(mut self) {
         self.validity.set(None);
         let released = async {
             // A renewal that was broken off may still come between.
@@ -196,7 +185,7 @@ impl Elector {
     async fn try_release(&mut self) -> Result<bool, kube::Error> {
         let Some(mut lease) = self.api.get_opt(LEASE).await? else { return Ok(true) };
         let spec = lease.spec.take().unwrap_or_default();
-        if candidate::holder(&spec) != Some(self.candidate.identity()) {
+        if holder(&spec) != Some(self.candidate.identity()) {
             return Ok(true);
         }
         lease.spec = Some(self.candidate.give_up(&spec, Timestamp::now()));

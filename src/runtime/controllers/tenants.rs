@@ -4,34 +4,38 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::channel::mpsc::UnboundedSender;
-use futures::{Stream, StreamExt};
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender};
+use futures::{FutureExt, Stream, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
-use kube::runtime::controller::Action;
+use kube::runtime::Controller;
+use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
 use tokio::sync::mpsc::Sender;
+use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::api::{Auth0Tenant, ConditionType, FIELD_MANAGER, RECONCILE_ANNOTATION, Reason, State, printable};
 use crate::revocation::{Announce, Revocation};
 use crate::tenant::{TenantKey, Tenants, tenant_status};
 
-use super::events;
+use crate::telemetry::events;
+
+use super::guard::{Never, ReconcileGuard};
 
 /// A tenant is looked at again this often: a token expires, a refusal grows old. Costs no call.
 const LOOK_AGAIN: Duration = Duration::from_secs(300);
 
 /// What a tenant's reconcile needs.
-pub(super) struct TenantContext {
-    pub(super) client: Client,
-    pub(super) tenants: Arc<Tenants>,
-    pub(super) dependents: Arc<Dependents>,
-    pub(super) announce: Sender<Announce>,
+pub(crate) struct TenantContext {
+    pub(crate) client: Client,
+    pub(crate) tenants: Arc<Tenants>,
+    pub(crate) dependents: Arc<Dependents>,
+    pub(crate) announce: Sender<Announce>,
 }
 
 /// Wakes the unfinished removals of one kind that use a tenant.
@@ -39,11 +43,11 @@ type WakeUsers = Box<dyn Fn(&TenantKey) + Send + Sync>;
 
 /// The removals that may depend on a tenant.
 #[derive(Default)]
-pub(super) struct Dependents(Mutex<Vec<WakeUsers>>);
+pub(crate) struct Dependents(Mutex<Vec<WakeUsers>>);
 
 impl Dependents {
     /// Objects in `store` are woken through `wake`.
-    pub(super) fn add<K: Revocation>(&self, store: Store<K>, wake: UnboundedSender<ObjectRef<K>>) {
+    pub(crate) fn add<K: Revocation>(&self, store: Store<K>, wake: UnboundedSender<ObjectRef<K>>) {
         let wake_users = move |key: &TenantKey| {
             let uses = |object: &Arc<K>| {
                 object.meta().namespace.as_deref() == Some(&key.namespace)
@@ -56,7 +60,7 @@ impl Dependents {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(wake_users));
     }
 
-    pub(super) fn wake(&self, key: &TenantKey) {
+    pub(crate) fn wake(&self, key: &TenantKey) {
         for wake in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             wake(key);
         }
@@ -69,7 +73,7 @@ fn is_finished<K: Revocation>(object: &K) -> bool {
 }
 
 /// Tells which tenants changed, be it the object or the Secret it reads. Polls both watches, for ever.
-pub(super) async fn tenant_changes(
+pub(crate) async fn tenant_changes(
     tenant_events: impl Stream<Item = watcher::Result<Event<Auth0Tenant>>> + Send,
     secret_events: impl Stream<Item = watcher::Result<Event<Secret>>> + Send,
     changed: UnboundedSender<TenantKey>,
@@ -128,8 +132,39 @@ fn changed_tenants(
     }
 }
 
+/// Keeps the status of tenants until `shutdown`.
+pub(crate) fn run_tenants(
+    context: TenantContext,
+    store: Store<Auth0Tenant>,
+    changes: UnboundedReceiver<TenantKey>,
+    guard: ReconcileGuard,
+    shutdown: CancellationToken,
+) -> impl Future<Output = ()> + Send + 'static {
+    let context = Arc::new(context);
+    let wake_users = context.clone();
+    let changed = changes.map(move |key| {
+        // A tenant that is gone is not reconciled; those who used it have to learn of it all the same.
+        if wake_users.tenants.get(&key).is_none() {
+            wake_users.dependents.wake(&key);
+        }
+        ObjectRef::new(&key.name).within(&key.namespace)
+    });
+    let controller = Controller::for_stream(futures::stream::pending(), store)
+        .with_config(Config::default().concurrency(4))
+        .reconcile_on(changed)
+        .graceful_shutdown_on(shutdown.cancelled_owned());
+    let guarded = move |tenant: Arc<Auth0Tenant>, context: Arc<TenantContext>| {
+        let guard = guard.clone();
+        async move { guard.run(&*tenant, reconcile_tenant(tenant.clone(), context)).await }
+    };
+    controller
+        .run(guarded, |_, error: &Never, _| -> Action { match *error {} }, context)
+        .for_each(|_| std::future::ready(()))
+        .boxed()
+}
+
 /// Brings a tenant's status up to date and wakes who waits for it.
-pub(super) async fn reconcile_tenant(
+pub(crate) async fn reconcile_tenant(
     tenant: Arc<Auth0Tenant>,
     context: Arc<TenantContext>,
 ) -> Result<Action, kube::Error> {

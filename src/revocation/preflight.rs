@@ -5,8 +5,7 @@
 //! behind without knowing it, so the API server itself is asked, and no answer means no.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -21,52 +20,16 @@ use crate::tenant::{TenantKey, TenantState, Tenants};
 
 use super::Revocation;
 
-/// A cache that heard from the API server within this time is believed.
+/// One confirmation by the API server serves all calls of this time.
 const FRESH: Duration = Duration::from_secs(1);
 /// The API server is given this long to confirm; a removal can wait.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
 
-/// When a cache was last known to be what the API server has.
-#[derive(Debug, Default)]
-pub struct Freshness {
-    heard: AtomicU64,
-    /// When the last list began.
-    listing: AtomicU64,
-}
-
-impl Freshness {
-    /// The watch delivered something now.
-    pub fn heard(&self) {
-        self.heard.store(millis(), Ordering::Relaxed);
-    }
-
-    /// From now on, and until the list is complete, the cache is not to be believed: it was cut off for nobody knows how
-    /// long.
-    pub fn list_begins(&self) {
-        self.listing.store(millis(), Ordering::Relaxed);
-        self.heard.store(0, Ordering::Relaxed);
-    }
-
-    /// The cache took over a list, which is as old as its beginning.
-    pub fn list_ends(&self) {
-        self.heard.store(self.listing.load(Ordering::Relaxed), Ordering::Relaxed);
-    }
-
-    /// Whether the cache was that a moment ago.
-    pub fn is_fresh(&self) -> bool {
-        let heard = self.heard.load(Ordering::Relaxed);
-        heard != 0 && u128::from(millis().saturating_sub(heard)) < FRESH.as_millis()
-    }
-}
-
-/// Milliseconds since the first call, plus one.
-fn millis() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    u64::try_from(START.get_or_init(Instant::now).elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
-}
-
 /// A kind, and the namespace its cache holds (all if none).
 type CacheKey = (&'static str, Option<String>);
+
+/// Whether a cache has heard from the API server a moment ago, so that it may be believed.
+pub type IsFresh = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Whether this process may act now, as far as other replicas are concerned. Asked right before each call.
 pub type MayAct = Box<dyn Fn() -> bool + Send + Sync>;
@@ -83,7 +46,7 @@ pub struct TenantLook {
     /// The cached tenants.
     pub tenants: Arc<Tenants>,
     /// Their watch.
-    pub fresh: Arc<Freshness>,
+    pub fresh: IsFresh,
     /// When the API server last confirmed a tenant.
     pub confirmed: Mutex<HashMap<TenantKey, Instant>>,
 }
@@ -95,7 +58,7 @@ trait Cached: Send + Sync {
 
 struct Objects<K: Revocation> {
     store: Store<K>,
-    fresh: Arc<Freshness>,
+    fresh: IsFresh,
     tenants: Arc<TenantLook>,
 }
 
@@ -110,7 +73,7 @@ impl Looker {
         &self,
         namespace: Option<&str>,
         store: Store<K>,
-        fresh: Arc<Freshness>,
+        fresh: IsFresh,
         tenants: Arc<TenantLook>,
     ) {
         let cached: Arc<dyn Cached> = Arc::new(Objects { store, fresh, tenants });
@@ -151,7 +114,7 @@ impl<K: Revocation> Cached for Objects<K> {
     fn look<'a>(&'a self, client: &'a Client, owner: &'a Owner) -> BoxFuture<'a, Option<Connection>> {
         async move {
             // First the API server where it must be asked, then the caches, so that nothing happens in between.
-            if !self.fresh.is_fresh() {
+            if !(self.fresh)() {
                 let api: Api<K> = Api::namespaced(client.clone(), &owner.namespace);
                 is_live(&api, &owner.name, Some(&owner.uid), Some(owner.generation)).await.then_some(())?;
             }
@@ -191,7 +154,7 @@ impl TenantLook {
     /// Whether the tenant object is what the cache says. One confirmation serves all calls of a second.
     async fn confirm(&self, client: &Client, key: &TenantKey) -> bool {
         let confirmed = || self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.fresh.is_fresh() || confirmed().get(key).is_some_and(|at| at.elapsed() < FRESH) {
+        if (self.fresh)() || confirmed().get(key).is_some_and(|at| at.elapsed() < FRESH) {
             return true;
         }
         let Some(cached) = self.tenants.get(key) else { return false };

@@ -10,10 +10,10 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::Readiness;
+use super::readiness::Readiness;
 
 /// Binds at once; the returned future serves `routes` until `shutdown`.
-pub(super) async fn serve(
+pub(crate) async fn serve(
     address: SocketAddr,
     routes: Router,
     what: &'static str,
@@ -30,7 +30,7 @@ pub(super) async fn serve(
 }
 
 /// Where the probes are answered.
-pub(super) fn routes(readiness: Readiness) -> Router {
+pub(crate) fn routes(readiness: Readiness) -> Router {
     let alive = readiness.clone();
     Router::new()
         .route("/healthz", get(move || std::future::ready(healthz(&alive))))

@@ -15,55 +15,36 @@ use kube::runtime::controller::Action;
 use thiserror::Error;
 use tracing::warn;
 
-use super::metrics::{Metrics, Reconciles};
-use super::traces::Traces;
+use crate::telemetry::failure::Failure;
+use crate::telemetry::metrics::{Metrics, Reconciles};
+use crate::telemetry::traces::Traces;
 
 /// A reconcile makes at most a few calls to the API server.
 const RECONCILE_DEADLINE: Duration = Duration::from_secs(60);
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(300);
 
-/// Never made: the barrier turns errors into pauses. kube wants a type.
+/// Never made: the guard turns errors into pauses. kube wants a type.
 #[derive(Debug, Error)]
-pub(super) enum Never {}
-
-/// How a reconcile failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
-    Error,
-    Timeout,
-    Panic,
-}
-
-impl Failure {
-    pub(super) const ALL: [Self; 3] = [Self::Error, Self::Timeout, Self::Panic];
-
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Timeout => "timeout",
-            Self::Panic => "panic",
-        }
-    }
-}
+pub(crate) enum Never {}
 
 /// Failures in a row, by uid, of one kind.
 #[derive(Clone)]
-pub(super) struct Barrier {
+pub(crate) struct ReconcileGuard {
     failures: Arc<Mutex<HashMap<String, u32>>>,
     kind: &'static str,
     reconciles: Reconciles,
     traces: Traces,
 }
 
-impl Barrier {
+impl ReconcileGuard {
     /// For objects of `kind`; everything is counted and traced.
-    pub(super) fn new(kind: &'static str, metrics: &Metrics, traces: Traces) -> Self {
+    pub(crate) fn new(kind: &'static str, metrics: &Metrics, traces: Traces) -> Self {
         Self { failures: Arc::default(), kind, reconciles: metrics.reconciles(kind), traces }
     }
 
     /// Runs one reconcile of `object`; whatever happens to it, an action comes back.
-    pub(super) async fn guard<K, E>(
+    pub(crate) async fn run<K, E>(
         &self,
         object: &K,
         reconcile: impl Future<Output = Result<Action, E>>,
@@ -102,7 +83,7 @@ impl Barrier {
     }
 
     /// The object is gone.
-    pub(super) fn forget(&self, uid: &str) {
+    pub(crate) fn forget(&self, uid: &str) {
         self.failures().remove(uid);
     }
 
@@ -118,24 +99,24 @@ fn pause(failures: u32, jitter: f64) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Readiness;
     use super::*;
+    use crate::telemetry::readiness::Readiness;
     use k8s_openapi::api::core::v1::ConfigMap;
 
     #[tokio::test]
     async fn a_panic_or_an_error_becomes_a_growing_pause() {
         let metrics = Metrics::new(Readiness::default());
-        let barrier = Barrier::new("Test", &metrics, Traces::default());
+        let guard = ReconcileGuard::new("Test", &metrics, Traces::default());
         let object = ConfigMap::default();
         let panic = async { panic!("canary") };
-        let first = barrier.guard::<_, String>(&object, panic).await.unwrap();
+        let first = guard.run::<_, String>(&object, panic).await.unwrap();
         assert_ne!(first, Action::await_change());
         for _ in 0..3 {
-            barrier.guard(&object, async { Err::<Action, _>("no") }).await.unwrap();
+            guard.run(&object, async { Err::<Action, _>("no") }).await.unwrap();
         }
-        assert_eq!(barrier.failures().get(""), Some(&4));
-        barrier.guard::<_, String>(&object, async { Ok(Action::await_change()) }).await.unwrap();
-        assert!(barrier.failures().is_empty());
+        assert_eq!(guard.failures().get(""), Some(&4));
+        guard.run::<_, String>(&object, async { Ok(Action::await_change()) }).await.unwrap();
+        assert!(guard.failures().is_empty());
         let text = metrics.text();
         for (cause, count) in [("panic", 1), ("error", 3), ("timeout", 0)] {
             let line = format!("rescind_reconcile_errors_total{{kind=\"Test\",cause=\"{cause}\"}} {count}");

@@ -3,28 +3,35 @@
 use std::time::Duration;
 
 use kube::Client;
+use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::trouble::explain;
-use super::{Error, Readiness};
+use crate::telemetry::readiness::Readiness;
+
+use super::kube_error::explain;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 const ASK_EVERY: Duration = Duration::from_secs(2);
 
+/// The API server refuses the credentials. What to do: correct the kubeconfig, start again.
+#[derive(Debug, Error)]
+#[error("the cluster at {0} refuses these credentials; is KUBECONFIG right?")]
+pub struct Unauthorized(String);
+
 /// Returns once the API server at `url` answers, or at `shutdown`. Refused credentials are an error: waiting does not
 /// mend a kubeconfig.
-pub(super) async fn reach(
+pub(crate) async fn api_server(
     client: &Client,
     url: &str,
     readiness: &Readiness,
     shutdown: &CancellationToken,
-) -> Result<(), Error> {
+) -> Result<(), Unauthorized> {
     let part = format!("the API server at {url}");
     readiness.expect(&part);
     loop {
         let why = match tokio::time::timeout(ANSWER_WITHIN, client.apiserver_version()).await {
-            Ok(Err(kube::Error::Api(status))) if status.code == 401 => return Err(Error::Unauthorized(url.to_owned())),
+            Ok(Err(kube::Error::Api(status))) if status.code == 401 => return Err(Unauthorized(url.to_owned())),
             // Whoever refuses this is there, and what else it refuses will be told.
             Ok(Ok(_)) => break,
             Ok(Err(kube::Error::Api(status))) if (400..429).contains(&status.code) => break,

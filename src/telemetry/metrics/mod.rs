@@ -2,9 +2,9 @@
 //!
 //! No label holds the id of a person or the name of an object: kinds, reasons, endpoints, domains of tenants and
 //! namespaces of tenant objects are all there is. None is called as what Prometheus adds to a target (`namespace`,
-//! `endpoint`, `pod` and the like): it would rename ours. `census` is what is looked up at each scrape, `process` the process.
+//! `endpoint`, `pod` and the like): it would rename ours. `object_counts` is what is looked up at each scrape, `process` the process.
 
-mod census;
+mod object_counts;
 mod process;
 
 use std::sync::Arc;
@@ -26,10 +26,10 @@ use crate::auth0::CallError;
 use crate::lane::Called;
 use crate::revocation::Announce;
 
-use super::Readiness;
-use super::barrier::Failure;
+use crate::telemetry::failure::{Failure, call_outcome};
+use crate::telemetry::readiness::Readiness;
 
-use census::Census;
+use object_counts::ObjectCounts;
 
 /// Upper bounds of the buckets, in seconds.
 const RECONCILE_BUCKETS: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0];
@@ -39,10 +39,10 @@ const PROOF_BUCKETS: [f64; 10] = [0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80
 
 /// Everything that is counted; clones count the same.
 #[derive(Clone)]
-pub(super) struct Metrics {
+pub(crate) struct Metrics {
     registry: Arc<Registry>,
     counts: Counts,
-    pub(super) census: Census,
+    pub(crate) object_counts: ObjectCounts,
 }
 
 #[derive(Clone)]
@@ -144,20 +144,20 @@ impl Counts {
 
 impl Metrics {
     /// `readiness` knows what this replica does.
-    pub(super) fn new(readiness: Readiness) -> Self {
+    pub(crate) fn new(readiness: Readiness) -> Self {
         let mut root = Registry::default();
         let registry = root.sub_registry_with_prefix("rescind");
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         registry.register("build", "The version that runs", Info::new(version.to_vec()));
         let counts = Counts::register(registry);
-        let census = Census::new(readiness);
-        registry.register_collector(Box::new(census.clone()));
+        let object_counts = ObjectCounts::new(readiness);
+        registry.register_collector(Box::new(object_counts.clone()));
         root.register_collector(Box::new(process::Process::started_now()));
-        Self { registry: Arc::new(root), counts, census }
+        Self { registry: Arc::new(root), counts, object_counts }
     }
 
     /// Where `/metrics` is answered.
-    pub(super) fn routes(&self) -> Router {
+    pub(crate) fn routes(&self) -> Router {
         let metrics = self.clone();
         let answer = move || {
             let text = metrics.text();
@@ -167,7 +167,7 @@ impl Metrics {
     }
 
     /// Everything, as it is served.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         // Writing into a string does not fail.
         let _ = encode(&mut text, &self.registry);
@@ -175,7 +175,7 @@ impl Metrics {
     }
 
     /// A removal object came to a reason, and it was written.
-    pub(super) fn announced(&self, news: &Announce) {
+    pub(crate) fn announced(&self, news: &Announce) {
         let kind = news.object.kind.clone().unwrap_or_default();
         if let Some(after) = news.proved_after {
             self.counts.proofs.get_or_create(&Kind { kind: kind.clone() }).observe(after.as_secs_f64());
@@ -184,12 +184,12 @@ impl Metrics {
     }
 
     /// A call ended.
-    pub(super) fn called(&self, call: &Called<'_>) {
+    pub(crate) fn called(&self, call: &Called<'_>) {
         let counts = &self.counts;
         let Called { method, endpoint: path, took, answer, .. } = *call;
         let domain = call.domain.to_string();
         counts.durations.get_or_create(&Call { method, path }).observe(took.as_secs_f64());
-        let outcome = outcome(answer.outcome.as_ref().err());
+        let outcome = call_outcome(answer.outcome.as_ref().err());
         counts.calls.get_or_create(&CallOutcome { domain: domain.clone(), method, path, outcome }).inc();
         // Created by the first call, so that the first 429 is an increase.
         let limited = counts.limited.get_or_create_owned(&Domain { domain: domain.clone() });
@@ -205,7 +205,7 @@ impl Metrics {
     }
 
     /// What counts the reconciles of `kind`.
-    pub(super) fn reconciles(&self, kind: &'static str) -> Reconciles {
+    pub(crate) fn reconciles(&self, kind: &'static str) -> Reconciles {
         let counter = |cause: Failure| {
             let cause = cause.as_str();
             self.counts.errors.get_or_create_owned(&KindCause { kind, cause })
@@ -219,31 +219,17 @@ impl Metrics {
 
 /// Counts the reconciles of one kind. What can fail is there from the start, so that the first time is an increase.
 #[derive(Clone)]
-pub(super) struct Reconciles {
+pub(crate) struct Reconciles {
     durations: Histogram,
     errors: [(Failure, Counter); 3],
 }
 
 impl Reconciles {
     /// One ended after this long, and failed so if it did.
-    pub(super) fn ended(&self, took: Duration, failure: Option<Failure>) {
+    pub(crate) fn ended(&self, took: Duration, failure: Option<Failure>) {
         self.durations.observe(took.as_secs_f64());
         for (_, counter) in self.errors.iter().filter(|(cause, _)| Some(*cause) == failure) {
             counter.inc();
         }
-    }
-}
-
-/// The word for how a call ended.
-pub(super) const fn outcome(error: Option<&CallError>) -> &'static str {
-    match error {
-        None => "ok",
-        Some(CallError::Rejected(_)) => "rejected",
-        Some(CallError::Unauthorized(_)) => "unauthorized",
-        Some(CallError::Forbidden(_)) => "forbidden",
-        Some(CallError::InsufficientScope(_)) => "insufficient_scope",
-        Some(CallError::NotFound) => "not_found",
-        Some(CallError::RateLimited(_)) => "rate_limited",
-        Some(CallError::Unavailable(_)) => "unavailable",
     }
 }

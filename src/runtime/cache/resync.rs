@@ -17,7 +17,7 @@ use tracing::debug;
 type Events<K> = BoxStream<'static, watcher::Result<Event<K>>>;
 
 /// Events of one watcher after the other; each begins with a list.
-pub(super) struct Relisting<K> {
+pub(crate) struct Resync<K> {
     begin: Box<dyn Fn() -> Events<K> + Send>,
     every: Duration,
     events: Events<K>,
@@ -26,10 +26,10 @@ pub(super) struct Relisting<K> {
     listing: bool,
 }
 
-impl<K> Relisting<K> {
+impl<K> Resync<K> {
     /// Lists at the beginning, every `every` (and up to a fifth later), and whenever the place is gone. Looks at the clock
     /// when it is polled, which a watch is at each of its timeouts.
-    pub(super) fn new(every: Duration, begin: impl Fn() -> Events<K> + Send + 'static) -> Self {
+    pub(crate) fn new(every: Duration, begin: impl Fn() -> Events<K> + Send + 'static) -> Self {
         let events = begin();
         Self { begin: Box::new(begin), every, events, until: next(every), listing: false }
     }
@@ -47,7 +47,7 @@ fn next(every: Duration) -> Instant {
 }
 
 /// The API server says that the place asked for is gone.
-pub(super) fn is_gone(error: &watcher::Error) -> bool {
+pub(crate) fn is_gone(error: &watcher::Error) -> bool {
     use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
     match error {
         WatchError(status) => status.code == 410,
@@ -58,7 +58,7 @@ pub(super) fn is_gone(error: &watcher::Error) -> bool {
     }
 }
 
-impl<K> Stream for Relisting<K> {
+impl<K> Stream for Resync<K> {
     type Item = watcher::Result<Event<K>>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -94,7 +94,7 @@ mod tests {
     }
 
     /// Each watcher plays `events`, and then is silent but for a wake-up every minute.
-    fn relisting(events: fn() -> Vec<watcher::Result<Event<()>>>) -> (Relisting<()>, Arc<AtomicUsize>) {
+    fn resync(events: fn() -> Vec<watcher::Result<Event<()>>>) -> (Resync<()>, Arc<AtomicUsize>) {
         let begun = Arc::new(AtomicUsize::new(0));
         let count = begun.clone();
         let watcher = move || {
@@ -105,13 +105,13 @@ mod tests {
             });
             stream::iter(events()).chain(quiet).boxed()
         };
-        (Relisting::new(HOUR, watcher), begun)
+        (Resync::new(HOUR, watcher), begun)
     }
 
     /// Broken on purpose by kube's watcher as it is: it failed.
     #[tokio::test(start_paused = true)]
     async fn a_place_that_is_gone_is_left() {
-        let (mut watch, begun) = relisting(|| vec![Ok(Event::Init), Ok(Event::InitDone), Err(gone())]);
+        let (mut watch, begun) = resync(|| vec![Ok(Event::Init), Ok(Event::InitDone), Err(gone())]);
         while watch.next().await.unwrap().is_ok() {}
         assert_eq!(begun.load(Ordering::Relaxed), 2);
         assert!(matches!(watch.next().await, Some(Ok(Event::Init))));
@@ -121,7 +121,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn another_trouble_is_no_reason_to_list() {
         let (mut watch, begun) =
-            relisting(|| vec![Ok(Event::Init), Ok(Event::InitDone), Err(watcher::Error::NoResourceVersion)]);
+            resync(|| vec![Ok(Event::Init), Ok(Event::InitDone), Err(watcher::Error::NoResourceVersion)]);
         while watch.next().await.unwrap().is_ok() {}
         watch.next().await.unwrap().unwrap();
         assert_eq!(begun.load(Ordering::Relaxed), 1);
@@ -130,7 +130,7 @@ mod tests {
     /// Broken on purpose by beginning anew within a list: it failed.
     #[tokio::test(start_paused = true)]
     async fn now_and_then_it_lists_to_be_sure() {
-        let (mut watch, begun) = relisting(|| vec![Ok(Event::Init), Ok(Event::InitDone)]);
+        let (mut watch, begun) = resync(|| vec![Ok(Event::Init), Ok(Event::InitDone)]);
         let started = Instant::now();
         while begun.load(Ordering::Relaxed) < 3 {
             watch.next().await.unwrap().unwrap();
@@ -138,7 +138,7 @@ mod tests {
         let hours = started.elapsed().as_secs_f64() / HOUR.as_secs_f64();
         assert!((2.0..2.5).contains(&hours), "{hours}");
 
-        let (mut endless, begun) = relisting(|| vec![Ok(Event::Init)]);
+        let (mut endless, begun) = resync(|| vec![Ok(Event::Init)]);
         let started = Instant::now();
         while started.elapsed() < HOUR * 2 {
             endless.next().await.unwrap().unwrap();

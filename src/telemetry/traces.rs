@@ -12,8 +12,7 @@ use thiserror::Error;
 
 use crate::lane::Called;
 
-use super::barrier::Failure;
-use super::metrics::outcome;
+use super::failure::{Failure, call_outcome};
 
 /// More traces than this do not get a shared call. As many objects as a call has items is usual.
 const MOST_TRACES: usize = 50;
@@ -58,7 +57,7 @@ impl Traces {
     }
 
     /// A reconcile of an object of `kind` ended.
-    pub(super) fn reconciled(&self, kind: &str, object: &impl ResourceExt, took: Duration, failure: Option<Failure>) {
+    pub(crate) fn reconciled(&self, kind: &str, object: &impl ResourceExt, took: Duration, failure: Option<Failure>) {
         let Some(tracer) = &self.0 else { return };
         let attributes = vec![
             ("k8s.namespace.name", object.namespace().unwrap_or_default()),
@@ -72,10 +71,10 @@ impl Traces {
     }
 
     /// A call to Auth0 ended.
-    pub(super) fn called(&self, call: &Called<'_>) {
+    pub(crate) fn called(&self, call: &Called<'_>) {
         let Some(tracer) = &self.0 else { return };
         let Called { domain, method, endpoint, owners, correlation, took, answer } = *call;
-        let outcome = outcome(answer.outcome.as_ref().err());
+        let outcome = call_outcome(answer.outcome.as_ref().err());
         for owner in owners.iter().take(MOST_TRACES) {
             let mut attributes = vec![
                 ("http.request.method", method.to_owned()),
@@ -102,44 +101,4 @@ impl Traces {
 /// Traces are asked for and cannot be sent. What to do: correct the variables that begin with `OTEL_`.
 #[derive(Debug, Error)]
 #[error("traces cannot be sent, see the variables that begin with OTEL_: {0}")]
-pub struct NotSent(pub(super) String);
-
-/// Where OpenTelemetry's own variables say, or nowhere: `OTEL_EXPORTER_OTLP_ENDPOINT` turns traces on. To be called outside
-/// of any async runtime.
-pub fn from_environment() -> Result<(Traces, Flush), NotSent> {
-    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let endpoint = set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(|| set("OTEL_EXPORTER_OTLP_ENDPOINT"));
-    let off = set("OTEL_TRACES_EXPORTER").is_some_and(|exporter| exporter == "none")
-        || set("OTEL_SDK_DISABLED").is_some_and(|disabled| disabled.eq_ignore_ascii_case("true"));
-    if endpoint.is_none() || off {
-        return Ok((Traces::default(), Flush::default()));
-    }
-    begin()
-}
-
-#[cfg(feature = "otlp")]
-fn begin() -> Result<(Traces, Flush), NotSent> {
-    let otlp = Arc::new(super::otlp::Otlp::new(None)?);
-    let last = otlp.clone();
-    Ok((Traces::to(otlp), Flush(Some(Box::new(move || last.end())))))
-}
-
-#[cfg(not(feature = "otlp"))]
-fn begin() -> Result<(Traces, Flush), NotSent> {
-    tracing::warn!(
-        "OTEL_EXPORTER_OTLP_ENDPOINT is set, but this program cannot send traces: build it with --features otlp"
-    );
-    Ok((Traces::default(), Flush::default()))
-}
-
-/// Sends what is left when it is dropped; outside of any async runtime.
-#[derive(Default)]
-pub struct Flush(Option<Box<dyn FnOnce()>>);
-
-impl Drop for Flush {
-    fn drop(&mut self) {
-        if let Some(send) = self.0.take() {
-            send();
-        }
-    }
-}
+pub struct NotSent(pub(crate) String);

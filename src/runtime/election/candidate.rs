@@ -14,6 +14,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::clock::Moment;
 
+/// Name of the lease, in the operator's namespace.
+pub const LEASE: &str = "rescind-leader";
+
 /// The three times of an election; the defaults are client-go's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {

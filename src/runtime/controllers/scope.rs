@@ -24,36 +24,41 @@ use crate::revocation::{
 };
 use crate::tenant::{Secrets, TenantKey, Tenants};
 
-use super::barrier::Barrier;
-use super::metrics::Metrics;
-use super::tenants::{Dependents, TenantContext, tenant_changes};
-use super::watch::{Cache, Namespaced, watch_kind};
-use super::{Readiness, Settings, Tasks, controllers, events};
+use crate::runtime::cache::{Cache, Namespaced, watch_kind};
+use crate::runtime::settings::Settings;
+use crate::runtime::tasks::Tasks;
+use crate::telemetry::events;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::readiness::Readiness;
+
+use super::guard::ReconcileGuard;
+use super::removals::{reference, run_removals};
+use super::tenants::{Dependents, TenantContext, run_tenants, tenant_changes};
 
 /// Everything a scope is made of.
-pub(super) struct Scope {
-    pub(super) namespace: Option<String>,
-    pub(super) client: Client,
-    pub(super) lanes: Arc<Lanes>,
-    pub(super) looker: Arc<Looker>,
-    pub(super) announce: Sender<Announce>,
-    pub(super) metrics: Metrics,
-    pub(super) readiness: Readiness,
-    pub(super) settings: Settings,
-    pub(super) shutdown: CancellationToken,
+pub(crate) struct Scope {
+    pub(crate) namespace: Option<String>,
+    pub(crate) client: Client,
+    pub(crate) lanes: Arc<Lanes>,
+    pub(crate) looker: Arc<Looker>,
+    pub(crate) announce: Sender<Announce>,
+    pub(crate) metrics: Metrics,
+    pub(crate) readiness: Readiness,
+    pub(crate) settings: Settings,
+    pub(crate) shutdown: CancellationToken,
 }
 
 /// Wakes owners of one kind.
 type Waker = Box<dyn Fn(Owner) + Send + Sync>;
 
 /// The ways to wake owners of a scope, by kind.
-pub(super) struct Wakers {
+pub(crate) struct Wakers {
     namespace: Option<String>,
     by_kind: HashMap<&'static str, Waker>,
 }
 
 /// Brings what the lanes say to the controllers it is for.
-pub(super) async fn route(mut woken: UnboundedReceiver<Owner>, scopes: Vec<Wakers>) {
+pub(crate) async fn route(mut woken: UnboundedReceiver<Owner>, scopes: Vec<Wakers>) {
     while let Some(owner) = woken.recv().await {
         let covers = |scope: &&Wakers| scope.namespace.as_deref().is_none_or(|own| own == &*owner.namespace);
         if let Some(wake) = scopes.iter().find(covers).and_then(|scope| scope.by_kind.get(owner.kind)) {
@@ -64,11 +69,11 @@ pub(super) async fn route(mut woken: UnboundedReceiver<Owner>, scopes: Vec<Waker
 
 impl Scope {
     /// Starts everything; what runs is put into `tasks`.
-    pub(super) fn start(&self, tasks: &mut Tasks) -> Wakers {
+    pub(crate) fn start(&self, tasks: &mut Tasks) -> Wakers {
         let namespace = self.namespace.as_deref();
         let (tenant_cache, tenant_events) = self.watch::<Auth0Tenant>(namespace, None);
         let SecretWatches { secrets, mut listed, events: secret_events } = self.watch_secrets();
-        listed.push(tenant_cache.listed);
+        listed.push(tenant_cache.listed.clone());
         let tenants = Tenants::new(
             self.settings.allowed_domains.clone(),
             self.settings.timeouts,
@@ -78,7 +83,7 @@ impl Scope {
         let (changed, changes) = mpsc::unbounded::<TenantKey>();
         let refused = changed.clone();
         let (announce, metrics) = (self.announce.clone(), self.metrics.clone());
-        self.metrics.census.tenants(tenant_cache.store.clone());
+        self.metrics.object_counts.tenants(tenant_cache.store.clone());
         let shared = Arc::new(Shared {
             lanes: self.lanes.clone(),
             tenants: tenants.clone(),
@@ -87,7 +92,7 @@ impl Scope {
             written: Written::default(),
             refused_tokens: Mutex::default(),
         });
-        let look = TenantLook { tenants: tenants.clone(), fresh: tenant_cache.fresh, confirmed: Mutex::default() };
+        let look = TenantLook { tenants: tenants.clone(), fresh: tenant_cache.is_fresh(), confirmed: Mutex::default() };
         let dependents = Arc::new(Dependents::default());
         let mut kinds = Kinds {
             scope: self,
@@ -103,10 +108,10 @@ impl Scope {
 
         let context =
             TenantContext { client: self.client.clone(), tenants, dependents, announce: self.announce.clone() };
-        let barrier = Barrier::new("Auth0Tenant", &self.metrics, self.settings.traces.clone());
+        let guard = ReconcileGuard::new("Auth0Tenant", &self.metrics, self.settings.traces.clone());
         tasks.services.spawn(tenant_changes(tenant_events, secret_events, changed, context.tenants.clone()).boxed());
         // Not before the Secrets are known: a tenant would be told that its Secret is missing.
-        let run = controllers::run_tenants(context, tenant_cache.store, changes, barrier, self.shutdown.clone());
+        let run = run_tenants(context, tenant_cache.store, changes, guard, self.shutdown.clone());
         tasks.controllers.spawn(once_listed(listed, self.shutdown.clone(), run).boxed());
         wakers
     }
@@ -165,19 +170,19 @@ struct Kinds<'a> {
 impl ForEachKind for Kinds<'_> {
     fn visit<K: Revocation>(&mut self) {
         let Scope { namespace, client, looker, settings, shutdown, .. } = self.scope;
-        let (Cache { store, fresh, .. }, events) = self.scope.watch::<K>(namespace.as_deref(), None);
-        looker.add(namespace.as_deref(), store.clone(), fresh, self.look.clone());
+        let (cache, events) = self.scope.watch::<K>(namespace.as_deref(), None);
+        let store = cache.store.clone();
+        looker.add(namespace.as_deref(), store.clone(), cache.is_fresh(), self.look.clone());
         let (wake, woken) = mpsc::unbounded();
-        self.scope.metrics.census.removals(store.clone());
-        let barrier = Barrier::new(K::KIND, &self.scope.metrics, settings.traces.clone());
-        let events = bookkeeping(events, self.shared.clone(), barrier.clone());
+        self.scope.metrics.object_counts.removals(store.clone());
+        let guard = ReconcileGuard::new(K::KIND, &self.scope.metrics, settings.traces.clone());
+        let events = bookkeeping(events, self.shared.clone(), guard.clone());
         self.dependents.add(store.clone(), wake.clone());
-        self.wakers
-            .insert(K::KIND, Box::new(move |owner| drop(wake.unbounded_send(controllers::reference::<K>(&owner)))));
+        self.wakers.insert(K::KIND, Box::new(move |owner| drop(wake.unbounded_send(reference::<K>(&owner)))));
 
         let context = Arc::new(Context { client: client.clone(), store, shared: self.shared.clone() });
         let concurrency = settings.max_concurrent_reconciles;
-        let run = controllers::run_removals(context, events, woken, barrier, concurrency, shutdown.clone());
+        let run = run_removals(context, events, woken, guard, concurrency, shutdown.clone());
         // Not before the tenants are known: a removal would be told that its tenant is missing.
         self.tasks.controllers.spawn(once_listed(self.listed.clone(), shutdown.clone(), run));
     }
@@ -204,12 +209,12 @@ fn tell(metrics: &Metrics, events: &Sender<Announce>, news: Announce) {
 fn bookkeeping<K: Revocation>(
     events: BoxStream<'static, watcher::Result<Event<K>>>,
     shared: Arc<Shared>,
-    barrier: Barrier,
+    guard: ReconcileGuard,
 ) -> BoxStream<'static, watcher::Result<Event<K>>> {
     let forget = move |shared: &Shared, uid: &str| {
         shared.lanes.forget(uid);
         shared.written.forget(uid);
-        barrier.forget(uid);
+        guard.forget(uid);
         shared.refused_tokens.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     };
     let watched = events.inspect(move |event| match event {

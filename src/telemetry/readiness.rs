@@ -90,7 +90,7 @@ impl Readiness {
     }
 
     /// The watch of this was polled.
-    pub(super) fn pulse(&self, watch: &str) {
+    pub(crate) fn pulse(&self, watch: &str) {
         let mut board = self.board();
         match board.pulses.get_mut(watch) {
             Some(pulse) => *pulse = Instant::now(),
@@ -132,7 +132,7 @@ impl Readiness {
     }
 
     /// Logs what is in the way: a line when that changes, none while it stays the same.
-    pub(super) async fn tell(self) {
+    pub(crate) async fn tell(self) {
         let mut told = Vec::new();
         loop {
             tokio::select! {
@@ -173,7 +173,7 @@ impl Readiness {
 #[cfg(test)]
 impl Readiness {
     /// As if this watch had not been polled for as long as it takes to be stuck.
-    pub(super) fn age_pulse(&self, watch: &str) {
+    pub(crate) fn age_pulse(&self, watch: &str) {
         let long_ago = Instant::now().checked_sub(STUCK_AFTER + Duration::from_secs(1)).expect("a machine that is up");
         self.board().pulses.insert(watch.to_owned(), long_ago);
     }

@@ -6,7 +6,7 @@ use std::error::Error;
 const LONGEST: usize = 160;
 
 /// The cause that says most, without the libraries' story around it.
-pub(super) fn explain(error: &kube::Error) -> String {
+pub(crate) fn explain(error: &kube::Error) -> String {
     let text = match error {
         kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
         kube::Error::Api(status) => format!("the API server answered {}", status.code),

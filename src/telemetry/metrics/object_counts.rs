@@ -15,7 +15,8 @@ use crate::api::{Auth0Tenant, ConditionType, Reason, State};
 use crate::lane::{Lanes, Standing};
 use crate::revocation::Revocation;
 
-use super::super::{Readiness, Role};
+use crate::telemetry::readiness::{Readiness, Role};
+
 use super::Domain;
 
 /// An object that carries no reason yet.
@@ -23,7 +24,7 @@ const NOT_LOOKED_AT: &str = "None";
 
 /// Knows where to look.
 #[derive(Clone)]
-pub(in crate::runtime) struct Census(Arc<Places>);
+pub(crate) struct ObjectCounts(Arc<Places>);
 
 struct Places {
     readiness: Readiness,
@@ -53,19 +54,19 @@ struct Tenants {
     state: &'static str,
 }
 
-impl Census {
-    pub(super) fn new(readiness: Readiness) -> Self {
+impl ObjectCounts {
+    pub(crate) fn new(readiness: Readiness) -> Self {
         Self(Arc::new(Places { readiness, lanes: OnceLock::new(), counters: Mutex::default() }))
     }
 
     /// These are the lanes.
-    pub(in crate::runtime) fn lanes(&self, lanes: Arc<Lanes>) {
+    pub(crate) fn lanes(&self, lanes: Arc<Lanes>) {
         // There is one set of lanes in the life of a process.
         let _ = self.0.lanes.set(lanes);
     }
 
     /// Removals of `K` are in this cache.
-    pub(in crate::runtime) fn removals<K: Revocation>(&self, store: Store<K>) {
+    pub(crate) fn removals<K: Revocation>(&self, store: Store<K>) {
         self.add(move |numbers| {
             for object in store.state() {
                 let current = |generation| object.status().and_then(|status| status.reason_at(generation));
@@ -76,7 +77,7 @@ impl Census {
     }
 
     /// Tenant objects are in this cache.
-    pub(in crate::runtime) fn tenants(&self, store: Store<Auth0Tenant>) {
+    pub(crate) fn tenants(&self, store: Store<Auth0Tenant>) {
         self.add(move |numbers| {
             for tenant in store.state() {
                 let status = tenant.status.as_ref();
@@ -105,13 +106,13 @@ fn words(reason: Option<Reason>) -> (&'static str, &'static str) {
     (reason.as_str(), state)
 }
 
-impl fmt::Debug for Census {
+impl fmt::Debug for ObjectCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Census")
+        f.write_str("ObjectCounts")
     }
 }
 
-impl Collector for Census {
+impl Collector for ObjectCounts {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let mut numbers = Numbers::default();
         for count in self.0.counters.lock().unwrap_or_else(PoisonError::into_inner).iter() {

@@ -10,13 +10,13 @@ use prometheus_client::registry::Unit;
 use rustix::time::{ClockId, clock_gettime};
 
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     /// Seconds since the epoch.
     started: f64,
 }
 
 impl Process {
-    pub(super) fn started_now() -> Self {
+    pub(crate) fn started_now() -> Self {
         Self { started: Timestamp::now().as_duration().as_secs_f64() }
     }
 }

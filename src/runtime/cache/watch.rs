@@ -19,12 +19,12 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tracing::{debug, warn};
 
-use crate::revocation::Freshness;
+use crate::runtime::kube_error::explain;
+use crate::telemetry::readiness::Readiness;
 
-use super::Readiness;
-use super::filling::Filling;
-use super::relist::{Relisting, is_gone};
-use super::trouble::explain;
+use super::freshness::Freshness;
+use super::resync::{Resync, is_gone};
+use super::store_writer::StoreWriter;
 
 /// How long watches live.
 #[derive(Clone, Copy, Debug)]
@@ -49,16 +49,24 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const CALM: Duration = Duration::from_secs(60);
 
 /// A cache and what is known of its watch.
-pub(super) struct Cache<K: Resource<DynamicType = ()> + Clone + 'static> {
-    pub(super) store: Store<K>,
-    pub(super) fresh: Arc<Freshness>,
+pub(crate) struct Cache<K: Resource<DynamicType = ()> + Clone + 'static> {
+    pub(crate) store: Store<K>,
+    fresh: Arc<Freshness>,
     /// True once everything was listed. The store's own `wait_until_ready` wakes only the last of several waiters.
-    pub(super) listed: tokio::sync::watch::Receiver<bool>,
+    pub(crate) listed: tokio::sync::watch::Receiver<bool>,
+}
+
+impl<K: Resource<DynamicType = ()> + Clone + 'static> Cache<K> {
+    /// Tells, whenever it is asked, whether the cache has heard from the API server a moment ago.
+    pub(crate) fn is_fresh(&self) -> Arc<dyn Fn() -> bool + Send + Sync> {
+        let fresh = self.fresh.clone();
+        Arc::new(move || fresh.is_fresh())
+    }
 }
 
 /// Starts watching `K` in `namespace` (all if none). The stream yields the events after the cache took them; it must be
 /// polled for the cache to fill.
-pub(super) fn watch_kind<K>(
+pub(crate) fn watch_kind<K>(
     client: &Client,
     namespace: Option<&str>,
     labels: Option<&str>,
@@ -84,20 +92,20 @@ where
     let (tell_listed, listed) = tokio::sync::watch::channel(false);
     let (board, readiness, shown) = (readiness.clone(), readiness.clone(), name.clone());
     let begin = move || watch(api.clone(), config.clone()).boxed();
-    let mut events = Relisting::new(timing.list_every, begin).backoff(Pauses::default()).boxed();
+    let mut events = Resync::new(timing.list_every, begin).backoff(Pauses::default()).boxed();
     let (pulse, pulsed) = (readiness.clone(), name.clone());
     // An idle watch yields nothing for hours, but it is polled at its every timeout.
     let events = futures::stream::poll_fn(move |cx| {
         pulse.pulse(&pulsed);
         events.poll_next_unpin(cx)
     });
-    let mut filling = Filling::new(writer, fresh.clone());
+    let mut store_writer = StoreWriter::new(writer, fresh.clone());
     let stream = events
         .filter_map(move |event| std::future::ready(usable(event, &shown, &board)))
         .modify(prune)
         .map_ok(move |event| {
             let complete = matches!(event, Event::InitDone);
-            let told = filling.take(event);
+            let told = store_writer.take(event);
             if complete {
                 readiness.ready(&name);
                 tell_listed.send_replace(true);
@@ -134,7 +142,7 @@ impl Backoff for Pauses {
 }
 
 /// The right `Api` for namespaced kinds.
-pub(super) trait Namespaced<K: Resource> {
+pub(crate) trait Namespaced<K: Resource> {
     fn api(client: Client, namespace: Option<&str>) -> Api<DeserializeGuard<K>>;
 }
 

@@ -15,14 +15,14 @@ use super::traces::{NotSent, Span, Tracer};
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);
 
 /// Sends in batches, from a thread of its own.
-pub(super) struct Otlp {
+pub(crate) struct Otlp {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
 }
 
 impl Otlp {
     /// To `endpoint`, or to where the variables say.
-    pub(super) fn new(endpoint: Option<&str>) -> Result<Self, NotSent> {
+    pub(crate) fn new(endpoint: Option<&str>) -> Result<Self, NotSent> {
         let mut exporter = SpanExporter::builder().with_http();
         if let Some(endpoint) = endpoint {
             exporter = exporter.with_endpoint(endpoint);
@@ -43,7 +43,7 @@ impl Otlp {
     }
 
     /// Sends what is left.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         if let Err(error) = self.provider.shutdown_with_timeout(FLUSH_WITHIN) {
             tracing::warn!("the last traces were not sent: {error}");
         }
