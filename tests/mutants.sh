@@ -54,9 +54,9 @@ mutant 1-another-write "--test e2e the_four_removals" \
 mutant 2-more-than-named "--test e2e the_four_removals" \
     src/auth0/endpoint.rs 's/items.iter().map(Item::to_json)/items.iter().map(Item::to_json).chain([json!("rol_0123456789abcdef")])/'
 mutant 3-no-proof "--test e2e a_read_that_still_shows_it" \
-    src/lane/machine/jobs.rs 's/(_, None) => Need::Ended(End::Remaining(present.len())),/(_, None) => Need::Ended(End::Gone),/'
-mutant 3-early-walk "--test lane every_wanted" \
-    src/lane/machine/list.rs 's/self.askers.push(asker);/match \&mut self.active { Some(active) => active.askers.push(asker), None => self.askers.push(asker) }/'
+    src/dispatch/machine/jobs.rs 's/(_, None) => Need::Ended(End::Remaining(present.len())),/(_, None) => Need::Ended(End::Gone),/'
+mutant 3-early-walk "--test dispatch every_wanted" \
+    src/dispatch/machine/list.rs 's/self.askers.push(asker);/match \&mut self.active { Some(active) => active.askers.push(asker), None => self.askers.push(asker) }/'
 mutant 4-incomplete-is-gone "--test e2e an_incomplete_read" \
     src/auth0/walk.rs 's/_ => Err(WalkError::Torn),$/_ => Ok(true),/'
 mutant 4-empty-list "--lib what_is_held_is_never" \
@@ -84,12 +84,12 @@ mutant 6-counted-twice "--test e2e numbers_are_right" \
 mutant 6-traced-once "--test e2e a_shared_call_is_in" \
     src/telemetry/traces.rs 's/take(MOST_TRACES)/take(1)/'
 mutant 6-traced-people "--test e2e the_trace_of_an_object" \
-    src/lane/driver.rs 's/("DELETE", endpoint.template(), Some/("DELETE", \&*endpoint.path().leak(), Some/'
+    src/dispatch/driver.rs 's/("DELETE", endpoint.template(), Some/("DELETE", \&*endpoint.path().leak(), Some/'
 mutant 7-no-consent "--test e2e a_secret_is_waited_for" \
     src/tenant/connection.rs 's/secret.filter(|secret| is_consenting(secret))/secret/' \
     src/runtime/controllers/scope.rs 's/Some(&consent)/None/'
-mutant 7-credentials-mix "--test lane do_not_mix" \
-    src/lane/machine/answers.rs 's/if \*consent == Some(credential) {/if consent.is_some() {/'
+mutant 7-credentials-mix "--test dispatch do_not_mix" \
+    src/dispatch/machine/answers.rs 's/if \*consent == Some(credential) {/if consent.is_some() {/'
 mutant 8-said-before-done "--test e2e a_crash_costs" \
     src/revocation/reconcile.rs 's/shared.lanes.submit(domain.*/write(\&context, \&*object, \&owner, old, \&Outcome::plain(Reason::Removed, "")).await?; &/'
 mutant 8-forgotten-before-written "--test e2e a_status_that_cannot_be_written" \
@@ -102,10 +102,10 @@ mutant 8-not-written "--test e2e sigterm_hands_over" \
     src/runtime/shutdown.rs 's/while lanes.unwritten() > 0/while false/'
 mutant 9-not-waited-for "--test e2e whatever_is_missing" \
     src/runtime/startup.rs 's/Ok(Err(error)) => explain(&error),/Ok(Err(_)) => return Err(Unauthorized(url.to_owned())),/'
-mutant 9-half-lost "--test lane every_wanted" \
-    src/lane/machine/site.rs 's/for half in \[second, first\]/for half in [second]/'
-mutant 9-sent-twice "--test lane every_wanted" \
-    src/lane/machine/site.rs 's/entry.state = EntryState::Out;//'
+mutant 9-half-lost "--test dispatch every_wanted" \
+    src/dispatch/machine/site.rs 's/for half in \[second, first\]/for half in [second]/'
+mutant 9-sent-twice "--test dispatch every_wanted" \
+    src/dispatch/machine/site.rs 's/entry.state = EntryState::Out;//'
 mutant 9-place-kept "--lib a_place_that_is_gone" \
     src/runtime/cache/resync.rs 's/if is_gone(error) => self.begin_anew()/if is_gone(error) => {}/'
 mutant 9-place-kept-by-all "--test e2e a_place_that_is_gone" \
@@ -130,13 +130,13 @@ mutant 9-always-alive "--lib liveness_fails" \
     src/telemetry/http.rs 's/readiness.stuck().as_slice()/Vec::<String>::new().as_slice()/'
 mutant 9-half-alive "--lib a_part_that_ends" \
     src/runtime/mod.rs 's/{ Err(Error::Broken) } else/{ Ok(()) } else/'
-mutant 10-no-turns "--test lane one_object_does_not" \
-    src/lane/lines.rs 's/^        self.served(ns);//'
-mutant 10-no-reserve "--test lane a_fifth_of_the_bucket" \
-    src/lane/pace/bucket.rs 's/let needed = (reserve + /let needed = (0.0 * reserve + /'
+mutant 10-no-turns "--test dispatch one_object_does_not" \
+    src/dispatch/lines.rs 's/^        self.served(ns);//'
+mutant 10-no-reserve "--test dispatch a_fifth_of_the_bucket" \
+    src/dispatch/pace/bucket.rs 's/let needed = (reserve + /let needed = (0.0 * reserve + /'
 mutant 11-no-wait "--test e2e after_a_429" \
-    src/lane/gate.rs 's/Some(until) if now < until =>/Some(until) if now < until \&\& false =>/' \
-    src/lane/machine/answers.rs 's/(leading, self.gate.closed_for(now)) else/(leading, None::<()>) else/'
+    src/dispatch/gate.rs 's/Some(until) if now < until =>/Some(until) if now < until \&\& false =>/' \
+    src/dispatch/machine/answers.rs 's/(leading, self.gate.closed_for(now)) else/(leading, None::<()>) else/'
 mutant 11-restart-forgets "--test e2e a_restart_does_not" \
     src/revocation/reconcile.rs 's/shared.lanes.hold(domain, wait);/let _ = wait;/'
 mutant 12-works-again "--test e2e a_finished_object" \

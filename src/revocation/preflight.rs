@@ -15,7 +15,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client};
 
 use crate::api::Auth0Tenant;
-use crate::lane::{Connection, LastLook, Owner};
+use crate::dispatch::{Connection, LastLook, Owner};
 use crate::tenant::{TenantKey, TenantState, Tenants};
 
 use super::Revocation;

@@ -16,7 +16,7 @@ use tracing::info;
 
 use crate::api::{ConditionType, FIELD_MANAGER, RECONCILE_ANNOTATION, Reason, RemovalStatus, State, printable};
 use crate::auth0::CallError;
-use crate::lane::{End, Job, LaneView, Lanes, Owner};
+use crate::dispatch::{End, Job, LaneView, Lanes, Owner};
 use crate::tenant::{TenantKey, TenantState, Tenants};
 
 use super::Revocation;

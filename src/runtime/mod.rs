@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::lane::Lanes;
+use crate::dispatch::Lanes;
 use crate::revocation::{Announce, Looker};
 use crate::telemetry::audit::Clerk;
 use crate::telemetry::metrics::Metrics;
@@ -183,11 +183,11 @@ mod tests {
 
     struct NobodyAsks;
 
-    impl crate::lane::LastLook for NobodyAsks {
+    impl crate::dispatch::LastLook for NobodyAsks {
         fn look<'a>(
             &'a self,
-            _: &'a crate::lane::Owner,
-        ) -> futures::future::BoxFuture<'a, Option<crate::lane::Connection>> {
+            _: &'a crate::dispatch::Owner,
+        ) -> futures::future::BoxFuture<'a, Option<crate::dispatch::Connection>> {
             Box::pin(std::future::ready(None))
         }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::lane::Lanes;
+use crate::dispatch::Lanes;
 
 use super::tasks::Tasks;
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tracing::info;
 
 use crate::auth0::{CallError, Endpoint};
-use crate::lane::{Called, Deletion, Meter, Owner};
+use crate::dispatch::{Called, Deletion, Meter, Owner};
 use crate::revocation::Looker;
 
 use super::metrics::Metrics;

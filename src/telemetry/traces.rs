@@ -10,7 +10,7 @@ use std::time::Duration;
 use kube::ResourceExt;
 use thiserror::Error;
 
-use crate::lane::Called;
+use crate::dispatch::Called;
 
 use super::failure::{Failure, call_outcome};
 

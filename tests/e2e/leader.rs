@@ -14,7 +14,7 @@ use kube::runtime::watcher::Event;
 use kube::{Api, Resource};
 use rescind::api::{Auth0Tenant, UserRoleRevocation};
 use rescind::auth0::{AllowedDomains, Timeouts};
-use rescind::lane::{Connection, Job, LaneView, Lanes, LastLook, Owner, Task};
+use rescind::dispatch::{Connection, Job, LaneView, Lanes, LastLook, Owner, Task};
 use rescind::revocation::{IsFresh, Looker, Revocation, TenantLook};
 use rescind::runtime::{Error, LEASE, Lost, Timing};
 use rescind::tenant::{Secrets, Tenants};

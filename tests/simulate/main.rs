@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rescind::auth0::{Endpoint, Item};
-use rescind::lane::Limits;
+use rescind::dispatch::Limits;
 
 use auth0::{Auth0, seconds};
 use plans::Plan;

@@ -15,7 +15,7 @@ use kube::runtime::{Controller, Predicate, WatchStreamExt, predicates};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::RECONCILE_ANNOTATION;
-use crate::lane::Owner;
+use crate::dispatch::Owner;
 use crate::revocation::{Context, Revocation, reconcile};
 
 use super::guard::{Never, ReconcileGuard};

@@ -18,7 +18,7 @@ use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Auth0Tenant, CREDENTIALS_LABEL};
-use crate::lane::{Lanes, Owner};
+use crate::dispatch::{Lanes, Owner};
 use crate::revocation::{
     Announce, Context, ForEachKind, Looker, Revocation, Shared, TenantLook, Written, for_each_kind,
 };

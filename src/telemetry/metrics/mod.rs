@@ -23,7 +23,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::auth0::CallError;
-use crate::lane::Called;
+use crate::dispatch::Called;
 use crate::revocation::Announce;
 
 use crate::telemetry::failure::{Failure, call_outcome};

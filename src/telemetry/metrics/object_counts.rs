@@ -12,7 +12,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
 use crate::api::{Auth0Tenant, ConditionType, Reason, State};
-use crate::lane::{Lanes, Standing};
+use crate::dispatch::{Lanes, Standing};
 use crate::revocation::Revocation;
 
 use crate::telemetry::readiness::{Readiness, Role};

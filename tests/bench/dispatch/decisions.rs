@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rescind::auth0::{Answer, Endpoint, Item, Page, RateHeaders};
-use rescind::lane::machine::{Looked, Machine, Step};
-use rescind::lane::{Job, Limits, Owner, Removal, Task};
+use rescind::dispatch::machine::{Looked, Machine, Step};
+use rescind::dispatch::{Job, Limits, Owner, Removal, Task};
 
 const ITEMS: usize = 1_000_000;
 

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rescind::auth0::{Answer, CallError, Endpoint, Item, Page};
-use rescind::lane::machine::{Ask, Looked, MAX_IN_FLIGHT, Machine, Outgoing, Step};
-use rescind::lane::{End, Job, Limits, Owner, Removal, Report, Task};
+use rescind::dispatch::machine::{Ask, Looked, MAX_IN_FLIGHT, Machine, Outgoing, Step};
+use rescind::dispatch::{End, Job, Limits, Owner, Removal, Report, Task};
 
 use crate::auth0::{Auth0, Fault, Wire, seconds};
 

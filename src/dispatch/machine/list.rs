@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::auth0::{CallError, Endpoint, Item, Read, Walk};
-use crate::lane::lines::{Ns, Place, Rank};
+use crate::dispatch::lines::{Ns, Place, Rank};
 
 use super::jobs::JobId;
 

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use slab::Slab;
 
 use crate::auth0::{CallError, Item};
-use crate::lane::lines::Ns;
-use crate::lane::{End, Job, Owner, Removal, Report, Task, Unproven};
+use crate::dispatch::lines::Ns;
+use crate::dispatch::{End, Job, Owner, Removal, Report, Task, Unproven};
 
 /// A job; never another one that came to its place later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

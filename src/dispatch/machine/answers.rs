@@ -6,9 +6,9 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use crate::auth0::{Answer, CallError, Endpoint, Item, Page, Read};
-use crate::lane::Task;
-use crate::lane::lines::Rank;
-use crate::lane::pace::{CallEnd, Sent};
+use crate::dispatch::Task;
+use crate::dispatch::lines::Rank;
+use crate::dispatch::pace::{CallEnd, Sent};
 
 use super::jobs::Settled;
 use super::list::{Asker, Who};

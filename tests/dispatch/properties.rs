@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use rescind::auth0::{CallError, Endpoint, Item};
-use rescind::lane::{End, Limits};
+use rescind::dispatch::{End, Limits};
 
 use crate::auth0::{Auth0, Bucket, Fault, Wire};
 use crate::sim::{Object, Sim};

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::auth0::{Endpoint, Item};
-use crate::lane::Owner;
-use crate::lane::lines::{Place, Rank};
-use crate::lane::pace::CallName;
+use crate::dispatch::Owner;
+use crate::dispatch::lines::{Place, Rank};
+use crate::dispatch::pace::CallName;
 
 use super::jobs::{JobId, Need, Phase, Settled};
 use super::site::{EntryState, Site};

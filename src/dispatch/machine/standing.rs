@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use crate::lane::Owner;
+use crate::dispatch::Owner;
 
 use super::{ASKED, CallId, Machine, What};
 

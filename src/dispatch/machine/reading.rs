@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use crate::auth0::{CallError, Endpoint, Item, Page, Read, WalkError, WalkStep};
-use crate::lane::Owner;
-use crate::lane::lines::{Ns, Place, Rank};
+use crate::dispatch::Owner;
+use crate::dispatch::lines::{Ns, Place, Rank};
 
 use super::jobs::{JobId, Need, Phase};
 use super::list::{Active, Asker, LENGTH_LIFE, Length, List, Plan, Who};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rescind::auth0::{CallError, Endpoint, Item};
-use rescind::lane::{End, Limits};
+use rescind::dispatch::{End, Limits};
 
 use crate::auth0::{Auth0, Bucket, Fault, Wire, seconds};
 use crate::sim::{Object, Sim, Weather};

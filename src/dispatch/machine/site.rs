@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use foldhash::{HashMap, HashMapExt};
 
 use crate::auth0::{CallError, Endpoint, Item};
-use crate::lane::lines::{Ns, Place};
+use crate::dispatch::lines::{Ns, Place};
 
 use super::jobs::JobId;
 
