@@ -29,7 +29,7 @@ test: tools
 
 # What the operator costs, as ratios and counts of one run, printed as a table. Minutes.
 bench: tools
-	cargo bench --package rescind --bench operator --bench lane
+	cargo bench --package rescind --bench operator --bench dispatch
 
 # What removing access costs under the limits of Auth0's plans, in virtual time. Seconds, once built.
 simulate:
