@@ -1,9 +1,15 @@
 //! What the API server has, as far as watches tell: a cache for each kind, and whether it may be believed.
 
 mod freshness;
+mod key;
+mod readable;
 mod resync;
+mod settled;
 mod store_writer;
 mod watch;
 
 pub use watch::WatchTiming;
-pub(crate) use watch::{Cache, Namespaced, watch_kind};
+pub(crate) use key::Key;
+pub(crate) use settled::Settled;
+pub(crate) use store_writer::{Beside, Change, number};
+pub(crate) use watch::{Cache, Namespaced, Selection, watch_kind};
