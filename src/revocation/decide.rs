@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::{Reason, RemovalOptions, RemovalStatus, State, Verification};
-use crate::dispatch::{LaneView, Removal, Report, Task};
+use crate::dispatch::{End, Removal, Report, Task, View, Wait};
 use crate::tenant::TenantState;
 
 use super::kinds::validate;
@@ -27,7 +27,7 @@ pub(super) struct Facts<'a> {
     pub options: &'a RemovalOptions,
     pub status: Option<&'a RemovalStatus>,
     pub tenant: &'a TenantState,
-    pub lane: &'a LaneView,
+    pub lane: &'a View,
     /// The credential is another than the one that was refused for this object.
     pub credential_changed: bool,
     /// Somebody asks for another try, by an annotation that the status does not answer yet.
@@ -69,7 +69,9 @@ pub(super) fn decide(facts: &Facts<'_>) -> Decision {
         return Decision::Rest;
     }
     match facts.lane {
-        LaneView::Done { generation, report } if *generation == facts.generation => {
+        View::Ended { generation, report }
+            if *generation == facts.generation && !matches!(report.end, End::HandedBack(_)) =>
+        {
             return Decision::Conclude(conclude(facts, report));
         }
         _ => {}
@@ -78,13 +80,14 @@ pub(super) fn decide(facts: &Facts<'_>) -> Decision {
         return Decision::Hold(outcome);
     }
     match facts.lane {
-        LaneView::Dropped { generation } if *generation == facts.generation => {
+        View::Ended { generation, .. } if *generation == facts.generation => {
             Decision::Wait(BEHIND.mul_f64(1.0 + facts.jitter))
         }
-        LaneView::Pending { closed_for: Some(wait), .. } => {
-            Decision::Show(Outcome::rate_limited(steady(facts.now + *wait, facts.status)))
+        View::Pending { wait: Wait::RateLimited { until, .. }, .. } => {
+            let wait = until.saturating_duration_since(std::time::Instant::now());
+            Decision::Show(Outcome::rate_limited(steady(facts.now + wait, facts.status)))
         }
-        LaneView::Pending { generation, .. } if *generation == facts.generation => Decision::Rest,
+        View::Pending { generation, .. } if *generation == facts.generation => Decision::Rest,
         _ => match submit(facts, reason) {
             // Being asked shortens no wait.
             Decision::Wait(pause) if facts.asked => Decision::Answer(Some(pause)),
@@ -181,7 +184,7 @@ fn task(facts: &Facts<'_>, verification: Verification) -> Task {
         .and_then(|status| status.result)
         .is_some_and(|result| result.accepted > 0 && result.accepted + result.already_absent >= result.requested);
     if accepted_lately && accepted_all && verification != Verification::Never {
-        return Task::Look;
+        return Task::Prove;
     }
     // What an unanswered DELETE left unknown is read before it is repeated.
     let before = verification == Verification::BeforeAndAfter || answer_was_lost(facts.status);

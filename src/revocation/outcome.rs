@@ -9,7 +9,7 @@ use crate::api::{
     ConditionType, IfNotFound, Reason, RemovalResult, RemovalStatus, State, Verdict, conditions, time, verdicts,
 };
 use crate::auth0::{CallError, Endpoint, Item};
-use crate::dispatch::{End, Report, Unproven};
+use crate::dispatch::{End, Report, Unverified};
 
 /// Shortest and longest pause after a failure of one object; it doubles in between (DESIGN: 1 s to 10 min).
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -108,9 +108,10 @@ impl Outcome {
                 };
                 Self { verified: proven(message.clone()), ..Self::plain(Reason::Removed, message) }
             }
-            End::Unproven(why) => unproven(why, counts.0.accepted, n),
-            End::Remaining(left) => remaining(*left, accepted_at.unwrap_or(now), now),
-            End::NotFound => not_found(endpoint, if_not_found, report.seen || accepted_at.is_some()),
+            End::Unverified(why) => unproven(why, counts.0.accepted, n),
+            End::Remaining(left) => remaining(left.len(), accepted_at.unwrap_or(now), now),
+            End::NotFound(_) => not_found(endpoint, if_not_found, report.seen || accepted_at.is_some()),
+            End::HandedBack(_) => Self::plain(Reason::TenantNotReady, "nothing more was sent"),
             End::Failed(error) => failed(error, &report.refused, n, endpoint, attempts, now, jitter),
         };
         outcome.result = Some(counts.with_remaining(&report.end));
@@ -173,13 +174,13 @@ impl Counts {
     fn of(report: &Report, requested: usize, old: Option<&RemovalStatus>) -> Self {
         let int = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
         let before = old.and_then(|status| status.result).unwrap_or_default();
-        let attempted = report.accepted_at.is_some() || report.already_absent > 0;
+        let attempted = report.accepted_at.is_some() || !report.already_absent.is_empty();
         let absent_now = if matches!(report.end, End::Gone) && before.accepted == 0 { int(requested) } else { 0 };
         // What a lost answer leaves unknown and a later read does not find was most likely removed by us.
         let (removed, absent) = if answer_was_lost(old) {
-            (report.removed + report.already_absent, 0)
+            (report.accepted.len() + report.already_absent.len(), 0)
         } else {
-            (report.removed, report.already_absent)
+            (report.accepted.len(), report.already_absent.len())
         };
         Self(RemovalResult {
             requested: int(requested),
@@ -192,7 +193,7 @@ impl Counts {
     fn with_remaining(self, end: &End) -> RemovalResult {
         let open = self.0.requested - self.0.accepted - self.0.already_absent;
         let remaining = match end {
-            End::Remaining(left) => i32::try_from(*left).unwrap_or(i32::MAX),
+            End::Remaining(left) => i32::try_from(left.len()).unwrap_or(i32::MAX),
             End::Failed(_) => open.max(0),
             _ => 0,
         };
@@ -214,10 +215,11 @@ fn proven(message: String) -> Option<(bool, String)> {
     Some((true, message))
 }
 
-fn unproven(why: &Unproven, removed: i32, requested: usize) -> Outcome {
+fn unproven(why: &Unverified, removed: i32, requested: usize) -> Outcome {
     let why = match why {
-        Unproven::Off => "verification is Never on the tenant".to_owned(),
-        Unproven::MissingScope(scope) => format!("the token lacks the scope {scope} to read it back"),
+        Unverified::Never => "verification is off on the tenant".to_owned(),
+        Unverified::MissingScope(scope) => format!("the token lacks the scope {scope} to read it back"),
+        Unverified::ReadRefused(error) => format!("it cannot be read back: {error}"),
     };
     let message = format!("Auth0 accepted the removal of {removed} of {requested}, not verified: {why}");
     Outcome { verified: Some((false, why)), ..Outcome::plain(Reason::RemovedUnverified, message) }

@@ -15,7 +15,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client};
 
 use crate::api::Auth0Tenant;
-use crate::dispatch::{Connection, LastLook, Owner};
+use crate::dispatch::{Connection, ConnectionKey, Owner, Preflight, Refusal};
 use crate::tenant::{TenantKey, TenantState, Tenants};
 
 use super::Revocation;
@@ -53,6 +53,7 @@ pub struct TenantLook {
 
 trait Cached: Send + Sync {
     fn look<'a>(&'a self, client: &'a Client, owner: &'a Owner) -> BoxFuture<'a, Option<Connection>>;
+    fn connection(&self, owner: &Owner) -> Option<Connection>;
     fn managers(&self, owner: &Owner) -> Vec<String>;
 }
 
@@ -95,14 +96,22 @@ impl Looker {
     }
 }
 
-impl LastLook for Looker {
-    fn look<'a>(&'a self, owner: &'a Owner) -> BoxFuture<'a, Option<Connection>> {
+impl Preflight for Looker {
+    fn check<'a>(&'a self, owner: &'a Owner) -> BoxFuture<'a, Result<Connection, Refusal>> {
         async move {
             // No need to ask the API server then.
-            (self.may_act)().then_some(())?;
-            self.cache_of(owner)?.look(&self.client, owner).await
+            if !(self.may_act)() {
+                return Err(Refusal::NotLeading);
+            }
+            let cache = self.cache_of(owner).ok_or(Refusal::Gone)?;
+            cache.look(&self.client, owner).await.ok_or(Refusal::Changed)
         }
         .boxed()
+    }
+
+    fn recheck(&self, owner: &Owner) -> Result<ConnectionKey, Refusal> {
+        let cache = self.cache_of(owner).ok_or(Refusal::Gone)?;
+        cache.connection(owner).map(|connection| connection.key).ok_or(Refusal::Changed)
     }
 
     fn may_send(&self) -> bool {
@@ -120,12 +129,16 @@ impl<K: Revocation> Cached for Objects<K> {
             }
             let tenant = self.wanted(owner)?;
             self.tenants.confirm(client, &tenant).await.then_some(())?;
-            match self.tenants.tenants.state(&self.wanted(owner)?) {
-                TenantState::Ready { connection, .. } => Some(connection),
-                TenantState::Missing | TenantState::Suspended | TenantState::NotReady(_) => None,
-            }
+            self.connection(owner)
         }
         .boxed()
+    }
+
+    fn connection(&self, owner: &Owner) -> Option<Connection> {
+        match self.tenants.tenants.state(&self.wanted(owner)?) {
+            TenantState::Ready { connection, .. } => Some(connection),
+            TenantState::Missing | TenantState::Suspended | TenantState::NotReady(_) => None,
+        }
     }
 
     fn managers(&self, owner: &Owner) -> Vec<String> {

@@ -16,7 +16,7 @@ use tracing::info;
 
 use crate::api::{ConditionType, FIELD_MANAGER, RECONCILE_ANNOTATION, Reason, RemovalStatus, State, printable};
 use crate::auth0::CallError;
-use crate::dispatch::{End, Job, LaneView, Lanes, Owner};
+use crate::dispatch::{Dispatcher, End, History, Job, Owner, View};
 use crate::tenant::{TenantKey, TenantState, Tenants};
 
 use super::Revocation;
@@ -40,7 +40,7 @@ pub struct Context<K: Revocation> {
 /// What all kinds share.
 pub struct Shared {
     /// The way to Auth0.
-    pub lanes: Arc<Lanes>,
+    pub lanes: Arc<Dispatcher>,
     /// The connections.
     pub tenants: Arc<Tenants>,
     /// Where news go.
@@ -50,7 +50,7 @@ pub struct Shared {
     /// Writes the caches do not show yet.
     pub written: Written,
     /// The credential that was refused, by the uid of the object it was refused for.
-    pub refused_tokens: Mutex<HashMap<String, u64>>,
+    pub refused_tokens: Mutex<HashMap<String, crate::dispatch::ConnectionKey>>,
 }
 
 /// A change of reason, for an event.
@@ -104,19 +104,19 @@ pub async fn reconcile<K: Revocation>(object: Arc<K>, context: Arc<Context<K>>) 
     };
     match decide(&facts) {
         Decision::Rest => {
-            if matches!(lane, LaneView::Done { .. }) {
+            if matches!(lane, View::Ended { .. }) {
                 shared.lanes.forget(&owner.uid);
             }
             Ok(Action::await_change())
         }
         Decision::Wait(pause) => {
-            if matches!(lane, LaneView::Dropped { .. }) {
+            if matches!(lane, View::Ended { .. }) {
                 shared.lanes.forget(&owner.uid);
             }
             Ok(Action::requeue(pause.max(SHORTEST_PAUSE)))
         }
         Decision::Answer(pause) => {
-            if matches!(lane, LaneView::Done { .. }) {
+            if matches!(lane, View::Ended { .. }) {
                 shared.lanes.forget(&owner.uid);
             }
             let mut status = ours(old);
@@ -125,12 +125,12 @@ pub async fn reconcile<K: Revocation>(object: Arc<K>, context: Arc<Context<K>>) 
             Ok(pause.map_or_else(Action::await_change, |pause| Action::requeue(pause.max(SHORTEST_PAUSE))))
         }
         Decision::Submit { task, not_before } => {
-            if let TenantState::Ready { domain, connection, .. } = &tenant {
+            if let TenantState::Ready { connection, .. } = &tenant {
                 if let Some(wait) = not_before.and_then(|at| Duration::try_from(at.duration_since(facts.now)).ok()) {
-                    shared.lanes.hold(domain, wait);
+                    shared.lanes.hold(connection, wait);
                 }
                 shared.lanes.forget(&owner.uid);
-                shared.lanes.submit(domain, connection, Job { owner, removal, task });
+                shared.lanes.submit(connection, Job { owner, removal, task, history: History::default() });
             }
             Ok(Action::await_change())
         }
@@ -169,13 +169,13 @@ fn owner<K: Revocation>(object: &K) -> Option<Owner> {
 fn credential_changed(shared: &Shared, uid: &str, tenant: &TenantState) -> bool {
     let TenantState::Ready { connection, .. } = tenant else { return false };
     let refused = shared.refused_tokens.lock().unwrap_or_else(PoisonError::into_inner);
-    refused.get(uid) != Some(&connection.token.fingerprint())
+    refused.get(uid) != Some(&connection.key)
 }
 
-fn remember_refusal(shared: &Shared, uid: &str, key: &TenantKey, outcome: &Outcome, lane: &LaneView) {
-    let LaneView::Done { report, .. } = lane else { return };
+fn remember_refusal(shared: &Shared, uid: &str, key: &TenantKey, outcome: &Outcome, lane: &View) {
+    let View::Ended { report, .. } = lane else { return };
     let mut refused = shared.refused_tokens.lock().unwrap_or_else(PoisonError::into_inner);
-    let (Reason::Unauthorized | Reason::InsufficientScope, Some(token)) = (outcome.reason, report.token) else {
+    let (Reason::Unauthorized | Reason::InsufficientScope, Some(token)) = (outcome.reason, report.connection) else {
         refused.remove(uid);
         return;
     };

@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::dispatch::Lanes;
+use crate::dispatch::Dispatcher;
 use crate::revocation::{Announce, Looker};
 use crate::telemetry::audit::Clerk;
 use crate::telemetry::metrics::Metrics;
@@ -120,7 +120,7 @@ async fn lead(mut work: Work, shutdown: &CancellationToken, keep: impl Future<Ou
 /// The work of a leader.
 struct Work {
     tasks: Tasks,
-    lanes: Arc<Lanes>,
+    lanes: Arc<Dispatcher>,
     /// Ends the controllers.
     ending: CancellationToken,
 }
@@ -139,7 +139,7 @@ impl Work {
         let looker = Looker::new(client.clone(), Box::new(move || validity.holds()));
         let traces = settings.traces.clone();
         let clerk = Clerk { metrics: metrics.clone(), looker: looker.clone(), traces };
-        let (lanes, woken) = Lanes::with_meter(looker.clone(), Arc::new(clerk));
+        let (lanes, woken) = Dispatcher::new(looker.clone(), Arc::new(clerk));
         metrics.object_counts.lanes(lanes.clone());
         let (announce, events): (mpsc::Sender<Announce>, _) = events::channel();
         tasks.services.spawn(events::publish(client.clone(), events));
@@ -177,18 +177,25 @@ mod tests {
         let mut tasks = Tasks::default();
         tasks.controllers.spawn(std::future::pending());
         tasks.services.spawn(std::future::pending());
-        let (lanes, _) = Lanes::new(Arc::new(NobodyAsks));
+        let (lanes, _) = Dispatcher::new(Arc::new(NobodyAsks), Arc::new(()));
         Work { tasks, lanes, ending: CancellationToken::new() }
     }
 
     struct NobodyAsks;
 
-    impl crate::dispatch::LastLook for NobodyAsks {
-        fn look<'a>(
+    impl crate::dispatch::Preflight for NobodyAsks {
+        fn check<'a>(
             &'a self,
             _: &'a crate::dispatch::Owner,
-        ) -> futures::future::BoxFuture<'a, Option<crate::dispatch::Connection>> {
-            Box::pin(std::future::ready(None))
+        ) -> futures::future::BoxFuture<'a, Result<crate::dispatch::Connection, crate::dispatch::Refusal>> {
+            Box::pin(std::future::ready(Err(crate::dispatch::Refusal::NotLeading)))
+        }
+
+        fn recheck(
+            &self,
+            _: &crate::dispatch::Owner,
+        ) -> Result<crate::dispatch::ConnectionKey, crate::dispatch::Refusal> {
+            Err(crate::dispatch::Refusal::NotLeading)
         }
 
         fn may_send(&self) -> bool {

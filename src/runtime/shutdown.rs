@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::dispatch::Lanes;
+use crate::dispatch::Dispatcher;
 
 use super::tasks::Tasks;
 
@@ -18,7 +18,7 @@ const WRITE_WITHIN: Duration = Duration::from_secs(2);
 const CONTROLLERS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Makes no new calls, and returns once those on their way have ended, or at the deadline. `ending` ends the controllers.
-pub(crate) async fn drain(mut tasks: Tasks, lanes: &Lanes, ending: &CancellationToken) {
+pub(crate) async fn drain(mut tasks: Tasks, lanes: &Dispatcher, ending: &CancellationToken) {
     info!("ending: calls on their way are finished, no new ones are made");
     let finished = async {
         lanes.close().await;
@@ -35,7 +35,7 @@ pub(crate) async fn drain(mut tasks: Tasks, lanes: &Lanes, ending: &Cancellation
 }
 
 /// Nobody is told when a report was fetched, so it is asked.
-async fn written(lanes: &Lanes) {
+async fn written(lanes: &Dispatcher) {
     while lanes.unwritten() > 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tracing::info;
 
 use crate::auth0::{CallError, Endpoint};
-use crate::dispatch::{Called, Deletion, Meter, Owner};
+use crate::dispatch::{DeleteFinished, Observer, Owner, Report, RequestFinished};
 use crate::revocation::Looker;
 
 use super::metrics::Metrics;
@@ -27,14 +27,14 @@ pub(crate) struct Clerk {
     pub(crate) traces: Traces,
 }
 
-impl Meter for Clerk {
-    fn called(&self, call: &Called<'_>) {
+impl Observer for Clerk {
+    fn request_finished(&self, call: &RequestFinished<'_>) {
         self.metrics.called(call);
         self.traces.called(call);
     }
 
-    fn removed(&self, deletion: &Deletion<'_>) {
-        let Deletion { domain, items, correlation, .. } = deletion;
+    fn delete_finished(&self, deletion: &DeleteFinished<'_>) {
+        let DeleteFinished { domain, items, correlation, .. } = deletion;
         let (user, organization) = subject(deletion.endpoint);
         let endpoint = format!("DELETE {}", deletion.endpoint.template());
         // As it was sent. JSON within JSON, as the log has no lists.
@@ -49,6 +49,14 @@ impl Meter for Clerk {
             "sent a DELETE to Auth0"
         );
     }
+
+    fn owner_gone(&self, owner: &Owner, partial: &Report) {
+        let object = self.object(owner);
+        let (accepted, correlation) = (partial.accepted.len(), partial.correlation.as_deref());
+        info!(target: TARGET, %object, accepted, correlation, "deleted before its removal was verified");
+    }
+
+    fn task_restarted(&self) {}
 }
 
 impl Clerk {

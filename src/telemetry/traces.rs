@@ -10,7 +10,7 @@ use std::time::Duration;
 use kube::ResourceExt;
 use thiserror::Error;
 
-use crate::dispatch::Called;
+use crate::dispatch::RequestFinished;
 
 use super::failure::{Failure, call_outcome};
 
@@ -71,9 +71,9 @@ impl Traces {
     }
 
     /// A call to Auth0 ended.
-    pub(crate) fn called(&self, call: &Called<'_>) {
+    pub(crate) fn called(&self, call: &RequestFinished<'_>) {
         let Some(tracer) = &self.0 else { return };
-        let Called { domain, method, endpoint, owners, correlation, took, answer } = *call;
+        let RequestFinished { domain, method, endpoint, owners, correlation, took, answer } = *call;
         let outcome = call_outcome(answer.outcome.as_ref().err());
         for owner in owners.iter().take(MOST_TRACES) {
             let mut attributes = vec![

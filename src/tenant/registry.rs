@@ -12,7 +12,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 
 use crate::api::{Auth0Tenant, Reason, TenantRef, Verification};
 use crate::auth0::{AllowedDomains, Client, Domain, Timeouts};
-use crate::dispatch::Connection;
+use crate::dispatch::{Connection, ConnectionKey};
 
 use super::connection::{Problem, Settings, settings};
 
@@ -75,7 +75,7 @@ pub struct Tenants {
 }
 
 struct Refusal {
-    token: u64,
+    token: ConnectionKey,
     why: String,
     since: Instant,
 }
@@ -107,8 +107,10 @@ impl Tenants {
         }
         match self.connect(&tenant) {
             Ok((settings, client)) => TenantState::Ready {
-                domain: settings.domain,
+                domain: settings.domain.clone(),
                 connection: Connection {
+                    key: ConnectionKey::new(&settings.domain, settings.ca_bundle.as_deref(), &settings.token),
+                    domain: settings.domain,
                     client,
                     token: settings.token,
                     tenant: format!("{}/{}", key.namespace, key.name).into(),
@@ -133,7 +135,9 @@ impl Tenants {
             }
         })?;
         let key = TenantKey { namespace, name: tenant.name_any() };
-        if let Some(why) = self.refusal(&key, settings.token.fingerprint()) {
+        if let Some(why) =
+            self.refusal(&key, ConnectionKey::new(&settings.domain, settings.ca_bundle.as_deref(), &settings.token))
+        {
             return Err(Problem::new(Reason::Unauthorized, why));
         }
         let client = self.client(&settings)?;
@@ -146,7 +150,7 @@ impl Tenants {
     }
 
     /// Auth0 refused this credential: nobody else needs to find that out. Returns whether that is news.
-    pub fn refuse(&self, key: &TenantKey, token: u64, why: String) -> bool {
+    pub fn refuse(&self, key: &TenantKey, token: ConnectionKey, why: String) -> bool {
         let refusal = Refusal { token, why, since: Instant::now() };
         let before = lock(&self.refused).insert(key.clone(), refusal);
         before.is_none_or(|before| before.token != token || before.since.elapsed() >= REFUSED_FOR)
@@ -170,7 +174,7 @@ impl Tenants {
         self.tenants.state().into_iter().map(key).collect()
     }
 
-    fn refusal(&self, key: &TenantKey, token: u64) -> Option<String> {
+    fn refusal(&self, key: &TenantKey, token: ConnectionKey) -> Option<String> {
         let mut refused = lock(&self.refused);
         let refusal = refused.get(key)?;
         if refusal.token == token && refusal.since.elapsed() < REFUSED_FOR {

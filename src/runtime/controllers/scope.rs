@@ -18,7 +18,7 @@ use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Auth0Tenant, CREDENTIALS_LABEL};
-use crate::dispatch::{Lanes, Owner};
+use crate::dispatch::{Dispatcher, Owner};
 use crate::revocation::{
     Announce, Context, ForEachKind, Looker, Revocation, Shared, TenantLook, Written, for_each_kind,
 };
@@ -39,7 +39,7 @@ use super::tenants::{Dependents, TenantContext, run_tenants, tenant_changes};
 pub(crate) struct Scope {
     pub(crate) namespace: Option<String>,
     pub(crate) client: Client,
-    pub(crate) lanes: Arc<Lanes>,
+    pub(crate) lanes: Arc<Dispatcher>,
     pub(crate) looker: Arc<Looker>,
     pub(crate) announce: Sender<Announce>,
     pub(crate) metrics: Metrics,

@@ -23,7 +23,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::auth0::CallError;
-use crate::dispatch::Called;
+use crate::dispatch::RequestFinished;
 use crate::revocation::Announce;
 
 use crate::telemetry::failure::{Failure, call_outcome};
@@ -184,9 +184,9 @@ impl Metrics {
     }
 
     /// A call ended.
-    pub(crate) fn called(&self, call: &Called<'_>) {
+    pub(crate) fn called(&self, call: &RequestFinished<'_>) {
         let counts = &self.counts;
-        let Called { method, endpoint: path, took, answer, .. } = *call;
+        let RequestFinished { method, endpoint: path, took, answer, .. } = *call;
         let domain = call.domain.to_string();
         counts.durations.get_or_create(&Call { method, path }).observe(took.as_secs_f64());
         let outcome = call_outcome(answer.outcome.as_ref().err());

@@ -12,7 +12,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
 use crate::api::{Auth0Tenant, ConditionType, Reason, State};
-use crate::dispatch::{Lanes, Standing};
+use crate::dispatch::{Dispatcher, QueueStats};
 use crate::revocation::Revocation;
 
 use crate::telemetry::readiness::{Readiness, Role};
@@ -28,7 +28,7 @@ pub(crate) struct ObjectCounts(Arc<Places>);
 
 struct Places {
     readiness: Readiness,
-    lanes: OnceLock<Arc<Lanes>>,
+    lanes: OnceLock<Arc<Dispatcher>>,
     counters: Mutex<Vec<Counter>>,
 }
 
@@ -60,7 +60,7 @@ impl ObjectCounts {
     }
 
     /// These are the lanes.
-    pub(crate) fn lanes(&self, lanes: Arc<Lanes>) {
+    pub(crate) fn lanes(&self, lanes: Arc<Dispatcher>) {
         // There is one set of lanes in the life of a process.
         let _ = self.0.lanes.set(lanes);
     }
@@ -125,13 +125,13 @@ impl Collector for ObjectCounts {
         gauges(&mut encoder, "removals", help, None, numbers.removals)?;
         let help = "Tenant objects by the reason they carry; None: not looked at yet";
         gauges(&mut encoder, "tenants", help, None, numbers.tenants)?;
-        let lanes = self.0.lanes.get().map(|lanes| lanes.standing()).unwrap_or_default();
+        let lanes = self.0.lanes.get().map(|lanes| lanes.stats()).unwrap_or_default();
         encode_lanes(&mut encoder, &lanes)
     }
 }
 
-fn encode_lanes(encoder: &mut DescriptorEncoder<'_>, lanes: &[Standing]) -> fmt::Result {
-    fn each<V>(lanes: &[Standing], value: impl Fn(&Standing) -> V) -> impl Iterator<Item = (Domain, V)> {
+fn encode_lanes(encoder: &mut DescriptorEncoder<'_>, lanes: &[QueueStats]) -> fmt::Result {
+    fn each<V>(lanes: &[QueueStats], value: impl Fn(&QueueStats) -> V) -> impl Iterator<Item = (Domain, V)> {
         lanes.iter().map(move |lane| (Domain { domain: lane.domain.to_string() }, value(lane)))
     }
     let seconds = Some(&Unit::Seconds);
@@ -142,7 +142,7 @@ fn encode_lanes(encoder: &mut DescriptorEncoder<'_>, lanes: &[Standing]) -> fmt:
     let help = "Age of the oldest removal among rescind_lane_jobs";
     gauges(encoder, "lane_oldest_job_age", help, seconds, each(lanes, |lane| lane.oldest.as_secs_f64()))?;
     let help = "How long nothing will be sent, as Auth0 asked with a 429; 0: open";
-    gauges(encoder, "lane_closed", help, seconds, each(lanes, |lane| lane.closed_for.as_secs_f64()))
+    gauges(encoder, "lane_closed", help, seconds, each(lanes, |lane| lane.open_for.as_secs_f64()))
 }
 
 fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(

@@ -1,30 +1,38 @@
-//! What a lane tells of its calls, and what it can be asked about itself. Whoever counts and keeps records does it above.
+//! What is told of the calls, and what can be asked of a queue. Whoever counts and keeps records does it above.
 
 use std::time::Duration;
 
 use crate::auth0::{Answer, CallError, Domain, Endpoint, Item, Page};
 
-use super::Owner;
+use super::job::{Owner, Report};
 
 /// Hears of every call that left. Told in the middle of the work, so it must not wait for anything.
-pub trait Meter: Send + Sync + 'static {
+pub trait Observer: Send + Sync + 'static {
     /// A call ended.
-    fn called(&self, call: &Called<'_>);
+    fn request_finished(&self, call: &RequestFinished<'_>);
 
     /// That call was a DELETE.
-    fn removed(&self, deletion: &Deletion<'_>);
+    fn delete_finished(&self, deletion: &DeleteFinished<'_>);
+
+    /// An object was deleted between an accepted DELETE and its proof: nobody will read this report.
+    fn owner_gone(&self, owner: &Owner, partial: &Report);
+
+    /// A task panicked, and was begun anew.
+    fn task_restarted(&self);
 }
 
 /// Hears and forgets.
-impl Meter for () {
-    fn called(&self, _: &Called<'_>) {}
-    fn removed(&self, _: &Deletion<'_>) {}
+impl Observer for () {
+    fn request_finished(&self, _: &RequestFinished<'_>) {}
+    fn delete_finished(&self, _: &DeleteFinished<'_>) {}
+    fn owner_gone(&self, _: &Owner, _: &Report) {}
+    fn task_restarted(&self) {}
 }
 
 /// A call that ended.
 #[derive(Debug)]
-pub struct Called<'a> {
-    /// Where to.
+pub struct RequestFinished<'a> {
+    /// Where it went.
     pub domain: &'a Domain,
     /// The HTTP method.
     pub method: &'static str,
@@ -42,8 +50,8 @@ pub struct Called<'a> {
 
 /// A DELETE that ended.
 #[derive(Debug)]
-pub struct Deletion<'a> {
-    /// Where to.
+pub struct DeleteFinished<'a> {
+    /// Where it went.
     pub domain: &'a Domain,
     /// At which endpoint.
     pub endpoint: &'a Endpoint,
@@ -59,10 +67,10 @@ pub struct Deletion<'a> {
     pub outcome: Result<(), &'a CallError>,
 }
 
-/// A lane at one moment.
+/// The queue of one domain at one moment.
 #[derive(Clone, Debug)]
-pub struct Standing {
-    /// Which lane.
+pub struct QueueStats {
+    /// Which domain.
     pub domain: Domain,
     /// Jobs that have not ended.
     pub jobs: usize,
@@ -70,6 +78,6 @@ pub struct Standing {
     pub in_flight: usize,
     /// How long the oldest of these jobs has been there; zero if there is none.
     pub oldest: Duration,
-    /// How long nothing will be sent, as after a 429; zero if it is open.
-    pub closed_for: Duration,
+    /// How long nothing will be sent, as after a 429; zero if the breaker is closed.
+    pub open_for: Duration,
 }
