@@ -201,7 +201,7 @@ impl OnItsWay<'_> {
 impl Drop for OnItsWay<'_> {
     fn drop(&mut self) {
         if !self.ended {
-            let outcome = Err(CallError::Unavailable("the call was interrupted"));
+            let outcome = Err(CallError::no_answer("the call was interrupted"));
             self.answered(Answer { limits: Default::default(), outcome });
         }
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use crate::auth0::{Answer, CallError, Endpoint, Item, Page, Read};
+use crate::auth0::{Answer, CallError, Endpoint, Item, Missing, Page, Read};
 use crate::dispatch::Task;
 use crate::dispatch::lines::Rank;
 use crate::dispatch::pace::{CallEnd, Sent};
@@ -131,14 +131,14 @@ impl Machine {
         self.wall = at;
         let end = match &answer.outcome {
             Err(CallError::RateLimited(_)) => CallEnd::Limited,
-            Err(CallError::Unavailable(_)) => CallEnd::Lost,
+            Err(CallError::Unavailable(_) | CallError::NotSent(_) | CallError::NotProcessed) => CallEnd::Lost,
             _ => CallEnd::Answered,
         };
         self.pace.ended(name, end, &answer.limits, sent, now);
         if let Err(CallError::RateLimited(wait)) = &answer.outcome {
             self.close(*wait, now);
         } else if probe {
-            self.gate.probed(now, !matches!(answer.outcome, Err(CallError::Unavailable(_))));
+            self.gate.probed(now, end != CallEnd::Lost);
         }
         match what {
             What::Remove { site, batch, correlation } => {
@@ -169,7 +169,7 @@ impl Machine {
             Ok(_) => None,
             Err(error) => Some(error),
         };
-        let may_have_worked = error.as_ref().is_none_or(|error| matches!(error, CallError::Unavailable(_)));
+        let may_have_worked = error.as_ref().is_none_or(CallError::may_have_worked);
         let call = (credential, may_have_worked.then_some(correlation));
         let several = batch.items.len() > 1;
         let items = batch.items.clone();
@@ -181,8 +181,8 @@ impl Machine {
                 self.settle(key, &items, &Settled::Accepted(self.wall), call, now);
             }
             Some(CallError::Rejected(_)) if several => self.sites[key].split(&batch, &items),
-            Some(CallError::NotFound) if self.is_member_roles(key) => self.check(key, batch, Why::Membership, now),
-            Some(CallError::NotFound) if several => self.check(key, batch, Why::Missing, now),
+            Some(CallError::NotFound(_)) if self.is_member_roles(key) => self.check(key, batch, Why::Membership, now),
+            Some(CallError::NotFound(_)) if several => self.check(key, batch, Why::Missing, now),
             Some(CallError::Unavailable(_)) if self.may_isolate(key, &batch) => {
                 self.note_sent(key, &items, correlation);
                 if self.may_read(key, &items) {
@@ -314,11 +314,11 @@ impl Machine {
             (Why::Membership, Ok(present)) if present.is_empty() => self.check(key, batch, Why::Organization, now),
             (Why::Membership, Ok(_)) if all.len() > 1 => self.sites[key].split(&batch, &batch.items),
             (Why::Membership, Ok(_)) => {
-                fail(self, CallError::Unavailable("Auth0 contradicts itself about the membership"));
+                fail(self, CallError::no_answer("Auth0 contradicts itself about the membership"));
             }
             (Why::Organization, Ok(_)) => self.settle(key, &all, &Settled::NotThere, call, now),
             (Why::Membership | Why::Organization, Err(CallError::InsufficientScope(_))) => {
-                fail(self, CallError::NotFound);
+                fail(self, CallError::NotFound(Missing::Unclear));
             }
             (_, Err(error)) => fail(self, error),
         }

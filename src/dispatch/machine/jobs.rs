@@ -84,7 +84,7 @@ pub(super) enum Need {
 /// Which error of several items is the job's: as long as another try may help, a refusal is not the last word.
 const fn weight(error: &CallError) -> u8 {
     match error {
-        CallError::NotFound => 0,
+        CallError::NotFound(_) => 0,
         CallError::Rejected(_) => 1,
         _ => TRANSIENT,
     }
@@ -221,11 +221,11 @@ impl Progress {
     fn after_removing(&mut self) -> Need {
         match self.error.take() {
             // Some were accepted at this very endpoint, so it exists: an item Auth0 does not know is not there.
-            Some(CallError::NotFound) if self.removed > 0 => {
+            Some(CallError::NotFound(_)) if self.removed > 0 => {
                 self.already_absent += self.refused.len();
                 self.refused.clear();
             }
-            Some(CallError::NotFound) => return Need::Ended(End::NotFound),
+            Some(CallError::NotFound(_)) => return Need::Ended(End::NotFound),
             Some(error) => return Need::Ended(End::Failed(error)),
             None => {}
         }
@@ -251,7 +251,7 @@ impl Progress {
         }
         let present = std::mem::take(&mut self.present);
         match (self.phase, self.error.take()) {
-            (_, Some(CallError::NotFound)) => Need::Ended(End::NotFound),
+            (_, Some(CallError::NotFound(_))) => Need::Ended(End::NotFound),
             // Without the scope to read, the removal is still wanted: it will end unproven.
             (Phase::Before, Some(CallError::InsufficientScope(_))) => {
                 self.enter(Phase::Removing, self.removal.items.clone())

@@ -24,7 +24,7 @@ use foldhash::{HashMap, HashMapExt};
 use jiff::Timestamp;
 use slab::Slab;
 
-use crate::auth0::{Endpoint, Item, Read};
+use crate::auth0::{Endpoint, Item, Query, Read};
 
 use super::gate::{Gate, Pass};
 use super::lines::{Lines, Place};
@@ -121,7 +121,7 @@ pub enum Outgoing {
         /// Which list.
         read: Read,
         /// Which page.
-        query: Vec<(&'static str, String)>,
+        query: Query,
     },
 }
 

@@ -226,7 +226,7 @@ impl Machine {
             (Ok(found), None) => Ok(asker.wanted.into_iter().filter(|item| found.contains(item)).collect()),
             (Ok(found), Some(member)) if asker.wanted.iter().any(|item| found.contains(item)) => Ok(vec![member]),
             // A user who does not exist is no member (auth0-api.md 2.1).
-            (Ok(_) | Err(CallError::NotFound), Some(_)) => Ok(Vec::new()),
+            (Ok(_) | Err(CallError::NotFound(_)), Some(_)) => Ok(Vec::new()),
             (Err(error), _) => Err(error),
         };
         match asker.who {
@@ -243,9 +243,9 @@ impl Machine {
 }
 
 const fn call_error(error: WalkError) -> CallError {
-    CallError::Unavailable(match error {
+    CallError::no_answer(match error {
         WalkError::Malformed => "a page of Auth0's list was not readable",
-        WalkError::Torn => "the list in Auth0 changed while it was read",
+        WalkError::InconsistentPages => "the list in Auth0 changed while it was read",
         WalkError::TooLong => "Auth0's list is longer than it lets be read",
     })
 }
