@@ -15,4 +15,4 @@ pub use kinds::{ForEachKind, Revocation, for_each_kind};
 pub use mutation_cache::Written;
 pub use outcome::Outcome;
 pub use preflight::{IsFresh, Looker, MayAct, TenantLook};
-pub use reconcile::{Announce, Context, Error, Shared, reconcile};
+pub use reconcile::{Announce, Context, Error, Shared, is_settled, ready_reason, reconcile};

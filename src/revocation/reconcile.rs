@@ -7,7 +7,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Patch, PatchParams};
-use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
@@ -62,6 +61,8 @@ pub struct Announce {
     pub reason: Reason,
     /// In words.
     pub message: String,
+    /// When it was created.
+    pub created: Option<Timestamp>,
     /// If a read has now proved a removal: how long after Auth0 accepted it.
     pub proved_after: Option<Duration>,
 }
@@ -81,8 +82,8 @@ pub enum Error {
 }
 
 /// Brings one object a step further.
-pub async fn reconcile<K: Revocation>(object: Arc<K>, context: Arc<Context<K>>) -> Result<Action, Error> {
-    let Some(owner) = owner(&*object) else { return Ok(Action::await_change()) };
+pub async fn reconcile<K: Revocation>(object: Arc<K>, context: Arc<Context<K>>) -> Result<Option<Duration>, Error> {
+    let Some(owner) = owner(&*object) else { return Ok(None) };
     let shared = &context.shared;
     let ahead = shared.written.ahead_of_cache(&owner.uid);
     let old = ahead.as_deref().or_else(|| object.status());
@@ -107,13 +108,13 @@ pub async fn reconcile<K: Revocation>(object: Arc<K>, context: Arc<Context<K>>) 
             if matches!(lane, View::Ended { .. }) {
                 shared.lanes.forget(&owner.uid);
             }
-            Ok(Action::await_change())
+            Ok(None)
         }
         Decision::Wait(pause) => {
             if matches!(lane, View::Ended { .. }) {
                 shared.lanes.forget(&owner.uid);
             }
-            Ok(Action::requeue(pause.max(SHORTEST_PAUSE)))
+            Ok(Some(pause.max(SHORTEST_PAUSE)))
         }
         Decision::Answer(pause) => {
             if matches!(lane, View::Ended { .. }) {
@@ -122,7 +123,7 @@ pub async fn reconcile<K: Revocation>(object: Arc<K>, context: Arc<Context<K>>) 
             let mut status = ours(old);
             status.last_handled_reconcile_at = unanswered(&*object, old);
             put(&context, &owner, status).await?;
-            Ok(pause.map_or_else(Action::await_change, |pause| Action::requeue(pause.max(SHORTEST_PAUSE))))
+            Ok(pause.map(|pause| pause.max(SHORTEST_PAUSE)))
         }
         Decision::Submit { task, not_before } => {
             if let TenantState::Ready { connection, .. } = &tenant {
@@ -132,7 +133,7 @@ pub async fn reconcile<K: Revocation>(object: Arc<K>, context: Arc<Context<K>>) 
                 shared.lanes.forget(&owner.uid);
                 shared.lanes.submit(connection, Job { owner, removal, task, history: History::default() });
             }
-            Ok(Action::await_change())
+            Ok(None)
         }
         Decision::Show(outcome) => write(&context, &*object, &owner, old, &outcome).await,
         Decision::Hold(outcome) => {
@@ -182,7 +183,7 @@ fn remember_refusal(shared: &Shared, uid: &str, key: &TenantKey, outcome: &Outco
     refused.insert(uid.to_owned(), token);
     // A scope or a plan is this object's affair; a refused token is everybody's.
     let everybodys = matches!(report.end, End::Failed(CallError::Unauthorized(_)));
-    if everybodys && shared.tenants.refuse(key, token, outcome.message.clone()) {
+    if everybodys && shared.tenants.refuse(token, outcome.message.clone()) {
         (shared.refused)(key);
     }
 }
@@ -194,7 +195,7 @@ async fn write<K: Revocation>(
     owner: &Owner,
     old: Option<&RemovalStatus>,
     outcome: &Outcome,
-) -> Result<Action, Error> {
+) -> Result<Option<Duration>, Error> {
     let now = Timestamp::now();
     let mut status = outcome.status(old, owner.generation, now);
     // Whatever is written answers what was asked.
@@ -211,9 +212,9 @@ async fn write<K: Revocation>(
     Ok(match outcome.next_attempt {
         Some(at) => {
             let pause = Duration::try_from(at.duration_since(now)).unwrap_or_default();
-            Action::requeue(pause.max(SHORTEST_PAUSE))
+            Some(pause.max(SHORTEST_PAUSE))
         }
-        None => Action::await_change(),
+        None => None,
     })
 }
 
@@ -280,6 +281,18 @@ fn announce<K: Revocation>(
     let stalled = outcome.reason.state() == State::Stalled;
     info!(kind, %namespace, %name, %uid, generation, correlation, reason, stalled, "{}", outcome.message);
     let (object, message) = (object.object_ref(&()), outcome.message.clone());
-    let news = Announce { object, reason: outcome.reason, message, proved_after };
+    let created = None;
+    let news = Announce { object, reason: outcome.reason, message, created, proved_after };
     (shared.announce)(news);
+}
+
+/// Whether nothing is to be done for an object until it changes.
+pub fn is_settled<K: Revocation>(object: &K) -> bool {
+    let reason = object.status().and_then(|status| status.reason_at(object.meta().generation?));
+    reason.is_some_and(|reason| reason.state() == State::Done) && unanswered(object, object.status()).is_none()
+}
+
+/// The reason it carries.
+pub fn ready_reason<K: Revocation>(object: &K) -> Option<Reason> {
+    Reason::parse(object.status()?.reason_text()?)
 }

@@ -21,6 +21,15 @@ pub(super) struct Rules {
     pub(super) timeouts: Timeouts,
 }
 
+/// What tenants have now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alive {
+    /// Their connections.
+    pub connections: HashSet<ConnectionKey>,
+    /// The domains of these.
+    pub domains: HashSet<Domain>,
+}
+
 /// What was decoded, and the clients that were made of it.
 #[derive(Default)]
 pub(super) struct Decoded {
@@ -93,9 +102,11 @@ impl Decoded {
         self.clients.retain(|key, _| used.contains(key));
     }
 
-    /// The connections that tenants have now.
-    pub(super) fn connections(&self) -> HashSet<ConnectionKey> {
-        self.tenants.values().filter_map(|entry| Some(entry.made.as_ref().ok()?.0.key)).collect()
+    /// What tenants have now.
+    pub(super) fn alive(&self) -> Alive {
+        let made = || self.tenants.values().filter_map(|entry| entry.made.as_ref().ok());
+        let connections = made().map(|(connection, _)| connection.key).collect();
+        Alive { connections, domains: made().map(|(connection, _)| connection.domain.clone()).collect() }
     }
 
     /// The tenants whose connection is like this.
@@ -188,11 +199,11 @@ mod tests {
         // Another object with the same connection shares it.
         let other = tenant("two", "1", "acme.eu.auth0.com");
         assert_eq!(made("two", &other, Some(&secret("2", "other"))), Ok(moved));
-        assert_eq!((decoded.connections(), decoded.clients.len()), (HashSet::from([moved]), 2));
+        assert_eq!((decoded.alive().connections, decoded.clients.len()), (HashSet::from([moved]), 2));
         decoded.retain(|key| key.name == "two");
         assert_eq!((decoded.tenants.len(), decoded.clients.len()), (1, 1));
         decoded.retain(|_| false);
-        assert_eq!((decoded.tenants.len(), decoded.clients.len(), decoded.connections().len()), (0, 0, 0));
+        assert_eq!((decoded.tenants.len(), decoded.clients.len(), decoded.alive().domains.len()), (0, 0, 0));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The tenants as they are now: looked up in the caches at every use, so that a changed object or a rotated Secret counts
 //! from the next call on. What they say is decoded once a change; what is remembered goes with what it is about.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::auth0::{AllowedDomains, CallError, Domain, Timeouts};
 use crate::dispatch::{Connection, ConnectionKey};
 
 use super::connection::Problem;
-use super::decoded::{Decoded, Rules};
+use super::decoded::{Alive, Decoded, Rules};
 use super::health::{Health, Unreachable};
 use super::key::TenantKey;
 use super::refusals::Refusals;
@@ -111,7 +111,8 @@ impl Tenants {
     pub fn usable(&self, key: &TenantKey, tenant: &Auth0Tenant) -> Usable {
         let namespace = &key.namespace;
         let name = tenant.spec.credentials.secret().unwrap_or_default();
-        let found = self.caches(namespace).map_or(Found::NamespaceNotRead, |caches| caches.secrets.find(namespace, name));
+        let found =
+            self.caches(namespace).map_or(Found::NamespaceNotRead, |caches| caches.secrets.find(namespace, name));
         let (secret, unread) = match found {
             Found::Secret(secret) => (Some(secret), None),
             Found::Missing => (None, None),
@@ -123,18 +124,17 @@ impl Tenants {
                 (None, Some(Problem::new(Reason::NamespaceNotAllowed, message)))
             }
             Found::Unreadable(why) => {
-                let message = format!("the Secrets of namespace {namespace} cannot be read ({why}), so {name} is not known");
+                let message =
+                    format!("the Secrets of namespace {namespace} cannot be read ({why}), so {name} is not known");
                 (None, Some(Problem::new(Reason::SecretNotFound, message)))
             }
         };
         let made = lock(&self.decoded).make(key, tenant, secret.as_deref(), &self.rules, Timestamp::now()).clone();
         match (made, unread) {
-            (Ok((connection, verification)), None) => {
-                match lock(&self.refusals).get(connection.key, Instant::now()) {
-                    Some(why) => Usable::No(Problem::new(Reason::Unauthorized, why)),
-                    None => Usable::Yes(connection, verification),
-                }
-            }
+            (Ok((connection, verification)), None) => match lock(&self.refusals).get(connection.key, Instant::now()) {
+                Some(why) => Usable::No(Problem::new(Reason::Unauthorized, why)),
+                None => Usable::Yes(connection, verification),
+            },
             // It is not there for us, whatever there is.
             (Err(problem), Some(unread)) if problem.reason == Reason::SecretNotFound => Usable::No(unread),
             (Err(problem), _) => Usable::No(problem),
@@ -157,14 +157,14 @@ impl Tenants {
         lock(&self.health).unreachable(key)
     }
 
-    /// Forgets what belongs to tenants and connections that are not there any more; returns those that are.
-    pub fn retain(&self) -> HashSet<ConnectionKey> {
+    /// Forgets what belongs to tenants and connections that are not there any more; returns what is.
+    pub fn retain(&self) -> Alive {
         let mut decoded = lock(&self.decoded);
         decoded.retain(|key| self.get(key).is_some());
-        let alive = decoded.connections();
+        let alive = decoded.alive();
         drop(decoded);
-        lock(&self.refusals).retain(&alive);
-        lock(&self.health).retain(&alive);
+        lock(&self.refusals).retain(&alive.connections);
+        lock(&self.health).retain(&alive.connections);
         alive
     }
 
@@ -181,8 +181,7 @@ impl Tenants {
     /// The tenants that read this Secret.
     pub fn using_secret(&self, namespace: &str, secret: &str) -> Vec<TenantKey> {
         self.find(|tenant| {
-            tenant.metadata.namespace.as_deref() == Some(namespace)
-                && tenant.spec.credentials.secret() == Some(secret)
+            tenant.metadata.namespace.as_deref() == Some(namespace) && tenant.spec.credentials.secret() == Some(secret)
         })
     }
 

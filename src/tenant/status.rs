@@ -26,7 +26,12 @@ pub struct TenantFacts<'a> {
 
 /// The status of `tenant`. Conditions that did not change keep their times; those of others, and fields that this version
 /// does not know, stay as they are.
-pub fn tenant_status(tenant: &Auth0Tenant, generation: i64, facts: TenantFacts<'_>, now: Timestamp) -> Auth0TenantStatus {
+pub fn tenant_status(
+    tenant: &Auth0Tenant,
+    generation: i64,
+    facts: TenantFacts<'_>,
+    now: Timestamp,
+) -> Auth0TenantStatus {
     let old = tenant.status.as_ref();
     let before = old.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let verdicts = judge(tenant, facts);
@@ -55,7 +60,8 @@ fn judge(tenant: &Auth0Tenant, facts: TenantFacts<'_>) -> Vec<Verdict> {
             return verdicts(Reason::InvalidConnection, &format!("{domain} could not be called: {why}"));
         }
         Some(Unreachable { why, .. }) if !facts.accepted && !tenant.spec.suspend => {
-            let message = format!("Ready to call {domain}, but no call was accepted yet; the last could not be sent: {why}");
+            let message =
+                format!("Ready to call {domain}, but no call was accepted yet; the last could not be sent: {why}");
             return verdicts(Reason::Unproved, &message);
         }
         _ => {}
@@ -69,9 +75,10 @@ fn judge(tenant: &Auth0Tenant, facts: TenantFacts<'_>) -> Vec<Verdict> {
             message: format!("Could call {domain}, but spec.suspend is set: nothing is sent"),
         }],
         (false, true) => verdicts(Reason::Connected, &format!("{domain} accepted a call with this credential")),
-        (false, false) => {
-            verdicts(Reason::Unproved, &format!("Ready to call {domain}; no call was accepted since the operator started"))
-        }
+        (false, false) => verdicts(
+            Reason::Unproved,
+            &format!("Ready to call {domain}; no call was accepted since the operator started"),
+        ),
     }
 }
 
@@ -111,7 +118,13 @@ mod tests {
             (false, TenantFacts { unreachable: refused, ..QUIET }, "True", "Unproved", "refused"),
             // What a call found out earlier is not taken back by a network that is away.
             (false, TenantFacts { unreachable: refused, accepted: true, ..QUIET }, "True", "Connected", ""),
-            (false, TenantFacts { unreachable: untrusted, accepted: true, ..QUIET }, "False", "InvalidConnection", "trusted"),
+            (
+                false,
+                TenantFacts { unreachable: untrusted, accepted: true, ..QUIET },
+                "False",
+                "InvalidConnection",
+                "trusted",
+            ),
         ];
         for (suspend, facts, status, reason, words) in rows {
             let written = tenant_status(&tenant(suspend), 2, facts, at(9));

@@ -8,8 +8,8 @@ mod settled;
 mod store_writer;
 mod watch;
 
-pub use watch::WatchTiming;
 pub(crate) use key::Key;
 pub(crate) use settled::Settled;
-pub(crate) use store_writer::{Beside, Change, number};
+pub(crate) use store_writer::{Change, number};
+pub use watch::WatchTiming;
 pub(crate) use watch::{Cache, Namespaced, Selection, watch_kind};

@@ -2,7 +2,7 @@
 //! A hundred thousand finished removals are the usual state of a cluster that has used the operator for a while.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::api::Reason;
 

@@ -4,6 +4,7 @@
 //! few bytes.
 
 use std::collections::HashSet;
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -182,7 +183,8 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> StoreWriter<K> {
     fn forget(&mut self, key: Key) -> Vec<Change<K>> {
         let settled = self.beside.settled.remove(&key);
         let before = self.store.get(&key.reference());
-        let uid = settled.map(|settled| settled.uid).or_else(|| before.as_deref()?.meta().uid.as_deref().map(Box::from));
+        let uid =
+            settled.map(|settled| settled.uid).or_else(|| before.as_deref()?.meta().uid.as_deref().map(Box::from));
         if let Some(before) = &before {
             self.writer.apply_watcher_event(&Event::Delete(K::clone(before)));
         }

@@ -14,8 +14,8 @@ use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
 use kube::{Api, Client, Resource};
-use tokio::sync::watch::{Receiver, Sender};
 use serde::de::DeserializeOwned;
+use tokio::sync::watch::{Receiver, Sender};
 use tracing::{debug, warn};
 
 use crate::api::{CREDENTIALS_LABEL, RECONCILE_ANNOTATION};
@@ -110,10 +110,10 @@ where
     let mut writer = StoreWriter::new(writer, fresh.clone(), settle);
     let cache = Cache { store, beside: writer.beside(), listing, fresh };
     let told = Told { name, readiness: readiness.clone(), listing: tell_listing };
-    let pulse = told.clone();
+    let heartbeat = told.clone();
     // An idle watch yields nothing for hours, but it is polled at its every timeout.
     let events = futures::stream::poll_fn(move |cx| {
-        pulse.readiness.pulse(&pulse.name);
+        heartbeat.readiness.heartbeat(&heartbeat.name);
         events.poll_next_unpin(cx)
     });
     let changes = events.flat_map(move |event| {

@@ -1,19 +1,23 @@
 //! Who hears of calls: the audit, and the tenants whose status tells how calls fare.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::auth0::CallError;
 use crate::dispatch::{DeleteFinished, Observer, Owner, Report, RequestFinished};
+use crate::runtime::cache::Key;
 use crate::telemetry::audit::AuditRecorder;
 use crate::tenant::{TenantKey, Tenants};
 
-/// Called with tenants that are worth a look.
-pub(crate) type LookAt = Box<dyn Fn(Vec<TenantKey>) + Send + Sync>;
+use super::workqueue::WorkQueue;
+
+/// The dispatcher takes note of a call right after this is told of it.
+const SETTLES: Duration = Duration::from_millis(200);
 
 pub(crate) struct Calls {
     pub(crate) audit: AuditRecorder,
     pub(crate) tenants: Arc<Tenants>,
-    pub(crate) look: LookAt,
+    pub(crate) queue: Arc<WorkQueue>,
 }
 
 impl Observer for Calls {
@@ -21,10 +25,10 @@ impl Observer for Calls {
         self.audit.request_finished(call);
         let error = call.answer.outcome.as_ref().err();
         if matches!(error, Some(CallError::RateLimited(_))) {
-            (self.look)(self.tenants.with_domain(call.domain));
+            self.look(self.tenants.with_domain(call.domain));
         }
         if self.tenants.hear(call.connection, error) {
-            (self.look)(self.tenants.with_connection(call.connection));
+            self.look(self.tenants.with_connection(call.connection));
         }
     }
 
@@ -38,5 +42,13 @@ impl Observer for Calls {
 
     fn task_restarted(&self) {
         self.audit.task_restarted();
+    }
+}
+
+impl Calls {
+    fn look(&self, tenants: Vec<TenantKey>) {
+        for TenantKey { namespace, name } in tenants {
+            self.queue.add_after(Key::new(&namespace, &name), SETTLES);
+        }
     }
 }

@@ -9,7 +9,7 @@ use kube::runtime::reflector::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::RECONCILE_ANNOTATION;
-use crate::revocation::{Context, Revocation, Shared, is_settled, reconcile, ready_reason};
+use crate::revocation::{Context, Revocation, Shared, is_settled, ready_reason, reconcile};
 use crate::runtime::cache::{Change, Key, Settled, number};
 
 use super::guard::ReconcileGuard;

@@ -23,7 +23,7 @@ use crate::dispatch::{ConnectionKey, Dispatcher};
 use crate::revocation::Announce;
 use crate::runtime::cache::{Change, Key};
 use crate::telemetry::events;
-use crate::tenant::{Listing, Problem, TenantFacts, TenantKey, TenantState, Tenants, Usable, tenant_status};
+use crate::tenant::{Listing, Problem, TenantFacts, TenantKey, Tenants, Usable, tenant_status};
 
 use super::guard::ReconcileGuard;
 use super::users::Users;
@@ -125,7 +125,7 @@ impl TenantController {
             while listing.changed().await.is_ok() {
                 self.look(self.tenants.keys(namespace.as_deref()));
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         futures::future::join(of_secrets, of_failures).await;
     }
@@ -185,7 +185,8 @@ impl TenantController {
             asked: asked.as_deref(),
         };
         let status = tenant_status(tenant, generation, facts, now);
-        let connection = connection.map(|connection| connection.key).ok_or(problem.map_or(Reason::Unproved, |p| p.reason));
+        let connection =
+            connection.map(|connection| connection.key).ok_or(problem.map_or(Reason::Unproved, |p| p.reason));
         let version = Version { generation, asked, connection };
         let again = wait.map_or(LOOK_AGAIN, |wait| wait.min(LOOK_AGAIN));
         if is_same(tenant.status.as_ref(), &status) {
@@ -241,7 +242,7 @@ impl TenantController {
         let (uid, generation) = (tenant.uid(), tenant.metadata.generation);
         info!(kind = "Auth0Tenant", %namespace, %name, uid, generation, reason = reason.as_str(), "{}", ready.message);
         let (object, message) = (tenant.object_ref(&()), ready.message.clone());
-        events::announce(&self.announce, Announce { object, reason, message, proved_after: None });
+        events::announce(&self.announce, Announce { object, reason, message, created: None, proved_after: None });
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<TenantKey, Shown>> {

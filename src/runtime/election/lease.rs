@@ -83,7 +83,7 @@ impl Elector {
     /// Waits until the lease is ours; false if `shutdown` came first.
     pub(crate) async fn acquire(&mut self, shutdown: &CancellationToken) -> bool {
         let waited_for = format!("the lease {LEASE} in namespace {}", self.namespace);
-        self.readiness.expect(&waited_for);
+        self.readiness.expect(&waited_for, &waited_for);
         let mut leader = None;
         loop {
             let Some(looked) = self.look_until(shutdown).await else { return false };
