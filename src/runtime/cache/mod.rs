@@ -2,6 +2,8 @@
 
 mod freshness;
 mod key;
+#[cfg(test)]
+mod memory;
 mod readable;
 mod resync;
 mod settled;
