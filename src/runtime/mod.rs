@@ -31,7 +31,7 @@ use crate::telemetry::{events, http};
 use crate::tenant::Tenants;
 
 use controllers::{Calls, CountedPreflight, ReconcileGuard, Scope, TenantController, Users, WorkQueue, route};
-use election::{Elector, Validity};
+use election::{Elector, LeadershipToken};
 use tasks::Tasks;
 
 pub use cache::WatchTiming;
@@ -86,17 +86,17 @@ pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken
     }
     info!(version = env!("CARGO_PKG_VERSION"), "started");
     let Some(timing) = settings.election else {
-        readiness.set_role(Role::Alone);
-        let work = Work::start(&settings, &client, &readiness, &metrics, Validity::always());
+        readiness.set_role(Role::NoElection);
+        let work = Work::start(&settings, &client, &readiness, &metrics, LeadershipToken::always());
         return lead(work, &shutdown, std::future::pending()).await;
     };
     let mut elector = Elector::new(client.clone(), &settings.namespace, timing, readiness.clone());
     if !elector.acquire(&shutdown).await {
         return Ok(());
     }
-    let work = Work::start(&settings, &client, &readiness, &metrics, elector.validity());
+    let work = Work::start(&settings, &client, &readiness, &metrics, elector.leadership());
     // The lease is kept until the calls on their way have ended.
-    let led = lead(work, &shutdown, elector.keep()).await;
+    let led = lead(work, &shutdown, elector.keep_renewing()).await;
     if !matches!(led, Err(Error::Lost(_))) {
         elector.release().await;
     }
@@ -130,17 +130,17 @@ struct Work {
 }
 
 impl Work {
-    /// Nothing is sent while `validity` does not hold.
+    /// Nothing is sent while `leadership` does not hold.
     fn start(
         settings: &Settings,
         client: &Client,
         readiness: &Readiness,
         metrics: &Metrics,
-        validity: Validity,
+        leadership: LeadershipToken,
     ) -> Self {
         let mut tasks = Tasks::default();
         let ending = CancellationToken::new();
-        let looker = Looker::new(client.clone(), Box::new(move || validity.holds()));
+        let looker = Looker::new(client.clone(), Box::new(move || leadership.holds()));
         let tenants = Tenants::new(settings.allowed_domains.clone(), settings.timeouts);
         let tenant_queue = Arc::new(WorkQueue::default());
         let audit = AuditRecorder { metrics: metrics.clone(), looker: looker.clone(), traces: settings.traces.clone() };

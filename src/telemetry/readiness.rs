@@ -31,7 +31,7 @@ pub enum Role {
     /// This one does the work.
     Leader,
     /// There is no election.
-    Alone,
+    NoElection,
 }
 
 /// The state of everything that has to be there.
@@ -155,7 +155,7 @@ impl Readiness {
             Role::Standby { leader: Some(leader) } => Some(format!("standby, the leader is {leader}")),
             Role::Standby { leader: None } => Some("standby".to_owned()),
             Role::Leader => Some("leader".to_owned()),
-            Role::Alone => Some("no leader election".to_owned()),
+            Role::NoElection => Some("no leader election".to_owned()),
         }
     }
 

@@ -5,14 +5,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet};
-use prometheus_client::metrics::MetricType;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
 
 use crate::auth0::{CallError, Domain};
 use crate::dispatch::RequestFinished;
 use crate::telemetry::failure::call_outcome;
 
-use super::gauges;
+use super::families::{counters, gauges};
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Domains(Arc<Mutex<BTreeMap<Domain, Counts>>>);
@@ -105,20 +104,4 @@ impl Collector for Domains {
         }
         Ok(())
     }
-}
-
-fn counters<L: EncodeLabelSet>(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    values: impl IntoIterator<Item = (L, u64)>,
-) -> fmt::Result {
-    let mut values = values.into_iter().peekable();
-    if values.peek().is_none() {
-        return Ok(());
-    }
-    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-    values.try_for_each(|(labels, value)| {
-        metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)
-    })
 }

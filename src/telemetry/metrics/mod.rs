@@ -6,11 +6,11 @@
 //! what is looked up at each scrape, `domains` what was counted for each domain, `process` the process.
 
 mod domains;
+mod families;
 mod object_counts;
 mod process;
 
 use std::collections::HashSet;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +18,8 @@ use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use jiff::Timestamp;
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet};
-use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
@@ -250,20 +249,4 @@ impl Reconciles {
             counter.inc();
         }
     }
-}
-
-fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    unit: Option<&Unit>,
-    values: impl IntoIterator<Item = (L, V)>,
-) -> fmt::Result {
-    let mut values = values.into_iter().peekable();
-    // A name without a value would only be noise.
-    if values.peek().is_none() {
-        return Ok(());
-    }
-    let mut metric = encoder.encode_descriptor(name, help, unit, MetricType::Gauge)?;
-    values.try_for_each(|(labels, value)| metric.encode_family(&labels)?.encode_gauge(&value))
 }

@@ -17,7 +17,7 @@ use crate::revocation::Revocation;
 use crate::telemetry::readiness::{Readiness, Role};
 
 use super::domains::OfDomain;
-use super::gauges;
+use super::families::gauges;
 
 /// An object that carries no reason yet.
 const NOT_LOOKED_AT: &str = "None";
@@ -141,7 +141,7 @@ impl Collector for ObjectCounts {
         for count in self.0.counters.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             count(&mut counts);
         }
-        let works = matches!(self.0.readiness.what(), Role::Leader | Role::Alone);
+        let works = matches!(self.0.readiness.what(), Role::Leader | Role::NoElection);
         let help = "1 on the replica that does the work";
         encoder.encode_descriptor("leader", help, None, MetricType::Gauge)?.encode_gauge(&u32::from(works))?;
         let help = "Removal objects by the reason they carry; None: not looked at yet; Unknown: of another version";
