@@ -104,6 +104,11 @@ fn steady(until: Timestamp, status: Option<&RemovalStatus>) -> Timestamp {
 
 /// What keeps anything from being sent at all.
 fn held(facts: &Facts<'_>) -> Option<Outcome> {
+    let unsupported = facts.options.unsupported();
+    if !unsupported.is_empty() {
+        let message = format!("This version does not act on {}: nothing is sent", unsupported.join(", "));
+        return Some(Outcome::plain(Reason::UnknownField, message));
+    }
     if facts.options.suspend {
         return Some(Outcome::plain(
             Reason::Suspended,
@@ -177,13 +182,13 @@ fn task(facts: &Facts<'_>, verification: Verification) -> Task {
         .is_some_and(|at| Duration::try_from(facts.now.duration_since(at.0)).is_ok_and(|age| age < REMOVE_AGAIN_AFTER));
     let accepted_all = current
         .and_then(|status| status.result)
-        .is_some_and(|result| result.removed > 0 && result.removed + result.already_absent >= result.requested);
-    if accepted_lately && accepted_all && verification != Verification::Off {
+        .is_some_and(|result| result.accepted > 0 && result.accepted + result.already_absent >= result.requested);
+    if accepted_lately && accepted_all && verification != Verification::Never {
         return Task::Prove;
     }
     // What an unanswered DELETE left unknown is read before it is repeated.
     let before = verification == Verification::BeforeAndAfter || answer_was_lost(facts.status);
-    let after = verification != Verification::Off;
+    let after = verification != Verification::Never;
     Task::Remove { before: before && after, after }
 }
 

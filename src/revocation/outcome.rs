@@ -101,14 +101,14 @@ impl Outcome {
             }
             End::Gone => {
                 let message =
-                    format!("Removed {} of {n}; a complete read afterwards shows none of them", counts.0.removed);
+                    format!("Removed {} of {n}; a complete read afterwards shows none of them", counts.0.accepted);
                 let message = match counts.0.already_absent {
                     0 => message,
                     absent => format!("{message} ({absent} were not there before)"),
                 };
                 Self { verified: proven(message.clone()), ..Self::plain(Reason::Removed, message) }
             }
-            End::Unverified(why) => unproven(why, counts.0.removed, n),
+            End::Unverified(why) => unproven(why, counts.0.accepted, n),
             End::Remaining(left) => remaining(left.len(), accepted_at.unwrap_or(now), now),
             End::NotFound(_) => not_found(endpoint, if_not_found, report.seen || accepted_at.is_some()),
             End::HandedBack(_) => Self::plain(Reason::TenantNotReady, "nothing more was sent"),
@@ -126,8 +126,8 @@ impl Outcome {
         if let Some((holds, message)) = &self.verified {
             wanted.push(Verdict {
                 kind: ConditionType::Verified,
-                holds: *holds,
-                reason: self.reason,
+                status: (*holds).into(),
+                reason: self.reason.as_str(),
                 message: message.clone(),
             });
         }
@@ -153,6 +153,10 @@ impl Outcome {
                 .or_else(|| old.and_then(|status| status.correlation_id.as_deref()))
                 .map(str::to_owned),
             last_handled_reconcile_at: old.and_then(|status| status.last_handled_reconcile_at.clone()),
+            finished: old.and_then(|status| status.finished.clone()),
+            domain: old.and_then(|status| status.domain.clone()),
+            last_seen_time: old.and_then(|status| status.last_seen_time.clone()),
+            unknown: old.map(|status| status.unknown.clone()).unwrap_or_default(),
         }
     }
 }
@@ -171,7 +175,7 @@ impl Counts {
         let int = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
         let before = old.and_then(|status| status.result).unwrap_or_default();
         let attempted = report.accepted_at.is_some() || !report.already_absent.is_empty();
-        let absent_now = if matches!(report.end, End::Gone) && before.removed == 0 { int(requested) } else { 0 };
+        let absent_now = if matches!(report.end, End::Gone) && before.accepted == 0 { int(requested) } else { 0 };
         // What a lost answer leaves unknown and a later read does not find was most likely removed by us.
         let (removed, absent) = if answer_was_lost(old) {
             (report.accepted.len() + report.already_absent.len(), 0)
@@ -180,14 +184,14 @@ impl Counts {
         };
         Self(RemovalResult {
             requested: int(requested),
-            removed: int(removed).max(before.removed),
+            accepted: int(removed).max(before.accepted),
             already_absent: if attempted { int(absent) } else { before.already_absent.max(absent_now) },
             remaining: 0,
         })
     }
 
     fn with_remaining(self, end: &End) -> RemovalResult {
-        let open = self.0.requested - self.0.removed - self.0.already_absent;
+        let open = self.0.requested - self.0.accepted - self.0.already_absent;
         let remaining = match end {
             End::Remaining(left) => i32::try_from(left.len()).unwrap_or(i32::MAX),
             End::Failed(_) => open.max(0),
