@@ -286,7 +286,7 @@ fn failed(
             );
             (Reason::Unauthorized, message, Some(REFUSED_RETRY))
         }
-        CallError::Forbidden(why) => {
+        CallError::Denied(why) => {
             let message = format!("Auth0 refused the removal ({why}); ask who administers the Auth0 tenant");
             (Reason::Unauthorized, message, Some(REFUSED_RETRY))
         }
@@ -296,10 +296,10 @@ fn failed(
             );
             (Reason::InsufficientScope, message, Some(REFUSED_RETRY))
         }
-        CallError::NotFound => return not_found(endpoint, IfNotFound::Fail, false),
+        CallError::NotFound(_) => return not_found(endpoint, IfNotFound::Fail, false),
         CallError::RateLimited(wait) => return Outcome::rate_limited(now + *wait),
-        CallError::Unavailable(why) => {
-            let message = format!("Auth0 cannot be used right now: {why}; the operator tries again");
+        CallError::Unavailable(_) | CallError::NotSent(_) | CallError::NotProcessed => {
+            let message = format!("Auth0 cannot be used right now: {error}; the operator tries again");
             (Reason::Auth0Unavailable, message, Some(backoff(attempts)))
         }
     };

@@ -45,15 +45,15 @@ fn status(outcome: &Outcome, old: Option<&RemovalStatus>, now: Timestamp) -> Rem
 #[test]
 fn a_lost_answer_is_not_taken_for_nothing_to_do() {
     let lost =
-        Report { correlation: Some("rescind-1".into()), ..nothing_sent(End::Failed(CallError::Unavailable("5xx"))) };
+        Report { correlation: Some("rescind-1".into()), ..nothing_sent(End::Failed(CallError::no_answer("5xx"))) };
     let waiting = status(&outcome(&lost), None, at(100));
     let read = Report { already_absent: 2, seen: true, ..nothing_sent(End::Gone) };
     let after = outcome_after(&read, IfNotFound::Fail, Some(&waiting), at(102));
-    assert_eq!((after.reason, after.result.map(|r| (r.accepted, r.already_absent))), (Reason::Removed, Some((2, 0))));
-    let never_left = status(&outcome(&nothing_sent(End::Failed(CallError::Unavailable("no route")))), None, at(100));
+    assert_eq!((after.reason, after.result.map(|r| (r.removed, r.already_absent))), (Reason::Removed, Some((2, 0))));
+    let never_left = status(&outcome(&nothing_sent(End::Failed(CallError::no_answer("no route")))), None, at(100));
     let after = outcome_after(&read, IfNotFound::Fail, Some(&never_left), at(102));
     assert_eq!(
-        (after.reason, after.result.map(|r| (r.accepted, r.already_absent))),
+        (after.reason, after.result.map(|r| (r.removed, r.already_absent))),
         (Reason::AlreadyAbsent, Some((0, 2)))
     );
 }
@@ -85,8 +85,8 @@ fn every_report_has_its_row() {
         (failed(CallError::Unauthorized("401")), Reason::Unauthorized),
         (failed(CallError::InsufficientScope("update:users".into())), Reason::InsufficientScope),
         (failed(CallError::RateLimited(Duration::from_secs(9))), Reason::RateLimited),
-        (failed(CallError::Unavailable("5xx")), Reason::Auth0Unavailable),
-        (report(End::Failed(CallError::Unavailable("5xx"))), Reason::Auth0Unavailable),
+        (failed(CallError::no_answer("5xx")), Reason::Auth0Unavailable),
+        (report(End::Failed(CallError::no_answer("5xx"))), Reason::Auth0Unavailable),
     ];
     for (report, reason) in rows {
         let outcome = outcome(&report);
@@ -124,11 +124,11 @@ fn what_was_seen_before_may_be_gone() {
 #[test]
 fn a_look_keeps_what_the_removal_counted() {
     let waiting = status(&outcome(&report(End::Remaining(1))), None, at(100));
-    assert_eq!(waiting.result, Some(RemovalResult { requested: 2, accepted: 2, already_absent: 0, remaining: 1 }));
+    assert_eq!(waiting.result, Some(RemovalResult { requested: 2, removed: 2, already_absent: 0, remaining: 1 }));
     let gone = outcome_after(&nothing_sent(End::Gone), IfNotFound::Fail, Some(&waiting), at(103));
     assert_eq!(gone.reason, Reason::Removed);
     let done = status(&gone, Some(&waiting), at(103));
-    assert_eq!(done.result, Some(RemovalResult { requested: 2, accepted: 2, already_absent: 0, remaining: 0 }));
+    assert_eq!(done.result, Some(RemovalResult { requested: 2, removed: 2, already_absent: 0, remaining: 0 }));
     assert_eq!(done.last_removal_time, Some(time(at(100))), "the removal was then, not now");
     assert_eq!(done.attempts, None);
 }
@@ -138,7 +138,7 @@ fn nothing_there_counts_as_absent() {
     let mut absent = nothing_sent(End::Gone);
     absent.already_absent = 2;
     let result = status(&outcome(&absent), None, at(100)).result;
-    assert_eq!(result, Some(RemovalResult { requested: 2, accepted: 0, already_absent: 2, remaining: 0 }));
+    assert_eq!(result, Some(RemovalResult { requested: 2, removed: 0, already_absent: 2, remaining: 0 }));
 }
 
 /// The schedule: 2, 5, 10, 20, 40 s after each other, then each minute.
@@ -161,7 +161,7 @@ fn failures_back_off_to_ten_minutes() {
     assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600, 600, 600]);
     let mut old = None;
     for attempt in 1..5 {
-        let failed = nothing_sent(End::Failed(CallError::Unavailable("x")));
+        let failed = nothing_sent(End::Failed(CallError::no_answer("x")));
         let outcome = outcome_after(&failed, IfNotFound::Fail, old.as_ref(), at(100));
         let written = status(&outcome, old.as_ref(), at(100));
         assert_eq!(written.attempts, Some(attempt));
@@ -190,7 +190,7 @@ proptest! {
                 1 => End::Unproven(Unproven::Off),
                 2 => End::Remaining(1),
                 3 => End::NotFound,
-                4 => End::Failed(CallError::Unavailable("x")),
+                4 => End::Failed(CallError::no_answer("x")),
                 5 => End::Failed(CallError::Rejected(Rejection::Uri)),
                 _ => End::Failed(CallError::RateLimited(Duration::from_secs(5))),
             };
