@@ -8,10 +8,12 @@
 //! `machine` decides, with `gate` (shut after a 429), `pace` (Auth0's buckets) and `lines` (fairness) as its parts; all of
 //! them are pure. `driver` makes the calls, `lanes` keeps the reports.
 
+mod breaker;
 mod driver;
 mod gate;
 mod job;
 mod lanes;
+mod limiter;
 mod lines;
 pub mod machine;
 mod meter;
