@@ -400,6 +400,36 @@ impl<W: Copy + Ord> FairQueue<W> {
         self.groups.iter().filter_map(|group| group.order.first()).map(|(.., class)| class)
     }
 
+    /// Whether what must hold does.
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        let mut places: HashMap<Ns, usize> = HashMap::new();
+        for (class, lane) in &self.lanes {
+            for (ns, waiting) in &lane.waiting {
+                *places.entry(*ns).or_default() += waiting.len();
+                let namespace = self.namespaces.get(ns.0 as usize).ok_or("a place of a namespace that is gone")?;
+                if lane.turns.contains(&(namespace.served, *ns)) == namespace.full {
+                    return Err("a namespace that waits has no turn, or one too many");
+                }
+            }
+            let held = self.connections.get(&class.connection).ok_or("a lane of no connection")?.1;
+            let first = lane.turns.first().copied().filter(|_| !held);
+            let listed = |(served, ns)| self.groups[lane.group].order.contains(&(served, ns, *class));
+            if lane.turns.len() > lane.waiting.len() || lane.listed != first || !first.is_none_or(listed) {
+                return Err("a lane stands in a wrong place");
+            }
+        }
+        let listed: usize = self.groups.iter().map(|group| group.order.len()).sum();
+        let lanes = self.lanes.values().filter(|lane| lane.listed.is_some()).count();
+        let counted = self
+            .namespaces
+            .iter()
+            .all(|(n, namespace)| namespace.places == places.get(&Ns(n as u32)).copied().unwrap_or(0));
+        if listed != lanes || !counted || places.len() != self.waiting {
+            return Err("the fair queue counts wrong");
+        }
+        Ok(())
+    }
+
     /// How many namespaces wait.
     pub(super) const fn waiting(&self) -> usize {
         self.waiting

@@ -8,7 +8,7 @@ use crate::auth0::{Answer, CallError, Missing, Page};
 use crate::dispatch::fair_queue::Ns;
 use crate::dispatch::limiter::CallEnd;
 
-use super::calls::{self, Call, CallId, What};
+use super::calls::{self, CallId, What};
 use super::jobs::{JobId, Settled, Suspect, Unsure};
 use super::queue::Part;
 use super::waits::SHORT_WAIT;
@@ -23,7 +23,9 @@ const NOT_PROCESSED_TRIES: u32 = 5;
 /// What becomes of the items of a DELETE.
 enum Fate {
     /// They are sent again, in the same batches or in smaller ones.
-    Again { smaller: bool },
+    Again {
+        smaller: bool,
+    },
     /// Their jobs read before they decide.
     Read(CallError),
     Settled(Settled),
@@ -36,10 +38,7 @@ impl Machine {
         self.wall = (at, now);
         let outcome = answer.outcome;
         let connection = call.class.connection;
-        let ours = !matches!(
-            outcome,
-            Err(CallError::Unavailable(_) | CallError::NotSent(_) | CallError::NotProcessed)
-        );
+        let ours = !matches!(outcome, Err(CallError::Unavailable(_) | CallError::NotSent(_) | CallError::NotProcessed));
         let limited = if let Err(CallError::RateLimited(wait)) = &outcome { Some(*wait) } else { None };
         let accepts = ours && limited.is_none() && !matches!(outcome, Err(CallError::Unauthorized(_)));
         self.finish(id, &call, ours && limited.is_none(), now);

@@ -9,7 +9,7 @@ use crate::dispatch::breaker::{Allow, Breaker, State};
 use crate::dispatch::connection::ConnectionKey;
 use crate::dispatch::fair_queue::{Class, Gate, MAX_IN_FLIGHT, Ns, Place};
 use crate::dispatch::job::{Owner, Refusal};
-use crate::dispatch::limiter::{CallEnd, CallName, Limiter, Sent};
+use crate::dispatch::limiter::{CallName, Limiter, Sent};
 
 use foldhash::HashMap;
 
@@ -120,9 +120,8 @@ impl Machine {
         self.due_timers(now);
         let mut aside = Vec::new();
         while self.calls.len() < MAX_IN_FLIGHT {
-            let Self { breaker, limiter, conns, first, .. } = &*self;
-            let open = Open { breaker, limiter, conns, first: first.is_some(), now };
-            let next = self.fair.next(&open, &mut aside);
+            let Self { fair, breaker, limiter, conns, first, .. } = &mut *self;
+            let next = fair.next(&Open { breaker, limiter, conns, first: first.is_some(), now }, &mut aside);
             for connection in aside.drain(..) {
                 let due = self.conns.get(&connection).and_then(|conn| conn.admits(now).err().flatten());
                 if let Some(conn) = self.conns.get_mut(&connection) {
@@ -228,15 +227,9 @@ impl Machine {
             State::HalfOpen { .. } => !probe,
         };
         let own = &self.conns.get(&call.class.connection)?.breaker;
-        let shut = if accepted {
-            shut(&self.breaker)
-        } else {
-            shut(own) || matches!(self.breaker.state(now), State::Open(_))
-        };
-        self.limiter.unsent(call.class.call, call.reserved, now);
-        let held = shut || self.limiter.wait_until(call.class.call, call.class.connection, now).is_some();
-        call.reserved = self.limiter.sent(call.class.call, now);
-        if held {
+        let shut =
+            if accepted { shut(&self.breaker) } else { shut(own) || matches!(self.breaker.state(now), State::Open(_)) };
+        if shut || !self.limiter.confirm(call.class.call, call.class.connection, &mut call.reserved, now) {
             self.call_off(id, now);
             return None;
         }

@@ -301,7 +301,20 @@ impl Progress {
         self.endpoint().row().may_spare
     }
 
-    fn opened(&self) -> Vec<(usize, Option<Suspect>)> {
+    /// Items that are read about, or are to be, and those that are about to be sent again.
+    pub(super) fn held(&self) -> impl Iterator<Item = usize> {
+        let asking = self.asking.iter().flat_map(|asking| &asking.unsure);
+        let looks = self.looks.iter().flat_map(|(unsure, ..)| unsure);
+        let unsure = self.unsure.iter().chain(asking).chain(looks).map(|unsure| unsure.index);
+        unsure.chain(self.again.iter().map(|(index, _)| *index))
+    }
+
+    /// How many answers it waits for, if it asked something.
+    pub(super) fn asks(&self) -> Option<usize> {
+        self.asking.as_ref().map(|asking| asking.open)
+    }
+
+    pub(super) fn opened(&self) -> Vec<(usize, Option<Suspect>)> {
         let open = self.states.iter().enumerate().filter(|(_, state)| matches!(state, State::Open | State::Unseen));
         open.map(|(index, _)| (index, None)).collect()
     }
@@ -391,7 +404,9 @@ impl Progress {
             self.phase = Phase::Proving;
         }
         let (why, wanted) = match self.phase {
-            Phase::ReadBefore => (Why::Before, self.opened().iter().map(|(n, _)| self.removal.items[*n].clone()).collect()),
+            Phase::ReadBefore => {
+                (Why::Before, self.opened().iter().map(|(n, _)| self.removal.items[*n].clone()).collect())
+            }
             _ => (Why::Proof, self.removal.items.clone()),
         };
         let question = self.list(wanted, why == Why::Proof);
@@ -420,8 +435,7 @@ impl Progress {
 
     fn ask(&mut self, why: Why, unsure: Vec<Unsure>, found: Vec<Found>, question: Question) -> Need {
         let (glance, open) = (question.glance, question.wanted.len());
-        self.asking =
-            Some(Asking { why, unsure, found, glance, open, present: Vec::new(), error: None, began: None });
+        self.asking = Some(Asking { why, unsure, found, glance, open, present: Vec::new(), error: None, began: None });
         Need::Read(question)
     }
 

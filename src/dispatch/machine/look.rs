@@ -41,7 +41,8 @@ pub(super) enum Look {
 pub(super) fn diagnose(endpoint: &Endpoint, found: &[Found]) -> Look {
     use Found::{Missing, Refused, Yes};
     let first_page = |endpoint| Look::Read(Read::List(endpoint), None);
-    let members = |organization: &_| Endpoint::OrganizationMembers { organization: std::sync::Arc::clone(organization) };
+    let members =
+        |organization: &_| Endpoint::OrganizationMembers { organization: std::sync::Arc::clone(organization) };
     match (endpoint, found) {
         (_, [.., Refused]) => Look::Verdict(Verdict::Unclear),
         (endpoint, []) => first_page(endpoint.clone()),

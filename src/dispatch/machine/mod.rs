@@ -28,7 +28,7 @@ use foldhash::{HashMap, HashMapExt};
 use jiff::Timestamp;
 use slab::Slab;
 
-use crate::auth0::{Domain, Endpoint, Item, Read};
+use crate::auth0::{Domain, Endpoint, Read};
 
 use super::breaker::Breaker;
 use super::connection::{ConnectionKey, Limits};
@@ -126,7 +126,9 @@ impl Machine {
         let fair = &mut self.fair;
         let Some(id) = self.jobs.insert(job, connection, now, |namespace| fair.enter(namespace)) else { return };
         self.conns.entry(connection).or_insert_with(Conn::new).jobs += 1;
-        self.pace.came(&mut self.jobs, id);
+        if let Some(job) = self.jobs.get_mut(id) {
+            self.pace.came(job);
+        }
         self.timers.push(Reverse((now + WAIT_SHOWN, Timer::Shown(id))));
         self.trim_timers();
         self.advance(id, now);
@@ -252,7 +254,7 @@ impl Machine {
     }
 
     fn end_job(&mut self, id: JobId, end: End, now: Instant) -> Option<(Owner, Report)> {
-        let job = self.jobs.remove(id)?;
+        let mut job = self.jobs.remove(id)?;
         if let Some(key) = self.queue_at.get(&(job.removal.endpoint.clone(), job.connection)).copied()
             && job.open > 0
         {
@@ -261,7 +263,7 @@ impl Machine {
             }
             self.refresh(Work::Queue(key), &[job.ns], now);
         }
-        self.pace.left(&job);
+        self.pace.left(&mut job);
         self.fair.leave(job.ns);
         if let Some(conn) = self.conns.get_mut(&job.connection) {
             conn.jobs -= 1;

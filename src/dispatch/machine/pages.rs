@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::auth0::{CallError, Endpoint, Item, Page, Read, Rejection, Walk, WalkError, WalkStep};
 use crate::dispatch::connection::ConnectionKey;
-use crate::dispatch::fair_queue::{Ns, Place, Rank};
+use crate::dispatch::fair_queue::{Ns, Place};
 
 use super::calls::What;
 use super::jobs::{JobId, Question, ReadError};
@@ -140,13 +140,7 @@ impl Machine {
     }
 
     /// Asks for each member's organizations instead of walking the organization's members.
-    fn ask_persons(
-        &mut self,
-        organization: &Arc<str>,
-        connection: ConnectionKey,
-        askers: Vec<Asker>,
-        now: Instant,
-    ) {
+    fn ask_persons(&mut self, organization: &Arc<str>, connection: ConnectionKey, askers: Vec<Asker>, now: Instant) {
         for asker in &askers {
             for item in &asker.wanted {
                 let Item::Id(user) = item else { continue };

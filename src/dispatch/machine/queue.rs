@@ -138,7 +138,8 @@ impl EndpointQueue {
     /// The namespaces that wait here.
     pub(super) fn namespaces(&self) -> Vec<Ns> {
         let mut all: Vec<Ns> = Vec::new();
-        while let Some(next) = self.after(all.last().map_or(Ns(u32::MAX), |ns| *ns)).filter(|next| all.first() != Some(&next.ns))
+        while let Some(next) =
+            self.after(all.last().map_or(Ns(u32::MAX), |ns| *ns)).filter(|next| all.first() != Some(&next.ns))
         {
             all.push(next.ns);
         }
@@ -155,7 +156,11 @@ impl EndpointQueue {
         let mut own = true;
         while batch.len() < most {
             let Some(waiter) = (if own { self.front(ns) } else { self.after(self.turn) }) else {
-                if own { own = false } else { break }
+                if own {
+                    own = false
+                } else {
+                    break;
+                }
                 continue;
             };
             let Some(item) = item_of(waiter) else {

@@ -9,8 +9,8 @@ use crate::dispatch::connection::ConnectionKey;
 use crate::dispatch::fair_queue::Ns;
 use crate::dispatch::job::{End, Refusal, Report, Wait};
 
-use super::jobs::{JobId, Phase, Progress};
 use super::Machine;
+use super::jobs::{JobId, Phase, Progress};
 
 /// After so long the owner of a job that waits is told, whatever it waits for.
 pub const WAIT_SHOWN: Duration = Duration::from_secs(15);
