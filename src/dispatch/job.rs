@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::auth0::{CallError, Domain, Endpoint, Item};
+use crate::auth0::{CallError, Domain, Endpoint, Item, Missing};
 
 use super::connection::ConnectionKey;
 
@@ -94,8 +94,7 @@ pub struct Report {
     pub accepted_at: Option<Timestamp>,
     /// A DELETE may have had an effect although no answer came.
     pub lost: bool,
-    /// Some answer showed that the user or organization exists, or existed until then; with [`End::NotFound`], that Auth0
-    /// was asked for it and said so.
+    /// Some answer showed that the user or organization exists, or existed until then.
     pub seen: bool,
     /// When the read that decided began.
     pub read_at: Option<Timestamp>,
@@ -136,17 +135,6 @@ pub enum Unverified {
     MissingScope(String),
     /// The read was refused or never came to an end.
     ReadRefused(CallError),
-}
-
-/// What a 404 is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
-    /// The user or the organization.
-    Subject,
-    /// The item: a role, or the API of a permission.
-    Item,
-    /// It could not be found out.
-    Unclear,
 }
 
 /// Why nothing (more) is sent for an owner.
