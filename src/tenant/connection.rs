@@ -49,6 +49,11 @@ pub fn settings(
     now: Timestamp,
 ) -> Result<Settings, Problem> {
     let spec = &tenant.spec;
+    let unsupported = spec.unsupported();
+    if !unsupported.is_empty() {
+        let message = format!("this version does not act on {}: nothing is sent", unsupported.join(", "));
+        return Err(Problem::new(Reason::UnknownField, message));
+    }
     let domain: Domain = spec
         .domain
         .parse()
@@ -60,8 +65,8 @@ pub fn settings(
         return Err(Problem::new(Reason::DomainNotAllowed, message));
     }
     let ca_bundle = spec.ca_bundle.as_deref().map(decode_bundle).transpose()?;
-    let reference = &spec.credentials.token_secret_ref;
     let secret = secret.filter(|secret| is_consenting(secret)).ok_or_else(|| missing(tenant))?;
+    let reference = spec.credentials.token_secret_ref.as_ref().ok_or_else(|| missing(tenant))?;
     check_domain(secret, &reference.name, &spec.domain)?;
     let bytes = secret.data.as_ref().and_then(|data| data.get(&reference.key)).ok_or_else(|| {
         let message = format!("Secret {} has no key {:?}; put the token there", reference.name, reference.key);
@@ -85,7 +90,7 @@ pub(super) fn is_consenting(secret: &Secret) -> bool {
 }
 
 fn missing(tenant: &Auth0Tenant) -> Problem {
-    let name = &tenant.spec.credentials.token_secret_ref.name;
+    let name = tenant.spec.credentials.secret().unwrap_or_default();
     let namespace = tenant.namespace().unwrap_or_default();
     let message = format!(
         "no Secret {name} with the label {CREDENTIALS_LABEL}=true in namespace {namespace}; create it, or: kubectl label secret -n \

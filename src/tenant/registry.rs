@@ -126,7 +126,7 @@ impl Tenants {
     pub fn connect(&self, tenant: &Auth0Tenant) -> Result<(Settings, Client), Problem> {
         let namespace = tenant.namespace().unwrap_or_default();
         let secrets = self.secrets.of(&namespace);
-        let name = &tenant.spec.credentials.token_secret_ref.name;
+        let name = tenant.spec.credentials.secret().unwrap_or_default();
         let secret = secrets.and_then(|secrets| secrets.get(&ObjectRef::new(name).within(&namespace)));
         let settings = settings(tenant, secret.as_deref(), &self.allowed, Timestamp::now()).map_err(|problem| {
             match problem.reason {
@@ -159,7 +159,7 @@ impl Tenants {
     /// The tenant objects that read this Secret.
     pub fn readers_of(&self, namespace: &str, secret: &str) -> Vec<TenantKey> {
         let reads = |tenant: &Arc<Auth0Tenant>| {
-            tenant.namespace().as_deref() == Some(namespace) && tenant.spec.credentials.token_secret_ref.name == secret
+            tenant.namespace().as_deref() == Some(namespace) && tenant.spec.credentials.secret() == Some(secret)
         };
         let key = |tenant: &Arc<Auth0Tenant>| TenantKey { namespace: namespace.to_owned(), name: tenant.name_any() };
         self.tenants.state().iter().filter(|tenant| reads(tenant)).map(key).collect()

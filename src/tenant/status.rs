@@ -28,5 +28,8 @@ pub fn tenant_status(
         observed_generation: Some(generation),
         conditions: conditions(before, &verdicts, generation, now),
         last_handled_reconcile_at: old.and_then(|status| status.last_handled_reconcile_at.clone()),
+        domain: old.and_then(|status| status.domain.clone()),
+        open_until: old.and_then(|status| status.open_until.clone()),
+        unknown: old.map(|status| status.unknown.clone()).unwrap_or_default(),
     }
 }

@@ -130,7 +130,7 @@ async fn a_paused_leader_that_wakes_up_sends_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_hands_over() {
     let world = World::new("leader-term").await;
-    world.put_tenant(json!({"verification": "Off"})).await;
+    world.put_tenant(json!({"verification": "Never"})).await;
     let (mut first, mut second, name) = two(&world).await;
     let held = world.fake.fault(Fault::hold_answer().on(Kind::DeleteUserRoles).once());
     world.put::<UserRoleRevocation>("jane", roles(USER)).await;

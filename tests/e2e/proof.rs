@@ -18,7 +18,7 @@ async fn a_read_that_still_shows_it_is_waited_out() {
     assert!(status.next_attempt_time.is_some() && status.verified_time.is_none());
     assert_eq!(status.result.unwrap().remaining, 1);
     let status = world.reason::<OrgMembershipRemoval>("jane", "Removed").await;
-    assert_eq!((status.result.unwrap().removed, status.result.unwrap().remaining), (1, 0));
+    assert_eq!((status.result.unwrap().accepted, status.result.unwrap().remaining), (1, 0));
     assert_eq!(world.fake.count(Kind::DeleteMembers), 1, "looked at again, not removed again");
     assert_eq!(world.fake.count(Kind::GetUserOrganizations), 3);
 }

@@ -24,7 +24,7 @@ async fn the_four_removals() {
 
     let status = world.reason::<UserRoleRevocation>("roles", "Removed").await;
     assert_eq!(status.correlation_id, world.fake.calls_to(fake_auth0::Kind::DeleteUserRoles)[0].correlation_id);
-    assert_eq!(status.result.unwrap().removed, 1);
+    assert_eq!(status.result.unwrap().accepted, 1);
     assert!(status.verified_time.is_some() && status.last_removal_time.is_some() && status.next_attempt_time.is_none());
     assert_eq!(status.condition(ConditionType::Verified).unwrap().status, "True");
     world.reason::<UserPermissionRevocation>("permissions", "Removed").await;
@@ -67,7 +67,7 @@ async fn long_lists_are_split_and_read_to_their_end() {
     let _operator = world.operator().await;
     world.put::<OrgMembershipRemoval>("many", json!({"organizationId": ORG, "members": members})).await;
     let status = world.reason::<OrgMembershipRemoval>("many", "Removed").await;
-    assert_eq!(status.result.unwrap().removed, 25);
+    assert_eq!(status.result.unwrap().accepted, 25);
     let mut sizes: Vec<_> = world
         .fake
         .calls_to(Kind::DeleteMembers)
@@ -148,7 +148,7 @@ async fn a_user_who_vanishes_meanwhile_is_gone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn verification_can_be_off_or_on_both_sides() {
     let world = World::new("verify").await;
-    world.put_tenant(json!({"verification": "Off"})).await;
+    world.put_tenant(json!({"verification": "Never"})).await;
     let _operator = world.operator().await;
     world.put::<UserRoleRevocation>("off", json!({"userId": USER, "roles": [ROLE]})).await;
     let status = world.reason::<UserRoleRevocation>("off", "RemovedUnverified").await;
@@ -165,5 +165,5 @@ async fn verification_can_be_off_or_on_both_sides() {
 
     world.put::<UserRoleRevocation>("half", json!({"userId": USER, "roles": [unknown, OTHER_ROLE]})).await;
     let result = world.reason::<UserRoleRevocation>("half", "Removed").await.result.unwrap();
-    assert_eq!((result.requested, result.removed, result.already_absent, result.remaining), (2, 1, 1, 0));
+    assert_eq!((result.requested, result.accepted, result.already_absent, result.remaining), (2, 1, 1, 0));
 }

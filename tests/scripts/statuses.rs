@@ -29,13 +29,21 @@ pub struct Case {
 fn verdicts(reason: Reason) -> (&'static str, &'static str) {
     use Reason as R;
     match reason {
-        R::Removed | R::RemovedUnverified | R::AlreadyAbsent | R::SubjectGone | R::Connected => ("Healthy", "Current"),
-        R::TenantNotReady | R::RateLimited | R::Auth0Unavailable | R::AwaitingConsistency | R::SecretNotFound => {
+        R::Removed | R::RemovedUnverified | R::AlreadyAbsent | R::WouldRemove | R::SubjectGone | R::NotReplayed => {
+            ("Healthy", "Current")
+        }
+        R::Connected | R::Unproved => ("Healthy", "Current"),
+        R::Queued | R::AwaitingProof | R::TenantNotReady | R::RateLimited | R::Auth0Unavailable => {
             ("Progressing", "InProgress")
         }
-        R::SubjectNotFound | R::InvalidRequest | R::Unauthorized | R::InsufficientScope => ("Degraded", "Failed"),
+        R::AwaitingConsistency | R::SecretNotFound => ("Progressing", "InProgress"),
+        R::SubjectNotFound | R::ItemNotFound | R::Expired | R::StillPresent | R::InvalidRequest => {
+            ("Degraded", "Failed")
+        }
+        R::Unauthorized | R::InsufficientScope | R::Denied => ("Degraded", "Failed"),
+        R::Protected | R::NamespaceNotAllowed | R::BrakeEngaged | R::UnknownField => ("Degraded", "Failed"),
         R::InvalidCredentials | R::DomainNotAllowed | R::InvalidConnection => ("Degraded", "Failed"),
-        R::Suspended => ("Suspended", "InProgress"),
+        R::Scheduled | R::Suspended | R::OnHold => ("Suspended", "InProgress"),
     }
 }
 

@@ -225,11 +225,11 @@ fn what_only_a_person_can_mend_rests() {
 
 #[test]
 fn an_accepted_removal_is_looked_at_before_it_is_repeated() {
-    let accepted = |age: i64, removed: i32| {
+    let accepted = |age: i64, accepted: i32| {
         let mut case = case().with(Reason::AwaitingConsistency, GENERATION, Some(NOW));
         let status = case.status.as_mut().unwrap();
         status.last_removal_time = Some(time(at(NOW - age)));
-        status.result = Some(RemovalResult { requested: 1, removed, already_absent: 0, remaining: 1 });
+        status.result = Some(RemovalResult { requested: 1, accepted, already_absent: 0, remaining: 1 });
         case
     };
     let task = |case: &Case| match case.decide() {
@@ -241,7 +241,7 @@ fn an_accepted_removal_is_looked_at_before_it_is_repeated() {
     assert_eq!(task(&accepted(7, 0)), REMOVE, "not all of it was accepted");
     let mut off = accepted(7, 1);
     if let TenantState::Ready { verification, .. } = &mut off.tenant {
-        *verification = Verification::Off;
+        *verification = Verification::Never;
     }
     assert_eq!(task(&off), Task::Remove { before: false, after: false });
 }

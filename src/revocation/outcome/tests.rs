@@ -49,11 +49,11 @@ fn a_lost_answer_is_not_taken_for_nothing_to_do() {
     let waiting = status(&outcome(&lost), None, at(100));
     let read = Report { already_absent: 2, seen: true, ..nothing_sent(End::Gone) };
     let after = outcome_after(&read, IfNotFound::Fail, Some(&waiting), at(102));
-    assert_eq!((after.reason, after.result.map(|r| (r.removed, r.already_absent))), (Reason::Removed, Some((2, 0))));
+    assert_eq!((after.reason, after.result.map(|r| (r.accepted, r.already_absent))), (Reason::Removed, Some((2, 0))));
     let never_left = status(&outcome(&nothing_sent(End::Failed(CallError::Unavailable("no route")))), None, at(100));
     let after = outcome_after(&read, IfNotFound::Fail, Some(&never_left), at(102));
     assert_eq!(
-        (after.reason, after.result.map(|r| (r.removed, r.already_absent))),
+        (after.reason, after.result.map(|r| (r.accepted, r.already_absent))),
         (Reason::AlreadyAbsent, Some((0, 2)))
     );
 }
@@ -124,11 +124,11 @@ fn what_was_seen_before_may_be_gone() {
 #[test]
 fn a_look_keeps_what_the_removal_counted() {
     let waiting = status(&outcome(&report(End::Remaining(1))), None, at(100));
-    assert_eq!(waiting.result, Some(RemovalResult { requested: 2, removed: 2, already_absent: 0, remaining: 1 }));
+    assert_eq!(waiting.result, Some(RemovalResult { requested: 2, accepted: 2, already_absent: 0, remaining: 1 }));
     let gone = outcome_after(&nothing_sent(End::Gone), IfNotFound::Fail, Some(&waiting), at(103));
     assert_eq!(gone.reason, Reason::Removed);
     let done = status(&gone, Some(&waiting), at(103));
-    assert_eq!(done.result, Some(RemovalResult { requested: 2, removed: 2, already_absent: 0, remaining: 0 }));
+    assert_eq!(done.result, Some(RemovalResult { requested: 2, accepted: 2, already_absent: 0, remaining: 0 }));
     assert_eq!(done.last_removal_time, Some(time(at(100))), "the removal was then, not now");
     assert_eq!(done.attempts, None);
 }
@@ -138,7 +138,7 @@ fn nothing_there_counts_as_absent() {
     let mut absent = nothing_sent(End::Gone);
     absent.already_absent = 2;
     let result = status(&outcome(&absent), None, at(100)).result;
-    assert_eq!(result, Some(RemovalResult { requested: 2, removed: 0, already_absent: 2, remaining: 0 }));
+    assert_eq!(result, Some(RemovalResult { requested: 2, accepted: 0, already_absent: 2, remaining: 0 }));
 }
 
 /// The schedule: 2, 5, 10, 20, 40 s after each other, then each minute.

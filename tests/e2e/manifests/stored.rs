@@ -32,7 +32,7 @@ fn full_status(kind: &Kind) -> Value {
         }),
         _ => json!({
             "observedGeneration": 1, "conditions": conditions, "attempts": 2, "correlationId": "abc",
-            "result": {"requested": 3, "removed": 1, "alreadyAbsent": 1, "remaining": 1},
+            "result": {"requested": 3, "accepted": 1, "alreadyAbsent": 1, "remaining": 1},
             "lastRemovalTime": time, "verifiedTime": time, "nextAttemptTime": time,
             "lastHandledReconcileAt": "2026-12-31T17:00:00Z",
         }),
@@ -153,7 +153,7 @@ async fn a_status_has_a_schema_too() {
                 rows.push(("a time in words", json!({ field: "soon" }), place, "must be of type date-time"));
             }
             let half = json!({"result": {"requested": 1, "alreadyAbsent": 0, "remaining": 0}});
-            rows.push(("a part of a result", half, "status.result.removed", "Required value"));
+            rows.push(("a part of a result", half, "status.result.accepted", "Required value"));
             rows.push(("more than an int32", json!({"attempts": 1_i64 << 32}), "status", "format int32 in attempts"));
         }
         of += rows.len();

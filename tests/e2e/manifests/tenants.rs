@@ -222,8 +222,8 @@ pub fn table() -> Vec<Row> {
     rows.extend(bundles());
     rows.extend(credentials());
     rows.extend(rate_limits());
-    let words = ["Off", "After", "BeforeAndAfter"];
-    let verification = word(&words, "After", r#"supported values: "Off", "After", "BeforeAndAfter""#);
+    let words = ["Never", "After", "BeforeAndAfter"];
+    let verification = word(&words, "After", r#"supported values: "Never", "After", "BeforeAndAfter""#);
     rows.extend(super::rows(&[(&A0T, "spec.verification")], None, &verification));
     rows.extend(super::rows(&[(&A0T, "spec.suspend")], None, &switch()));
     rows

@@ -137,7 +137,7 @@ fn options() -> Vec<Change> {
                 how,
                 json!({"rateLimit": {"maxRequestsPerSecond": 1, "reservePercent": 90}}),
             ),
-            allowed(&A0T, "no reads", how, json!({"verification": "Off"})),
+            allowed(&A0T, "no reads", how, json!({"verification": "Never"})),
             allowed(&A0T, "suspended", how, json!({"suspend": true})),
         ]);
     }
