@@ -60,7 +60,7 @@ mutant 3-early-walk "--test dispatch every_wanted" \
 mutant 4-incomplete-is-gone "--test e2e an_incomplete_read" \
     src/auth0/walk.rs 's/_ => Err(WalkError::Torn),$/_ => Ok(true),/'
 mutant 4-empty-list "--lib what_is_held_is_never" \
-    src/revocation/kinds.rs 's/if removal.items.is_empty()/if false/'
+    src/revocation/kinds.rs 's/if items.is_empty()/if false/'
 mutant 5-no-last-look "--test e2e the_last_look_sees" \
     src/revocation/preflight.rs 's/let wanted = same .*/let wanted = true;/; s/if !(self.fresh)() {/if false {/'
 mutant 5-list-believed "--lib a_cache_is_not_believed" \

@@ -105,7 +105,7 @@ impl Client {
         let outcome = answer.and_then(|(status, body)| match status.as_u16() {
             // 200 and 202 are not documented here, but siblings use them; the read decides (auth0-api.md trap 13).
             200 | 202 | 204 => Ok(()),
-            _ => Err(refusal(status, &body, &limits, endpoint.removal_scope())),
+            _ => Err(refusal(status, &body, &limits, &endpoint.row().removal_scopes.join(" and "))),
         });
         Answer { limits, outcome }
     }

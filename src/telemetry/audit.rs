@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tracing::info;
 
-use crate::auth0::{CallError, Endpoint};
+use crate::auth0::CallError;
 use crate::dispatch::{DeleteFinished, Observer, Owner, Report, RequestFinished};
 use crate::revocation::Looker;
 
@@ -35,7 +35,8 @@ impl Observer for Clerk {
 
     fn delete_finished(&self, deletion: &DeleteFinished<'_>) {
         let DeleteFinished { domain, items, correlation, .. } = deletion;
-        let (user, organization) = subject(deletion.endpoint);
+        let (user, organization) = (deletion.endpoint.user(), deletion.endpoint.organization());
+        let (user, organization) = (user.map(|id| &**id), organization.map(|id| &**id));
         let endpoint = format!("DELETE {}", deletion.endpoint.template());
         // As it was sent. JSON within JSON, as the log has no lists.
         let body = deletion.endpoint.body(items);
@@ -68,14 +69,6 @@ impl Clerk {
             "kind": kind, "namespace": **namespace, "name": **name, "uid": **uid, "generation": generation,
             "claimedManagers": managers,
         })
-    }
-}
-
-fn subject(endpoint: &Endpoint) -> (Option<&str>, Option<&str>) {
-    match endpoint {
-        Endpoint::UserPermissions { user } | Endpoint::UserRoles { user } => (Some(user), None),
-        Endpoint::OrganizationMembers { organization } => (None, Some(organization)),
-        Endpoint::OrganizationMemberRoles { organization, user } => (Some(user), Some(organization)),
     }
 }
 
