@@ -2,57 +2,12 @@
 //!
 //! Status first, `errorCode` second, the message never, except to show the scope it names (auth0-api.md 1.6).
 
-use std::time::Duration;
-
 use http::StatusCode;
 use jiff::Timestamp;
 use serde::Deserialize;
-use thiserror::Error;
 
+use super::error::{CallError, Missing, Rejection};
 use super::limits::{RateHeaders, wait_after_429};
-
-/// Why a call did not do what it was for.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum CallError {
-    /// The request itself is refused. Do not repeat it unchanged.
-    #[error("Auth0 refused the request ({0})")]
-    Rejected(Rejection),
-    /// The credential is refused. Get another one.
-    #[error("Auth0 refused the token ({0})")]
-    Unauthorized(&'static str),
-    /// The credential is good but this is refused, for another reason than a scope. A person has to look into it.
-    #[error("Auth0 refused this ({0})")]
-    Forbidden(&'static str),
-    /// The credential may not do this. Grant the scope, then use a fresh token.
-    #[error("the token lacks the scope {0}")]
-    InsufficientScope(String),
-    /// The subject of the path does not exist, in Auth0's own words.
-    #[error("Auth0 does not know it (404)")]
-    NotFound,
-    /// Send nothing to this tenant for this long.
-    #[error("Auth0's rate limit is reached")]
-    RateLimited(Duration),
-    /// No usable answer. Whether the call had an effect is unknown: try again later, after reading.
-    #[error("{0}")]
-    Unavailable(&'static str),
-}
-
-/// The kinds of refused requests we can name (auth0-api.md 1.6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Rejection {
-    /// The body did not pass Auth0's validation, or did not arrive.
-    #[error("400 invalid_body: an id is malformed, or a proxy dropped the body")]
-    Body,
-    /// An id in the path has a wrong format.
-    #[error("400 invalid_uri: an id is malformed")]
-    Uri,
-    /// The query was refused.
-    #[error("400 invalid_query_string")]
-    Query,
-    /// Another refusal.
-    #[error("status {0}")]
-    Other(u16),
-}
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -85,7 +40,8 @@ pub(super) fn classify(
         400 => CallError::Rejected(match code {
             "invalid_body" => Rejection::Body,
             "invalid_uri" => Rejection::Uri,
-            "invalid_query_string" | "invalid_paging" => Rejection::Query,
+            "invalid_query_string" => Rejection::Query,
+            "invalid_paging" => Rejection::Paging,
             _ => Rejection::Other(400),
         }),
         401 => CallError::Unauthorized(unauthorized(parsed.message.as_deref().unwrap_or_default())),
@@ -93,21 +49,23 @@ pub(super) fn classify(
             CallError::InsufficientScope(named_scopes(&parsed).unwrap_or_else(|| scope.to_owned()))
         }
         403 if code == "insufficient_entitlement" || is_entitlement(&parsed) => {
-            CallError::Forbidden("403: the tenant's plan does not include this")
+            CallError::Denied("403: the tenant's plan does not include this")
         }
-        403 => CallError::Forbidden("403 without a named scope"),
+        403 => CallError::Denied("403 without a named scope"),
         // A proxy's or another host's 404 says nothing about the user (reliability.md D5).
-        404 if parsed.status_code == Some(404) => CallError::NotFound,
-        404 => CallError::Unavailable("a 404 that is not Auth0's own; check the domain and any proxy in between"),
+        404 if parsed.status_code == Some(404) => CallError::NotFound(Missing::Unclear),
+        404 => CallError::unusable(status, "a 404 that is not Auth0's own; check the domain and any proxy in between"),
         405 | 410 | 411 | 413..=417 | 422 | 431 => CallError::Rejected(Rejection::Other(status.as_u16())),
         500 if mentions_global_limit(&parsed) => CallError::RateLimited(wait_after_429(limits, now, jitter)),
         300..=399 => {
-            CallError::Unavailable("Auth0 answered with a redirect, which is never followed; check the domain")
+            CallError::unusable(status, "Auth0 answered with a redirect, which is never followed; check the domain")
         }
-        408 => CallError::Unavailable("Auth0 timed out (408)"),
-        409 | 412 | 423 | 425 => CallError::Unavailable("Auth0 was busy with another change (409, 412, 423 or 425)"),
-        500..=599 => CallError::Unavailable("Auth0 failed (5xx)"),
-        _ => CallError::Unavailable("Auth0 gave an answer nobody documented"),
+        408 => CallError::unusable(status, "Auth0 timed out (408)"),
+        409 | 412 | 423 | 425 => {
+            CallError::unusable(status, "Auth0 was busy with another change (409, 412, 423 or 425)")
+        }
+        500..=599 => CallError::unusable(status, "Auth0 failed (5xx)"),
+        _ => CallError::unusable(status, "Auth0 gave an answer nobody documented"),
     }
 }
 
@@ -149,6 +107,8 @@ fn mentions_global_limit(body: &ErrorBody) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn answer(status: u16, body: &str) -> CallError {
@@ -202,11 +162,15 @@ mod tests {
             (
                 403,
                 r#"{"errorCode":"insufficient_scope","message":"Please upgrade your subscription"}"#,
-                Forbidden("403: the tenant's plan does not include this"),
+                Denied("403: the tenant's plan does not include this"),
             ),
-            (403, "", Forbidden("403 without a named scope")),
-            (404, r#"{"statusCode":404,"errorCode":"inexistent_user"}"#, NotFound),
-            (404, r#"{"statusCode":404,"message":"No organization found by that id or name"}"#, NotFound),
+            (403, "", Denied("403 without a named scope")),
+            (404, r#"{"statusCode":404,"errorCode":"inexistent_user"}"#, NotFound(Missing::Unclear)),
+            (
+                404,
+                r#"{"statusCode":404,"message":"No organization found by that id or name"}"#,
+                NotFound(Missing::Unclear),
+            ),
             (429, "", RateLimited(Duration::from_secs(60))),
             (
                 500,

@@ -12,7 +12,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::answer::classify;
-use super::{CallError, Domain, Endpoint, Item, RateHeaders, Read, Token};
+use super::{CallError, Domain, Endpoint, Item, Query, RateHeaders, Read, Token};
 
 /// Largest body read from Auth0, in bytes; its own limit is 1 MB (auth0-api.md 1.1).
 const MAX_BODY: usize = 1 << 20;
@@ -111,14 +111,14 @@ impl Client {
     }
 
     /// Fetches a page of a list; `query` is [`super::Walk::query`].
-    pub async fn page(&self, token: &Token, read: &Read, query: &[(&'static str, String)]) -> Answer<Page> {
+    pub async fn page(&self, token: &Token, read: &Read, query: &Query) -> Answer<Page> {
         let url = format!("{}{}", self.root, read.path());
-        let (limits, answer) = self.send(self.http.get(url).query(query), token).await;
+        let (limits, answer) = self.send(self.http.get(url).query(&**query), token).await;
         let outcome = answer.and_then(|(status, body)| match status {
             StatusCode::OK => serde_json::from_slice(&body).map_err(|_| {
-                CallError::Unavailable("Auth0's answer was not JSON; check the domain and any proxy in between")
+                CallError::no_answer("Auth0's answer was not JSON; check the domain and any proxy in between")
             }),
-            _ => Err(refusal(status, &body, &limits, "of the read")),
+            _ => Err(refusal(status, &body, &limits, &read.row().scopes.join(" and "))),
         });
         Answer { limits, outcome }
     }
@@ -134,7 +134,7 @@ impl Client {
         bearer.set_sensitive(true);
         let response = match request.header(AUTHORIZATION, bearer).send().await {
             Ok(response) => response,
-            Err(error) => return (RateHeaders::default(), Err(CallError::Unavailable(transport(&error)))),
+            Err(error) => return (RateHeaders::default(), Err(CallError::no_answer(transport(&error)))),
         };
         let limits = RateHeaders::read(response.headers());
         let status = response.status();
@@ -154,9 +154,9 @@ fn refusal(status: StatusCode, body: &[u8], limits: &RateHeaders, scope: &str) -
 
 async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, CallError> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| CallError::Unavailable(transport(&error)))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| CallError::no_answer(transport(&error)))? {
         if body.len() + chunk.len() > MAX_BODY {
-            return Err(CallError::Unavailable("Auth0's answer was larger than 1 MB"));
+            return Err(CallError::no_answer("Auth0's answer was larger than 1 MB"));
         }
         body.extend_from_slice(&chunk);
     }

@@ -4,6 +4,8 @@
 //! ends only where Auth0 says that it ends, or once everything wanted was seen; whatever does not add up is an error.
 
 use std::collections::{BTreeSet, HashSet};
+use std::fmt;
+use std::ops::Deref;
 
 use serde_json::Value;
 use thiserror::Error;
@@ -31,6 +33,24 @@ pub struct Walk {
     cursors: HashSet<String>,
 }
 
+/// The query of a page. A cursor holds a user id, so it is not printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Query(Vec<(&'static str, String)>);
+
+impl Deref for Query {
+    type Target = [(&'static str, String)];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
 /// What follows a page.
 #[derive(Debug, PartialEq, Eq)]
 pub enum WalkStep {
@@ -48,7 +68,7 @@ pub enum WalkError {
     Malformed,
     /// Pages overlap, skip, repeat, or the list changed between them.
     #[error("the pages of the list did not fit together")]
-    Torn,
+    InconsistentPages,
     /// Offset paging does not reach the end of this list.
     #[error("the list is longer than Auth0 lets it be read (1000 records)")]
     TooLong,
@@ -80,8 +100,8 @@ impl Walk {
     }
 
     /// Query of the next page.
-    pub fn query(&self) -> Vec<(&'static str, String)> {
-        match self.read.paging() {
+    pub fn query(&self) -> Query {
+        Query(match self.read.paging() {
             Paging::Offset => vec![
                 ("page", self.pages.to_string()),
                 ("per_page", PAGE_SIZE.to_string()),
@@ -92,7 +112,7 @@ impl Walk {
                 query.extend(self.cursor.clone().map(|cursor| ("from", cursor)));
                 query
             }
-        }
+        })
     }
 
     /// Takes the answer to [`Self::query`].
@@ -118,7 +138,7 @@ impl Walk {
         }
         match self.read.paging() {
             Paging::Offset if self.seen >= OFFSET_END => Err(WalkError::TooLong),
-            _ if self.pages >= MAX_PAGES => Err(WalkError::Torn),
+            _ if self.pages >= MAX_PAGES => Err(WalkError::InconsistentPages),
             _ => Ok(WalkStep::More),
         }
     }
@@ -129,20 +149,20 @@ impl Walk {
         if let Some(start) = page.get("start").and_then(Value::as_u64)
             && start != self.seen as u64
         {
-            return Err(WalkError::Torn);
+            return Err(WalkError::InconsistentPages);
         }
         let Some(total) = page.get("total").and_then(Value::as_u64) else {
             return Ok(entries == 0);
         };
         // Somebody changed the list between two pages: entries may have moved past us.
         if self.total.replace(total).is_some_and(|before| before != total) {
-            return Err(WalkError::Torn);
+            return Err(WalkError::InconsistentPages);
         }
         let seen = (self.seen + entries) as u64;
         match seen.cmp(&total) {
             std::cmp::Ordering::Equal => Ok(true),
             std::cmp::Ordering::Less if entries > 0 => Ok(false),
-            _ => Err(WalkError::Torn),
+            _ => Err(WalkError::InconsistentPages),
         }
     }
 
@@ -151,7 +171,7 @@ impl Walk {
             None | Some(Value::Null) => Ok(true),
             Some(Value::String(next)) if !next.is_empty() => {
                 if !self.cursors.insert(next.clone()) {
-                    return Err(WalkError::Torn);
+                    return Err(WalkError::InconsistentPages);
                 }
                 self.cursor = Some(next.clone());
                 Ok(false)
@@ -209,10 +229,22 @@ mod tests {
             let mut walk = Walk::new(roles(), items([5000]));
             pages.iter().map(|p| walk.take(p)).find(|step| !matches!(step, Ok(WalkStep::More)))
         };
-        assert_eq!(torn(&[page(0, 50, 60), page(50, 0, 60)]), Some(Err(WalkError::Torn)), "ends too early");
-        assert_eq!(torn(&[page(0, 20, 60), page(50, 10, 60)]), Some(Err(WalkError::Torn)), "a gap");
-        assert_eq!(torn(&[page(0, 50, 60), page(0, 50, 60)]), Some(Err(WalkError::Torn)), "a page repeats");
-        assert_eq!(torn(&[page(0, 50, 60), page(50, 9, 59)]), Some(Err(WalkError::Torn)), "the list changed");
+        assert_eq!(
+            torn(&[page(0, 50, 60), page(50, 0, 60)]),
+            Some(Err(WalkError::InconsistentPages)),
+            "ends too early"
+        );
+        assert_eq!(torn(&[page(0, 20, 60), page(50, 10, 60)]), Some(Err(WalkError::InconsistentPages)), "a gap");
+        assert_eq!(
+            torn(&[page(0, 50, 60), page(0, 50, 60)]),
+            Some(Err(WalkError::InconsistentPages)),
+            "a page repeats"
+        );
+        assert_eq!(
+            torn(&[page(0, 50, 60), page(50, 9, 59)]),
+            Some(Err(WalkError::InconsistentPages)),
+            "the list changed"
+        );
         for bad in
             [json!(null), json!({}), json!({"roles": null}), json!({"roles": [{"name": "x"}]}), json!("x"), json!([7])]
         {
@@ -226,7 +258,7 @@ mod tests {
     fn a_checkpoint_walk_ends_when_next_is_missing() {
         let entry = |id: &str| json!({"user_id": id});
         let mut walk = Walk::new(members(), items([1, 2]));
-        assert_eq!(walk.query(), [("take", "50".to_owned())]);
+        assert_eq!(*walk.query(), [("take", "50".to_owned())]);
         assert_eq!(walk.take(&json!({"members": [entry("1")], "next": "c1"})), Ok(WalkStep::More));
         assert_eq!(walk.query()[1], ("from", "c1".to_owned()));
         assert_eq!(
@@ -242,7 +274,7 @@ mod tests {
         };
         assert_eq!(
             torn(&[json!({"members": [], "next": "a"}), json!({"members": [], "next": "a"})]),
-            Some(Err(WalkError::Torn))
+            Some(Err(WalkError::InconsistentPages))
         );
         assert_eq!(torn(&[json!({"members": [], "next": ""})]), Some(Err(WalkError::Malformed)));
         assert_eq!(torn(&[json!([])]), Some(Err(WalkError::Malformed)), "an array says nothing about the end");

@@ -77,6 +77,7 @@ fn verdict(outcome: Result<(), &CallError>) -> (&'static str, Option<String>) {
         Ok(()) => ("accepted", None),
         // It may have had its effect before the answer was lost.
         Err(error @ CallError::Unavailable(_)) => ("unknown", Some(error.to_string())),
+        Err(error @ (CallError::NotSent(_) | CallError::NotProcessed)) => ("not sent", Some(error.to_string())),
         Err(error) => ("refused", Some(error.to_string())),
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-use rescind::auth0::{Answer, CallError, Endpoint, Item, Page, RateHeaders, Read, Rejection};
+use rescind::auth0::{Answer, CallError, Endpoint, Item, Missing, Page, RateHeaders, Read, Rejection};
 use serde_json::{Value, json};
 
 /// Auth0's clock starts here, in seconds since the epoch.
@@ -104,7 +104,7 @@ impl Wire {
 }
 
 fn unavailable() -> CallError {
-    CallError::Unavailable("Auth0 failed (5xx)")
+    CallError::no_answer("Auth0 failed (5xx)")
 }
 
 impl Auth0 {
@@ -190,7 +190,7 @@ impl Auth0 {
         if items.iter().any(|item| self.poison.contains(item)) {
             return Err(CallError::Rejected(Rejection::Body));
         }
-        let Some(held) = self.held.get_mut(endpoint) else { return Err(CallError::NotFound) };
+        let Some(held) = self.held.get_mut(endpoint) else { return Err(CallError::NotFound(Missing::Unclear)) };
         for item in items.iter().filter(|item| held.remove(item)) {
             if let (Endpoint::OrganizationMembers { organization }, Item::Id(user)) = (endpoint, item) {
                 self.organizations.get_mut(&**user).map(|of| of.remove(&**organization));
@@ -204,7 +204,7 @@ impl Auth0 {
         let of = |key: &str| query.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_str());
         match read {
             Read::List(endpoint @ Endpoint::OrganizationMembers { .. }) => {
-                let held = self.held.get(endpoint).ok_or(CallError::NotFound)?;
+                let held = self.held.get(endpoint).ok_or(CallError::NotFound(Missing::Unclear))?;
                 let ghosts = self.ghosts.entry(endpoint.clone()).or_default();
                 let lag = self.lag;
                 ghosts.retain(|_, gone| *gone > now - lag);
@@ -227,7 +227,7 @@ impl Auth0 {
                 Ok(json!({"members": members, "next": next}))
             }
             Read::List(endpoint) => {
-                let held = self.held.get(endpoint).ok_or(CallError::NotFound)?;
+                let held = self.held.get(endpoint).ok_or(CallError::NotFound(Missing::Unclear))?;
                 let entry = |item: &Item| match item {
                     Item::Id(id) => json!({"id": **id}),
                     Item::Permission { resource_server, name } => {
@@ -237,7 +237,7 @@ impl Auth0 {
                 Ok(offset_page(held.iter().map(entry), held.len(), of("page"), read.list_key()))
             }
             Read::UserOrganizations { user } => {
-                let of_user = self.organizations.get(&**user).ok_or(CallError::NotFound)?;
+                let of_user = self.organizations.get(&**user).ok_or(CallError::NotFound(Missing::Unclear))?;
                 let entries = of_user.iter().map(|id| json!({"id": id}));
                 Ok(offset_page(entries, of_user.len(), of("page"), read.list_key()))
             }

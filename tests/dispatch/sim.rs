@@ -231,7 +231,7 @@ impl Sim {
                 }
                 Wire::Delete(endpoint, items)
             }
-            Outgoing::Page { read, query } => Wire::Get(read, query),
+            Outgoing::Page { read, query } => Wire::Get(read, query.to_vec()),
         };
         let (latency, fault) = (self.weather)(self.now, &wire);
         self.events.push(Reverse((self.now + latency / 2, Event::Arrive(ask.id))));

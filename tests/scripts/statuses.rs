@@ -74,10 +74,10 @@ fn outcomes(old: Option<&RemovalStatus>) -> Vec<Outcome> {
         report(false, End::NotFound),
         failed(CallError::Rejected(Rejection::Body)),
         failed(CallError::Unauthorized("401")),
-        failed(CallError::Forbidden("403")),
+        failed(CallError::Denied("403")),
         failed(CallError::InsufficientScope("delete:organization_members".into())),
         failed(CallError::RateLimited(Duration::from_secs(9))),
-        failed(CallError::Unavailable("it does not answer")),
+        failed(CallError::no_answer("it does not answer")),
     ];
     let endpoint = Endpoint::UserRoles { user: "auth0|5f7c8ec7c33c6c004bbafe82".into() };
     let concluded = |report: &Report| Outcome::of_report(report, &endpoint, 1, IfNotFound::Fail, old, at(1), 0.0);

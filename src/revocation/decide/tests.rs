@@ -259,7 +259,7 @@ fn what_the_last_look_refused_is_not_asked_again_at_once() {
 #[test]
 fn a_failed_call_is_concluded_with_its_reason() {
     let mut failed = case();
-    failed.lane = done(GENERATION, End::Failed(CallError::Unavailable("x")));
+    failed.lane = done(GENERATION, End::Failed(CallError::no_answer("x")));
     assert_eq!(failed.reason(), Some(Reason::Auth0Unavailable));
 }
 
