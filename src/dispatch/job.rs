@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::auth0::{CallError, Domain, Endpoint, Item};
+use crate::auth0::{CallError, Domain, Endpoint, Item, Missing};
 
 use super::connection::ConnectionKey;
 
@@ -136,17 +136,6 @@ pub enum Unverified {
     MissingScope(String),
     /// The read was refused or never came to an end.
     ReadRefused(CallError),
-}
-
-/// What a 404 is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
-    /// The user or the organization.
-    Subject,
-    /// The item: a role, or the API of a permission.
-    Item,
-    /// It could not be found out.
-    Unclear,
 }
 
 /// Why nothing (more) is sent for an owner.

@@ -13,6 +13,6 @@ mod preflight;
 
 pub use connection::{Connection, ConnectionKey, Limits};
 pub use dispatcher::Dispatcher;
-pub use job::{End, History, Job, Missing, Owner, Refusal, Removal, Report, Task, Unverified, View, Wait};
+pub use job::{End, History, Job, Owner, Refusal, Removal, Report, Task, Unverified, View, Wait};
 pub use observer::{DeleteFinished, Observer, QueueStats, RequestFinished};
 pub use preflight::Preflight;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::api::{ConditionStatus, IfNotFound, Reason, Verification, VerifiedReason};
-use crate::auth0::{CallError, Item};
-use crate::dispatch::{End, Missing, Refusal, Report, Unverified};
+use crate::auth0::{CallError, Item, Missing};
+use crate::dispatch::{End, Report, Unverified};
 
 use super::history::Known;
 use super::inputs::Inputs;
@@ -21,6 +21,12 @@ pub(super) fn of_report(inputs: &Inputs<'_>, report: &Report, known: Known) -> O
     let n = inputs.removal.items.len();
     let outcome = match &report.end {
         End::HandedBack(_) => return None,
+        // A look that tells nothing changes nothing.
+        End::Unverified(_) | End::Failed(_) | End::NotFound(Missing::Item | Missing::Unclear)
+            if known.still_present_since.is_some() =>
+        {
+            still_present(known.remaining, inputs, known)
+        }
         // The dispatcher sees to it; a verdict is worth a second look.
         End::Gone if report.accepted_at.is_some() && report.read_at < report.accepted_at => return None,
         End::Gone => gone(inputs, known, n),
@@ -150,8 +156,8 @@ fn not_found(missing: Missing, inputs: &Inputs<'_>, report: &Report, known: Know
             );
             Outcome::plain(Reason::SubjectNotFound, message, known)
         }
-        Missing::Item if ignore && known.has_accepted() => return None,
-        Missing::Item if ignore => {
+        Missing::Item if ignore && known.is_complete() => return None,
+        Missing::Item if ignore && !known.has_accepted() => {
             let message = format!("Auth0 knows no such {}, so nobody holds it", items(&report.not_found));
             Outcome::plain(Reason::AlreadyAbsent, message, known).proven(VerifiedReason::ReadBefore)
         }
@@ -246,10 +252,3 @@ fn failed(error: &CallError, refused: &[Item], inputs: &Inputs<'_>, known: Known
 pub(super) fn rate_limited(until: Timestamp) -> String {
     format!("Auth0's rate limit is reached (429); nothing is sent to it before {until}")
 }
-
-/// Whether a job that was handed back should be submitted again at once: nothing keeps it but where it was.
-pub(super) const fn goes_elsewhere(refusal: Refusal) -> bool {
-    matches!(refusal, Refusal::OtherConnection | Refusal::Withdrawn)
-}
-
-const _: SignedDuration = SignedDuration::ZERO;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{ConditionType, RemovalResult, RemovalStatus, VerifiedReason, time};
-use crate::auth0::{Domain, Item};
-use crate::dispatch::{End, History, Missing, Removal, Report};
+use crate::auth0::{Domain, Item, Missing};
+use crate::dispatch::{End, History, Refusal, Removal, Report};
 
 use super::schedule::REMOVE_AGAIN_AFTER;
 
@@ -185,6 +185,41 @@ impl Known {
         status.last_seen_time = self.seen_at.map(time);
         status.correlation_id.clone_from(&self.correlation);
     }
+}
+
+/// What is known of an object whose removal Auth0 accepted and no read has proved, as a report that nobody fetched.
+pub(super) fn unproved(
+    status: Option<&RemovalStatus>,
+    history: &History,
+    removal: &Removal,
+    report: Option<Report>,
+    now: Timestamp,
+) -> Option<Report> {
+    let is_ready = status.and_then(|status| status.condition(ConditionType::Ready)).is_some_and(|c| c.status == "True");
+    let has_ended = report.as_ref().is_some_and(|report| matches!(report.end, End::Gone | End::Unverified(_)));
+    if is_ready || has_ended {
+        return None;
+    }
+    let mut known = Known::read(status, history, None, removal.items.len(), false);
+    if let Some(report) = &report {
+        known.add(report, now);
+    }
+    let History { accepted, first_accepted_at, accepted_at, lost, .. } = known.history(removal, false);
+    known.has_accepted().then(|| Report {
+        accepted,
+        already_absent: Vec::new(),
+        not_found: Vec::new(),
+        refused: Vec::new(),
+        first_accepted_at,
+        accepted_at,
+        lost,
+        seen: known.was_seen(),
+        read_at: None,
+        connection: report.and_then(|report| report.connection),
+        domain: known.domain.and_then(|domain| domain.parse().ok()),
+        correlation: known.correlation.as_deref().map(Into::into),
+        end: End::HandedBack(Refusal::Gone),
+    })
 }
 
 /// In whole seconds, upwards: a time that is waited for must not come early by being written down. The tolerance keeps a

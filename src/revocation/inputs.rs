@@ -30,12 +30,16 @@ pub struct Inputs<'a> {
     pub refusal: Option<&'a Refused>,
     /// The connection with which Auth0 refused it, if it did since this process began.
     pub refused_with: Option<ConnectionKey>,
+    /// The connection with which its last job was submitted, if one was since this process began.
+    pub submitted_with: Option<ConnectionKey>,
     /// Where its job stands.
     pub view: &'a View,
     /// The value of the annotation that asks for another try, if the status does not answer it yet.
     pub asked: Option<&'a str>,
-    /// How often in a row the check before its call came to nothing.
+    /// How often in a row its job was handed back with nothing said against it but that nobody confirmed it.
     pub unconfirmed: u32,
+    /// A job that was handed back is submitted again at this time.
+    pub not_before: Option<Instant>,
     /// The clocks.
     pub now: Now,
     /// In 0..1.

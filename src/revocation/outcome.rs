@@ -1,12 +1,14 @@
 //! What came of an object, and what that means for its status. Pure.
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::api::{
     ConditionStatus, ConditionType, Finished, Mode, Reason, RemovalStatus, State, Verdict, VerifiedReason, conditions,
     time, verdicts,
 };
 
+use super::conditions::is_ours;
 use super::finished::target;
 use super::history::{Known, rounded_up};
 use super::inputs::Inputs;
@@ -39,10 +41,6 @@ pub struct Verified {
     pub message: String,
 }
 
-/// The conditions that this version writes; the others of a status stay as they are.
-pub(super) const WRITTEN: [ConditionType; 4] =
-    [ConditionType::Ready, ConditionType::Reconciling, ConditionType::Stalled, ConditionType::Verified];
-
 impl Outcome {
     /// An outcome that attempted nothing.
     pub(super) fn plain(reason: Reason, message: impl Into<String>, known: Known) -> Self {
@@ -70,7 +68,7 @@ impl Outcome {
         }));
         let mut written = conditions(&status.conditions, &wanted, inputs.generation, now);
         self.begin_unknown_when_accepted(&mut written);
-        status.conditions.retain(|c| WRITTEN.iter().all(|kind| kind.as_str() != c.type_));
+        status.conditions.retain(|condition| !is_ours(condition));
         written.append(&mut status.conditions);
         status.conditions = written;
 
@@ -119,7 +117,7 @@ impl Outcome {
 
     /// `Verified` is unknown since Auth0 accepted the removal, and not since that was written down: the time from which
     /// later looks count has to survive a restart.
-    fn begin_unknown_when_accepted(&self, written: &mut [k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition]) {
+    fn begin_unknown_when_accepted(&self, written: &mut [Condition]) {
         let unknown = ConditionStatus::Unknown.as_str();
         let verified = written.iter_mut().find(|c| c.type_ == ConditionType::Verified.as_str() && c.status == unknown);
         if let (Some(verified), Some(since)) = (verified, self.known.since) {

@@ -10,10 +10,12 @@ pub const WAIT_SHOWN: Duration = Duration::from_secs(15);
 pub(super) const REMOVE_AGAIN_AFTER: Duration = Duration::from_secs(120);
 /// A read that begins this long after the removal and still shows it needs a person.
 pub(super) const STILL_PRESENT_AFTER: Duration = Duration::from_secs(600);
+/// What is still present is looked at this often, after a first look.
+pub(super) const LATE_LOOK_EVERY: Duration = Duration::from_secs(6 * 3600);
 /// What only a person can end is looked at no longer than this.
 const STILL_PRESENT_ENDS: Duration = Duration::from_secs(7 * 24 * 3600);
-/// No wait read from a status is longer than the longest that is written, whatever the clocks did meanwhile.
-const LONGEST_PAUSE: Duration = Duration::from_secs(750);
+/// No pause is longer than this when it is written.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(750);
 /// The longest wait after a 429, with its jitter; longer ones are not believed.
 const LONGEST_HOLD: Duration = Duration::from_secs(661);
 /// Shortest and longest pause after a failure of one object; it doubles in between.
@@ -34,9 +36,10 @@ pub(super) fn since(at: Timestamp, now: Timestamp) -> Duration {
     until(now, at).unwrap_or_default()
 }
 
-/// What is left of an object's own pause that a status names.
-pub(super) fn pause(next_attempt: Timestamp, now: Timestamp) -> Option<Duration> {
-    until(next_attempt, now).map(|left| left.min(LONGEST_PAUSE))
+/// What is left of an object's own pause that a status names. More than can have been written was written by another
+/// clock, and counts for nothing.
+pub(super) fn pause(next_attempt: Timestamp, now: Timestamp, longest: Duration) -> Option<Duration> {
+    until(next_attempt, now).filter(|left| *left <= longest)
 }
 
 /// What is left of a wait after a 429 that a status names.
@@ -73,10 +76,10 @@ pub(super) fn next_look(removed_at: Timestamp, now: Timestamp) -> Timestamp {
 /// The next look at what is still present: an hour after that was found, then every six hours for a week.
 pub(super) fn next_late_look(found_at: Timestamp, now: Timestamp) -> Option<Timestamp> {
     const FIRST: u64 = 3600;
-    const EVERY: u64 = 6 * 3600;
+    let every = LATE_LOOK_EVERY.as_secs();
     let elapsed = since(found_at, now).as_secs();
-    let looks = if elapsed < FIRST { 0 } else { (elapsed - FIRST) / EVERY + 1 };
-    let next = FIRST + looks * EVERY;
+    let looks = if elapsed < FIRST { 0 } else { (elapsed - FIRST) / every + 1 };
+    let next = FIRST + looks * every;
     (next <= STILL_PRESENT_ENDS.as_secs()).then(|| found_at + Duration::from_secs(next))
 }
 
@@ -122,8 +125,9 @@ mod tests {
 
     #[test]
     fn no_clock_makes_a_wait_endless() {
-        assert_eq!(pause(at(1_000_000), at(0)), Some(LONGEST_PAUSE));
+        assert_eq!(pause(at(700), at(0), LONGEST_PAUSE), Some(Duration::from_secs(700)));
+        assert_eq!(pause(at(1_000_000), at(0), LONGEST_PAUSE), None);
         assert_eq!(hold(at(1_000_000), at(0)), Some(LONGEST_HOLD));
-        assert_eq!((pause(at(5), at(5)), hold(at(4), at(5))), (None, None));
+        assert_eq!((pause(at(5), at(5), LONGEST_PAUSE), hold(at(4), at(5))), (None, None));
     }
 }

@@ -22,8 +22,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::dispatch::Dispatcher;
-use crate::revocation::{Announce, Looker};
+use crate::dispatch::{Dispatcher, Observer};
+use crate::revocation::{PreflightChecker, ReasonChange, ReconcileState};
 use crate::telemetry::audit::Clerk;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::{Readiness, Role};
@@ -136,12 +136,14 @@ impl Work {
     ) -> Self {
         let mut tasks = Tasks::default();
         let ending = CancellationToken::new();
-        let looker = Looker::new(client.clone(), Box::new(move || validity.holds()));
+        let checker = PreflightChecker::new(client.clone(), Box::new(move || validity.holds()));
         let traces = settings.traces.clone();
-        let clerk = Clerk { metrics: metrics.clone(), looker: looker.clone(), traces };
-        let (lanes, woken) = Dispatcher::new(looker.clone(), Arc::new(clerk));
+        let clerk = Clerk { metrics: metrics.clone(), checker: checker.clone(), traces };
+        let observer: Arc<dyn Observer> = Arc::new(clerk);
+        let state = Arc::new(ReconcileState::default());
+        let (lanes, woken) = Dispatcher::new(checker.clone(), observer.clone());
         metrics.object_counts.lanes(lanes.clone());
-        let (announce, events): (mpsc::Sender<Announce>, _) = events::channel();
+        let (announce, events): (mpsc::Sender<ReasonChange>, _) = events::channel();
         tasks.services.spawn(events::publish(client.clone(), events));
 
         let namespaces: Vec<Option<String>> = match settings.watch_namespaces.as_slice() {
@@ -154,7 +156,9 @@ impl Work {
                 namespace,
                 client: client.clone(),
                 lanes: lanes.clone(),
-                looker: looker.clone(),
+                checker: checker.clone(),
+                observer: observer.clone(),
+                state: state.clone(),
                 announce: announce.clone(),
                 metrics: metrics.clone(),
                 readiness: readiness.clone(),

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures::channel::mpsc;
 use futures::stream::BoxStream;
@@ -18,9 +18,9 @@ use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Auth0Tenant, CREDENTIALS_LABEL};
-use crate::dispatch::{Dispatcher, Owner};
+use crate::dispatch::{Dispatcher, Observer, Owner};
 use crate::revocation::{
-    Announce, Context, ForEachKind, Looker, Revocation, Shared, TenantLook, Written, for_each_kind,
+    Context, ForEachKind, PreflightChecker, ReasonChange, ReconcileState, Revocation, Shared, TenantCheck, for_each_kind,
 };
 use crate::tenant::{Secrets, TenantKey, Tenants};
 
@@ -40,8 +40,10 @@ pub(crate) struct Scope {
     pub(crate) namespace: Option<String>,
     pub(crate) client: Client,
     pub(crate) lanes: Arc<Dispatcher>,
-    pub(crate) looker: Arc<Looker>,
-    pub(crate) announce: Sender<Announce>,
+    pub(crate) checker: Arc<PreflightChecker>,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) state: Arc<ReconcileState>,
+    pub(crate) announce: Sender<ReasonChange>,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: Readiness,
     pub(crate) settings: Settings,
@@ -85,19 +87,18 @@ impl Scope {
         let (announce, metrics) = (self.announce.clone(), self.metrics.clone());
         self.metrics.object_counts.tenants(tenant_cache.store.clone());
         let shared = Arc::new(Shared {
-            lanes: self.lanes.clone(),
+            dispatcher: self.lanes.clone(),
             tenants: tenants.clone(),
-            announce: Box::new(move |news| tell(&metrics, &announce, news)),
-            refused: Box::new(move |key| drop(refused.unbounded_send(key.clone()))),
-            written: Written::default(),
-            refused_tokens: Mutex::default(),
+            state: self.state.clone(),
+            observer: self.observer.clone(),
+            tell: Box::new(move |news| tell(&metrics, &announce, news)),
+            tenant_changed: Box::new(move |key| drop(refused.unbounded_send(key.clone()))),
         });
-        let look = TenantLook { tenants: tenants.clone(), fresh: tenant_cache.is_fresh(), confirmed: Mutex::default() };
         let dependents = Arc::new(Dependents::default());
         let mut kinds = Kinds {
             scope: self,
             shared,
-            look: Arc::new(look),
+            check: TenantCheck::new(tenants.clone(), tenant_cache.is_fresh()),
             listed: listed.clone(),
             dependents: dependents.clone(),
             wakers: HashMap::new(),
@@ -160,7 +161,7 @@ struct SecretWatches {
 struct Kinds<'a> {
     scope: &'a Scope,
     shared: Arc<Shared>,
-    look: Arc<TenantLook>,
+    check: Arc<TenantCheck>,
     listed: Vec<Receiver<bool>>,
     dependents: Arc<Dependents>,
     wakers: HashMap<&'static str, Waker>,
@@ -169,10 +170,10 @@ struct Kinds<'a> {
 
 impl ForEachKind for Kinds<'_> {
     fn visit<K: Revocation>(&mut self) {
-        let Scope { namespace, client, looker, settings, shutdown, .. } = self.scope;
+        let Scope { namespace, client, checker, settings, shutdown, .. } = self.scope;
         let (cache, events) = self.scope.watch::<K>(namespace.as_deref(), None);
         let store = cache.store.clone();
-        looker.add(namespace.as_deref(), store.clone(), cache.is_fresh(), self.look.clone());
+        checker.add(namespace.as_deref(), store.clone(), cache.is_fresh(), self.check.clone());
         let (wake, woken) = mpsc::unbounded();
         self.scope.metrics.object_counts.removals(store.clone());
         let guard = ReconcileGuard::new(K::KIND, &self.scope.metrics, settings.traces.clone());
@@ -200,7 +201,7 @@ async fn once_listed(listed: Vec<Receiver<bool>>, ended: CancellationToken, run:
 }
 
 /// Counts a change of reason, then makes an event of it.
-fn tell(metrics: &Metrics, events: &Sender<Announce>, news: Announce) {
+fn tell(metrics: &Metrics, events: &Sender<ReasonChange>, news: ReasonChange) {
     metrics.announced(&news);
     events::announce(events, news);
 }
@@ -211,18 +212,15 @@ fn bookkeeping<K: Revocation>(
     shared: Arc<Shared>,
     guard: ReconcileGuard,
 ) -> BoxStream<'static, watcher::Result<Event<K>>> {
-    let forget = move |shared: &Shared, uid: &str| {
-        shared.lanes.forget(uid);
-        shared.written.forget(uid);
-        guard.forget(uid);
-        shared.refused_tokens.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
-    };
     let watched = events.inspect(move |event| match event {
         Ok(Event::Apply(object) | Event::InitApply(object)) => {
             let meta = object.meta();
-            shared.written.seen(meta.uid.as_deref().unwrap_or_default(), meta.resource_version.as_deref());
+            shared.state.seen(meta.uid.as_deref().unwrap_or_default(), meta.resource_version.as_deref());
         }
-        Ok(Event::Delete(object)) => forget(&shared, object.meta().uid.as_deref().unwrap_or_default()),
+        Ok(Event::Delete(object)) => {
+            shared.deleted(object);
+            guard.forget(object.meta().uid.as_deref().unwrap_or_default());
+        }
         Ok(Event::Init | Event::InitDone) | Err(_) => {}
     });
     watched.boxed()

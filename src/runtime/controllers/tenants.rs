@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::api::{Auth0Tenant, ConditionType, FIELD_MANAGER, RECONCILE_ANNOTATION, Reason, State, printable};
-use crate::revocation::{Announce, Revocation};
+use crate::revocation::{ReasonChange, Revocation};
 use crate::tenant::{TenantKey, Tenants, tenant_status};
 
 use crate::telemetry::events;
@@ -35,7 +35,7 @@ pub(crate) struct TenantContext {
     pub(crate) client: Client,
     pub(crate) tenants: Arc<Tenants>,
     pub(crate) dependents: Arc<Dependents>,
-    pub(crate) announce: Sender<Announce>,
+    pub(crate) announce: Sender<ReasonChange>,
 }
 
 /// Wakes the unfinished removals of one kind that use a tenant.
@@ -208,6 +208,6 @@ fn announce(context: &TenantContext, tenant: &Auth0Tenant, status: &crate::api::
     let (uid, generation) = (tenant.uid(), tenant.metadata.generation);
     info!(kind = "Auth0Tenant", %namespace, %name, uid, generation, reason = reason.as_str(), "{}", ready.message);
     let (object, message) = (tenant.object_ref(&()), ready.message.clone());
-    let news = Announce { object, reason, message, proved_after: None };
+    let news = ReasonChange { object, reason, message, verdict_after: None, proof: None };
     events::announce(&context.announce, news);
 }

@@ -24,7 +24,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::auth0::CallError;
 use crate::dispatch::RequestFinished;
-use crate::revocation::Announce;
+use crate::revocation::ReasonChange;
 
 use crate::telemetry::failure::{Failure, call_outcome};
 use crate::telemetry::readiness::Readiness;
@@ -175,10 +175,10 @@ impl Metrics {
     }
 
     /// A removal object came to a reason, and it was written.
-    pub(crate) fn announced(&self, news: &Announce) {
+    pub(crate) fn announced(&self, news: &ReasonChange) {
         let kind = news.object.kind.clone().unwrap_or_default();
-        if let Some(after) = news.proved_after {
-            self.counts.proofs.get_or_create(&Kind { kind: kind.clone() }).observe(after.as_secs_f64());
+        if let Some(proof) = news.proof {
+            self.counts.proofs.get_or_create(&Kind { kind: kind.clone() }).observe(proof.since_accepted.as_secs_f64());
         }
         self.counts.changes.get_or_create(&KindReason { kind, reason: news.reason.as_str() }).inc();
     }
