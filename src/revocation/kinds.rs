@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::Resource;
+use kube::core::object::HasStatus;
 use serde::de::DeserializeOwned;
 
 use crate::api::{
@@ -16,7 +17,14 @@ use crate::dispatch::Removal;
 
 /// A kind that names something to remove.
 pub trait Revocation:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + HasStatus<Status = RemovalStatus>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
 {
     /// Its name, for logs and owners.
     const KIND: &'static str;
@@ -26,9 +34,6 @@ pub trait Revocation:
 
     /// What all kinds share.
     fn options(&self) -> &RemovalOptions;
-
-    /// What was written so far.
-    fn status(&self) -> Option<&RemovalStatus>;
 }
 
 /// Something to do once for every removal kind.
@@ -53,10 +58,6 @@ macro_rules! kinds {
 
             fn options(&self) -> &RemovalOptions {
                 &self.spec.options
-            }
-
-            fn status(&self) -> Option<&RemovalStatus> {
-                self.status.as_ref()
             }
         })+
 

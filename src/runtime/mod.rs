@@ -22,8 +22,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::dispatch::Dispatcher;
-use crate::revocation::{Announce, Looker};
+use crate::dispatch::{Dispatcher, Observer};
+use crate::revocation::{PreflightChecker, ReasonChange, ReconcileState};
 use crate::telemetry::audit::AuditRecorder;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::{Readiness, Role};
@@ -116,7 +116,7 @@ async fn lead(mut work: Work, shutdown: &CancellationToken, keep: impl Future<Ou
     tokio::select! {
         biased;
         lost = &mut keep => return Err(Error::Lost(lost)),
-        () = shutdown::drain(work.tasks, &work.dispatcher, &work.ending) => {}
+        () = shutdown::drain(work.tasks, &work.dispatcher, &work.state, &work.ending) => {}
     }
     if broken && !shutdown.is_cancelled() { Err(Error::Broken) } else { Ok(()) }
 }
@@ -125,6 +125,7 @@ async fn lead(mut work: Work, shutdown: &CancellationToken, keep: impl Future<Ou
 struct Work {
     tasks: Tasks,
     dispatcher: Arc<Dispatcher>,
+    state: Arc<ReconcileState>,
     /// Ends the controllers.
     ending: CancellationToken,
 }
@@ -140,15 +141,17 @@ impl Work {
     ) -> Self {
         let mut tasks = Tasks::default();
         let ending = CancellationToken::new();
-        let looker = Looker::new(client.clone(), Box::new(move || leadership.holds()));
+        let checker = PreflightChecker::new(client.clone(), Box::new(move || leadership.holds()));
         let tenants = Tenants::new(settings.allowed_domains.clone(), settings.timeouts);
-        let tenant_queue = Arc::new(WorkQueue::default());
-        let audit = AuditRecorder { metrics: metrics.clone(), looker: looker.clone(), traces: settings.traces.clone() };
+        let (state, tenant_queue) = (Arc::new(ReconcileState::default()), Arc::new(WorkQueue::default()));
+        let audit =
+            AuditRecorder { metrics: metrics.clone(), checker: checker.clone(), traces: settings.traces.clone() };
         let calls = Calls { audit, tenants: tenants.clone(), queue: tenant_queue.clone() };
-        let preflight = CountedPreflight { preflight: looker.clone(), metrics: metrics.clone() };
-        let (dispatcher, woken) = Dispatcher::new(Arc::new(preflight), Arc::new(calls));
+        let observer: Arc<dyn Observer> = Arc::new(calls);
+        let preflight = CountedPreflight { preflight: checker.clone(), metrics: metrics.clone() };
+        let (dispatcher, woken) = Dispatcher::new(Arc::new(preflight), observer.clone());
         metrics.object_counts.dispatcher(dispatcher.clone());
-        let (announce, events): (mpsc::Sender<Announce>, _) = events::channel();
+        let (announce, events): (mpsc::Sender<ReasonChange>, _) = events::channel();
         tasks.services.spawn(events::publish(client.clone(), events));
 
         let controller = Arc::new(TenantController {
@@ -162,7 +165,7 @@ impl Work {
             connections: Notify::new(),
             shown: Mutex::default(),
         });
-        tasks.services.spawn(forget_what_is_gone(controller.clone(), metrics.clone()));
+        tasks.services.spawn(forget_what_is_gone(controller.clone(), state.clone(), metrics.clone()));
         let namespaces: Vec<Option<String>> = match settings.watch_namespaces.as_slice() {
             [] => vec![None],
             some => some.iter().cloned().map(Some).collect(),
@@ -171,7 +174,9 @@ impl Work {
             namespace,
             client: client.clone(),
             dispatcher: dispatcher.clone(),
-            looker: looker.clone(),
+            checker: checker.clone(),
+            observer: observer.clone(),
+            state: state.clone(),
             tenants: controller.clone(),
             announce: announce.clone(),
             metrics: metrics.clone(),
@@ -182,18 +187,19 @@ impl Work {
         let queues = scopes.map(|scope| scope.start(&mut tasks)).collect();
         tasks.services.spawn(route(woken, queues));
         tasks.controllers.spawn(controller.run(ending.clone()));
-        Self { tasks, dispatcher, ending }
+        Self { tasks, dispatcher, state, ending }
     }
 }
 
 /// What is remembered of connections and domains goes with the tenant objects that had them; for ever.
-async fn forget_what_is_gone(controller: Arc<TenantController>, metrics: Metrics) {
+async fn forget_what_is_gone(controller: Arc<TenantController>, state: Arc<ReconcileState>, metrics: Metrics) {
     loop {
         controller.connections.notified().await;
         // Many may change at once.
         tokio::time::sleep(FORGET_WITHIN).await;
         let alive = controller.tenants.retain();
         controller.dispatcher.retain(&alive.connections);
+        state.retain(&alive.connections);
         metrics.retain(&alive.domains);
     }
 }
@@ -208,7 +214,7 @@ mod tests {
         tasks.controllers.spawn(std::future::pending());
         tasks.services.spawn(std::future::pending());
         let (dispatcher, _) = Dispatcher::new(Arc::new(NobodyAsks), Arc::new(()));
-        Work { tasks, dispatcher, ending: CancellationToken::new() }
+        Work { tasks, dispatcher, state: Arc::default(), ending: CancellationToken::new() }
     }
 
     struct NobodyAsks;

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::dispatch::Dispatcher;
+use crate::revocation::ReconcileState;
 
 use super::tasks::Tasks;
 
@@ -18,12 +19,17 @@ const WRITE_WITHIN: Duration = Duration::from_secs(2);
 const CONTROLLERS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Makes no new calls, and returns once those on their way have ended, or at the deadline. `ending` ends the controllers.
-pub(crate) async fn drain(mut tasks: Tasks, dispatcher: &Dispatcher, ending: &CancellationToken) {
+pub(crate) async fn drain(
+    mut tasks: Tasks,
+    dispatcher: &Dispatcher,
+    state: &ReconcileState,
+    ending: &CancellationToken,
+) {
     info!("ending: calls on their way are finished, no new ones are made");
     let finished = async {
         dispatcher.close().await;
         // Their answers wake the objects, which write them. What is not written is asked again by the next leader.
-        let _ = tokio::time::timeout(WRITE_WITHIN, written(dispatcher)).await;
+        let _ = tokio::time::timeout(WRITE_WITHIN, written(dispatcher, state)).await;
         ending.cancel();
         let ended = async { while tasks.controllers.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(CONTROLLERS_WITHIN, ended).await;
@@ -35,8 +41,8 @@ pub(crate) async fn drain(mut tasks: Tasks, dispatcher: &Dispatcher, ending: &Ca
 }
 
 /// Nobody is told when a report was fetched, so it is asked.
-async fn written(dispatcher: &Dispatcher) {
-    while dispatcher.unwritten() > 0 {
+async fn written(dispatcher: &Dispatcher, state: &ReconcileState) {
+    while dispatcher.unwritten() + state.unwritten() > 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -8,7 +8,7 @@ use tracing::info;
 
 use crate::auth0::CallError;
 use crate::dispatch::{DeleteFinished, Observer, Owner, Report, RequestFinished};
-use crate::revocation::Looker;
+use crate::revocation::PreflightChecker;
 
 use super::metrics::Metrics;
 use super::traces::Traces;
@@ -23,7 +23,7 @@ const MAX_OBJECTS: usize = 50;
 /// Hears of every call: counts it, and writes down the DELETEs.
 pub(crate) struct AuditRecorder {
     pub(crate) metrics: Metrics,
-    pub(crate) looker: Arc<Looker>,
+    pub(crate) checker: Arc<PreflightChecker>,
     pub(crate) traces: Traces,
 }
 
@@ -71,7 +71,7 @@ impl AuditRecorder {
     /// Anybody can claim to be a manager: it is what whoever wrote the object called themselves.
     fn object(&self, owner: &Owner) -> Value {
         let Owner { kind, namespace, name, uid, generation } = owner;
-        let managers = self.looker.managers(owner);
+        let managers = self.checker.managers(owner);
         json!({
             "kind": kind, "namespace": **namespace, "name": **name, "uid": **uid, "generation": generation,
             "claimedManagers": managers,

@@ -109,6 +109,11 @@ impl Decoded {
         Alive { connections, domains: made().map(|(connection, _)| connection.domain.clone()).collect() }
     }
 
+    /// The connection of this tenant, when it was looked at last.
+    pub(super) fn connection(&self, key: &TenantKey) -> Option<ConnectionKey> {
+        Some(self.tenants.get(key)?.made.as_ref().ok()?.0.key)
+    }
+
     /// The tenants whose connection is like this.
     pub(super) fn tenants_with(&self, like: impl Fn(&Connection) -> bool) -> Vec<TenantKey> {
         let is_like = |entry: &Entry| entry.made.as_ref().is_ok_and(|(connection, _)| like(connection));

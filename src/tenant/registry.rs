@@ -173,6 +173,13 @@ impl Tenants {
         lock(&self.decoded).tenants_with(|connection| connection.key == key)
     }
 
+    /// The tenants that have the connection of this one.
+    pub fn sharing(&self, key: &TenantKey) -> Vec<TenantKey> {
+        let decoded = lock(&self.decoded);
+        let connection = decoded.connection(key);
+        connection.map(|own| decoded.tenants_with(|connection| connection.key == own)).unwrap_or_default()
+    }
+
     /// The tenants of this domain.
     pub fn with_domain(&self, domain: &Domain) -> Vec<TenantKey> {
         lock(&self.decoded).tenants_with(|connection| connection.domain == *domain)

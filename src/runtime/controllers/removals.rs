@@ -1,7 +1,7 @@
 //! The removals of one kind and scope: what of a change is remembered, and what is reconciled for it.
 
 use std::future::Future;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 use kube::ResourceExt;
@@ -9,7 +9,7 @@ use kube::runtime::reflector::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::RECONCILE_ANNOTATION;
-use crate::revocation::{Context, Revocation, Shared, is_settled, ready_reason, reconcile};
+use crate::revocation::{Context, Revocation, Shared, is_settled, reason_of, reconcile};
 use crate::runtime::cache::{Change, Key, Settled, number};
 
 use super::guard::ReconcileGuard;
@@ -30,7 +30,7 @@ pub(crate) struct Removals<K: Revocation> {
 pub(crate) fn settle<K: Revocation>(object: &K) -> Option<Settled> {
     let meta = object.meta();
     let uid = meta.uid.as_deref()?.into();
-    is_settled(object).then(|| Settled { uid, version: number(meta), reason: ready_reason(object) })
+    is_settled(object).then(|| Settled { uid, version: number(meta), reason: reason_of(object) })
 }
 
 impl<K: Revocation> Removals<K> {
@@ -44,11 +44,12 @@ impl<K: Revocation> Removals<K> {
             Change::Applied { before, now, settled } => {
                 let (key, meta) = (Key::of(now.meta()), now.meta());
                 let uid = meta.uid.as_deref().unwrap_or_default();
-                self.shared.written.seen(uid, meta.resource_version.as_deref());
+                self.shared.state.seen(uid, meta.resource_version.as_deref());
                 self.users.change(&key, before.as_deref(), (!settled).then_some(&*now));
                 if settled {
                     self.queue.forget(&key);
-                    self.forget(uid);
+                    self.guard.forget(uid);
+                    self.shared.forget(uid);
                 // Our own status writes change none of these, so they trigger nothing.
                 } else if before.is_none_or(|before| asks(&*before) != asks(&*now)) {
                     self.queue.add(key);
@@ -57,17 +58,14 @@ impl<K: Revocation> Removals<K> {
             Change::Deleted { key, uid, before } => {
                 self.users.change(&key, before.as_deref(), None);
                 self.queue.forget(&key);
-                self.forget(&uid);
-                self.shared.written.forget(&uid);
+                self.guard.forget(&uid);
+                match before {
+                    Some(before) => self.shared.deleted(&*before),
+                    None => self.shared.forget(&uid),
+                }
             }
             Change::Listed => {}
         }
-    }
-
-    fn forget(&self, uid: &str) {
-        self.shared.lanes.forget(uid);
-        self.guard.forget(uid);
-        self.shared.refused_tokens.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 
     /// Reconciles what is queued until `ended`.

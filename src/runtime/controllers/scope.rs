@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
@@ -17,9 +17,10 @@ use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Auth0Tenant, CREDENTIALS_LABEL};
-use crate::dispatch::{Dispatcher, Owner};
+use crate::dispatch::{Dispatcher, Observer, Owner};
 use crate::revocation::{
-    Announce, Context, ForEachKind, Looker, Revocation, Shared, TenantLook, Written, for_each_kind,
+    Context, ForEachKind, PreflightChecker, ReasonChange, ReconcileState, Revocation, Shared, TenantCheck,
+    for_each_kind,
 };
 use crate::runtime::cache::{Cache, Change, Key, Namespaced, Selection, Settled, watch_kind};
 use crate::runtime::settings::Settings;
@@ -39,9 +40,11 @@ pub(crate) struct Scope {
     pub(crate) namespace: Option<String>,
     pub(crate) client: Client,
     pub(crate) dispatcher: Arc<Dispatcher>,
-    pub(crate) looker: Arc<Looker>,
+    pub(crate) checker: Arc<PreflightChecker>,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) state: Arc<ReconcileState>,
     pub(crate) tenants: Arc<TenantController>,
-    pub(crate) announce: Sender<Announce>,
+    pub(crate) announce: Sender<ReasonChange>,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: Readiness,
     pub(crate) settings: Settings,
@@ -79,16 +82,15 @@ impl Scope {
         let (announce, metrics) = (self.announce.clone(), self.metrics.clone());
         let controller = self.tenants.clone();
         let shared = Arc::new(Shared {
-            lanes: self.dispatcher.clone(),
+            dispatcher: self.dispatcher.clone(),
             tenants: tenants.clone(),
-            announce: Box::new(move |news| tell(&metrics, &announce, news)),
-            refused: Box::new(move |key| controller.look(vec![key.clone()])),
-            written: Written::default(),
-            refused_tokens: Mutex::default(),
+            state: self.state.clone(),
+            observer: self.observer.clone(),
+            tell: Box::new(move |news| tell(&metrics, &announce, news)),
+            tenant_changed: Box::new(move |key| controller.credential_changed(key)),
         });
-        let look = TenantLook { tenants, fresh: tenant_cache.is_fresh(), confirmed: Mutex::default() };
-        let (look, by_kind) = (Arc::new(look), HashMap::new());
-        let mut kinds = Kinds { scope: self, shared, look, listings, by_kind, tasks };
+        let check = TenantCheck::new(tenants, tenant_cache.is_fresh());
+        let mut kinds = Kinds { scope: self, shared, check, listings, by_kind: HashMap::new(), tasks };
         for_each_kind(&mut kinds);
         Queues { namespace: self.namespace.clone(), by_kind: kinds.by_kind }
     }
@@ -134,7 +136,7 @@ impl Scope {
 struct Kinds<'a> {
     scope: &'a Scope,
     shared: Arc<Shared>,
-    look: Arc<TenantLook>,
+    check: Arc<TenantCheck>,
     listings: Vec<Receiver<Listing>>,
     by_kind: HashMap<&'static str, Arc<WorkQueue>>,
     tasks: &'a mut Tasks,
@@ -142,10 +144,10 @@ struct Kinds<'a> {
 
 impl ForEachKind for Kinds<'_> {
     fn visit<K: Revocation>(&mut self) {
-        let Scope { namespace, client, looker, settings, shutdown, metrics, tenants, .. } = self.scope;
+        let Scope { namespace, client, checker, settings, shutdown, metrics, tenants, .. } = self.scope;
         let (cache, changes) = self.scope.watch::<K>(namespace.as_deref(), None, settle);
         let store = cache.store.clone();
-        looker.add(namespace.as_deref(), store.clone(), cache.is_fresh(), self.look.clone());
+        checker.add(namespace.as_deref(), store.clone(), cache.is_fresh(), self.check.clone());
         metrics.object_counts.removals(store.clone());
         let settled = cache.beside.settled;
         metrics.object_counts.add(move |counts| {
@@ -178,7 +180,7 @@ async fn once_listed(listings: Vec<Receiver<Listing>>, ended: CancellationToken,
 }
 
 /// Counts a change of reason, then makes an event of it.
-fn tell(metrics: &Metrics, events: &Sender<Announce>, news: Announce) {
-    metrics.announced(&news, jiff::Timestamp::now());
+fn tell(metrics: &Metrics, events: &Sender<ReasonChange>, news: ReasonChange) {
+    metrics.reason_changed(&news);
     events::announce(events, news);
 }

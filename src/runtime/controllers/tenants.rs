@@ -7,20 +7,16 @@ use std::time::{Duration, Instant};
 use futures::{Stream, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Client, Resource, ResourceExt};
-use serde_json::json;
+use kube::{Client, Resource, ResourceExt};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::api::{
-    Auth0Tenant, Auth0TenantStatus, ConditionType, FIELD_MANAGER, RECONCILE_ANNOTATION, Reason, printable,
-};
+use crate::api::{Auth0Tenant, Auth0TenantStatus, ConditionType, RECONCILE_ANNOTATION, Reason, printable};
 use crate::dispatch::{ConnectionKey, Dispatcher};
-use crate::revocation::Announce;
+use crate::revocation::{ReasonChange, Stored, Target, Written, write_status};
 use crate::runtime::cache::{Change, Key};
 use crate::telemetry::events;
 use crate::tenant::{Listing, Problem, TenantFacts, TenantKey, Tenants, Usable, tenant_status};
@@ -45,7 +41,7 @@ pub(crate) struct TenantController {
     pub(crate) users: Users,
     pub(crate) queue: Arc<WorkQueue>,
     pub(crate) guard: ReconcileGuard,
-    pub(crate) announce: Sender<Announce>,
+    pub(crate) announce: Sender<ReasonChange>,
     /// Told when a connection may have come or gone.
     pub(crate) connections: Notify,
     pub(crate) shown: Mutex<HashMap<TenantKey, Shown>>,
@@ -141,6 +137,18 @@ impl TenantController {
         }
     }
 
+    /// What is known of the credential of this tenant has changed, and so of all that have the same.
+    pub(crate) fn credential_changed(&self, key: &TenantKey) {
+        let mut keys = self.tenants.sharing(key);
+        if !keys.contains(key) {
+            keys.push(key.clone());
+        }
+        for key in &keys {
+            self.users.wake(key);
+        }
+        self.look(keys);
+    }
+
     /// Reconciles what is queued until `ended`.
     pub(crate) fn run(self: Arc<Self>, ended: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
         let queue = self.queue.clone();
@@ -195,7 +203,7 @@ impl TenantController {
         if let Some(pause) = self.pause_before_write(key, &version, steady) {
             return Ok(Some(pause));
         }
-        if write(&self.client, key, tenant, &status).await? {
+        if self.write(key, tenant, generation, &status).await? {
             self.announce(tenant, &status);
         }
         self.wrote(key, version, steady);
@@ -234,6 +242,22 @@ impl TenantController {
         shown.version = Some(version);
     }
 
+    /// Returns whether there was somebody to tell.
+    async fn write(
+        &self,
+        key: &TenantKey,
+        tenant: &Auth0Tenant,
+        generation: i64,
+        status: &Auth0TenantStatus,
+    ) -> Result<bool, kube::Error> {
+        let uid = tenant.metadata.uid.as_deref().unwrap_or_default();
+        let target = Target { namespace: Some(&key.namespace), name: &key.name, uid, generation };
+        let version = tenant.resource_version().unwrap_or_default();
+        let stored = Stored { version, status: tenant.status.clone().unwrap_or_default() };
+        let written = write_status::<Auth0Tenant>(&self.client, target, Some(&stored), status).await?;
+        Ok(matches!(written, Written::Written(_)))
+    }
+
     fn announce(&self, tenant: &Auth0Tenant, status: &Auth0TenantStatus) {
         let before = tenant.status.as_ref().and_then(Auth0TenantStatus::reason_text);
         let Some(ready) = status.condition(ConditionType::Ready) else { return };
@@ -242,7 +266,8 @@ impl TenantController {
         let (uid, generation) = (tenant.uid(), tenant.metadata.generation);
         info!(kind = "Auth0Tenant", %namespace, %name, uid, generation, reason = reason.as_str(), "{}", ready.message);
         let (object, message) = (tenant.object_ref(&()), ready.message.clone());
-        events::announce(&self.announce, Announce { object, reason, message, created: None, proved_after: None });
+        let news = ReasonChange { object, reason, message, verdict_after: None, proof: None };
+        events::announce(&self.announce, news);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<TenantKey, Shown>> {
@@ -264,25 +289,4 @@ fn is_same(old: Option<&Auth0TenantStatus>, new: &Auth0TenantStatus) -> bool {
     let mut new = new.clone();
     new.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
     old == new
-}
-
-/// Server-side apply on `/status`, bound to the uid. Returns whether there was somebody to tell.
-async fn write(
-    client: &Client,
-    key: &TenantKey,
-    tenant: &Auth0Tenant,
-    status: &Auth0TenantStatus,
-) -> Result<bool, kube::Error> {
-    let api: Api<Auth0Tenant> = Api::namespaced(client.clone(), &key.namespace);
-    let patch = Patch::Apply(json!({
-        "apiVersion": Auth0Tenant::api_version(&()),
-        "kind": Auth0Tenant::kind(&()),
-        "metadata": { "name": key.name, "namespace": key.namespace, "uid": tenant.metadata.uid },
-        "status": status,
-    }));
-    match api.patch_status(&key.name, &PatchParams::apply(FIELD_MANAGER).force(), &patch).await {
-        Ok(_) => Ok(true),
-        Err(kube::Error::Api(response)) if response.is_not_found() => Ok(false),
-        Err(error) => Err(error),
-    }
 }

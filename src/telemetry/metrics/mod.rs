@@ -17,7 +17,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -26,10 +25,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::api::State;
 use crate::auth0::Domain;
 use crate::dispatch::{Refusal, RequestFinished};
-use crate::revocation::Announce;
+use crate::revocation::ReasonChange;
 
 use crate::telemetry::failure::Failure;
 use crate::telemetry::readiness::Readiness;
@@ -116,11 +114,11 @@ impl Counts {
             restarts: Counter::default(),
         };
         let seconds = || Unit::Seconds;
-        let help = "Removal objects that came to this reason, once it was written";
+        let help = "Removal objects that came to this reason";
         registry.register("removal_reason_changes", help, counts.changes.clone());
-        let help = "From the creation of a removal object to a verdict (done or stalled) in its status";
+        let help = "From the creation of a removal object to its verdict (done or stalled)";
         registry.register_with_unit("removal_verdict", help, seconds(), counts.verdicts.clone());
-        let help = "From the creation of a removal object to the proof of its removal in its status";
+        let help = "From the creation of a removal object to the proof of its removal";
         registry.register_with_unit("removal_proof", help, seconds(), counts.proofs.clone());
         let help = "From Auth0 accepting a removal to a complete read that proves it";
         registry.register_with_unit("proof_lag", help, seconds(), counts.lags.clone());
@@ -172,18 +170,17 @@ impl Metrics {
         text
     }
 
-    /// A removal object came to a reason, and it was written.
-    pub(crate) fn announced(&self, news: &Announce, now: Timestamp) {
-        let kind = Kind { kind: news.object.kind.clone().unwrap_or_default() };
-        let age = news.created.map(|created| now.duration_since(created).as_secs_f64().max(0.0));
-        if let Some(age) = age.filter(|_| matches!(news.reason.state(), State::Done | State::Stalled)) {
-            self.counts.verdicts.get_or_create(&kind).observe(age);
+    /// A removal object came to another reason.
+    pub(crate) fn reason_changed(&self, news: &ReasonChange) {
+        let (kind, counts) = (Kind { kind: news.object.kind.clone().unwrap_or_default() }, &self.counts);
+        if let Some(after) = news.verdict_after {
+            counts.verdicts.get_or_create(&kind).observe(after.as_secs_f64());
         }
-        if let Some(after) = news.proved_after {
-            self.counts.lags.get_or_create(&kind).observe(after.as_secs_f64());
-            age.map(|age| self.counts.proofs.get_or_create(&kind).observe(age));
+        if let Some(proof) = news.proof {
+            counts.proofs.get_or_create(&kind).observe(proof.since_created.as_secs_f64());
+            counts.lags.get_or_create(&kind).observe(proof.since_accepted.as_secs_f64());
         }
-        self.counts.changes.get_or_create(&KindReason { kind: kind.kind, reason: news.reason.as_str() }).inc();
+        counts.changes.get_or_create(&KindReason { kind: kind.kind, reason: news.reason.as_str() }).inc();
     }
 
     /// A call ended.
