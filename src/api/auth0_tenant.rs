@@ -1,5 +1,7 @@
 //! `Auth0Tenant`: the connection to one Auth0 tenant. It removes nothing itself.
 
+#![allow(dead_code, reason = "the schema comes from a copy of the spec, whose other derived functions nobody calls")]
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -8,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::closed::closed;
 use super::guards::{Brake, Hold, Mode, Protected};
 use super::status::ConditionType;
 use super::unsupported::Unsupported;
@@ -27,7 +30,7 @@ use super::verification::Verification;
     doc = "The connection to one Auth0 tenant; removals in this namespace refer to it.",
     printcolumn(name = "Domain", json_path = ".spec.domain", type_ = "string")
 )]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Auth0TenantSpec {
     /// The tenant's domain as a bare host name, for example "acme.eu.auth0.com", with ":port" if it is not 443. The
     /// operator must be allowed to talk to it (--allowed-domains).
@@ -93,6 +96,8 @@ pub struct Auth0TenantSpec {
     #[schemars(skip)]
     pub unknown: Vec<String>,
 }
+
+closed!(Auth0Tenant, Auth0TenantSpec);
 
 impl Auth0TenantSpec {
     /// What in the spec this version does not act on, field by field; if there is any, nothing is sent.
