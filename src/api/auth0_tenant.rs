@@ -58,7 +58,7 @@ pub struct Auth0TenantSpec {
         .message("must be PEM certificates in base64 on one line, as base64 -w0 ca.crt prints it"))]
     pub ca_bundle: Option<String>,
 
-    /// Where the Management API token is.
+    /// Where the credential is.
     pub credentials: Credentials,
 
     /// How much of Auth0's rate limit to use. It is shared with the logins of your own users.
@@ -145,6 +145,8 @@ fn default_reserve() -> i32 {
 /// Where the credential is: exactly one of the two.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.tokenSecretRef) != has(self.clientCredentialsSecretRef)")
+    .message("must have exactly one of tokenSecretRef (a Management API token) and clientCredentialsSecretRef (an application)"))]
 pub struct Credentials {
     /// A Secret in this namespace that holds a Management API token. It is read only if it carries the label
     /// rescind.dev/credentials: "true". If it also has a key "domain", that must equal `domain`.

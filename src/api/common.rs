@@ -5,12 +5,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::guards::{Hold, Mode};
-use super::times::{DurationText, Rfc3339};
+use super::times::{DurationText, Rfc3339, within};
 use super::unsupported::Unsupported;
 use super::verification::Verification;
 
 /// The fields every removal kind has beside its target. All are optional.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RemovalOptions {
     /// The Auth0 tenant to remove from: an object of this namespace. Default: the Auth0Tenant named "default".
@@ -24,6 +24,7 @@ pub struct RemovalOptions {
 
     /// How often to look again, with `policy: Continuous` only; at least 5m. Default: 1h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = within("5m", "8760h"))]
     pub interval: Option<DurationText>,
 
     /// Remove (the default), or Observe: say in the status what would be removed, and change nothing.
@@ -33,6 +34,8 @@ pub struct RemovalOptions {
     /// Which reads accompany the removal. Default: the tenant's. An object can ask for more than its tenant, never for
     /// less.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self != 'Never'")
+        .message("must be After or BeforeAndAfter: an object can ask for more than its tenant, never for less; leave it out to do as the tenant"))]
     pub verification: Option<Verification>,
 
     /// Nothing is sent before this instant (RFC 3339 with its offset).
@@ -104,7 +107,7 @@ pub struct TenantRef {
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = Rule::new(
         r"self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')")
-        .message("must be the name of an Auth0Tenant in this namespace: lower-case letters, digits, '-' and '.'; there is no way to name another namespace"))]
+        .message("must be the name of an Auth0Tenant in this namespace, or of a ClusterAuth0Tenant: lower-case letters, digits, '-' and '.'; there is no way to name another namespace"))]
     pub name: String,
 }
 

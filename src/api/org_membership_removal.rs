@@ -6,6 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::closed::closed;
+use super::ids::together;
 use super::{OrganizationId, RemovalOptions, RemovalStatus, UserId};
 
 /// Names an organization and the users who must no longer be members of it. The users themselves stay, and a connection
@@ -36,7 +37,8 @@ pub struct OrgMembershipRemovalSpec {
     #[schemars(length(min = 1, max = 100))]
     #[x_kube(
         merge_strategy = ListMerge::Set,
-        validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for other members")
+        validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for other members"),
+        validation = together("self.map(id, id.size())", "name them in several objects")
     )]
     pub members: Vec<UserId>,
 

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::closed::closed;
+use super::ids::together;
 use super::{PermissionName, RemovalOptions, RemovalStatus, ResourceServerIdentifier, UserId};
 
 /// Names a user and the permissions that user must no longer hold directly. A permission that also comes through a role
@@ -37,7 +38,11 @@ pub struct UserPermissionRevocationSpec {
     #[schemars(length(min = 1, max = 100))]
     #[x_kube(
         merge_strategy = ListMerge::Map(vec!["resourceServerIdentifier".into(), "permissionName".into()]),
-        validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for other permissions")
+        validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for other permissions"),
+        validation = together(
+            "self.map(p, p.resourceServerIdentifier.size() + p.permissionName.size())",
+            "name them in several objects"
+        )
     )]
     pub permissions: Vec<Permission>,
 
