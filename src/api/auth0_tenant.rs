@@ -92,7 +92,7 @@ pub struct Auth0TenantSpec {
     pub suspend: bool,
 
     /// Fields and values that this version does not know, and defaults that are missing: nothing is sent to such a tenant.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing)]
     #[schemars(skip)]
     pub unknown: Vec<String>,
 }

@@ -10,7 +10,7 @@ use super::unsupported::Unsupported;
 use super::verification::Verification;
 
 /// The fields every removal kind has beside its target. All are optional.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RemovalOptions {
     /// The Auth0 tenant to remove from: an object of this namespace. Default: the Auth0Tenant named "default".
@@ -24,7 +24,7 @@ pub struct RemovalOptions {
 
     /// How often to look again, with `policy: Continuous` only; at least 5m. Default: 1h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = within("5m", "8760h"))]
+    #[schemars(extend("x-kubernetes-validations" = [within("5m", "8760h")]))]
     pub interval: Option<DurationText>,
 
     /// Remove (the default), or Observe: say in the status what would be removed, and change nothing.
@@ -34,8 +34,10 @@ pub struct RemovalOptions {
     /// Which reads accompany the removal. Default: the tenant's. An object can ask for more than its tenant, never for
     /// less.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self != 'Never'")
-        .message("must be After or BeforeAndAfter: an object can ask for more than its tenant, never for less; leave it out to do as the tenant"))]
+    #[schemars(extend("x-kubernetes-validations" = [{
+        "rule": "self != 'Never'",
+        "message": "must be After or BeforeAndAfter: an object can ask for more than its tenant, never for less; leave it out to do as the tenant",
+    }]))]
     pub verification: Option<Verification>,
 
     /// Nothing is sent before this instant (RFC 3339 with its offset).
@@ -63,7 +65,7 @@ pub struct RemovalOptions {
 
     /// Fields and values that this version does not know, and defaults that are missing: nothing is sent for such an
     /// object.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing)]
     #[schemars(skip)]
     pub unknown: Vec<String>,
 }
