@@ -40,7 +40,8 @@ end
 if seen["Ready"] == nil then
   return answer("Progressing", "The operator has not said anything yet")
 end
-if seen["Ready"].reason == "Suspended" then
+local stopped = { Suspended = true, OnHold = true, Scheduled = true }
+if stopped[seen["Ready"].reason] then
   return answer("Suspended", seen["Ready"].message)
 end
 return answer("Progressing", seen["Ready"].message)
