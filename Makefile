@@ -30,7 +30,7 @@ test: tools
 # What the operator costs, beside a plain Go operator and the API server's own rate, as ratios and counts of one run, printed as
 # tables. Ten minutes; RESCIND_BENCH_OBJECTS=300 is quicker and says less, RESCIND_BENCH_LARGE=1 adds 100,000 objects.
 bench: tools
-	cargo bench --package rescind --bench operator --bench lane
+	cargo bench --package rescind --bench operator --bench dispatch
 
 # What removing access costs under the limits of Auth0's plans, in virtual time. Seconds, once built.
 simulate:

@@ -3,7 +3,8 @@
 
 pub mod api;
 pub mod auth0;
-pub mod lane;
+pub mod dispatch;
 pub mod revocation;
 pub mod runtime;
+pub mod telemetry;
 pub mod tenant;

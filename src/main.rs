@@ -8,8 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rescind::auth0::{AllowedDomains, Timeouts};
-use rescind::runtime::traces::{self, Traces};
-use rescind::runtime::{self, LogFormat, Settings, Timing, WatchTiming};
+use rescind::runtime::{self, Settings, Timing, WatchTiming};
+use rescind::telemetry::traces::Traces;
+use rescind::telemetry::{self, LogFormat, trace_export};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
@@ -129,11 +130,11 @@ fn run(options: Run) -> anyhow::Result<()> {
         Format::Json => LogFormat::Json,
         Format::Text => LogFormat::Text,
     };
-    let subscriber = runtime::subscriber(options.log_level, format, std::io::stderr);
+    let subscriber = telemetry::subscriber(options.log_level, format, std::io::stderr);
     tracing::subscriber::set_global_default(subscriber).context("logs cannot be set up")?;
     rustls::crypto::ring::default_provider().install_default().map_err(|_| anyhow!("TLS cannot be set up"))?;
     // Dropped last: the end of the work is traced, too.
-    let (traces, _flush) = traces::from_environment()?;
+    let (traces, _flush) = trace_export::from_environment()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
     let done = runtime.block_on(operate(options, traces));
     // Blocking work that is left, such as a DNS look-up, does not keep the process.

@@ -54,42 +54,42 @@ mutant 1-another-write "--test e2e the_four_removals" \
 mutant 2-more-than-named "--test e2e the_four_removals" \
     src/auth0/endpoint.rs 's/items.iter().map(Item::to_json)/items.iter().map(Item::to_json).chain([json!("rol_0123456789abcdef")])/'
 mutant 3-no-proof "--test e2e a_read_that_still_shows_it" \
-    src/lane/machine/jobs.rs 's/(_, None) => Need::Ended(End::Remaining(present.len())),/(_, None) => Need::Ended(End::Gone),/'
-mutant 3-early-walk "--test lane every_wanted" \
-    src/lane/machine/list.rs 's/self.askers.push(asker);/match \&mut self.active { Some(active) => active.askers.push(asker), None => self.askers.push(asker) }/'
+    src/dispatch/machine/jobs.rs 's/(_, None) => Need::Ended(End::Remaining(present.len())),/(_, None) => Need::Ended(End::Gone),/'
+mutant 3-early-walk "--test dispatch every_wanted" \
+    src/dispatch/machine/list.rs 's/self.askers.push(asker);/match \&mut self.active { Some(active) => active.askers.push(asker), None => self.askers.push(asker) }/'
 mutant 4-incomplete-is-gone "--test e2e an_incomplete_read" \
     src/auth0/walk.rs 's/_ => Err(WalkError::Torn),$/_ => Ok(true),/'
 mutant 4-empty-list "--lib what_is_held_is_never" \
     src/revocation/kinds.rs 's/if removal.items.is_empty()/if false/'
 mutant 5-no-last-look "--test e2e the_last_look_sees" \
-    src/revocation/last_look.rs 's/let wanted = same .*/let wanted = true;/; s/if !self.fresh.is_fresh() {/if false {/'
+    src/revocation/preflight.rs 's/let wanted = same .*/let wanted = true;/; s/if !(self.fresh)() {/if false {/'
 mutant 5-list-believed "--lib a_cache_is_not_believed" \
-    src/revocation/last_look.rs 's/self.heard.store(0, Ordering::Relaxed);//'
+    src/runtime/cache/freshness.rs 's/self.heard.store(0, Ordering::Relaxed);//'
 mutant 5-suspend-ignored "--test e2e a_suspended_object" \
     src/revocation/decide.rs 's/if facts.options.suspend {/if false {/' \
-    src/revocation/last_look.rs 's/ \&\& !object.options().suspend//'
+    src/revocation/preflight.rs 's/ \&\& !object.options().suspend//'
 mutant 5-not-leading "--test e2e the_last_look_asks" \
-    src/revocation/last_look.rs 's/(self.may_act)().then_some(())?;//; s/^        (self.may_act)()$/        true/'
+    src/revocation/preflight.rs 's/(self.may_act)().then_some(())?;//; s/^        (self.may_act)()$/        true/'
 mutant 5-two-leaders "--lib at_most_one_leads" \
-    src/runtime/lease/candidate.rs 's/\.max(self.timing.lease_duration)/.max(Duration::from_secs(8)).min(Duration::from_secs(8))/'
+    src/runtime/election/candidate.rs 's/\.max(self.timing.lease_duration)/.max(Duration::from_secs(8)).min(Duration::from_secs(8))/'
 mutant 5-woken-up "--test e2e a_paused_leader" \
-    src/runtime/lease.rs 's/self.timing.retry_period.min(left)/self.timing.retry_period/; s/if left.is_zero() {/if false {/; s/tokio::time::timeout(left, self.look())/tokio::time::timeout(Duration::from_secs(5), self.look())/' \
-    src/revocation/last_look.rs 's/(self.may_act)().then_some(())?;//; s/^        (self.may_act)()$/        true/'
+    src/runtime/election/lease.rs 's/self.timing.retry_period.min(left)/self.timing.retry_period/; s/if left.is_zero() {/if false {/; s/tokio::time::timeout(left, self.look())/tokio::time::timeout(Duration::from_secs(5), self.look())/' \
+    src/revocation/preflight.rs 's/(self.may_act)().then_some(())?;//; s/^        (self.may_act)()$/        true/'
 mutant 6-token-logged "--test e2e no_token_is_shown" \
     src/auth0/client.rs 's/        bearer.set_sensitive(true);/        tracing::trace!(?bearer, "calling");/'
 mutant 6-not-audited "--test e2e every_delete_leaves" \
-    src/runtime/logs.rs 's/.with_target(super::audit::TARGET, audit)//'
+    src/telemetry/logs.rs 's/.with_target(super::audit::TARGET, audit)//'
 mutant 6-counted-twice "--test e2e numbers_are_right" \
-    src/runtime/metrics/mod.rs 's/method, path, outcome }).inc();/method, path, outcome }).inc_by(2);/'
+    src/telemetry/metrics/mod.rs 's/method, path, outcome }).inc();/method, path, outcome }).inc_by(2);/'
 mutant 6-traced-once "--test e2e a_shared_call_is_in" \
-    src/runtime/traces.rs 's/take(MOST_TRACES)/take(1)/'
+    src/telemetry/traces.rs 's/take(MOST_TRACES)/take(1)/'
 mutant 6-traced-people "--test e2e the_trace_of_an_object" \
-    src/lane/driver.rs 's/("DELETE", endpoint.template(), Some/("DELETE", \&*endpoint.path().leak(), Some/'
+    src/dispatch/driver.rs 's/("DELETE", endpoint.template(), Some/("DELETE", \&*endpoint.path().leak(), Some/'
 mutant 7-no-consent "--test e2e a_secret_is_waited_for" \
     src/tenant/connection.rs 's/secret.filter(|secret| is_consenting(secret))/secret/' \
-    src/runtime/scope.rs 's/Some(&consent)/None/'
-mutant 7-credentials-mix "--test lane do_not_mix" \
-    src/lane/machine/answers.rs 's/if \*consent == Some(credential) {/if consent.is_some() {/'
+    src/runtime/controllers/scope.rs 's/Some(&consent)/None/'
+mutant 7-credentials-mix "--test dispatch do_not_mix" \
+    src/dispatch/machine/answers.rs 's/if \*consent == Some(credential) {/if consent.is_some() {/'
 mutant 8-said-before-done "--test e2e a_crash_costs" \
     src/revocation/reconcile.rs 's/shared.lanes.submit(domain.*/write(\&context, \&*object, \&owner, old, \&Outcome::plain(Reason::Removed, "")).await?; &/'
 mutant 8-forgotten-before-written "--test e2e a_status_that_cannot_be_written" \
@@ -99,44 +99,44 @@ mutant 9-conflict-believed "--test e2e a_status_that_cannot_be_written" \
 mutant 8-not-handed-over "--test e2e sigterm_hands_over" \
     src/runtime/mod.rs 's/elector.release().await;//'
 mutant 8-not-written "--test e2e sigterm_hands_over" \
-    src/runtime/ending.rs 's/while self.lanes.unwritten() > 0/while false/'
+    src/runtime/shutdown.rs 's/while lanes.unwritten() > 0/while false/'
 mutant 9-not-waited-for "--test e2e whatever_is_missing" \
-    src/runtime/reach.rs 's/Ok(Err(error)) => explain(&error),/Ok(Err(_)) => return Err(Error::Unauthorized(url.to_owned())),/'
-mutant 9-half-lost "--test lane every_wanted" \
-    src/lane/machine/site.rs 's/for half in \[second, first\]/for half in [second]/'
-mutant 9-sent-twice "--test lane every_wanted" \
-    src/lane/machine/site.rs 's/entry.state = EntryState::Out;//'
+    src/runtime/startup.rs 's/Ok(Err(error)) => explain(&error),/Ok(Err(_)) => return Err(Unauthorized(url.to_owned())),/'
+mutant 9-half-lost "--test dispatch every_wanted" \
+    src/dispatch/machine/site.rs 's/for half in \[second, first\]/for half in [second]/'
+mutant 9-sent-twice "--test dispatch every_wanted" \
+    src/dispatch/machine/site.rs 's/entry.state = EntryState::Out;//'
 mutant 9-place-kept "--lib a_place_that_is_gone" \
-    src/runtime/relist.rs 's/if is_gone(error) => self.begin_anew()/if is_gone(error) => {}/'
+    src/runtime/cache/resync.rs 's/if is_gone(error) => self.begin_anew()/if is_gone(error) => {}/'
 mutant 9-place-kept-by-all "--test e2e a_place_that_is_gone" \
-    src/runtime/relist.rs 's/if is_gone(error) => self.begin_anew()/if is_gone(error) => {}/'
+    src/runtime/cache/resync.rs 's/if is_gone(error) => self.begin_anew()/if is_gone(error) => {}/'
 mutant 9-listed-once "--test e2e what_a_watch_was_never_told" \
-    src/runtime/relist.rs 's/if !self.listing \&\& Instant::now() >= self.until/if false/'
+    src/runtime/cache/resync.rs 's/if !self.listing \&\& Instant::now() >= self.until/if false/'
 mutant 9-lists-never-end "--lib now_and_then" \
-    src/runtime/relist.rs 's/if !self.listing \&\& Instant/if Instant/'
+    src/runtime/cache/resync.rs 's/if !self.listing \&\& Instant/if Instant/'
 mutant 9-silence-trusted "--test e2e a_silent_watch" \
-    src/runtime/watch.rs 's/.timeout(timing.seconds)/.timeout(0)/'
+    src/runtime/cache/watch.rs 's/.timeout(timing.seconds)/.timeout(0)/'
 mutant 9-lists-add-only "--lib a_later_list_tells" \
-    src/runtime/filling.rs 's/filter(|object| !object.uid()/filter(|object| false \&\& !object.uid()/'
+    src/runtime/cache/store_writer.rs 's/filter(|object| !object.uid()/filter(|object| false \&\& !object.uid()/'
 mutant 9-lists-repeat-all "--lib a_later_list_tells" \
-    src/runtime/filling.rs 's/if before.resource_version() == now.resource_version() =>/if false =>/'
+    src/runtime/cache/store_writer.rs 's/if before.resource_version() == now.resource_version() =>/if false =>/'
 mutant 9-any-trouble "--lib another_trouble_is" \
-    src/runtime/relist.rs 's/if is_gone(error) => self.begin_anew()/=> { let _ = error; self.begin_anew() }/'
+    src/runtime/cache/resync.rs 's/if is_gone(error) => self.begin_anew()/=> { let _ = error; self.begin_anew() }/'
 mutant 9-tenant-deaf "--test e2e a_tenant_answers" \
-    src/runtime/tenants.rs 's/tenant.metadata.generation, asked(&tenant))/tenant.metadata.generation, None)/'
+    src/runtime/controllers/tenants.rs 's/tenant.metadata.generation, asked(&tenant))/tenant.metadata.generation, None)/'
 mutant 6-traces-astray "--features otlp --lib a_span_arrives" \
-    src/runtime/otlp.rs 's/NUMBER.set(.*/NUMBER.set(0);/'
+    src/telemetry/otlp.rs 's/NUMBER.set(.*/NUMBER.set(0);/'
 mutant 9-always-alive "--lib liveness_fails" \
-    src/runtime/probes.rs 's/readiness.stuck().as_slice()/Vec::<String>::new().as_slice()/'
+    src/telemetry/http.rs 's/readiness.stuck().as_slice()/Vec::<String>::new().as_slice()/'
 mutant 9-half-alive "--lib a_part_that_ends" \
     src/runtime/mod.rs 's/{ Err(Error::Broken) } else/{ Ok(()) } else/'
-mutant 10-no-turns "--test lane one_object_does_not" \
-    src/lane/lines.rs 's/^        self.served(ns);//'
-mutant 10-no-reserve "--test lane a_fifth_of_the_bucket" \
-    src/lane/pace/bucket.rs 's/let needed = (reserve + /let needed = (0.0 * reserve + /'
+mutant 10-no-turns "--test dispatch one_object_does_not" \
+    src/dispatch/lines.rs 's/^        self.served(ns);//'
+mutant 10-no-reserve "--test dispatch a_fifth_of_the_bucket" \
+    src/dispatch/pace/bucket.rs 's/let needed = (reserve + /let needed = (0.0 * reserve + /'
 mutant 11-no-wait "--test e2e after_a_429" \
-    src/lane/gate.rs 's/Some(until) if now < until =>/Some(until) if now < until \&\& false =>/' \
-    src/lane/machine/answers.rs 's/(leading, self.gate.closed_for(now)) else/(leading, None::<()>) else/'
+    src/dispatch/gate.rs 's/Some(until) if now < until =>/Some(until) if now < until \&\& false =>/' \
+    src/dispatch/machine/answers.rs 's/(leading, self.gate.closed_for(now)) else/(leading, None::<()>) else/'
 mutant 11-restart-forgets "--test e2e a_restart_does_not" \
     src/revocation/reconcile.rs 's/shared.lanes.hold(domain, wait);/let _ = wait;/'
 mutant 12-works-again "--test e2e a_finished_object" \

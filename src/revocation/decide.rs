@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::{Reason, RemovalOptions, RemovalStatus, State, Verification};
-use crate::lane::{LaneView, Removal, Report, Task};
+use crate::dispatch::{LaneView, Removal, Report, Task};
 use crate::tenant::TenantState;
 
 use super::kinds::validate;

@@ -12,7 +12,7 @@ use crate::api::{
     UserRoleRevocation, is_organization_id, is_plain_text, is_role_id, is_user_id,
 };
 use crate::auth0::{Endpoint, Item};
-use crate::lane::Removal;
+use crate::dispatch::Removal;
 
 /// A kind that names something to remove.
 pub trait Revocation:

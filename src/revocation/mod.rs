@@ -6,13 +6,13 @@
 
 mod decide;
 mod kinds;
-mod last_look;
+mod mutation_cache;
 mod outcome;
+mod preflight;
 mod reconcile;
-mod written;
 
 pub use kinds::{ForEachKind, Revocation, for_each_kind};
-pub use last_look::{Freshness, Looker, MayAct, TenantLook};
+pub use mutation_cache::Written;
 pub use outcome::Outcome;
+pub use preflight::{IsFresh, Looker, MayAct, TenantLook};
 pub use reconcile::{Announce, Context, Error, Shared, reconcile};
-pub use written::Written;

@@ -9,7 +9,7 @@ use crate::api::{
     ConditionType, IfNotFound, Reason, RemovalResult, RemovalStatus, State, Verdict, conditions, time, verdicts,
 };
 use crate::auth0::{CallError, Endpoint, Item};
-use crate::lane::{End, Report, Unproven};
+use crate::dispatch::{End, Report, Unproven};
 
 /// Shortest and longest pause after a failure of one object; it doubles in between (DESIGN: 1 s to 10 min).
 const FIRST_RETRY: Duration = Duration::from_secs(1);

@@ -16,13 +16,13 @@ use tracing::info;
 
 use crate::api::{ConditionType, FIELD_MANAGER, RECONCILE_ANNOTATION, Reason, RemovalStatus, State, printable};
 use crate::auth0::CallError;
-use crate::lane::{End, Job, LaneView, Lanes, Owner};
+use crate::dispatch::{End, Job, LaneView, Lanes, Owner};
 use crate::tenant::{TenantKey, TenantState, Tenants};
 
 use super::Revocation;
 use super::decide::{Decision, Facts, decide};
+use super::mutation_cache::Written;
 use super::outcome::Outcome;
-use super::written::Written;
 
 /// Shortest pause before coming back: a pause of zero would never end (reliability.md E15).
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);

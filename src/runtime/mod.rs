@@ -3,26 +3,14 @@
 //! Belongs here: everything about running, and kube-runtime with its traps (each is answered where it would bite). Does
 //! not belong here: decisions about objects.
 
-mod audit;
-mod barrier;
+pub(crate) mod cache;
 mod controllers;
-mod ending;
-mod events;
-mod filling;
-mod lease;
-mod logs;
-mod metrics;
-#[cfg(feature = "otlp")]
-mod otlp;
-mod probes;
-mod reach;
-mod readiness;
-mod relist;
-mod scope;
-mod tenants;
-pub mod traces;
-mod trouble;
-mod watch;
+mod election;
+mod kube_error;
+mod settings;
+mod shutdown;
+mod startup;
+mod tasks;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,48 +22,20 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::auth0::{AllowedDomains, Timeouts};
-use crate::lane::Lanes;
+use crate::dispatch::Lanes;
 use crate::revocation::{Announce, Looker};
+use crate::telemetry::audit::Clerk;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::readiness::{Readiness, Role};
+use crate::telemetry::{events, http};
 
-use audit::Clerk;
-use lease::{Elector, Validity};
-use metrics::Metrics;
-use traces::Traces;
+use controllers::{Scope, route};
+use election::{Elector, Validity};
+use tasks::Tasks;
 
-pub use lease::{LEASE, Lost, Timing};
-pub use logs::{LogFormat, subscriber};
-pub use readiness::{Readiness, Role};
-pub use watch::WatchTiming;
-
-/// How to run.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The cluster's address, for messages.
-    pub cluster_url: String,
-    /// The operator's own namespace, where the lease is.
-    pub namespace: String,
-    /// How replicas choose a leader; if none, this one works without asking.
-    pub election: Option<Timing>,
-    /// The domains a credential may be sent to.
-    pub allowed_domains: AllowedDomains,
-    /// The namespaces to watch; all if empty.
-    pub watch_namespaces: Vec<String>,
-    /// The namespaces whose labelled Secrets are read; those that are watched if empty.
-    pub secret_namespaces: Vec<String>,
-    /// Where `/healthz` and `/readyz` are served; nowhere if none.
-    pub probe_address: Option<SocketAddr>,
-    /// Where `/metrics` is served; nowhere if none.
-    pub metrics_address: Option<SocketAddr>,
-    /// How many objects of one kind are reconciled at once.
-    pub max_concurrent_reconciles: u16,
-    /// How long a call to Auth0 may take.
-    pub timeouts: Timeouts,
-    /// How long watches of the API server live.
-    pub watches: WatchTiming,
-    /// Where traces go.
-    pub traces: Traces,
-}
+pub use cache::WatchTiming;
+pub use election::{LEASE, Lost, Timing};
+pub use settings::Settings;
 
 /// Why the operator cannot run, or go on. What to do: correct what it names, start again.
 #[derive(Debug, Error)]
@@ -87,8 +47,8 @@ pub enum Error {
     #[error("--metrics-bind-address {0}: {1}")]
     Metrics(SocketAddr, std::io::Error),
     /// The API server refuses the credentials.
-    #[error("the cluster at {0} refuses these credentials; is KUBECONFIG right?")]
-    Unauthorized(String),
+    #[error(transparent)]
+    Unauthorized(#[from] startup::Unauthorized),
     /// Another replica leads now, or may. Nothing is lost: what was not finished is taken up again.
     #[error("not the leader any more, so this replica ends and has to be started again: {0}")]
     Lost(Lost),
@@ -107,16 +67,16 @@ pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken
     let mut helpers = JoinSet::new();
     helpers.spawn(readiness.clone().tell());
     if let Some(address) = settings.probe_address {
-        let routes = probes::routes(readiness.clone());
-        let server = probes::serve(address, routes, "/healthz and /readyz", shutdown.clone());
+        let routes = http::routes(readiness.clone());
+        let server = http::serve(address, routes, "/healthz and /readyz", shutdown.clone());
         helpers.spawn(server.await.map_err(|error| Error::Probes(address, error))?);
     }
     let metrics = Metrics::new(readiness.clone());
     if let Some(address) = settings.metrics_address {
-        let server = probes::serve(address, metrics.routes(), "/metrics", shutdown.clone());
+        let server = http::serve(address, metrics.routes(), "/metrics", shutdown.clone());
         helpers.spawn(server.await.map_err(|error| Error::Metrics(address, error))?);
     }
-    reach::reach(&client, &settings.cluster_url, &readiness, &shutdown).await?;
+    startup::api_server(&client, &settings.cluster_url, &readiness, &shutdown).await?;
     if shutdown.is_cancelled() {
         return Ok(());
     }
@@ -152,7 +112,7 @@ async fn lead(mut work: Work, shutdown: &CancellationToken, keep: impl Future<Ou
     tokio::select! {
         biased;
         lost = &mut keep => return Err(Error::Lost(lost)),
-        () = work.end() => {}
+        () = shutdown::drain(work.tasks, &work.lanes, &work.ending) => {}
     }
     if broken && !shutdown.is_cancelled() { Err(Error::Broken) } else { Ok(()) }
 }
@@ -163,15 +123,6 @@ struct Work {
     lanes: Arc<Lanes>,
     /// Ends the controllers.
     ending: CancellationToken,
-}
-
-/// What runs.
-#[derive(Default)]
-struct Tasks {
-    /// They end by themselves after the signal, and what they are doing is worth waiting for.
-    controllers: JoinSet<()>,
-    /// They serve the controllers and are dropped after them.
-    services: JoinSet<()>,
 }
 
 impl Work {
@@ -189,7 +140,7 @@ impl Work {
         let traces = settings.traces.clone();
         let clerk = Clerk { metrics: metrics.clone(), looker: looker.clone(), traces };
         let (lanes, woken) = Lanes::with_meter(looker.clone(), Arc::new(clerk));
-        metrics.census.lanes(lanes.clone());
+        metrics.object_counts.lanes(lanes.clone());
         let (announce, events): (mpsc::Sender<Announce>, _) = events::channel();
         tasks.services.spawn(events::publish(client.clone(), events));
 
@@ -199,7 +150,7 @@ impl Work {
         };
         let scopes: Vec<_> = namespaces
             .into_iter()
-            .map(|namespace| scope::Scope {
+            .map(|namespace| Scope {
                 namespace,
                 client: client.clone(),
                 lanes: lanes.clone(),
@@ -212,7 +163,7 @@ impl Work {
             })
             .collect();
         let wakers = scopes.iter().map(|scope| scope.start(&mut tasks)).collect();
-        tasks.services.spawn(scope::route(woken, wakers));
+        tasks.services.spawn(route(woken, wakers));
         Self { tasks, lanes, ending }
     }
 }
@@ -232,11 +183,11 @@ mod tests {
 
     struct NobodyAsks;
 
-    impl crate::lane::LastLook for NobodyAsks {
+    impl crate::dispatch::LastLook for NobodyAsks {
         fn look<'a>(
             &'a self,
-            _: &'a crate::lane::Owner,
-        ) -> futures::future::BoxFuture<'a, Option<crate::lane::Connection>> {
+            _: &'a crate::dispatch::Owner,
+        ) -> futures::future::BoxFuture<'a, Option<crate::dispatch::Connection>> {
             Box::pin(std::future::ready(None))
         }
 

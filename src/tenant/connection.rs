@@ -8,7 +8,7 @@ use kube::ResourceExt;
 
 use crate::api::{Auth0Tenant, CREDENTIALS_LABEL, Reason, Verification};
 use crate::auth0::{AllowedDomains, Domain, Token};
-use crate::lane::Limits;
+use crate::dispatch::Limits;
 
 /// What a connection is made of.
 #[derive(Clone, Debug)]

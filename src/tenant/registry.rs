@@ -12,7 +12,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 
 use crate::api::{Auth0Tenant, Reason, TenantRef, Verification};
 use crate::auth0::{AllowedDomains, Client, Domain, Timeouts};
-use crate::lane::Connection;
+use crate::dispatch::Connection;
 
 use super::connection::{Problem, Settings, settings};
 

@@ -16,8 +16,9 @@ use kube::{Api, Client, Resource};
 use rescind::api::{ConditionType, RemovalStatus};
 use rescind::auth0::{AllowedDomains, Timeouts};
 use rescind::revocation::Revocation;
-use rescind::runtime::traces::Traces;
 use rescind::runtime::{self, Settings, WatchTiming};
+use rescind::telemetry;
+use rescind::telemetry::traces::Traces;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -43,7 +44,7 @@ pub fn plane() -> &'static ControlPlane {
         let _ = rustls::crypto::ring::default_provider().install_default();
         // RESCIND_TEST_LOG=debug shows what the operators of all tests say.
         if let Some(level) = std::env::var("RESCIND_TEST_LOG").ok().and_then(|level| level.parse().ok()) {
-            let subscriber = runtime::subscriber(level, runtime::LogFormat::Text, std::io::stderr);
+            let subscriber = telemetry::subscriber(level, telemetry::LogFormat::Text, std::io::stderr);
             let _ = tracing::subscriber::set_global_default(subscriber);
         }
         let plane = ControlPlane::start().expect("a control plane");

@@ -14,8 +14,8 @@ use kube::runtime::watcher::Event;
 use kube::{Api, Resource};
 use rescind::api::{Auth0Tenant, UserRoleRevocation};
 use rescind::auth0::{AllowedDomains, Timeouts};
-use rescind::lane::{Connection, Job, LaneView, Lanes, LastLook, Owner, Task};
-use rescind::revocation::{Freshness, Looker, Revocation, TenantLook};
+use rescind::dispatch::{Connection, Job, LaneView, Lanes, LastLook, Owner, Task};
+use rescind::revocation::{IsFresh, Looker, Revocation, TenantLook};
 use rescind::runtime::{Error, LEASE, Lost, Timing};
 use rescind::tenant::{Secrets, Tenants};
 use serde_json::json;
@@ -258,10 +258,9 @@ async fn the_last_look_asks_whether_this_process_leads() {
         uid: "jane".into(),
         generation: 1,
     };
-    let (leads, fresh) = (Arc::new(AtomicBool::new(true)), Arc::new(Freshness::default()));
+    let (leads, fresh): (_, IsFresh) = (Arc::new(AtomicBool::new(true)), Arc::new(|| true));
     let asked = leads.clone();
     let looker = Looker::new(client, Box::new(move || asked.load(Relaxed)));
-    fresh.heard();
     let look = TenantLook { tenants, fresh: fresh.clone(), confirmed: Mutex::default() };
     looker.add(None, cache(object.clone()), fresh, Arc::new(look));
     let connection = looker.look(&owner).await.expect("everything speaks for it");

@@ -1,4 +1,4 @@
-//! Objects that share a call: fewer calls, and to each its own verdict. The decisions are tested in tests/lane; here, that
+//! Objects that share a call: fewer calls, and to each its own verdict. The decisions are tested in tests/dispatch; here, that
 //! they reach the wire and the status.
 
 use fake_auth0::{Fault, Kind, UnknownMember};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use fake_auth0::{Fault, Kind};
 use kube::ResourceExt;
 use rescind::api::{OrgMembershipRemoval, UserRoleRevocation};
-use rescind::runtime::traces::{Span, Tracer, Traces};
+use rescind::telemetry::traces::{Span, Tracer, Traces};
 use serde_json::json;
 
 use crate::harness::*;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rescind::api::{IfNotFound, Reason, RemovalStatus};
 use rescind::auth0::{CallError, Endpoint, Rejection};
-use rescind::lane::{End, Report, Unproven};
+use rescind::dispatch::{End, Report, Unproven};
 use rescind::revocation::Outcome;
 use rescind::tenant::{Problem, tenant_status};
 use serde_json::{Value, json};

@@ -6,10 +6,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a simulation: whatever goes wrong ends it")]
 
-#[path = "../lane/auth0.rs"]
+#[path = "../dispatch/auth0.rs"]
 mod auth0;
 #[allow(dead_code, reason = "the tests of the lane use the rest")]
-#[path = "../lane/sim.rs"]
+#[path = "../dispatch/sim.rs"]
 mod sim;
 
 mod plans;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rescind::auth0::{Endpoint, Item};
-use rescind::lane::Limits;
+use rescind::dispatch::Limits;
 
 use auth0::{Auth0, seconds};
 use plans::Plan;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::api::{RemovalResult, TenantRef, conditions, time, verdicts};
 use crate::auth0::{CallError, Client, Endpoint, Item, Timeouts, Token};
-use crate::lane::{Connection, End};
+use crate::dispatch::{Connection, End};
 use crate::tenant::Problem;
 
 const NOW: i64 = 1_000_000;
@@ -27,7 +27,7 @@ fn case() -> Case {
     let domain: crate::auth0::Domain = "acme.auth0.com".parse().unwrap();
     let client = Client::new(&domain, None, Timeouts::default()).unwrap();
     let token = Token::read(b"token", &domain.default_audience(), at(NOW)).unwrap();
-    let limits = crate::lane::Limits { max_per_second: 10.0, reserve_percent: 20.0 };
+    let limits = crate::dispatch::Limits { max_per_second: 10.0, reserve_percent: 20.0 };
     let connection = Connection { client, token, tenant: "a/b".into(), limits };
     Case {
         removal: Removal {

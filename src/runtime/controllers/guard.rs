@@ -1,0 +1,128 @@
+//! Around every reconcile: a panic, an error or a hang of one object is that object's alone.
+//!
+//! A panic would end the whole controller (rust-toolbox.md section 7, trap 1); kube's retries and missing read timeout
+//! can hang a call for minutes (trap 8); and kube keeps no count of failures per object.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+use thiserror::Error;
+use tracing::warn;
+
+use crate::telemetry::failure::Failure;
+use crate::telemetry::metrics::{Metrics, Reconciles};
+use crate::telemetry::traces::Traces;
+
+/// A reconcile makes at most a few calls to the API server.
+const RECONCILE_DEADLINE: Duration = Duration::from_secs(60);
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LAST_RETRY: Duration = Duration::from_secs(300);
+
+/// Never made: the guard turns errors into pauses. kube wants a type.
+#[derive(Debug, Error)]
+pub(crate) enum Never {}
+
+/// Failures in a row, by uid, of one kind.
+#[derive(Clone)]
+pub(crate) struct ReconcileGuard {
+    failures: Arc<Mutex<HashMap<String, u32>>>,
+    kind: &'static str,
+    reconciles: Reconciles,
+    traces: Traces,
+}
+
+impl ReconcileGuard {
+    /// For objects of `kind`; everything is counted and traced.
+    pub(crate) fn new(kind: &'static str, metrics: &Metrics, traces: Traces) -> Self {
+        Self { failures: Arc::default(), kind, reconciles: metrics.reconciles(kind), traces }
+    }
+
+    /// Runs one reconcile of `object`; whatever happens to it, an action comes back.
+    pub(crate) async fn run<K, E>(
+        &self,
+        object: &K,
+        reconcile: impl Future<Output = Result<Action, E>>,
+    ) -> Result<Action, Never>
+    where
+        K: ResourceExt,
+        E: std::fmt::Display,
+    {
+        let uid = object.uid().unwrap_or_default();
+        let began = Instant::now();
+        let guarded = tokio::time::timeout(RECONCILE_DEADLINE, AssertUnwindSafe(reconcile).catch_unwind());
+        let (failure, problem) = match guarded.await {
+            Ok(Ok(Ok(action))) => {
+                self.reconciles.ended(began.elapsed(), None);
+                self.traces.reconciled(self.kind, object, began.elapsed(), None);
+                self.failures().remove(&uid);
+                return Ok(action);
+            }
+            Ok(Ok(Err(error))) => (Failure::Error, error.to_string()),
+            // The panic's own words are not shown: they may hold anything.
+            Ok(Err(_)) => (Failure::Panic, "it panicked, which is a bug in rescind; please report it".to_owned()),
+            Err(_) => (Failure::Timeout, format!("it took longer than {RECONCILE_DEADLINE:?}")),
+        };
+        self.reconciles.ended(began.elapsed(), Some(failure));
+        self.traces.reconciled(self.kind, object, began.elapsed(), Some(failure));
+        let failures = {
+            let mut failures = self.failures();
+            let count = failures.entry(uid.clone()).or_default();
+            *count = count.saturating_add(1);
+            *count
+        };
+        let pause = pause(failures, fastrand::f64());
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        warn!(%namespace, %name, uid, generation = object.meta().generation, failures, ?pause, "reconcile failed: {problem}");
+        Ok(Action::requeue(pause))
+    }
+
+    /// The object is gone.
+    pub(crate) fn forget(&self, uid: &str) {
+        self.failures().remove(uid);
+    }
+
+    fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<String, u32>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn pause(failures: u32, jitter: f64) -> Duration {
+    let doubled = FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(16));
+    doubled.min(LAST_RETRY).mul_f64(1.0 + 0.2 * jitter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::readiness::Readiness;
+    use k8s_openapi::api::core::v1::ConfigMap;
+
+    #[tokio::test]
+    async fn a_panic_or_an_error_becomes_a_growing_pause() {
+        let metrics = Metrics::new(Readiness::default());
+        let guard = ReconcileGuard::new("Test", &metrics, Traces::default());
+        let object = ConfigMap::default();
+        let panic = async { panic!("canary") };
+        let first = guard.run::<_, String>(&object, panic).await.unwrap();
+        assert_ne!(first, Action::await_change());
+        for _ in 0..3 {
+            guard.run(&object, async { Err::<Action, _>("no") }).await.unwrap();
+        }
+        assert_eq!(guard.failures().get(""), Some(&4));
+        guard.run::<_, String>(&object, async { Ok(Action::await_change()) }).await.unwrap();
+        assert!(guard.failures().is_empty());
+        let text = metrics.text();
+        for (cause, count) in [("panic", 1), ("error", 3), ("timeout", 0)] {
+            let line = format!("rescind_reconcile_errors_total{{kind=\"Test\",cause=\"{cause}\"}} {count}");
+            assert!(text.lines().any(|found| found == line), "no {line} in {text}");
+        }
+        assert!(text.contains("rescind_reconcile_duration_seconds_count{kind=\"Test\"} 5"), "{text}");
+        assert!(pause(2, 0.0) == pause(1, 0.0) * 2 && pause(40, 1.0) <= LAST_RETRY * 2);
+    }
+}

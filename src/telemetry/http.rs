@@ -1,0 +1,78 @@
+//! `/healthz` and `/readyz`. Not ready says what it waits for; not alive says what only a restart can mend. And the one
+//! server for these and for metrics.
+
+use std::future::Future;
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::readiness::Readiness;
+
+/// Binds at once; the returned future serves `routes` until `shutdown`.
+pub(crate) async fn serve(
+    address: SocketAddr,
+    routes: Router,
+    what: &'static str,
+    shutdown: CancellationToken,
+) -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    let listener = TcpListener::bind(address).await?;
+    tracing::info!(address = %listener.local_addr()?, "serving {what}");
+    Ok(async move {
+        let server = axum::serve(listener, routes).with_graceful_shutdown(shutdown.cancelled_owned());
+        if let Err(error) = server.await {
+            tracing::warn!("the server of {what} ended: {error}");
+        }
+    })
+}
+
+/// Where the probes are answered.
+pub(crate) fn routes(readiness: Readiness) -> Router {
+    let alive = readiness.clone();
+    Router::new()
+        .route("/healthz", get(move || std::future::ready(healthz(&alive))))
+        .route("/readyz", get(move || std::future::ready(readyz(&readiness))))
+}
+
+fn healthz(readiness: &Readiness) -> (StatusCode, String) {
+    match readiness.stuck().as_slice() {
+        [] => (StatusCode::OK, "ok\n".to_owned()),
+        stuck => (StatusCode::INTERNAL_SERVER_ERROR, lines(stuck)),
+    }
+}
+
+fn readyz(readiness: &Readiness) -> (StatusCode, String) {
+    match readiness.waiting_for().as_slice() {
+        [] => (StatusCode::OK, lines(&["ok".to_owned()].into_iter().chain(readiness.role()).collect::<Vec<_>>())),
+        waiting => (StatusCode::SERVICE_UNAVAILABLE, lines(waiting)),
+    }
+}
+
+fn lines(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken on purpose by a probe that says ok to everything: it failed.
+    #[test]
+    fn liveness_fails_when_a_restart_would_help_and_only_then() {
+        let readiness = Readiness::default();
+        readiness.expect("the list of a");
+        readiness.problem("the list of a", "no such kind");
+        readiness.pulse("the list of a");
+        assert_eq!(healthz(&readiness), (StatusCode::OK, "ok\n".to_owned()));
+        assert_eq!(readyz(&readiness).0, StatusCode::SERVICE_UNAVAILABLE);
+        readiness.ready("the list of a");
+        readiness.age_pulse("the list of a");
+        let (status, words) = healthz(&readiness);
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(words, "the list of a has not moved for 451 s\n");
+        assert_eq!(readyz(&readiness).0, StatusCode::OK);
+    }
+}
