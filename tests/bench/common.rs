@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-/// Whether `cargo bench` runs this: `cargo test --all-targets` runs benches, too, and minutes of load are not what it asks for.
+/// Whether `cargo bench` runs this: `cargo test --all-targets` runs benches, too, and minutes of load are not what it
+/// asks for.
 pub fn is_asked_for() -> bool {
     let asked = std::env::args().any(|argument| argument == "--bench");
     if !asked {

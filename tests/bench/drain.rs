@@ -1,5 +1,6 @@
-//! How well the calls that Auth0 allows are used: one bucket for all calls, slow answers, headers in whole seconds, nothing
-//! held back for others. In real time, all limits at once, each with an operator of its own: they wait, most of the time.
+//! How well the calls that Auth0 allows are used: one bucket for all calls, slow answers, headers in whole seconds,
+//! nothing held back for others. In real time, all limits at once, each with an operator of its own: they wait, most of
+//! the time.
 
 use std::time::Duration;
 

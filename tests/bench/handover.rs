@@ -1,5 +1,5 @@
-//! How long nobody works when the leader is told to end, as in every upgrade: until the other replica has the lease, and
-//! until what was applied in that moment is Ready.
+//! How long nobody works when the leader is told to end, as in every upgrade: until the other replica has the lease,
+//! and until what was applied in that moment is Ready.
 
 use std::net::SocketAddr;
 use std::ops::Range;

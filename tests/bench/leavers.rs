@@ -1,5 +1,5 @@
-//! A crowd leaves one organization while Auth0 limits the calls, answers slowly and shows an old list for a while; somebody of
-//! another team comes in between; and the same beside another client of the tenant.
+//! A crowd leaves one organization while Auth0 limits the calls, answers slowly and shows an old list for a while;
+//! somebody of another team comes in between; and the same beside another client of the tenant.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,12 +1,12 @@
 //! `make bench`: what the operator costs, as ratios and counts of one run. Prints, never fails for a figure.
 //!
-//! A real etcd and kube-apiserver, the operators in processes of their own, and fake Auth0s on a thread of their own. Beside
-//! Rescind runs a plain controller-runtime operator for the same job (`peer`), on the same control plane, with as many objects,
-//! the same status, the same Auth0, watched in the same way; and a client that does nothing but Rescind's own final write. What
-//! is compared is measured close together, because an API server grows slower with age.
+//! A real etcd and kube-apiserver, the operators in processes of their own, and fake Auth0s on a thread of their own.
+//! Beside Rescind runs a plain controller-runtime operator for the same job (`peer`), on the same control plane, with
+//! as many objects, the same status, the same Auth0, watched in the same way; and a client that does nothing but
+//! Rescind's own final write. What is compared is measured close together, because an API server grows slower with age.
 //!
-//! `RESCIND_BENCH_OBJECTS` scales it (10,000 by default), `RESCIND_BENCH_LARGE=1` adds 100,000 objects to measure memory, which
-//! takes ten minutes more, and `RESCIND_BENCH_KEEP_LOG=FILE` appends the operators' logs there.
+//! `RESCIND_BENCH_OBJECTS` scales it (10,000 by default), `RESCIND_BENCH_LARGE=1` adds 100,000 objects to measure
+//! memory, which takes ten minutes more, and `RESCIND_BENCH_KEEP_LOG=FILE` appends the operators' logs there.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a benchmark: whatever goes wrong ends it")]
 

@@ -1,5 +1,5 @@
-//! One operator at work on objects that exist when it starts, at an Auth0 that answers at once: from the start of its process
-//! until the last access is gone and the last object is Ready.
+//! One operator at work on objects that exist when it starts, at an Auth0 that answers at once: from the start of its
+//! process until the last access is gone and the last object is Ready.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

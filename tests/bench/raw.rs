@@ -1,5 +1,5 @@
-//! What the API server manages for a client that does nothing but the operator's own final write: the same status, the same
-//! verb, fresh objects, and as many requests at once.
+//! What the API server manages for a client that does nothing but the operator's own final write: the same status, the
+//! same verb, fresh objects, and as many requests at once.
 
 use std::sync::Arc;
 

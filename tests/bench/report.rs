@@ -76,7 +76,8 @@ impl Report {
         let what = "from helm install to the first removal Ready, but for pulling the image and scheduling the pod";
         row(out, &seconds(helm + ready + first), "", what)?;
         let what = format!(
-            "of that helm; then {} from the first start of the process to ready, {} from kubectl apply to Ready (kubectl ran {})",
+            "of that helm; then {} from the first start of the process to ready, {} from kubectl apply to Ready \
+             (kubectl ran {})",
             seconds(ready),
             seconds(first),
             seconds(kubectl)
@@ -171,8 +172,9 @@ impl Report {
         let start = restart.counts.cpu.operator / limits.objects as f64 * 1e6;
         writeln!(
             out,
-            "\n\n  Of the operator's time, a start over the finished objects (list, decode, one look each, no call and no write) takes\n  \
-             {start:.0} an object; the rest is calls, decisions, the write and its echo. 'In the kernel' are sockets, mostly."
+            "\n\n  Of the operator's time, a start over the finished objects (list, decode, one look each, no call and no\n  \
+             write) takes {start:.0} an object; the rest is calls, decisions, the write and its echo. 'In the kernel' are\n  \
+             sockets, mostly."
         )
     }
 

@@ -1,5 +1,5 @@
-//! Watches objects become Ready, in the same way whoever makes them so. Of what the API server tells only a few fields are
-//! read, because this program shares the machine with what it measures.
+//! Watches objects become Ready, in the same way whoever makes them so. Of what the API server tells only a few fields
+//! are read, because this program shares the machine with what it measures.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,5 +1,5 @@
-//! The first half of `make bench`: how fast it is decided what is sent when. A million items in, a million out, nothing but the
-//! state machine, one core.
+//! The first half of `make bench`: how fast it is decided what is sent when. A million items in, a million out, nothing
+//! but the state machine, one core.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a benchmark: whatever goes wrong ends it")]
 
@@ -24,11 +24,10 @@ fn main() {
     common::progress("a million decisions");
     for (merged, what) in [(true, "one organization, ten a call"), (false, "a call each")] {
         let Cost { seconds, bytes_each } = measure(merged);
-        let lines = format!(
-            "  {seconds:>7.2} s  (goal 2 s)  1,000,000 items enqueued, sent and settled, one core: {what}\n  {bytes_each:>9.0}              \
-             bytes of memory for an item that waits\n"
-        );
-        std::io::stdout().write_all(lines.as_bytes()).expect("somebody reads");
+        let mut out = std::io::stdout();
+        let what = format!("1,000,000 items enqueued, sent and settled, one core: {what}");
+        writeln!(out, "  {seconds:>7.2} s  goal 2 s  {what}").expect("somebody reads");
+        writeln!(out, "  {bytes_each:>9.0}            bytes of memory for an item that waits").expect("somebody reads");
     }
 }
 

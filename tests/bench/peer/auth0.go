@@ -55,7 +55,8 @@ func (a *Auth0) RemoveRoles(ctx context.Context, user string, roles []string, co
 	return err
 }
 
-// HasAnyRole says whether the user still has one of the roles. One page is enough for the few roles that people have here.
+// HasAnyRole says whether the user still has one of the roles. One page is enough for the few roles that people have
+// here.
 func (a *Auth0) HasAnyRole(ctx context.Context, user string, roles []string) (bool, error) {
 	answer, err := a.call(ctx, http.MethodGet, rolesPath(user)+"?per_page=50", nil, "")
 	if err != nil {

@@ -1,9 +1,11 @@
-// The operator that Rescind is measured against: the same job for one kind, as kubebuilder's scaffold and an afternoon would
-// give it. controller-runtime's cache and workqueue, one DELETE and one read for each object, the same status as Rescind's, and
-// a 429 means to come back later. It is spared what Rescind does beside: tenants, Secrets, events, an audit log, metrics.
+// The operator that Rescind is measured against: the same job for one kind, as kubebuilder's scaffold and an afternoon
+// would give it. controller-runtime's cache and workqueue, one DELETE and one read for each object, the same status as
+// Rescind's, and a 429 means to come back later. It is spared what Rescind does beside: tenants, Secrets, events, an
+// audit log, metrics.
 //
-// Settings come from the environment: KUBECONFIG, PEER_NAMESPACE, PEER_DOMAIN, PEER_TOKEN, PEER_CA_FILE, PEER_STATUS (the
-// final status of one of Rescind's objects, whose reasons and messages are taken over) and PEER_PROBE (where /readyz is).
+// Settings come from the environment: KUBECONFIG, PEER_NAMESPACE, PEER_DOMAIN, PEER_TOKEN, PEER_CA_FILE, PEER_STATUS
+// (the final status of one of Rescind's objects, whose reasons and messages are taken over) and PEER_PROBE (where
+// /readyz is).
 package main
 
 import (

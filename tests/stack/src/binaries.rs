@@ -11,14 +11,14 @@ use crate::Error;
 use crate::build::{build, module_dir};
 use crate::tools::{TOOLS, Tool, tests_dir, tool_of};
 
-/// The path of the program `name` (`etcd`, `kube-apiserver`, `kubectl`, `helm`, `promtool`); it is built first when it is nowhere to be
-/// found, which takes minutes and says so on standard error.
+/// The path of the program `name` (`etcd`, `kube-apiserver`, `kubectl`, `helm`, `promtool`); it is built first when it
+/// is nowhere to be found, which takes minutes and says so on standard error.
 pub fn locate(name: &str) -> Result<PathBuf, Error> {
     Places::from_env().locate(name)
 }
 
-/// All programs that tests need with their paths, in the order of the table, and the sources nothing is built from; what is
-/// missing is built or fetched.
+/// All programs that tests need with their paths, in the order of the table, and the sources nothing is built from;
+/// what is missing is built or fetched.
 pub fn locate_all() -> Result<Vec<(&'static str, PathBuf)>, Error> {
     let places = Places::from_env();
     let tools = || TOOLS.iter().filter(|tool| tool.is_for_tests());
