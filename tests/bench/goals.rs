@@ -8,7 +8,7 @@ use crate::race::Run;
 use crate::report::Report;
 use crate::standing::Restart;
 
-/// Fewer objects say nothing of throughput: the start of a process is most of it.
+/// Fewer objects say nothing: starts and ends are most of it.
 const ENOUGH: usize = 5_000;
 
 enum Goal {
@@ -48,7 +48,8 @@ impl fmt::Display for Row {
             Goal::AtMost(goal) => ("<=", goal),
         };
         let goal = format!("{sign} {goal}{}", self.unit);
-        let measured = format!("{:.2}{}", self.measured, self.unit);
+        let digits = if self.unit.is_empty() { 3 } else { 2 };
+        let measured = format!("{:.digits$}{}", self.measured, self.unit);
         write!(out, "  {:<62}  {goal:>10}  {measured:>10}  {:<7}  {}", self.what, self.verdict(), self.of)
     }
 }
@@ -159,7 +160,7 @@ fn under_limits(report: &Report) -> Vec<Row> {
             goal: Goal::AtMost(1.05),
             measured: took / at_best,
             unit: "",
-            counts: true,
+            counts: report.objects >= ENOUGH,
             of: format!("{took:.1} s / {at_best:.1} s for {} calls, {} answers of 429", drain.calls, drain.limited),
         }
     }));
