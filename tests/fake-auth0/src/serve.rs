@@ -93,7 +93,8 @@ async fn converse(
     let Ok(stream) = TlsAcceptor::from(tls.config(network)).accept(stream).await else { return };
     let streams = Arc::clone(&connection.streams);
     let service = service_fn(|request| handle(Arc::clone(tenant), connection.clone(), streams.arrive(), request));
-    let stream = Slipped::new(stream, Arc::clone(&streams));
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let stream = Slipped::new(stream, Arc::clone(&streams), http2);
     // Whatever ends a connection, there is nobody left to tell.
     let _ = builder.serve_connection(TokioIo::new(stream), service).await;
 }

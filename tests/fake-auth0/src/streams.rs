@@ -5,7 +5,7 @@
 //! truthfully which of them it never looked at. The frame is written between hyper's own.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     io,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -27,7 +27,8 @@ pub(crate) struct Streams {
 
 #[derive(Debug, Default)]
 struct Inner {
-    arrived: u32,
+    /// Streams that were opened and whose calls hyper has not handed over yet.
+    opened: VecDeque<u32>,
     /// Calls being looked at.
     begun: BTreeSet<u32>,
     /// The latest call that was ever looked at and is over.
@@ -48,11 +49,10 @@ impl Streams {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A call that has just arrived. A client numbers its streams 1, 3, 5, ... and they arrive in that order.
+    /// A call that has just arrived: hyper hands them over in the order in which their streams were opened.
     pub(crate) fn arrive(self: &Arc<Self>) -> Stream {
-        let mut inner = self.inner();
-        inner.arrived += 1;
-        Stream { streams: Arc::clone(self), id: inner.arrived.saturating_mul(2) - 1 }
+        let id = self.inner().opened.pop_front().unwrap_or_default();
+        Stream { streams: Arc::clone(self), id }
     }
 
     /// Says goodbye: calls that were not looked at yet never will be.
@@ -110,15 +110,58 @@ impl Drop for Stream {
     }
 }
 
+/// What of the frames that a client sends matters here: which streams it opens. hyper does not tell.
+#[derive(Debug)]
+struct Frames {
+    /// Bytes to pass over: the preface, then the rest of a frame.
+    skip: usize,
+    /// The head of a frame, as far as it has come.
+    head: Vec<u8>,
+    latest: u32,
+}
+
+/// The length of what an HTTP/2 client says first, and of the head of a frame.
+const PREFACE: usize = 24;
+const HEAD: usize = 9;
+const HEADERS: u8 = 1;
+
+impl Frames {
+    /// Reads on; tells the streams that are opened.
+    fn read(&mut self, mut bytes: &[u8], mut opened: impl FnMut(u32)) {
+        loop {
+            let skipped = self.skip.min(bytes.len());
+            self.skip -= skipped;
+            let missing = HEAD - self.head.len();
+            let rest = bytes.get(skipped..).unwrap_or_default();
+            let (head, after) = rest.split_at(missing.min(rest.len()));
+            self.head.extend(head);
+            bytes = after;
+            let [a, b, c, kind, _, id @ ..] = self.head.as_slice() else { return };
+            let Ok(id) = <[u8; 4]>::try_from(id) else { return };
+            let id = u32::from_be_bytes(id) & (u32::MAX >> 1);
+            // A second HEADERS of a stream are trailers.
+            if *kind == HEADERS && id > self.latest {
+                self.latest = id;
+                opened(id);
+            }
+            self.skip = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+            self.head.clear();
+        }
+    }
+}
+
 /// A connection into which frames can be slipped. hyper flushes only between two frames of its own.
 pub(crate) struct Slipped<T> {
     io: T,
     streams: Arc<Streams>,
+    /// `None` over HTTP/1.1.
+    frames: Option<Frames>,
 }
 
 impl<T: AsyncWrite + Unpin> Slipped<T> {
-    pub(crate) fn new(io: T, streams: Arc<Streams>) -> Self {
-        Self { io, streams }
+    pub(crate) fn new(io: T, streams: Arc<Streams>, http2: bool) -> Self {
+        let frames = http2.then(|| Frames { skip: PREFACE, head: Vec::with_capacity(HEAD), latest: 0 });
+        Self { io, streams, frames }
     }
 
     /// Writes what is to be slipped in, all of it.
@@ -145,7 +188,14 @@ const GOAWAY: usize = 17;
 
 impl<T: AsyncRead + Unpin> AsyncRead for Slipped<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let this = &mut *self;
+        ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
+        if let Some(frames) = &mut this.frames {
+            let bytes = buf.filled().get(before..).unwrap_or_default();
+            frames.read(bytes, |stream| this.streams.inner().opened.push_back(stream));
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -179,5 +229,37 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Slipped<T> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_are_told_however_the_bytes_come() {
+        let frame = |kind: u8, stream: u32, length: u8| {
+            let mut bytes = vec![0, 0, length, kind, 0];
+            bytes.extend(stream.to_be_bytes());
+            bytes.extend(vec![7; length.into()]);
+            bytes
+        };
+        // Settings, two calls of which the first has a body and trailers; stream 5 was given up before it was opened.
+        let bytes = [
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+            frame(4, 0, 12),
+            frame(HEADERS, 1, 40),
+            frame(HEADERS, 3, 0),
+            frame(0, 1, 200),
+            frame(HEADERS, 1, 5),
+            frame(HEADERS, 7, 9),
+        ]
+        .concat();
+        for size in [1, 2, 9, 10, 33, bytes.len()] {
+            let mut frames = Frames { skip: PREFACE, head: Vec::new(), latest: 0 };
+            let mut opened = Vec::new();
+            bytes.chunks(size).for_each(|chunk| frames.read(chunk, |stream| opened.push(stream)));
+            assert_eq!(opened, [1, 3, 7], "{size} at a time");
+        }
     }
 }
