@@ -8,7 +8,10 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
-use crate::endpoints::{ENDPOINTS, Format, Group, Kind};
+use crate::{
+    endpoints::{ENDPOINTS, Format},
+    kinds::{Group, Kind},
+};
 
 /// An answer, before anything is done to it.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::{endpoints::Group, switches::GlobalLimit};
+use crate::{kinds::Group, switches::GlobalLimit};
 
 /// When a bucket gains calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

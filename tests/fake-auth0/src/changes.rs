@@ -3,7 +3,7 @@
 
 use crate::{
     Relation,
-    endpoints::Kind,
+    kinds::Kind,
     lag::{Change, Lags},
     state::{Source, State},
     switches::LaggingLists,

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     answers::{HTML, JSON},
-    endpoints::Kind,
+    kinds::Kind,
     log::Call,
 };
 

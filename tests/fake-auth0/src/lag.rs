@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{cursor::Key, endpoints::Kind};
+use crate::{cursor::Key, kinds::Kind};
 
 /// How late a list shows a change: one that goes on showing what was removed, and does not show yet what was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -50,12 +50,14 @@ mod faults;
 mod form;
 mod gate;
 mod joining;
+mod kinds;
 mod lag;
 mod lists;
 mod log;
 mod natural;
 mod paging;
 mod pipeline;
+mod quirks;
 mod removals;
 mod rules;
 mod serve;
@@ -74,17 +76,17 @@ pub use clients::Client;
 pub use control::serve_control;
 pub use diff::{Change, Relation};
 pub use edit::{Edit, OrganizationEdit, UserEdit};
-pub use endpoints::{Group, Kind, all_scopes};
+pub use endpoints::all_scopes;
 pub use fake::{FakeAuth0, StartError};
 pub use faults::Fault;
 pub use gate::FaultHandle;
+pub use kinds::{Group, Kind};
 pub use lag::Lag;
 pub use log::{Answered, Call, Calls, WaitTimeout};
-pub use paging::PagingQuirks;
+pub use quirks::{Network, PagingQuirks};
 pub use state::{Organization, Permissions, ResourceServer, Role, Source, State, User};
 pub use switches::{
     GlobalLimit, LaggingLists, LastNext, LimitWording, Missing, MissingEmail, OtherScheme, PageCap, PathNames,
     RestOfBatch, RolePermissions, SizeCheck, Switches, Total, Unknown, UserRolesScopes, Verdict,
 };
-pub use tenant::Network;
 pub use tokens::{TOKEN_CANARY, TokenSpec, fingerprint};

@@ -16,7 +16,7 @@ use http::{Method, Version};
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use crate::endpoints::{Group, Kind};
+use crate::kinds::{Group, Kind};
 
 /// Calls as the log hands them out, oldest first.
 pub type Calls = Vec<Arc<Call>>;

@@ -1,35 +1,16 @@
-//! Pages of lists: which items a query asks for, how the answer is wrapped, and how a list can misbehave.
+//! Pages of lists: which items a query asks for, and how the answer is wrapped.
 //!
 //! Pure. Which items a list has is in `lists.rs`.
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
     answers::Problem,
     cursor::{self, Key},
     endpoints::ListRule,
+    quirks::Quirks,
     switches::{LastNext, PageCap, Total, Verdict},
-    tenant::Quirks,
 };
-
-/// How lists misbehave, beyond what Auth0 is known or suspected to do. The default behaves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PagingQuirks {
-    /// Serve at most so many items a page whatever was asked, and say so in `limit`.
-    pub max_page_size: Option<usize>,
-    /// Serve at most so many items a page although more exist, while `limit` repeats what was asked.
-    pub short_pages: Option<usize>,
-    /// Leave out the last items of every page, although `total` counts them: they cannot be read at all.
-    pub hidden_per_page: usize,
-    /// Serve the first page again and again: `page` is ignored, `next` leads back to the beginning.
-    pub repeat_first_page: bool,
-    /// Give a `next` that leads to the same page again.
-    pub looping_cursor: bool,
-    /// Leave out `total`.
-    pub omit_total: bool,
-}
 
 /// Offset paging ends here.
 const MAX_RECORDS: usize = 1000;
@@ -244,7 +225,7 @@ fn no_checkpoint(text: &str) -> Problem {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::switches::Switches;
+    use crate::{quirks::PagingQuirks, switches::Switches};
 
     const RULE: ListRule = ListRule { key: "members", checkpoint: true, fields: &["user_id", "email"], ends: true };
 

@@ -3,7 +3,7 @@
 use crate::{
     answers::{Answer, Problem},
     changes::Changing,
-    endpoints::Kind,
+    kinds::Kind,
     log::Call,
     state::State,
     switches::{Missing, RestOfBatch, Switches, Unknown},

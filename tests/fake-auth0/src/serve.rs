@@ -19,8 +19,9 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     pipeline::{Connection, Open, handle},
+    quirks::Network,
     streams::{Slipped, Streams},
-    tenant::{Network, Tenant},
+    tenant::Tenant,
     tls::Tls,
 };
 

@@ -13,14 +13,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use self::document::StateDocument;
 use crate::joining::{Joined, Joining};
 
 mod change;
-mod document;
 
 /// A map that is shared between snapshots until one of them changes.
-pub(crate) type Table<T> = Arc<BTreeMap<String, Arc<T>>>;
+type Table<T> = Arc<BTreeMap<String, Arc<T>>>;
 
 /// Permissions as `resource server identifier -> permission name -> where they come from`.
 pub type Permissions = BTreeMap<String, BTreeMap<String, BTreeSet<Source>>>;
@@ -136,6 +134,16 @@ pub struct Organization {
     pub display_name: String,
     /// user id -> ids of the roles held within this organization.
     pub members: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// The serialized form, from which the derived indices are rebuilt.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct StateDocument {
+    users: Table<User>,
+    roles: Table<Role>,
+    resource_servers: Table<ResourceServer>,
+    organizations: Table<Organization>,
 }
 
 impl From<StateDocument> for State {

@@ -16,33 +16,9 @@ use http::HeaderValue;
 use tokio::sync::Notify;
 
 use crate::{
-    buckets::Buckets, clients::Clients, lag::Lags, log::Log, paging::PagingQuirks, rules::Faults, state::State,
-    streams::Streams, switches::Switches, tokens::Tokens,
+    buckets::Buckets, clients::Clients, lag::Lags, log::Log, quirks::Quirks, rules::Faults, state::State,
+    streams::Streams, tokens::Tokens,
 };
-
-/// How new connections are received.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Network {
-    /// As they should be.
-    #[default]
-    Up,
-    /// Closed before the TLS handshake.
-    Closing,
-    /// Accepted, then silence.
-    Silent,
-    /// With a certificate of an authority nobody knows.
-    Untrusted,
-    /// With a certificate of the right authority for another host.
-    WrongHost,
-}
-
-/// Choices that are plain values.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Quirks {
-    pub paging: PagingQuirks,
-    pub switches: Switches,
-    pub network: Network,
-}
 
 #[derive(Debug)]
 pub(crate) struct Tenant {

@@ -195,7 +195,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::endpoints::{ENDPOINTS, Kind};
+    use crate::{endpoints::ENDPOINTS, kinds::Kind};
 
     fn check(kind: Kind, body: Option<Value>) -> Result<Vec<Item>, String> {
         let strict = Switches { odd_items: Verdict::Refused, ..Switches::default() };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Method;
 
 use super::Fault;
-use crate::{endpoints::Kind, log::Call};
+use crate::{kinds::Kind, log::Call};
 
 /// Whom it befalls. Without any of these: every call, for ever.
 impl Fault {
