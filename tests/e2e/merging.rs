@@ -1,7 +1,7 @@
 //! Objects that share a call: fewer calls, and to each its own verdict. The decisions are tested in tests/dispatch; here, that
 //! they reach the wire and the status.
 
-use fake_auth0::{Fault, Kind, UnknownMember};
+use fake_auth0::{Fault, Kind, Unknown};
 use rescind::api::{OrgMembershipRemoval, UserRoleRevocation};
 use serde_json::json;
 
@@ -16,7 +16,7 @@ fn leaver(n: usize) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_share_calls_and_a_bad_one_fails_alone() {
     let world = World::new("merging").await;
-    world.fake.unknown_member(UnknownMember::BadRequest);
+    world.fake.switch(|s| s.unknown_member = Unknown::BadRequest);
     world.fake.edit(|tenant| {
         tenant.users((0..11).filter(|n| *n != 4).map(leaver));
         tenant.organization(ORG).members((0..11).filter(|n| *n != 4).map(leaver).collect::<Vec<_>>());

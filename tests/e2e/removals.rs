@@ -1,6 +1,6 @@
 //! The four removals, from manifest to verdict: promises 1 and 2, batches, reads, what a 404 means.
 
-use fake_auth0::{Kind, PagingQuirks, Relation};
+use fake_auth0::{Kind, LastNext, PagingQuirks, Relation};
 use rescind::api::{
     ConditionType, OrgMemberRoleRemoval, OrgMembershipRemoval, UserPermissionRevocation, UserRoleRevocation,
 };
@@ -59,7 +59,8 @@ async fn long_lists_are_split_and_read_to_their_end() {
     world.fake.edit(|tenant| {
         tenant.organization(ORG).numbered_members("auth0|m", 230);
     });
-    world.fake.paging(PagingQuirks { max_page_size: Some(20), empty_last_page: true, ..PagingQuirks::default() });
+    world.fake.paging(PagingQuirks { max_page_size: Some(20), ..PagingQuirks::default() });
+    world.fake.switch(|s| s.last_next = LastNext::Present);
     let state = world.fake.state();
     let mut members: Vec<String> =
         state.organization(ORG).unwrap().members.keys().filter(|id| id.starts_with("auth0|m")).cloned().collect();
