@@ -26,9 +26,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// How long a call may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Timeouts {
-    /// To connect, TLS included.
+    /// To connect, TLS included. The shortest of the three, as they all begin at once: only of a call that runs out of this
+    /// one is it known that nothing left.
     pub connect: Duration,
-    /// Between two pieces of an answer.
+    /// To the first piece of an answer, and between two of them.
     pub read: Duration,
     /// For the whole call.
     pub total: Duration,

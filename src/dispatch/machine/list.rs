@@ -194,7 +194,8 @@ impl List {
     pub(super) fn begin(&mut self, askers: Vec<Asker>, budget: usize, namespace: Ns, arrival: u64) {
         let wanted: BTreeSet<Item> = askers.iter().flat_map(|asker| asker.wanted.iter().cloned()).collect();
         let rank = askers.iter().map(|asker| asker.rank).min().unwrap_or(Rank::Proof);
-        let walk = Walk::new(self.read.clone(), wanted);
+        let read = self.read.clone();
+        let walk = if self.glance { Walk::glance(read) } else { Walk::new(read, wanted) };
         self.active = Some(Active { walk, askers, first: 0, budget, refused: None, namespace, arrival, rank });
     }
 
