@@ -75,6 +75,15 @@ pub type Page = Value;
 impl Client {
     /// A client for `domain` that trusts the certificates in `ca_bundle` (PEM), or the system's when there is none.
     pub fn new(domain: &Domain, ca_bundle: Option<&[u8]>, timeouts: Timeouts) -> Result<Self, ClientError> {
+        Self::build(domain, ca_bundle, timeouts, KEEP_ALIVE)
+    }
+
+    fn build(
+        domain: &Domain,
+        ca_bundle: Option<&[u8]>,
+        timeouts: Timeouts,
+        keep_alive: Duration,
+    ) -> Result<Self, ClientError> {
         let mut builder = reqwest::Client::builder()
             .https_only(true)
             .redirect(reqwest::redirect::Policy::none())
@@ -84,7 +93,7 @@ impl Client {
             .read_timeout(timeouts.read)
             .timeout(timeouts.total)
             // A connection that died unseen must not cost a call its whole time.
-            .http2_keep_alive_interval(KEEP_ALIVE)
+            .http2_keep_alive_interval(keep_alive)
             .http2_keep_alive_timeout(timeouts.read)
             .http2_keep_alive_while_idle(true)
             .user_agent(concat!("rescind/", env!("CARGO_PKG_VERSION")));

@@ -217,11 +217,16 @@ async fn half_an_answer_is_none_but_for_a_429() {
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 
 fn frame(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    flagged(kind, 0, stream, payload)
+}
+
+fn flagged(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, 0], &stream.to_be_bytes(), payload].concat()
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
 fn goaway(last_stream: u32, reason: h2::Reason) -> Vec<u8> {
@@ -232,27 +237,59 @@ fn reset(reason: h2::Reason) -> Vec<u8> {
     frame(RST_STREAM, 1, &u32::from(reason).to_be_bytes())
 }
 
+/// Begins as a server of HTTP/2 does, and reads up to the end of a request's headers.
+async fn read_headers(stream: &mut Stream) {
+    let _ = stream.write_all(&frame(SETTINGS, 0, &[])).await;
+    let _ = stream.read_exact(&mut [0; 24]).await;
+    while next_frame(stream).await.is_some_and(|(kind, _)| kind != HEADERS) {}
+}
+
+async fn next_frame(stream: &mut Stream) -> Option<(u8, Vec<u8>)> {
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.ok()?;
+    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+    let mut payload = vec![0; length as usize];
+    stream.read_exact(&mut payload).await.ok()?;
+    Some((head[3], payload))
+}
+
 /// Speaks HTTP/2 just far enough to read a request's headers, answers it with these frames, and closes.
 async fn framing(frames: Vec<u8>) -> Domain {
     listen_tls(H2, move |mut stream| {
         let frames = frames.clone();
         Box::pin(async move {
-            let _ = stream.write_all(&frame(SETTINGS, 0, &[])).await;
-            let mut preface = [0; 24];
-            let _ = stream.read_exact(&mut preface).await;
-            let mut head = [0; 9];
-            while stream.read_exact(&mut head).await.is_ok() {
-                let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-                let mut payload = vec![0; length as usize];
-                let _ = stream.read_exact(&mut payload).await;
-                if head[3] == HEADERS {
-                    break;
-                }
-            }
+            read_headers(&mut stream).await;
             last_words(stream, &frames).await;
         })
     })
     .await
+}
+
+/// A connection that died unseen is noticed, also while no call uses it.
+#[tokio::test]
+async fn an_idle_connection_is_asked_whether_it_is_there() {
+    let (heard, mut pings) = tokio::sync::mpsc::unbounded_channel();
+    let domain = listen_tls(H2, move |mut stream| {
+        let heard = heard.clone();
+        Box::pin(async move {
+            read_headers(&mut stream).await;
+            // Status 204 of the static table; the flags say that headers and stream end here.
+            let _ = stream.write_all(&flagged(HEADERS, 0x5, 1, &[0x89])).await;
+            while let Some((kind, payload)) = next_frame(&mut stream).await {
+                if kind == PING {
+                    let _ = heard.send(());
+                    let _ = stream.write_all(&flagged(PING, 0x1, 0, &payload)).await;
+                }
+            }
+        })
+    })
+    .await;
+    let pem = AUTHORITY.pem();
+    let often = Duration::from_millis(20);
+    let client = Client::build(&domain, Some(pem.as_bytes()), Timeouts::default(), often).unwrap();
+    assert_eq!(remove(&client).await, Ok(()));
+    while pings.try_recv().is_ok() {}
+    tokio::time::timeout(Duration::from_secs(20), pings.recv()).await.unwrap().unwrap();
 }
 
 /// "Not processed" is believed only of the streams that the peer means.
