@@ -12,8 +12,10 @@ mod error;
 mod item;
 mod limits;
 mod token;
+mod transport;
 mod walk;
 
+pub use answer::{ANSWERS, AnswerRow, Body, Call, Example, Meaning, Method, Received, examples, meaning};
 pub use client::{Answer, Client, ClientError, Page, Timeouts};
 pub use domain::{AllowedDomains, Domain, DomainError};
 pub use endpoint::{Endpoint, EndpointRow, ListRow, Paging, Read};

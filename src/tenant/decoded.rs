@@ -70,7 +70,7 @@ impl Entry {
             (Some(version), Some(secret)) => is_version(version, secret),
             (version, secret) => version.is_none() && secret.is_none(),
         };
-        let ended = self.made.as_ref().is_ok_and(|(connection, _)| connection.token.has_ended(now));
+        let ended = self.made.as_ref().is_ok_and(|(connection, _)| connection.token.check_expiry(now).is_err());
         same_secret && is_version(&self.tenant, tenant) && !ended
     }
 }

@@ -36,10 +36,15 @@ async fn an_answer_becomes_a_reason() {
         (error(403, Some("insufficient_scope"), "no names"), "InsufficientScope", "update:users"),
         (error(404, Some("inexistent_user"), "The user does not exist."), "SubjectNotFound", "check the id"),
         (error(404, None, "No user"), "SubjectNotFound", "check the id"),
-        (Fault::html(404), "Auth0Unavailable", "not Auth0's own"),
-        (Fault::html(500), "Auth0Unavailable", "5xx"),
-        (error(503, None, "x"), "Auth0Unavailable", "5xx"),
-        (Fault::html(524), "Auth0Unavailable", "5xx"),
+        (Fault::html(400), "Auth0Unavailable", "400: not Auth0's own answer (HTML)"),
+        (Fault::html(401), "Auth0Unavailable", "401: not Auth0's own answer (HTML)"),
+        (Fault::html(403), "Auth0Unavailable", "403: not Auth0's own answer (HTML)"),
+        (Fault::html(404), "Auth0Unavailable", "404: not Auth0's own answer (HTML)"),
+        (Fault::html(200), "Auth0Unavailable", "200: not Auth0's own answer (HTML)"),
+        (Fault::status(401).json(&json!({"error": "blocked"})), "Auth0Unavailable", "401: not Auth0's own answer"),
+        (Fault::html(500), "Auth0Unavailable", "500"),
+        (error(503, None, "x"), "Auth0Unavailable", "503: Auth0 failed"),
+        (Fault::html(524), "Auth0Unavailable", "524"),
         (error(409, None, "x"), "Auth0Unavailable", "busy"),
         (Fault::redirect("https://169.254.169.254/"), "Auth0Unavailable", "redirect"),
         (Fault::hang(), "Auth0Unavailable", "in time"),
@@ -96,10 +101,10 @@ async fn the_network_is_trusted_only_with_its_certificate() {
     let world = World::new("network").await;
     let _operator = world.operator().await;
     for (n, (network, text)) in [
-        (Network::Untrusted, "certificate"),
-        (Network::WrongHost, "certificate"),
-        (Network::Closing, "Auth0"),
-        (Network::Silent, "in time"),
+        (Network::Untrusted, "not in spec.caBundle"),
+        (Network::WrongHost, "another host name"),
+        (Network::Closing, "closed during the TLS handshake"),
+        (Network::Silent, "no connection in time"),
     ]
     .into_iter()
     .enumerate()
@@ -133,5 +138,5 @@ async fn the_network_is_trusted_only_with_its_certificate() {
     world.tenant_reason("Connected").await;
     world.put::<UserRoleRevocation>("system-roots", json!({"userId": USER, "roles": [ROLE]})).await;
     let status = world.reason::<UserRoleRevocation>("system-roots", "Auth0Unavailable").await;
-    assert!(status.condition(ConditionType::Ready).unwrap().message.contains("spec.caBundle"));
+    assert!(status.condition(ConditionType::Ready).unwrap().message.contains("set spec.caBundle"));
 }

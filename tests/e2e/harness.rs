@@ -200,7 +200,7 @@ impl World {
             watches: WatchTiming::default(),
             traces: Traces::default(),
             timeouts: Timeouts {
-                connect: Duration::from_secs(2),
+                connect: Duration::from_millis(900),
                 read: Duration::from_secs(1),
                 total: Duration::from_secs(2),
             },

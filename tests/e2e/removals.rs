@@ -91,17 +91,21 @@ async fn offset_lists_are_read_to_their_end() {
     });
     world.fake.paging(PagingQuirks { omit_total: true, short_pages: Some(30), ..PagingQuirks::default() });
     let _operator = world.operator().await;
-    let permission = json!({"resourceServerIdentifier": API, "permissionName": "p:129"});
-    world.put::<UserPermissionRevocation>("last", json!({"userId": USER, "permissions": [permission]})).await;
-    // Short pages without a total: nothing tells the end but an empty page. These pages leave gaps, and a gap is an
-    // error, never "absent".
-    let status = world.reason::<UserPermissionRevocation>("last", "Auth0Unavailable").await;
+    let permission = |name: &str| json!({"resourceServerIdentifier": API, "permissionName": name});
+    world.put::<UserPermissionRevocation>("last", json!({"userId": USER, "permissions": [permission("p:129")]})).await;
+    // Short pages without a total: nothing tells the end but an empty page.
+    world.reason::<UserPermissionRevocation>("last", "Removed").await;
+    assert_eq!(world.fake.count(Kind::GetUserPermissions), 6, "{:?}", world.calls());
+    // Pages that leave gaps are an error, never "absent".
+    world.fake.paging(PagingQuirks { hidden_per_page: 1, ..PagingQuirks::default() });
+    world.put::<UserPermissionRevocation>("next", json!({"userId": USER, "permissions": [permission("p:128")]})).await;
+    let status = world.reason::<UserPermissionRevocation>("next", "Auth0Unavailable").await;
     assert!(status.verified_time.is_none() && status.last_removal_time.is_some());
     world.fake.paging(PagingQuirks { max_page_size: Some(30), ..PagingQuirks::default() });
-    world.reason::<UserPermissionRevocation>("last", "Removed").await;
+    world.reason::<UserPermissionRevocation>("next", "Removed").await;
 }
 
-/// auth0-api.md 1.7: what a 404 means depends on the endpoint.
+/// What a 404 means depends on the endpoint.
 #[tokio::test(flavor = "multi_thread")]
 async fn not_found_has_several_meanings() {
     let world = World::new("gone").await;

@@ -205,7 +205,8 @@ impl List {
     pub(super) fn begin(&mut self, askers: Vec<Asker>, budget: usize, arrival: u64) {
         let wanted: BTreeSet<Item> = askers.iter().flat_map(|asker| asker.wanted.iter().cloned()).collect();
         let rank = askers.iter().map(|asker| asker.rank).min().unwrap_or(Rank::Proof);
-        let walk = Walk::new(self.read.clone(), wanted.clone());
+        let read = self.read.clone();
+        let walk = if wanted.is_empty() { Walk::glance(read) } else { Walk::new(read, wanted.clone()) };
         let (failures, restarts) = (0, 0);
         self.walk = Some(Walking { walk, wanted, askers, first: 0, budget, failures, restarts, rank, arrival });
     }
