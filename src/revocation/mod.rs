@@ -45,3 +45,6 @@ pub use schedule::WAIT_SHOWN;
 pub use shared::{Proof, ReasonChange, ReconcileState, Shared};
 pub use status_writer::{SharedStatus, Target, Written, write_status};
 pub use wait_writes::{Slot, WaitClass, WaitWrites};
+
+#[cfg(test)]
+mod tests;
