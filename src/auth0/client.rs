@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, StatusCode};
-use jiff::Timestamp;
 use serde_json::Value;
 use thiserror::Error;
 
 use super::answer::{Call, Received, meaning};
 use super::transport::{broken_answer, no_answer};
 use super::{CallError, Domain, Endpoint, Item, Query, RateHeaders, Read, Token};
+use crate::clock;
 
 /// Largest body read from Auth0, in bytes; its own limit is 1 MB.
 const MAX_BODY: usize = 1 << 20;
@@ -150,7 +150,7 @@ impl Client {
             Err(what) => return Answer { limits, outcome: Err(CallError::unusable(status, what)) },
         };
         let received = Received { status, is_html, body: &body, limits: &limits };
-        let outcome = meaning(call, &received, Timestamp::now(), fastrand::f64());
+        let outcome = meaning(call, &received, clock::wall(), fastrand::f64());
         Answer { limits, outcome }
     }
 }

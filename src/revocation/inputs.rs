@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::api::{Reason, RemovalOptions, RemovalStatus, Verification};
 use crate::auth0::Domain;
+use crate::clock;
 use crate::dispatch::{ConnectionKey, History, Removal, View};
 use crate::tenant::TenantState;
 
@@ -58,7 +59,7 @@ pub struct Now {
 impl Now {
     /// This moment.
     pub fn read() -> Self {
-        Self { wall: Timestamp::now(), steady: Instant::now() }
+        Self { wall: clock::wall(), steady: clock::steady() }
     }
 
     /// The time on the wall at `at`.
