@@ -90,7 +90,8 @@ fn unverified(why: &Unverified, known: Known, n: usize) -> Outcome {
         }
         Unverified::ReadRefused(error) => (VerifiedReason::ReadRefused, format!("the read did not succeed: {error}")),
     };
-    let message = format!("Auth0 accepted the removal of {} of {n}; it is not verified: {why}", known.result().accepted);
+    let message =
+        format!("Auth0 accepted the removal of {} of {n}; it is not verified: {why}", known.result().accepted);
     let verified = Some(not_verified(reason, &why));
     Outcome { verified, ..Outcome::plain(Reason::RemovedUnverified, message, known) }
 }
@@ -132,7 +133,8 @@ fn still_present(left: usize, inputs: &Inputs<'_>, mut known: Known) -> Outcome 
          then every six hours for a week; annotate rescind.dev/reconcile-requested-at to have it removed once more",
         inputs.removal.items.len()
     );
-    let verified = not_verified(VerifiedReason::ReadAfter, &format!("A read long after the removal still shows {left}"));
+    let verified =
+        not_verified(VerifiedReason::ReadAfter, &format!("A read long after the removal still shows {left}"));
     let next_attempt = next_late_look(found_at, now);
     Outcome { verified: Some(verified), next_attempt, ..Outcome::plain(Reason::StillPresent, message, known) }
 }
@@ -170,7 +172,8 @@ fn not_found(missing: Missing, inputs: &Inputs<'_>, report: &Report, known: Know
             Outcome::plain(Reason::ItemNotFound, message, known)
         }
         Missing::Unclear if ignore => {
-            let message = format!("Auth0 answered 404: the {subject} or what is to be removed does not exist (any more)");
+            let message =
+                format!("Auth0 answered 404: the {subject} or what is to be removed does not exist (any more)");
             Outcome::plain(Reason::SubjectGone, message, known)
         }
         Missing::Unclear => {
@@ -242,7 +245,11 @@ fn failed(error: &CallError, refused: &[Item], inputs: &Inputs<'_>, known: Known
         }
         CallError::Unavailable(_) | CallError::NotSent(_) | CallError::NotProcessed | CallError::NotFound(_) => {
             let pause = backoff(failures(inputs, Reason::Auth0Unavailable).saturating_add(1), inputs.jitter);
-            (Reason::Auth0Unavailable, format!("No usable answer from Auth0: {error}; the operator tries again"), Some(now + pause))
+            (
+                Reason::Auth0Unavailable,
+                format!("No usable answer from Auth0: {error}; the operator tries again"),
+                Some(now + pause),
+            )
         }
     };
     Outcome { next_attempt, is_failure: true, ..Outcome::plain(reason, message, known) }

@@ -26,8 +26,7 @@ pub struct Blocked {
 type Rule = fn(&Inputs<'_>) -> Option<(Reason, String)>;
 
 /// The first that applies wins. What no version acts on yet has no rule: a spec that asks for it is held as a whole.
-const ORDER: [Rule; 6] =
-    [unknown_field, suspended, tenant_missing, tenant_suspended, tenant_not_ready, malformed];
+const ORDER: [Rule; 6] = [unknown_field, suspended, tenant_missing, tenant_suspended, tenant_not_ready, malformed];
 
 /// What keeps anything from being sent for this object, if anything does.
 pub(super) fn blocked(inputs: &Inputs<'_>, known: &Known) -> Option<Blocked> {
@@ -56,13 +55,15 @@ fn suspended(inputs: &Inputs<'_>) -> Option<(Reason, String)> {
 
 fn tenant_missing(inputs: &Inputs<'_>) -> Option<(Reason, String)> {
     let name = &inputs.options.tenant_ref.name;
-    let message = || format!("There is no Auth0Tenant {name} in this namespace; create it, or name another in spec.tenantRef");
+    let message =
+        || format!("There is no Auth0Tenant {name} in this namespace; create it, or name another in spec.tenantRef");
     matches!(inputs.tenant, Tenant::Missing).then(|| (Reason::TenantNotReady, message()))
 }
 
 fn tenant_suspended(inputs: &Inputs<'_>) -> Option<(Reason, String)> {
     let name = &inputs.options.tenant_ref.name;
-    let message = || format!("Auth0Tenant {name} is suspended: nothing is sent; set its spec.suspend to false to go on");
+    let message =
+        || format!("Auth0Tenant {name} is suspended: nothing is sent; set its spec.suspend to false to go on");
     matches!(inputs.tenant, Tenant::Suspended).then(|| (Reason::Suspended, message()))
 }
 
@@ -107,7 +108,8 @@ fn refused(inputs: &Inputs<'_>, known: &Known) -> Option<Blocked> {
     }
     let own = inputs.reason().filter(|reason| is_refusal(*reason));
     let next = inputs.status.and_then(|status| status.next_attempt_time.as_ref()).map(|at| at.0);
-    let own_pause = next.filter(|_| inputs.refused_with == Some(key)).and_then(|at| pause(at, inputs.now.wall, LONGEST_PAUSE));
+    let own_pause =
+        next.filter(|_| inputs.refused_with == Some(key)).and_then(|at| pause(at, inputs.now.wall, LONGEST_PAUSE));
     let others = inputs.refusal.filter(|refused| refused.until > inputs.now.steady);
     let spread = Duration::from_secs(30).mul_f64(inputs.jitter);
     let others_pause = others.map(|refused| refused.until.saturating_duration_since(inputs.now.steady) + spread);

@@ -163,7 +163,9 @@ fn of_finished(inputs: &Inputs<'_>, is_pending: bool) -> Decision {
         (true, false) => {
             return match not_yet(inputs) {
                 Some(left) => Decision::AwaitChange(Some(left)),
-                None => Decision::Submit { task: Task::Prove, history: known.history(inputs.removal, false), hold: None },
+                None => {
+                    Decision::Submit { task: Task::Prove, history: known.history(inputs.removal, false), hold: None }
+                }
             };
         }
         (false, false) => {}

@@ -36,7 +36,12 @@ fn item(item: &Item) -> Value {
 
 /// Whether nothing is left to do for an object of this generation whose mode in force is `mode`. `Ready=True` is believed
 /// whatever version wrote it.
-pub(super) fn is_finished(status: &RemovalStatus, generation: i64, mode: Mode, target: impl FnOnce() -> String) -> bool {
+pub(super) fn is_finished(
+    status: &RemovalStatus,
+    generation: i64,
+    mode: Mode,
+    target: impl FnOnce() -> String,
+) -> bool {
     let Some(ready) = status.condition(ConditionType::Ready).filter(|ready| ready.status == "True") else {
         return false;
     };
@@ -75,36 +80,44 @@ mod tests {
         let cluster = TenantRef { kind: TenantKind::ClusterAuth0Tenant, ..tenant("default") };
         let organization = "org_9ybsU1dN2dKfDkBi";
         let members = Endpoint::OrganizationMembers { organization: organization.into() };
-        let member_roles = Endpoint::OrganizationMemberRoles { organization: organization.into(), user: "auth0|a".into() };
-        let permissions = Removal { endpoint: Endpoint::UserPermissions { user: "auth0|a".into() }, items: permissions };
+        let member_roles =
+            Endpoint::OrganizationMemberRoles { organization: organization.into(), user: "auth0|a".into() };
+        let permissions =
+            Removal { endpoint: Endpoint::UserPermissions { user: "auth0|a".into() }, items: permissions };
         let vectors = [
             (
-                tenant("default"), roles(&["rol_b", "rol_a"]),
+                tenant("default"),
+                roles(&["rol_b", "rol_a"]),
                 r#"["Auth0Tenant","default","users/{id}/roles",null,"auth0|a",["rol_a","rol_b"]]"#,
                 "69ebde10ea110466",
             ),
             (
-                tenant("other"), roles(&["rol_a", "rol_b"]),
+                tenant("other"),
+                roles(&["rol_a", "rol_b"]),
                 r#"["Auth0Tenant","other","users/{id}/roles",null,"auth0|a",["rol_a","rol_b"]]"#,
                 "9d55a6bd00e2e377",
             ),
             (
-                cluster, roles(&["rol_a", "rol_b", "rol_a"]),
+                cluster,
+                roles(&["rol_a", "rol_b", "rol_a"]),
                 r#"["ClusterAuth0Tenant","default","users/{id}/roles",null,"auth0|a",["rol_a","rol_b"]]"#,
                 "23bc709684e9bf7f",
             ),
             (
-                tenant("default"), permissions,
+                tenant("default"),
+                permissions,
                 r#"["Auth0Tenant","default","users/{id}/permissions",null,"auth0|a",[["https://a/","read:\"ü\""],["https://b/","read:x"]]]"#,
                 "62c2fc0950d559b4",
             ),
             (
-                tenant("default"), Removal { endpoint: members, items: ids(&["auth0|a"]) },
+                tenant("default"),
+                Removal { endpoint: members, items: ids(&["auth0|a"]) },
                 r#"["Auth0Tenant","default","organizations/{id}/members","org_9ybsU1dN2dKfDkBi",null,["auth0|a"]]"#,
                 "914d83b484127197",
             ),
             (
-                tenant("default"), Removal { endpoint: member_roles, items: ids(&["rol_a"]) },
+                tenant("default"),
+                Removal { endpoint: member_roles, items: ids(&["rol_a"]) },
                 r#"["Auth0Tenant","default","organizations/{id}/members/{user_id}/roles","org_9ybsU1dN2dKfDkBi","auth0|a",["rol_a"]]"#,
                 "7f4d594f85080c43",
             ),

@@ -58,7 +58,8 @@ impl Known {
         requested: usize,
         is_finished: bool,
     ) -> Self {
-        let is_ready = |status: &RemovalStatus| status.condition(ConditionType::Ready).is_some_and(|c| c.status == "True");
+        let is_ready =
+            |status: &RemovalStatus| status.condition(ConditionType::Ready).is_some_and(|c| c.status == "True");
         let status = status.filter(|status| is_of(status, domain) && (is_finished || !is_ready(status)));
         let Some(status) = status else { return Self { requested, ..Self::default() } };
         let count = |n: i32| usize::try_from(n).unwrap_or(0).min(requested);

@@ -124,7 +124,8 @@ impl<K: Revocation> Cached for Objects<K> {
     fn check<'a>(&'a self, client: &'a Client, owner: &'a Owner) -> BoxFuture<'a, Result<Connection, Refusal>> {
         async move {
             let tenant = self.wanted(owner)?;
-            let confirmed = async { tokio::try_join!(self.confirm(client, owner), self.tenants.confirm(client, &tenant)) };
+            let confirmed =
+                async { tokio::try_join!(self.confirm(client, owner), self.tenants.confirm(client, &tenant)) };
             match tokio::time::timeout(CONFIRM_WITHIN, confirmed).await {
                 Ok(confirmed) => confirmed?,
                 Err(_) => return Err(Refusal::Unconfirmed),

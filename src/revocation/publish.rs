@@ -43,7 +43,9 @@ pub fn due(
     let is_same = stored.reason_text() == Some(reason) && stored.observed_generation == wanted.observed_generation;
     match state {
         State::Done => Due::Now,
-        State::Stalled | State::Held if is_same && steady(stored) == steady(wanted) && !is_far(wanted, now) => Due::Nothing,
+        State::Stalled | State::Held if is_same && steady(stored) == steady(wanted) && !is_far(wanted, now) => {
+            Due::Nothing
+        }
         State::Stalled if !predicted => Due::Now,
         State::Stalled | State::Held => Due::Ask(WaitClass::Stopped),
         State::Waiting => waiting(stored, wanted, is_same, waiting_for, now),

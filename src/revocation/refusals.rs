@@ -129,7 +129,10 @@ mod tests {
         let later = start + REFUSED_FOR;
         assert!(refusals.may_try(key, KIND, scope.clone(), later));
         assert!(!refusals.may_try(key, KIND, scope.clone(), later), "one at a time");
-        assert!(refusals.may_try(key, KIND, scope.clone(), later + TRYING_FOR), "no wait for one that never comes back");
+        assert!(
+            refusals.may_try(key, KIND, scope.clone(), later + TRYING_FOR),
+            "no wait for one that never comes back"
+        );
         assert!(refusals.accept(key, KIND, None), "news");
         assert!(!refusals.accept(key, KIND, None));
         assert_eq!(refusals.get(key, KIND, None), None);

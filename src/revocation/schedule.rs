@@ -68,7 +68,8 @@ pub(super) fn next_look(removed_at: Timestamp, now: Timestamp) -> Timestamp {
     let last = LOOKS[LOOKS.len() - 1];
     // A look that comes a moment early, as a status holds whole seconds, has still been taken.
     let due = LOOKS.into_iter().find(|seconds| seconds * 1000 > elapsed);
-    let seconds = due.unwrap_or_else(|| last + LOOK_EVERY * (elapsed.saturating_sub(last * 1000) / (LOOK_EVERY * 1000) + 1));
+    let seconds =
+        due.unwrap_or_else(|| last + LOOK_EVERY * (elapsed.saturating_sub(last * 1000) / (LOOK_EVERY * 1000) + 1));
     let (at, end) = (removed_at + Duration::from_secs(seconds), removed_at + STILL_PRESENT_AFTER);
     if now < end { at.min(end) } else { at.max(now) }
 }

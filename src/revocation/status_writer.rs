@@ -162,9 +162,8 @@ where
     let body = body.map_err(kube::Error::SerdeError)?;
     let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     let request = kube::core::Request::new(K::url_path(&(), target.namespace));
-    let mut request = request
-        .replace_subresource("status", target.name, &parameters, body)
-        .map_err(kube::Error::BuildRequest)?;
+    let mut request =
+        request.replace_subresource("status", target.name, &parameters, body).map_err(kube::Error::BuildRequest)?;
     request.headers_mut().insert(http::header::ACCEPT, http::HeaderValue::from_static(METADATA_ONLY));
     request.extensions_mut().insert("replace_status");
     match client.request::<PartialObjectMeta<K>>(request).await {

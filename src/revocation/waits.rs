@@ -19,7 +19,8 @@ pub(super) fn waiting(inputs: &Inputs<'_>, wait: Wait, mut known: Known) -> Outc
     match wait {
         Wait::AwaitingProof => {
             let accepted = known.result().accepted;
-            let message = format!("Auth0 accepted the removal of {accepted} of {n}; the read that proves it is outstanding");
+            let message =
+                format!("Auth0 accepted the removal of {accepted} of {n}; the read that proves it is outstanding");
             Outcome::plain(Reason::AwaitingProof, message, known)
         }
         Wait::RateLimited { until, own: true } => {

@@ -130,7 +130,11 @@ async fn a_conflict_is_told_from_a_successor() {
         ("gone meanwhile", vec![conflict(), gone()], "Gone"),
         ("another of that name", vec![conflict(), object("u2", "20", 1, &json!({}))], "Successor"),
         ("edited meanwhile", vec![conflict(), object("u1", "20", 4, &json!({}))], "Edited"),
-        ("written by others meanwhile", vec![conflict(), object("u1", "20", 3, &others()), written("21")], "Written 21"),
+        (
+            "written by others meanwhile",
+            vec![conflict(), object("u1", "20", 3, &others()), written("21")],
+            "Written 21",
+        ),
         ("too many at once", vec![conflict(), object("u1", "10", 3, &json!({})), conflict()], "Api(Statu"),
         ("the API server is ill", vec![refusal(500, "InternalError")], "Api(Statu"),
     ];

@@ -101,7 +101,11 @@ fn each_item_counts_once() {
 
     let mut looked = Case { verification: Verification::BeforeAndAfter, ..case() };
     let absent = Report { already_absent: vec![role(2)], ..looked.accepted(End::Gone) };
-    assert_eq!(counts(&looked.absorb(&absent).status), (2, 1, 1, 0), "absent before, and its DELETE accepted all the same");
+    assert_eq!(
+        counts(&looked.absorb(&absent).status),
+        (2, 1, 1, 0),
+        "absent before, and its DELETE accepted all the same"
+    );
 
     // After a restart only numbers are known: what is gone by now is what was removed then.
     let mut half = case();

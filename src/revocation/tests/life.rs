@@ -110,7 +110,10 @@ fn a_failed_look_keeps_the_verdict() {
         let (_, task, history) = object.submits();
         let report = Report { end, ..object.remains(task, &history) };
         object.absorb(&report);
-        assert_eq!(words(object.status.as_ref().unwrap())[3..], [Some("StillPresent".into()), Some("False/ReadAfter".into())]);
+        assert_eq!(
+            words(object.status.as_ref().unwrap())[3..],
+            [Some("StillPresent".into()), Some("False/ReadAfter".into())]
+        );
     }
     let (_, task, history) = object.submits();
     let gone = Report { end: End::Gone, ..object.remains(task, &history) };
@@ -137,7 +140,10 @@ fn what_was_accepted_is_proved_and_not_sent_again() {
             case.options.suspend = true;
             case.generation += 1;
             case.status = case.shown();
-            assert_eq!(words(case.status.as_ref().unwrap())[3..], [Some("Suspended".into()), Some("Unknown/ProofPending".into())]);
+            assert_eq!(
+                words(case.status.as_ref().unwrap())[3..],
+                [Some("Suspended".into()), Some("Unknown/ProofPending".into())]
+            );
             case.options.suspend = false;
             case.generation += 1;
         }),
@@ -222,7 +228,8 @@ fn a_verdict_counts_for_its_domain_and_generation() {
 #[test]
 fn a_lost_answer_is_remembered() {
     let mut object = case();
-    let lost = Report { lost: true, correlation: Some("rescind-1".into()), ..object.report(End::Failed(unavailable())) };
+    let lost =
+        Report { lost: true, correlation: Some("rescind-1".into()), ..object.report(End::Failed(unavailable())) };
     object.absorb(&lost);
     object.options.suspend = true;
     object.status = object.shown();
@@ -247,7 +254,9 @@ fn a_lost_answer_is_remembered() {
 fn a_proof_can_be_asked_for() {
     let unverified = case().after(&case().accepted(End::Unverified(Unverified::Never)));
     let asked = Case { status: Some(unverified.clone()), asked: Some("prove"), ..case() };
-    let Decision::Submit { task: Task::Prove, history, hold: None } = asked.decide() else { panic!("{:?}", asked.decide()) };
+    let Decision::Submit { task: Task::Prove, history, hold: None } = asked.decide() else {
+        panic!("{:?}", asked.decide())
+    };
     assert_eq!(history.accepted.len(), 2);
     let waits = asked.clone().pending(Wait::Queued { calls_before: 9, about: None });
     assert!(matches!(waits.decide(), Decision::AwaitChange(Some(_))), "nothing is written while it waits");

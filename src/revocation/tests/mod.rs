@@ -12,7 +12,9 @@ use jiff::Timestamp;
 
 use super::refusals::Refused;
 use super::{Absorbed, Decision, Inputs, Now, Tenant, absorb, decide};
-use crate::api::{ConditionType, Reason, RemovalOptions, RemovalResult, RemovalStatus, Verification, conditions, time, verdicts};
+use crate::api::{
+    ConditionType, Reason, RemovalOptions, RemovalResult, RemovalStatus, Verification, conditions, time, verdicts,
+};
 use crate::auth0::{Domain, Endpoint, Item, Token};
 use crate::dispatch::{ConnectionKey, End, History, Refusal, Removal, Report, Task, View, Wait};
 
@@ -175,7 +177,8 @@ impl Case {
 
     fn pending(mut self, wait: Wait) -> Self {
         self.submitted_with = Some(self.key());
-        let so_far = Box::new(Report { connection: None, domain: None, ..self.report(End::HandedBack(Refusal::Withdrawn)) });
+        let so_far =
+            Box::new(Report { connection: None, domain: None, ..self.report(End::HandedBack(Refusal::Withdrawn)) });
         self.view = View::Pending { generation: self.generation, submitted: self.now.steady, wait, so_far };
         self
     }

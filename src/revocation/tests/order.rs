@@ -34,7 +34,11 @@ fn the_first_that_applies_wins() {
 }
 
 fn no_scope() -> Refused {
-    Refused { reason: Reason::InsufficientScope, message: "403".into(), until: Instant::now() + Duration::from_secs(300) }
+    Refused {
+        reason: Reason::InsufficientScope,
+        message: "403".into(),
+        until: Instant::now() + Duration::from_secs(300),
+    }
 }
 
 /// Promise 5, its pure half: whatever is going on, nothing is submitted, and a job that waits is taken back first.
@@ -85,10 +89,7 @@ fn what_is_not_acted_on_is_held() {
 fn a_refused_credential_is_told_once() {
     let until = Instant::now() + Duration::from_secs(300);
     let by_another = Refused { reason: Reason::Unauthorized, message: "401".into(), until };
-    for (tenant, refusal) in [
-        (Connection::NotReady(Reason::Unauthorized), None),
-        (case().tenant, Some(by_another)),
-    ] {
+    for (tenant, refusal) in [(Connection::NotReady(Reason::Unauthorized), None), (case().tenant, Some(by_another))] {
         let around = |case: Case| Case { tenant: tenant.clone(), refusal: refusal.clone(), ..case };
         let first = around(case().says(Reason::Unauthorized, Some(NOW + 300)));
         assert_eq!(first.reason().as_deref(), Some("Unauthorized"));

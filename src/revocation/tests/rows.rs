@@ -38,7 +38,8 @@ fn still_shown() -> RemovalStatus {
 }
 
 fn done() -> Vec<Row> {
-    let lost = Report { lost: true, correlation: Some("rescind-1".into()), ..case().report(End::Failed(unavailable())) };
+    let lost =
+        Report { lost: true, correlation: Some("rescind-1".into()), ..case().report(End::Failed(unavailable())) };
     let mut after_lost = case();
     after_lost.absorb(&lost);
     let found_gone = Report { accepted: vec![role(1), role(2)], lost: true, ..case().report(End::Gone) };
@@ -116,19 +117,15 @@ fn stalled() -> Vec<Row> {
     };
     let others = Case { refusal: Some(no_scope), ..case() };
     vec![
+        ("not found", ["False", "-", "True", "SubjectNotFound", "-"], case().after(&not_found(Missing::Subject, true))),
         (
-            "not found",
+            "404 for whatever",
             ["False", "-", "True", "SubjectNotFound", "-"],
-            case().after(&not_found(Missing::Subject, true)),
+            case().after(&not_found(Missing::Unclear, false)),
         ),
-        ("404 for whatever", ["False", "-", "True", "SubjectNotFound", "-"], case().after(&not_found(Missing::Unclear, false))),
         ("unknown role", ["False", "-", "True", "ItemNotFound", "-"], case().after(&unknown_role)),
         ("still present", ["False", "-", "True", "StillPresent", "False/ReadAfter"], still_shown()),
-        (
-            "400",
-            ["False", "-", "True", "InvalidRequest", "-"],
-            failed(CallError::Rejected(Rejection::Body)),
-        ),
+        ("400", ["False", "-", "True", "InvalidRequest", "-"], failed(CallError::Rejected(Rejection::Body))),
         ("nothing to remove", ["False", "-", "True", "InvalidRequest", "-"], shown(&empty)),
         ("401", ["False", "-", "True", "Unauthorized", "-"], failed(CallError::Unauthorized("401"))),
         (
@@ -161,7 +158,11 @@ fn waiting() -> Vec<Row> {
         ("behind a 429 to others", queued, wait(Wait::RateLimited { until, own: false })),
         ("its call is on its way", queued, wait(Wait::Working)),
         ("awaiting proof", ["False", "True", "-", "AwaitingProof", "Unknown/ProofPending"], shown(&proving)),
-        ("429 to its own call", ["False", "True", "-", "RateLimited", "-"], wait(Wait::RateLimited { until, own: true })),
+        (
+            "429 to its own call",
+            ["False", "True", "-", "RateLimited", "-"],
+            wait(Wait::RateLimited { until, own: true }),
+        ),
         ("no tenant", ["False", "True", "-", "TenantNotReady", "-"], tenant(Connection::Missing)),
         (
             "no Secret",

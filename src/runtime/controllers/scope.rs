@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{Auth0Tenant, CREDENTIALS_LABEL};
 use crate::dispatch::{Dispatcher, Observer, Owner};
 use crate::revocation::{
-    Context, ForEachKind, PreflightChecker, ReasonChange, ReconcileState, Revocation, Shared, TenantCheck, for_each_kind,
+    Context, ForEachKind, PreflightChecker, ReasonChange, ReconcileState, Revocation, Shared, TenantCheck,
+    for_each_kind,
 };
 use crate::tenant::{Secrets, TenantKey, Tenants};
 
