@@ -68,7 +68,7 @@ mutant 5-list-believed "--lib a_cache_is_not_believed" \
 mutant 5-suspend-ignored "--test e2e a_suspended_object" \
     src/revocation/decide.rs 's/if facts.options.suspend {/if false {/' \
     src/revocation/preflight.rs 's/ \&\& !object.options().suspend//'
-mutant 5-not-leading "--test e2e the_last_look_asks" \
+mutant 5-not-leading "--test e2e the_preflight_asks" \
     src/revocation/preflight.rs 's/(self.may_act)().then_some(())?;//; s/^        (self.may_act)()$/        true/'
 mutant 5-two-leaders "--lib at_most_one_leads" \
     src/runtime/election/candidate.rs 's/\.max(self.timing.lease_duration)/.max(Duration::from_secs(8)).min(Duration::from_secs(8))/'

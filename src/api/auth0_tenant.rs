@@ -1,5 +1,7 @@
 //! `Auth0Tenant`: the connection to one Auth0 tenant. It removes nothing itself.
 
+#![allow(dead_code, reason = "the schema comes from a copy of the spec, whose other derived functions nobody calls")]
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -8,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::closed::closed;
 use super::guards::{Brake, Hold, Mode, Protected};
 use super::status::ConditionType;
 use super::unsupported::Unsupported;
@@ -27,7 +30,7 @@ use super::verification::Verification;
     doc = "The connection to one Auth0 tenant; removals in this namespace refer to it.",
     printcolumn(name = "Domain", json_path = ".spec.domain", type_ = "string")
 )]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Auth0TenantSpec {
     /// The tenant's domain as a bare host name, for example "acme.eu.auth0.com", with ":port" if it is not 443. The
     /// operator must be allowed to talk to it (--allowed-domains).
@@ -55,7 +58,7 @@ pub struct Auth0TenantSpec {
         .message("must be PEM certificates in base64 on one line, as base64 -w0 ca.crt prints it"))]
     pub ca_bundle: Option<String>,
 
-    /// Where the Management API token is.
+    /// Where the credential is.
     pub credentials: Credentials,
 
     /// How much of Auth0's rate limit to use. It is shared with the logins of your own users.
@@ -89,10 +92,12 @@ pub struct Auth0TenantSpec {
     pub suspend: bool,
 
     /// Fields and values that this version does not know, and defaults that are missing: nothing is sent to such a tenant.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing)]
     #[schemars(skip)]
     pub unknown: Vec<String>,
 }
+
+closed!(Auth0Tenant, Auth0TenantSpec);
 
 impl Auth0TenantSpec {
     /// What in the spec this version does not act on, field by field; if there is any, nothing is sent.
@@ -140,6 +145,8 @@ fn default_reserve() -> i32 {
 /// Where the credential is: exactly one of the two.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.tokenSecretRef) != has(self.clientCredentialsSecretRef)")
+    .message("must have exactly one of tokenSecretRef (a Management API token) and clientCredentialsSecretRef (an application)"))]
 pub struct Credentials {
     /// A Secret in this namespace that holds a Management API token. It is read only if it carries the label
     /// rescind.dev/credentials: "true". If it also has a key "domain", that must equal `domain`.

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::guards::{Hold, Mode};
-use super::times::{DurationText, Rfc3339};
+use super::times::{DurationText, Rfc3339, within};
 use super::unsupported::Unsupported;
 use super::verification::Verification;
 
@@ -24,6 +24,7 @@ pub struct RemovalOptions {
 
     /// How often to look again, with `policy: Continuous` only; at least 5m. Default: 1h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [within("5m", "8760h")]))]
     pub interval: Option<DurationText>,
 
     /// Remove (the default), or Observe: say in the status what would be removed, and change nothing.
@@ -33,6 +34,10 @@ pub struct RemovalOptions {
     /// Which reads accompany the removal. Default: the tenant's. An object can ask for more than its tenant, never for
     /// less.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [{
+        "rule": "self != 'Never'",
+        "message": "must be After or BeforeAndAfter: an object can ask for more than its tenant, never for less; leave it out to do as the tenant",
+    }]))]
     pub verification: Option<Verification>,
 
     /// Nothing is sent before this instant (RFC 3339 with its offset).
@@ -60,7 +65,7 @@ pub struct RemovalOptions {
 
     /// Fields and values that this version does not know, and defaults that are missing: nothing is sent for such an
     /// object.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing)]
     #[schemars(skip)]
     pub unknown: Vec<String>,
 }
@@ -104,7 +109,7 @@ pub struct TenantRef {
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = Rule::new(
         r"self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')")
-        .message("must be the name of an Auth0Tenant in this namespace: lower-case letters, digits, '-' and '.'; there is no way to name another namespace"))]
+        .message("must be the name of an Auth0Tenant in this namespace, or of a ClusterAuth0Tenant: lower-case letters, digits, '-' and '.'; there is no way to name another namespace"))]
     pub name: String,
 }
 

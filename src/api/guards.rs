@@ -4,8 +4,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ids::{OrganizationId, RoleId, UserId};
-use super::times::{DurationText, Rfc3339};
+use super::ids::{OrganizationId, RoleId, UserId, together};
+use super::times::{DurationText, Rfc3339, within};
 
 /// Whether to act or only to look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +25,8 @@ pub struct Hold {
     pub until: Rfc3339,
     /// Why, for those who read the status.
     #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = Rule::new(r"self.matches('^[^\\p{Cc}\\p{Z}]([^\\p{Cc}]*[^\\p{Cc}\\p{Z}])?$')")
+        .message("must say why in one line, with no white space around it"))]
     pub reason: String,
 }
 
@@ -39,6 +41,7 @@ pub struct Brake {
 
     /// The time over which removals are counted. Default: 1h.
     #[serde(default = "default_window")]
+    #[x_kube(validation = within("1m", "24h"))]
     pub window: DurationText,
 
     /// More than this share of an organization's members, in percent, within `window` engages the brake. Default: 25.
@@ -77,7 +80,7 @@ pub struct Protected {
     /// Users from whom nothing is taken.
     #[serde(default)]
     #[schemars(length(max = 100))]
-    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[x_kube(merge_strategy = ListMerge::Set, validation = together("self.map(id, id.size())", "protect roles or organizations instead"))]
     pub user_ids: Vec<UserId>,
 
     /// Roles that are taken from nobody.

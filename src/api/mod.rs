@@ -6,6 +6,7 @@
 #![allow(clippy::duplicated_attributes, reason = "printcolumn takes the same keys for each column")]
 
 mod auth0_tenant;
+mod closed;
 mod common;
 mod conditions;
 mod crds;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::Mode;
@@ -26,7 +26,7 @@ pub struct RemovalStatus {
     pub conditions: Vec<Condition>,
 
     /// Counts of the named things.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
     pub result: Option<RemovalResult>,
 
     /// What was done to which target, once Ready is True: what is finished causes no call again.
@@ -101,6 +101,11 @@ pub struct Finished {
     pub mode: Mode,
     /// The metadata.generation for which it was done.
     pub generation: i64,
+}
+
+/// Counts that another version's CRD cut short are none; the object can be read all the same.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RemovalResult>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
 }
 
 /// Counts of the items the spec names (roles, permissions or members).

@@ -19,6 +19,7 @@ const CLOCK_SKEW_SECONDS: i64 = 60;
 pub struct Token {
     secret: SecretString,
     fingerprint: u64,
+    ends: Option<Timestamp>,
 }
 
 /// Why the bytes are no usable token. The texts never hold any of the bytes.
@@ -67,12 +68,17 @@ impl Token {
         if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b)) {
             return Err(TokenError::NotAToken);
         }
-        match claims(text) {
+        let ends = match claims(text) {
             Some(claims) => check(&claims, audience, now)?,
             None if decoded_is_token(text) => return Err(TokenError::EncodedTwice),
-            None => {}
-        }
-        Ok(Self { secret: SecretString::from(text), fingerprint: fingerprint(text) })
+            None => None,
+        };
+        Ok(Self { secret: SecretString::from(text), fingerprint: fingerprint(text), ends })
+    }
+
+    /// Whether it has expired since it was read, as far as its claims tell.
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.ends.is_some_and(|ends| is_past(ends, now))
     }
 
     /// The token itself, for the one place that builds the header.
@@ -86,10 +92,10 @@ impl Token {
     }
 }
 
-fn check(claims: &Claims, audience: &str, now: Timestamp) -> Result<(), TokenError> {
-    if let Some(end) = claims.exp.and_then(|exp| Timestamp::from_second(exp).ok())
-        && end.as_second().saturating_add(CLOCK_SKEW_SECONDS) < now.as_second()
-    {
+/// When it ends, if it says so.
+fn check(claims: &Claims, audience: &str, now: Timestamp) -> Result<Option<Timestamp>, TokenError> {
+    let ends = claims.exp.and_then(|exp| Timestamp::from_second(exp).ok());
+    if let Some(end) = ends.filter(|end| is_past(*end, now)) {
         return Err(TokenError::Expired(end));
     }
     let fits = match &claims.aud {
@@ -97,7 +103,11 @@ fn check(claims: &Claims, audience: &str, now: Timestamp) -> Result<(), TokenErr
         Some(serde_json::Value::Array(many)) => many.iter().any(|aud| aud == audience),
         _ => true,
     };
-    if fits { Ok(()) } else { Err(TokenError::WrongAudience(audience.to_owned())) }
+    if fits { Ok(ends) } else { Err(TokenError::WrongAudience(audience.to_owned())) }
+}
+
+fn is_past(end: Timestamp, now: Timestamp) -> bool {
+    end.as_second().saturating_add(CLOCK_SKEW_SECONDS) < now.as_second()
 }
 
 fn claims(token: &str) -> Option<Claims> {

@@ -9,7 +9,7 @@ use crate::auth0::{Client, Domain, Token};
 /// proof or a verdict (promise 2). A fingerprint with a random key: it says nothing about the credential, and is not the
 /// same in another process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionKey(u64);
+pub struct ConnectionKey(pub(super) u64);
 
 impl ConnectionKey {
     /// The key of a connection with these three.

@@ -5,23 +5,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::auth0::Domain;
 
 use super::connection::{Connection, ConnectionKey};
-use super::job::{End, Job, Owner, Refusal, Report, View, Wait};
+use super::driver::{Queue, supervise};
+use super::job::{End, Job, Owner, Refusal, Report, View};
 use super::observer::{Observer, QueueStats};
 use super::preflight::Preflight;
 
 /// The way to Auth0.
 pub struct Dispatcher {
-    jobs: Mutex<HashMap<Arc<str>, (Owner, Instant)>>,
-    #[expect(dead_code, reason = "the machine follows")]
-    preflight: Arc<dyn Preflight>,
-    #[expect(dead_code, reason = "the machine follows")]
-    observer: Arc<dyn Observer>,
-    #[expect(dead_code, reason = "the machine follows")]
+    queues: Mutex<HashMap<Domain, Arc<Queue>>>,
+    jobs: Mutex<HashMap<Arc<str>, Entry>>,
+    pub(super) preflight: Arc<dyn Preflight>,
+    pub(super) observer: Arc<dyn Observer>,
     wake: mpsc::UnboundedSender<Owner>,
+    closed: CancellationToken,
+}
+
+/// What is known of a job.
+struct Entry {
+    owner: Owner,
+    submitted: Instant,
+    queue: Arc<Queue>,
+    report: Option<Box<Report>>,
 }
 
 impl Dispatcher {
@@ -32,91 +41,190 @@ impl Dispatcher {
         observer: Arc<dyn Observer>,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Owner>) {
         let (wake, woken) = mpsc::unbounded_channel();
-        (Arc::new(Self { jobs: Mutex::default(), preflight, observer, wake }), woken)
+        let (queues, jobs, closed) = (Mutex::default(), Mutex::default(), CancellationToken::new());
+        (Arc::new(Self { queues, jobs, preflight, observer, wake, closed }), woken)
     }
 
     /// Hands a job over and returns at once. Does nothing while this owner has a job.
     pub fn submit(self: &Arc<Self>, connection: &Connection, job: Job) {
-        let _ = connection;
-        lock(&self.jobs).entry(job.owner.uid.clone()).or_insert((job.owner, Instant::now()));
+        // Held until the machine has the job, so that nobody forgets it in between, and the queue is not dropped.
+        let mut queues = lock(&self.queues);
+        let mut jobs = lock(&self.jobs);
+        if jobs.contains_key(&job.owner.uid) {
+            return;
+        }
+        let (queue, submitted) = (self.queue(&mut queues, &connection.domain), Instant::now());
+        let entry = Entry { owner: job.owner.clone(), submitted, queue: queue.clone(), report: None };
+        jobs.insert(job.owner.uid.clone(), entry);
+        queue.tell(|machine| {
+            machine.set_limits(connection.key, &connection.tenant, connection.limits, submitted);
+            machine.submit(connection.key, job, submitted);
+        });
+        self.fetch(&mut jobs, &queue);
+    }
+
+    fn queue(self: &Arc<Self>, queues: &mut HashMap<Domain, Arc<Queue>>, domain: &Domain) -> Arc<Queue> {
+        let new = || {
+            let queue = Arc::new(Queue::new(domain.clone(), self.closed.child_token()));
+            tokio::spawn(supervise(self.clone(), queue.clone()));
+            queue
+        };
+        queues.entry(domain.clone()).or_insert_with(new).clone()
     }
 
     /// Where the job of the owner with this `uid` stands.
     pub fn view(&self, uid: &str) -> View {
-        lock(&self.jobs).get(uid).map_or(View::Absent, |(owner, submitted)| View::Pending {
-            generation: owner.generation,
-            submitted: *submitted,
-            wait: Wait::Queued { calls_before: 0, about: None },
-            so_far: Box::new(nothing()),
-        })
+        let mut jobs = lock(&self.jobs);
+        let Some(Entry { queue, .. }) = jobs.get(uid).filter(|entry| entry.report.is_none()) else {
+            return ended(&jobs, uid);
+        };
+        let queue = queue.clone();
+        if let Some((wait, so_far)) = queue.ask(|machine| machine.view(uid, Instant::now()))
+            && let Some(Entry { owner, submitted, .. }) = jobs.get(uid)
+        {
+            let (generation, submitted, so_far) = (owner.generation, *submitted, Box::new(so_far));
+            return View::Pending { generation, submitted, wait, so_far };
+        }
+        // It ended a moment ago.
+        self.fetch(&mut jobs, &queue);
+        ended(&jobs, uid)
     }
 
     /// Takes a job back with what came of it so far, or its report if it has ended. The answer of a DELETE that is on its
     /// way still goes to the observer; the owner hears nothing more. `None` if nothing is known of it.
     pub fn take_back(&self, uid: &str) -> Option<Report> {
-        lock(&self.jobs).remove(uid).map(|_| nothing())
+        let mut jobs = lock(&self.jobs);
+        let Entry { queue, report, .. } = jobs.remove(uid)?;
+        if let Some(report) = report {
+            return Some(*report);
+        }
+        let (own, others) = queue.tell(|machine| {
+            // A report that was not fetched yet must not be taken for that of the owner's next job.
+            let mut ended = machine.ended();
+            let own = ended.iter().position(|(owner, _)| *owner.uid == *uid).map(|at| ended.swap_remove(at).1);
+            (own.or_else(|| machine.take_back(uid, Instant::now())), ended)
+        });
+        self.keep(&mut jobs, others);
+        own
     }
 
     /// The report was written, or the object deleted.
     pub fn forget(&self, uid: &str) {
-        lock(&self.jobs).remove(uid);
+        let pending = lock(&self.jobs).get(uid).filter(|entry| entry.report.is_none()).map(|entry| entry.owner.clone());
+        if let (Some(partial), Some(owner)) = (self.take_back(uid), pending) {
+            self.gone(&owner, &partial);
+        }
     }
 
     /// Until when nothing is sent to this domain, as after a 429.
     pub fn open_until(&self, domain: &Domain) -> Option<Instant> {
-        let _ = domain;
-        None
+        let queue = lock(&self.queues).get(domain).cloned()?;
+        let (now, wait) = queue.ask(|machine| (Instant::now(), machine.open_for(Instant::now())));
+        (!wait.is_zero()).then(|| now + wait)
     }
 
     /// Sends nothing for this long: a wait that was named before a restart. It holds the domain if the connection is
     /// accepted, else this connection alone.
     pub fn hold(self: &Arc<Self>, connection: &Connection, wait: Duration) {
-        let _ = (connection, wait);
+        let queue = self.queue(&mut lock(&self.queues), &connection.domain);
+        queue.tell(|machine| machine.hold(connection.key, wait, Instant::now()));
     }
 
     /// Whether Auth0 accepted a call with this connection since the start.
     pub fn accepted(&self, key: ConnectionKey) -> bool {
-        let _ = key;
-        false
+        let queues: Vec<_> = lock(&self.queues).values().cloned().collect();
+        queues.iter().any(|queue| queue.ask(|machine| machine.accepted(key)))
     }
 
-    /// Forgets what belongs to connections that no tenant has any more.
+    /// Forgets what belongs to connections that no tenant has any more, and queues that have nothing left.
     pub fn retain(&self, alive: &HashSet<ConnectionKey>) {
-        let _ = alive;
+        lock(&self.queues).retain(|_, queue| {
+            let left = queue.tell(|machine| machine.retain(alive, Instant::now()));
+            if !left {
+                queue.closed.cancel();
+            }
+            left
+        });
     }
 
     /// How many jobs have ended whose report was not taken yet.
     pub fn unwritten(&self) -> usize {
-        0
+        let queues: Vec<_> = lock(&self.queues).values().cloned().collect();
+        queues.iter().for_each(|queue| self.collect(queue));
+        lock(&self.jobs).values().filter(|entry| entry.report.is_some()).count()
     }
 
     /// Every queue as it is now.
     pub fn stats(&self) -> Vec<QueueStats> {
-        Vec::new()
+        let queues: Vec<_> = lock(&self.queues).values().cloned().collect();
+        let now = Instant::now();
+        let stats = |queue: Arc<Queue>| {
+            queue.ask(|machine| QueueStats {
+                domain: queue.domain.clone(),
+                jobs: machine.len(),
+                in_flight: machine.in_flight(),
+                oldest: machine.oldest(now),
+                open_for: machine.open_for(now),
+            })
+        };
+        queues.into_iter().map(stats).collect()
     }
 
     /// Sends nothing more, and returns once the calls on their way have ended.
-    pub async fn close(&self) {}
+    pub async fn close(&self) {
+        self.closed.cancel();
+        let queues: Vec<_> = lock(&self.queues).values().cloned().collect();
+        for queue in queues {
+            queue.calm().await;
+        }
+    }
+
+    /// Fetches what has ended in a queue and wakes whom it concerns.
+    pub(super) fn collect(&self, queue: &Queue) {
+        self.fetch(&mut lock(&self.jobs), queue);
+    }
+
+    fn fetch(&self, jobs: &mut HashMap<Arc<str>, Entry>, queue: &Queue) {
+        let (ended, woken) = queue.ask(|machine| (machine.ended(), machine.woken()));
+        self.keep(jobs, ended);
+        woken.into_iter().for_each(|owner| self.wake(owner));
+    }
+
+    fn keep(&self, jobs: &mut HashMap<Arc<str>, Entry>, ended: Vec<(Owner, Report)>) {
+        for (owner, report) in ended {
+            if report.end == End::HandedBack(Refusal::Gone) {
+                // Nobody is left to fetch it.
+                jobs.remove(&owner.uid);
+                self.gone(&owner, &report);
+            } else if let Some(entry) = jobs.get_mut(&owner.uid) {
+                entry.report = Some(Box::new(report));
+                self.wake(owner);
+            }
+        }
+    }
+
+    fn gone(&self, owner: &Owner, partial: &Report) {
+        if !partial.accepted.is_empty() {
+            self.observer.owner_gone(owner, partial);
+        }
+    }
+
+    fn wake(&self, owner: Owner) {
+        // Nobody listens any more only while the operator is ending.
+        let _ = self.wake.send(owner);
+    }
 }
 
-fn nothing() -> Report {
-    Report {
-        accepted: Vec::new(),
-        already_absent: Vec::new(),
-        not_found: Vec::new(),
-        refused: Vec::new(),
-        first_accepted_at: None,
-        accepted_at: None,
-        lost: false,
-        seen: false,
-        read_at: None,
-        connection: None,
-        domain: None,
-        correlation: None,
-        end: End::HandedBack(Refusal::Withdrawn),
+fn ended(jobs: &HashMap<Arc<str>, Entry>, uid: &str) -> View {
+    match jobs.get(uid) {
+        Some(Entry { owner, report: Some(report), .. }) => {
+            View::Ended { generation: owner.generation, report: report.clone() }
+        }
+        _ => View::Absent,
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing under these locks can be left half done by a panic.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

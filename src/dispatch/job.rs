@@ -94,8 +94,7 @@ pub struct Report {
     pub accepted_at: Option<Timestamp>,
     /// A DELETE may have had an effect although no answer came.
     pub lost: bool,
-    /// Some answer showed that the user or organization exists, or existed until then; with [`End::NotFound`], that Auth0
-    /// was asked for it and said so.
+    /// Some answer showed that the user or organization exists, or existed until then.
     pub seen: bool,
     /// When the read that decided began.
     pub read_at: Option<Timestamp>,

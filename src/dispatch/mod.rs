@@ -4,10 +4,18 @@
 //! Belongs here: order, batches, rate limits, what follows a 429, which reads prove a removal. Does not belong here:
 //! whether a removal is wanted (asked through [`Preflight`]), what a report means for an object, counting and records
 //! (told through [`Observer`]). Knows auth0, not Kubernetes.
+//!
+//! `machine` decides for one domain, with `fair_queue` (who is next), `limiter` (how fast) and `breaker` (not at all after a
+//! 429) as its parts; all of them are pure. `driver` makes the calls, `dispatcher` keeps the reports.
 
+mod breaker;
 mod connection;
 mod dispatcher;
+mod driver;
+mod fair_queue;
 mod job;
+mod limiter;
+pub mod machine;
 mod observer;
 mod preflight;
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::auth0::{Answer, CallError, Domain, Endpoint, Item, Page};
 
+use super::connection::ConnectionKey;
 use super::job::{Owner, Report};
 
 /// Hears of every call that left. Told in the middle of the work, so it must not wait for anything.
@@ -32,6 +33,8 @@ impl Observer for () {
 /// A call that ended.
 #[derive(Debug)]
 pub struct RequestFinished<'a> {
+    /// With which connection it was made.
+    pub connection: ConnectionKey,
     /// Where it went.
     pub domain: &'a Domain,
     /// The HTTP method.

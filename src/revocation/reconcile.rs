@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
 use thiserror::Error;
 use tracing::{info, warn};
 
-use crate::api::{ConditionType, RECONCILE_ANNOTATION, Reason, RemovalStatus, State, printable};
+use crate::api::{ConditionType, Reason, RemovalStatus, State};
 use crate::auth0::CallError;
 use crate::dispatch::{End, Job, Owner, Refusal, Removal, Report, View};
 use crate::tenant::{TenantKey, TenantState, Tenants};
@@ -22,6 +21,7 @@ use super::mutation_cache::Stored;
 use super::outcome::Outcome;
 use super::publish::{Due, due};
 use super::refusals::{Refused, is_refusal};
+use super::settled::asked;
 use super::shared::{Proof, ReasonChange, Shared, owner};
 use super::status_writer::{Target, Written, write_status};
 
@@ -52,13 +52,13 @@ pub enum Error {
     Write(#[source] Box<kube::Error>),
 }
 
-/// Brings one object a step further.
-pub async fn reconcile<K: Revocation>(object: Arc<K>, context: Arc<Context<K>>) -> Result<Action, Error> {
-    let Some(owner) = owner(&*object) else { return Ok(Action::await_change()) };
+/// Brings one object a step further; says after which pause to look again, if nothing wakes it.
+pub async fn reconcile<K: Revocation>(object: Arc<K>, context: Arc<Context<K>>) -> Result<Option<Duration>, Error> {
+    let Some(owner) = owner(&*object) else { return Ok(None) };
     let shared = &context.shared;
     // The check before each call sees to it that nothing more is sent.
     if object.meta().deletion_timestamp.is_some() {
-        return Ok(Action::await_change());
+        return Ok(None);
     }
     let turn = Turn { object: &*object, owner: &owner, context: &context, removal: object.removal(), now: Now::read() };
     let written = turn.run().await;
@@ -67,10 +67,7 @@ pub async fn reconcile<K: Revocation>(object: Arc<K>, context: Arc<Context<K>>) 
     if context.store.get(&reference).and_then(|object| object.uid()).as_deref() != Some(&*owner.uid) {
         shared.forget(&owner.uid);
     }
-    written.map(|pause| match pause {
-        Some(pause) => Action::requeue(pause.max(SHORTEST_PAUSE)),
-        None => Action::await_change(),
-    })
+    written.map(|pause| pause.map(|pause| pause.max(SHORTEST_PAUSE)))
 }
 
 /// One look at one object.
@@ -121,7 +118,7 @@ impl<K: Revocation> Turn<'_, K> {
             let view = shared.dispatcher.view(&self.owner.uid);
             let known = memory.clone();
             let status = known.status.as_ref().unwrap_or(stored);
-            let asked = self.asked(status);
+            let asked = asked(self.object, Some(status));
             let own = status.reason_at(self.owner.generation);
             let refusal = self.refusal(&tenant, own);
             let inputs = self.inputs(&known, status, &tenant, &view, refusal.as_ref(), asked.as_deref());
@@ -195,13 +192,6 @@ impl<K: Revocation> Turn<'_, K> {
         }
     }
 
-    /// What the annotation asks and the status does not answer, fit for a status.
-    fn asked(&self, status: &RemovalStatus) -> Option<String> {
-        let asked = self.object.annotations().get(RECONCILE_ANNOTATION).map(|asked| printable(asked));
-        let answered = status.last_handled_reconcile_at.as_deref();
-        asked.filter(|asked| !asked.is_empty() && Some(asked.as_str()) != answered)
-    }
-
     fn refusal(&self, tenant: &TenantState, own: Option<Reason>) -> Option<Refused> {
         let TenantState::Ready { connection, .. } = tenant else { return None };
         self.context.shared.state.refusals.get(connection.key, K::KIND, own)
@@ -253,7 +243,7 @@ impl<K: Revocation> Turn<'_, K> {
         let refuse = || shared.state.refusals.refuse(connection, K::KIND, *reason, message, self.now.steady);
         let is_news = match &report.end {
             End::Failed(CallError::Unauthorized(_)) => {
-                let is_news = shared.tenants.refuse(key, connection, message.clone());
+                let is_news = shared.tenants.refuse(connection, message.clone());
                 refuse() || is_news
             }
             End::Failed(CallError::InsufficientScope(_) | CallError::Denied(_)) => refuse(),

@@ -114,8 +114,8 @@ impl ReconcileState {
 }
 
 impl Shared {
-    /// Forgets an object that is not in the cache any more.
-    pub(super) fn forget(&self, uid: &str) {
+    /// Forgets an object for which nothing is left to do, or that is not in the cache any more.
+    pub fn forget(&self, uid: &str) {
         self.state.forget(uid);
         self.state.mutations.forget(uid);
         self.dispatcher.forget(uid);

@@ -1,7 +1,7 @@
 //! Kubernetes events, for `kubectl describe`: best effort, slowly, never in the way of a removal.
 //!
-//! kube's own recorder keeps each event for six minutes and re-sends the first text of a series (rust-toolbox.md section
-//! 6). An event here is a change of reason, so each is its own, and a plain create is enough.
+//! kube's own recorder keeps each event for six minutes and re-sends the first text of a series. An event here is a change
+//! of reason, so each is its own, and a plain create is enough.
 
 use std::time::Duration;
 

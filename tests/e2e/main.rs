@@ -7,6 +7,7 @@ mod crashes;
 mod credentials;
 mod harness;
 mod held;
+mod imports;
 mod leader;
 mod lifecycle;
 mod manifests;
