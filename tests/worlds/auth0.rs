@@ -2,7 +2,7 @@
 //! and everything that goes wrong on the way. Written from Auth0's documentation, without looking at how the operator
 //! works; it shares nothing with it but the calls and their answers.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use rescind::auth0::{CallError, Endpoint, Item, Missing, RateHeaders, Read, Rejection, Unavailable};
 use serde_json::{Value, json};
@@ -461,5 +461,3 @@ fn text(item: &Item) -> &str {
     }
 }
 
-/// Counts by name, for the coverage that a run prints.
-pub type Counts = BTreeMap<String, u64>;

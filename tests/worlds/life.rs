@@ -1,7 +1,7 @@
 //! How a world begins, what people do in it, and when it is over.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -40,11 +40,16 @@ fn secret(token: u64) -> Value {
 
 /// What the API server makes of an object: its schema's defaults are filled in.
 pub fn defaulted(plural: &str, spec: Value) -> Value {
-    let crds = rescind::api::crds();
-    let crd = crds.iter().find(|crd| crd.definition.spec.names.plural == plural).unwrap();
-    let schema = serde_json::to_value(&crd.definition.spec.versions[0].schema).unwrap();
+    static SCHEMAS: OnceLock<HashMap<String, Value>> = OnceLock::new();
+    let schemas = SCHEMAS.get_or_init(|| {
+        let schema = |crd: rescind::api::Crd| {
+            let schema = serde_json::to_value(&crd.definition.spec.versions[0].schema).unwrap();
+            (crd.definition.spec.names.plural, schema["openAPIV3Schema"]["properties"]["spec"].clone())
+        };
+        rescind::api::crds().into_iter().map(schema).collect()
+    });
     let mut spec = spec;
-    fill(&schema["openAPIV3Schema"]["properties"]["spec"], &mut spec);
+    fill(&schemas[plural], &mut spec);
     spec
 }
 

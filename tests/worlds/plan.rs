@@ -115,8 +115,8 @@ pub struct Plan {
     /// Items that Auth0 accepts to remove and that stay: something gives them back at once.
     pub sticky: u64,
     pub before_and_after: bool,
-    pub max_per_second: f64,
-    pub reserve: f64,
+    pub max_per_second: u64,
+    pub reserve: u64,
 }
 
 impl Plan {
@@ -166,8 +166,8 @@ impl Plan {
             write_faults: if rng.u8(..4) == 0 { rng.u64(1..30) } else { 0 },
             sticky: if rng.u8(..6) == 0 { 8 } else { 0 },
             before_and_after: rng.u8(..3) == 0,
-            max_per_second: if rng.u8(..4) == 0 { rng.u64(1..8) as f64 } else { 500.0 },
-            reserve: if rng.bool() { 0.0 } else { rng.u64(1..60) as f64 },
+            max_per_second: if rng.u8(..4) == 0 { rng.u64(1..8) } else { 500 },
+            reserve: if rng.bool() { 0 } else { rng.u64(1..60) },
         }
     }
 }
