@@ -82,17 +82,13 @@ pub struct Log {
 #[derive(Clone, Debug)]
 pub struct Deleted {
     pub at: Millis,
-    pub token: u64,
     pub endpoint: Endpoint,
     pub items: Vec<Item>,
-    /// The operator was told so.
-    pub told: bool,
 }
 
 #[derive(Clone, Debug)]
 pub struct Complete {
     pub began: Millis,
-    pub token: u64,
     pub read: Read,
     pub seen: BTreeSet<Item>,
 }
@@ -281,7 +277,7 @@ impl Tenant {
             return (silent, Err(CallError::InsufficientScope(scope.to_owned())));
         }
         let outcome = match wire {
-            Wire::Delete(endpoint, items) => self.delete(token, endpoint, items, fault == Some(Fault::Forgets), now),
+            Wire::Delete(endpoint, items) => self.delete(endpoint, items, now),
             Wire::Get(..) if fault == Some(Fault::Paging) => Err(CallError::Rejected(Rejection::Paging)),
             Wire::Get(read, query) => self.page(token, read, query, fault == Some(Fault::Forgets), now),
         };
@@ -308,7 +304,7 @@ impl Tenant {
         (!self.tokens[&token].scopes.contains(needed)).then_some(needed)
     }
 
-    fn delete(&mut self, token: u64, endpoint: &Endpoint, items: &[Item], lost: bool, now: Millis) -> Outcome {
+    fn delete(&mut self, endpoint: &Endpoint, items: &[Item], now: Millis) -> Outcome {
         assert!((1..=endpoint.max_items()).contains(&items.len()), "{} items in a call", items.len());
         assert_eq!(items.iter().collect::<HashSet<_>>().len(), items.len(), "an item is named twice in a call");
         self.refuse_subject(endpoint)?;
@@ -320,7 +316,7 @@ impl Tenant {
             }
         }
         let (endpoint, items) = (endpoint.clone(), items.to_vec());
-        self.log.deletes.push(Deleted { at: now, token, endpoint, items, told: !lost });
+        self.log.deletes.push(Deleted { at: now, endpoint, items });
         Ok(Value::Null)
     }
 
@@ -408,7 +404,7 @@ impl Tenant {
         walked.seen.extend(shown);
         if ends {
             let Walked { began, seen } = walked.clone();
-            self.log.reads.push(Complete { began, token, read: read.clone(), seen });
+            self.log.reads.push(Complete { began, read: read.clone(), seen });
         }
     }
 
@@ -460,4 +456,3 @@ fn text(item: &Item) -> &str {
         Item::Permission { name, .. } => name,
     }
 }
-

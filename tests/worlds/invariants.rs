@@ -28,6 +28,8 @@ pub struct Books {
     /// When the operator was last not told what became of a DELETE, by domain, endpoint and item.
     unknown: HashMap<(String, Endpoint, Item), Millis>,
     pub crashes: Vec<Millis>,
+    /// When Auth0 last accepted a DELETE of an item that an object asked for, by uid and domain.
+    accepted_by: HashMap<(String, String, Item), Millis>,
     /// Domains and tokens with which Auth0 answered a call since the process began.
     pub accepted: HashSet<(String, u64)>,
     /// When what an object waits for was written.
@@ -65,28 +67,27 @@ impl Books {
             if cluster.since(from).all(|state| all_finished(state, &auth0.domain, endpoint, item)) {
                 self.violated(12, at, format!("{item} at {endpoint:?} is finished"));
             }
-            self.repeated(cluster, auth0, endpoint, item, at);
         }
     }
 
-    /// Whether a DELETE that was accepted before is sent again without need.
-    fn repeated(&mut self, cluster: &Cluster, auth0: &Tenant, endpoint: &Endpoint, item: &Item, at: Millis) {
-        let named = |deleted: &&Deleted| deleted.endpoint == *endpoint && deleted.items.contains(item);
-        let Some(before) = auth0.log.deletes.iter().rev().find(named).filter(|last| last.told).map(|last| last.at)
-        else {
-            return;
-        };
-        let place = (auth0.domain.clone(), endpoint.clone(), item.clone());
-        let unknown = self.unknown.get(&place).is_some_and(|when| *when >= before);
-        let crashed = self.crashes.iter().any(|crash| *crash >= before && before + CRASH_COSTS >= *crash);
-        // Somebody who did not ask when it was accepted may ask now, or asks anew.
-        let fresh = cluster.now.iter().any(|(key, object)| {
-            let names = object.target.as_ref().is_some_and(|(at, items)| at == endpoint && items.contains(item));
+    /// A DELETE that these objects asked for was accepted.
+    pub fn delete_accepted(&mut self, cluster: &Cluster, domain: &str, uids: &[&str], items: &[Item], at: Millis) {
+        for (key, object) in cluster.now.iter().filter(|(_, object)| uids.contains(&&*object.uid)) {
+            let Some((endpoint, wanted)) = &object.target else { continue };
             let tenant = cluster.now.get(&("auth0tenants", key.1.clone(), object.tenant().to_owned()));
-            names && object.edited.max(tenant.map_or(0, |tenant| tenant.edited)) + BEHIND + 5000 >= before
-        });
-        if !unknown && !crashed && !fresh && at < before + AGAIN {
-            self.violated(8, at, format!("{item} at {endpoint:?} was accepted at {before} and is sent again"));
+            // Whoever is edited, or asks, or whose tenant is, may begin anew.
+            let edited = object.edited.max(tenant.map_or(0, |tenant| tenant.edited));
+            for item in items.iter().filter(|item| wanted.contains(item)) {
+                let own = (object.uid.clone(), domain.to_owned(), item.clone());
+                let Some(before) = self.accepted_by.insert(own, at) else { continue };
+                let place = (domain.to_owned(), endpoint.clone(), item.clone());
+                let unknown = self.unknown.get(&place).is_some_and(|when| *when >= before);
+                let crashed = self.crashes.iter().any(|crash| *crash >= before && before + CRASH_COSTS >= *crash);
+                if !unknown && !crashed && edited + BEHIND < before && at < before + AGAIN {
+                    let who = format!("{}/{}", key.1, key.2);
+                    self.violated(8, at, format!("{who}: {item} was accepted at {before}, and again"));
+                }
+            }
         }
     }
 
@@ -148,11 +149,13 @@ impl Books {
         let said = matches!(reason, Some(Reason::Removed | Reason::AlreadyAbsent));
         for item in items.iter().filter(|_| said) {
             let named = |d: &&Deleted| d.endpoint == *endpoint && d.items.contains(item) && d.at >= object.created;
-            let accepted = auth0.log.deletes.iter().filter(named).map(|deleted| deleted.at).max();
+            let accepted = auth0.log.deletes.iter().filter(named).map(|deleted| deleted.at).min();
+            let own = (object.uid.clone(), auth0.domain.clone(), item.clone());
+            let own = self.accepted_by.get(&own).copied().or(accepted);
             let unknown = is_unknown(auth0, endpoint, item);
             let who = format!("{}/{}", key.1, key.2);
             if reason == Some(Reason::Removed) && proved && !unknown {
-                let since = accepted.filter(|_| !may_spare(endpoint)).unwrap_or(object.created);
+                let since = own.filter(|_| !may_spare(endpoint)).unwrap_or(object.created);
                 if !absence_was_read(auth0, endpoint, item, since) {
                     self.violated(3, at, format!("{who}: nobody read that {item} is gone since {since}"));
                 }

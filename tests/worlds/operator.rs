@@ -56,7 +56,9 @@ impl Observer for Deaf {
         self.0.request_finished(request.owners);
     }
 
-    fn delete_finished(&self, _: &DeleteFinished<'_>) {}
+    fn delete_finished(&self, delete: &DeleteFinished<'_>) {
+        self.0.delete_finished(delete.domain, delete.owners, delete.items, delete.outcome.is_ok());
+    }
 
     fn owner_gone(&self, _: &Owner, partial: &Report) {
         assert!(!partial.accepted.is_empty());

@@ -95,6 +95,16 @@ impl World {
         self.inner().books.violated(promise, at, what);
     }
 
+    /// A DELETE for these was answered.
+    pub fn delete_finished(&self, domain: &Domain, owners: &[Owner], items: &[Item], is_accepted: bool) {
+        if is_accepted {
+            let at = self.now();
+            let Inner { books, cluster, .. } = &mut *self.inner();
+            let uids: Vec<&str> = owners.iter().map(|owner| &*owner.uid).collect();
+            books.delete_accepted(cluster, &domain.to_string(), &uids, items, at);
+        }
+    }
+
     /// A call to Auth0 ended that was made for these.
     pub fn request_finished(&self, owners: &[Owner]) {
         assert!(!owners.is_empty(), "a call for nobody");
