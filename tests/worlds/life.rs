@@ -337,6 +337,9 @@ impl People {
         let Some(key) = removals.get(self.rng.usize(..removals.len().max(1))).cloned() else { return };
         let tenant = tenants[self.rng.usize(..tenants.len())].clone();
         self.world.inner().coverage.count("edit", &format!("{edit:?}"));
+        if self.world.inner().tells {
+            println!("{} {edit:?} {key:?} or {tenant:?}", self.world.now());
+        }
         match edit {
             Edit::Suspend => self.change(&key, true, |object| object.spec["suspend"] = json!(true)),
             Edit::Resume => self.change(&key, true, |object| object.spec["suspend"] = json!(false)),

@@ -40,6 +40,8 @@ pub struct Inner {
     pub books: Books,
     pub coverage: Coverage,
     pub is_calm: bool,
+    /// Everything is told.
+    pub tells: bool,
     /// Status writes so far.
     pub writes: u64,
 }
@@ -64,6 +66,7 @@ impl World {
             books: Books::default(),
             coverage: Coverage::default(),
             is_calm: false,
+            tells: std::env::var_os("RESCIND_WORLD").is_some(),
             writes: 0,
         };
         let tokens = (0..TOKENS).map(fingerprint).collect();
@@ -181,6 +184,10 @@ impl World {
 
 impl Inner {
     fn wrote(&mut self, key: &Key, before: &crate::cluster::Object, status: &Value, at: Millis) {
+        if self.tells {
+            let (uid, generation) = (&before.uid, before.generation);
+            println!("{at} status of {}/{} {uid} generation {generation}: {status}", key.1, key.2);
+        }
         self.writes += 1;
         let reason = condition(status, "Ready").and_then(|ready| ready["reason"].as_str()).unwrap_or("none").to_owned();
         self.coverage.count("reason", &reason);
@@ -288,7 +295,10 @@ impl Wires {
             self.unknown(wire);
         }
         let mut inner = self.world.inner();
-        let Inner { books, coverage, .. } = &mut *inner;
+        let Inner { books, coverage, tells, .. } = &mut *inner;
+        if *tells {
+            println!("{at} {} token {token} {wire:?}: {outcome:?}", self.domain);
+        }
         if let Err(error) = outcome {
             let name = format!("{error:?}");
             coverage.count("answer", name.split(['(', ' ', '{']).next().unwrap());
