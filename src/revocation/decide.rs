@@ -95,7 +95,8 @@ pub fn absorb(inputs: &Inputs<'_>, generation: i64, report: &Report) -> Absorbed
     let outcome = match (generation == inputs.generation && is_here, is_finished) {
         (false, _) => None,
         (true, false) => of_report(inputs, report, known.clone()),
-        (true, true) => of_requested_proof(inputs, report, known.clone()),
+        (true, true) if is_unverified(inputs) => of_requested_proof(inputs, report, known.clone()),
+        (true, true) => None,
     };
     let status = match &outcome {
         Some(outcome) => outcome.status(inputs, true),
@@ -154,8 +155,7 @@ fn is_elsewhere(inputs: &Inputs<'_>) -> bool {
 /// Finished: no call and no write, ever again (promise 12), but for a proof that somebody asks for.
 fn of_finished(inputs: &Inputs<'_>, is_pending: bool) -> Decision {
     let known = known(inputs);
-    let is_unverified = inputs.status.and_then(RemovalStatus::reason_text) == Some(Reason::RemovedUnverified.as_str());
-    let wants_proof = inputs.asked.is_some() && is_unverified;
+    let wants_proof = inputs.asked.is_some() && is_unverified(inputs);
     let may_call = matches!(inputs.tenant, Tenant::Ready { .. }) && blocked(inputs, &known).is_none();
     match (wants_proof && may_call, is_pending) {
         (true, true) => return Decision::AwaitChange(Some(LOOK_AGAIN)),
@@ -172,6 +172,10 @@ fn of_finished(inputs: &Inputs<'_>, is_pending: bool) -> Decision {
     }
     let is_new = inputs.status.is_some_and(|status| status.observed_generation != Some(inputs.generation));
     if is_new || inputs.asked.is_some() { Decision::Acknowledge(None) } else { Decision::AwaitChange(None) }
+}
+
+fn is_unverified(inputs: &Inputs<'_>) -> bool {
+    inputs.status.and_then(RemovalStatus::reason_text) == Some(Reason::RemovedUnverified.as_str())
 }
 
 fn not_yet(inputs: &Inputs<'_>) -> Option<Duration> {

@@ -47,3 +47,6 @@ pub use settled::{is_settled, reason_of};
 pub use shared::{Proof, ReasonChange, ReconcileState, Shared};
 pub use status_writer::{SharedStatus, Target, Written, write_status};
 pub use wait_writes::{Slot, WaitClass, WaitWrites};
+
+#[cfg(test)]
+mod tests;

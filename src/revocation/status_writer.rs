@@ -207,3 +207,6 @@ fn merged<S: SharedStatus>(stored: &S, wanted: &S) -> S {
     merged.conditions().append(&mut wanted);
     merged
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,33 +26,43 @@ pub struct Slot {
 }
 
 /// The budget: one write in each interval. Who is refused gets a slot behind all who were refused before it, unless its
-/// class is more urgent. It remembers three times and nobody's name: the slots are kept by those who hold them.
+/// class is more urgent. It remembers seven times and nobody's name: the slots are kept by those who hold them.
 #[derive(Debug, Default)]
 pub struct WaitWrites {
     /// Before this time nothing more is granted.
     free_at: Option<Instant>,
     /// The last slot of each class.
     booked_until: [Option<Instant>; 3],
+    /// The same of those who came when it was their turn, and found somebody else just served.
+    overdue_until: [Option<Instant>; 3],
 }
 
 impl WaitWrites {
     /// Whether to write now; if not, when to ask again. `held` is the slot of this class that the asker was given before.
     pub fn ask(&mut self, class: WaitClass, held: Option<Slot>, now: Instant) -> Result<(), Slot> {
-        let is_free = self.free_at.is_none_or(|at| at <= now);
+        let (more_urgent, all) = (class as usize, class as usize + 1);
+        // Whoever has the last slot of a line has not come yet if it is now.
+        let is_over = |line: Option<Instant>| line.is_none_or(|end| end < now);
         let its_turn = match held {
-            Some(held) => held.at <= now,
-            None => self.line(class).is_none_or(|end| end <= now),
+            Some(held) => held.at <= now && is_over(self.line(more_urgent)),
+            None => is_over(self.line(all)),
         };
-        if is_free && its_turn {
+        if its_turn && self.free_at.is_none_or(|at| at <= now) {
             self.free_at = Some(now + INTERVAL);
             return Ok(());
         }
         if let Some(held) = held.filter(|held| held.at > now) {
             return Err(held);
         }
-        let behind = self.line(class).map(|end| end + INTERVAL);
+        let (line, end) = if its_turn {
+            let line = &mut self.overdue_until[class as usize];
+            (*line, line)
+        } else {
+            (self.line(all), &mut self.booked_until[class as usize])
+        };
+        let behind = line.map(|line| line + INTERVAL);
         let at = [self.free_at, behind].into_iter().flatten().fold(now, Instant::max);
-        self.booked_until[class as usize] = Some(at);
+        *end = Some(at);
         Err(Slot { class, at })
     }
 
@@ -63,9 +73,9 @@ impl WaitWrites {
         }
     }
 
-    /// The end of the line that somebody of this class stands behind: its own and those of the more urgent.
-    fn line(&self, class: WaitClass) -> Option<Instant> {
-        self.booked_until[..=class as usize].iter().copied().flatten().max()
+    /// The end of the lines of this many classes, the most urgent first.
+    fn line(&self, classes: usize) -> Option<Instant> {
+        self.booked_until[..classes].iter().chain(&self.overdue_until[..classes]).copied().flatten().max()
     }
 }
 
@@ -92,9 +102,11 @@ mod tests {
     }
 
     fn most_in_a_second(granted: &[(Duration, WaitClass)]) -> usize {
-        let within =
-            |from: Duration| granted.iter().filter(|(at, _)| (from..=from + Duration::from_secs(1)).contains(at));
-        granted.iter().map(|(at, _)| within(*at).count()).max().unwrap_or(0)
+        let within = |from: Duration| {
+            let second = from..=from + Duration::from_secs(1);
+            granted.iter().filter(|(at, _)| second.contains(at)).count()
+        };
+        granted.iter().map(|(at, _)| within(*at)).max().unwrap_or(0)
     }
 
     #[test]
