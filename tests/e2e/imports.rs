@@ -40,8 +40,11 @@ impl Imports {
         loop {
             let next = left[way.last().unwrap()].iter().find(|other| left.contains_key(*other)).unwrap().clone();
             if let Some(at) = way.iter().position(|module| *module == next) {
-                let circle = way[at..].iter().chain([&next]);
-                return Some(circle.map(|module| module.join("::")).collect());
+                let mut circle: Vec<String> = way[at..].iter().map(|module| module.join("::")).collect();
+                let first = (0..circle.len()).min_by_key(|at| &circle[*at]).unwrap();
+                circle.rotate_left(first);
+                circle.push(circle[0].clone());
+                return Some(circle);
             }
             way.push(next);
         }
