@@ -121,3 +121,50 @@ fn column(name: &str, path: &str, type_: &str) -> CustomResourceColumnDefinition
         ..Default::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Calls `look` with every schema in `schema`, each with its name.
+    fn walk(name: &str, schema: &Value, look: &mut impl FnMut(&str, &Value)) {
+        look(name, schema);
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            walk(name, field, look);
+        }
+        if let Some(items) = schema.get("items") {
+            walk(name, items, look);
+        }
+    }
+
+    /// `policy: Off` without quotes is false to some readers of YAML, and so it would be refused for its type.
+    #[test]
+    fn no_word_is_a_boolean_to_yaml() {
+        for crd in crds() {
+            let schema = serde_json::to_value(&crd.definition.spec.versions[0]).unwrap();
+            walk("", &schema["schema"]["openAPIV3Schema"], &mut |name, schema| {
+                let words = schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                for word in words.map(str::to_lowercase) {
+                    let boolean = ["y", "n", "yes", "no", "on", "off", "true", "false"].contains(&word.as_str());
+                    assert!(!boolean, "{} {name}: {word}", crd.file);
+                }
+            });
+        }
+    }
+
+    /// Without a default nobody could tell an object that an older CRD cut short from one that asks for no restraint. What
+    /// has none came into the schema together with something that has one.
+    #[test]
+    fn what_restrains_has_a_default() {
+        let without = ["interval", "verification", "notBefore", "notAfter", "hold", "audience", "caBundle"];
+        for crd in crds() {
+            let version = serde_json::to_value(&crd.definition.spec.versions[0]).unwrap();
+            let spec = &version["schema"]["openAPIV3Schema"]["properties"]["spec"];
+            let required = spec["required"].as_array().unwrap();
+            for (name, field) in spec["properties"].as_object().unwrap() {
+                let known = required.contains(&json!(name)) || without.contains(&name.as_str());
+                assert!(known || field.get("default").is_some(), "{}: {name} has no default", crd.file);
+            }
+        }
+    }
+}
