@@ -84,19 +84,22 @@ fn complete(mut crd: CustomResourceDefinition, first: &[(&str, &str)], rules: Ve
             // kstatus takes an object without conditions for current. A generation that cannot be current prevents
             // that from the first moment on, without an early write.
             status.default = Some(JSON(json!({ "observedGeneration": -1 })));
+            status.nullable = None;
         }
     }
     let definition = tidied(crd);
     Crd { file: format!("{}_{}.yaml", definition.spec.group, definition.spec.names.plural), definition }
 }
 
-/// Descriptions come from doc comments, whose line ends mean nothing to readers of `kubectl explain`. And no field is
-/// nullable: then the API server takes a null for a field that was left out, and stores none.
+/// Descriptions come from doc comments, whose line ends mean nothing to readers of `kubectl explain`. And no word may be null: the API
+/// server would refuse it as none of the words, instead of taking it for a field that was left out.
 fn tidied(crd: CustomResourceDefinition) -> CustomResourceDefinition {
     fn tidy(value: &mut Value) {
         match value {
             Value::Object(map) => {
-                map.retain(|key, value| key != "nullable" || !value.is_boolean());
+                if map.contains_key("enum") {
+                    map.remove("nullable");
+                }
                 for (key, value) in map {
                     match value {
                         Value::String(text) if key == "description" => *text = text.replace('\n', " "),
