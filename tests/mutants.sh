@@ -167,6 +167,14 @@ mutant 11-asked-shortens "--lib asking_shortens" \
     src/revocation/decide.rs 's/Some(Reason::Auth0Unavailable | Reason::AwaitingConsistency) =>/Some(Reason::Auth0Unavailable | Reason::AwaitingConsistency) if !facts.asked =>/'
 mutant 12-asked-works-again "--test e2e a_finished_object_answers" \
     src/revocation/decide.rs 's/return if facts.asked { Decision::Answer(None) }/return if facts.asked { submit(facts, reason) }/'
+mutant 13-unknown-field-unnamed "--lib what_this_version_does_not_know" \
+    src/api/closed.rs 's/note(findings, || at.to_string());//'
+mutant 13-older-crd-unnoticed "--lib a_missing_default" \
+    src/api/closed.rs 's/field.has_default \&\& !values/false \&\& !values/'
+mutant 13-acts-on-any-mode "--lib what_is_set_but_not_acted_on" \
+    src/api/common.rs 's/list.value("spec.mode".*//'
+mutant 13-status-forgotten "--lib fields_of_others_are_written_back" \
+    src/api/status.rs 's/#\[serde(flatten)\]/#[serde(skip)]/'
 
 if ((survivors)); then
     echo "$survivors survived: their tests prove nothing"

@@ -110,12 +110,16 @@ fn object(kind: &str, status: Option<Value>) -> Value {
             "credentials": {"tokenSecretRef": {"name": "auth0-management", "key": "token"}},
             "rateLimit": {"maxRequestsPerSecond": 10, "reservePercent": 20},
             "verification": "After",
+            "brake": {"maxRemovals": 1000, "window": "1h", "maxShareOfOrganization": 25},
+            "protected": {"userIds": [], "roleIds": [], "organizationIds": [], "keepHolders": []},
         }),
     };
     // What the schema fills in.
+    spec["mode"] = json!("Remove");
     spec["suspend"] = json!(false);
     if kind != "Auth0Tenant" {
         spec["tenantRef"] = json!({"kind": "Auth0Tenant", "name": "default"});
+        spec["policy"] = json!("Once");
         spec["ifNotFound"] = json!("Fail");
     }
     let name = if kind == "Auth0Tenant" { "default" } else { "jane" };
