@@ -97,7 +97,7 @@ impl Known {
         }
         self.since = self.since.or(report.first_accepted_at).or(report.accepted_at);
         self.lost = report.lost;
-        if report.seen && !matches!(report.end, End::NotFound(_)) {
+        if report.seen {
             self.seen_at = Some(now);
         }
         self.correlation = report.correlation.as_deref().map(str::to_owned).or_else(|| self.correlation.take());
