@@ -119,7 +119,12 @@ impl Known {
                 (self.accepted, self.absent) = (0, self.requested);
             }
             End::Gone => self.remaining = 0,
-            End::Remaining(left) => self.remaining = left.len(),
+            End::Remaining(left) => {
+                // What is there is not absent, whatever a read before it said.
+                self.remaining = left.len().min(self.requested);
+                self.absent = self.absent.min(self.requested - self.remaining);
+                self.accepted = self.accepted.max(self.remaining);
+            }
             _ => {}
         }
         self.absent = self.absent.min(self.requested);
