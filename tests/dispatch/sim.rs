@@ -270,7 +270,9 @@ impl Sim {
         assert_eq!(ask.connection, connection(credential), "not with the connection of its queue");
         let until = self.closed_until.max(self.own_closed_until.get(&credential).copied().unwrap_or_default());
         assert!(self.now >= until, "sent {:?} before {until:?}", self.now);
-        if let Some(last) = self.last_sent.insert(credential, self.now).filter(|_| self.limits.max_per_second < 10_000.0) {
+        if let Some(last) =
+            self.last_sent.insert(credential, self.now).filter(|_| self.limits.max_per_second < 10_000.0)
+        {
             let gap = 1.0 / self.limits.max_per_second;
             assert!(seconds(self.now - last) >= gap - 1e-6, "faster than the ceiling");
         }
@@ -296,7 +298,6 @@ impl Sim {
             }
             Outgoing::Page { read, query } => Wire::Get(read, query.to_vec()),
         };
-        if std::env::var("TRACE").is_ok() { eprintln!("{:?} {} {:?}", self.now, id, match &wire { Wire::Delete(e, i) => format!("DELETE {e:?} {}", i.len()), Wire::Get(r, q) => format!("GET {r:?} {q:?}") }); }
         let (latency, fault) = (self.weather)(self.now, &wire);
         self.events.push(Reverse((self.now + latency / 2, Event::Arrive(id))));
         self.events.push(Reverse((self.now + latency, Event::Answer(id))));

@@ -164,7 +164,12 @@ impl List {
 
     /// Whether a page could be asked for now; otherwise when it could at the latest. `removing`: removals are pending at
     /// the endpoint whose list this is; `length`: what is known of it. Once it is ready, it stays so until it begins.
-    pub(super) fn ready(&mut self, removing: bool, length: Option<Length>, now: Instant) -> Result<(), Option<Instant>> {
+    pub(super) fn ready(
+        &mut self,
+        removing: bool,
+        length: Option<Length>,
+        now: Instant,
+    ) -> Result<(), Option<Instant>> {
         if self.out || (self.walk.is_none() && self.askers.is_empty()) {
             return Err(None);
         }

@@ -1,4 +1,4 @@
-//! The second half of `make bench`: what the lane costs a tenant, and what a client costs that makes one call each.
+//! The second half of `make bench`: what Rescind costs a tenant, and what a client costs that makes one call each.
 //!
 //! A real etcd and kube-apiserver, the `rescind` binary in a process of its own, and a fake Auth0 with one bucket of 50 calls
 //! that gains 50 a second for each kind of call, 60 ms per answer, and a member list that lags seven seconds behind.
@@ -84,7 +84,8 @@ fn main() {
         ),
     );
     for (what, cost) in ["one organization, ten a call", "a call each"].into_iter().zip(decisions) {
-        let what = format!("1,000,000 items enqueued, sent and settled by the lane's decisions, one core: {what}");
+        let what =
+            format!("1,000,000 items enqueued, sent and settled by the dispatcher's decisions, one core: {what}");
         row(format!("{:.2} s", cost.seconds), "2 s", "-".into(), &what);
         row(format!("{:.0}", cost.bytes_each), "", "-".into(), "bytes of memory for an item that waits");
     }

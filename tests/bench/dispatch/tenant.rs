@@ -1,4 +1,4 @@
-//! The tenant of the lane's benchmark: its limits, its people, and the objects in the cluster that take them out.
+//! The tenant of the dispatcher's benchmark: its limits, its people, and the objects in the cluster that take them out.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use stack::ControlPlane;
 pub const BURST: f64 = 50.0;
 pub const REFILL: f64 = 50.0;
 /// Two teams on one Auth0 tenant.
-pub const TEAM: &str = "lane-a";
-pub const OTHER_TEAM: &str = "lane-b";
+pub const TEAM: &str = "team-a";
+pub const OTHER_TEAM: &str = "team-b";
 /// How long an answer takes.
 const LATENCY: Duration = Duration::from_millis(60);
 const LAG: Duration = Duration::from_secs(7);
