@@ -88,11 +88,12 @@ pub fn decide(inputs: &Inputs<'_>) -> Decision {
 pub fn absorb(inputs: &Inputs<'_>, generation: i64, report: &Report) -> Absorbed {
     let now = inputs.now;
     let is_finished = finished(inputs);
-    let domain = report.domain.as_ref().or_else(|| inputs.domain());
+    // A job that made no call tells what it was told, which is of the domain it was submitted for.
+    let domain = report.domain.as_ref().or(inputs.submitted_to).or_else(|| inputs.domain());
     let n = inputs.removal.items.len();
     let mut known = Known::read(inputs.status, inputs.items, domain, n, is_finished);
-    known.add(report, now.wall);
-    let is_here = inputs.domain().is_none_or(|domain| report.domain.as_ref().is_none_or(|of| of == domain));
+    known.add(report, domain, now.wall);
+    let is_here = inputs.domain().is_none_or(|here| domain.is_none_or(|there| there == here));
     let outcome = match (generation == inputs.generation && is_here, is_finished) {
         (false, _) => None,
         (true, false) => of_report(inputs, report, known.clone()),
@@ -185,7 +186,7 @@ fn not_yet(inputs: &Inputs<'_>) -> Option<Duration> {
 }
 
 fn pending(inputs: &Inputs<'_>, wait: Wait, so_far: &Report, mut known: Known) -> Decision {
-    known.add(so_far, inputs.now.wall);
+    known.add(so_far, inputs.submitted_to, inputs.now.wall);
     Decision::UpdateStatus(waiting(inputs, wait, known), Some(LOOK_AGAIN))
 }
 

@@ -85,8 +85,8 @@ impl Known {
         }
     }
 
-    /// Adds what came of a job, which includes what the job was told of before.
-    pub(super) fn add(&mut self, report: &Report, now: Timestamp) {
+    /// Adds what came of a job at `domain`, which includes what the job was told of before.
+    pub(super) fn add(&mut self, report: &Report, domain: Option<&Domain>, now: Timestamp) {
         let was_complete = self.is_complete();
         self.count(report);
         let is_new = report.accepted_at > self.accepted_at;
@@ -101,7 +101,9 @@ impl Known {
             self.seen_at = Some(now);
         }
         self.correlation = report.correlation.as_deref().map(str::to_owned).or_else(|| self.correlation.take());
-        self.domain = report.domain.as_ref().map(ToString::to_string).or_else(|| self.domain.take());
+        // Until a call was made nothing is known of a domain.
+        let domain = domain.filter(|_| report.domain.is_some() || report.lost || self.has_accepted());
+        self.domain = domain.map(ToString::to_string).or_else(|| self.domain.take());
     }
 
     /// Counts each item once. Of items that were accepted before this process began only the number is known: what a read
@@ -205,7 +207,7 @@ pub(super) fn unproved(
     }
     let mut known = Known::read(status, items, None, removal.items.len(), false);
     if let Some(report) = &report {
-        known.add(report, now);
+        known.add(report, report.domain.as_ref(), now);
     }
     let History { accepted, first_accepted_at, accepted_at, lost, .. } = known.history(removal, false);
     known.has_accepted().then(|| Report {

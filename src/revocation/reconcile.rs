@@ -155,6 +155,7 @@ impl<K: Revocation> Turn<'_, K> {
                     let job = Job { owner: self.owner.clone(), removal: self.removal.clone(), task, history };
                     shared.dispatcher.submit(connection, job);
                     memory.submitted_with = Some(connection.key);
+                    memory.submitted_to = Some(connection.domain.clone());
                     memory.not_before = None;
                     memory.waiting_since.get_or_insert(self.now.steady);
                     decided.pause = Some(SUBMITTED.mul_f64(1.0 + inputs.jitter));
@@ -184,6 +185,7 @@ impl<K: Revocation> Turn<'_, K> {
             refusal,
             refused_with: memory.refused_with,
             submitted_with: memory.submitted_with,
+            submitted_to: memory.submitted_to.as_ref(),
             view,
             asked,
             unconfirmed: memory.unconfirmed,

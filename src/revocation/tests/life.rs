@@ -12,7 +12,8 @@ impl Case {
     /// Another process goes on with what the status says.
     fn restart(&mut self) {
         self.items = Items::default();
-        (self.refused_with, self.submitted_with, self.not_before, self.unconfirmed) = (None, None, None, 0);
+        (self.refused_with, self.submitted_with, self.submitted_to) = (None, None, None);
+        (self.not_before, self.unconfirmed) = (None, 0);
         self.refusal = None;
     }
 
@@ -250,6 +251,22 @@ fn a_verdict_counts_for_its_domain_and_generation() {
     assert_eq!((absorbed.outcome, absorbed.pause), (None, None));
     edited.status = Some(absorbed.status);
     assert_eq!(task(&edited.decide()), Task::Prove);
+}
+
+/// A job that was taken back before it made a call tells only what it was told, and that is of its own domain.
+#[test]
+fn a_job_without_a_call_tells_nothing_of_another_domain() {
+    let mut object = case();
+    let report = object.accepted(End::Failed(unavailable()));
+    object.absorb(&report);
+    let mut waits = object.pending(Wait::AwaitingProof);
+    waits.tenant = Connection::Ready { domain: "other.auth0.com".parse().unwrap(), token: "first" };
+    assert_eq!(waits.decide(), Decision::TakeReport);
+    let told = Report { connection: None, domain: None, ..report };
+    let taken_back = Report { end: End::HandedBack(Refusal::Withdrawn), ..told };
+    assert_eq!(waits.absorb(&taken_back).status.domain.as_deref(), Some("acme.auth0.com"));
+    let (_, task, history) = waits.submits();
+    assert_eq!((task, history), (REMOVE, History::default()));
 }
 
 /// After a DELETE without an answer the next job reads first, whatever the object said in between, and what is gone then

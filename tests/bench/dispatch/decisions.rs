@@ -1,0 +1,76 @@
+//! How fast the dispatcher decides: a million items in, a million out, nothing but the state machine, one core.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rescind::auth0::{Answer, Domain, Endpoint, Item, Page, RateHeaders, Token};
+use rescind::dispatch::machine::{Machine, Step};
+use rescind::dispatch::{ConnectionKey, History, Job, Limits, Owner, Removal, Task};
+
+const ITEMS: usize = 1_000_000;
+
+/// What a million cost.
+pub struct Cost {
+    /// For all.
+    pub seconds: f64,
+    /// Memory of one that waits, its names and ids included.
+    pub bytes_each: f64,
+}
+
+/// `merged`: members of one organization; otherwise roles of as many people.
+pub fn measure(merged: bool) -> Cost {
+    let before = resident();
+    let namespace: Arc<str> = "identity".into();
+    let jobs: Vec<Job> = (0..ITEMS).map(|n| job(&namespace, n, merged)).collect();
+    let mut now = Instant::now();
+    let domain: Domain = "acme.eu.auth0.com".parse().expect("a domain");
+    let token = Token::read(b"token", "any", Timestamp::UNIX_EPOCH).expect("a token");
+    let connection = ConnectionKey::new(&domain, None, &token);
+    let mut machine = Machine::new(domain, "bench", Timestamp::UNIX_EPOCH, now);
+    machine.set_limits(connection, &"a/b".into(), Limits { max_per_second: 1e9, reserve_percent: 0.0 }, now);
+    let headers =
+        RateHeaders { limit: Some(1 << 40), remaining: Some(1 << 40), reset: None, date: None, retry_after: None };
+    let began = Instant::now();
+    let mut ended = 0;
+    for job in jobs {
+        machine.submit(connection, job, now);
+    }
+    let submitted = began.elapsed().as_secs_f64();
+    let bytes_each = (resident() - before) / ITEMS as f64;
+    let began = Instant::now();
+    while ended < ITEMS {
+        match machine.next(now) {
+            Step::Check(ask) => {
+                let wanted = vec![Ok(connection); ask.owners.len()];
+                now = machine.preflighted(ask.id, &wanted, now).expect("wanted");
+                machine.send(ask.id, &wanted, now).expect("wanted");
+                let answer = Answer { limits: headers, outcome: Ok(Page::Null) };
+                machine.answered(ask.id, answer, Timestamp::UNIX_EPOCH, now);
+                ended += machine.ended().len();
+            }
+            Step::Wait(until) => now = until.max(now + Duration::from_nanos(1)),
+            Step::Idle => panic!("idle after {ended}"),
+        }
+    }
+    Cost { seconds: submitted + began.elapsed().as_secs_f64(), bytes_each }
+}
+
+/// Resident memory of this process, in bytes.
+fn resident() -> f64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    pages.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok()).unwrap_or(0.0) * 4096.0
+}
+
+fn job(namespace: &Arc<str>, n: usize, merged: bool) -> Job {
+    let uid: Arc<str> = format!("{n:036}").into();
+    let owner = Owner { kind: "K", namespace: namespace.clone(), name: uid.clone(), uid, generation: 1 };
+    let person: Arc<str> = format!("auth0|{n:024}").into();
+    let removal = if merged {
+        let endpoint = Endpoint::OrganizationMembers { organization: "org_acme".into() };
+        Removal { endpoint, items: vec![Item::Id(person)] }
+    } else {
+        Removal { endpoint: Endpoint::UserRoles { user: person }, items: vec![Item::Id("rol_bN1a2b3c4d5e6f7g".into())] }
+    };
+    Job { owner, removal, task: Task::Remove { before: false, after: false }, history: History::default() }
+}
