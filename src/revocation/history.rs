@@ -119,7 +119,13 @@ impl Known {
                 (self.accepted, self.absent) = (0, self.requested);
             }
             End::Gone => self.remaining = 0,
-            End::Remaining(left) => self.remaining = left.len(),
+            End::Remaining(left) => {
+                self.remaining = left.len();
+                // What a list that lags did not show before, it shows now: it was there, and its DELETE was accepted.
+                let were_there = self.absent.saturating_sub(self.requested.saturating_sub(left.len()));
+                self.absent -= were_there;
+                self.accepted += were_there;
+            }
             _ => {}
         }
         self.absent = self.absent.min(self.requested);
