@@ -19,7 +19,8 @@ use rescind::api::Auth0Tenant;
 use rescind::auth0::AllowedDomains;
 use rescind::dispatch::{DeleteFinished, Dispatcher, Observer, Owner, Report, RequestFinished};
 use rescind::revocation::{
-    Context, ForEachKind, PreflightChecker, ReconcileState, Revocation, Shared, TenantCheck, for_each_kind, is_settled, reconcile,
+    Context, ForEachKind, PreflightChecker, ReconcileState, Revocation, Shared, TenantCheck, for_each_kind, is_settled,
+    reconcile,
 };
 use rescind::tenant::{Listing, Secrets, Tenants};
 use serde_json::Value;
