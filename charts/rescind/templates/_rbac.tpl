@@ -21,7 +21,7 @@
 - apiGroups: [rescind.dev]
   resources:
     {{- include "rescind.plurals" (dict "root" . "which" "all" "suffix" "/status") | nindent 4 }}
-  verbs: [patch]
+  verbs: [update]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
