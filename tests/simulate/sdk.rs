@@ -29,7 +29,7 @@ pub fn run(plan: &Plan, kind: Kind, objects: usize) -> Cost {
         let (endpoint, item) = kind.removal(n);
         let wire =
             if step == 0 { Wire::Delete(endpoint, vec![item]) } else { Wire::Get(verify(endpoint, item), page()) };
-        let answer = auth0.call(&wire, None, seconds(at));
+        let answer = auth0.call(&wire, 0, None, seconds(at));
         let done = at + LATENCY;
         took = took.max(done);
         let again = match answer.outcome {
