@@ -157,9 +157,10 @@ impl Way {
         let now = Now { wall: at(2), steady: Instant::now() };
         let (options, tenant) = match self {
             Self::Blocked(options, tenant) => (options.clone(), *tenant),
-            _ => {
-                (RemovalOptions::default(), Tenant::Ready { key, domain: &domain, verification: Verification::default() })
-            }
+            _ => (
+                RemovalOptions::default(),
+                Tenant::Ready { key, domain: &domain, verification: Verification::default() },
+            ),
         };
         let view = match self {
             Self::Waits(wait) => {
