@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rescind::api::{Auth0Tenant, Policy, Reason, RemovalOptions, RemovalStatus, Verification, conditions, verdicts};
 use rescind::auth0::{CallError, Domain, Endpoint, Item, Missing, Rejection, Token};
 use rescind::dispatch::{ConnectionKey, End, History, Refusal, Removal, Report, Unverified, View, Wait};
-use rescind::revocation::{Decision, Inputs, Now, Tenant, absorb, decide};
+use rescind::revocation::{Decision, Inputs, Now, Tenant, absorb, acknowledged, decide};
 use rescind::tenant::{Problem, TenantFacts, tenant_status};
 use serde_json::{Value, json};
 
@@ -55,8 +55,8 @@ fn at(second: i64) -> Timestamp {
 /// How an object comes to a status.
 #[derive(Clone, Debug)]
 enum Way {
-    /// This came of its job.
-    Ends(Box<Report>),
+    /// This came of its jobs, one after the other.
+    Ends(Vec<Report>),
     /// Its job waits.
     Waits(Wait),
     /// Nothing may be sent.
@@ -94,18 +94,12 @@ fn report(accepted: bool, end: End) -> Report {
 /// One way to each reason an object can have, to some reasons several.
 fn ways() -> Vec<Way> {
     let failed = |error| report(false, End::Failed(error));
-    let still_present = Report {
-        first_accepted_at: Some(at(-3600)),
-        accepted_at: Some(at(-600)),
-        ..report(true, End::Remaining(removal().items))
-    };
     let reports = [
         report(true, End::Gone),
         report(false, End::Gone),
         report(true, End::Unverified(Unverified::Never)),
         report(true, End::Unverified(Unverified::MissingScope("read:users".into()))),
         report(true, End::Remaining(removal().items)),
-        still_present,
         report(true, End::NotFound(Missing::Subject)),
         report(false, End::NotFound(Missing::Subject)),
         report(false, End::NotFound(Missing::Item)),
@@ -116,6 +110,12 @@ fn ways() -> Vec<Way> {
         failed(CallError::RateLimited(Duration::from_secs(9))),
         failed(CallError::no_answer("it does not answer")),
     ];
+    let accepted = |second, end| {
+        let (first_accepted_at, accepted_at) = (Some(at(-3600)), Some(at(second)));
+        Report { first_accepted_at, accepted_at, ..report(true, end) }
+    };
+    let shown = || End::Remaining(removal().items);
+    let still_present = Way::Ends(vec![accepted(-3600, shown()), accepted(-600, shown())]);
     let options = RemovalOptions::default;
     let suspended = RemovalOptions { suspend: true, ..options() };
     let continuous = RemovalOptions { policy: Policy::Continuous, ..options() };
@@ -144,7 +144,7 @@ fn ways() -> Vec<Way> {
         Reason::BrakeEngaged,
     ];
     let blocked = blocked.into_iter().map(|(options, tenant)| Way::Blocked(options, tenant));
-    let reports = reports.into_iter().map(|report| Way::Ends(Box::new(report)));
+    let reports = reports.into_iter().map(|report| Way::Ends(vec![report])).chain([still_present]);
     reports.chain(waits.map(Way::Waits)).chain(blocked).chain(of_others.map(Way::Told)).collect()
 }
 
@@ -169,12 +169,13 @@ impl Way {
             }
             _ => View::Absent,
         };
+        let (removal, history) = (removal(), History::default());
         let inputs = Inputs {
             generation,
-            removal: &removal(),
+            removal: &removal,
             options: &options,
             status: old,
-            history: &History::default(),
+            history: &history,
             tenant,
             refusal: None,
             refused_with: None,
@@ -186,9 +187,14 @@ impl Way {
             now,
             jitter: 0.0,
         };
-        let unchanged = || old.cloned().unwrap_or_default();
         let status = match (self, decide(&inputs)) {
-            (Self::Ends(report), _) => absorb(&inputs, generation, report).status,
+            (Self::Ends(reports), _) => {
+                let absorb_one = |status: Option<RemovalStatus>, report: &Report| {
+                    Some(absorb(&Inputs { status: status.as_ref(), ..inputs }, generation, report).status)
+                };
+                let status = reports.iter().fold(old.cloned(), absorb_one);
+                acknowledged(&Inputs { status: status.as_ref(), ..inputs })
+            }
             (Self::Told(reason), _) => {
                 let before = old.map(|old| old.conditions.clone()).unwrap_or_default();
                 RemovalStatus {
@@ -199,11 +205,9 @@ impl Way {
             }
             (_, Decision::Block(blocked)) => blocked.outcome.status(&inputs, true),
             (_, Decision::UpdateStatus(outcome, _)) => outcome.status(&inputs, false),
-            (_, Decision::Acknowledge(_)) => rescind::revocation::acknowledged(&inputs),
             // What is finished stays.
-            (_, Decision::AwaitChange(_) | Decision::TakeReport | Decision::Submit { .. }) => unchanged(),
+            _ => acknowledged(&inputs),
         };
-        let status = RemovalStatus { observed_generation: Some(generation), ..status };
         let reason = status.reason_text().and_then(Reason::parse);
         (reason.unwrap_or_else(|| panic!("{self:?} says nothing: {status:?}")), status)
     }
@@ -286,7 +290,7 @@ pub fn of_tenant() -> Vec<Case> {
     let mut tenant: Auth0Tenant = serde_json::from_value(fresh("Auth0Tenant")).unwrap();
     tenant.status = None;
     let mut cases = Vec::new();
-    for (facts, suspend) in problems.chain([(quiet, false), (accepted, false), (accepted, true)]) {
+    for (facts, suspend) in problems.chain([(accepted, false), (quiet, false), (accepted, true)]) {
         tenant.spec.suspend = suspend;
         let status = tenant_status(&tenant, GENERATION, facts, at(1));
         let reason = status.conditions.iter().find(|condition| condition.type_ == "Ready").unwrap().reason.clone();
@@ -324,7 +328,6 @@ pub fn all() -> Vec<Case> {
             for way in &ways {
                 let name = format!("{reason} of {generation}, then ");
                 let after = way.status(Some(&old), GENERATION);
-                // Before a finished object is acknowledged, its status speaks of the generation before.
                 cases.push(to_case("UserRoleRevocation", &name, after));
             }
         }
