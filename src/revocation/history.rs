@@ -97,7 +97,7 @@ impl Known {
         }
         self.since = self.since.or(report.first_accepted_at).or(report.accepted_at);
         self.lost = report.lost;
-        if report.seen && !matches!(report.end, End::NotFound(_)) {
+        if report.seen {
             self.seen_at = Some(now);
         }
         self.correlation = report.correlation.as_deref().map(str::to_owned).or_else(|| self.correlation.take());
@@ -119,7 +119,12 @@ impl Known {
                 (self.accepted, self.absent) = (0, self.requested);
             }
             End::Gone => self.remaining = 0,
-            End::Remaining(left) => self.remaining = left.len(),
+            End::Remaining(left) => {
+                // What is there is not absent, whatever a read before it said.
+                self.remaining = left.len().min(self.requested);
+                self.absent = self.absent.min(self.requested - self.remaining);
+                self.accepted = self.accepted.max(self.remaining);
+            }
             _ => {}
         }
         self.absent = self.absent.min(self.requested);

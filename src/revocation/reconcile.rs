@@ -156,6 +156,7 @@ impl<K: Revocation> Turn<'_, K> {
                     shared.dispatcher.submit(connection, job);
                     memory.submitted_with = Some(connection.key);
                     memory.not_before = None;
+                    memory.waiting_since.get_or_insert(self.now.steady);
                     decided.pause = Some(SUBMITTED.mul_f64(1.0 + inputs.jitter));
                 }
             }
@@ -252,7 +253,10 @@ impl<K: Revocation> Turn<'_, K> {
                 shared.state.refusals.accept(connection, K::KIND, own)
             }
             _ if deleted => shared.state.refusals.accept(connection, K::KIND, own),
-            _ => false,
+            _ => {
+                shared.state.refusals.release(connection, K::KIND, self.now.steady);
+                false
+            }
         };
         if is_news {
             (shared.tenant_changed)(key);

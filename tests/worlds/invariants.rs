@@ -82,7 +82,8 @@ impl Books {
                 let Some(before) = self.accepted_by.insert(own, at) else { continue };
                 let place = (domain.to_owned(), endpoint.clone(), item.clone());
                 let unknown = self.unknown.get(&place).is_some_and(|when| *when >= before);
-                let crashed = self.crashes.iter().any(|crash| *crash >= before && before + CRASH_COSTS >= *crash);
+                // What was on its way when the process died counts as well.
+                let crashed = self.crashes.iter().any(|crash| crash.abs_diff(before) <= CRASH_COSTS);
                 if !unknown && !crashed && edited + BEHIND < before && at < before + AGAIN {
                     let who = format!("{}/{}", key.1, key.2);
                     self.violated(8, at, format!("{who}: {item} was accepted at {before}, and again"));
@@ -128,7 +129,8 @@ impl Books {
             self.violated(13, at, format!("{what}: a condition of others is lost"));
         }
         let Some(reason) = ready else { return };
-        if key.0 != "auth0tenants" && reason.state() == Meaning::Done && new["finished"].is_null() {
+        let was_done = condition(old, "Ready").is_some_and(|ready| ready["status"] == "True");
+        if key.0 != "auth0tenants" && reason.state() == Meaning::Done && new["finished"].is_null() && !was_done {
             self.violated(12, at, format!("{what}: {reason} without finished"));
         }
         if matches!(reason, Reason::Queued | Reason::AwaitingProof) {

@@ -19,7 +19,8 @@ use rescind::api::Auth0Tenant;
 use rescind::auth0::AllowedDomains;
 use rescind::dispatch::{DeleteFinished, Dispatcher, Observer, Owner, Report, RequestFinished};
 use rescind::revocation::{
-    Context, ForEachKind, PreflightChecker, ReconcileState, Revocation, Shared, TenantCheck, for_each_kind, reconcile,
+    Context, ForEachKind, PreflightChecker, ReconcileState, Revocation, Shared, TenantCheck, for_each_kind, is_settled,
+    reconcile,
 };
 use rescind::tenant::{Listing, Secrets, Tenants};
 use serde_json::Value;
@@ -276,6 +277,10 @@ impl ForEachKind for Kinds {
             let Some(now) = now else { return };
             writer.apply_watcher_event(&Event::Apply(now.clone()));
             let meta = now.meta();
+            // What is settled is not worked on any more, whoever finished it.
+            if is_settled(&now) {
+                shared.forget(meta.uid.as_deref().unwrap_or_default());
+            }
             shared.state.seen(meta.uid.as_deref().unwrap_or_default(), meta.resource_version.as_deref());
             let asks = |object: &K| (object.uid(), object.meta().generation, object.annotations().clone());
             if before.is_none_or(|before| asks(&before) != asks(&now)) {

@@ -69,6 +69,9 @@ proptest! {
             prop_assert!(counts.iter().all(|count| *count >= 0), "{:?}", result);
             prop_assert!(counts.iter().sum::<i32>() <= 4, "{:?}", result);
             let Some(outcome) = outcome else { continue };
+            if let End::Remaining(left) = &report.end {
+                prop_assert_eq!(usize::try_from(result.remaining).unwrap(), left.len(), "what is there is counted as that");
+            }
             let [ready, reconciling, stalled, _, verified] = words(&status);
             let state = outcome.reason.state();
             prop_assert_eq!(ready.as_deref(), Some(if state == State::Done { "True" } else { "False" }));
