@@ -170,7 +170,7 @@ async fn a_tenant_says_how_long_nothing_is_sent() {
     let is_open = |tenant: &Auth0Tenant| tenant.status.as_ref().is_some_and(|status| status.open_until.is_some());
     let tenant = world.wait::<Auth0Tenant>("default", is_open).await;
     let status = tenant.status.unwrap();
-    let left = status.open_until.unwrap().0.duration_since(jiff::Timestamp::now()).as_secs();
+    let left = status.open_until.as_ref().unwrap().0.duration_since(jiff::Timestamp::now()).as_secs();
     assert!((10..=30).contains(&left), "{left}");
     assert_eq!(status.reason_text(), Some("Connected"));
     world.reason::<UserRoleRevocation>("jack", "RateLimited").await;

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rescind::auth0::{Answer, Endpoint, Item, Page, RateHeaders};
-use rescind::dispatch::machine::{Looked, Machine, Step};
-use rescind::dispatch::{Job, Limits, Owner, Removal, Task};
+use rescind::auth0::{Answer, Domain, Endpoint, Item, Page, RateHeaders, Token};
+use rescind::dispatch::machine::{Machine, Step};
+use rescind::dispatch::{ConnectionKey, History, Job, Limits, Owner, Removal, Task};
 
 const ITEMS: usize = 1_000_000;
 
@@ -45,23 +45,27 @@ fn measure(merged: bool) -> Cost {
     let namespace: Arc<str> = "identity".into();
     let jobs: Vec<Job> = (0..ITEMS).map(|n| job(&namespace, n, merged)).collect();
     let mut now = Instant::now();
-    let mut machine = Machine::new("bench");
-    machine.set_limits(&"a/b".into(), Limits { max_per_second: 1e9, reserve_percent: 0.0 }, now);
+    let domain: Domain = "acme.auth0.com".parse().unwrap();
+    let token = Token::read(b"token", &domain.default_audience(), Timestamp::UNIX_EPOCH).unwrap();
+    let connection = ConnectionKey::new(&domain, None, &token);
+    let mut machine = Machine::new(domain, "bench", Timestamp::UNIX_EPOCH, now);
+    machine.set_limits(connection, &"a/b".into(), Limits { max_per_second: 1e9, reserve_percent: 0.0 }, now);
     let headers =
         RateHeaders { limit: Some(1 << 40), remaining: Some(1 << 40), reset: None, date: None, retry_after: None };
     let began = Instant::now();
     let mut ended = 0;
     for job in jobs {
-        machine.submit(job, 1, now);
+        machine.submit(connection, job, now);
     }
     let submitted = began.elapsed().as_secs_f64();
     let bytes_each = (resident() - before) / ITEMS as f64;
     let began = Instant::now();
     while ended < ITEMS {
         match machine.next(now) {
-            Step::Call(ask) => {
-                let look = Looked { refused: Vec::new(), consents: vec![Some(1); ask.shares.len()] };
-                machine.looked(ask.id, &look, now).expect("wanted");
+            Step::Check(ask) => {
+                let wanted = vec![Ok(connection); ask.owners.len()];
+                now = now.max(machine.preflighted(ask.id, &wanted, now).expect("wanted"));
+                machine.send(ask.id, &wanted, now).expect("still wanted");
                 let answer = Answer { limits: headers, outcome: Ok(Page::Null) };
                 machine.answered(ask.id, answer, Timestamp::UNIX_EPOCH, now);
                 ended += machine.ended().len();
@@ -89,5 +93,5 @@ fn job(namespace: &Arc<str>, n: usize, merged: bool) -> Job {
     } else {
         Removal { endpoint: Endpoint::UserRoles { user: person }, items: vec![Item::Id("rol_bN1a2b3c4d5e6f7g".into())] }
     };
-    Job { owner, removal, task: Task::Remove { before: false, after: false } }
+    Job { owner, removal, task: Task::Remove { before: false, after: false }, history: History::default() }
 }
