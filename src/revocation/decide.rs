@@ -71,6 +71,9 @@ pub fn decide(inputs: &Inputs<'_>) -> Decision {
         View::Pending { .. } => true,
         View::Absent => false,
     };
+    if is_cut_off_when_done(inputs) {
+        return if is_pending { Decision::TakeReport } else { Decision::AwaitChange(None) };
+    }
     if finished(inputs) {
         return of_finished(inputs, is_pending);
     }
@@ -142,6 +145,17 @@ pub fn acknowledged(inputs: &Inputs<'_>) -> RemovalStatus {
 pub(super) fn finished(inputs: &Inputs<'_>) -> bool {
     let target = || target(&inputs.options.tenant_ref, inputs.removal);
     inputs.status.is_some_and(|status| is_finished(status, inputs.generation, Mode::Remove, target))
+}
+
+/// Whether it is done, as far as an older CRD shows it. Whatever were written through that CRD would cost the object what it
+/// keeps of that, and with it promise 12.
+fn is_cut_off_when_done(inputs: &Inputs<'_>) -> bool {
+    let is_done = |status: &RemovalStatus| {
+        let ready = status.condition(ConditionType::Ready).is_some_and(|ready| ready.status == "True");
+        let is_other = |of: &str| of != target(&inputs.options.tenant_ref, inputs.removal);
+        ready && !status.finished.as_ref().is_some_and(|finished| is_other(&finished.target))
+    };
+    inputs.options.is_cut_off() && inputs.status.is_some_and(is_done)
 }
 
 fn known(inputs: &Inputs<'_>) -> Known {

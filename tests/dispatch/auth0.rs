@@ -216,6 +216,9 @@ impl Auth0 {
         if items.iter().any(|item| self.poison.contains(item)) {
             return Err(CallError::Rejected(Rejection::Body));
         }
+        if let Some(missing) = items.iter().find_map(|item| self.unknown.get(item)) {
+            return Err(CallError::NotFound(*missing));
+        }
         let Some(held) = self.held.get_mut(endpoint) else { return Err(CallError::NotFound(Missing::Unclear)) };
         for item in items.iter().filter(|item| held.remove(item)) {
             if let (Endpoint::OrganizationMembers { organization }, Item::Id(user)) = (endpoint, item) {

@@ -132,6 +132,21 @@ fn a_bad_one_fails_alone() {
     assert!(sim.auth0.calls["DELETE"] <= 10, "{:?}", sim.auth0.calls);
 }
 
+/// So does one that names what Auth0 does not know, where Auth0 says so.
+#[test]
+fn an_unknown_one_fails_alone() {
+    let mut sim = Sim::new(Auth0::default(), open(0.0), calm(40));
+    same_person(&mut sim, 11);
+    let unknown = sim.objects[5].removal.items[0].clone();
+    sim.auth0.unknown.insert(unknown.clone(), Missing::Item);
+    sim.run(Duration::from_secs(60));
+    for (n, object) in sim.objects.iter().enumerate() {
+        let report = &object.ended.as_ref().unwrap().1;
+        assert_eq!(report.end == End::NotFound(Missing::Item), n == 5, "{report:?}");
+        assert_eq!(report.not_found, if n == 5 { vec![unknown.clone()] } else { vec![] });
+    }
+}
+
 /// An object that makes Auth0 fail does not hold up those it shared a call with.
 #[test]
 fn one_that_breaks_auth0_fails_alone() {

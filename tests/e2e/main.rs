@@ -22,6 +22,7 @@ mod proof;
 mod removals;
 mod repository;
 mod requests;
+mod scopes;
 mod traces;
 mod waiting;
 mod watches;

@@ -1,6 +1,6 @@
 //! The four removals, from manifest to verdict: promises 1 and 2, batches, reads, what a 404 means.
 
-use fake_auth0::{Kind, LastNext, PagingQuirks, Relation};
+use fake_auth0::{Kind, LastNext, PagingQuirks, Relation, Switches};
 use rescind::api::{
     ConditionType, OrgMemberRoleRemoval, OrgMembershipRemoval, UserPermissionRevocation, UserRoleRevocation,
 };
@@ -50,6 +50,54 @@ async fn the_four_removals() {
     world.put::<UserRoleRevocation>("more", json!({"userId": USER, "roles": [OTHER_ROLE]})).await;
     world.reason::<UserRoleRevocation>("more", "Removed").await;
     assert_eq!(world.fake.connections().0, opened, "one connection pool a tenant");
+}
+
+/// What neither Auth0's documents nor recordings settle: the four removals come to the same verdict whichever way it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_four_removals_whatever_is_unsure_of_auth0() {
+    let runs = (0..6).map(|seed| tokio::spawn(the_four_removals_with(seed)));
+    for run in futures::future::join_all(runs).await {
+        run.unwrap();
+    }
+}
+
+async fn the_four_removals_with(seed: u64) {
+    let world = World::new(&format!("unsure-{seed}")).await;
+    let switches = Switches::random(seed);
+    world.fake.set_switches(switches);
+    world.fake.no_lag();
+    let before = world.fake.state();
+    let operator = world.operator().await;
+    let permission = json!({"resourceServerIdentifier": API, "permissionName": "read:x"});
+    let member_roles = json!({"organizationId": ORG, "userId": USER, "roles": [ROLE, OTHER_ROLE]});
+    world.put::<UserRoleRevocation>("roles", json!({"userId": USER, "roles": [ROLE, OTHER_ROLE]})).await;
+    world.put::<UserPermissionRevocation>("permissions", json!({"userId": USER, "permissions": [permission]})).await;
+    world.put::<OrgMemberRoleRemoval>("member-roles", member_roles).await;
+    world.put::<OrgMembershipRemoval>("members", json!({"organizationId": ORG, "members": [OTHER_USER]})).await;
+    let stranger = json!({"userId": "auth0|nobody", "roles": [ROLE]});
+    world.put::<UserRoleRevocation>("stranger", stranger).await;
+
+    let statuses = [
+        world.reason::<UserRoleRevocation>("roles", "Removed").await,
+        world.reason::<UserPermissionRevocation>("permissions", "Removed").await,
+        world.reason::<OrgMemberRoleRemoval>("member-roles", "Removed").await,
+        world.reason::<OrgMembershipRemoval>("members", "Removed").await,
+    ];
+    for status in statuses {
+        let (result, finished) = (status.result.unwrap(), status.finished.is_some());
+        assert!(finished && result.accepted == result.requested && result.remaining == 0, "{switches:?}: {result:?}");
+    }
+    world.reason::<UserRoleRevocation>("stranger", "SubjectNotFound").await;
+    let gone = [
+        Relation::user_role(USER, ROLE),
+        Relation::user_role(USER, OTHER_ROLE),
+        Relation::user_permission(USER, API, "read:x"),
+        Relation::member_role(ORG, USER, ROLE),
+        Relation::member_role(ORG, USER, OTHER_ROLE),
+        Relation::member(ORG, OTHER_USER),
+    ];
+    world.fake.assert_removed_exactly(&before, gone);
+    operator.stop().await;
 }
 
 /// Auth0 takes 10 members a call, and lists come in pages that may be shorter than asked.
