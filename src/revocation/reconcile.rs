@@ -122,7 +122,8 @@ impl<K: Revocation> Turn<'_, K> {
             let own = status.reason_at(self.owner.generation);
             let refusal = self.refusal(&tenant, own);
             let inputs = self.inputs(&known, status, &tenant, &view, refusal.as_ref(), asked.as_deref());
-            match decide(&inputs) {
+            let decision = decide(&inputs);
+            match decision {
                 Decision::TakeReport => {
                     self.take_report(&inputs, own, &key, memory);
                     continue;

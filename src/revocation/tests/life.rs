@@ -181,6 +181,23 @@ fn only_what_is_open_is_sent_again() {
     assert_eq!((task, history.accepted), (REMOVE, vec![role(0), role(1)]));
 }
 
+/// At an organization the DELETE goes out also for what a read before it did not show. Where the read may spare it, what
+/// shows later was given since, and is removed at once.
+#[test]
+fn what_was_absent_and_shows_later() {
+    let shown_later = |endpoint| {
+        let mut object = case();
+        object.removal.endpoint = endpoint;
+        let half = object.accepted(End::Remaining(vec![role(2)]));
+        object.absorb(&Report { accepted: vec![role(1)], already_absent: vec![role(2)], ..half });
+        let (_, task, history) = object.submits();
+        (task, history.accepted.len())
+    };
+    let (organization, user) = ("org_9ybsU1dN2dKfDkBi".into(), "auth0|a".into());
+    assert_eq!(shown_later(Endpoint::OrganizationMemberRoles { organization, user }), (Task::Prove, 2));
+    assert_eq!(shown_later(Endpoint::UserRoles { user: "auth0|a".into() }), (REMOVE, 1));
+}
+
 /// A role that Auth0 does not know costs no DELETE with each look at the others, and is told in the end.
 #[test]
 fn what_auth0_does_not_know_is_not_sent_again() {
