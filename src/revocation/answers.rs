@@ -29,6 +29,7 @@ pub(super) fn of_report(inputs: &Inputs<'_>, report: &Report, known: Known) -> O
         }
         // The dispatcher sees to it; a verdict is worth a second look.
         End::Gone if report.accepted_at.is_some() && report.read_at < report.accepted_at => return None,
+        End::Gone if !known.items.unknown.is_empty() => return not_found(Missing::Item, inputs, report, known),
         End::Gone => gone(inputs, known, n),
         End::Unverified(why) => unverified(why, known, n),
         End::Remaining(left) => remaining(left.len(), inputs, report.read_at.unwrap_or(inputs.now.wall), known),
@@ -166,14 +167,14 @@ fn not_found(missing: Missing, inputs: &Inputs<'_>, report: &Report, known: Know
         Missing::Item if ignore && known.is_complete() && report.read_at < known.accepted_at => return None,
         Missing::Item if ignore && known.is_complete() => gone(inputs, known, inputs.removal.items.len()),
         Missing::Item if ignore && !known.has_accepted() => {
-            let message = format!("Auth0 knows no such {}, so nobody holds it", items(&report.not_found));
+            let message = format!("Auth0 knows no such {}, so nobody holds it", items(&known));
             Outcome::plain(Reason::AlreadyAbsent, message, known).proven(VerifiedReason::ReadBefore)
         }
         Missing::Item => {
             let message = format!(
                 "Auth0 knows no such {} (404): a typing error, or made anew under another id? If it is right and already \
                  deleted, set spec.ifNotFound: Ignore",
-                items(&report.not_found)
+                items(&known)
             );
             Outcome::plain(Reason::ItemNotFound, message, known)
         }
@@ -195,15 +196,16 @@ fn not_found(missing: Missing, inputs: &Inputs<'_>, report: &Report, known: Know
 }
 
 /// What does not exist, in words: the first by name.
-fn items(items: &[Item]) -> String {
-    let (what, first) = match items {
-        [] => return "role, API or permission".to_owned(),
-        [first @ Item::Permission { .. }, ..] => ("API or permission", first),
-        [first @ Item::Id(id), ..] if id.starts_with("rol_") => ("role", first),
-        [first, ..] => ("user", first),
+fn items(known: &Known) -> String {
+    let unknown = &known.items.unknown;
+    let (what, first) = match unknown.first() {
+        None => return "role, API or permission".to_owned(),
+        Some(first @ Item::Permission { .. }) => ("API or permission", first),
+        Some(first @ Item::Id(id)) if id.starts_with("rol_") => ("role", first),
+        Some(first) => ("user", first),
     };
-    match items.len() {
-        1 => format!("{what} {first}"),
+    match unknown.len() {
+        0 | 1 => format!("{what} {first}"),
         many => format!("{what} {first} (and {} more)", many - 1),
     }
 }

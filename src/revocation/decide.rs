@@ -11,6 +11,7 @@ use super::conditions::is_ours;
 use super::finished::{is_finished, target};
 use super::history::{Known, is_of};
 use super::inputs::{Inputs, Tenant};
+use super::items::Items;
 use super::outcome::Outcome;
 use super::schedule::{LATE_LOOK_EVERY, LONGEST_PAUSE, REMOVE_AGAIN_AFTER, hold, pause, since};
 use super::waits::{unconfirmed, waiting};
@@ -53,7 +54,7 @@ pub struct Absorbed {
     /// The status as it should be.
     pub status: RemovalStatus,
     /// What is known beyond it.
-    pub history: History,
+    pub items: Items,
     /// The verdict or wait it came to, if it came to any.
     pub outcome: Option<Outcome>,
     /// Before the next job is submitted: the check before the call said no, and nothing here says why.
@@ -92,7 +93,7 @@ pub fn absorb(inputs: &Inputs<'_>, generation: i64, report: &Report) -> Absorbed
     let is_finished = finished(inputs);
     let domain = report.domain.as_ref().or_else(|| inputs.domain());
     let n = inputs.removal.items.len();
-    let mut known = Known::read(inputs.status, inputs.history, domain, n, is_finished);
+    let mut known = Known::read(inputs.status, inputs.items, domain, n, is_finished);
     known.add(report, now.wall);
     let is_here = inputs.domain().is_none_or(|domain| report.domain.as_ref().is_none_or(|of| of == domain));
     let outcome = match (generation == inputs.generation && is_here, is_finished) {
@@ -109,7 +110,7 @@ pub fn absorb(inputs: &Inputs<'_>, generation: i64, report: &Report) -> Absorbed
     let goes_on = matches!(report.end, End::HandedBack(Refusal::OtherConnection | Refusal::Withdrawn));
     let is_current = generation == inputs.generation && outcome.is_none() && !goes_on;
     let pause = is_current.then(|| STALE_CACHE_RETRY.mul_f64(1.0 + inputs.jitter));
-    Absorbed { status, history: known.beyond_status(), outcome, pause }
+    Absorbed { status, items: known.items, outcome, pause }
 }
 
 /// The status of an object of which more is known, though it came to nothing yet: its reason stays.
@@ -157,7 +158,7 @@ fn is_cut_off_when_done(inputs: &Inputs<'_>) -> bool {
 }
 
 fn known(inputs: &Inputs<'_>) -> Known {
-    Known::read(inputs.status, inputs.history, inputs.domain(), inputs.removal.items.len(), finished(inputs))
+    Known::read(inputs.status, inputs.items, inputs.domain(), inputs.removal.items.len(), finished(inputs))
 }
 
 /// Whether its job was submitted with another connection than its tenant stands for now.
@@ -233,10 +234,13 @@ fn next(inputs: &Inputs<'_>, known: Known) -> Decision {
         }
         _ => {}
     }
-    submit(inputs, &known, own)
+    submit(inputs, known, own)
 }
 
-fn submit(inputs: &Inputs<'_>, known: &Known, own: Option<&RemovalStatus>) -> Decision {
+fn submit(inputs: &Inputs<'_>, mut known: Known, own: Option<&RemovalStatus>) -> Decision {
+    if inputs.asked.is_some() {
+        known.forget_unknown();
+    }
     let still_present = known.still_present_since.is_some();
     let is_due = known.since.is_some_and(|at| since(at, inputs.now.wall) >= REMOVE_AGAIN_AFTER);
     // A removal that a read does not show is sent once more by itself, and then only when somebody asks.

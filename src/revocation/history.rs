@@ -1,14 +1,14 @@
 //! What is known of an object from before: what was accepted, counted and seen at one domain. Pure.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{ConditionType, RemovalResult, RemovalStatus, VerifiedReason, time};
-use crate::auth0::{Domain, Item, Missing};
+use crate::auth0::Domain;
 use crate::dispatch::{End, History, Refusal, Removal, Report};
 
+use super::items::Items;
 use super::schedule::REMOVE_AGAIN_AFTER;
 
 /// What is known of an object at one domain. The status is its only lasting form; another domain knows nothing of it.
@@ -22,8 +22,8 @@ pub struct Known {
     absent: usize,
     /// How many of the accepted the last read still showed.
     pub(super) remaining: usize,
-    /// Those that are known to be accepted one by one.
-    items: Vec<Item>,
+    /// The same item by item, as far as it is known.
+    pub(super) items: Items,
     /// When all was accepted that is; before that, when the first was.
     pub(super) since: Option<Timestamp>,
     /// When Auth0 last accepted a DELETE.
@@ -53,7 +53,7 @@ impl Known {
     /// or of something else that was finished, tells nothing.
     pub(super) fn read(
         status: Option<&RemovalStatus>,
-        history: &History,
+        items: &Items,
         domain: Option<&Domain>,
         requested: usize,
         is_finished: bool,
@@ -71,14 +71,14 @@ impl Known {
         let shown = verified.is_some_and(|c| c.status == "False" && c.reason == VerifiedReason::ReadAfter.as_str());
         Self {
             requested,
-            accepted: (count(result.accepted) + remaining).max(history.accepted.len()).min(requested),
-            absent: count(result.already_absent),
+            accepted: (count(result.accepted) + remaining).max(items.accepted.len()).min(requested),
+            absent: count(result.already_absent).max(items.not_held()),
             remaining,
-            items: history.accepted.clone(),
+            items: items.clone(),
             since: since("Unknown").or(accepted_at),
             accepted_at,
             still_present_since: since("False").filter(|_| shown),
-            lost: history.lost || (status.correlation_id.is_some() && accepted_at.is_none()),
+            lost: status.correlation_id.is_some() && accepted_at.is_none(),
             seen_at: status.last_seen_time.as_ref().map(|at| at.0),
             correlation: status.correlation_id.clone(),
             domain: status.domain.clone(),
@@ -107,13 +107,12 @@ impl Known {
     /// Counts each item once. Of items that were accepted before this process began only the number is known: what a read
     /// does not find now is most likely one of them.
     fn count(&mut self, report: &Report) {
-        let unknown = matches!(report.end, End::NotFound(Missing::Item)).then_some(&report.not_found);
-        let absent = report.already_absent.iter().chain(unknown.into_iter().flatten());
-        let absent: HashSet<&Item> = absent.filter(|item| !self.items.contains(item)).collect();
-        let accepted = report.accepted.iter().filter(|item| !absent.contains(item)).collect::<HashSet<_>>().len();
-        let nameless = self.accepted.saturating_sub(self.items.len()).min(absent.len());
-        self.accepted = self.accepted.max(accepted + nameless);
-        self.absent = self.absent.max(absent.len() - nameless);
+        let known = self.items.accepted.len();
+        self.items.add(report);
+        let absent = self.items.not_held();
+        let nameless = self.accepted.saturating_sub(known).min(absent);
+        self.accepted = self.accepted.max(self.items.accepted.len() + nameless);
+        self.absent = self.absent.max(absent - nameless);
         match &report.end {
             End::Gone if self.accepted_at.max(report.accepted_at).is_none() => {
                 (self.accepted, self.absent) = (0, self.requested);
@@ -130,9 +129,12 @@ impl Known {
         self.absent = self.absent.min(self.requested);
         self.accepted = self.accepted.min(self.requested - self.absent);
         self.remaining = self.remaining.min(self.accepted);
-        self.items.extend(report.accepted.iter().cloned());
-        self.items.sort_unstable();
-        self.items.dedup();
+    }
+
+    /// What Auth0 did not know is tried again.
+    pub(super) fn forget_unknown(&mut self) {
+        self.absent -= self.items.unknown.len().min(self.absent);
+        self.items.unknown.clear();
     }
 
     /// Whether Auth0 accepted all that was there.
@@ -172,15 +174,10 @@ impl Known {
         let accepted = match () {
             () if again => Vec::new(),
             () if self.is_complete() => removal.items.clone(),
-            () => self.items.clone(),
+            () => self.items.settled(),
         };
         let seen = self.was_seen();
         History { accepted, first_accepted_at: self.since, accepted_at: self.accepted_at, lost: self.lost, seen }
-    }
-
-    /// What is to be remembered beyond the status.
-    pub(super) fn beyond_status(&self) -> History {
-        History { accepted: self.items.clone(), lost: self.lost, ..History::default() }
     }
 
     /// Puts it into a status; `Verified` is not part of it.
@@ -196,7 +193,7 @@ impl Known {
 /// What is known of an object whose removal Auth0 accepted and no read has proved, as a report that nobody fetched.
 pub(super) fn unproved(
     status: Option<&RemovalStatus>,
-    history: &History,
+    items: &Items,
     removal: &Removal,
     report: Option<Report>,
     now: Timestamp,
@@ -206,7 +203,7 @@ pub(super) fn unproved(
     if is_ready || has_ended {
         return None;
     }
-    let mut known = Known::read(status, history, None, removal.items.len(), false);
+    let mut known = Known::read(status, items, None, removal.items.len(), false);
     if let Some(report) = &report {
         known.add(report, now);
     }

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use crate::api::{Reason, RemovalOptions, RemovalStatus, Verification};
 use crate::auth0::Domain;
 use crate::clock;
-use crate::dispatch::{ConnectionKey, History, Removal, View};
+use crate::dispatch::{ConnectionKey, Removal, View};
 use crate::tenant::TenantState;
 
+use super::items::Items;
 use super::refusals::Refused;
 
 /// An object, what is known of it, and the world around it.
@@ -24,7 +25,7 @@ pub struct Inputs<'a> {
     /// Its status: as it would be if all that is known had been written.
     pub status: Option<&'a RemovalStatus>,
     /// What is known beyond the status since this process began, item by item.
-    pub history: &'a History,
+    pub items: &'a Items,
     /// Where its `tenantRef` points.
     pub tenant: Tenant<'a>,
     /// What Auth0 last refused to objects of this kind with the same connection.

@@ -179,7 +179,7 @@ impl<K: Revocation> Turn<'_, K> {
             removal: &self.removal,
             options: self.object.options(),
             status: Some(status),
-            history: &memory.history,
+            items: &memory.items,
             tenant: Tenant::from(tenant),
             refusal,
             refused_with: memory.refused_with,
@@ -214,9 +214,9 @@ impl<K: Revocation> Turn<'_, K> {
     fn take_report(&self, inputs: &Inputs<'_>, own: Option<Reason>, key: &TenantKey, memory: &mut ObjectMemory) {
         let (View::Ended { generation, .. } | View::Pending { generation, .. }) = inputs.view else { return };
         let Some(report) = self.context.shared.dispatcher.take_back(&self.owner.uid) else { return };
-        let Absorbed { status, history, outcome, pause } = absorb(inputs, *generation, &report);
+        let Absorbed { status, items, outcome, pause } = absorb(inputs, *generation, &report);
         memory.status = Some(status);
-        memory.history = history;
+        memory.items = items;
         memory.not_before = pause.map(|pause| self.now.steady + pause);
         memory.unconfirmed = match report.end {
             End::HandedBack(Refusal::Unconfirmed) => memory.unconfirmed.saturating_add(1),

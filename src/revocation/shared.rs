@@ -130,7 +130,7 @@ impl Shared {
         self.state.mutations.forget(&owner.uid);
         let report = self.dispatcher.take_back(&owner.uid);
         let status = memory.status.as_ref().or(ahead.as_ref().map(|stored| &stored.status)).or(object.status());
-        if let Some(partial) = unproved(status, &memory.history, &object.removal(), report, clock::wall()) {
+        if let Some(partial) = unproved(status, &memory.items, &object.removal(), report, clock::wall()) {
             self.observer.owner_gone(&owner, &partial);
         }
     }

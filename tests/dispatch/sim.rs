@@ -298,17 +298,6 @@ impl Sim {
             }
             Outgoing::Page { read, query } => Wire::Get(read, query.to_vec()),
         };
-        if std::env::var("TRACE").is_ok() {
-            eprintln!(
-                "{:?} {} {:?}",
-                self.now,
-                id,
-                match &wire {
-                    Wire::Delete(e, i) => format!("DELETE {e:?} {}", i.len()),
-                    Wire::Get(r, q) => format!("GET {r:?} {q:?}"),
-                }
-            );
-        }
         let (latency, fault) = (self.weather)(self.now, &wire);
         self.events.push(Reverse((self.now + latency / 2, Event::Arrive(id))));
         self.events.push(Reverse((self.now + latency, Event::Answer(id))));

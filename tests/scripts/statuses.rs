@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rescind::api::{Auth0Tenant, Policy, Reason, RemovalOptions, RemovalStatus, Verification, conditions, verdicts};
 use rescind::auth0::{CallError, Domain, Endpoint, Item, Missing, Rejection, Token};
-use rescind::dispatch::{ConnectionKey, End, History, Refusal, Removal, Report, Unverified, View, Wait};
-use rescind::revocation::{Decision, Inputs, Now, Tenant, absorb, acknowledged, decide};
+use rescind::dispatch::{ConnectionKey, End, Refusal, Removal, Report, Unverified, View, Wait};
+use rescind::revocation::{Decision, Inputs, Items, Now, Tenant, absorb, acknowledged, decide};
 use rescind::tenant::{Problem, TenantFacts, tenant_status};
 use serde_json::{Value, json};
 
@@ -169,13 +169,13 @@ impl Way {
             }
             _ => View::Absent,
         };
-        let (removal, history) = (removal(), History::default());
+        let (removal, items) = (removal(), Items::default());
         let inputs = Inputs {
             generation,
             removal: &removal,
             options: &options,
             status: old,
-            history: &history,
+            items: &items,
             tenant,
             refusal: None,
             refused_with: None,

@@ -223,6 +223,9 @@ fn all_finished(state: &State, domain: &str, endpoint: &Endpoint, item: &Item) -
         some = true;
         let answered = object.status["lastHandledReconcileAt"].as_str() == object.asked.as_deref();
         let done = object.ready().is_some_and(|(status, _)| status == "True");
+        // What another version wrote without saying for what counts for its generation only.
+        let current = object.status["observedGeneration"].as_i64() == Some(object.generation);
+        let done = done && (current || !object.status["finished"].is_null());
         if !done || !answered || object.finished_for.as_deref() != Some(object.tenant()) {
             return false;
         }

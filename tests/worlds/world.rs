@@ -102,7 +102,11 @@ impl World {
     pub fn delete_finished(&self, domain: &Domain, owners: &[Owner], items: &[Item], is_accepted: bool) {
         if is_accepted {
             let at = self.now();
-            let Inner { books, cluster, .. } = &mut *self.inner();
+            let Inner { books, cluster, tells, .. } = &mut *self.inner();
+            if *tells {
+                let names: Vec<_> = owners.iter().map(|owner| format!("{}/{}", owner.namespace, owner.name)).collect();
+                println!("{at} accepted for {names:?}");
+            }
             let uids: Vec<&str> = owners.iter().map(|owner| &*owner.uid).collect();
             books.delete_accepted(cluster, &domain.to_string(), &uids, items, at);
         }

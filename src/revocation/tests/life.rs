@@ -14,7 +14,7 @@ fn unavailable() -> CallError {
 impl Case {
     /// Another process goes on with what the status says.
     fn restart(&mut self) {
-        self.history = History::default();
+        self.items = Items::default();
         (self.refused_with, self.submitted_with, self.not_before, self.unconfirmed) = (None, None, None, 0);
         self.refusal = None;
     }
@@ -169,6 +169,35 @@ fn what_was_accepted_is_proved_and_not_sent_again() {
             assert_eq!(status.last_removal_time, Some(time(at(NOW))), "{what}: it was then, not now");
         }
     }
+}
+
+/// Of a job that failed for a part, the rest is not sent again: neither what was accepted, nor what was not there and was
+/// accepted all the same.
+#[test]
+fn only_what_is_open_is_sent_again() {
+    let mut object = case();
+    object.removal.items = (0..3).map(role).collect();
+    let failed = object.accepted(End::Failed(unavailable()));
+    object.absorb(&Report { accepted: vec![role(0)], already_absent: vec![role(1)], ..failed });
+    let (_, task, history) = object.submits();
+    assert_eq!((task, history.accepted), (REMOVE, vec![role(0), role(1)]));
+}
+
+/// A role that Auth0 does not know costs no DELETE with each look at the others, and is told in the end.
+#[test]
+fn what_auth0_does_not_know_is_not_sent_again() {
+    let mut object = case();
+    let half = object.accepted(End::Remaining(vec![role(1)]));
+    object.absorb(&Report { accepted: vec![role(1)], not_found: vec![role(2)], ..half });
+    let (_, task, history) = object.submits();
+    assert_eq!(task, Task::Prove);
+    let gone = Report { end: End::Gone, ..object.remains(task, &history) };
+    let status = object.absorb(&gone).status;
+    let result = status.result.unwrap();
+    assert_eq!((status.reason_text(), result.accepted, result.already_absent), (Some("ItemNotFound"), 1, 1));
+    object.asked = Some("again");
+    let (_, task, history) = object.submits();
+    assert_eq!((task, history.accepted), (REMOVE, vec![role(1)]));
 }
 
 /// Nothing of one domain is used for another, and what is finished stays finished where it was.

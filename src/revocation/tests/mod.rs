@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::refusals::Refused;
-use super::{Absorbed, Decision, Inputs, Now, Tenant, absorb, decide};
+use super::{Absorbed, Decision, Inputs, Items, Now, Tenant, absorb, decide};
 use crate::api::{
     ConditionType, Reason, RemovalOptions, RemovalResult, RemovalStatus, Verification, conditions, time, verdicts,
 };
@@ -50,7 +50,7 @@ struct Case {
     removal: Removal,
     options: RemovalOptions,
     status: Option<RemovalStatus>,
-    history: History,
+    items: Items,
     tenant: Connection,
     verification: Verification,
     refusal: Option<Refused>,
@@ -70,7 +70,7 @@ fn case() -> Case {
         removal: Removal { endpoint: Endpoint::UserRoles { user: "auth0|a".into() }, items: vec![role(1), role(2)] },
         options: RemovalOptions::default(),
         status: None,
-        history: History::default(),
+        items: Items::default(),
         tenant: Connection::Ready { domain: "acme.auth0.com".parse().unwrap(), token: "first" },
         verification: Verification::After,
         refusal: None,
@@ -99,7 +99,7 @@ impl Case {
             removal: &self.removal,
             options: &self.options,
             status: self.status.as_ref(),
-            history: &self.history,
+            items: &self.items,
             tenant,
             refusal: self.refusal.as_ref(),
             refused_with: self.refused_with,
@@ -148,7 +148,7 @@ impl Case {
     fn absorb(&mut self, report: &Report) -> Absorbed {
         let absorbed = self.with(|inputs| absorb(inputs, self.generation, report));
         self.status = Some(absorbed.status.clone());
-        self.history = absorbed.history.clone();
+        self.items = absorbed.items.clone();
         self.view = View::Absent;
         if let (Some(asked), Some(status)) = (self.asked, &self.status) {
             self.asked = (status.last_handled_reconcile_at.as_deref() != Some(asked)).then_some(asked);
