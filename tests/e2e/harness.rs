@@ -353,6 +353,12 @@ impl Operator {
     pub fn status_writes(&self) -> usize {
         self.writes().iter().filter(|request| request.path.ends_with("/status")).count()
     }
+
+    /// Status writes of removals. Tenants have their own: that a call was accepted, for one.
+    pub fn removal_writes(&self) -> usize {
+        let is_removal = |path: &str| path.ends_with("/status") && !path.contains("/auth0tenants/");
+        self.writes().iter().filter(|request| is_removal(&request.path)).count()
+    }
 }
 
 impl Drop for Operator {

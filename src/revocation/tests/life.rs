@@ -4,6 +4,9 @@ use super::*;
 use crate::auth0::{CallError, Missing};
 use crate::dispatch::Unverified;
 
+/// What happens, and what that changes.
+type Change = (&'static str, fn(&mut Case));
+
 fn unavailable() -> CallError {
     CallError::no_answer("the connection broke off")
 }
@@ -131,7 +134,7 @@ fn what_was_accepted_is_proved_and_not_sent_again() {
         object.restart();
         object
     };
-    let interruptions: [(&str, fn(&mut Case)); 5] = [
+    let interruptions: [Change; 5] = [
         ("the read failed", |_| {}),
         ("edited", |case| case.generation += 1),
         ("another credential", |case| {
