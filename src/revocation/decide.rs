@@ -10,17 +10,17 @@ use super::blocked::{Blocked, blocked};
 use super::conditions::is_ours;
 use super::finished::{is_finished, target};
 use super::history::{Known, is_of};
-use super::inputs::{Inputs, Tenant};
+use super::inputs::{Failures, Inputs, Tenant};
 use super::items::Items;
 use super::outcome::Outcome;
 use super::schedule::{LATE_LOOK_EVERY, LONGEST_PAUSE, REMOVE_AGAIN_AFTER, hold, pause, since};
-use super::waits::{unconfirmed, waiting};
+use super::waits::{handed_back, waiting};
 
 /// Pause after a job was handed back although nothing here speaks against it: the caches are behind, or the API server is
 /// away. Up to twice as long, so that those who wait for it do not come all at once.
 const STALE_CACHE_RETRY: Duration = Duration::from_secs(2);
 /// So often in a row that has to be said.
-const UNCONFIRMED_SHOWN: u32 = 3;
+pub(super) const HANDED_BACK_SHOWN: u32 = 3;
 /// A job that waits is looked at again after this long, should its wake-up get lost.
 const LOOK_AGAIN: Duration = Duration::from_secs(600);
 
@@ -57,7 +57,11 @@ pub struct Absorbed {
     pub items: Items,
     /// The verdict or wait it came to, if it came to any.
     pub outcome: Option<Outcome>,
-    /// Before the next job is submitted: the check before the call said no, and nothing here says why.
+    /// If that is a failure: how often in a row.
+    pub failures: Option<Failures>,
+    /// If the check before the call said no and nothing here says why: how often in a row.
+    pub handed_back: Option<(Refusal, u32)>,
+    /// Before the next job is submitted.
     pub pause: Option<Duration>,
 }
 
@@ -96,7 +100,8 @@ pub fn absorb(inputs: &Inputs<'_>, generation: i64, report: &Report) -> Absorbed
     let mut known = Known::read(inputs.status, inputs.items, domain, inputs.removal, is_finished);
     known.add(report, domain, now.wall);
     let is_here = inputs.domain().is_none_or(|here| domain.is_none_or(|there| there == here));
-    let outcome = match (generation == inputs.generation && is_here, is_finished) {
+    let is_current = generation == inputs.generation && is_here;
+    let outcome = match (is_current, is_finished) {
         (false, _) => None,
         (true, false) => of_report(inputs, report, known.clone()),
         (true, true) if is_unverified(inputs) => of_requested_proof(inputs, report, known.clone()),
@@ -107,10 +112,28 @@ pub fn absorb(inputs: &Inputs<'_>, generation: i64, report: &Report) -> Absorbed
         None if is_finished => inputs.status.cloned().unwrap_or_default(),
         None => partial(inputs, &known),
     };
-    let goes_on = matches!(report.end, End::HandedBack(Refusal::OtherConnection | Refusal::Withdrawn));
-    let is_current = generation == inputs.generation && outcome.is_none() && !goes_on;
-    let pause = is_current.then(|| STALE_CACHE_RETRY.mul_f64(1.0 + inputs.jitter));
-    Absorbed { status, items: known.items, outcome, pause }
+    let failed = outcome.as_ref().filter(|outcome| outcome.is_failure);
+    let failures = failed.and_then(|outcome| {
+        let count = outcome.attempts(inputs)?;
+        Some(Failures { generation: inputs.generation, reason: outcome.reason, count })
+    });
+    let handed_back = match report.end {
+        End::HandedBack(Refusal::Withdrawn) => None,
+        End::HandedBack(refusal) if generation == inputs.generation => {
+            let before = inputs.handed_back.filter(|(before, _)| *before == refusal).map_or(0, |(_, times)| times);
+            Some((refusal, before.saturating_add(1)))
+        }
+        _ => None,
+    };
+    // What belongs elsewhere goes there at once, unless it is sent to and fro.
+    let waits = match handed_back {
+        Some((Refusal::OtherConnection, times)) => times > 1,
+        Some(_) => true,
+        None if matches!(report.end, End::HandedBack(_)) => false,
+        None => outcome.is_none() && is_current && !is_finished,
+    };
+    let pause = waits.then(|| STALE_CACHE_RETRY.mul_f64(1.0 + inputs.jitter));
+    Absorbed { status, items: known.items, outcome, failures, handed_back, pause }
 }
 
 /// The status of an object of which more is known, though it came to nothing yet: its reason stays.
@@ -205,10 +228,11 @@ fn pending(inputs: &Inputs<'_>, wait: Wait, so_far: &Report, mut known: Known) -
 
 fn next(inputs: &Inputs<'_>, known: Known) -> Decision {
     if let Some(left) = not_yet(inputs) {
-        return if inputs.unconfirmed < UNCONFIRMED_SHOWN {
-            Decision::AwaitChange(Some(left))
-        } else {
-            Decision::UpdateStatus(unconfirmed(inputs, known), Some(left))
+        return match inputs.handed_back {
+            Some((refusal, times)) if times >= HANDED_BACK_SHOWN => {
+                Decision::UpdateStatus(handed_back(refusal, times, known), Some(left))
+            }
+            _ => Decision::AwaitChange(Some(left)),
         };
     }
     let own = inputs.status.filter(|status| is_of(status, inputs.domain()));

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::api::{Reason, RemovalOptions, RemovalStatus, Verification};
 use crate::auth0::Domain;
 use crate::clock;
-use crate::dispatch::{ConnectionKey, Removal, View};
+use crate::dispatch::{ConnectionKey, Refusal, Removal, View};
 use crate::tenant::TenantState;
 
 use super::items::Items;
@@ -40,14 +40,27 @@ pub struct Inputs<'a> {
     pub view: &'a View,
     /// The value of the annotation that asks for another try, if the status does not answer it yet.
     pub asked: Option<&'a str>,
-    /// How often in a row its job was handed back with nothing said against it but that nobody confirmed it.
-    pub unconfirmed: u32,
+    /// Why its job was handed back although nothing here speaks against it, and how often in a row.
+    pub handed_back: Option<(Refusal, u32)>,
+    /// How often in a row it failed for this reason, whatever it said in between.
+    pub failures: Option<Failures>,
     /// A job that was handed back is submitted again at this time.
     pub not_before: Option<Instant>,
     /// The clocks.
     pub now: Now,
     /// In 0..1.
     pub jitter: f64,
+}
+
+/// Failures in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failures {
+    /// Of this generation.
+    pub generation: i64,
+    /// For this reason.
+    pub reason: Reason,
+    /// So many.
+    pub count: i32,
 }
 
 /// One moment by two clocks.

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::api::{Reason, RemovalStatus};
 use crate::auth0::Domain;
-use crate::dispatch::ConnectionKey;
+use crate::dispatch::{ConnectionKey, Refusal};
 
+use super::inputs::Failures;
 use super::items::Items;
 use super::wait_writes::Slot;
 
@@ -27,8 +28,10 @@ pub(super) struct ObjectMemory {
     pub(super) told: Option<Reason>,
     /// How long after Auth0 accepted the removal it was proved.
     pub(super) proved_after: Option<Duration>,
-    /// How often in a row its job was handed back unconfirmed.
-    pub(super) unconfirmed: u32,
+    /// Why its job was handed back, and how often in a row.
+    pub(super) handed_back: Option<(Refusal, u32)>,
+    /// How often in a row it failed.
+    pub(super) failures: Option<Failures>,
     /// Its next job is not submitted before.
     pub(super) not_before: Option<Instant>,
     /// The connection of its last job.

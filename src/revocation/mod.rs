@@ -35,7 +35,7 @@ pub use blocked::Blocked;
 pub use decide::{Absorbed, Decision, absorb, acknowledged, decide};
 pub use finished::target;
 pub use history::Known;
-pub use inputs::{Inputs, Now, Tenant};
+pub use inputs::{Failures, Inputs, Now, Tenant};
 pub use items::Items;
 pub use kinds::{ForEachKind, Revocation, for_each_kind};
 pub use mutation_cache::{MutationCache, Stored};

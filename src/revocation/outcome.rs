@@ -92,7 +92,7 @@ impl Outcome {
         status
     }
 
-    /// Failed attempts in a row, of the same reason and generation.
+    /// Failed attempts in a row, of the same reason and generation; none of what did not fail.
     pub(super) fn attempts(&self, inputs: &Inputs<'_>) -> Option<i32> {
         if self.reason.state() == State::Done {
             return None;
@@ -126,8 +126,10 @@ impl Outcome {
     }
 }
 
-/// How often in a row it failed for this reason so far.
+/// How often in a row it failed for this reason so far. That it waited for its turn in between changes nothing.
 pub(super) fn failures(inputs: &Inputs<'_>, reason: Reason) -> i32 {
     let same = inputs.status.filter(|_| inputs.reason() == Some(reason));
-    same.and_then(|status| status.attempts).unwrap_or(0)
+    let told = same.and_then(|status| status.attempts).unwrap_or(0);
+    let known = inputs.failures.filter(|known| known.reason == reason && known.generation == inputs.generation);
+    told.max(known.map_or(0, |known| known.count))
 }

@@ -10,10 +10,10 @@ use tracing::{info, warn};
 
 use crate::api::{ConditionType, Reason, RemovalStatus, State};
 use crate::auth0::CallError;
-use crate::dispatch::{End, Job, Owner, Refusal, Removal, Report, View};
+use crate::dispatch::{End, Job, Owner, Removal, Report, Task, View};
 use crate::tenant::{TenantKey, TenantState, Tenants};
 
-use super::decide::{Absorbed, Decision, absorb, acknowledged, decide};
+use super::decide::{Absorbed, Decision, HANDED_BACK_SHOWN, absorb, acknowledged, decide};
 use super::inputs::{Inputs, Now, Tenant};
 use super::kinds::Revocation;
 use super::memory::ObjectMemory;
@@ -87,6 +87,8 @@ struct Decided {
     predicted: bool,
     /// Since when its job has been waiting.
     submitted: Option<Instant>,
+    /// What it says as long as that is so; what is known does not depend on it.
+    says: Option<RemovalStatus>,
 }
 
 impl<K: Revocation> Turn<'_, K> {
@@ -113,7 +115,7 @@ impl<K: Revocation> Turn<'_, K> {
         let shared = &self.context.shared;
         let key = Tenants::key(&self.owner.namespace, &self.object.options().tenant_ref);
         let tenant = shared.tenants.state(&key);
-        let mut decided = Decided { pause: Some(SHORTEST_PAUSE), predicted: false, submitted: None };
+        let mut decided = Decided { pause: Some(SHORTEST_PAUSE), predicted: false, submitted: None, says: None };
         for _ in 0..MOST_DECISIONS {
             let view = shared.dispatcher.view(&self.owner.uid);
             let known = memory.clone();
@@ -134,11 +136,11 @@ impl<K: Revocation> Turn<'_, K> {
                     decided.pause = pause;
                 }
                 Decision::Block(blocked) => {
-                    memory.status = Some(blocked.outcome.status(&inputs, true));
+                    decided.says = Some(blocked.outcome.status(&inputs, true));
                     (decided.pause, decided.predicted) = (blocked.again, true);
                 }
                 Decision::UpdateStatus(outcome, pause) => {
-                    memory.status = Some(outcome.status(&inputs, false));
+                    decided.says = Some(outcome.status(&inputs, false));
                     decided.pause = pause;
                     if let View::Pending { submitted, .. } = &view {
                         decided.submitted = Some(*submitted);
@@ -146,7 +148,7 @@ impl<K: Revocation> Turn<'_, K> {
                 }
                 Decision::Submit { task, history, hold } => {
                     let TenantState::Ready { connection, .. } = &tenant else { break };
-                    if !self.may_submit(&inputs, own) {
+                    if !self.may_submit(&inputs, task, own) {
                         decided.pause = Some(OTHERS_TRY.mul_f64(1.0 + inputs.jitter));
                         break;
                     }
@@ -189,7 +191,8 @@ impl<K: Revocation> Turn<'_, K> {
             submitted_to: memory.submitted_to.as_ref(),
             view,
             asked,
-            unconfirmed: memory.unconfirmed,
+            handed_back: memory.handed_back,
+            failures: memory.failures,
             not_before: memory.not_before,
             now: self.now,
             jitter: fastrand::f64(),
@@ -202,14 +205,17 @@ impl<K: Revocation> Turn<'_, K> {
     }
 
     /// Whether it is this object's turn to find out whether Auth0 still refuses.
-    fn may_submit(&self, inputs: &Inputs<'_>, own: Option<Reason>) -> bool {
+    fn may_submit(&self, inputs: &Inputs<'_>, task: Task, own: Option<Reason>) -> bool {
         let Tenant::Ready { key, .. } = inputs.tenant else { return false };
         let own = own.filter(|own| is_refusal(*own)).map(|reason| Refused {
             reason,
             message: message(inputs.status).to_owned(),
             until: self.now.steady,
         });
-        let Some(refused) = inputs.refusal.cloned().or(own).filter(|_| inputs.asked.is_none()) else { return true };
+        // A proof needs no scope to remove.
+        let counts = |refused: &Refused| task != Task::Prove || refused.reason == Reason::Unauthorized;
+        let refused = inputs.refusal.cloned().or(own).filter(counts);
+        let Some(refused) = refused.filter(|_| inputs.asked.is_none()) else { return true };
         self.context.shared.state.refusals.may_try(key, K::KIND, refused, self.now.steady)
     }
 
@@ -217,19 +223,19 @@ impl<K: Revocation> Turn<'_, K> {
     fn take_report(&self, inputs: &Inputs<'_>, own: Option<Reason>, key: &TenantKey, memory: &mut ObjectMemory) {
         let (View::Ended { generation, .. } | View::Pending { generation, .. }) = inputs.view else { return };
         let Some(report) = self.context.shared.dispatcher.take_back(&self.owner.uid) else { return };
-        let Absorbed { status, items, outcome, pause } = absorb(inputs, *generation, &report);
+        let Absorbed { status, items, outcome, failures, handed_back, pause } = absorb(inputs, *generation, &report);
         memory.status = Some(status);
         memory.items = items;
         memory.not_before = pause.map(|pause| self.now.steady + pause);
-        memory.unconfirmed = match report.end {
-            End::HandedBack(Refusal::Unconfirmed) => memory.unconfirmed.saturating_add(1),
-            _ => 0,
-        };
-        if memory.unconfirmed == 3 {
+        (memory.failures, memory.handed_back) = (failures.or(memory.failures), handed_back);
+        if let Some((refusal, HANDED_BACK_SHOWN)) = handed_back {
             let Owner { kind, namespace, name, .. } = self.owner;
-            warn!(kind, %namespace, %name, "the API server does not confirm, so nothing is sent; see the debug log for why");
+            warn!(kind, %namespace, %name, ?refusal, "the check before the call says no again and again: nothing is sent");
         }
         let Some(outcome) = outcome else { return };
+        if !outcome.is_failure {
+            memory.failures = None;
+        }
         if outcome.reason == Reason::Removed {
             let accepted_at = report.accepted_at.or(outcome.known.accepted_at);
             memory.proved_after = accepted_at.and_then(|at| self.now.wall.duration_since(at).try_into().ok());
@@ -274,7 +280,7 @@ impl<K: Revocation> Turn<'_, K> {
         decided: Decided,
     ) -> Result<Option<Duration>, Error> {
         let state = &self.context.shared.state;
-        let Some(wanted) = memory.status.clone() else {
+        let Some(wanted) = decided.says.clone().or_else(|| memory.status.clone()) else {
             self.keep(memory, &stored.status);
             return Ok(decided.pause);
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp, Unit};
 
 use crate::api::Reason;
-use crate::dispatch::Wait;
+use crate::dispatch::{Refusal, Wait};
 
 use super::answers::rate_limited;
 use super::history::{Known, rounded_up};
@@ -47,13 +47,22 @@ pub(super) fn waiting(inputs: &Inputs<'_>, wait: Wait, mut known: Known) -> Outc
     }
 }
 
-/// What an object says whose job came back several times because nobody confirmed that it is still wanted.
-pub(super) fn unconfirmed(inputs: &Inputs<'_>, known: Known) -> Outcome {
-    let message = format!(
-        "Nothing is sent: the API server did not confirm, {} times in a row, that this removal and its tenant are as the \
-         operator knows them. Does the API server answer, and may the operator get both kinds? It asks again",
-        inputs.unconfirmed
-    );
+/// What an object says whose job was handed back several times in a row.
+pub(super) fn handed_back(refusal: Refusal, times: u32, known: Known) -> Outcome {
+    let why = match refusal {
+        Refusal::Unconfirmed => {
+            "the API server did not confirm that the removal and its tenant are as the operator knows them. Does it answer, \
+             and may the operator get both kinds?"
+        }
+        Refusal::Gone | Refusal::Changed => "the API server has another version of this object than the operator knows",
+        Refusal::TenantNotReady => "the tenant was not ready at the moment of the call",
+        Refusal::OtherConnection => {
+            "the tenant's domain, CA bundle or credential was another at the moment of the call"
+        }
+        Refusal::NotLeading => "this replica does not lead",
+        Refusal::Withdrawn => "the operator took it back",
+    };
+    let message = format!("Nothing is sent; tried {times} times in a row: {why}");
     Outcome::plain(Reason::Queued, message, known)
 }
 

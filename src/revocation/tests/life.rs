@@ -16,7 +16,7 @@ impl Case {
     fn restart(&mut self) {
         self.items = Items::default();
         (self.refused_with, self.submitted_with, self.submitted_to) = (None, None, None);
-        (self.not_before, self.unconfirmed) = (None, 0);
+        (self.not_before, self.handed_back, self.failures) = (None, None, None);
         self.refusal = None;
     }
 
@@ -370,12 +370,21 @@ fn nothing_is_handed_back_silently() {
         assert_eq!((absorbed.outcome, absorbed.pause.is_some()), (None, waits), "{refusal:?}");
     }
     let mut object = case();
+    for times in 1..4 {
+        let report = object.report(End::HandedBack(Refusal::OtherConnection));
+        let absorbed = object.absorb(&report);
+        assert_eq!(
+            (absorbed.handed_back, absorbed.pause.is_some()),
+            (Some((Refusal::OtherConnection, times)), times > 1)
+        );
+    }
+    object.handed_back = None;
     object.not_before = Some(object.now.steady + Duration::from_secs(2));
     assert_eq!(object.decide(), Decision::AwaitChange(Some(Duration::from_secs(2))));
-    object.unconfirmed = 3;
+    object.handed_back = Some((Refusal::Unconfirmed, 3));
     let status = object.shown().unwrap();
     let ready = status.condition(ConditionType::Ready).unwrap();
-    assert!(ready.reason == "Queued" && ready.message.contains("did not confirm, 3 times"), "{ready:?}");
+    assert!(ready.reason == "Queued" && ready.message.contains("did not confirm"), "{ready:?}");
     object.later(2);
     assert_eq!(task(&object.decide()), REMOVE);
 }
@@ -399,6 +408,11 @@ fn attempts_are_counted_by_reason() {
         let pause = status.next_attempt_time.as_ref().unwrap().0.duration_since(object.now.wall).as_secs();
         assert_eq!(pause, 1 << (attempt - 1));
     }
+    let waits = object.clone().pending(Wait::Queued { calls_before: 1, about: None });
+    object.status = waits.shown();
+    assert_eq!((object.says_now(), object.status.as_ref().unwrap().attempts), ("Queued", None));
+    object.absorb(&object.report(End::Failed(unavailable())));
+    assert_eq!(object.status.as_ref().unwrap().attempts, Some(4), "that it waited for its turn changes nothing");
     object.generation += 1;
     object.absorb(&object.report(End::Failed(unavailable())));
     assert_eq!(object.status.unwrap().attempts, Some(1));

@@ -59,7 +59,8 @@ struct Case {
     submitted_to: Option<Domain>,
     view: View,
     asked: Option<&'static str>,
-    unconfirmed: u32,
+    handed_back: Option<(Refusal, u32)>,
+    failures: Option<crate::revocation::Failures>,
     not_before: Option<Instant>,
     now: Now,
 }
@@ -80,7 +81,8 @@ fn case() -> Case {
         submitted_to: None,
         view: View::Absent,
         asked: None,
-        unconfirmed: 0,
+        handed_back: None,
+        failures: None,
         not_before: None,
         now: Now { wall: at(NOW), steady: Instant::now() },
     }
@@ -109,7 +111,8 @@ impl Case {
             submitted_to: self.submitted_to.as_ref(),
             view: &self.view,
             asked: self.asked,
-            unconfirmed: self.unconfirmed,
+            handed_back: self.handed_back,
+            failures: self.failures,
             not_before: self.not_before,
             now: self.now,
             jitter: 0.0,
@@ -152,6 +155,7 @@ impl Case {
         let absorbed = self.with(|inputs| absorb(inputs, self.generation, report));
         self.status = Some(absorbed.status.clone());
         self.items = absorbed.items.clone();
+        (self.failures, self.handed_back) = (absorbed.failures.or(self.failures), absorbed.handed_back);
         self.view = View::Absent;
         if let (Some(asked), Some(status)) = (self.asked, &self.status) {
             self.asked = (status.last_handled_reconcile_at.as_deref() != Some(asked)).then_some(asked);
