@@ -40,8 +40,8 @@ pub(super) fn of_report(inputs: &Inputs<'_>, report: &Report, known: Known) -> O
     Some(outcome)
 }
 
-/// What the report means for an object that is finished but for the proof that somebody asked for. Whatever comes of the
-/// read, only a read that shows something can change the verdict.
+/// What the report means for an object that is finished but for the proof that somebody asked for. Whatever comes of
+/// the read, only a read that shows something can change the verdict.
 pub(super) fn of_requested_proof(inputs: &Inputs<'_>, report: &Report, known: Known) -> Option<Outcome> {
     let n = inputs.removal.items.len();
     let unverified = |why: String| {
@@ -77,7 +77,8 @@ fn gone(inputs: &Inputs<'_>, known: Known, n: usize) -> Outcome {
         format!("Nothing was there to remove: a complete read before and one after show none of the {n} named")
     } else if known.lost {
         format!(
-            "None of the {n} named is there any more; an earlier DELETE, to which no usable answer came, may have removed them"
+            "None of the {n} named is there any more; an earlier DELETE, to which no usable answer came, \
+             may have removed them"
         )
     } else {
         format!("Nothing to remove: a complete read shows none of the {n} named")
@@ -116,7 +117,8 @@ fn remaining(left: usize, inputs: &Inputs<'_>, read_at: Timestamp, known: Known)
         return still_present(left, inputs, known);
     }
     let message = format!(
-        "Auth0 accepted the removal, but a read still shows {left} of {}; this usually takes some seconds, and the operator looks again",
+        "Auth0 accepted the removal, but a read still shows {left} of {}; this usually takes some seconds, and the \
+         operator looks again",
         inputs.removal.items.len()
     );
     let next = match (is_late, known.was_sent_again()) {
@@ -131,9 +133,10 @@ fn still_present(left: usize, inputs: &Inputs<'_>, mut known: Known) -> Outcome 
     let now = inputs.now.wall;
     let found_at = *known.still_present_since.get_or_insert(now);
     let message = format!(
-        "Auth0 accepted the removal, but {left} of {} are still there, or there again. Usual causes: membership on login, \
-         a rule or an Action, another tool, the same access through a group. The operator looks again after an hour and \
-         then every six hours for a week; annotate rescind.dev/reconcile-requested-at to have it removed once more",
+        "Auth0 accepted the removal, but {left} of {} are still there, or there again. Usual causes: membership on \
+         login, a rule or an Action, another tool, the same access through a group. The operator looks again after an \
+         hour and then every six hours for a week; annotate \
+         rescind.dev/reconcile-requested-at to have it removed once more",
         inputs.removal.items.len()
     );
     let verified =
@@ -158,8 +161,8 @@ fn not_found(missing: Missing, inputs: &Inputs<'_>, report: &Report, known: Know
         }
         Missing::Subject => {
             let message = format!(
-                "Auth0 knows no such {subject} (404): check the id and the tenant. If it is right and already deleted, set \
-                 spec.ifNotFound: Ignore"
+                "Auth0 knows no such {subject} (404): check the id and the tenant. If it is right and already deleted, \
+                 set spec.ifNotFound: Ignore"
             );
             Outcome::plain(Reason::SubjectNotFound, message, known)
         }
@@ -172,8 +175,8 @@ fn not_found(missing: Missing, inputs: &Inputs<'_>, report: &Report, known: Know
         }
         Missing::Item => {
             let message = format!(
-                "Auth0 knows no such {} (404): a typing error, or made anew under another id? If it is right and already \
-                 deleted, set spec.ifNotFound: Ignore",
+                "Auth0 knows no such {} (404): a typing error, or made anew under another id? If it is right and \
+                 already deleted, set spec.ifNotFound: Ignore",
                 items(&known)
             );
             Outcome::plain(Reason::ItemNotFound, message, known)
@@ -185,8 +188,8 @@ fn not_found(missing: Missing, inputs: &Inputs<'_>, report: &Report, known: Know
         }
         Missing::Unclear => {
             let message = format!(
-                "Auth0 answered 404, and whether it is the {subject} or what is to be removed that does not exist could \
-                 not be found out: check the ids and the tenant. If they are right and already deleted, set \
+                "Auth0 answered 404, and whether it is the {subject} or what is to be removed that does not exist \
+                 could not be found out: check the ids and the tenant. If they are right and already deleted, set \
                  spec.ifNotFound: Ignore"
             );
             Outcome::plain(Reason::SubjectNotFound, message, known)
@@ -228,8 +231,8 @@ fn failed(error: &CallError, refused: &[Item], inputs: &Inputs<'_>, known: Known
         }
         CallError::Unauthorized(why) => {
             let message = format!(
-                "Auth0 refused the token ({why}); put a fresh Management API token into the tenant's Secret (tried again \
-                 then, and every ten minutes)"
+                "Auth0 refused the token ({why}); put a fresh Management API token into the tenant's Secret (tried \
+                 again then, and every ten minutes)"
             );
             (Reason::Unauthorized, message, refused_retry)
         }
@@ -242,8 +245,8 @@ fn failed(error: &CallError, refused: &[Item], inputs: &Inputs<'_>, known: Known
         }
         CallError::InsufficientScope(scope) => {
             let message = format!(
-                "The token lacks the scope {scope}; grant it to the application in Auth0, then put a fresh token into the \
-                 tenant's Secret (tried again then, and every ten minutes)"
+                "The token lacks the scope {scope}; grant it to the application in Auth0, then put a fresh token into \
+                 the tenant's Secret (tried again then, and every ten minutes)"
             );
             (Reason::InsufficientScope, message, refused_retry)
         }

@@ -41,8 +41,8 @@ fn unknown_field(inputs: &Inputs<'_>) -> Option<(Reason, String)> {
     (!unsupported.is_empty()).then(|| {
         let fields = unsupported.join(", ");
         let message = format!(
-            "This version of rescind does not act on {fields}: nothing is sent; use another version, or the CRDs that belong \
-             to this one, or leave it out"
+            "This version of rescind does not act on {fields}: nothing is sent; use another version, or the CRDs that \
+             belong to this one, or leave it out"
         );
         (Reason::UnknownField, message)
     })
@@ -99,8 +99,8 @@ fn malformed(inputs: &Inputs<'_>) -> Option<(Reason, String)> {
     Some((Reason::InvalidRequest, format!("Nothing was sent: {what}")))
 }
 
-/// What Auth0 refused is not asked again by everybody: an object that was refused waits its time, the others wait for it.
-/// Another credential ends that at once, and so does a request.
+/// What Auth0 refused is not asked again by everybody: an object that was refused waits its time, the others wait for
+/// it. Another credential ends that at once, and so does a request.
 fn refused(inputs: &Inputs<'_>, known: &Known) -> Option<Blocked> {
     let Tenant::Ready { key, .. } = inputs.tenant else { return None };
     if inputs.asked.is_some() {

@@ -16,12 +16,12 @@ use super::outcome::Outcome;
 use super::schedule::{LATE_LOOK_EVERY, LONGEST_PAUSE, REMOVE_AGAIN_AFTER, hold, pause, since};
 use super::waits::{handed_back, waiting};
 
-/// Pause after a job was handed back although nothing here speaks against it: the caches are behind, or the API server is
-/// away. Up to twice as long, so that those who wait for it do not come all at once.
+/// Pause after a job was handed back although nothing here speaks against it: the caches are behind, or the API server
+/// is away. Up to twice as long, so that those who wait for it do not come all at once.
 const STALE_CACHE_RETRY: Duration = Duration::from_secs(2);
 /// So often in a row that has to be said.
 pub(super) const HANDED_BACK_SHOWN: u32 = 3;
-/// A job that waits is looked at again after this long, should its wake-up get lost.
+/// A job that waits is looked at again after this long, and up to twice as long, should its wake-up get lost.
 const LOOK_AGAIN: Duration = Duration::from_secs(600);
 
 /// What to do.
@@ -90,8 +90,8 @@ pub fn decide(inputs: &Inputs<'_>) -> Decision {
     }
 }
 
-/// Makes what came of a job that was submitted for `generation` part of what is known. A verdict counts for the generation
-/// and the domain it was found for; what was done counts in any case.
+/// Makes what came of a job that was submitted for `generation` part of what is known. A verdict counts for the
+/// generation and the domain it was found for; what was done counts in any case.
 pub fn absorb(inputs: &Inputs<'_>, generation: i64, report: &Report) -> Absorbed {
     let now = inputs.now;
     let is_finished = finished(inputs);
@@ -169,8 +169,8 @@ pub(super) fn finished(inputs: &Inputs<'_>) -> bool {
     inputs.status.is_some_and(|status| is_finished(status, inputs.generation, Mode::Remove, target))
 }
 
-/// Whether it is done, as far as an older CRD shows it. Whatever were written through that CRD would cost the object what it
-/// keeps of that, and with it promise 12.
+/// Whether it is done, as far as an older CRD shows it. Whatever were written through that CRD would cost the object
+/// what it keeps of that, and with it promise 12.
 fn is_cut_off_when_done(inputs: &Inputs<'_>) -> bool {
     let is_done = |status: &RemovalStatus| {
         let ready = status.condition(ConditionType::Ready).is_some_and(|ready| ready.status == "True");
@@ -196,7 +196,7 @@ fn of_finished(inputs: &Inputs<'_>, is_pending: bool) -> Decision {
     let wants_proof = inputs.asked.is_some() && is_unverified(inputs);
     let may_call = matches!(inputs.tenant, Tenant::Ready { .. }) && blocked(inputs, &known).is_none();
     match (wants_proof && may_call, is_pending) {
-        (true, true) => return Decision::AwaitChange(Some(LOOK_AGAIN)),
+        (true, true) => return Decision::AwaitChange(Some(look_again(inputs))),
         (false, true) => return Decision::TakeReport,
         (true, false) => {
             return match not_yet(inputs) {
@@ -216,6 +216,10 @@ fn is_unverified(inputs: &Inputs<'_>) -> bool {
     inputs.status.and_then(RemovalStatus::reason_text) == Some(Reason::RemovedUnverified.as_str())
 }
 
+fn look_again(inputs: &Inputs<'_>) -> Duration {
+    LOOK_AGAIN.mul_f64(1.0 + inputs.jitter)
+}
+
 fn not_yet(inputs: &Inputs<'_>) -> Option<Duration> {
     let at = inputs.not_before?;
     at.checked_duration_since(inputs.now.steady).filter(|left| !left.is_zero())
@@ -223,7 +227,7 @@ fn not_yet(inputs: &Inputs<'_>) -> Option<Duration> {
 
 fn pending(inputs: &Inputs<'_>, wait: Wait, so_far: &Report, mut known: Known) -> Decision {
     known.add(so_far, inputs.submitted_to, inputs.now.wall);
-    Decision::UpdateStatus(waiting(inputs, wait, known), Some(LOOK_AGAIN))
+    Decision::UpdateStatus(waiting(inputs, wait, known), Some(look_again(inputs)))
 }
 
 fn next(inputs: &Inputs<'_>, known: Known) -> Decision {

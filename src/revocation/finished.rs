@@ -34,8 +34,8 @@ fn item(item: &Item) -> Value {
     }
 }
 
-/// Whether nothing is left to do for an object of this generation whose mode in force is `mode`. `Ready=True` is believed
-/// whatever version wrote it.
+/// Whether nothing is left to do for an object of this generation whose mode in force is `mode`. `Ready=True` is
+/// believed whatever version wrote it.
 pub(super) fn is_finished(
     status: &RemovalStatus,
     generation: i64,

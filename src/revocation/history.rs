@@ -51,8 +51,8 @@ pub(super) fn is_of(status: &RemovalStatus, domain: Option<&Domain>) -> bool {
 }
 
 impl Known {
-    /// What a status tells, and what is known beyond it since this process began. A status that speaks of another domain,
-    /// or of something else that was finished, tells nothing.
+    /// What a status tells, and what is known beyond it since this process began. A status that speaks of another
+    /// domain, or of something else that was finished, tells nothing.
     pub(super) fn read(
         status: Option<&RemovalStatus>,
         items: &Items,
@@ -110,8 +110,8 @@ impl Known {
         self.domain = domain.map(ToString::to_string).or_else(|| self.domain.take());
     }
 
-    /// Counts each item once. Of items that were accepted before this process began only the number is known: what a read
-    /// does not find now is most likely one of them.
+    /// Counts each item once. Of items that were accepted before this process began only the number is known: what a
+    /// read does not find now is most likely one of them.
     fn count(&mut self, report: &Report) {
         let known = self.items.accepted.len();
         self.items.add(report, self.may_spare);
@@ -231,8 +231,8 @@ pub(super) fn unproved(
     })
 }
 
-/// In whole seconds, upwards: a time that is waited for must not come early by being written down. The tolerance keeps a
-/// whole second from becoming the next one.
+/// In whole seconds, upwards: a time that is waited for must not come early by being written down. The tolerance keeps
+/// a whole second from becoming the next one.
 pub(super) fn rounded_up(at: Timestamp) -> Timestamp {
     time(at + Duration::from_millis(950)).0
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use crate::auth0::{Item, Missing};
 use crate::dispatch::{End, Report};
 
-/// What is known of the items of an object since this process began; the status knows their number only. Each item is in
-/// one of the sets.
+/// What is known of the items of an object since this process began; the status knows their number only. Each item is
+/// in one of the sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Items {
     /// Auth0 accepted a DELETE of these.

@@ -1,5 +1,5 @@
-//! What is known of unfinished objects beyond their statuses. It ends with the process: everything in it that must not be
-//! forgotten is written within seconds.
+//! What is known of unfinished objects beyond their statuses. It ends with the process: everything in it that must not
+//! be forgotten is written within seconds.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,12 +1,13 @@
-//! Who decides: the trait all kinds share, the one generic reconcile, the one status writer, and the pure parts between an
-//! object, its tenant, the dispatcher's view and the clocks on one side, and conditions, event and delay on the other.
+//! Who decides: the trait all kinds share, the one generic reconcile, the one status writer, and the pure parts between
+//! an object, its tenant, the dispatcher's view and the clocks on one side, and conditions, event and delay on the
+//! other.
 //!
 //! Belongs here: what an object asks for and what an answer means for it. Does not belong here: streams, controllers,
 //! HTTP.
 //!
-//! The pure parts are the whole life of an object: [`decide`] says what to do, [`absorb`] makes a report part of what is
-//! known, [`Outcome::status`] and [`acknowledged`] make a status of it, [`due`] and [`WaitWrites`] say when it is written.
-//! `reconcile` only carries it out.
+//! The pure parts are the whole life of an object: [`decide`] says what to do, [`absorb`] makes a report part of what
+//! is known, [`Outcome::status`] and [`acknowledged`] make a status of it, [`due`] and [`WaitWrites`] say when it is
+//! written. `reconcile` only carries it out.
 
 mod answers;
 mod blocked;

@@ -26,8 +26,8 @@ pub enum Due {
     After(Duration),
 }
 
-/// Whether `wanted` is worth a write over `stored`, for an object that has been waiting this long. `predicted` says that
-/// it was not an answer to a call of its own that led to it.
+/// Whether `wanted` is worth a write over `stored`, for an object that has been waiting this long. `predicted` says
+/// that it was not an answer to a call of its own that led to it.
 pub fn due(
     stored: &RemovalStatus,
     wanted: &RemovalStatus,

@@ -27,7 +27,8 @@ use super::status_writer::{Target, Written, write_status};
 
 /// Shortest pause before coming back: a pause of zero would never end.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-/// Whoever waits for another object to find out what Auth0 refuses looks again after this long, and up to twice as long.
+/// Whoever waits for another object to find out what Auth0 refuses looks again after this long, and up to twice as
+/// long.
 const OTHERS_TRY: Duration = Duration::from_secs(30);
 /// After a job was submitted it is looked at again, should its wake-up get lost.
 const SUBMITTED: Duration = Duration::from_secs(600);
@@ -109,8 +110,8 @@ impl<K: Revocation> Turn<'_, K> {
         })
     }
 
-    /// Decides until there is nothing to decide, and does what was decided but for the write. Waits for nothing, so that
-    /// what was taken out of the dispatcher is in the memory whatever happens next.
+    /// Decides until there is nothing to decide, and does what was decided but for the write. Waits for nothing, so
+    /// that what was taken out of the dispatcher is in the memory whatever happens next.
     fn decide(&self, stored: &RemovalStatus, memory: &mut ObjectMemory) -> Decided {
         let shared = &self.context.shared;
         let key = Tenants::key(&self.owner.namespace, &self.object.options().tenant_ref);
@@ -230,7 +231,7 @@ impl<K: Revocation> Turn<'_, K> {
         (memory.failures, memory.handed_back) = (failures.or(memory.failures), handed_back);
         if let Some((refusal, HANDED_BACK_SHOWN)) = handed_back {
             let Owner { kind, namespace, name, .. } = self.owner;
-            warn!(kind, %namespace, %name, ?refusal, "the check before the call says no again and again: nothing is sent");
+            warn!(kind, %namespace, %name, ?refusal, "nothing is sent: the check before the call says no every time");
         }
         let Some(outcome) = outcome else { return };
         if !outcome.is_failure {
@@ -376,9 +377,9 @@ impl<K: Revocation> Turn<'_, K> {
         memory.told = Some(reason);
         let Owner { kind, namespace, name, uid, generation } = self.owner;
         let message = message(Some(wanted));
-        let correlation_id = wanted.correlation_id.as_deref();
-        let stalled = reason.state() == State::Stalled;
-        info!(kind, %namespace, %name, %uid, generation, correlation_id, reason = reason.as_str(), stalled, "{message}");
+        let correlation = wanted.correlation_id.as_deref();
+        let (stalled, reason_text) = (reason.state() == State::Stalled, reason.as_str());
+        info!(kind, %namespace, %name, %uid, generation, correlation, reason = reason_text, stalled, "{message}");
         let is_verdict = |reason: Reason| matches!(reason.state(), State::Done | State::Stalled);
         let before = stored.reason_text().and_then(Reason::parse);
         let created = self.object.meta().creation_timestamp.as_ref();

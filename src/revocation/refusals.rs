@@ -1,5 +1,5 @@
-//! What Auth0 refused with which connection: nobody else needs to find that out again. One object at a time tries whether
-//! it still holds, the others wait for what comes of it.
+//! What Auth0 refused with which connection: nobody else needs to find that out again. One object at a time tries
+//! whether it still holds, the others wait for what comes of it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -44,8 +44,8 @@ pub(super) const fn is_refusal(reason: Reason) -> bool {
 }
 
 impl Refusals {
-    /// What counts now for an object of this kind that carries `own`. A denial may be about what one object names, so it
-    /// counts for those alone that were denied themselves.
+    /// What counts now for an object of this kind that carries `own`. A denial may be about what one object names, so
+    /// it counts for those alone that were denied themselves.
     pub fn get(&self, key: ConnectionKey, kind: &'static str, own: Option<Reason>) -> Option<Refused> {
         let refusals = self.lock();
         let holds = |reason| match refusals.get(&(key, kind, reason))? {
@@ -77,8 +77,8 @@ impl Refusals {
             .fold(false, |any, reason| over(reason) || any)
     }
 
-    /// Whether an object that was refused, or would be, may try now. If nobody knows of the refusal it carries, because of
-    /// a restart or another credential, it is the one that finds out; the others wait for it.
+    /// Whether an object that was refused, or would be, may try now. If nobody knows of the refusal it carries, because
+    /// of a restart or another credential, it is the one that finds out; the others wait for it.
     pub fn may_try(&self, key: ConnectionKey, kind: &'static str, refused: Refused, now: Instant) -> bool {
         let mut refusals = self.lock();
         let first = || Refusal::Holds(Refused { until: now, ..refused.clone() });

@@ -121,8 +121,8 @@ impl Shared {
         self.dispatcher.forget(uid);
     }
 
-    /// The object was deleted: nothing more is sent for it, and nothing of it is kept. If Auth0 accepted its removal and
-    /// no read has proved it, that is told.
+    /// The object was deleted: nothing more is sent for it, and nothing of it is kept. If Auth0 accepted its removal
+    /// and no read has proved it, that is told.
     pub fn deleted<K: Revocation>(&self, object: &K) {
         let Some(owner) = owner(object) else { return };
         let memory = self.state.forget(&owner.uid);

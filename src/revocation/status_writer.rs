@@ -1,6 +1,6 @@
-//! The one way in which a status is written, of whatever kind: a PUT on `/status`, bound to the uid and the version it was
-//! made from. It costs the API server less than server-side apply; what that would do for us is done here: conditions of
-//! others and fields of other versions are kept.
+//! The one way in which a status is written, of whatever kind: a PUT on `/status`, bound to the uid and the version it
+//! was made from. It costs the API server less than server-side apply; what that would do for us is done here:
+//! conditions of others and fields of other versions are kept.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -78,8 +78,8 @@ pub enum Written<S> {
     Edited,
 }
 
-/// Writes `wanted` over `stored`. Without it, or if it is not what is there any more, the object is asked for first. The
-/// error is the API server's or the connection's; the same may be tried again.
+/// Writes `wanted` over `stored`. Without it, or if it is not what is there any more, the object is asked for first.
+/// The error is the API server's or the connection's; the same may be tried again.
 pub async fn write_status<K>(
     client: &Client,
     target: Target<'_>,

@@ -38,7 +38,8 @@ pub struct WaitWrites {
 }
 
 impl WaitWrites {
-    /// Whether to write now; if not, when to ask again. `held` is the slot of this class that the asker was given before.
+    /// Whether to write now; if not, when to ask again. `held` is the slot of this class that the asker was given
+    /// before.
     pub fn ask(&mut self, class: WaitClass, held: Option<Slot>, now: Instant) -> Result<(), Slot> {
         let (more_urgent, all) = (class as usize, class as usize + 1);
         // Whoever has the last slot of a line has not come yet if it is now.

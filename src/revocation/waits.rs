@@ -51,8 +51,8 @@ pub(super) fn waiting(inputs: &Inputs<'_>, wait: Wait, mut known: Known) -> Outc
 pub(super) fn handed_back(refusal: Refusal, times: u32, known: Known) -> Outcome {
     let why = match refusal {
         Refusal::Unconfirmed => {
-            "the API server did not confirm that the removal and its tenant are as the operator knows them. Does it answer, \
-             and may the operator get both kinds?"
+            "the API server did not confirm that the removal and its tenant are as the operator knows them. Does it \
+             answer, and may the operator get both kinds?"
         }
         Refusal::Gone | Refusal::Changed => "the API server has another version of this object than the operator knows",
         Refusal::TenantNotReady => "the tenant was not ready at the moment of the call",

@@ -40,7 +40,9 @@ fn cluster(answers: Answers) -> (Client, Arc<Mutex<Vec<Asked>>>) {
 fn object(uid: &str, version: &str, generation: i64, status: &Value) -> (StatusCode, Value) {
     let object = json!({
         "apiVersion": "rescind.dev/v1alpha1", "kind": "UserRoleRevocation",
-        "metadata": { "name": "jane", "namespace": "n", "uid": uid, "resourceVersion": version, "generation": generation },
+        "metadata": {
+            "name": "jane", "namespace": "n", "uid": uid, "resourceVersion": version, "generation": generation,
+        },
         "spec": { "userId": "auth0|a", "roles": ["rol_bN1a2b3c4d5e6f7g"] },
         "status": status,
     });
@@ -55,7 +57,8 @@ fn refusal(code: u16, reason: &str) -> (StatusCode, Value) {
 fn others() -> Value {
     json!({
         "conditions": [{
-            "type": "OfOthers", "status": "True", "reason": "X", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"
+            "type": "OfOthers", "status": "True", "reason": "X", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
         }],
         "fromTheFuture": { "a": [1] },
     })

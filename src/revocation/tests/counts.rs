@@ -57,7 +57,8 @@ proptest! {
             }
             object.generation += i64::from(edited);
             report.accepted_at = report.accepted_at.map(|_| object.now.wall);
-            let is_unverified = object.status.as_ref().and_then(RemovalStatus::reason_text) == Some("RemovedUnverified");
+            let reason = object.status.as_ref().and_then(RemovalStatus::reason_text);
+            let is_unverified = reason == Some("RemovedUnverified");
             let finished = object.status.clone().filter(|_| object.with(crate::revocation::decide::finished));
             let outcome = object.absorb(&report).outcome;
             let status = object.status.clone().unwrap();
@@ -70,12 +71,13 @@ proptest! {
             prop_assert!(counts.iter().sum::<i32>() <= 4, "{:?}", result);
             let Some(outcome) = outcome else { continue };
             if let End::Remaining(left) = &report.end {
-                prop_assert_eq!(usize::try_from(result.remaining).unwrap(), left.len(), "what is there is counted as that");
+                prop_assert_eq!(usize::try_from(result.remaining).unwrap(), left.len(), "what is there counts as that");
             }
             let [ready, reconciling, stalled, _, verified] = words(&status);
             let state = outcome.reason.state();
             prop_assert_eq!(ready.as_deref(), Some(if state == State::Done { "True" } else { "False" }));
-            prop_assert_eq!((reconciling.is_some(), stalled.is_some()), (state == State::Waiting, state == State::Stalled));
+            let expected = (state == State::Waiting, state == State::Stalled);
+            prop_assert_eq!((reconciling.is_some(), stalled.is_some()), expected);
             prop_assert_eq!(status.finished.is_some(), state == State::Done);
             prop_assert!(status.next_attempt_time.is_none_or(|next| next.0 > object.now.wall));
             if outcome.reason == Reason::Removed {

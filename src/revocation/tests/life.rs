@@ -54,8 +54,8 @@ impl Case {
     }
 }
 
-/// Reads on the schedule, one more DELETE after two minutes, a person after ten; then reads only, for a week; one DELETE
-/// for each request. A restart after every step changes nothing of it.
+/// Reads on the schedule, one more DELETE after two minutes, a person after ten; then reads only, for a week; one
+/// DELETE for each request. A restart after every step changes nothing of it.
 #[test]
 fn what_stays_is_told_after_ten_minutes() {
     let mut object = case();
@@ -172,8 +172,8 @@ fn what_was_accepted_is_proved_and_not_sent_again() {
     }
 }
 
-/// Of a job that failed for a part, the rest is not sent again: neither what was accepted, nor what was not there and was
-/// accepted all the same.
+/// Of a job that failed for a part, the rest is not sent again: neither what was accepted, nor what was not there and
+/// was accepted all the same.
 #[test]
 fn only_what_is_open_is_sent_again() {
     let mut object = case();
@@ -184,8 +184,8 @@ fn only_what_is_open_is_sent_again() {
     assert_eq!((task, history.accepted), (REMOVE, vec![role(0), role(1)]));
 }
 
-/// At an organization the DELETE goes out also for what a read before it did not show. Where the read may spare it, what
-/// shows later was given since, and is removed at once.
+/// At an organization the DELETE goes out also for what a read before it did not show. Where the read may spare it,
+/// what shows later was given since, and is removed at once.
 #[test]
 fn what_was_absent_and_shows_later() {
     let shown_later = |endpoint| {
@@ -289,8 +289,8 @@ fn a_job_without_a_call_tells_nothing_of_another_domain() {
     assert_eq!((task, history), (REMOVE, History::default()));
 }
 
-/// After a DELETE without an answer the next job reads first, whatever the object said in between, and what is gone then
-/// is not called removed.
+/// After a DELETE without an answer the next job reads first, whatever the object said in between, and what is gone
+/// then is not called removed.
 #[test]
 fn a_lost_answer_is_remembered() {
     let mut object = case();

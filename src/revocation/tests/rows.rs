@@ -249,8 +249,8 @@ fn messages_name_cause_code_and_remedy() {
     has(shown(&queued), &["7 calls", "1m 30s", "as of 2027-01-15T08:00:00Z"]);
 }
 
-/// Only a complete read of nothing proves anything (promise 3, its pure half): a report that says so without having read
-/// since it removed is no proof.
+/// Only a complete read of nothing proves anything (promise 3, its pure half): a report that says so without having
+/// read since it removed is no proof.
 #[test]
 fn a_read_from_before_proves_nothing() {
     let early = Report { read_at: Some(at(NOW - 1)), ..case().accepted(End::Gone) };
