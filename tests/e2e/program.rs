@@ -43,12 +43,13 @@ async fn no_token_is_shown_anywhere() {
     let metrics = crate::metrics::address();
     let mut operator = Process::start_with(&world, &["--metrics-bind-address", &metrics.to_string()]);
     let spec = |user: &str| json!({"userId": format!("auth0|{user}"), "roles": [ROLE]});
-    for user in &users[..5] {
+    for user in &users[..4] {
         world.put::<UserRoleRevocation>(user, spec(user)).await;
     }
     for user in &users[..4] {
         world.reason::<UserRoleRevocation>(user, "Removed").await;
     }
+    world.put::<UserRoleRevocation>(users[4], spec(users[4])).await;
     world.reason::<UserRoleRevocation>("scope", "InsufficientScope").await;
     let padded = format!(" {}", world.token);
     world.put_secret(&padded).await;
