@@ -91,11 +91,11 @@ pub fn decide(inputs: &Inputs<'_>) -> Decision {
 pub fn absorb(inputs: &Inputs<'_>, generation: i64, report: &Report) -> Absorbed {
     let now = inputs.now;
     let is_finished = finished(inputs);
-    let domain = report.domain.as_ref().or_else(|| inputs.domain());
-    let n = inputs.removal.items.len();
-    let mut known = Known::read(inputs.status, inputs.items, domain, n, is_finished);
-    known.add(report, now.wall);
-    let is_here = inputs.domain().is_none_or(|domain| report.domain.as_ref().is_none_or(|of| of == domain));
+    // A job that made no call tells what it was told, which is of the domain it was submitted for.
+    let domain = report.domain.as_ref().or(inputs.submitted_to).or_else(|| inputs.domain());
+    let mut known = Known::read(inputs.status, inputs.items, domain, inputs.removal, is_finished);
+    known.add(report, domain, now.wall);
+    let is_here = inputs.domain().is_none_or(|here| domain.is_none_or(|there| there == here));
     let outcome = match (generation == inputs.generation && is_here, is_finished) {
         (false, _) => None,
         (true, false) => of_report(inputs, report, known.clone()),
@@ -158,7 +158,7 @@ fn is_cut_off_when_done(inputs: &Inputs<'_>) -> bool {
 }
 
 fn known(inputs: &Inputs<'_>) -> Known {
-    Known::read(inputs.status, inputs.items, inputs.domain(), inputs.removal.items.len(), finished(inputs))
+    Known::read(inputs.status, inputs.items, inputs.domain(), inputs.removal, finished(inputs))
 }
 
 /// Whether its job was submitted with another connection than its tenant stands for now.
@@ -199,7 +199,7 @@ fn not_yet(inputs: &Inputs<'_>) -> Option<Duration> {
 }
 
 fn pending(inputs: &Inputs<'_>, wait: Wait, so_far: &Report, mut known: Known) -> Decision {
-    known.add(so_far, inputs.now.wall);
+    known.add(so_far, inputs.submitted_to, inputs.now.wall);
     Decision::UpdateStatus(waiting(inputs, wait, known), Some(LOOK_AGAIN))
 }
 

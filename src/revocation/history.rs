@@ -16,6 +16,8 @@ use super::schedule::REMOVE_AGAIN_AFTER;
 pub struct Known {
     /// How many items the spec names.
     requested: usize,
+    /// Whether a read may spare the DELETE of what it does not show.
+    may_spare: bool,
     /// Of how many Auth0 accepted a DELETE, those included that a read still shows.
     accepted: usize,
     /// How many were not there to begin with.
@@ -55,13 +57,14 @@ impl Known {
         status: Option<&RemovalStatus>,
         items: &Items,
         domain: Option<&Domain>,
-        requested: usize,
+        removal: &Removal,
         is_finished: bool,
     ) -> Self {
         let is_ready =
             |status: &RemovalStatus| status.condition(ConditionType::Ready).is_some_and(|c| c.status == "True");
         let status = status.filter(|status| is_of(status, domain) && (is_finished || !is_ready(status)));
-        let Some(status) = status else { return Self { requested, ..Self::default() } };
+        let (requested, may_spare) = (removal.items.len(), removal.endpoint.row().may_spare);
+        let Some(status) = status else { return Self { requested, may_spare, ..Self::default() } };
         let count = |n: i32| usize::try_from(n).unwrap_or(0).min(requested);
         let result = status.result.unwrap_or_default();
         let accepted_at = status.last_removal_time.as_ref().map(|at| at.0);
@@ -71,6 +74,7 @@ impl Known {
         let shown = verified.is_some_and(|c| c.status == "False" && c.reason == VerifiedReason::ReadAfter.as_str());
         Self {
             requested,
+            may_spare,
             accepted: (count(result.accepted) + remaining).max(items.accepted.len()).min(requested),
             absent: count(result.already_absent).max(items.not_held()),
             remaining,
@@ -85,8 +89,8 @@ impl Known {
         }
     }
 
-    /// Adds what came of a job, which includes what the job was told of before.
-    pub(super) fn add(&mut self, report: &Report, now: Timestamp) {
+    /// Adds what came of a job at `domain`, which includes what the job was told of before.
+    pub(super) fn add(&mut self, report: &Report, domain: Option<&Domain>, now: Timestamp) {
         let was_complete = self.is_complete();
         self.count(report);
         let is_new = report.accepted_at > self.accepted_at;
@@ -101,14 +105,16 @@ impl Known {
             self.seen_at = Some(now);
         }
         self.correlation = report.correlation.as_deref().map(str::to_owned).or_else(|| self.correlation.take());
-        self.domain = report.domain.as_ref().map(ToString::to_string).or_else(|| self.domain.take());
+        // Until a call was made nothing is known of a domain.
+        let domain = domain.filter(|_| report.domain.is_some() || report.lost || self.has_accepted());
+        self.domain = domain.map(ToString::to_string).or_else(|| self.domain.take());
     }
 
     /// Counts each item once. Of items that were accepted before this process began only the number is known: what a read
     /// does not find now is most likely one of them.
     fn count(&mut self, report: &Report) {
         let known = self.items.accepted.len();
-        self.items.add(report);
+        self.items.add(report, self.may_spare);
         let absent = self.items.not_held();
         let nameless = self.accepted.saturating_sub(known).min(absent);
         self.accepted = self.accepted.max(self.items.accepted.len() + nameless);
@@ -203,9 +209,9 @@ pub(super) fn unproved(
     if is_ready || has_ended {
         return None;
     }
-    let mut known = Known::read(status, items, None, removal.items.len(), false);
+    let mut known = Known::read(status, items, None, removal, false);
     if let Some(report) = &report {
-        known.add(report, now);
+        known.add(report, report.domain.as_ref(), now);
     }
     let History { accepted, first_accepted_at, accepted_at, lost, .. } = known.history(removal, false);
     known.has_accepted().then(|| Report {

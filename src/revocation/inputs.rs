@@ -34,6 +34,8 @@ pub struct Inputs<'a> {
     pub refused_with: Option<ConnectionKey>,
     /// The connection with which its last job was submitted, if one was since this process began.
     pub submitted_with: Option<ConnectionKey>,
+    /// Where that connection led.
+    pub submitted_to: Option<&'a Domain>,
     /// Where its job stands.
     pub view: &'a View,
     /// The value of the annotation that asks for another try, if the status does not answer it yet.

@@ -19,8 +19,8 @@ pub struct Items {
 
 impl Items {
     /// Adds what came of a job: what was accepted once is not absent because it is gone, and what a read shows is not
-    /// absent whatever a read before it said.
-    pub(super) fn add(&mut self, report: &Report) {
+    /// absent whatever a read before it said. `may_spare` says whether such a read may have spared the DELETE.
+    pub(super) fn add(&mut self, report: &Report, may_spare: bool) {
         let is_subject = matches!(report.end, End::NotFound(Missing::Subject | Missing::Unclear));
         // Where nothing was accepted, a 404 may as well be about the user or the organization.
         let unknown = (!is_subject || report.accepted_at.is_some()).then_some(&report.not_found);
@@ -28,8 +28,11 @@ impl Items {
         let absent = report.already_absent.iter().filter(|item| !self.accepted.contains(*item));
         self.absent.extend(absent.cloned());
         if let End::Remaining(left) = &report.end {
-            self.absent.retain(|item| !left.contains(item));
-            self.unknown.retain(|item| !left.contains(item));
+            let shown = |item: &Item| left.contains(item);
+            let sent = self.absent.iter().filter(|item| !may_spare && shown(item)).cloned();
+            self.accepted.extend(sent.collect::<Vec<_>>());
+            self.absent.retain(|item| !shown(item));
+            self.unknown.retain(|item| !shown(item));
         }
         self.absent.retain(|item| !self.unknown.contains(item));
         let other = |item: &Item| self.absent.contains(item) || self.unknown.contains(item);

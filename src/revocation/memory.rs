@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::api::{Reason, RemovalStatus};
+use crate::auth0::Domain;
 use crate::dispatch::ConnectionKey;
 
 use super::items::Items;
@@ -32,6 +33,8 @@ pub(super) struct ObjectMemory {
     pub(super) not_before: Option<Instant>,
     /// The connection of its last job.
     pub(super) submitted_with: Option<ConnectionKey>,
+    /// Where it led.
+    pub(super) submitted_to: Option<Domain>,
     /// The connection with which Auth0 refused it.
     pub(super) refused_with: Option<ConnectionKey>,
 }

@@ -122,7 +122,8 @@ impl<K: Revocation> Turn<'_, K> {
             let own = status.reason_at(self.owner.generation);
             let refusal = self.refusal(&tenant, own);
             let inputs = self.inputs(&known, status, &tenant, &view, refusal.as_ref(), asked.as_deref());
-            match decide(&inputs) {
+            let decision = decide(&inputs);
+            match decision {
                 Decision::TakeReport => {
                     self.take_report(&inputs, own, &key, memory);
                     continue;
@@ -155,6 +156,7 @@ impl<K: Revocation> Turn<'_, K> {
                     let job = Job { owner: self.owner.clone(), removal: self.removal.clone(), task, history };
                     shared.dispatcher.submit(connection, job);
                     memory.submitted_with = Some(connection.key);
+                    memory.submitted_to = Some(connection.domain.clone());
                     memory.not_before = None;
                     memory.waiting_since.get_or_insert(self.now.steady);
                     decided.pause = Some(SUBMITTED.mul_f64(1.0 + inputs.jitter));
@@ -184,6 +186,7 @@ impl<K: Revocation> Turn<'_, K> {
             refusal,
             refused_with: memory.refused_with,
             submitted_with: memory.submitted_with,
+            submitted_to: memory.submitted_to.as_ref(),
             view,
             asked,
             unconfirmed: memory.unconfirmed,

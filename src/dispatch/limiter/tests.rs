@@ -175,24 +175,3 @@ fn hidden() {
         }
     }
 }
-
-#[test]
-fn sweep() {
-    let mut worst = std::collections::BTreeMap::<String, (f64, f64, usize)>::new();
-    for skew in 0..10 {
-        for (name, mut world, best) in rows() {
-            world.skew += f64::from(skew) * 0.1;
-            world.seed = skew as u64;
-            let run = run(&world);
-            let ratio = run.done.last().unwrap() / best;
-            let permille = run.refused.len() as f64 * 1000.0 / run.done.len() as f64;
-            let w = worst.entry(name).or_default();
-            *w = (w.0.max(ratio), w.1.max(permille), w.2.max(run.refused.len()));
-        }
-    }
-    for (name, (ratio, permille, n)) in worst {
-        if ratio > 1.05 || permille > 1.0 {
-            println!("W {name:50} {ratio:8.3} {permille:6.1} {n}");
-        }
-    }
-}

@@ -56,6 +56,7 @@ struct Case {
     refusal: Option<Refused>,
     refused_with: Option<ConnectionKey>,
     submitted_with: Option<ConnectionKey>,
+    submitted_to: Option<Domain>,
     view: View,
     asked: Option<&'static str>,
     unconfirmed: u32,
@@ -76,6 +77,7 @@ fn case() -> Case {
         refusal: None,
         refused_with: None,
         submitted_with: None,
+        submitted_to: None,
         view: View::Absent,
         asked: None,
         unconfirmed: 0,
@@ -104,6 +106,7 @@ impl Case {
             refusal: self.refusal.as_ref(),
             refused_with: self.refused_with,
             submitted_with: self.submitted_with,
+            submitted_to: self.submitted_to.as_ref(),
             view: &self.view,
             asked: self.asked,
             unconfirmed: self.unconfirmed,
@@ -177,6 +180,7 @@ impl Case {
 
     fn pending(mut self, wait: Wait) -> Self {
         self.submitted_with = Some(self.key());
+        self.submitted_to = self.domain();
         let so_far =
             Box::new(Report { connection: None, domain: None, ..self.report(End::HandedBack(Refusal::Withdrawn)) });
         self.view = View::Pending { generation: self.generation, submitted: self.now.steady, wait, so_far };
