@@ -6,6 +6,7 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 copy=$root/target/mutants
 only=${1:-}
+lines=0
 misfits=0
 survivors=0
 
@@ -20,6 +21,7 @@ mutant() {
     local name=$1 test=$2 file
     shift 2
     [[ -z $only || $only == --fits || $only == "$name" ]] || return 0
+    lines=$((lines + 1))
     local broken=() fits=yes
     while (($#)); do
         file=$snapshot/$1
@@ -215,13 +217,16 @@ mutant 13-acts-on-any-mode "--lib what_is_set_but_not_acted_on" \
 mutant 13-status-forgotten "--lib fields_of_others_are_written_back" \
     src/api/status.rs 's/#\[serde(flatten)\]/#[serde(skip)]/'
 
+if ((lines == 0)); then
+    echo "no line is called $only" >&2
+fi
 if ((misfits)); then
     echo "$misfits do not fit the code or do not compile"
 fi
 if ((survivors)); then
     echo "$survivors survived: their tests prove nothing"
 fi
-((misfits + survivors == 0))
+((lines > 0 && misfits + survivors == 0))
 if [[ $only == --fits ]]; then
     echo "every breakage fits"
 else
