@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::api::{Auth0Tenant, Auth0TenantStatus, ConditionType, RECONCILE_ANNOTATION, Reason, printable};
-use crate::dispatch::{ConnectionKey, Dispatcher};
+use crate::dispatch::{Connection, ConnectionKey, Dispatcher};
 use crate::revocation::{ReasonChange, Stored, Target, Written, write_status};
 use crate::runtime::cache::{Change, Key};
 use crate::telemetry::events;
@@ -187,7 +187,9 @@ impl TenantController {
         let asked = asked(tenant);
         let facts = TenantFacts {
             problem: problem.as_ref(),
-            accepted: connection.as_ref().is_some_and(|connection| self.dispatcher.accepted(connection.key)),
+            accepted: connection
+                .as_ref()
+                .is_some_and(|Connection { key, .. }| self.dispatcher.accepted(*key) || self.tenants.obeyed(*key)),
             unreachable: connection.as_ref().and_then(|connection| self.tenants.unreachable(connection.key)),
             open_until: wait.map(|wait| now + SignedDuration::try_from(wait).unwrap_or_default()),
             asked: asked.as_deref(),
