@@ -254,7 +254,7 @@ impl Runner {
         self.run.lowest = self.run.lowest.min(buckets[0].tokens);
         let mut speaking = draws.iter().map(|index| &buckets[*index]).filter(|bucket| bucket.reported.0);
         let first = if self.world.first_speaks { speaking.next() } else { None };
-        if self.world.not_found.is_some_and(|every| number % every == 0) {
+        if self.world.not_found.is_some_and(|every| number.is_multiple_of(every)) {
             call.end = CallEnd::Refused;
         } else if let Some(bucket) = first.or_else(|| speaking.min_by(|a, b| a.tokens.total_cmp(&b.tokens))) {
             call.headers = bucket.headers();
