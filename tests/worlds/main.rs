@@ -3,6 +3,8 @@
 //!
 //! `RESCIND_WORLDS` says how many worlds, `RESCIND_WORLD` picks one by its number.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs, reason = "tests")]
+
 mod auth0;
 mod cluster;
 mod coverage;

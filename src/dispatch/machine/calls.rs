@@ -234,7 +234,7 @@ impl Machine {
         let own = &self.conns.get(&call.class.connection)?.breaker;
         let shut =
             if accepted { shut(&self.breaker) } else { shut(own) || matches!(self.breaker.state(now), State::Open(_)) };
-        if shut || !self.limiter.confirm(call.class.call, call.class.connection, &mut call.reserved, now) {
+        if shut || !self.limiter.confirm(call.class.connection, &mut call.reserved, now) {
             self.call_off(id, now);
             return None;
         }
@@ -303,7 +303,7 @@ impl Machine {
     /// A call that was begun does not leave; what it was for waits again.
     pub fn call_off(&mut self, id: CallId, now: Instant) {
         let Some(call) = self.calls.remove(&id) else { return };
-        self.limiter.unsent(call.class.call, call.reserved, now);
+        self.limiter.unsent(call.reserved, now);
         self.finish(id, &call, false, now);
         self.put_back(call.what, now);
     }
