@@ -63,7 +63,7 @@ mutant 1-another-write "--test e2e the_four_removals" \
 mutant 2-more-than-named "--test e2e the_four_removals" \
     src/auth0/endpoint.rs 's/items.iter().map(Item::to_json)/items.iter().map(Item::to_json).chain([json!("rol_0123456789abcdef")])/'
 mutant 2-connections-mix "--test worlds" \
-    src/dispatch/machine/mod.rs 's/let (ns, connection) = (job.ns, job.connection);/let same = self.queue_at.keys().find(|(at, _)| *at == job.removal.endpoint); let (ns, connection) = (job.ns, same.map_or(job.connection, |(_, key)| *key));/' \
+    src/dispatch/machine/state.rs 's/let (ns, connection) = (job.ns, job.connection);/let same = self.queue_at.keys().find(|(at, _)| *at == job.removal.endpoint); let (ns, connection) = (job.ns, same.map_or(job.connection, |(_, key)| *key));/' \
     src/dispatch/machine/calls.rs 's/Ok(_) => Some(Refusal::OtherConnection),/Ok(_) => None,/'
 mutant 2-stays-behind "--test worlds" \
     src/dispatch/machine/calls.rs 's/Ok(_) => Some(Refusal::OtherConnection),/Ok(_) => None,/' \
@@ -191,7 +191,7 @@ mutant 10-no-turns "--test dispatch one_object_does_not" \
 mutant 10-full-for-ever "--test worlds" \
     src/dispatch/fair_queue.rs 's/let most = SHARED.div_ceil.*/let most = 2;/; s/|namespace| namespace.full = false/|_| ()/'
 mutant 10-no-reserve "--test dispatch a_fifth_of_the_bucket" \
-    src/dispatch/limiter/level.rs 's/calls + (limit \* reserve_percent/calls + (0.0 * limit * reserve_percent/'
+    src/dispatch/limiter/level.rs 's/(limit \* percent/(0.0 * limit * percent/'
 mutant 11-no-wait "--test worlds" \
     src/dispatch/breaker.rs 's/Some(until) if now < until => State::Open(until),/Some(until) if now < until \&\& false => State::Open(until),/'
 mutant 11-no-wait-shown "--test e2e after_a_429" \
