@@ -202,7 +202,9 @@ impl TenantController {
             return Ok(Some(again));
         }
         let what = usize::from(reason_of(tenant.status.as_ref()) == reason_of(Some(&status)));
-        if let Some(pause) = self.pause_before_write(key, &version, what, steady) {
+        // What a first call found out is said at once.
+        let is_first = matches!(reason_of(tenant.status.as_ref()), None | Some("Unproved"));
+        if let Some(pause) = self.pause_before_write(key, &version, what, steady).filter(|_| !is_first) {
             return Ok(Some(pause));
         }
         if self.write(key, tenant, generation, &status).await? {
