@@ -161,7 +161,7 @@ impl Readiness {
 
     /// Logs what is in the way: a line when that changes, none while it stays the same.
     pub(crate) async fn tell(self) {
-        let mut told = Vec::new();
+        let mut told: Vec<(String, Vec<String>)> = Vec::new();
         loop {
             tokio::select! {
                 () = self.0.changed.notified() => tokio::time::sleep(SETTLE).await,
@@ -172,8 +172,13 @@ impl Readiness {
             if problems == told {
                 continue;
             }
-            for (why, parts) in problems.iter().filter(|problem| !told.contains(problem)) {
-                warn!("waiting for {}: {why}", parts.join(", "));
+            for (why, parts) in &problems {
+                // That fewer wait for the same is no news.
+                let is_told = |part: &&String| told.iter().any(|(words, of)| words == why && of.contains(part));
+                let news: Vec<&str> = parts.iter().filter(|part| !is_told(part)).map(String::as_str).collect();
+                if !news.is_empty() {
+                    warn!("waiting for {}: {why}", news.join(", "));
+                }
             }
             if problems.is_empty() {
                 info!("nothing is in the way any more");

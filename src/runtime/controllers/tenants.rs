@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::api::{Auth0Tenant, Auth0TenantStatus, ConditionType, RECONCILE_ANNOTATION, Reason, printable};
-use crate::dispatch::{ConnectionKey, Dispatcher};
+use crate::dispatch::{Connection, ConnectionKey, Dispatcher};
 use crate::revocation::{ReasonChange, Stored, Target, Written, write_status};
 use crate::runtime::cache::{Change, Key};
 use crate::telemetry::events;
@@ -30,7 +30,7 @@ use super::workqueue::WorkQueue;
 const LOOK_AGAIN: Duration = Duration::from_secs(300);
 /// A tenant whose Secret is on its way is looked at again this soon, if nothing happens.
 const SECRET_COMES: Duration = Duration::from_secs(1);
-/// What calls find out is written this often at most.
+/// What calls find out is written this often at most: another reason, and whatever else, each.
 const WRITE_EVERY: Duration = Duration::from_secs(60);
 
 /// All tenant objects of all scopes.
@@ -54,8 +54,8 @@ pub(crate) struct Shown {
     told: Option<Told>,
     /// In its status: what people made of it.
     version: Option<Version>,
-    /// When its status was written last for another reason.
-    written: Option<Instant>,
+    /// When what calls found out since was last written: another reason, and whatever else.
+    written: [Option<Instant>; 2],
 }
 
 /// What is of interest to those who use a tenant.
@@ -71,7 +71,7 @@ enum Told {
 struct Version {
     generation: i64,
     asked: Option<String>,
-    connection: Result<ConnectionKey, Reason>,
+    connection: Result<ConnectionKey, Option<Problem>>,
 }
 
 impl TenantController {
@@ -187,26 +187,30 @@ impl TenantController {
         let asked = asked(tenant);
         let facts = TenantFacts {
             problem: problem.as_ref(),
-            accepted: connection.as_ref().is_some_and(|connection| self.dispatcher.accepted(connection.key)),
+            accepted: connection
+                .as_ref()
+                .is_some_and(|Connection { key, .. }| self.dispatcher.accepted(*key) || self.tenants.obeyed(*key)),
             unreachable: connection.as_ref().and_then(|connection| self.tenants.unreachable(connection.key)),
             open_until: wait.map(|wait| now + SignedDuration::try_from(wait).unwrap_or_default()),
             asked: asked.as_deref(),
         };
         let status = tenant_status(tenant, generation, facts, now);
-        let connection =
-            connection.map(|connection| connection.key).ok_or(problem.map_or(Reason::Unproved, |p| p.reason));
+        let connection = connection.map(|connection| connection.key).ok_or(problem.clone());
         let version = Version { generation, asked, connection };
         let again = wait.map_or(LOOK_AGAIN, |wait| wait.min(LOOK_AGAIN));
         if is_same(tenant.status.as_ref(), &status) {
             return Ok(Some(again));
         }
-        if let Some(pause) = self.pause_before_write(key, &version, steady) {
+        let what = usize::from(reason_of(tenant.status.as_ref()) == reason_of(Some(&status)));
+        // What a first call found out is said at once.
+        let is_first = matches!(reason_of(tenant.status.as_ref()), None | Some("Unproved"));
+        if let Some(pause) = self.pause_before_write(key, &version, what, steady).filter(|_| !is_first) {
             return Ok(Some(pause));
         }
         if self.write(key, tenant, generation, &status).await? {
             self.announce(tenant, &status);
         }
-        self.wrote(key, version, steady);
+        self.wrote(key, version, what, steady);
         Ok(Some(again))
     }
 
@@ -226,20 +230,21 @@ impl TenantController {
     }
 
     /// How long a write that only tells what calls found out has to wait for the one before.
-    fn pause_before_write(&self, key: &TenantKey, version: &Version, now: Instant) -> Option<Duration> {
+    fn pause_before_write(&self, key: &TenantKey, version: &Version, what: usize, now: Instant) -> Option<Duration> {
         let shown = self.lock();
         let shown = shown.get(key).filter(|shown| shown.version.as_ref() == Some(version))?;
-        let since = now.saturating_duration_since(shown.written?);
+        let since = now.saturating_duration_since(shown.written[what]?);
         WRITE_EVERY.checked_sub(since).filter(|pause| !pause.is_zero())
     }
 
-    fn wrote(&self, key: &TenantKey, version: Version, now: Instant) {
+    fn wrote(&self, key: &TenantKey, version: Version, what: usize, now: Instant) {
         let mut shown = self.lock();
         let shown = shown.entry(key.clone()).or_default();
         if shown.version.as_ref() == Some(&version) {
-            shown.written = Some(now);
+            shown.written[what] = Some(now);
+        } else {
+            *shown = Shown { told: shown.told.take(), version: Some(version), written: [None; 2] };
         }
-        shown.version = Some(version);
     }
 
     /// Returns whether there was somebody to tell.
@@ -259,7 +264,7 @@ impl TenantController {
     }
 
     fn announce(&self, tenant: &Auth0Tenant, status: &Auth0TenantStatus) {
-        let before = tenant.status.as_ref().and_then(Auth0TenantStatus::reason_text);
+        let before = reason_of(tenant.status.as_ref());
         let Some(ready) = status.condition(ConditionType::Ready) else { return };
         let Some(reason) = Reason::parse(&ready.reason).filter(|_| before != Some(&ready.reason)) else { return };
         let (namespace, name) = (tenant.namespace().unwrap_or_default(), tenant.name_any());
@@ -279,6 +284,10 @@ impl TenantController {
 fn asked(tenant: &Auth0Tenant) -> Option<String> {
     let asked = tenant.annotations().get(RECONCILE_ANNOTATION).map(|asked| printable(asked));
     asked.filter(|asked| !asked.is_empty())
+}
+
+fn reason_of(status: Option<&Auth0TenantStatus>) -> Option<&str> {
+    status.and_then(Auth0TenantStatus::reason_text)
 }
 
 /// Whether writing `new` over `old` would change nothing of ours.
