@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::api::{ConditionType, Reason};
+use crate::dispatch::View;
 
 use super::history::Known;
 use super::inputs::{Inputs, Tenant};
@@ -103,7 +104,8 @@ fn malformed(inputs: &Inputs<'_>) -> Option<(Reason, String)> {
 /// it. Another credential ends that at once, and so does a request.
 fn refused(inputs: &Inputs<'_>, known: &Known) -> Option<Blocked> {
     let Tenant::Ready { key, .. } = inputs.tenant else { return None };
-    if inputs.asked.is_some() {
+    let is_trying = inputs.tries && matches!(inputs.view, View::Pending { .. });
+    if is_trying || inputs.asked.is_some() {
         return None;
     }
     let own = inputs.reason().filter(|reason| is_refusal(*reason));

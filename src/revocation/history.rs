@@ -84,7 +84,7 @@ impl Known {
             since: since("Unknown").or(accepted_at),
             accepted_at,
             still_present_since: since("False").filter(|_| shown),
-            lost: status.correlation_id.is_some() && accepted_at.is_none(),
+            lost: items.lost || (status.correlation_id.is_some() && accepted_at.is_none()),
             seen_at: status.last_seen_time.as_ref().map(|at| at.0),
             correlation: status.correlation_id.clone(),
             domain: status.domain.clone(),

@@ -32,6 +32,8 @@ pub struct Inputs<'a> {
     pub refusal: Option<&'a Refused>,
     /// The connection with which Auth0 refused it, if it did since this process began.
     pub refused_with: Option<ConnectionKey>,
+    /// Its job is there to find out whether Auth0 still refuses.
+    pub tries: bool,
     /// The connection with which its last job was submitted, if one was since this process began.
     pub submitted_with: Option<ConnectionKey>,
     /// Where that connection led.

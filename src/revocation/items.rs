@@ -15,12 +15,15 @@ pub struct Items {
     pub absent: BTreeSet<Item>,
     /// Auth0 does not know these.
     pub unknown: BTreeSet<Item>,
+    /// A DELETE may have had an effect although no answer came.
+    pub lost: bool,
 }
 
 impl Items {
     /// Adds what came of a job: what was accepted once is not absent because it is gone, and what a read shows is not
     /// absent whatever a read before it said. `may_spare` says whether such a read may have spared the DELETE.
     pub(super) fn add(&mut self, report: &Report, may_spare: bool) {
+        self.lost = report.lost;
         let is_subject = matches!(report.end, End::NotFound(Missing::Subject | Missing::Unclear));
         // Where nothing was accepted, a 404 may as well be about the user or the organization.
         let unknown = (!is_subject || report.accepted_at.is_some()).then_some(&report.not_found);

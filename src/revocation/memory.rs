@@ -34,6 +34,8 @@ pub(super) struct ObjectMemory {
     pub(super) failures: Option<Failures>,
     /// Its next job is not submitted before.
     pub(super) not_before: Option<Instant>,
+    /// Its job is there to find out whether Auth0 still refuses.
+    pub(super) tries: bool,
     /// The connection of its last job.
     pub(super) submitted_with: Option<ConnectionKey>,
     /// Where it led.

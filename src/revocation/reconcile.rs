@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use crate::api::{ConditionType, Reason, RemovalStatus, State};
 use crate::auth0::CallError;
-use crate::dispatch::{End, Job, Owner, Removal, Report, Task, View};
+use crate::dispatch::{ConnectionKey, End, Job, Owner, Removal, Report, Task, View};
 use crate::tenant::{TenantKey, TenantState, Tenants};
 
 use super::decide::{Absorbed, Decision, HANDED_BACK_SHOWN, absorb, acknowledged, decide};
@@ -149,10 +149,14 @@ impl<K: Revocation> Turn<'_, K> {
                 }
                 Decision::Submit { task, history, hold } => {
                     let TenantState::Ready { connection, .. } = &tenant else { break };
-                    if !self.may_submit(&inputs, task, own) {
-                        decided.pause = Some(OTHERS_TRY.mul_f64(1.0 + inputs.jitter));
-                        break;
-                    }
+                    memory.tries = match self.is_refused(&inputs, task, own) {
+                        Some(refused) if self.may_try(connection.key, &refused) => true,
+                        Some(_) => {
+                            decided.pause = Some(OTHERS_TRY.mul_f64(1.0 + inputs.jitter));
+                            break;
+                        }
+                        None => false,
+                    };
                     if let Some(hold) = hold {
                         shared.dispatcher.hold(connection, hold);
                     }
@@ -188,6 +192,7 @@ impl<K: Revocation> Turn<'_, K> {
             tenant: Tenant::from(tenant),
             refusal,
             refused_with: memory.refused_with,
+            tries: memory.tries,
             submitted_with: memory.submitted_with,
             submitted_to: memory.submitted_to.as_ref(),
             view,
@@ -205,18 +210,20 @@ impl<K: Revocation> Turn<'_, K> {
         self.context.shared.state.refusals.get(connection.key, K::KIND, own)
     }
 
-    /// Whether it is this object's turn to find out whether Auth0 still refuses.
-    fn may_submit(&self, inputs: &Inputs<'_>, task: Task, own: Option<Reason>) -> bool {
-        let Tenant::Ready { key, .. } = inputs.tenant else { return false };
+    /// What Auth0 refused to it or to others of its kind, if that holds up this task and nobody asked for it.
+    fn is_refused(&self, inputs: &Inputs<'_>, task: Task, own: Option<Reason>) -> Option<Refused> {
         let own = own.filter(|own| is_refusal(*own)).map(|reason| Refused {
             reason,
             message: message(inputs.status).to_owned(),
             until: self.now.steady,
         });
+        let refused = inputs.refusal.cloned().or(own).filter(|_| inputs.asked.is_none())?;
         // A proof needs no scope to remove.
-        let counts = |refused: &Refused| task != Task::Prove || refused.reason == Reason::Unauthorized;
-        let refused = inputs.refusal.cloned().or(own).filter(counts);
-        let Some(refused) = refused.filter(|_| inputs.asked.is_none()) else { return true };
+        (task != Task::Prove || refused.reason == Reason::Unauthorized).then_some(refused)
+    }
+
+    /// Whether it is this object's turn to find out whether Auth0 still refuses.
+    fn may_try(&self, key: ConnectionKey, refused: &Refused) -> bool {
         self.context.shared.state.refusals.may_try(key, K::KIND, refused, self.now.steady)
     }
 
@@ -226,7 +233,7 @@ impl<K: Revocation> Turn<'_, K> {
         let Some(report) = self.context.shared.dispatcher.take_back(&self.owner.uid) else { return };
         let Absorbed { status, items, outcome, failures, handed_back, pause } = absorb(inputs, *generation, &report);
         memory.status = Some(status);
-        memory.items = items;
+        (memory.items, memory.tries) = (items, false);
         memory.not_before = pause.map(|pause| self.now.steady + pause);
         (memory.failures, memory.handed_back) = (failures.or(memory.failures), handed_back);
         if let Some((refusal, HANDED_BACK_SHOWN)) = handed_back {

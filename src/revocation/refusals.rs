@@ -79,7 +79,7 @@ impl Refusals {
 
     /// Whether an object that was refused, or would be, may try now. If nobody knows of the refusal it carries, because
     /// of a restart or another credential, it is the one that finds out; the others wait for it.
-    pub fn may_try(&self, key: ConnectionKey, kind: &'static str, refused: Refused, now: Instant) -> bool {
+    pub fn may_try(&self, key: ConnectionKey, kind: &'static str, refused: &Refused, now: Instant) -> bool {
         let mut refusals = self.lock();
         let first = || Refusal::Holds(Refused { until: now, ..refused.clone() });
         let refusal = refusals.entry((key, kind, refused.reason)).or_insert_with(first);
@@ -138,20 +138,17 @@ mod tests {
         assert!(!refusals.refuse(key, KIND, scope.reason, "403", start), "known");
         assert_eq!(refusals.get(key, KIND, None), Some(scope.clone()), "also for those that never asked");
         assert_eq!(refusals.get(key, "OrgMembershipRemoval", None), None, "other kinds need other scopes");
-        assert!(!refusals.may_try(key, KIND, scope.clone(), start + REFUSED_FOR / 2));
+        assert!(!refusals.may_try(key, KIND, &scope, start + REFUSED_FOR / 2));
         let later = start + REFUSED_FOR;
-        assert!(refusals.may_try(key, KIND, scope.clone(), later));
-        assert!(!refusals.may_try(key, KIND, scope.clone(), later), "one at a time");
-        assert!(
-            refusals.may_try(key, KIND, scope.clone(), later + TRYING_FOR),
-            "no wait for one that never comes back"
-        );
+        assert!(refusals.may_try(key, KIND, &scope, later));
+        assert!(!refusals.may_try(key, KIND, &scope, later), "one at a time");
+        assert!(refusals.may_try(key, KIND, &scope, later + TRYING_FOR), "no wait for one that never comes back");
         refusals.release(key, KIND, later);
-        assert!(refusals.may_try(key, KIND, scope.clone(), later), "nor for one that found out nothing");
+        assert!(refusals.may_try(key, KIND, &scope, later), "nor for one that found out nothing");
         assert!(refusals.accept(key, KIND, None), "news");
         assert!(!refusals.accept(key, KIND, None));
         assert_eq!(refusals.get(key, KIND, None), None);
-        assert!(refusals.may_try(key, KIND, scope.clone(), later) && refusals.may_try(key, KIND, scope, later));
+        assert!(refusals.may_try(key, KIND, &scope, later) && refusals.may_try(key, KIND, &scope, later));
     }
 
     #[test]
@@ -171,8 +168,8 @@ mod tests {
     fn what_nobody_knows_is_found_out_by_one() {
         let (refusals, start) = (Refusals::default(), Instant::now());
         for key in [key("a"), key("b")] {
-            assert!(refusals.may_try(key, KIND, refused(Reason::Unauthorized, start), start));
-            assert!(!refusals.may_try(key, KIND, refused(Reason::Unauthorized, start), start));
+            assert!(refusals.may_try(key, KIND, &refused(Reason::Unauthorized, start), start));
+            assert!(!refusals.may_try(key, KIND, &refused(Reason::Unauthorized, start), start));
         }
         refusals.retain(&HashSet::from([key("b")]));
         assert_eq!(refusals.get(key("a"), KIND, None), None);

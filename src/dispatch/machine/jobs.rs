@@ -620,7 +620,8 @@ impl Progress {
             refused: of(State::Refused),
             first_accepted_at: self.first_accepted_at,
             accepted_at: self.accepted_at,
-            lost: self.lost,
+            // What is on its way is answered to nobody.
+            lost: self.lost || self.out > 0,
             seen: self.seen,
             read_at: self.read_at,
             connection: self.called.then_some(self.connection),

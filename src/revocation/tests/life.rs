@@ -309,6 +309,11 @@ fn a_lost_answer_is_remembered() {
     assert!(ready.reason == "AlreadyAbsent" && ready.message.contains("an earlier DELETE"), "{ready:?}");
     assert_eq!(status.result.map(|result| (result.accepted, result.already_absent)), Some((0, 2)));
 
+    let mut in_flight = case().pending(Wait::Working);
+    let taken_back = Report { lost: true, ..in_flight.report(End::HandedBack(Refusal::Withdrawn)) };
+    in_flight.absorb(&Report { connection: None, domain: None, ..taken_back });
+    assert!(in_flight.submits().2.lost, "its answer goes to nobody");
+
     let mut never_left = case();
     never_left.absorb(&never_left.report(End::Failed(CallError::NotSent("no route"))));
     let (_, _, history) = never_left.submits();

@@ -140,6 +140,10 @@ fn what_was_refused_waits_for_its_time() {
     let denied = Refused { reason: Reason::Denied, ..no_scope() };
     let waits = Case { refusal: Some(denied), ..case().says(Reason::Denied, None) };
     assert!(matches!(waits.decide(), Decision::Block(_)), "another one tries");
+    let pending = waits.pending(Wait::Working);
+    assert_eq!(pending.decide(), Decision::TakeReport);
+    let trying = Case { tries: true, ..pending };
+    assert!(matches!(trying.decide(), Decision::UpdateStatus(..)), "the one that tries is not held up by itself");
 }
 
 /// Promise 12, and what may be written: the generation that was seen, the request that was answered, nothing else.
