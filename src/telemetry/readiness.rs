@@ -161,7 +161,7 @@ impl Readiness {
 
     /// Logs what is in the way: a line when that changes, none while it stays the same.
     pub(crate) async fn tell(self) {
-        let mut told = Vec::new();
+        let mut told = Vec::<Problem>::new();
         loop {
             tokio::select! {
                 () = self.0.changed.notified() => tokio::time::sleep(SETTLE).await,
@@ -172,7 +172,7 @@ impl Readiness {
             if problems == told {
                 continue;
             }
-            for (why, parts) in problems.iter().filter(|problem| !told.contains(problem)) {
+            for (why, parts) in problems.iter().filter(|problem| is_news(problem, &told)) {
                 warn!("waiting for {}: {why}", parts.join(", "));
             }
             if problems.is_empty() {
@@ -183,7 +183,7 @@ impl Readiness {
     }
 
     /// What is in the way, each with the parts it is in the way of.
-    fn problems(&self, now: Instant) -> Vec<(String, Vec<String>)> {
+    fn problems(&self, now: Instant) -> Vec<Problem> {
         let mut problems = BTreeMap::<String, Vec<String>>::new();
         for (part, state) in &self.state().parts {
             if let Some(why) = state.problem(now) {
@@ -196,6 +196,15 @@ impl Readiness {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A cause, and what it is in the way of.
+type Problem = (String, Vec<String>);
+
+/// Whether it is in the way of something that was not told with this cause. That something is mended needs no words.
+fn is_news((why, parts): &Problem, told: &[Problem]) -> bool {
+    let known = told.iter().find(|(other, _)| other == why).map_or(&[][..], |(_, parts)| parts);
+    parts.iter().any(|part| !known.contains(part))
 }
 
 #[cfg(test)]
@@ -227,6 +236,8 @@ mod tests {
         assert_eq!(told.len(), 2);
         assert_eq!(told[0], ("no such kind".to_owned(), vec!["a".to_owned(), "b".to_owned()]));
         readiness.ready("a");
+        let fewer = readiness.problems(Instant::now());
+        assert!(!is_news(&fewer[0], &told) && is_news(&told[0], &fewer));
         readiness.ready("b");
         assert!(readiness.problems(Instant::now() + OVER_AFTER).is_empty());
     }

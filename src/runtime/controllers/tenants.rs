@@ -66,12 +66,14 @@ enum Told {
     Ready(ConnectionKey),
 }
 
-/// What people made of a tenant: whatever else changes, changes by calls or with time.
+/// What people made of a tenant, and whether it was found to be good, which happens once. Whatever else changes, changes
+/// back and forth with the calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Version {
     generation: i64,
     asked: Option<String>,
-    connection: Result<ConnectionKey, Reason>,
+    accepted: bool,
+    connection: Result<ConnectionKey, Option<Problem>>,
 }
 
 impl TenantController {
@@ -185,17 +187,17 @@ impl TenantController {
         let wait = connection.as_ref().and_then(|connection| self.dispatcher.open_until(&connection.domain));
         let wait = wait.and_then(|until| until.checked_duration_since(steady)).filter(|wait| !wait.is_zero());
         let asked = asked(tenant);
+        let accepted = connection.as_ref().is_some_and(|connection| self.dispatcher.accepted(connection.key));
         let facts = TenantFacts {
             problem: problem.as_ref(),
-            accepted: connection.as_ref().is_some_and(|connection| self.dispatcher.accepted(connection.key)),
+            accepted,
             unreachable: connection.as_ref().and_then(|connection| self.tenants.unreachable(connection.key)),
             open_until: wait.map(|wait| now + SignedDuration::try_from(wait).unwrap_or_default()),
             asked: asked.as_deref(),
         };
         let status = tenant_status(tenant, generation, facts, now);
-        let connection =
-            connection.map(|connection| connection.key).ok_or(problem.map_or(Reason::Unproved, |p| p.reason));
-        let version = Version { generation, asked, connection };
+        let connection = connection.map(|connection| connection.key).ok_or(problem);
+        let version = Version { generation, asked, accepted, connection };
         let again = wait.map_or(LOOK_AGAIN, |wait| wait.min(LOOK_AGAIN));
         if is_same(tenant.status.as_ref(), &status) {
             return Ok(Some(again));
