@@ -58,7 +58,29 @@ mutant 3-no-proof "--test e2e a_read_that_still_shows_it" \
 mutant 3-early-walk "--test dispatch every_wanted" \
     src/dispatch/machine/list.rs 's/self.askers.push(asker);/match \&mut self.active { Some(active) => active.askers.push(asker), None => self.askers.push(asker) }/'
 mutant 4-incomplete-is-gone "--test e2e an_incomplete_read" \
-    src/auth0/walk.rs 's/_ => Err(WalkError::InconsistentPages),$/_ => Ok(true),/'
+    src/auth0/walk.rs 's/if entries == 0 \&\& seen < total => return Err(.*),$/if entries == 0 \&\& seen < total => return Ok(true),/'
+mutant 4-total-believed "--lib a_total_below_what_was_seen" \
+    src/auth0/walk.rs 's/if total < seen => Total::Wrong/if total < 0 \&\& seen > 0 => Total::Wrong/'
+mutant 4-nothing-wanted "--lib a_glance_takes_one_page" \
+    src/auth0/walk.rs 's/let all = !wanted.is_empty() \&\& /let all = /'
+mutant 4-other-paging "--lib a_checkpoint_walk_ends" \
+    src/auth0/walk.rs 's/if total > (self.seen + entries) as u64 {/if false {/'
+mutant 4-anybody-judges "--lib what_is_not_auth0s_own" \
+    src/auth0/answer.rs 's/of_status(json) == Some(true)/of_status(json) != Some(false)/'
+mutant 4-login-page "--lib a_page_is_no_success" \
+    src/auth0/answer.rs 's/None => !received.is_html \&\& .*,/None => true,/'
+mutant 4-not-a-list "--lib a_page_is_no_success" \
+    src/auth0/answer.rs 's/json.is_array() || json.get(call.list_key).is_some_and(Value::is_array)/json.is_array() || json.is_object()/'
+mutant 8-maybe-processed "--lib what_the_peer_did_not_process" \
+    src/auth0/transport.rs 's/error.is_remote() \&\& (error.is_go_away() || is_refused)/error.is_remote()/'
+mutant 8-never-left "--lib what_cannot_be_reached" \
+    src/auth0/transport.rs 's/if error.is_connect() {/if false {/'
+mutant 9-no-ping "--lib an_idle_connection_is_asked" \
+    src/auth0/client.rs 's/http2_keep_alive_while_idle(true)/http2_keep_alive_while_idle(false)/'
+mutant 9-wrong-cause "--lib each_cause_of_tls" \
+    src/auth0/transport.rs 's/Certificate::UnknownIssuer if own_ca =>/Certificate::UnknownIssuer if !own_ca =>/'
+mutant 6-words-shown "--lib every_documented_answer" \
+    src/auth0/answer.rs 's/\["create", "read", "update", "delete"\].contains(&verb)/!verb.is_empty()/'
 mutant 4-empty-list "--lib what_is_held_is_never" \
     src/revocation/kinds.rs 's/if items.is_empty()/if false/'
 mutant 5-no-last-look "--test e2e the_last_look_sees" \
@@ -145,6 +167,14 @@ mutant 11-asked-shortens "--lib asking_shortens" \
     src/revocation/decide.rs 's/Some(Reason::Auth0Unavailable | Reason::AwaitingConsistency) =>/Some(Reason::Auth0Unavailable | Reason::AwaitingConsistency) if !facts.asked =>/'
 mutant 12-asked-works-again "--test e2e a_finished_object_answers" \
     src/revocation/decide.rs 's/return if facts.asked { Decision::Answer(None) }/return if facts.asked { submit(facts, reason) }/'
+mutant 13-unknown-field-unnamed "--lib what_this_version_does_not_know" \
+    src/api/closed.rs 's/note(findings, || at.to_string());//'
+mutant 13-older-crd-unnoticed "--lib a_missing_default" \
+    src/api/closed.rs 's/field.has_default \&\& !values/false \&\& !values/'
+mutant 13-acts-on-any-mode "--lib what_is_set_but_not_acted_on" \
+    src/api/common.rs 's/list.value("spec.mode".*//'
+mutant 13-status-forgotten "--lib fields_of_others_are_written_back" \
+    src/api/status.rs 's/#\[serde(flatten)\]/#[serde(skip)]/'
 
 if ((survivors)); then
     echo "$survivors survived: their tests prove nothing"

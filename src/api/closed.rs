@@ -22,6 +22,14 @@ const MOST_FINDINGS: usize = 20;
 /// Longest piece of a foreign name or word that is repeated.
 const LONGEST_NAME: usize = 64;
 
+/// How a finding ends that says that a default is missing.
+const MISSING: &str = " (missing: the CRD is older than this version)";
+
+/// Whether a finding says that a default is missing: an older CRD cut it off.
+pub(super) fn is_cut_off(finding: &str) -> bool {
+    finding.ends_with(MISSING)
+}
+
 /// What a schema admits, as far as it can be closed.
 pub(super) enum Schema {
     /// An object of these fields and no others.
@@ -93,7 +101,7 @@ fn strip_fields(
     findings: &mut Vec<String>,
 ) {
     for (name, _) in fields.iter().filter(|(name, field)| field.has_default && !values.contains_key(*name)) {
-        note(findings, || format!("{} (missing: the CRD is older than this version)", Path::Field(at, name)));
+        note(findings, || format!("{}{MISSING}", Path::Field(at, name)));
     }
     values.retain(|name, value| {
         let at = Path::Field(at, name);

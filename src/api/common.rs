@@ -84,6 +84,12 @@ impl RemovalOptions {
         list.field("spec.hold", self.hold.is_some());
         list.into()
     }
+
+    /// Whether an older CRD served the object: it cuts off at every read, and for good at every write, what it does not
+    /// know, in the status too.
+    pub fn is_cut_off(&self) -> bool {
+        self.unknown.iter().any(|finding| super::closed::is_cut_off(finding))
+    }
 }
 
 /// How long a removal applies.

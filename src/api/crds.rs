@@ -84,19 +84,22 @@ fn complete(mut crd: CustomResourceDefinition, first: &[(&str, &str)], rules: Ve
             // kstatus takes an object without conditions for current. A generation that cannot be current prevents
             // that from the first moment on, without an early write.
             status.default = Some(JSON(json!({ "observedGeneration": -1 })));
+            status.nullable = None;
         }
     }
     let definition = tidied(crd);
     Crd { file: format!("{}_{}.yaml", definition.spec.group, definition.spec.names.plural), definition }
 }
 
-/// Descriptions come from doc comments, whose line ends mean nothing to readers of `kubectl explain`. And no field is
-/// nullable: then the API server takes a null for a field that was left out, and stores none.
+/// Descriptions come from doc comments, whose line ends mean nothing to readers of `kubectl explain`. And no word may be null: the API
+/// server would refuse it as none of the words, instead of taking it for a field that was left out.
 fn tidied(crd: CustomResourceDefinition) -> CustomResourceDefinition {
     fn tidy(value: &mut Value) {
         match value {
             Value::Object(map) => {
-                map.retain(|key, value| key != "nullable" || !value.is_boolean());
+                if map.contains_key("enum") {
+                    map.remove("nullable");
+                }
                 for (key, value) in map {
                     match value {
                         Value::String(text) if key == "description" => *text = text.replace('\n', " "),
@@ -119,5 +122,52 @@ fn column(name: &str, path: &str, type_: &str) -> CustomResourceColumnDefinition
         json_path: path.to_owned(),
         type_: type_.to_owned(),
         ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Calls `look` with every schema in `schema`, each with its name.
+    fn walk(name: &str, schema: &Value, look: &mut impl FnMut(&str, &Value)) {
+        look(name, schema);
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            walk(name, field, look);
+        }
+        if let Some(items) = schema.get("items") {
+            walk(name, items, look);
+        }
+    }
+
+    /// `policy: Off` without quotes is false to some readers of YAML, and so it would be refused for its type.
+    #[test]
+    fn no_word_is_a_boolean_to_yaml() {
+        for crd in crds() {
+            let schema = serde_json::to_value(&crd.definition.spec.versions[0]).unwrap();
+            walk("", &schema["schema"]["openAPIV3Schema"], &mut |name, schema| {
+                let words = schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                for word in words.map(str::to_lowercase) {
+                    let boolean = ["y", "n", "yes", "no", "on", "off", "true", "false"].contains(&word.as_str());
+                    assert!(!boolean, "{} {name}: {word}", crd.file);
+                }
+            });
+        }
+    }
+
+    /// Without a default nobody could tell an object that an older CRD cut short from one that asks for no restraint. What
+    /// has none came into the schema together with something that has one.
+    #[test]
+    fn what_restrains_has_a_default() {
+        let without = ["interval", "verification", "notBefore", "notAfter", "hold", "audience", "caBundle"];
+        for crd in crds() {
+            let version = serde_json::to_value(&crd.definition.spec.versions[0]).unwrap();
+            let spec = &version["schema"]["openAPIV3Schema"]["properties"]["spec"];
+            let required = spec["required"].as_array().unwrap();
+            for (name, field) in spec["properties"].as_object().unwrap() {
+                let known = required.contains(&json!(name)) || without.contains(&name.as_str());
+                assert!(known || field.get("default").is_some(), "{}: {name} has no default", crd.file);
+            }
+        }
     }
 }

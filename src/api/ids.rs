@@ -1,7 +1,7 @@
 //! Auth0's identifiers as types, each with the schema that refuses what cannot be one.
 //!
 //! The rules are CEL and not `pattern`, because a CEL rule can say what to write instead. The same rules exist as
-//! functions, for objects that were stored under an older CRD. Sources: auth0-api.md 1.4 and trap 8.
+//! functions, for objects that were stored under an older CRD.
 //!
 //! `\s` in CEL knows ASCII only; white space as Rust means it is `\p{Z}` and some of the control characters, `\p{Cc}`.
 

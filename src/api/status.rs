@@ -156,3 +156,45 @@ impl ConditionType {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn fields_of_others_are_written_back() {
+        let written = json!({
+            "observedGeneration": 3,
+            "finished": {"target": "0123456789abcdef", "mode": "Observe", "generation": 2},
+            "result": {"requested": 1, "accepted": 1, "alreadyAbsent": 0, "remaining": 0},
+            "lastSeenTime": "2026-11-21T02:44:00Z",
+            "fromTheFuture": {"deep": [1, null, {"x": "y"}]},
+            "alsoNew": null,
+        });
+        let status: RemovalStatus = serde_json::from_value(written.clone()).unwrap();
+        assert_eq!(status.unknown.keys().collect::<Vec<_>>(), ["alsoNew", "fromTheFuture"]);
+        assert_eq!(serde_json::to_value(&status).unwrap(), written);
+        let tenant: crate::api::Auth0TenantStatus =
+            serde_json::from_value(json!({"domain": "x", "brake": {"engaged": true}})).unwrap();
+        assert_eq!(serde_json::to_value(&tenant).unwrap(), json!({"domain": "x", "brake": {"engaged": true}}));
+    }
+
+    #[test]
+    fn counts_that_are_cut_short_are_none() {
+        let cut = json!({"result": {"requested": 1, "alreadyAbsent": 0, "remaining": 0}, "attempts": 2});
+        let status: RemovalStatus = serde_json::from_value(cut).unwrap();
+        assert_eq!((status.result, status.attempts, status.unknown.len()), (None, Some(2), 0));
+    }
+
+    #[test]
+    fn a_reason_is_told_whoever_wrote_it() {
+        let ready = json!({"type": "Ready", "status": "True", "reason": "FromTheFuture", "message": "",
+            "lastTransitionTime": "2026-11-21T02:44:00Z"});
+        let status: RemovalStatus =
+            serde_json::from_value(json!({"observedGeneration": 1, "conditions": [ready]})).unwrap();
+        assert_eq!((status.reason_text(), status.reason_at(1)), (Some("FromTheFuture"), None));
+        assert_eq!(RemovalStatus::default().reason_text(), None);
+    }
+}

@@ -25,7 +25,7 @@ pub enum CallError {
     #[error("{0}")]
     NotFound(Missing),
     /// Send nothing to this tenant for this long.
-    #[error("Auth0's rate limit is reached (429)")]
+    #[error("Auth0's rate limit is reached")]
     RateLimited(Duration),
     /// No usable answer. Whether the call had an effect is unknown: read before you send it again.
     #[error("{0}")]

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, OnceLock};
 
-use crate::auth0::{Client, Domain, Token};
+use crate::auth0::{Domain, ManagementApi, Token};
 
 /// Domain, CA bundle and credential as it stands in the Secret. Jobs whose keys differ never share a call, a read, a
 /// proof or a verdict (promise 2). A fingerprint with a random key: it says nothing about the credential, and is not the
@@ -27,7 +27,7 @@ pub struct Connection {
     /// Where to.
     pub domain: Domain,
     /// The way there.
-    pub client: Client,
+    pub client: Arc<dyn ManagementApi>,
     /// As whom.
     pub token: Token,
     /// Which tenant object these are the settings of, as `namespace/name`.

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth0::Domain;
+use crate::clock;
 
 use super::connection::{Connection, ConnectionKey};
 use super::driver::{Queue, supervise};
@@ -53,7 +54,7 @@ impl Dispatcher {
         if jobs.contains_key(&job.owner.uid) {
             return;
         }
-        let (queue, submitted) = (self.queue(&mut queues, &connection.domain), Instant::now());
+        let (queue, submitted) = (self.queue(&mut queues, &connection.domain), clock::steady());
         let entry = Entry { owner: job.owner.clone(), submitted, queue: queue.clone(), report: None };
         jobs.insert(job.owner.uid.clone(), entry);
         queue.tell(|machine| {
@@ -79,7 +80,7 @@ impl Dispatcher {
             return ended(&jobs, uid);
         };
         let queue = queue.clone();
-        if let Some((wait, so_far)) = queue.ask(|machine| machine.view(uid, Instant::now()))
+        if let Some((wait, so_far)) = queue.ask(|machine| machine.view(uid, clock::steady()))
             && let Some(Entry { owner, submitted, .. }) = jobs.get(uid)
         {
             let (generation, submitted, so_far) = (owner.generation, *submitted, Box::new(so_far));
@@ -102,7 +103,7 @@ impl Dispatcher {
             // A report that was not fetched yet must not be taken for that of the owner's next job.
             let mut ended = machine.ended();
             let own = ended.iter().position(|(owner, _)| *owner.uid == *uid).map(|at| ended.swap_remove(at).1);
-            (own.or_else(|| machine.take_back(uid, Instant::now())), ended)
+            (own.or_else(|| machine.take_back(uid, clock::steady())), ended)
         });
         self.keep(&mut jobs, others);
         own
@@ -119,7 +120,7 @@ impl Dispatcher {
     /// Until when nothing is sent to this domain, as after a 429.
     pub fn open_until(&self, domain: &Domain) -> Option<Instant> {
         let queue = lock(&self.queues).get(domain).cloned()?;
-        let (now, wait) = queue.ask(|machine| (Instant::now(), machine.open_for(Instant::now())));
+        let (now, wait) = queue.ask(|machine| (clock::steady(), machine.open_for(clock::steady())));
         (!wait.is_zero()).then(|| now + wait)
     }
 
@@ -127,7 +128,7 @@ impl Dispatcher {
     /// accepted, else this connection alone.
     pub fn hold(self: &Arc<Self>, connection: &Connection, wait: Duration) {
         let queue = self.queue(&mut lock(&self.queues), &connection.domain);
-        queue.tell(|machine| machine.hold(connection.key, wait, Instant::now()));
+        queue.tell(|machine| machine.hold(connection.key, wait, clock::steady()));
     }
 
     /// Whether Auth0 accepted a call with this connection since the start.
@@ -139,7 +140,7 @@ impl Dispatcher {
     /// Forgets what belongs to connections that no tenant has any more, and queues that have nothing left.
     pub fn retain(&self, alive: &HashSet<ConnectionKey>) {
         lock(&self.queues).retain(|_, queue| {
-            let left = queue.tell(|machine| machine.retain(alive, Instant::now()));
+            let left = queue.tell(|machine| machine.retain(alive, clock::steady()));
             if !left {
                 queue.closed.cancel();
             }
@@ -157,7 +158,7 @@ impl Dispatcher {
     /// Every queue as it is now.
     pub fn stats(&self) -> Vec<QueueStats> {
         let queues: Vec<_> = lock(&self.queues).values().cloned().collect();
-        let now = Instant::now();
+        let now = clock::steady();
         let stats = |queue: Arc<Queue>| {
             queue.ask(|machine| QueueStats {
                 domain: queue.domain.clone(),

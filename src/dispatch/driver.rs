@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::{FutureExt, StreamExt};
-use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use crate::auth0::{Answer, CallError, Domain, Page};
+use crate::clock;
 
 use super::connection::{Connection, ConnectionKey};
 use super::dispatcher::Dispatcher;
@@ -39,7 +39,7 @@ impl Queue {
     pub(super) fn new(domain: Domain, closed: CancellationToken) -> Self {
         // So that two operators, or one before and after a restart, do not name two calls alike.
         let prefix = format!("rescind-{:012x}", fastrand::u64(..1 << 48));
-        let machine = Machine::new(domain.clone(), &prefix, Timestamp::now(), Instant::now());
+        let machine = Machine::new(domain.clone(), &prefix, clock::wall(), clock::steady());
         Self { domain, machine: Mutex::new(machine), changed: Notify::new(), closed }
     }
 
@@ -56,7 +56,7 @@ impl Queue {
             // A panic in the middle of a decision: nothing is believed but the jobs.
             self.machine.clear_poison();
             let mut machine = poisoned.into_inner();
-            machine.rebuild(Instant::now());
+            machine.rebuild(clock::steady());
             self.changed.notify_waiters();
             machine
         });
@@ -102,7 +102,7 @@ async fn work(dispatcher: &Arc<Dispatcher>, queue: &Arc<Queue>) {
         tokio::pin!(changed);
         // Listens from here on, so that a change between the question and the wait is not missed.
         changed.as_mut().enable();
-        let step = queue.ask(|machine| machine.next(Instant::now()));
+        let step = queue.ask(|machine| machine.next(clock::steady()));
         dispatcher.collect(queue);
         match step {
             Step::Check(ask) => {
@@ -131,12 +131,12 @@ async fn call(dispatcher: Arc<Dispatcher>, queue: Arc<Queue>, ask: Ask) {
     let leading = preflight.may_send();
     let recheck = |owner| if leading { preflight.recheck(owner) } else { Err(Refusal::NotLeading) };
     let results: Vec<_> = ask.owners.iter().map(recheck).collect();
-    let Some((outgoing, owners)) = queue.tell(|machine| machine.send(ask.id, &results, Instant::now())) else {
+    let Some((outgoing, owners)) = queue.tell(|machine| machine.send(ask.id, &results, clock::steady())) else {
         guard.ended = true;
         return dispatcher.collect(&queue);
     };
     dispatcher.collect(&queue);
-    let sent = guard.sent.insert(Sent { connection: connection.key, outgoing, owners, at: Instant::now() });
+    let sent = guard.sent.insert(Sent { connection: connection.key, outgoing, owners, at: clock::steady() });
     let answer = send(&connection, &sent.outgoing).await;
     if let Err(CallError::RateLimited(wait)) = &answer.outcome {
         let domain = &queue.domain;
@@ -161,7 +161,7 @@ async fn preflight(dispatcher: &Arc<Dispatcher>, queue: &Arc<Queue>, ask: &Ask) 
             key
         });
     }
-    let now = Instant::now();
+    let now = clock::steady();
     let slot = queue.tell(|machine| {
         if let Some(Connection { key, tenant, limits, .. }) = &found {
             machine.set_limits(*key, tenant, *limits, now);
@@ -193,7 +193,7 @@ struct Sent {
 
 impl Sent {
     fn tell(&self, dispatcher: &Dispatcher, domain: &Domain, answer: &Answer<Page>) {
-        let took = self.at.elapsed();
+        let took = clock::steady().saturating_duration_since(self.at);
         // What did not reach Auth0 has no name there, and no record as something that was done.
         let reached = !matches!(answer.outcome, Err(CallError::NotSent(_) | CallError::NotProcessed));
         let (method, endpoint, correlation) = match &self.outgoing {
@@ -227,13 +227,13 @@ impl InFlight<'_> {
         if let Some(sent) = self.sent.take() {
             sent.tell(self.dispatcher, &self.queue.domain, &answer);
         }
-        self.queue.tell(|machine| machine.answered(self.id, answer, Timestamp::now(), Instant::now()));
+        self.queue.tell(|machine| machine.answered(self.id, answer, clock::wall(), clock::steady()));
         self.dispatcher.collect(self.queue);
     }
 
     fn called_off(&mut self) {
         self.ended = true;
-        self.queue.tell(|machine| machine.call_off(self.id, Instant::now()));
+        self.queue.tell(|machine| machine.call_off(self.id, clock::steady()));
         self.dispatcher.collect(self.queue);
     }
 }

@@ -435,3 +435,133 @@ impl<W: Copy + Ord> FairQueue<W> {
         self.waiting
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const CALLS: [CallName; 3] = [("DELETE", "a"), ("DELETE", "b"), ("GET", "a")];
+    const CONNECTIONS: [ConnectionKey; 2] = [ConnectionKey(1), ConnectionKey(2)];
+
+    /// Some kind of call is held back for all, and some connection on its own account.
+    struct Held(Option<CallName>, Option<ConnectionKey>);
+
+    impl Gate for Held {
+        fn passes(&self, class: &Class) -> bool {
+            self.0 != Some(class.call)
+        }
+
+        fn admits(&self, connection: ConnectionKey) -> bool {
+            self.1 != Some(connection)
+        }
+    }
+
+    fn rank(call: usize) -> Rank {
+        if call == 2 { Rank::Proof } else { Rank::Removal }
+    }
+
+    /// One unit of work of one namespace.
+    fn stand(fair: &mut FairQueue<u64>, ns: Ns, call: usize, connection: usize, arrival: u64) -> Places {
+        let mut places = Places::default();
+        let class = (CALLS[call], CONNECTIONS[connection], 0);
+        fair.refresh(arrival, &mut places, true, [ns], class, |_| Some((rank(call), arrival)));
+        places
+    }
+
+    #[test]
+    fn one_of_another_namespace_is_next_but_one_at_the_latest() {
+        let mut fair = FairQueue::default();
+        let (crowd, other) = (fair.enter(&"crowd".into()), fair.enter(&"other".into()));
+        for arrival in 0..10_000 {
+            stand(&mut fair, crowd, (arrival % 2) as usize, 0, arrival);
+        }
+        stand(&mut fair, other, 0, 1, 10_000);
+        let mut served = Vec::new();
+        for _ in 0..2 {
+            let (place, unit) = fair.next(&Held(None, None), &mut Vec::new()).unwrap();
+            fair.begun(place.class.rank, place.ns);
+            served.push(unit);
+        }
+        assert!(served.contains(&10_000), "{served:?}");
+    }
+
+    /// What hangs in one namespace leaves places to the others.
+    #[test]
+    fn nobody_holds_all_places() {
+        let mut fair = FairQueue::default();
+        let (crowd, other) = (fair.enter(&"crowd".into()), fair.enter(&"other".into()));
+        (0..200).for_each(|arrival| drop(stand(&mut fair, crowd, 0, 0, arrival)));
+        let begin = |fair: &mut FairQueue<u64>| {
+            let (place, _) = fair.next(&Held(None, None), &mut Vec::new())?;
+            fair.begun(place.class.rank, place.ns);
+            Some(place.ns)
+        };
+        let alone = std::iter::from_fn(|| begin(&mut fair)).count();
+        assert_eq!(alone, SHARED);
+        (200..400).for_each(|arrival| drop(stand(&mut fair, other, 0, 0, arrival)));
+        assert_eq!(std::iter::from_fn(|| begin(&mut fair)).count(), SHARED / 2);
+        fair.ended(crowd);
+        assert_eq!(begin(&mut fair), None, "it holds more than its share");
+        fair.ended(other);
+        assert_eq!(begin(&mut fair), Some(other));
+    }
+
+    proptest! {
+        /// Random comings, goings and servings, with kinds of call and connections that are held back: nobody is lost, the
+        /// order within a namespace and a class is that of coming, and the bounds hold (tests/mutants.sh: 10-no-turns).
+        #[test]
+        fn nobody_starves(
+            steps in proptest::collection::vec((0u8..6, 0usize..6, 0usize..3, 0usize..2, 0usize..4, 0usize..4), 1..400),
+        ) {
+            let mut fair = FairQueue::default();
+            let mut here: Vec<(usize, Class, Ns, u64, Places)> = Vec::new();
+            let mut passed: HashMap<Ns, usize> = HashMap::new();
+            let mut in_a_row = 0;
+            let numbers: Vec<Ns> = (0..6).map(|n| fair.enter(&n.to_string().into())).collect();
+            for (arrival, (action, n, call, connection, kind, aside)) in steps.into_iter().enumerate() {
+                let (ns, arrival) = (numbers[n], arrival as u64);
+                match action {
+                    0 | 1 => {
+                        let places = stand(&mut fair, ns, call, connection, arrival);
+                        let class = Class { rank: rank(call), call: CALLS[call], connection: CONNECTIONS[connection] };
+                        here.push((n, class, ns, arrival, places));
+                    }
+                    2 => if let Some(at) = here.iter().position(|(.., other, _, _)| *other == ns) {
+                        let (_, class, _, unit, mut places) = here.remove(at);
+                        fair.refresh(unit, &mut places, false, [], (class.call, class.connection, 0), |_| None);
+                    },
+                    _ => {
+                        CONNECTIONS.iter().for_each(|connection| fair.hold(*connection, false));
+                        let gate = Held(CALLS.get(kind).copied(), CONNECTIONS.get(aside).copied());
+                        let could = |class: &Class| gate.passes(class) && gate.admits(class.connection);
+                        let proof = here.iter().any(|(_, class, ..)| could(class) && class.rank == Rank::Proof);
+                        let Some((place, unit)) = fair.next(&gate, &mut Vec::new()) else {
+                            prop_assert!(!here.iter().any(|(_, class, ..)| could(class)));
+                            continue;
+                        };
+                        fair.begun(place.class.rank, place.ns);
+                        let same = here.iter().filter(|(_, class, ns, ..)| (*class, *ns) == (place.class, place.ns));
+                        prop_assert_eq!(same.map(|(.., unit, _)| *unit).min(), Some(unit), "in order");
+                        in_a_row = if proof && place.class.rank == Rank::Removal { in_a_row + 1 } else { 0 };
+                        prop_assert!(in_a_row <= REMOVALS_IN_A_ROW);
+                        // Only those that could have been served were passed over, and only by their own rank.
+                        for other in &numbers {
+                            let waits = here.iter().any(|(_, class, ns, ..)| {
+                                ns == other && could(class) && class.rank == place.class.rank
+                            });
+                            let passed = passed.entry(*other).or_default();
+                            *passed = if waits && *other != place.ns { *passed + 1 } else { 0 };
+                            prop_assert!(*passed < numbers.len(), "waited too long");
+                        }
+                        let at = here.iter().position(|(.., other, _)| *other == unit).unwrap();
+                        let (_, class, ns, _, mut places) = here.remove(at);
+                        fair.refresh(unit, &mut places, false, [], (class.call, class.connection, 0), |_| None);
+                        fair.ended(ns);
+                    }
+                }
+                prop_assert_eq!(fair.check(), Ok(()));
+            }
+        }
+    }
+}

@@ -29,6 +29,7 @@ pub(super) fn of_report(inputs: &Inputs<'_>, report: &Report, known: Known) -> O
         }
         // The dispatcher sees to it; a verdict is worth a second look.
         End::Gone if report.accepted_at.is_some() && report.read_at < report.accepted_at => return None,
+        End::Gone if !known.items.unknown.is_empty() => return not_found(Missing::Item, inputs, report, known),
         End::Gone => gone(inputs, known, n),
         End::Unverified(why) => unverified(why, known, n),
         End::Remaining(left) => remaining(left.len(), inputs, report.read_at.unwrap_or(inputs.now.wall), known),
@@ -62,7 +63,7 @@ pub(super) fn of_requested_proof(inputs: &Inputs<'_>, report: &Report, known: Kn
 
 fn gone(inputs: &Inputs<'_>, known: Known, n: usize) -> Outcome {
     let result = known.result();
-    if known.has_accepted() {
+    if known.has_accepted() && result.accepted > 0 {
         let mut message = format!("Removed {} of {n}: a complete read afterwards shows none of them", result.accepted);
         if result.already_absent > 0 {
             message += &format!(" ({} were already absent)", result.already_absent);
@@ -72,7 +73,9 @@ fn gone(inputs: &Inputs<'_>, known: Known, n: usize) -> Outcome {
         }
         return Outcome::plain(Reason::Removed, message, known).proven(VerifiedReason::ReadAfter);
     }
-    let message = if known.lost {
+    let message = if known.has_accepted() {
+        format!("Nothing was there to remove: a complete read before and one after show none of the {n} named")
+    } else if known.lost {
         format!(
             "None of the {n} named is there any more; an earlier DELETE, to which no usable answer came, may have removed them"
         )
@@ -141,15 +144,17 @@ fn still_present(left: usize, inputs: &Inputs<'_>, mut known: Known) -> Outcome 
 
 /// A 404. Nothing if what else was named has to be proved first.
 fn not_found(missing: Missing, inputs: &Inputs<'_>, report: &Report, known: Known) -> Option<Outcome> {
+    // Where Auth0 accepted something else, the user or organization exists.
+    let missing = if missing == Missing::Unclear && known.has_accepted() { Missing::Item } else { missing };
     let subject = inputs.removal.endpoint.subject();
     let ignore = inputs.options.if_not_found == IfNotFound::Ignore;
     let outcome = match missing {
-        // With this end, `seen` says that Auth0 was asked for the subject itself and denied it.
         Missing::Subject if known.was_seen() || ignore => {
             let message = format!("Auth0 knows no such {subject} any more, so nothing is left to remove");
             let read = if known.has_accepted() { VerifiedReason::ReadAfter } else { VerifiedReason::ReadBefore };
             let outcome = Outcome::plain(Reason::SubjectGone, message, known);
-            if report.seen { outcome.proven(read) } else { outcome }
+            // Only a read of the subject itself proves it.
+            if report.read_at.is_some() { outcome.proven(read) } else { outcome }
         }
         Missing::Subject => {
             let message = format!(
@@ -158,16 +163,18 @@ fn not_found(missing: Missing, inputs: &Inputs<'_>, report: &Report, known: Know
             );
             Outcome::plain(Reason::SubjectNotFound, message, known)
         }
-        Missing::Item if ignore && known.is_complete() => return None,
+        // What was accepted is proved first.
+        Missing::Item if ignore && known.is_complete() && report.read_at < known.accepted_at => return None,
+        Missing::Item if ignore && known.is_complete() => gone(inputs, known, inputs.removal.items.len()),
         Missing::Item if ignore && !known.has_accepted() => {
-            let message = format!("Auth0 knows no such {}, so nobody holds it", items(&report.not_found));
+            let message = format!("Auth0 knows no such {}, so nobody holds it", items(&known));
             Outcome::plain(Reason::AlreadyAbsent, message, known).proven(VerifiedReason::ReadBefore)
         }
         Missing::Item => {
             let message = format!(
                 "Auth0 knows no such {} (404): a typing error, or made anew under another id? If it is right and already \
                  deleted, set spec.ifNotFound: Ignore",
-                items(&report.not_found)
+                items(&known)
             );
             Outcome::plain(Reason::ItemNotFound, message, known)
         }
@@ -189,15 +196,16 @@ fn not_found(missing: Missing, inputs: &Inputs<'_>, report: &Report, known: Know
 }
 
 /// What does not exist, in words: the first by name.
-fn items(items: &[Item]) -> String {
-    let (what, first) = match items {
-        [] => return "role, API or permission".to_owned(),
-        [first @ Item::Permission { .. }, ..] => ("API or permission", first),
-        [first @ Item::Id(id), ..] if id.starts_with("rol_") => ("role", first),
-        [first, ..] => ("user", first),
+fn items(known: &Known) -> String {
+    let unknown = &known.items.unknown;
+    let (what, first) = match unknown.first() {
+        None => return "role, API or permission".to_owned(),
+        Some(first @ Item::Permission { .. }) => ("API or permission", first),
+        Some(first @ Item::Id(id)) if id.starts_with("rol_") => ("role", first),
+        Some(first) => ("user", first),
     };
-    match items.len() {
-        1 => format!("{what} {first}"),
+    match unknown.len() {
+        0 | 1 => format!("{what} {first}"),
         many => format!("{what} {first} (and {} more)", many - 1),
     }
 }

@@ -11,6 +11,7 @@ use super::conditions::is_ours;
 use super::finished::{is_finished, target};
 use super::history::{Known, is_of};
 use super::inputs::{Inputs, Tenant};
+use super::items::Items;
 use super::outcome::Outcome;
 use super::schedule::{LATE_LOOK_EVERY, LONGEST_PAUSE, REMOVE_AGAIN_AFTER, hold, pause, since};
 use super::waits::{unconfirmed, waiting};
@@ -53,7 +54,7 @@ pub struct Absorbed {
     /// The status as it should be.
     pub status: RemovalStatus,
     /// What is known beyond it.
-    pub history: History,
+    pub items: Items,
     /// The verdict or wait it came to, if it came to any.
     pub outcome: Option<Outcome>,
     /// Before the next job is submitted: the check before the call said no, and nothing here says why.
@@ -70,6 +71,9 @@ pub fn decide(inputs: &Inputs<'_>) -> Decision {
         View::Pending { .. } => true,
         View::Absent => false,
     };
+    if is_cut_off_when_done(inputs) {
+        return if is_pending { Decision::TakeReport } else { Decision::AwaitChange(None) };
+    }
     if finished(inputs) {
         return of_finished(inputs, is_pending);
     }
@@ -87,11 +91,11 @@ pub fn decide(inputs: &Inputs<'_>) -> Decision {
 pub fn absorb(inputs: &Inputs<'_>, generation: i64, report: &Report) -> Absorbed {
     let now = inputs.now;
     let is_finished = finished(inputs);
-    let domain = report.domain.as_ref().or_else(|| inputs.domain());
-    let n = inputs.removal.items.len();
-    let mut known = Known::read(inputs.status, inputs.history, domain, n, is_finished);
-    known.add(report, now.wall);
-    let is_here = inputs.domain().is_none_or(|domain| report.domain.as_ref().is_none_or(|of| of == domain));
+    // A job that made no call tells what it was told, which is of the domain it was submitted for.
+    let domain = report.domain.as_ref().or(inputs.submitted_to).or_else(|| inputs.domain());
+    let mut known = Known::read(inputs.status, inputs.items, domain, inputs.removal, is_finished);
+    known.add(report, domain, now.wall);
+    let is_here = inputs.domain().is_none_or(|here| domain.is_none_or(|there| there == here));
     let outcome = match (generation == inputs.generation && is_here, is_finished) {
         (false, _) => None,
         (true, false) => of_report(inputs, report, known.clone()),
@@ -106,7 +110,7 @@ pub fn absorb(inputs: &Inputs<'_>, generation: i64, report: &Report) -> Absorbed
     let goes_on = matches!(report.end, End::HandedBack(Refusal::OtherConnection | Refusal::Withdrawn));
     let is_current = generation == inputs.generation && outcome.is_none() && !goes_on;
     let pause = is_current.then(|| STALE_CACHE_RETRY.mul_f64(1.0 + inputs.jitter));
-    Absorbed { status, history: known.beyond_status(), outcome, pause }
+    Absorbed { status, items: known.items, outcome, pause }
 }
 
 /// The status of an object of which more is known, though it came to nothing yet: its reason stays.
@@ -142,8 +146,19 @@ pub(super) fn finished(inputs: &Inputs<'_>) -> bool {
     inputs.status.is_some_and(|status| is_finished(status, inputs.generation, Mode::Remove, target))
 }
 
+/// Whether it is done, as far as an older CRD shows it. Whatever were written through that CRD would cost the object what it
+/// keeps of that, and with it promise 12.
+fn is_cut_off_when_done(inputs: &Inputs<'_>) -> bool {
+    let is_done = |status: &RemovalStatus| {
+        let ready = status.condition(ConditionType::Ready).is_some_and(|ready| ready.status == "True");
+        let is_other = |of: &str| of != target(&inputs.options.tenant_ref, inputs.removal);
+        ready && !status.finished.as_ref().is_some_and(|finished| is_other(&finished.target))
+    };
+    inputs.options.is_cut_off() && inputs.status.is_some_and(is_done)
+}
+
 fn known(inputs: &Inputs<'_>) -> Known {
-    Known::read(inputs.status, inputs.history, inputs.domain(), inputs.removal.items.len(), finished(inputs))
+    Known::read(inputs.status, inputs.items, inputs.domain(), inputs.removal, finished(inputs))
 }
 
 /// Whether its job was submitted with another connection than its tenant stands for now.
@@ -184,7 +199,7 @@ fn not_yet(inputs: &Inputs<'_>) -> Option<Duration> {
 }
 
 fn pending(inputs: &Inputs<'_>, wait: Wait, so_far: &Report, mut known: Known) -> Decision {
-    known.add(so_far, inputs.now.wall);
+    known.add(so_far, inputs.submitted_to, inputs.now.wall);
     Decision::UpdateStatus(waiting(inputs, wait, known), Some(LOOK_AGAIN))
 }
 
@@ -219,10 +234,13 @@ fn next(inputs: &Inputs<'_>, known: Known) -> Decision {
         }
         _ => {}
     }
-    submit(inputs, &known, own)
+    submit(inputs, known, own)
 }
 
-fn submit(inputs: &Inputs<'_>, known: &Known, own: Option<&RemovalStatus>) -> Decision {
+fn submit(inputs: &Inputs<'_>, mut known: Known, own: Option<&RemovalStatus>) -> Decision {
+    if inputs.asked.is_some() {
+        known.forget_unknown();
+    }
     let still_present = known.still_present_since.is_some();
     let is_due = known.since.is_some_and(|at| since(at, inputs.now.wall) >= REMOVE_AGAIN_AFTER);
     // A removal that a read does not show is sent once more by itself, and then only when somebody asks.

@@ -1,14 +1,14 @@
 //! What is known of an object from before: what was accepted, counted and seen at one domain. Pure.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{ConditionType, RemovalResult, RemovalStatus, VerifiedReason, time};
-use crate::auth0::{Domain, Item, Missing};
+use crate::auth0::Domain;
 use crate::dispatch::{End, History, Refusal, Removal, Report};
 
+use super::items::Items;
 use super::schedule::REMOVE_AGAIN_AFTER;
 
 /// What is known of an object at one domain. The status is its only lasting form; another domain knows nothing of it.
@@ -16,14 +16,16 @@ use super::schedule::REMOVE_AGAIN_AFTER;
 pub struct Known {
     /// How many items the spec names.
     requested: usize,
+    /// Whether a read may spare the DELETE of what it does not show.
+    may_spare: bool,
     /// Of how many Auth0 accepted a DELETE, those included that a read still shows.
     accepted: usize,
     /// How many were not there to begin with.
     absent: usize,
     /// How many of the accepted the last read still showed.
     pub(super) remaining: usize,
-    /// Those that are known to be accepted one by one.
-    items: Vec<Item>,
+    /// The same item by item, as far as it is known.
+    pub(super) items: Items,
     /// When all was accepted that is; before that, when the first was.
     pub(super) since: Option<Timestamp>,
     /// When Auth0 last accepted a DELETE.
@@ -53,15 +55,16 @@ impl Known {
     /// or of something else that was finished, tells nothing.
     pub(super) fn read(
         status: Option<&RemovalStatus>,
-        history: &History,
+        items: &Items,
         domain: Option<&Domain>,
-        requested: usize,
+        removal: &Removal,
         is_finished: bool,
     ) -> Self {
         let is_ready =
             |status: &RemovalStatus| status.condition(ConditionType::Ready).is_some_and(|c| c.status == "True");
         let status = status.filter(|status| is_of(status, domain) && (is_finished || !is_ready(status)));
-        let Some(status) = status else { return Self { requested, ..Self::default() } };
+        let (requested, may_spare) = (removal.items.len(), removal.endpoint.row().may_spare);
+        let Some(status) = status else { return Self { requested, may_spare, ..Self::default() } };
         let count = |n: i32| usize::try_from(n).unwrap_or(0).min(requested);
         let result = status.result.unwrap_or_default();
         let accepted_at = status.last_removal_time.as_ref().map(|at| at.0);
@@ -71,22 +74,23 @@ impl Known {
         let shown = verified.is_some_and(|c| c.status == "False" && c.reason == VerifiedReason::ReadAfter.as_str());
         Self {
             requested,
-            accepted: (count(result.accepted) + remaining).max(history.accepted.len()).min(requested),
-            absent: count(result.already_absent),
+            may_spare,
+            accepted: (count(result.accepted) + remaining).max(items.accepted.len()).min(requested),
+            absent: count(result.already_absent).max(items.not_held()),
             remaining,
-            items: history.accepted.clone(),
+            items: items.clone(),
             since: since("Unknown").or(accepted_at),
             accepted_at,
             still_present_since: since("False").filter(|_| shown),
-            lost: history.lost || (status.correlation_id.is_some() && accepted_at.is_none()),
+            lost: status.correlation_id.is_some() && accepted_at.is_none(),
             seen_at: status.last_seen_time.as_ref().map(|at| at.0),
             correlation: status.correlation_id.clone(),
             domain: status.domain.clone(),
         }
     }
 
-    /// Adds what came of a job, which includes what the job was told of before.
-    pub(super) fn add(&mut self, report: &Report, now: Timestamp) {
+    /// Adds what came of a job at `domain`, which includes what the job was told of before.
+    pub(super) fn add(&mut self, report: &Report, domain: Option<&Domain>, now: Timestamp) {
         let was_complete = self.is_complete();
         self.count(report);
         let is_new = report.accepted_at > self.accepted_at;
@@ -97,37 +101,46 @@ impl Known {
         }
         self.since = self.since.or(report.first_accepted_at).or(report.accepted_at);
         self.lost = report.lost;
-        if report.seen && !matches!(report.end, End::NotFound(_)) {
+        if report.seen {
             self.seen_at = Some(now);
         }
         self.correlation = report.correlation.as_deref().map(str::to_owned).or_else(|| self.correlation.take());
-        self.domain = report.domain.as_ref().map(ToString::to_string).or_else(|| self.domain.take());
+        // Until a call was made nothing is known of a domain.
+        let domain = domain.filter(|_| report.domain.is_some() || report.lost || self.has_accepted());
+        self.domain = domain.map(ToString::to_string).or_else(|| self.domain.take());
     }
 
     /// Counts each item once. Of items that were accepted before this process began only the number is known: what a read
     /// does not find now is most likely one of them.
     fn count(&mut self, report: &Report) {
-        let unknown = matches!(report.end, End::NotFound(Missing::Item)).then_some(&report.not_found);
-        let absent = report.already_absent.iter().chain(unknown.into_iter().flatten());
-        let absent: HashSet<&Item> = absent.filter(|item| !self.items.contains(item)).collect();
-        let accepted = report.accepted.iter().filter(|item| !absent.contains(item)).collect::<HashSet<_>>().len();
-        let nameless = self.accepted.saturating_sub(self.items.len()).min(absent.len());
-        self.accepted = self.accepted.max(accepted + nameless);
-        self.absent = self.absent.max(absent.len() - nameless);
+        let known = self.items.accepted.len();
+        self.items.add(report, self.may_spare);
+        let absent = self.items.not_held();
+        let nameless = self.accepted.saturating_sub(known).min(absent);
+        self.accepted = self.accepted.max(self.items.accepted.len() + nameless);
+        self.absent = self.absent.max(absent - nameless);
         match &report.end {
             End::Gone if self.accepted_at.max(report.accepted_at).is_none() => {
                 (self.accepted, self.absent) = (0, self.requested);
             }
             End::Gone => self.remaining = 0,
-            End::Remaining(left) => self.remaining = left.len(),
+            End::Remaining(left) => {
+                // What is there is not absent, whatever a read before it said.
+                self.remaining = left.len().min(self.requested);
+                self.absent = self.absent.min(self.requested - self.remaining);
+                self.accepted = self.accepted.max(self.remaining);
+            }
             _ => {}
         }
         self.absent = self.absent.min(self.requested);
         self.accepted = self.accepted.min(self.requested - self.absent);
         self.remaining = self.remaining.min(self.accepted);
-        self.items.extend(report.accepted.iter().cloned());
-        self.items.sort_unstable();
-        self.items.dedup();
+    }
+
+    /// What Auth0 did not know is tried again.
+    pub(super) fn forget_unknown(&mut self) {
+        self.absent -= self.items.unknown.len().min(self.absent);
+        self.items.unknown.clear();
     }
 
     /// Whether Auth0 accepted all that was there.
@@ -167,15 +180,10 @@ impl Known {
         let accepted = match () {
             () if again => Vec::new(),
             () if self.is_complete() => removal.items.clone(),
-            () => self.items.clone(),
+            () => self.items.settled(),
         };
         let seen = self.was_seen();
         History { accepted, first_accepted_at: self.since, accepted_at: self.accepted_at, lost: self.lost, seen }
-    }
-
-    /// What is to be remembered beyond the status.
-    pub(super) fn beyond_status(&self) -> History {
-        History { accepted: self.items.clone(), lost: self.lost, ..History::default() }
     }
 
     /// Puts it into a status; `Verified` is not part of it.
@@ -191,7 +199,7 @@ impl Known {
 /// What is known of an object whose removal Auth0 accepted and no read has proved, as a report that nobody fetched.
 pub(super) fn unproved(
     status: Option<&RemovalStatus>,
-    history: &History,
+    items: &Items,
     removal: &Removal,
     report: Option<Report>,
     now: Timestamp,
@@ -201,9 +209,9 @@ pub(super) fn unproved(
     if is_ready || has_ended {
         return None;
     }
-    let mut known = Known::read(status, history, None, removal.items.len(), false);
+    let mut known = Known::read(status, items, None, removal, false);
     if let Some(report) = &report {
-        known.add(report, now);
+        known.add(report, report.domain.as_ref(), now);
     }
     let History { accepted, first_accepted_at, accepted_at, lost, .. } = known.history(removal, false);
     known.has_accepted().then(|| Report {

@@ -6,9 +6,11 @@ use jiff::Timestamp;
 
 use crate::api::{Reason, RemovalOptions, RemovalStatus, Verification};
 use crate::auth0::Domain;
-use crate::dispatch::{ConnectionKey, History, Removal, View};
+use crate::clock;
+use crate::dispatch::{ConnectionKey, Removal, View};
 use crate::tenant::TenantState;
 
+use super::items::Items;
 use super::refusals::Refused;
 
 /// An object, what is known of it, and the world around it.
@@ -23,7 +25,7 @@ pub struct Inputs<'a> {
     /// Its status: as it would be if all that is known had been written.
     pub status: Option<&'a RemovalStatus>,
     /// What is known beyond the status since this process began, item by item.
-    pub history: &'a History,
+    pub items: &'a Items,
     /// Where its `tenantRef` points.
     pub tenant: Tenant<'a>,
     /// What Auth0 last refused to objects of this kind with the same connection.
@@ -32,6 +34,8 @@ pub struct Inputs<'a> {
     pub refused_with: Option<ConnectionKey>,
     /// The connection with which its last job was submitted, if one was since this process began.
     pub submitted_with: Option<ConnectionKey>,
+    /// Where that connection led.
+    pub submitted_to: Option<&'a Domain>,
     /// Where its job stands.
     pub view: &'a View,
     /// The value of the annotation that asks for another try, if the status does not answer it yet.
@@ -58,7 +62,7 @@ pub struct Now {
 impl Now {
     /// This moment.
     pub fn read() -> Self {
-        Self { wall: Timestamp::now(), steady: Instant::now() }
+        Self { wall: clock::wall(), steady: clock::steady() }
     }
 
     /// The time on the wall at `at`.

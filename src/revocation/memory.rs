@@ -6,8 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::api::{Reason, RemovalStatus};
-use crate::dispatch::{ConnectionKey, History};
+use crate::auth0::Domain;
+use crate::dispatch::ConnectionKey;
 
+use super::items::Items;
 use super::wait_writes::Slot;
 
 /// What is known of one object.
@@ -16,7 +18,7 @@ pub(super) struct ObjectMemory {
     /// Its status as it should be, if that is not what is stored.
     pub(super) status: Option<RemovalStatus>,
     /// What is known item by item.
-    pub(super) history: History,
+    pub(super) items: Items,
     /// Since when it has been waiting for whatever reason.
     pub(super) waiting_since: Option<Instant>,
     /// When it may ask again to write what it waits for.
@@ -31,6 +33,8 @@ pub(super) struct ObjectMemory {
     pub(super) not_before: Option<Instant>,
     /// The connection of its last job.
     pub(super) submitted_with: Option<ConnectionKey>,
+    /// Where it led.
+    pub(super) submitted_to: Option<Domain>,
     /// The connection with which Auth0 refused it.
     pub(super) refused_with: Option<ConnectionKey>,
 }

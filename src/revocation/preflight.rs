@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use tracing::debug;
 
 use crate::api::Auth0Tenant;
+use crate::clock;
 use crate::dispatch::{Connection, ConnectionKey, Owner, Preflight, Refusal};
 use crate::tenant::{TenantKey, TenantState, Tenants};
 
@@ -192,16 +193,18 @@ impl TenantCheck {
     /// Whether the tenant object is what the cache says.
     async fn confirm(&self, client: &Client, key: &TenantKey) -> Result<(), Refusal> {
         let confirmed = || self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
-        if (self.fresh)() || confirmed().get(key).is_some_and(|at| at.elapsed() < FRESH) {
+        if (self.fresh)()
+            || confirmed().get(key).is_some_and(|at| clock::steady().saturating_duration_since(*at) < FRESH)
+        {
             return Ok(());
         }
         let cached = self.tenants.get(key).ok_or(Refusal::TenantNotReady)?;
-        let asked = Instant::now();
+        let asked = clock::steady();
         let api: Api<Auth0Tenant> = Api::namespaced(client.clone(), &key.namespace);
         match look(&api, &key.name, cached.metadata.uid.as_deref(), cached.metadata.generation).await {
             Seen::Same => {
                 let mut confirmed = confirmed();
-                confirmed.retain(|_, at| at.elapsed() < FRESH);
+                confirmed.retain(|_, at| clock::steady().saturating_duration_since(*at) < FRESH);
                 confirmed.insert(key.clone(), asked);
                 Ok(())
             }

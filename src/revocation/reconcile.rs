@@ -122,7 +122,8 @@ impl<K: Revocation> Turn<'_, K> {
             let own = status.reason_at(self.owner.generation);
             let refusal = self.refusal(&tenant, own);
             let inputs = self.inputs(&known, status, &tenant, &view, refusal.as_ref(), asked.as_deref());
-            match decide(&inputs) {
+            let decision = decide(&inputs);
+            match decision {
                 Decision::TakeReport => {
                     self.take_report(&inputs, own, &key, memory);
                     continue;
@@ -155,7 +156,9 @@ impl<K: Revocation> Turn<'_, K> {
                     let job = Job { owner: self.owner.clone(), removal: self.removal.clone(), task, history };
                     shared.dispatcher.submit(connection, job);
                     memory.submitted_with = Some(connection.key);
+                    memory.submitted_to = Some(connection.domain.clone());
                     memory.not_before = None;
+                    memory.waiting_since.get_or_insert(self.now.steady);
                     decided.pause = Some(SUBMITTED.mul_f64(1.0 + inputs.jitter));
                 }
             }
@@ -178,11 +181,12 @@ impl<K: Revocation> Turn<'_, K> {
             removal: &self.removal,
             options: self.object.options(),
             status: Some(status),
-            history: &memory.history,
+            items: &memory.items,
             tenant: Tenant::from(tenant),
             refusal,
             refused_with: memory.refused_with,
             submitted_with: memory.submitted_with,
+            submitted_to: memory.submitted_to.as_ref(),
             view,
             asked,
             unconfirmed: memory.unconfirmed,
@@ -213,9 +217,9 @@ impl<K: Revocation> Turn<'_, K> {
     fn take_report(&self, inputs: &Inputs<'_>, own: Option<Reason>, key: &TenantKey, memory: &mut ObjectMemory) {
         let (View::Ended { generation, .. } | View::Pending { generation, .. }) = inputs.view else { return };
         let Some(report) = self.context.shared.dispatcher.take_back(&self.owner.uid) else { return };
-        let Absorbed { status, history, outcome, pause } = absorb(inputs, *generation, &report);
+        let Absorbed { status, items, outcome, pause } = absorb(inputs, *generation, &report);
         memory.status = Some(status);
-        memory.history = history;
+        memory.items = items;
         memory.not_before = pause.map(|pause| self.now.steady + pause);
         memory.unconfirmed = match report.end {
             End::HandedBack(Refusal::Unconfirmed) => memory.unconfirmed.saturating_add(1),
@@ -252,7 +256,10 @@ impl<K: Revocation> Turn<'_, K> {
                 shared.state.refusals.accept(connection, K::KIND, own)
             }
             _ if deleted => shared.state.refusals.accept(connection, K::KIND, own),
-            _ => false,
+            _ => {
+                shared.state.refusals.release(connection, K::KIND, self.now.steady);
+                false
+            }
         };
         if is_news {
             (shared.tenant_changed)(key);

@@ -30,7 +30,10 @@ pub struct Refusals(Mutex<HashMap<(ConnectionKey, &'static str, Reason), Refusal
 
 #[derive(Debug)]
 enum Refusal {
+    /// It holds, and nobody tries yet.
     Holds(Refused),
+    /// Somebody is finding out; until then nobody else does.
+    Tried(Refused),
     /// A call was accepted since.
     Over,
 }
@@ -46,7 +49,7 @@ impl Refusals {
     pub fn get(&self, key: ConnectionKey, kind: &'static str, own: Option<Reason>) -> Option<Refused> {
         let refusals = self.lock();
         let holds = |reason| match refusals.get(&(key, kind, reason))? {
-            Refusal::Holds(refused) => Some(refused.clone()),
+            Refusal::Holds(refused) | Refusal::Tried(refused) => Some(refused.clone()),
             Refusal::Over => None,
         };
         let denied = || (own == Some(Reason::Denied)).then(|| holds(Reason::Denied)).flatten();
@@ -57,7 +60,7 @@ impl Refusals {
     pub fn refuse(&self, key: ConnectionKey, kind: &'static str, reason: Reason, message: &str, now: Instant) -> bool {
         let refused = Refused { reason, message: message.to_owned(), until: now + REFUSED_FOR };
         let before = self.lock().insert((key, kind, reason), Refusal::Holds(refused));
-        !matches!(before, Some(Refusal::Holds(_)))
+        !matches!(before, Some(Refusal::Holds(_) | Refusal::Tried(_)))
     }
 
     /// Auth0 accepted a call for an object that carried `own`. Returns whether others may be waiting to hear it.
@@ -66,7 +69,7 @@ impl Refusals {
         let denied = own.filter(|own| *own == Reason::Denied);
         let mut over = |reason| {
             let refusal = refusals.get_mut(&(key, kind, reason));
-            refusal.is_some_and(|refusal| matches!(std::mem::replace(refusal, Refusal::Over), Refusal::Holds(_)))
+            refusal.is_some_and(|refusal| !matches!(std::mem::replace(refusal, Refusal::Over), Refusal::Over))
         };
         [Some(Reason::Unauthorized), Some(Reason::InsufficientScope), denied]
             .into_iter()
@@ -79,13 +82,23 @@ impl Refusals {
     pub fn may_try(&self, key: ConnectionKey, kind: &'static str, refused: Refused, now: Instant) -> bool {
         let mut refusals = self.lock();
         let first = || Refusal::Holds(Refused { until: now, ..refused.clone() });
-        match refusals.entry((key, kind, refused.reason)).or_insert_with(first) {
+        let refusal = refusals.entry((key, kind, refused.reason)).or_insert_with(first);
+        match refusal {
             Refusal::Over => true,
-            Refusal::Holds(holds) if holds.until <= now => {
-                holds.until = now + TRYING_FOR;
+            Refusal::Holds(holds) | Refusal::Tried(holds) if holds.until <= now => {
+                *refusal = Refusal::Tried(Refused { until: now + TRYING_FOR, ..holds.clone() });
                 true
             }
-            Refusal::Holds(_) => false,
+            Refusal::Holds(_) | Refusal::Tried(_) => false,
+        }
+    }
+
+    /// Whoever tried has found out nothing: the next one may.
+    pub fn release(&self, key: ConnectionKey, kind: &'static str, now: Instant) {
+        for (_, refusal) in self.lock().iter_mut().filter(|((of, at, _), _)| *of == key && *at == kind) {
+            if let Refusal::Tried(refused) = refusal {
+                refused.until = refused.until.min(now);
+            }
         }
     }
 
@@ -133,6 +146,8 @@ mod tests {
             refusals.may_try(key, KIND, scope.clone(), later + TRYING_FOR),
             "no wait for one that never comes back"
         );
+        refusals.release(key, KIND, later);
+        assert!(refusals.may_try(key, KIND, scope.clone(), later), "nor for one that found out nothing");
         assert!(refusals.accept(key, KIND, None), "news");
         assert!(!refusals.accept(key, KIND, None));
         assert_eq!(refusals.get(key, KIND, None), None);

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 
 use crate::api::{Reason, RemovalStatus};
+use crate::clock;
 use crate::dispatch::{ConnectionKey, Dispatcher, Observer, Owner};
 use crate::tenant::{TenantKey, Tenants};
 
@@ -130,7 +130,7 @@ impl Shared {
         self.state.mutations.forget(&owner.uid);
         let report = self.dispatcher.take_back(&owner.uid);
         let status = memory.status.as_ref().or(ahead.as_ref().map(|stored| &stored.status)).or(object.status());
-        if let Some(partial) = unproved(status, &memory.history, &object.removal(), report, Timestamp::now()) {
+        if let Some(partial) = unproved(status, &memory.items, &object.removal(), report, clock::wall()) {
             self.observer.owner_gone(&owner, &partial);
         }
     }

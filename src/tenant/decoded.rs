@@ -2,23 +2,27 @@
 //! look of every removal.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Resource;
 
 use crate::api::{Auth0Tenant, Reason, Verification};
-use crate::auth0::{AllowedDomains, Client, Domain, Timeouts};
+use crate::auth0::{AllowedDomains, ClientError, Domain, ManagementApi};
 use crate::dispatch::{Connection, ConnectionKey};
 
 use super::connection::{Problem, Settings, settings};
 use super::key::TenantKey;
 
+/// Makes the way to a domain, which trusts this CA bundle, or the system's certificates if there is none.
+pub type Connect = dyn Fn(&Domain, Option<&[u8]>) -> Result<Arc<dyn ManagementApi>, ClientError> + Send + Sync;
+
 /// How to read and connect.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Rules {
     pub(super) allowed: AllowedDomains,
-    pub(super) timeouts: Timeouts,
+    pub(super) connect: Arc<Connect>,
 }
 
 /// What tenants have now.
@@ -35,7 +39,7 @@ pub struct Alive {
 pub(super) struct Decoded {
     tenants: HashMap<TenantKey, Entry>,
     /// One connection pool for all that agree on where to and whom to trust.
-    clients: HashMap<ClientKey, Client>,
+    clients: HashMap<ClientKey, Arc<dyn ManagementApi>>,
 }
 
 type ClientKey = (Domain, Option<Vec<u8>>);
@@ -70,7 +74,7 @@ impl Entry {
             (Some(version), Some(secret)) => is_version(version, secret),
             (version, secret) => version.is_none() && secret.is_none(),
         };
-        let ended = self.made.as_ref().is_ok_and(|(connection, _)| connection.token.has_ended(now));
+        let ended = self.made.as_ref().is_ok_and(|(connection, _)| connection.token.check_expiry(now).is_err());
         same_secret && is_version(&self.tenant, tenant) && !ended
     }
 }
@@ -88,7 +92,7 @@ impl Decoded {
         if !self.tenants.get(key).is_some_and(|entry| entry.is_current(tenant, secret, now)) {
             let read = settings(tenant, secret, &rules.allowed, now);
             let client = read.as_ref().ok().map(|settings| (settings.domain.clone(), settings.ca_bundle.clone()));
-            let made = read.and_then(|settings| self.connect(key, settings, rules.timeouts));
+            let made = read.and_then(|settings| self.connect(key, settings, &*rules.connect));
             let entry = Entry { tenant: version(tenant), secret: secret.map(version), client, made };
             self.tenants.insert(key.clone(), entry);
         }
@@ -120,12 +124,12 @@ impl Decoded {
         self.tenants.iter().filter(|(_, entry)| is_like(entry)).map(|(key, _)| key.clone()).collect()
     }
 
-    fn connect(&mut self, key: &TenantKey, settings: Settings, timeouts: Timeouts) -> Made {
+    fn connect(&mut self, key: &TenantKey, settings: Settings, connect: &Connect) -> Made {
         let client_key = (settings.domain.clone(), settings.ca_bundle.clone());
         let client = match self.clients.get(&client_key) {
             Some(client) => client.clone(),
             None => {
-                let client = Client::new(&settings.domain, settings.ca_bundle.as_deref(), timeouts)
+                let client = connect(&settings.domain, settings.ca_bundle.as_deref())
                     .map_err(|error| Problem::new(Reason::InvalidConnection, format!("spec.caBundle: {error}")))?;
                 self.clients.insert(client_key, client.clone());
                 client
@@ -149,10 +153,15 @@ mod tests {
     use kube::api::ObjectMeta;
     use serde_json::json;
 
+    use crate::auth0::{Client, Timeouts};
+
     use super::*;
 
     fn rules() -> Rules {
-        Rules { allowed: AllowedDomains::parse(["*.auth0.com"]).unwrap(), timeouts: Timeouts::default() }
+        let connect = |domain: &Domain, ca: Option<&[u8]>| -> Result<Arc<dyn ManagementApi>, _> {
+            Ok(Arc::new(Client::new(domain, ca, Timeouts::default())?))
+        };
+        Rules { allowed: AllowedDomains::parse(["*.auth0.com"]).unwrap(), connect: Arc::new(connect) }
     }
 
     fn meta(name: &str, version: &str) -> ObjectMeta {

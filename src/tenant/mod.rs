@@ -13,7 +13,7 @@ mod secrets;
 mod status;
 
 pub use connection::{Problem, Settings, settings};
-pub use decoded::Alive;
+pub use decoded::{Alive, Connect};
 pub use health::Unreachable;
 pub use key::TenantKey;
 pub use registry::{TenantState, Tenants, Usable};

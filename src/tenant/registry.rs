@@ -3,17 +3,16 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
 
-use jiff::Timestamp;
 use kube::runtime::reflector::{ObjectRef, Store};
 
 use crate::api::{Auth0Tenant, Reason, TenantRef, Verification};
-use crate::auth0::{AllowedDomains, CallError, Domain, Timeouts};
+use crate::auth0::{AllowedDomains, CallError, Client, Domain, Timeouts};
+use crate::clock;
 use crate::dispatch::{Connection, ConnectionKey};
 
 use super::connection::Problem;
-use super::decoded::{Alive, Decoded, Rules};
+use super::decoded::{Alive, Connect, Decoded, Rules};
 use super::health::{Health, Unreachable};
 use super::key::TenantKey;
 use super::refusals::Refusals;
@@ -66,8 +65,16 @@ struct Caches {
 impl Tenants {
     /// Knows none yet.
     pub fn new(allowed: AllowedDomains, timeouts: Timeouts) -> Arc<Self> {
+        Self::connecting(
+            allowed,
+            Arc::new(move |domain, ca_bundle| Ok(Arc::new(Client::new(domain, ca_bundle, timeouts)?))),
+        )
+    }
+
+    /// The same, with ways to Auth0 that `connect` makes.
+    pub fn connecting(allowed: AllowedDomains, connect: Arc<Connect>) -> Arc<Self> {
         Arc::new(Self {
-            rules: Rules { allowed, timeouts },
+            rules: Rules { allowed, connect },
             caches: RwLock::default(),
             decoded: Mutex::default(),
             refusals: Mutex::default(),
@@ -129,9 +136,9 @@ impl Tenants {
                 (None, Some(Problem::new(Reason::SecretNotFound, message)))
             }
         };
-        let made = lock(&self.decoded).make(key, tenant, secret.as_deref(), &self.rules, Timestamp::now()).clone();
+        let made = lock(&self.decoded).make(key, tenant, secret.as_deref(), &self.rules, clock::wall()).clone();
         match (made, unread) {
-            (Ok((connection, verification)), None) => match lock(&self.refusals).get(connection.key, Instant::now()) {
+            (Ok((connection, verification)), None) => match lock(&self.refusals).get(connection.key, clock::steady()) {
                 Some(why) => Usable::No(Problem::new(Reason::Unauthorized, why)),
                 None => Usable::Yes(connection, verification),
             },
@@ -144,7 +151,7 @@ impl Tenants {
 
     /// Auth0 refused the credential of this connection. Returns whether that is news.
     pub fn refuse(&self, key: ConnectionKey, why: String) -> bool {
-        lock(&self.refusals).insert(key, why, Instant::now())
+        lock(&self.refusals).insert(key, why, clock::steady())
     }
 
     /// A call with this connection ended. Returns whether its tenants should be looked at again.

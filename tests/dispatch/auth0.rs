@@ -1,5 +1,5 @@
-//! Auth0 as a lane meets it, with a virtual clock: relations, token buckets, lagging lists, faults. Written without
-//! looking at how the lane works; shares nothing with it but the calls and their answers.
+//! Auth0 as the dispatcher meets it, with a virtual clock: relations, token buckets, lagging lists, refused credentials,
+//! faults. Written without looking at how the dispatcher works; shares nothing with it but the calls and their answers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -63,6 +63,12 @@ pub enum Fault {
     Forgets,
     /// A 429 out of the blue that names this many seconds.
     Limits(u64),
+    /// It never left us.
+    Stays,
+    /// The peer says that it did not begin with it.
+    Declines,
+    /// A page that cannot be read; a DELETE is not affected.
+    Garbles,
 }
 
 /// The tenant.
@@ -78,6 +84,12 @@ pub struct Auth0 {
     pub poison: HashSet<Item>,
     /// Items whose DELETE makes Auth0 fail with 500.
     pub crashing: HashSet<Item>,
+    /// Items that Auth0 does not know: 404, with a code that says so, or without.
+    pub unknown: HashMap<Item, Missing>,
+    /// Numbers of the credentials that are refused.
+    pub refused: HashSet<u64>,
+    /// No list can be read.
+    pub unreadable: bool,
     pub buckets: Vec<Bucket>,
     /// The buckets each kind of call draws from, by method and template; the first is checked first.
     pub drawn: HashMap<(&'static str, &'static str), Vec<usize>>,
@@ -87,11 +99,14 @@ pub struct Auth0 {
     pub limited: u64,
 }
 
+/// Which page.
+pub type Query = Vec<(&'static str, String)>;
+
 /// A call on the wire.
 #[derive(Clone, Debug)]
 pub enum Wire {
     Delete(Endpoint, Vec<Item>),
-    Get(Read, Vec<(&'static str, String)>),
+    Get(Read, Query),
 }
 
 impl Wire {
@@ -151,9 +166,18 @@ impl Auth0 {
         drawn
     }
 
-    /// One call of ours, arriving now.
-    pub fn call(&mut self, wire: &Wire, fault: Option<Fault>, now: f64) -> Answer<Page> {
+    /// One call of ours with this credential, arriving now.
+    pub fn call(&mut self, wire: &Wire, credential: u64, fault: Option<Fault>, now: f64) -> Answer<Page> {
+        let nothing = |error| Answer { limits: RateHeaders::default(), outcome: Err(error) };
+        match fault {
+            Some(Fault::Stays) => return nothing(CallError::NotSent("no route to Auth0")),
+            Some(Fault::Declines) => return nothing(CallError::NotProcessed),
+            _ => {}
+        }
         *self.calls.entry(wire.name().0).or_default() += 1;
+        if self.refused.contains(&credential) {
+            return nothing(CallError::Unauthorized("401: the token is not valid"));
+        }
         let limits = match self.draw(wire.name(), now) {
             Ok(limits) => limits,
             Err(limits) => return self.limit(limits),
@@ -167,6 +191,8 @@ impl Auth0 {
             return Answer { limits, outcome: Err(unavailable()) };
         }
         let outcome = match wire {
+            Wire::Get(..) if fault == Some(Fault::Garbles) => Ok(json!({"what": "is this"})),
+            Wire::Get(..) if self.unreadable => Err(CallError::InsufficientScope("read:something".to_owned())),
             Wire::Delete(endpoint, items) => self.delete(endpoint, items, now).map(|()| Value::Null),
             Wire::Get(read, query) => self.page(read, query, now),
         };
@@ -189,6 +215,9 @@ impl Auth0 {
         }
         if items.iter().any(|item| self.poison.contains(item)) {
             return Err(CallError::Rejected(Rejection::Body));
+        }
+        if let Some(missing) = items.iter().find_map(|item| self.unknown.get(item)) {
+            return Err(CallError::NotFound(*missing));
         }
         let Some(held) = self.held.get_mut(endpoint) else { return Err(CallError::NotFound(Missing::Unclear)) };
         for item in items.iter().filter(|item| held.remove(item)) {

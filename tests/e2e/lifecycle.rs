@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use fake_auth0::{FakeAuth0, Kind, Relation};
+use fake_auth0::{Kind, Relation};
 use rescind::api::{OrgMembershipRemoval, UserPermissionRevocation, UserRoleRevocation};
 use serde_json::{Value, json};
 use stack::ControlPlane;
@@ -133,7 +133,7 @@ async fn compact(plane: &ControlPlane) {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_missing_is_waited_for() {
     let plane = own_plane().await;
-    let (fake, other_fake, port) = (FakeAuth0::start().await, FakeAuth0::start().await, free_port());
+    let (fake, other_fake, port) = (prompt_fake().await, prompt_fake().await, free_port());
     let (address, domains) = (format!("127.0.0.1:{port}"), format!("{},{}", fake.domain(), other_fake.domain()));
     let args = ["--allowed-domains", &domains, "--health-probe-bind-address", &address];
 

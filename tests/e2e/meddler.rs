@@ -92,7 +92,7 @@ impl Meddler {
     }
 
     fn failure(&self, request: &Request<Body>) -> Option<Failure> {
-        let is_write = request.method() == http::Method::PATCH && request.uri().path().ends_with("/status");
+        let is_write = request.method() == http::Method::PUT && request.uri().path().ends_with("/status");
         is_write.then(|| self.0.lock().unwrap().failures.pop_front()).flatten()
     }
 

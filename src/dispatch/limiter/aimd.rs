@@ -3,10 +3,11 @@
 
 /// Calls on their way before anything is known.
 const FIRST_WINDOW: f64 = 2.0;
-/// Slowest rate in calls a second, and the slowest that is tried after the first refusal.
-const SLOWEST: (f64, f64) = (0.25, 2.0);
+/// Slowest rate in calls a second, and the slowest after a first refusal.
+const SLOWEST: f64 = 0.25;
+const SLOW: f64 = 2.0;
 /// Growth a second: far from the rate that was refused, and around it.
-const GROWTH: (f64, f64) = (0.15, 0.01);
+const GROWTH: (f64, f64) = (0.15, 0.005);
 /// What counts as around it.
 const AROUND: std::ops::Range<f64> = 0.9..1.1;
 /// So many times the rate that was refused is no limit any more.
@@ -86,7 +87,7 @@ impl Aimd {
         }
         let Some(pace) = &mut self.pace else { return };
         let growth = if AROUND.contains(&(pace.rate / pace.refused)) { GROWTH.1 } else { GROWTH.0 };
-        pace.rate *= (growth * (now - pace.grown).min(5.0)).exp();
+        pace.rate *= (growth * (now - pace.grown).min(1.0)).exp();
         pace.grown = now;
         if pace.rate > FORGOTTEN * pace.refused {
             self.pace = None;
@@ -95,15 +96,15 @@ impl Aimd {
 
     /// A call that left at `sent` was refused. `least`: what its headers say comes back in a second.
     pub(super) fn close(&mut self, sent: f64, least: Option<f64>, now: f64) {
-        let tried = self.tried_at(now).max(SLOWEST.1 * 2.0);
-        let (refused, slowest) = match &self.pace {
+        let (rate, refused) = match &self.pace {
             Some(pace) if sent < pace.closed => return,
-            Some(pace) => (pace.rate, SLOWEST.0),
-            None => (tried, SLOWEST.1),
+            Some(pace) => ((pace.rate / 2.0).max(least.unwrap_or(SLOWEST)).min(pace.rate), pace.rate),
+            // Calls left faster than it fills, but how much of that a full bucket gave is unknown: soon back to it.
+            None => {
+                let rate = least.unwrap_or((self.tried_at(now) / 2.0).max(SLOW));
+                (rate, rate / AROUND.end)
+            }
         };
-        let rate = (refused / 2.0).max(slowest);
-        let rate = least.map_or(rate, |least| rate.max(least).min(refused));
-        let refused = least.map_or(refused, |_| rate);
         self.pace = Some(Pace { rate, refused, tokens: 0.0, at: now, grown: now, closed: now });
     }
 

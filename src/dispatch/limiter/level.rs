@@ -12,10 +12,7 @@ const FASTEST_FILL: f64 = 0.25;
 const FILLS_PER_SECOND: f64 = 2.5;
 /// Tokens a second where an answer says nothing about when there will be more.
 const BLIND_REFILL: f64 = 1.0;
-/// How far a level that turned out too high may slow the belief in its refill.
-const LEAST_TRUST: f64 = 0.1;
-/// By which factor each answer restores it.
-const RESTORE_TRUST: f64 = 1.02;
+const SHRINK_MARGIN: f64 = 0.9995;
 
 /// Auth0's clock against ours: bounds of theirs minus ours, in seconds. Each Date narrows them.
 #[derive(Debug, Default)]
@@ -38,13 +35,21 @@ impl Clock {
     }
 }
 
+/// Tokens added in a second, as far as one answer tells.
+#[derive(Clone, Copy, Debug)]
+struct Refill {
+    low: f64,
+    high: f64,
+    /// A steady rise at this rate from what is said to remain is never above what is left until Reset.
+    until_reset: f64,
+}
+
 /// What the headers of one answer say about a bucket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Report {
     pub(super) limit: u64,
     pub(super) remaining: u64,
-    /// Bounds of the tokens added in a second.
-    refill: Option<(f64, f64)>,
+    refill: Option<Refill>,
     /// Whether they say that there will be more, and when.
     pub(super) resets: bool,
 }
@@ -59,12 +64,16 @@ impl Report {
         let fastest = limit as f64 / FASTEST_FILL;
         // Remaining counts whole tokens; a call that was let through left at least one to come back.
         let missing = (limit - remaining) as f64;
-        let missing_at_least = if refused { missing - 1.0 } else { (missing - 1.0).max(1.0) };
+        let missing_at_least = (missing - 1.0).max(if refused { 0.5 } else { 1.0 });
         let refill = headers.reset.zip(clock.0).and_then(|(reset, (low, high))| {
             // Reset is the time to full, rounded up to a whole second.
             let (at_most, at_least) = (reset as f64 - (sent + low), (reset - 1) as f64 - (now + high));
-            let fast = if at_least * fastest > missing { missing / at_least } else { fastest };
-            (at_most > 0.0).then(|| ((missing_at_least / at_most).clamp(f64::MIN_POSITIVE, fast), fast))
+            let high = if at_least * fastest > missing { missing / at_least } else { fastest };
+            (at_most > 0.0).then(|| Refill {
+                low: (missing_at_least / at_most).min(high),
+                high,
+                until_reset: if remaining == 0 { (missing / at_most).min(high) } else { 0.0 },
+            })
         });
         let resets = headers.reset.is_some_and(|reset| headers.date.is_none_or(|date| reset > date));
         Some(Self { limit, remaining, refill, resets })
@@ -72,7 +81,7 @@ impl Report {
 
     /// Tokens a second at least.
     pub(super) fn slowest_refill(&self) -> f64 {
-        self.refill.map_or(BLIND_REFILL, |(low, _)| low)
+        self.refill.map_or(BLIND_REFILL, |refill| refill.low)
     }
 }
 
@@ -87,10 +96,10 @@ pub(super) struct Level {
     /// Tokens that were left at `at`; below zero where more calls are on their way than it held.
     tokens: f64,
     at: f64,
-    /// Bounds of the tokens added in a second, and how much of the lower one is believed: it takes no account of others
-    /// who draw from the bucket.
-    refill: (f64, f64),
-    trust: f64,
+    /// Tokens added in a second, as far as all reports together tell.
+    refill: Refill,
+    /// Tokens that are kept back, because the level turned out too high before.
+    margin: f64,
     whole_seconds: bool,
     /// Calls that drew from it, those of them that came before the latest report or were counted in it, and those that are
     /// on their way.
@@ -109,8 +118,12 @@ impl Level {
             confirmed,
             tokens: report.remaining as f64,
             at: now,
-            refill: report.refill.unwrap_or((BLIND_REFILL, report.limit as f64 / FASTEST_FILL)),
-            trust: 1.0,
+            refill: report.refill.unwrap_or(Refill {
+                low: BLIND_REFILL,
+                high: report.limit as f64 / FASTEST_FILL,
+                until_reset: 0.0,
+            }),
+            margin: 0.0,
             whole_seconds: false,
             sent: 0,
             counted: 0,
@@ -122,11 +135,12 @@ impl Level {
 
     /// Tokens a second that are counted on.
     fn rate(&self) -> f64 {
-        self.refill.0 * self.trust
+        self.refill.low.max(self.refill.until_reset)
     }
 
     fn by_second(&self) -> bool {
-        self.whole_seconds || self.limit as f64 > self.refill.0 * FILLS_PER_SECOND
+        let seconds = self.limit as f64 / self.refill.low;
+        seconds > FILLS_PER_SECOND || (seconds >= 1.0 && self.whole_seconds)
     }
 
     fn left(&self, clock: &Clock, now: f64) -> (f64, f64) {
@@ -138,12 +152,12 @@ impl Level {
     /// let anything pass.
     fn needed(&self, reserve_percent: f64, calls: f64) -> f64 {
         let limit = self.limit as f64;
-        calls + (limit * reserve_percent / 100.0).floor().min(limit - 2.0).max(0.0)
+        calls + (limit * reserve_percent / 100.0).floor().max(self.margin).min(limit - 2.0).max(0.0)
     }
 
     /// Whether so many more calls may leave now.
     pub(super) fn holds(&self, reserve_percent: f64, calls: f64, clock: &Clock, now: f64) -> bool {
-        self.left(clock, now).0 + 1e-6 >= self.needed(reserve_percent, calls)
+        self.left(clock, now).0 + 0.01 >= self.needed(reserve_percent, calls)
     }
 
     /// When a whole token will be left for one more call above the reserve: `None` for now.
@@ -152,7 +166,7 @@ impl Level {
         if self.holds(reserve_percent, 1.0, clock, now) {
             return None;
         }
-        let full = (needed - self.tokens) / self.rate() + self.at;
+        let full = (needed - 0.01 - self.tokens) / self.rate() + self.at;
         let next = clock.second(full);
         // A moment later, so that rounding does not have it asked again at once.
         Some(if self.by_second() && next < full { next + 1.0 } else { full }.max(now) + 1e-6)
@@ -185,15 +199,14 @@ impl Level {
 
     /// The answer to the call with this number said so; it is as old as the way back from Auth0 at most.
     pub(super) fn report(&mut self, report: &Report, number: u64, unseen: u32, age: f64, clock: &Clock, now: f64) {
-        if let Some((low, high)) = report.refill {
-            let (slowest, fastest) = self.refill;
-            self.refill = (
-                if slowest > high { low } else { slowest.max(low) },
-                if fastest < low { high } else { fastest.min(high) },
-            );
-        }
-        self.trust = (self.trust * RESTORE_TRUST).min(1.0);
         let before = self.left(clock, now);
+        if let Some(new) = report.refill {
+            // Where both contradict each other, the refill was changed.
+            let low = if self.refill.low > new.high { new.low } else { self.refill.low.max(new.low) };
+            let high = if self.refill.high < new.low { new.high } else { self.refill.high.min(new.high) };
+            self.refill = Refill { low, high, until_reset: new.until_reset };
+        }
+        self.margin *= SHRINK_MARGIN;
         let tokens = report.remaining as f64 - self.uncounted(number) - f64::from(unseen);
         (self.tokens, self.at) = (tokens, now - age);
         if number < self.counted {
@@ -207,9 +220,8 @@ impl Level {
 
     /// Whether this report shows far more than the bucket can hold, so that it must be of another one.
     pub(super) fn is_contradicted(&self, report: &Report, number: u64, clock: &Clock, now: f64) -> bool {
-        let late = if self.by_second() { 1.0 } else { 0.0 };
-        let slack = self.refill.1.mul_add(now - self.heard + late, 2.0 + self.in_flight as f64);
-        report.remaining as f64 > self.left(clock, now).0 + self.uncounted(number) + slack
+        let slack = self.refill.high.mul_add(now - self.heard + 1.0, 2.0 + self.in_flight as f64);
+        number >= self.counted && report.remaining as f64 > self.left(clock, now).0 + self.uncounted(number) + slack
     }
 
     /// Another bucket of the same calls was reported, with this much left. As it is the tightest that is reported, this one
@@ -222,19 +234,19 @@ impl Level {
 
     /// A call that left at `sent`, because a token was believed to be left, was refused.
     pub(super) fn doubt(&mut self, sent: f64, now: f64) {
+        let limit = self.limit as f64;
         if sent >= self.doubted {
-            self.trust = (self.trust / 2.0).max(LEAST_TRUST);
             self.whole_seconds = true;
+            self.margin = self.margin.mul_add(2.0, 1.0).min(limit / 4.0);
             self.doubted = now;
         }
     }
 
     pub(super) fn check(&self) -> bool {
-        let (low, high) = self.refill;
+        let Refill { low, high, .. } = self.refill;
         self.tokens <= self.limit as f64
             && self.counted <= self.sent
             && self.in_flight <= self.sent
             && (0.0 < low && low <= high && high.is_finite())
-            && (LEAST_TRUST..=1.0).contains(&self.trust)
     }
 }

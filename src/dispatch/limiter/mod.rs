@@ -10,6 +10,8 @@
 mod aimd;
 mod level;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
 
 use std::time::{Duration, Instant};
@@ -34,7 +36,7 @@ pub(crate) type CallName = (&'static str, &'static str);
 pub(crate) struct Sent {
     at: f64,
     /// Its number in each level that it drew from.
-    drawn: [Option<(u32, u64)>; 2],
+    drawn: [Option<(u64, u64)>; 2],
     /// Whether no level of its own was known.
     unknown: bool,
 }
@@ -72,10 +74,16 @@ enum Heard {
 struct Kind {
     heard: Heard,
     /// Those reported last.
-    levels: [Option<u32>; 2],
+    levels: [Option<u64>; 2],
     /// Whether it shares no level with others.
     apart: bool,
     in_flight: u32,
+}
+
+impl Kind {
+    fn draws_from(&self, latest: Option<u64>) -> [Option<u64>; 2] {
+        if self.heard == Heard::Nothing && self.levels[0].is_none() { [latest, None] } else { self.levels }
+    }
 }
 
 /// The limiter of one domain.
@@ -86,10 +94,10 @@ pub(crate) struct Limiter {
     /// The shortest round trip, roughly, in seconds.
     round_trip: f64,
     kinds: HashMap<CallName, Kind>,
-    levels: HashMap<u32, Level>,
-    last_level: u32,
+    levels: HashMap<u64, Level>,
+    last_level: u64,
     /// The level heard of last: kinds not heard of yet are taken to draw from it.
-    latest: Option<u32>,
+    latest: Option<u64>,
     aimd: Aimd,
     /// The kind of call and the limit that made all calls slower.
     hidden: Option<(CallName, u64)>,
@@ -144,23 +152,22 @@ impl Limiter {
     pub(crate) fn wait_until(&self, call: CallName, connection: ConnectionKey, now: Instant) -> Option<Instant> {
         let at = self.seconds(now);
         let reserve = self.connections.get(&connection).map_or(0.0, |(limits, _)| limits.reserve_percent);
-        let (levels, unknown) = self
-            .kinds
-            .get(&call)
-            .map_or(([self.latest, None], true), |kind| (kind.levels, kind.heard != Heard::Levels));
+        let kind = self.kinds.get(&call);
+        let unknown = kind.is_none_or(|kind| kind.heard != Heard::Levels);
+        let levels = kind.map_or([self.latest, None], |kind| kind.draws_from(self.latest));
         let by_levels =
             levels.iter().flatten().filter_map(|id| self.levels.get(id)?.wait_until(reserve, &self.clock, at));
         // Nothing but an answer widens the window.
         let by_window = (unknown && self.aimd.is_full(self.unknown_in_flight)).then_some(at + 1.0);
         let wait = by_levels.chain(by_window).chain(self.aimd.wait_until(at)).reduce(f64::max)?;
-        Some(now + Duration::try_from_secs_f64(wait - at).unwrap_or_default().clamp(MIN_WAIT, MAX_WAIT))
+        Some(now + Duration::try_from_secs_f64(wait - at).unwrap_or(MAX_WAIT).clamp(MIN_WAIT, MAX_WAIT))
     }
 
     /// A call of this kind leaves now. To be handed to [`Self::finished`].
     pub(crate) fn sent(&mut self, call: CallName, now: Instant) -> Sent {
         let at = self.seconds(now);
-        let latest = self.latest;
-        let kind = self.kinds.entry(call).or_insert_with(|| Kind { levels: [latest, None], ..Kind::default() });
+        let kind = self.kinds.entry(call).or_default();
+        kind.levels = kind.draws_from(self.latest);
         kind.in_flight += 1;
         let unknown = kind.heard != Heard::Levels;
         self.unknown_in_flight += u32::from(unknown);
@@ -279,11 +286,11 @@ impl Limiter {
             let known = kind.levels.iter().flatten().copied().find(|id| self.levels.get(id).is_some_and(is_it));
             known.or_else(|| self.levels.iter().find(|(_, level)| is_it(level)).map(|(id, _)| *id))
         };
-        let number = |id: u32| sent.drawn.iter().flatten().find(|(drawn, _)| *drawn == id).map(|(_, number)| *number);
+        let number = |id: u64| sent.drawn.iter().flatten().find(|(drawn, _)| *drawn == id).map(|(_, number)| *number);
         let mut found = find(kind.apart.then_some(call));
         if let Some(id) = found.filter(|_| !kind.apart)
             && let Some(level) = self.levels.get(&id)
-            && level.is_contradicted(report, number(id).unwrap_or_default(), &self.clock, now)
+            && number(id).is_some_and(|number| level.is_contradicted(report, number, &self.clock, now))
         {
             kind.apart = true;
             found = find(Some(call));
@@ -294,7 +301,7 @@ impl Limiter {
             self.levels.insert(self.last_level, level);
             self.last_level
         });
-        let unseen = if number(id).is_some() { 0 } else { kind.in_flight };
+        let unseen = if number(id).is_some() { 0 } else { self.unknown_in_flight };
         if let Some(level) = self.levels.get_mut(&id) {
             level.confirmed |= success;
             level.report(report, number(id).unwrap_or_default(), unseen, self.round_trip, &self.clock, now);

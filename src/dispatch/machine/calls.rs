@@ -128,13 +128,18 @@ impl Machine {
                     Self::set_timer(&mut self.timers, Timer::Connection(connection), &mut conn.timer, due);
                 }
             }
+            self.trim_timers();
             let Some((place, work)) = next else { break };
+            // Its jobs may be gone, and its number is still needed.
+            self.fair.keep(place.ns);
             let begun = match work {
                 Work::Queue(key) => self.begin_batch(key, place, now),
                 Work::List(key) => self.begin_page(key, place, now),
             };
-            if let Some((what, owners)) = begun {
-                return Step::Check(self.begin(place, what, owners, now));
+            let ask = begun.map(|(what, owners)| self.begin(place, what, owners, now));
+            self.fair.leave(place.ns);
+            if let Some(ask) = ask {
+                return Step::Check(ask);
             }
         }
         self.idle(now)

@@ -181,5 +181,9 @@ fn check_places(
         return rule(places.taken.is_empty(), "something has a place and is not ready");
     }
     let right = namespaces.iter().all(|ns| places.taken.get(ns).copied() == front(*ns));
-    rule(right && places.taken.len() == namespaces.len(), "something that is ready has no place, or a wrong one")
+    let fronts: Vec<_> = namespaces.iter().map(|ns| (ns, front(*ns))).collect();
+    rule(
+        right && places.taken.len() == namespaces.len(),
+        &format!("something that is ready has no place, or a wrong one: {places:?}, not {fronts:?}"),
+    )
 }

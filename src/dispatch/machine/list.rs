@@ -18,8 +18,10 @@ const PROOFS_GATHER: Duration = Duration::from_secs(60);
 /// questions a page that walking it again is cheap.
 const MEMBERS_GATHER: Duration = Duration::from_secs(600);
 const CHEAP_PAGE: usize = 20;
+/// Where a member was asked about alone, the next ones gather for so long.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// So many questions about an organization's members are a crowd. Its list lags 5 to 10 s behind, so a walk for a crowd
-/// waits this long for the last of them, at most twice as long for the first.
+/// waits this long for the last of them, at most twice as long once no more removals are pending.
 const CROWD: usize = 20;
 const SETTLES: Duration = Duration::from_secs(10);
 /// What is known of a list's length counts for this long.
@@ -51,6 +53,8 @@ pub(super) struct List {
     pub(super) asked: usize,
     since: Option<Instant>,
     latest: Option<Instant>,
+    /// Since when no removals are pending at its endpoint.
+    calm: Option<Instant>,
     rank: Rank,
     /// The first of each namespace, and the rank of its question.
     fronts: HashMap<Ns, (Rank, u64)>,
@@ -94,11 +98,13 @@ impl Walking {
     }
 }
 
-/// What is known of a list's length: it had at least so many pages.
+/// What is known of the list of an organization's members: how many pages it had at least, if any are known, and when
+/// members were asked about person by person last.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Length {
     pub(super) pages: usize,
     pub(super) heard: Instant,
+    pub(super) alone: Option<Instant>,
 }
 
 /// How to find out about members of an organization.
@@ -118,7 +124,7 @@ impl Plan {
             _ if persons <= 1 => Self::Persons,
             Some(Length { pages, .. }) if pages >= persons => Self::Persons,
             // It may have grown.
-            Some(Length { .. }) | None => Self::Walk(persons),
+            _ => Self::Walk(persons),
         }
     }
 }
@@ -133,6 +139,7 @@ impl List {
             asked: 0,
             since: None,
             latest: None,
+            calm: None,
             rank: Rank::Proof,
             fronts: HashMap::new(),
             walk: None,
@@ -157,21 +164,30 @@ impl List {
 
     /// Whether a page could be asked for now; otherwise when it could at the latest. `removing`: removals are pending at
     /// the endpoint whose list this is; `length`: what is known of it. Once it is ready, it stays so until it begins.
-    pub(super) fn ready(&self, removing: bool, length: Option<Length>, now: Instant) -> Result<(), Option<Instant>> {
+    pub(super) fn ready(
+        &mut self,
+        removing: bool,
+        length: Option<Length>,
+        now: Instant,
+    ) -> Result<(), Option<Instant>> {
         if self.out || (self.walk.is_none() && self.askers.is_empty()) {
             return Err(None);
         }
+        self.calm = if removing { None } else { self.calm.or(Some(now)) };
         let since = self.since.unwrap_or(now);
         let members = matches!(self.read, Read::List(Endpoint::OrganizationMembers { .. }));
-        let gathered = if self.walk.is_some() || self.places.ready || self.rank == Rank::Removal || self.glance {
-            now
-        } else if removing {
-            let cheap = length.is_some_and(|length| self.asked >= CHEAP_PAGE * length.pages);
-            since + if members && !cheap { MEMBERS_GATHER } else { PROOFS_GATHER }
-        } else if members && self.asked >= CROWD {
-            (self.latest.unwrap_or(now) + SETTLES).min(since + 2 * SETTLES)
-        } else {
-            now
+        let at_once = self.walk.is_some() || self.places.ready || self.rank == Rank::Removal || self.glance;
+        let gathered = match self.calm {
+            _ if at_once => now,
+            None => {
+                let cheap = length.is_some_and(|length| (1..=self.asked / CHEAP_PAGE).contains(&length.pages));
+                since + if members && !cheap { MEMBERS_GATHER } else { PROOFS_GATHER }
+            }
+            Some(calm) if members && self.asked >= CROWD => {
+                (self.latest.unwrap_or(now) + SETTLES).min(since.max(calm) + 2 * SETTLES)
+            }
+            // Where one was asked about alone a moment ago there may be more to come.
+            Some(_) => length.and_then(|length| length.alone).map_or(now, |alone| alone + PATIENCE),
         };
         match gathered.max(self.pause.unwrap_or(now)) {
             until if until <= now => Ok(()),
@@ -205,7 +221,8 @@ impl List {
     pub(super) fn begin(&mut self, askers: Vec<Asker>, budget: usize, arrival: u64) {
         let wanted: BTreeSet<Item> = askers.iter().flat_map(|asker| asker.wanted.iter().cloned()).collect();
         let rank = askers.iter().map(|asker| asker.rank).min().unwrap_or(Rank::Proof);
-        let walk = Walk::new(self.read.clone(), wanted.clone());
+        let read = self.read.clone();
+        let walk = if wanted.is_empty() { Walk::glance(read) } else { Walk::new(read, wanted.clone()) };
         let (failures, restarts) = (0, 0);
         self.walk = Some(Walking { walk, wanted, askers, first: 0, budget, failures, restarts, rank, arrival });
     }

@@ -268,6 +268,7 @@ impl Machine {
         if let Some(conn) = self.conns.get_mut(&job.connection) {
             conn.jobs -= 1;
         }
+        self.trim_timers();
         let report = job.report(end, &self.domain);
         Some((job.owner, report))
     }

@@ -93,13 +93,14 @@ impl Machine {
         walking.skip(alive);
         let readers = walking.askers[walking.first..].iter().filter(|asker| alive(asker));
         let owners: Vec<JobId> = readers.map(|asker| asker.job).take(ASKED).collect();
+        list.out = !owners.is_empty();
+        let mut changed = vec![place.ns];
         if owners.is_empty() {
             let askers = list.walk.take().map(|walking| walking.askers).unwrap_or_default();
+            changed.extend(list.namespaces());
             self.let_go(askers);
-        } else {
-            list.out = true;
         }
-        self.refresh(Work::List(key), &[place.ns], now);
+        self.refresh(Work::List(key), &changed, now);
         (!owners.is_empty()).then_some((What::Page { list: key }, owners))
     }
 
@@ -120,11 +121,14 @@ impl Machine {
             && !list.glance
             && !askers.iter().any(|asker| asker.must_walk)
         {
-            let known = self.lengths.get(&(endpoint.clone(), list.connection));
-            match Plan::cheapest(questions, known.filter(|length| now < length.heard + LENGTH_LIFE).copied()) {
+            let at = (endpoint.clone(), list.connection);
+            let known = self.lengths.get(&at).filter(|length| now < length.heard + LENGTH_LIFE).copied();
+            match Plan::cheapest(questions, known) {
                 Plan::Walk(pages) => budget = pages,
                 Plan::Persons => {
                     let (organization, connection) = (organization.clone(), list.connection);
+                    let known = known.unwrap_or(Length { pages: 0, heard: now, alone: None });
+                    self.learn(at, Length { alone: Some(now), ..known }, now);
                     self.ask_persons(&organization, connection, askers, now);
                     return self.let_go(gone);
                 }
@@ -219,8 +223,8 @@ impl Machine {
         if let (Ok(_), Read::List(endpoint @ Endpoint::OrganizationMembers { .. }), false) =
             (&result, &list.read, list.glance)
         {
-            self.lengths.retain(|_, length| now < length.heard + LENGTH_LIFE);
-            self.lengths.insert((endpoint.clone(), list.connection), Length { pages: walk.pages(), heard: now });
+            let at = (endpoint.clone(), list.connection);
+            self.learn(at, Length { pages: walk.pages(), heard: now, alone: None }, now);
         }
         for asker in askers {
             self.deliver(asker, result.clone(), now);
@@ -233,13 +237,21 @@ impl Machine {
         let list = &mut self.lists[key];
         let connection = list.connection;
         let Some(Walking { askers, walk, .. }) = list.walk.take() else { return };
-        if let Read::List(endpoint @ Endpoint::OrganizationMembers { organization }) = &list.read {
-            let organization = organization.clone();
-            let length = Length { pages: walk.pages() + 1, heard: now };
-            self.lengths.insert((endpoint.clone(), connection), length);
+        if let Read::List(endpoint @ Endpoint::OrganizationMembers { .. }) = list.read.clone()
+            && let Some(organization) = endpoint.organization().cloned()
+        {
+            let length = Length { pages: walk.pages() + 1, heard: now, alone: Some(now) };
+            self.learn((endpoint, connection), length, now);
             self.ask_persons(&organization, connection, askers, now);
         }
         self.refresh(Work::List(key), &[], now);
+    }
+
+    fn learn(&mut self, at: (Endpoint, ConnectionKey), length: Length, now: Instant) {
+        if self.lengths.len().is_power_of_two() {
+            self.lengths.retain(|_, length| now < length.heard + LENGTH_LIFE);
+        }
+        self.lengths.insert(at, length);
     }
 
     /// Someone is in more organizations than can be read: the organizations' own lists have no such end.

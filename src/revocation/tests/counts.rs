@@ -53,7 +53,7 @@ proptest! {
         object.removal.items = (0..4).map(role).collect();
         for (mut report, restart, edited) in reports {
             if restart {
-                object.history = History::default();
+                object.items = Items::default();
             }
             object.generation += i64::from(edited);
             report.accepted_at = report.accepted_at.map(|_| object.now.wall);
@@ -69,6 +69,9 @@ proptest! {
             prop_assert!(counts.iter().all(|count| *count >= 0), "{:?}", result);
             prop_assert!(counts.iter().sum::<i32>() <= 4, "{:?}", result);
             let Some(outcome) = outcome else { continue };
+            if let End::Remaining(left) = &report.end {
+                prop_assert_eq!(usize::try_from(result.remaining).unwrap(), left.len(), "what is there is counted as that");
+            }
             let [ready, reconciling, stalled, _, verified] = words(&status);
             let state = outcome.reason.state();
             prop_assert_eq!(ready.as_deref(), Some(if state == State::Done { "True" } else { "False" }));
@@ -111,7 +114,7 @@ fn each_item_counts_once() {
     let mut half = case();
     let one = Report { accepted: vec![role(1)], ..half.accepted(End::Failed(CallError::no_answer("x"))) };
     half.absorb(&one);
-    half.history = History::default();
+    half.items = Items::default();
     let other = Report { accepted: vec![role(2)], already_absent: vec![role(1)], ..half.accepted(End::Gone) };
     assert_eq!(counts(&half.absorb(&other).status), (2, 2, 0, 0));
     assert_eq!(counts(&case().after(&case().report(End::Gone))), (2, 0, 2, 0));

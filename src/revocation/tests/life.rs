@@ -4,6 +4,9 @@ use super::*;
 use crate::auth0::{CallError, Missing};
 use crate::dispatch::Unverified;
 
+/// What happens, and what that changes.
+type Change = (&'static str, fn(&mut Case));
+
 fn unavailable() -> CallError {
     CallError::no_answer("the connection broke off")
 }
@@ -11,8 +14,9 @@ fn unavailable() -> CallError {
 impl Case {
     /// Another process goes on with what the status says.
     fn restart(&mut self) {
-        self.history = History::default();
-        (self.refused_with, self.submitted_with, self.not_before, self.unconfirmed) = (None, None, None, 0);
+        self.items = Items::default();
+        (self.refused_with, self.submitted_with, self.submitted_to) = (None, None, None);
+        (self.not_before, self.unconfirmed) = (None, 0);
         self.refusal = None;
     }
 
@@ -130,7 +134,7 @@ fn what_was_accepted_is_proved_and_not_sent_again() {
         object.restart();
         object
     };
-    let interruptions: [(&str, fn(&mut Case)); 5] = [
+    let interruptions: [Change; 5] = [
         ("the read failed", |_| {}),
         ("edited", |case| case.generation += 1),
         ("another credential", |case| {
@@ -166,6 +170,52 @@ fn what_was_accepted_is_proved_and_not_sent_again() {
             assert_eq!(status.last_removal_time, Some(time(at(NOW))), "{what}: it was then, not now");
         }
     }
+}
+
+/// Of a job that failed for a part, the rest is not sent again: neither what was accepted, nor what was not there and was
+/// accepted all the same.
+#[test]
+fn only_what_is_open_is_sent_again() {
+    let mut object = case();
+    object.removal.items = (0..3).map(role).collect();
+    let failed = object.accepted(End::Failed(unavailable()));
+    object.absorb(&Report { accepted: vec![role(0)], already_absent: vec![role(1)], ..failed });
+    let (_, task, history) = object.submits();
+    assert_eq!((task, history.accepted), (REMOVE, vec![role(0), role(1)]));
+}
+
+/// At an organization the DELETE goes out also for what a read before it did not show. Where the read may spare it, what
+/// shows later was given since, and is removed at once.
+#[test]
+fn what_was_absent_and_shows_later() {
+    let shown_later = |endpoint| {
+        let mut object = case();
+        object.removal.endpoint = endpoint;
+        let half = object.accepted(End::Remaining(vec![role(2)]));
+        object.absorb(&Report { accepted: vec![role(1)], already_absent: vec![role(2)], ..half });
+        let (_, task, history) = object.submits();
+        (task, history.accepted.len())
+    };
+    let (organization, user) = ("org_9ybsU1dN2dKfDkBi".into(), "auth0|a".into());
+    assert_eq!(shown_later(Endpoint::OrganizationMemberRoles { organization, user }), (Task::Prove, 2));
+    assert_eq!(shown_later(Endpoint::UserRoles { user: "auth0|a".into() }), (REMOVE, 1));
+}
+
+/// A role that Auth0 does not know costs no DELETE with each look at the others, and is told in the end.
+#[test]
+fn what_auth0_does_not_know_is_not_sent_again() {
+    let mut object = case();
+    let half = object.accepted(End::Remaining(vec![role(1)]));
+    object.absorb(&Report { accepted: vec![role(1)], not_found: vec![role(2)], ..half });
+    let (_, task, history) = object.submits();
+    assert_eq!(task, Task::Prove);
+    let gone = Report { end: End::Gone, ..object.remains(task, &history) };
+    let status = object.absorb(&gone).status;
+    let result = status.result.unwrap();
+    assert_eq!((status.reason_text(), result.accepted, result.already_absent), (Some("ItemNotFound"), 1, 1));
+    object.asked = Some("again");
+    let (_, task, history) = object.submits();
+    assert_eq!((task, history.accepted), (REMOVE, vec![role(1)]));
 }
 
 /// Nothing of one domain is used for another, and what is finished stays finished where it was.
@@ -221,6 +271,22 @@ fn a_verdict_counts_for_its_domain_and_generation() {
     assert_eq!((absorbed.outcome, absorbed.pause), (None, None));
     edited.status = Some(absorbed.status);
     assert_eq!(task(&edited.decide()), Task::Prove);
+}
+
+/// A job that was taken back before it made a call tells only what it was told, and that is of its own domain.
+#[test]
+fn a_job_without_a_call_tells_nothing_of_another_domain() {
+    let mut object = case();
+    let report = object.accepted(End::Failed(unavailable()));
+    object.absorb(&report);
+    let mut waits = object.pending(Wait::AwaitingProof);
+    waits.tenant = Connection::Ready { domain: "other.auth0.com".parse().unwrap(), token: "first" };
+    assert_eq!(waits.decide(), Decision::TakeReport);
+    let told = Report { connection: None, domain: None, ..report };
+    let taken_back = Report { end: End::HandedBack(Refusal::Withdrawn), ..told };
+    assert_eq!(waits.absorb(&taken_back).status.domain.as_deref(), Some("acme.auth0.com"));
+    let (_, task, history) = waits.submits();
+    assert_eq!((task, history), (REMOVE, History::default()));
 }
 
 /// After a DELETE without an answer the next job reads first, whatever the object said in between, and what is gone then

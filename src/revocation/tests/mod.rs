@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::refusals::Refused;
-use super::{Absorbed, Decision, Inputs, Now, Tenant, absorb, decide};
+use super::{Absorbed, Decision, Inputs, Items, Now, Tenant, absorb, decide};
 use crate::api::{
     ConditionType, Reason, RemovalOptions, RemovalResult, RemovalStatus, Verification, conditions, time, verdicts,
 };
@@ -50,12 +50,13 @@ struct Case {
     removal: Removal,
     options: RemovalOptions,
     status: Option<RemovalStatus>,
-    history: History,
+    items: Items,
     tenant: Connection,
     verification: Verification,
     refusal: Option<Refused>,
     refused_with: Option<ConnectionKey>,
     submitted_with: Option<ConnectionKey>,
+    submitted_to: Option<Domain>,
     view: View,
     asked: Option<&'static str>,
     unconfirmed: u32,
@@ -70,12 +71,13 @@ fn case() -> Case {
         removal: Removal { endpoint: Endpoint::UserRoles { user: "auth0|a".into() }, items: vec![role(1), role(2)] },
         options: RemovalOptions::default(),
         status: None,
-        history: History::default(),
+        items: Items::default(),
         tenant: Connection::Ready { domain: "acme.auth0.com".parse().unwrap(), token: "first" },
         verification: Verification::After,
         refusal: None,
         refused_with: None,
         submitted_with: None,
+        submitted_to: None,
         view: View::Absent,
         asked: None,
         unconfirmed: 0,
@@ -99,11 +101,12 @@ impl Case {
             removal: &self.removal,
             options: &self.options,
             status: self.status.as_ref(),
-            history: &self.history,
+            items: &self.items,
             tenant,
             refusal: self.refusal.as_ref(),
             refused_with: self.refused_with,
             submitted_with: self.submitted_with,
+            submitted_to: self.submitted_to.as_ref(),
             view: &self.view,
             asked: self.asked,
             unconfirmed: self.unconfirmed,
@@ -148,7 +151,7 @@ impl Case {
     fn absorb(&mut self, report: &Report) -> Absorbed {
         let absorbed = self.with(|inputs| absorb(inputs, self.generation, report));
         self.status = Some(absorbed.status.clone());
-        self.history = absorbed.history.clone();
+        self.items = absorbed.items.clone();
         self.view = View::Absent;
         if let (Some(asked), Some(status)) = (self.asked, &self.status) {
             self.asked = (status.last_handled_reconcile_at.as_deref() != Some(asked)).then_some(asked);
@@ -177,6 +180,7 @@ impl Case {
 
     fn pending(mut self, wait: Wait) -> Self {
         self.submitted_with = Some(self.key());
+        self.submitted_to = self.domain();
         let so_far =
             Box::new(Report { connection: None, domain: None, ..self.report(End::HandedBack(Refusal::Withdrawn)) });
         self.view = View::Pending { generation: self.generation, submitted: self.now.steady, wait, so_far };

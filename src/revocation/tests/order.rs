@@ -57,6 +57,25 @@ fn what_is_blocked_is_never_submitted() {
     }
 }
 
+/// Promise 12: what an older CRD serves of a finished object is not all that is stored, so nothing is written over it,
+/// whatever was edited or asked for meanwhile.
+#[test]
+fn a_finished_object_that_an_older_crd_serves_is_left_alone() {
+    let options: RemovalOptions = serde_json::from_value(
+        serde_json::json!({"unknown": ["spec.mode (missing: the CRD is older than this version)"]}),
+    )
+    .unwrap();
+    let mut object = Case { options, ..case() };
+    assert_eq!(object.reason().as_deref(), Some("UnknownField"), "as long as it is not finished");
+    object = object.says(Reason::Removed, None);
+    for generation in [GENERATION, GENERATION + 1] {
+        for asked in [None, Some("now")] {
+            let object = Case { generation, asked, ..object.clone() };
+            assert_eq!(object.decide(), Decision::AwaitChange(None), "{generation} {asked:?}");
+        }
+    }
+}
+
 /// Promise 13: nothing is done for what this version does not act on, and the message names it.
 #[test]
 fn what_is_not_acted_on_is_held() {

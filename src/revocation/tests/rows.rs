@@ -48,6 +48,10 @@ fn done() -> Vec<Row> {
     seen.absorb(&seen.accepted(End::Failed(unavailable())));
     let unverified = |why| case().after(&case().accepted(End::Unverified(why)));
     let unknown_role = Report { not_found: vec![role(1), role(2)], ..case().report(End::NotFound(Missing::Item)) };
+    let half = Report { accepted: vec![role(1)], ..case().accepted(End::NotFound(Missing::Item)) };
+    let half_unknown = Report { not_found: vec![role(2)], ..half };
+    let all_absent = case().removal.items;
+    let all_absent = Report { accepted: Vec::new(), already_absent: all_absent, ..case().accepted(End::Gone) };
     vec![
         ("removed", ["True", "-", "-", "Removed", "True/ReadAfter"], case().after(&case().accepted(End::Gone))),
         (
@@ -78,22 +82,37 @@ fn done() -> Vec<Row> {
         (
             "the subject is gone that was seen before",
             ["True", "-", "-", "SubjectGone", "True/ReadAfter"],
-            seen.after(&Report { seen: true, ..seen.report(gone.clone()) }),
+            seen.after(&seen.report(gone.clone())),
         ),
         (
             "the same, but nobody looked at the subject",
             ["True", "-", "-", "SubjectGone", "-"],
-            seen.after(&seen.report(gone.clone())),
+            seen.after(&Report { read_at: None, ..seen.report(gone.clone()) }),
         ),
         (
             "not found, to be ignored",
             ["True", "-", "-", "SubjectGone", "True/ReadBefore"],
-            ignoring().after(&Report { seen: true, ..case().report(gone) }),
+            ignoring().after(&case().report(gone)),
         ),
         (
             "404 for whatever, to be ignored",
             ["True", "-", "-", "SubjectGone", "-"],
             ignoring().after(&case().report(End::NotFound(Missing::Unclear))),
+        ),
+        (
+            "gone from what it was seen to be a moment ago",
+            ["True", "-", "-", "SubjectGone", "True/ReadBefore"],
+            case().after(&Report { seen: true, ..case().report(End::NotFound(Missing::Subject)) }),
+        ),
+        (
+            "one role unknown, to be ignored, the other removed",
+            ["True", "-", "-", "Removed", "True/ReadAfter"],
+            ignoring().after(&half_unknown),
+        ),
+        (
+            "absent before, and its DELETE accepted all the same",
+            ["True", "-", "-", "AlreadyAbsent", "True/ReadBefore"],
+            case().after(&all_absent),
         ),
         (
             "unknown role, to be ignored",
@@ -104,8 +123,8 @@ fn done() -> Vec<Row> {
 }
 
 fn stalled() -> Vec<Row> {
-    let not_found = |missing, asked| Report { seen: asked, ..case().report(End::NotFound(missing)) };
-    let unknown_role = Report { not_found: vec![role(2)], ..not_found(Missing::Item, false) };
+    let not_found = |missing| case().report(End::NotFound(missing));
+    let unknown_role = Report { not_found: vec![role(2)], seen: true, ..not_found(Missing::Item) };
     let mut unknown_field = case();
     unknown_field.options.mode = Mode::Observe;
     let mut empty = case();
@@ -117,11 +136,11 @@ fn stalled() -> Vec<Row> {
     };
     let others = Case { refusal: Some(no_scope), ..case() };
     vec![
-        ("not found", ["False", "-", "True", "SubjectNotFound", "-"], case().after(&not_found(Missing::Subject, true))),
+        ("not found", ["False", "-", "True", "SubjectNotFound", "-"], case().after(&not_found(Missing::Subject))),
         (
             "404 for whatever",
             ["False", "-", "True", "SubjectNotFound", "-"],
-            case().after(&not_found(Missing::Unclear, false)),
+            case().after(&not_found(Missing::Unclear)),
         ),
         ("unknown role", ["False", "-", "True", "ItemNotFound", "-"], case().after(&unknown_role)),
         ("still present", ["False", "-", "True", "StillPresent", "False/ReadAfter"], still_shown()),

@@ -79,6 +79,7 @@ fn measure(settle: fn(&UserRoleRevocation) -> Option<Settled>) -> usize {
 
 #[test]
 #[ignore = "measures the whole process"]
+#[expect(clippy::print_stderr, reason = "a figure for whoever asked for it")]
 fn memory_per_object() {
     let settled = measure(|object| {
         let uid = object.metadata.uid.as_deref()?.into();

@@ -207,11 +207,7 @@ fn client_credentials() -> Vec<Row> {
     let cases = [
         kept("an application", alone.clone()),
         kept("a token", json!({ "tokenSecretRef": token })),
-        becomes(
-            "null for the other",
-            json!({"tokenSecretRef": token, "clientCredentialsSecretRef": null}),
-            json!({ "tokenSecretRef": token }),
-        ),
+        kept("null for the other", json!({"tokenSecretRef": token, "clientCredentialsSecretRef": null})),
         refused("both", both, one),
         refused("neither", json!({}), one),
         refused("null alone", json!({"clientCredentialsSecretRef": null}), one),

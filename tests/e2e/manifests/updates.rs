@@ -126,6 +126,7 @@ fn options() -> Vec<Change> {
                 Merge,
                 json!({"suspend": null, "ifNotFound": null, "tenantRef": null}),
             ),
+            allowed(kind, "nulls", Apply, json!({"interval": null, "notBefore": null, "notAfter": null, "hold": null})),
             refused(
                 kind,
                 "an interval alone",
@@ -161,6 +162,7 @@ fn options() -> Vec<Change> {
     changes.extend([
         allowed(&A0T, "back to the defaults", Merge, json!({"suspend": null, "verification": null, "rateLimit": null})),
         allowed(&A0T, "without what is optional", Merge, json!({"audience": null, "caBundle": null})),
+        allowed(&A0T, "nulls", Apply, json!({"audience": null, "caBundle": null, "hold": null})),
         refused(&A0T, "a bad domain", Merge, json!({"domain": "https://acme.auth0.com"}), "spec.domain", says),
         refused(&A0T, "without domain", Merge, json!({"domain": null}), "spec.domain", "Required value"),
     ]);

@@ -1,0 +1,271 @@
+//! For tests: Auth0's side, written without looking at ours, and a run of the limiter against it in virtual time. Token buckets
+//! with whole seconds and whole tokens in their headers, answers after a while, and the breaker after each 429.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::auth0::{RateHeaders, wait_after_429};
+use crate::dispatch::breaker::{Allow, Breaker};
+
+use super::{CallEnd, CallName, ConnectionKey, Limiter, Limits, Sent};
+
+pub(super) const KINDS: [CallName; 2] = [("DELETE", "users/{id}/roles"), ("GET", "users/{id}/roles")];
+pub(super) const US: ConnectionKey = ConnectionKey(1);
+
+/// A token bucket.
+#[derive(Clone, Debug)]
+pub(super) struct Bucket {
+    pub size: f64,
+    /// Tokens a second.
+    pub refill: f64,
+    /// Refills on whole seconds.
+    pub by_second: bool,
+    /// Whether its headers are on answers that let a call through, and on 429s.
+    pub reported: (bool, bool),
+    pub tokens: f64,
+    pub at: f64,
+}
+
+impl Bucket {
+    pub(super) fn new(size: u32, refill: f64) -> Self {
+        let size = f64::from(size);
+        Self { size, refill, by_second: false, reported: (true, true), tokens: size, at: 0.0 }
+    }
+
+    /// `at` by Auth0's clock.
+    fn fill(&mut self, at: f64) {
+        let seconds = if self.by_second { at.floor() - self.at.floor() } else { at - self.at };
+        self.tokens = (self.tokens + seconds * self.refill).min(self.size);
+        self.at = at;
+    }
+
+    fn headers(&self) -> RateHeaders {
+        let full = self.at + (self.size - self.tokens) / self.refill;
+        RateHeaders {
+            limit: Some(self.size as u64),
+            remaining: Some(self.tokens as u64),
+            reset: Some(full.ceil() as i64),
+            date: Some(self.at as i64),
+            retry_after: None,
+        }
+    }
+}
+
+/// What Auth0 is like, and what is wanted of it.
+#[derive(Clone, Debug)]
+pub(super) struct World {
+    pub buckets: Vec<Bucket>,
+    /// The buckets that each kind of call draws from. The tightest is reported, or the one that refuses.
+    pub draws: [Vec<usize>; 2],
+    /// From this time on bucket 0 has this size and refill.
+    pub change: Option<(f64, f64, f64)>,
+    /// Seconds until an answer, at least and at most.
+    pub latency: (f64, f64),
+    /// Auth0's clock minus ours.
+    pub skew: f64,
+    pub reserve: f64,
+    /// Calls of each kind.
+    pub calls: [usize; 2],
+    /// Calls a second of somebody else, from bucket 0.
+    pub others: f64,
+    /// Every so many calls are answered 404, without headers.
+    pub not_found: Option<usize>,
+    /// What a 429 without other headers asks to wait.
+    pub retry_after: Option<i64>,
+    pub in_flight: usize,
+    pub seed: u64,
+}
+
+impl World {
+    pub(super) fn new(bucket: Bucket, calls: usize) -> Self {
+        Self {
+            buckets: vec![bucket],
+            draws: [vec![0], vec![0]],
+            change: None,
+            latency: (0.15, 0.15),
+            skew: 1_800_000_000.37,
+            reserve: 0.0,
+            calls: [calls / 2; 2],
+            others: 0.0,
+            not_found: None,
+            retry_after: None,
+            in_flight: 64,
+            seed: 1,
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(super) struct Run {
+    /// When each call was answered with something else than a 429, and when each was answered with one.
+    pub done: Vec<f64>,
+    pub refused: Vec<f64>,
+    /// Somebody else's calls that were refused.
+    pub others_refused: usize,
+    /// The fewest tokens that were ever left by our calls in bucket 0.
+    pub lowest: f64,
+}
+
+struct Call {
+    kind: usize,
+    sent: Sent,
+    probe: bool,
+    end: CallEnd,
+    headers: RateHeaders,
+}
+
+struct Runner {
+    world: World,
+    start: Instant,
+    clock: f64,
+    limiter: Limiter,
+    breaker: Breaker,
+    random: fastrand::Rng,
+    left: [usize; 2],
+    in_flight: usize,
+    calls: Vec<Call>,
+    /// What comes next: calls that arrive at Auth0 and answers that arrive here, by nanosecond.
+    events: BinaryHeap<Reverse<(u64, bool, usize)>>,
+    run: Run,
+}
+
+/// Makes all calls of the world.
+pub(super) fn run(world: &World) -> Run {
+    let start = Instant::now();
+    let mut limiter = Limiter::new(start);
+    limiter.set_limits(US, Limits { max_per_second: 1e6, reserve_percent: world.reserve });
+    let mut runner = Runner {
+        world: world.clone(),
+        start,
+        clock: 0.0,
+        limiter,
+        breaker: Breaker::default(),
+        random: fastrand::Rng::with_seed(world.seed),
+        left: world.calls,
+        in_flight: 0,
+        calls: Vec::new(),
+        events: BinaryHeap::new(),
+        run: Run { lowest: f64::MAX, ..Run::default() },
+    };
+    for bucket in &mut runner.world.buckets {
+        bucket.at = world.skew;
+    }
+    let mut next_other = if world.others > 0.0 { 0.0 } else { f64::INFINITY };
+    while runner.run.done.len() < world.calls.iter().sum() {
+        let Some(wake) = runner.send() else { continue };
+        let event = runner.events.peek().map_or(f64::INFINITY, |Reverse((at, ..))| *at as f64 / 1e9);
+        assert!(event.min(wake).is_finite(), "stuck at {}", runner.clock);
+        runner.clock = event.min(wake).min(next_other).max(runner.clock);
+        if runner.clock == next_other {
+            next_other -= runner.random.f64().ln() / world.others;
+            runner.other();
+        } else if runner.clock >= event
+            && let Some(Reverse((_, answer, call))) = runner.events.pop()
+        {
+            if answer { runner.answer(call) } else { runner.arrive(call) }
+        }
+    }
+    runner.run
+}
+
+impl Runner {
+    fn now(&self) -> Instant {
+        self.start + Duration::from_secs_f64(self.clock)
+    }
+
+    /// Sends a call, or says when to ask again.
+    fn send(&mut self) -> Option<f64> {
+        let now = self.now();
+        let mut wake = None;
+        for kind in [self.calls.len() % 2, (self.calls.len() + 1) % 2] {
+            if self.left[kind] == 0 || self.in_flight == self.world.in_flight {
+                continue;
+            }
+            if let Some(until) = self.limiter.wait_until(KINDS[kind], US, now) {
+                assert!(until > now);
+                wake = wake.into_iter().chain([until]).min();
+                continue;
+            }
+            match self.breaker.allow(now) {
+                Allow::At(until) => wake = Some(until),
+                Allow::AfterProbe => {}
+                Allow::Now { probe } => {
+                    self.leave(kind, probe);
+                    return None;
+                }
+            }
+        }
+        Some(wake.map_or(f64::INFINITY, |wake| wake.duration_since(self.start).as_secs_f64()))
+    }
+
+    fn leave(&mut self, kind: usize, probe: bool) {
+        let (least, most) = self.world.latency;
+        let latency = self.random.f64().mul_add(most - least, least);
+        for (after, answer) in [(latency / 2.0, false), (latency, true)] {
+            self.events.push(Reverse((((self.clock + after) * 1e9) as u64, answer, self.calls.len())));
+        }
+        let sent = self.limiter.sent(KINDS[kind], self.now());
+        self.calls.push(Call { kind, sent, probe, end: CallEnd::Accepted, headers: RateHeaders::default() });
+        self.left[kind] -= 1;
+        self.in_flight += 1;
+    }
+
+    /// Somebody else's call arrives.
+    fn other(&mut self) {
+        let bucket = &mut self.world.buckets[0];
+        bucket.fill(self.clock + self.world.skew);
+        let free = bucket.tokens >= 1.0;
+        bucket.tokens -= f64::from(u8::from(free));
+        self.run.others_refused += usize::from(!free);
+    }
+
+    fn arrive(&mut self, number: usize) {
+        let at = self.clock + self.world.skew;
+        let buckets = &mut self.world.buckets;
+        if let Some((_, size, refill)) = self.world.change.take_if(|(when, ..)| *when <= self.clock) {
+            (buckets[0].size, buckets[0].refill) = (size, refill);
+        }
+        let call = &mut self.calls[number];
+        let draws = &self.world.draws[call.kind];
+        draws.iter().for_each(|index| buckets[*index].fill(at));
+        call.headers.date = Some(at as i64);
+        if let Some(dry) = draws.iter().map(|index| &buckets[*index]).find(|bucket| bucket.tokens < 1.0) {
+            call.end = CallEnd::Limited;
+            call.headers.retry_after = self.world.retry_after;
+            if dry.reported.1 {
+                call.headers = dry.headers();
+            }
+            return;
+        }
+        draws.iter().for_each(|index| buckets[*index].tokens -= 1.0);
+        self.run.lowest = self.run.lowest.min(buckets[0].tokens);
+        let speaking = draws.iter().map(|index| &buckets[*index]).filter(|bucket| bucket.reported.0);
+        if self.world.not_found.is_some_and(|every| number % every == 0) {
+            call.end = CallEnd::Refused;
+        } else if let Some(tightest) = speaking.min_by(|a, b| a.tokens.total_cmp(&b.tokens)) {
+            call.headers = tightest.headers();
+        }
+    }
+
+    fn answer(&mut self, number: usize) {
+        let (now, clock) = (self.now(), self.clock);
+        let Call { kind, sent, probe, end, headers } = &self.calls[number];
+        self.limiter.finished(KINDS[*kind], *end, headers, *sent, now);
+        assert_eq!(self.limiter.check(), Ok(()));
+        self.in_flight -= 1;
+        if *end == CallEnd::Limited {
+            self.run.refused.push(clock);
+            self.left[*kind] += 1;
+            self.breaker.open(now + wait_after_429(headers, Timestamp::UNIX_EPOCH, 0.0));
+        } else {
+            self.run.done.push(clock);
+            if *probe {
+                self.breaker.probe_finished(now, true);
+            }
+        }
+    }
+}
