@@ -91,8 +91,8 @@ impl TenantController {
                             self.queue.add(Key::of(&now.metadata));
                         }
                     }
-                    Change::Deleted { key, uid, .. } => {
-                        self.guard.forget(&uid);
+                    Change::Deleted { key, before } => {
+                        self.guard.forget(before.metadata.uid.as_deref().unwrap_or_default());
                         self.queue.add(key);
                     }
                     Change::Listed => {}
