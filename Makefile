@@ -23,14 +23,16 @@ programs:
 	cargo build --package rescind --package fake-auth0 --bins
 	cargo build --package stack
 
-# All tests, against a real API server that is built if it is missing.
+# All tests, against a real API server that is built if it is missing. Random tests begin at fixed numbers here, so that
+# a run can be repeated; test-long begins anywhere.
 test: tools
-	cargo test --workspace
+	PROPTEST_RNG_SEED=20261125 cargo test --workspace
 	cargo test --features otlp --lib otlp::
 
 # What does not fit into `make test`: hours. docs/testing.md has the date and the result of the last run.
 test-long: tools
 	RESCIND_WORLDS=100000 cargo test --release --test worlds -- --nocapture
+	PROPTEST_CASES=2000 cargo test --release --lib --test dispatch
 	tests/mutants.sh
 
 # What the operator costs, beside a plain Go operator and the API server's own rate, as ratios and counts of one run,

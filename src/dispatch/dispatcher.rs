@@ -11,7 +11,7 @@ use crate::auth0::Domain;
 use crate::clock;
 
 use super::connection::{Connection, ConnectionKey};
-use super::driver::{Queue, supervise};
+use super::driver::{Effects, Queue, supervise};
 use super::job::{End, Job, Owner, Refusal, Report, View};
 use super::observer::{Observer, QueueStats};
 use super::preflight::Preflight;
@@ -20,8 +20,8 @@ use super::preflight::Preflight;
 pub struct Dispatcher {
     queues: Mutex<HashMap<Domain, Arc<Queue>>>,
     jobs: Mutex<HashMap<Arc<str>, Entry>>,
-    pub(super) preflight: Arc<dyn Preflight>,
-    pub(super) observer: Arc<dyn Observer>,
+    preflight: Arc<dyn Preflight>,
+    observer: Arc<dyn Observer>,
     wake: mpsc::UnboundedSender<Owner>,
     closed: CancellationToken,
 }
@@ -32,6 +32,20 @@ struct Entry {
     submitted: Instant,
     queue: Arc<Queue>,
     report: Option<Box<Report>>,
+}
+
+impl Effects for Dispatcher {
+    fn preflight(&self) -> &dyn Preflight {
+        &*self.preflight
+    }
+
+    fn observer(&self) -> &dyn Observer {
+        &*self.observer
+    }
+
+    fn collect(&self, queue: &Queue) {
+        self.fetch(&mut lock(&self.jobs), queue);
+    }
 }
 
 impl Dispatcher {
@@ -178,11 +192,6 @@ impl Dispatcher {
         for queue in queues {
             queue.calm().await;
         }
-    }
-
-    /// Fetches what has ended in a queue and wakes whom it concerns.
-    pub(super) fn collect(&self, queue: &Queue) {
-        self.fetch(&mut lock(&self.jobs), queue);
     }
 
     fn fetch(&self, jobs: &mut HashMap<Arc<str>, Entry>, queue: &Queue) {

@@ -13,10 +13,10 @@ use crate::auth0::{Answer, CallError, Domain, Page};
 use crate::clock;
 
 use super::connection::{Connection, ConnectionKey};
-use super::dispatcher::Dispatcher;
 use super::job::{Owner, Refusal};
 use super::machine::{Ask, CallId, Machine, Outgoing, Step};
-use super::observer::{DeleteFinished, RequestFinished};
+use super::observer::{DeleteFinished, Observer, RequestFinished};
+use super::preflight::Preflight;
 
 /// The owners of a call are asked together, so many at a time, and all of them within this time.
 const ASKED_AT_ONCE: usize = 16;
@@ -26,6 +26,18 @@ const PANIC_PAUSE: Duration = Duration::from_secs(1);
 /// Larger machines are checked less often than at each event.
 #[cfg(debug_assertions)]
 const CHECKED: usize = 200;
+
+/// What the work at a queue needs of the dispatcher.
+pub(super) trait Effects: Send + Sync + 'static {
+    /// Who is asked before each call.
+    fn preflight(&self) -> &dyn Preflight;
+
+    /// Who is told of each call.
+    fn observer(&self) -> &dyn Observer;
+
+    /// Fetches what ended at the queue and wakes the owners.
+    fn collect(&self, queue: &Queue);
+}
 
 /// One domain's machine, and who is to be told when something happened to it.
 pub(super) struct Queue {
@@ -84,19 +96,19 @@ impl Queue {
 
 /// Works until the queue is closed; what is on its way then ends by itself. A panic is counted, and the work begun anew
 /// with the jobs there are.
-pub(super) async fn supervise(dispatcher: Arc<Dispatcher>, queue: Arc<Queue>) {
+pub(super) async fn supervise(dispatcher: Arc<dyn Effects>, queue: Arc<Queue>) {
     while !queue.closed.is_cancelled() {
         let work = AssertUnwindSafe(work(&dispatcher, &queue)).catch_unwind();
         if queue.closed.run_until_cancelled(work).await.is_none() {
             return;
         }
         error!(domain = %queue.domain, "the dispatcher's worker panicked; it goes on with the jobs it has");
-        dispatcher.observer.task_restarted();
+        dispatcher.observer().task_restarted();
         queue.closed.run_until_cancelled(tokio::time::sleep(PANIC_PAUSE)).await;
     }
 }
 
-async fn work(dispatcher: &Arc<Dispatcher>, queue: &Arc<Queue>) {
+async fn work(dispatcher: &Arc<dyn Effects>, queue: &Arc<Queue>) {
     loop {
         let changed = queue.changed.notified();
         tokio::pin!(changed);
@@ -122,12 +134,12 @@ async fn work(dispatcher: &Arc<Dispatcher>, queue: &Arc<Queue>) {
 }
 
 /// One call, from the preflight check to its answer.
-async fn call(dispatcher: Arc<Dispatcher>, queue: Arc<Queue>, ask: Ask) {
+async fn call(dispatcher: Arc<dyn Effects>, queue: Arc<Queue>, ask: Ask) {
     // Whatever becomes of this task, the machine hears of it.
     let mut guard = InFlight { dispatcher: &dispatcher, queue: &queue, id: ask.id, sent: None, ended: false };
     let checked = queue.closed.run_until_cancelled(preflight(&dispatcher, &queue, &ask)).await;
     let Some(Some(connection)) = checked else { return guard.called_off() };
-    let preflight = &dispatcher.preflight;
+    let preflight = dispatcher.preflight();
     let leading = preflight.may_send();
     let recheck = |owner| if leading { preflight.recheck(owner) } else { Err(Refusal::NotLeading) };
     let results: Vec<_> = ask.owners.iter().map(recheck).collect();
@@ -146,11 +158,11 @@ async fn call(dispatcher: Arc<Dispatcher>, queue: Arc<Queue>, ask: Ask) {
 }
 
 /// Asks all owners together and waits for the call's moment. `None` if it is not to be made.
-async fn preflight(dispatcher: &Arc<Dispatcher>, queue: &Arc<Queue>, ask: &Ask) -> Option<Connection> {
+async fn preflight(dispatcher: &Arc<dyn Effects>, queue: &Arc<Queue>, ask: &Ask) -> Option<Connection> {
     let mut found: Option<Connection> = None;
     let mut results: Vec<Result<ConnectionKey, Refusal>> = vec![Err(Refusal::Unconfirmed); ask.owners.len()];
     let deadline = tokio::time::Instant::now() + ASKED_WITHIN;
-    let check = |n: usize| async move { (n, dispatcher.preflight.check(&ask.owners[n]).await) };
+    let check = |n: usize| async move { (n, dispatcher.preflight().check(&ask.owners[n]).await) };
     let mut checks = futures::stream::iter((0..results.len()).map(check)).buffer_unordered(ASKED_AT_ONCE);
     while let Ok(Some((n, result))) = tokio::time::timeout_at(deadline, checks.next()).await {
         results[n] = result.map(|connection| {
@@ -192,7 +204,7 @@ struct Sent {
 }
 
 impl Sent {
-    fn tell(&self, dispatcher: &Dispatcher, domain: &Domain, answer: &Answer<Page>) {
+    fn tell(&self, dispatcher: &dyn Effects, domain: &Domain, answer: &Answer<Page>) {
         let took = clock::steady().saturating_duration_since(self.at);
         // What did not reach Auth0 has no name there, and no record as something that was done.
         let reached = !matches!(answer.outcome, Err(CallError::NotSent(_) | CallError::NotProcessed));
@@ -203,18 +215,18 @@ impl Sent {
         let (owners, correlation) = (self.owners.as_slice(), correlation.filter(|_| reached));
         let connection = self.connection;
         let call = RequestFinished { connection, domain, method, endpoint, owners, correlation, took, answer };
-        dispatcher.observer.request_finished(&call);
+        dispatcher.observer().request_finished(&call);
         if let (Outgoing::Remove { endpoint, items, correlation }, true) = (&self.outgoing, reached) {
             let outcome = answer.outcome.as_ref().map(drop);
             let deletion = DeleteFinished { domain, endpoint, items, owners, correlation, took, outcome };
-            dispatcher.observer.delete_finished(&deletion);
+            dispatcher.observer().delete_finished(&deletion);
         }
     }
 }
 
 /// A call begun and not ended.
 struct InFlight<'a> {
-    dispatcher: &'a Arc<Dispatcher>,
+    dispatcher: &'a Arc<dyn Effects>,
     queue: &'a Arc<Queue>,
     id: CallId,
     sent: Option<Sent>,
@@ -225,7 +237,7 @@ impl InFlight<'_> {
     fn answered(&mut self, answer: Answer<Page>) {
         self.ended = true;
         if let Some(sent) = self.sent.take() {
-            sent.tell(self.dispatcher, &self.queue.domain, &answer);
+            sent.tell(&**self.dispatcher, &self.queue.domain, &answer);
         }
         self.queue.tell(|machine| machine.answered(self.id, answer, clock::wall(), clock::steady()));
         self.dispatcher.collect(self.queue);
@@ -244,7 +256,7 @@ impl Drop for InFlight<'_> {
             return;
         }
         if std::thread::panicking() {
-            self.dispatcher.observer.task_restarted();
+            self.dispatcher.observer().task_restarted();
         }
         if self.sent.is_some() {
             let outcome = Err(CallError::no_answer("the call was interrupted"));

@@ -112,7 +112,10 @@ fn remaining(left: usize, inputs: &Inputs<'_>, read_at: Timestamp, known: Known)
     let is_late = elapsed(since) >= STILL_PRESENT_AFTER;
     let is_settled = elapsed(known.accepted_at.unwrap_or(since)) >= SETTLES_WITHIN;
     let is_finished = inputs.reason() == Some(Reason::RemovedUnverified);
-    if known.still_present_since.is_some() || (is_late && is_settled && (known.was_sent_again() || is_finished)) {
+    // Whatever kept it from being sent once more: that does not go on for ever.
+    let is_over = elapsed(since) >= STILL_PRESENT_AFTER * 2;
+    let is_known = known.was_sent_again() || is_finished || is_over;
+    if known.still_present_since.is_some() || (is_late && is_settled && is_known) {
         return still_present(left, inputs, known);
     }
     let message = format!(

@@ -8,7 +8,7 @@ use super::history::Known;
 use super::inputs::{Inputs, Tenant};
 use super::kinds::validate;
 use super::outcome::Outcome;
-use super::refusals::is_refusal;
+use super::refusals::{Refused, is_refusal};
 use super::schedule::{LONGEST_PAUSE, pause, until};
 
 /// Looked at again after this long at the latest, and up to twice as long so that not all come at once.
@@ -110,7 +110,9 @@ fn refused(inputs: &Inputs<'_>, known: &Known) -> Option<Blocked> {
     let next = inputs.status.and_then(|status| status.next_attempt_time.as_ref()).map(|at| at.0);
     let own_pause =
         next.filter(|_| inputs.refused_with == Some(key)).and_then(|at| pause(at, inputs.now.wall, LONGEST_PAUSE));
-    let others = inputs.refusal.filter(|refused| refused.until > inputs.now.steady);
+    // Whoever waits for its proof alone needs no scope to remove.
+    let holds = |refused: &Refused| refused.reason == Reason::Unauthorized || !known.is_complete();
+    let others = inputs.refusal.filter(|refused| refused.until > inputs.now.steady && holds(refused));
     let spread = Duration::from_secs(30).mul_f64(inputs.jitter);
     let others_pause = others.map(|refused| refused.until.saturating_duration_since(inputs.now.steady) + spread);
     let again = match (own, own_pause) {

@@ -72,11 +72,13 @@ impl Known {
         let verified = status.condition(ConditionType::Verified);
         let since = |of: &str| verified.filter(|c| c.status == of).map(|c| c.last_transition_time.0);
         let shown = verified.is_some_and(|c| c.status == "False" && c.reason == VerifiedReason::ReadAfter.as_str());
+        let accepted = (count(result.accepted) + remaining).max(items.accepted.len()).min(requested);
         Self {
             requested,
             may_spare,
-            accepted: (count(result.accepted) + remaining).max(items.accepted.len()).min(requested),
-            absent: count(result.already_absent).max(items.not_held()),
+            accepted,
+            // What a read did not find may be what an earlier process had accepted.
+            absent: count(result.already_absent).max(items.not_held()).min(requested - accepted),
             remaining,
             items: items.clone(),
             since: since("Unknown").or(accepted_at),

@@ -15,7 +15,10 @@ pub struct Stored<S> {
 
 /// The writes on their way back to us, by uid. An entry lives until the cache has caught up with it.
 #[derive(Debug)]
-pub struct MutationCache<S>(Mutex<HashMap<String, (u64, Arc<Stored<S>>)>>);
+pub struct MutationCache<S>(Mutex<Writes<S>>);
+
+/// By uid, with the resource version as a number.
+type Writes<S> = HashMap<String, (u64, Arc<Stored<S>>)>;
 
 impl<S> Default for MutationCache<S> {
     fn default() -> Self {
@@ -50,7 +53,7 @@ impl<S> MutationCache<S> {
         self.lock().remove(uid);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, (u64, Arc<Stored<S>>)>> {
+    fn lock(&self) -> MutexGuard<'_, Writes<S>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

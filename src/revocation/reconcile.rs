@@ -370,9 +370,9 @@ impl<K: Revocation> Turn<'_, K> {
         memory.told = Some(reason);
         let Owner { kind, namespace, name, uid, generation } = self.owner;
         let message = message(Some(wanted));
-        let correlation_id = wanted.correlation_id.as_deref();
+        let correlation = wanted.correlation_id.as_deref();
         let stalled = reason.state() == State::Stalled;
-        info!(kind, %namespace, %name, %uid, generation, correlation_id, reason = reason.as_str(), stalled, "{message}");
+        info!(kind, %namespace, %name, %uid, generation, correlation, reason = reason.as_str(), stalled, "{message}");
         let is_verdict = |reason: Reason| matches!(reason.state(), State::Done | State::Stalled);
         let before = stored.reason_text().and_then(Reason::parse);
         let created = self.object.meta().creation_timestamp.as_ref();

@@ -71,10 +71,10 @@ impl Refusals {
             let refusal = refusals.get_mut(&(key, kind, reason));
             refusal.is_some_and(|refusal| !matches!(std::mem::replace(refusal, Refusal::Over), Refusal::Over))
         };
-        [Some(Reason::Unauthorized), Some(Reason::InsufficientScope), denied]
-            .into_iter()
-            .flatten()
-            .fold(false, |any, reason| over(reason) || any)
+        // Each of them is over, so all are asked.
+        let over = [Some(Reason::Unauthorized), Some(Reason::InsufficientScope), denied]
+            .map(|reason| reason.is_some_and(&mut over));
+        over.contains(&true)
     }
 
     /// Whether an object that was refused, or would be, may try now. If nobody knows of the refusal it carries, because of

@@ -161,7 +161,7 @@ impl Readiness {
 
     /// Logs what is in the way: a line when that changes, none while it stays the same.
     pub(crate) async fn tell(self) {
-        let mut told = Vec::<Problem>::new();
+        let mut told: Vec<(String, Vec<String>)> = Vec::new();
         loop {
             tokio::select! {
                 () = self.0.changed.notified() => tokio::time::sleep(SETTLE).await,
@@ -172,8 +172,13 @@ impl Readiness {
             if problems == told {
                 continue;
             }
-            for (why, parts) in problems.iter().filter(|problem| is_news(problem, &told)) {
-                warn!("waiting for {}: {why}", parts.join(", "));
+            for (why, parts) in &problems {
+                // That fewer wait for the same is no news.
+                let is_told = |part: &&String| told.iter().any(|(words, of)| words == why && of.contains(part));
+                let news: Vec<&str> = parts.iter().filter(|part| !is_told(part)).map(String::as_str).collect();
+                if !news.is_empty() {
+                    warn!("waiting for {}: {why}", news.join(", "));
+                }
             }
             if problems.is_empty() {
                 info!("nothing is in the way any more");
@@ -183,7 +188,7 @@ impl Readiness {
     }
 
     /// What is in the way, each with the parts it is in the way of.
-    fn problems(&self, now: Instant) -> Vec<Problem> {
+    fn problems(&self, now: Instant) -> Vec<(String, Vec<String>)> {
         let mut problems = BTreeMap::<String, Vec<String>>::new();
         for (part, state) in &self.state().parts {
             if let Some(why) = state.problem(now) {
@@ -196,15 +201,6 @@ impl Readiness {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A cause, and what it is in the way of.
-type Problem = (String, Vec<String>);
-
-/// Whether it is in the way of something that was not told with this cause. That something is mended needs no words.
-fn is_news((why, parts): &Problem, told: &[Problem]) -> bool {
-    let known = told.iter().find(|(other, _)| other == why).map_or(&[][..], |(_, parts)| parts);
-    parts.iter().any(|part| !known.contains(part))
 }
 
 #[cfg(test)]
@@ -236,8 +232,6 @@ mod tests {
         assert_eq!(told.len(), 2);
         assert_eq!(told[0], ("no such kind".to_owned(), vec!["a".to_owned(), "b".to_owned()]));
         readiness.ready("a");
-        let fewer = readiness.problems(Instant::now());
-        assert!(!is_news(&fewer[0], &told) && is_news(&told[0], &fewer));
         readiness.ready("b");
         assert!(readiness.problems(Instant::now() + OVER_AFTER).is_empty());
     }

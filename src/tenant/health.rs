@@ -42,6 +42,11 @@ impl Health {
         *known != before
     }
 
+    /// Whether Auth0 did with it at least once what it was asked.
+    pub(super) fn obeyed(&self, key: ConnectionKey) -> bool {
+        self.0.get(&key).is_some_and(|known| known.obeyed)
+    }
+
     /// Why its last call could not be sent, if that is how it ended.
     pub(super) fn unreachable(&self, key: ConnectionKey) -> Option<Unreachable> {
         self.0.get(&key)?.unreachable

@@ -168,6 +168,12 @@ impl Tenants {
         lock(&self.health).hear(key, error)
     }
 
+    /// Whether Auth0 did with this connection at least once what it was asked. Known when [`Tenants::hear`] says that it is
+    /// news, which is a moment before the dispatcher knows.
+    pub fn obeyed(&self, key: ConnectionKey) -> bool {
+        lock(&self.health).obeyed(key)
+    }
+
     /// Why the last call with this connection could not be sent, if that is how it ended.
     pub fn unreachable(&self, key: ConnectionKey) -> Option<Unreachable> {
         lock(&self.health).unreachable(key)

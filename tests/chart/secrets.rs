@@ -59,8 +59,8 @@ async fn an_operator_for_the_cluster_reads_secrets_in_one_namespace() {
     connect(&plane, "others", &fake);
     remove_one_of_each(&plane, "people");
     all_removed(&client(&plane).await, "people").await;
-    let not_found = "--for=jsonpath={.status.conditions[?(@.type==\"Ready\")].reason}=SecretNotFound";
-    plane.run(&["wait", "-n", "others", "a0t/default", not_found, "--timeout=30s"]).unwrap();
+    let unread = "--for=jsonpath={.status.conditions[?(@.type==\"Ready\")].reason}=NamespaceNotAllowed";
+    plane.run(&["wait", "-n", "others", "a0t/default", unread, "--timeout=30s"]).unwrap();
 
     let log = operator.log();
     let wire = operator.stop().await;

@@ -24,18 +24,9 @@ async fn an_answer_becomes_a_reason() {
         (error(400, Some("invalid_query_string"), "x"), "InvalidRequest", "invalid_query_string"),
         (error(400, None, "x"), "InvalidRequest", "400"),
         (error(413, None, "x"), "InvalidRequest", "413"),
-        (
-            error(
-                403,
-                Some("insufficient_scope"),
-                "Insufficient scope, expected any of: update:users,delete:role_members",
-            ),
-            "InsufficientScope",
-            "update:users or delete:role_members",
-        ),
-        (error(403, Some("insufficient_scope"), "no names"), "InsufficientScope", "update:users"),
         (error(404, Some("inexistent_user"), "The user does not exist."), "SubjectNotFound", "check the id"),
-        (error(404, None, "No user"), "SubjectNotFound", "check the id"),
+        // It does not say what is missing, and a look shows that the user is there.
+        (error(404, None, "Not found"), "ItemNotFound", "knows no such role"),
         (Fault::html(400), "Auth0Unavailable", "400: not Auth0's own answer (HTML)"),
         (Fault::html(401), "Auth0Unavailable", "401: not Auth0's own answer (HTML)"),
         (Fault::html(403), "Auth0Unavailable", "403: not Auth0's own answer (HTML)"),
@@ -90,6 +81,16 @@ async fn a_refused_credential_is_said_in_our_words() {
             error(400, Some("Bearer"), "Bad HTTP authentication header format"),
             "not a Management API token",
         ),
+        (
+            "InsufficientScope",
+            error(
+                403,
+                Some("insufficient_scope"),
+                "Insufficient scope, expected any of: update:users,delete:role_members",
+            ),
+            "update:users or delete:role_members",
+        ),
+        ("InsufficientScope", error(403, Some("insufficient_scope"), "no names"), "update:users"),
         ("Denied", error(403, Some("insufficient_entitlement"), "Please upgrade your subscription"), "plan"),
     ];
     for (reason, fault, text) in rows {

@@ -94,21 +94,18 @@ async fn a_paused_leader_that_wakes_up_sends_nothing() {
     let people = people(&world, 40);
     let before = world.fake.state();
     let (mut first, _second, name) = two(&world).await;
-    // They wait for their turn in the first one's lane, which opens while it is stopped.
-    world.fake.fault(Fault::status(429).header("Retry-After", "14").on(Kind::DeleteUserRoles).once());
+    // They wait for their turn with the first one, whose circuit breaker closes while it is stopped.
+    world.fake.fault(Fault::status(429).header("Retry-After", "30").on(Kind::DeleteUserRoles).once());
     let put = async |number: usize| {
         world.put::<UserRoleRevocation>(&format!("person{number}"), roles(&people[number])).await;
     };
-    let limited = async |number: usize| {
-        world.reason::<UserRoleRevocation>(&format!("person{number}"), "RateLimited").await;
-    };
     put(0).await;
-    limited(0).await;
+    world.reason::<UserRoleRevocation>("person0", "RateLimited").await;
     for number in 1..people.len() {
         put(number).await;
     }
     for number in 1..people.len() {
-        limited(number).await;
+        world.reason::<UserRoleRevocation>(&format!("person{number}"), "Queued").await;
     }
     let calls = world.fake.count(Kind::DeleteUserRoles);
     first.signal("STOP");

@@ -183,6 +183,7 @@ async fn whatever_is_missing_is_waited_for() {
     let unread = format!("going on without the list of secrets in namespace {}: not allowed", other.namespace);
     let ready = probe(port, "/readyz", 200, &[]).await;
     assert!(ready.starts_with(&format!("ok\nno leader election\n{unread}")), "{ready}");
+    operator.says(&format!("waiting for the list of secrets in namespace {}", other.namespace)).await;
     assert_eq!(warnings(&operator, "").len(), 1, "{}", operator.log());
     // Once it may, nobody has to tell it.
     allow_secrets(plane, &other.namespace, &world.namespace);

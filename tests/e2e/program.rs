@@ -43,12 +43,13 @@ async fn no_token_is_shown_anywhere() {
     let metrics = crate::metrics::address();
     let mut operator = Process::start_with(&world, &["--metrics-bind-address", &metrics.to_string()]);
     let spec = |user: &str| json!({"userId": format!("auth0|{user}"), "roles": [ROLE]});
-    for user in &users[..5] {
+    for user in &users[..4] {
         world.put::<UserRoleRevocation>(user, spec(user)).await;
     }
     for user in &users[..4] {
         world.reason::<UserRoleRevocation>(user, "Removed").await;
     }
+    world.put::<UserRoleRevocation>(users[4], spec(users[4])).await;
     world.reason::<UserRoleRevocation>("scope", "InsufficientScope").await;
     let padded = format!(" {}", world.token);
     world.put_secret(&padded).await;
@@ -56,8 +57,10 @@ async fn no_token_is_shown_anywhere() {
     let expired = world.fake.token_with(&TokenSpec::new(["x:y"]).expires_in(-99_999));
     world.put_secret(&expired).await;
     world.tenant_reason("InvalidCredentials").await;
-    world.put_secret(&world.token).await;
-    world.tenant_reason("Connected").await;
+    // Another one: what Auth0 refused to the first is remembered.
+    let fresh = world.fake.token_with(&TokenSpec::new(world.fake.all_scopes()).expires_in(1000));
+    world.put_secret(&fresh).await;
+    world.tenant_reason("Unproved").await;
     world.put::<UserRoleRevocation>("refused", spec("refused")).await;
     world.reason::<UserRoleRevocation>("refused", "Unauthorized").await;
     let metrics = crate::metrics::scrape(metrics).await.text;

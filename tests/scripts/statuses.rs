@@ -180,6 +180,7 @@ impl Way {
             refusal: None,
             refused_with: None,
             submitted_with: Some(key),
+            submitted_to: Some(&domain),
             view: &view,
             asked: None,
             unconfirmed: 0,

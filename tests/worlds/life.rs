@@ -303,7 +303,8 @@ impl People {
                 Some((_, "SubjectNotFound" | "ItemNotFound" | "StillPresent" | "InvalidRequest"))
             );
             let done = matches!(object.ready(), Some(("True", _)));
-            !(current && (done || stalled))
+            let answered = object.status["lastHandledReconcileAt"].as_str() == object.asked.as_deref();
+            !(current && answered && (done || stalled))
         });
         waits.map(|(key, object)| format!("{}/{} {:?}: {}", key.1, key.2, object.ready(), object.status)).collect()
     }

@@ -242,6 +242,7 @@ impl ManagementApi for Wires {
 impl Wires {
     async fn send(&self, token: &Token, wire: Wire) -> Answer<Page> {
         let number = self.world.tokens[&token.fingerprint()];
+        let left = self.world.now();
         let (latency, fault, hangs) = self.leaves(number, &wire);
         tokio::time::sleep(Duration::from_millis(latency / 2)).await;
         let (limits, outcome) = self.arrives(number, &wire, fault);
@@ -251,7 +252,7 @@ impl Wires {
             return Answer { limits: RateHeaders::default(), outcome: Err(CallError::no_answer("no answer in time")) };
         }
         tokio::time::sleep(Duration::from_millis(latency - latency / 2)).await;
-        self.answered(number, &wire, &outcome);
+        self.answered(number, &wire, &outcome, left);
         Answer { limits, outcome }
     }
 
@@ -293,7 +294,7 @@ impl Wires {
     }
 
     /// The answer is with the process.
-    fn answered(&self, token: u64, wire: &Wire, outcome: &Result<Page, CallError>) {
+    fn answered(&self, token: u64, wire: &Wire, outcome: &Result<Page, CallError>, left: Millis) {
         let at = self.world.now();
         if let Err(CallError::Unavailable(_)) = outcome {
             self.unknown(wire);
@@ -308,6 +309,10 @@ impl Wires {
             coverage.count("answer", name.split(['(', ' ', '{']).next().unwrap());
         }
         // A credential that Auth0 never accepted stops nobody else.
+        if books.crashes.iter().any(|crash| *crash >= left) {
+            // Nobody is there any more to hear it.
+            return;
+        }
         let place = (self.domain.clone(), token);
         let is_accepted = books.accepted.contains(&place);
         match outcome {

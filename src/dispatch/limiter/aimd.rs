@@ -60,20 +60,20 @@ impl Aimd {
         self.pace.as_ref().is_some_and(|pace| pace.tokens_at(now) < -1e-6)
     }
 
-    /// A call leaves.
-    pub(super) fn sent(&mut self, now: f64) {
-        if let Some(pace) = &mut self.pace {
-            (pace.tokens, pace.at) = (pace.tokens_at(now) - 1.0, now);
-        }
-        self.tried = (self.tried_at(now) + 1.0 / RECENTLY, now);
-    }
-
     /// A call does not leave after all.
     pub(super) fn give_back(&mut self, now: f64) {
         if let Some(pace) = &mut self.pace {
             (pace.tokens, pace.at) = (pace.tokens_at(now) + 1.0, now);
         }
         self.tried = ((self.tried_at(now) - 1.0 / RECENTLY).max(0.0), now);
+    }
+
+    /// A call leaves.
+    pub(super) fn sent(&mut self, now: f64) {
+        if let Some(pace) = &mut self.pace {
+            (pace.tokens, pace.at) = (pace.tokens_at(now) - 1.0, now);
+        }
+        self.tried = (self.tried_at(now) + 1.0 / RECENTLY, now);
     }
 
     fn tried_at(&self, now: f64) -> f64 {

@@ -8,11 +8,11 @@ use crate::auth0::{Answer, CallError, Missing, Page};
 use crate::dispatch::fair_queue::Ns;
 use crate::dispatch::limiter::CallEnd;
 
-use super::calls::{self, CallId, What};
+use super::call::{CallId, What, delete};
 use super::jobs::{JobId, Settled, Suspect, Unsure};
+use super::pace::SHORT_WAIT;
 use super::queue::Part;
-use super::waits::SHORT_WAIT;
-use super::{Machine, Work};
+use super::state::{Machine, Work};
 
 /// A call that could not leave is tried again so often, after a pause that doubles.
 const NOT_SENT_TRIES: u32 = 2;
@@ -142,7 +142,7 @@ impl Machine {
     fn fate(&mut self, key: usize, parts: &[Part], outcome: Result<Page, CallError>, now: Instant) -> Fate {
         let Some(queue) = self.queues.get_mut(key) else { return Fate::Again { smaller: false } };
         let strikes = std::mem::take(&mut queue.strikes);
-        let kind = (calls::delete(&queue.endpoint), queue.connection);
+        let kind = (delete(&queue.endpoint), queue.connection);
         let jobs = &self.jobs;
         let mut owners = parts.iter().flat_map(|part| &part.waiters).filter(|waiter| jobs.get(waiter.job).is_some());
         let first = owners.next().map(|waiter| waiter.job);

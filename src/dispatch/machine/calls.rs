@@ -1,88 +1,20 @@
 //! The life of a call until it leaves: begun in somebody's turn, checked with its owners, given its moment, and looked at
 //! once more right before it is sent. Whatever does not leave is put back, and nobody loses anything by it.
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use crate::auth0::{Endpoint, Item, Query, Read};
 use crate::dispatch::breaker::{Allow, Breaker, State};
 use crate::dispatch::connection::ConnectionKey;
 use crate::dispatch::fair_queue::{Class, Gate, MAX_IN_FLIGHT, Ns, Place};
 use crate::dispatch::job::{Owner, Refusal};
-use crate::dispatch::limiter::{CallName, Limiter, Sent};
+use crate::dispatch::limiter::Limiter;
 
 use foldhash::HashMap;
 
+use super::call::{Ask, Call, CallId, Outgoing, Step, What};
 use super::connections::Conn;
 use super::jobs::JobId;
-use super::queue::Part;
-use super::{Machine, Timer, Work};
-
-/// A call begun and not ended.
-pub type CallId = u64;
-
-/// What to do now.
-#[derive(Debug)]
-pub enum Step {
-    /// Check this call with its owners and tell [`Machine::preflighted`].
-    Check(Ask),
-    /// Nothing before this time, unless an event comes.
-    Wait(Instant),
-    /// Nothing until an event comes.
-    Idle,
-}
-
-/// A call that is about to leave, and who must want it.
-#[derive(Debug)]
-pub struct Ask {
-    /// Which call.
-    pub id: CallId,
-    /// With which connection.
-    pub connection: ConnectionKey,
-    /// Those it is for; of very many readers, some.
-    pub owners: Vec<Owner>,
-}
-
-/// A call to send.
-#[derive(Debug)]
-pub enum Outgoing {
-    /// A DELETE.
-    Remove {
-        /// Where.
-        endpoint: Endpoint,
-        /// What: 1 to [`Endpoint::max_items`].
-        items: Vec<Item>,
-        /// Its name in Auth0's logs.
-        correlation: Arc<str>,
-    },
-    /// A page of a list.
-    Page {
-        /// Which list.
-        read: Read,
-        /// Which page.
-        query: Query,
-    },
-}
-
-#[derive(Debug)]
-pub(super) struct Call {
-    pub(super) class: Class,
-    pub(super) ns: Ns,
-    /// The one that finds out whether Auth0 answers again.
-    pub(super) probe: bool,
-    pub(super) reserved: Sent,
-    pub(super) begun: Instant,
-    /// It has its moment.
-    slotted: bool,
-    pub(super) owners: Vec<JobId>,
-    pub(super) what: What,
-}
-
-#[derive(Debug)]
-pub(super) enum What {
-    Delete { queue: usize, parts: Vec<Part>, correlation: Arc<str> },
-    Page { list: usize },
-}
+use super::state::{Machine, Timer, Work};
 
 /// What lets calls leave now.
 struct Open<'a> {
@@ -108,10 +40,6 @@ impl Gate for Open<'_> {
     fn admits(&self, connection: ConnectionKey) -> bool {
         self.conns.get(&connection).is_some_and(|conn| conn.admits(self.now).is_ok())
     }
-}
-
-pub(super) const fn delete(endpoint: &Endpoint) -> CallName {
-    ("DELETE", endpoint.template())
 }
 
 impl Machine {
@@ -158,7 +86,7 @@ impl Machine {
 
     fn begin_batch(&mut self, key: usize, place: Place, now: Instant) -> Option<(What, Vec<JobId>)> {
         let (queue, jobs) = (self.queues.get_mut(key)?, &mut self.jobs);
-        let item_of = |waiter: super::Waiter| jobs.get(waiter.job)?.removal.items.get(waiter.index).cloned();
+        let item_of = |waiter: super::queue::Waiter| jobs.get(waiter.job)?.removal.items.get(waiter.index).cloned();
         let parts = queue.take(place.ns, item_of);
         queue.out += usize::from(!parts.is_empty());
         let waiters = || parts.iter().flat_map(|part| &part.waiters);
@@ -234,7 +162,7 @@ impl Machine {
         let own = &self.conns.get(&call.class.connection)?.breaker;
         let shut =
             if accepted { shut(&self.breaker) } else { shut(own) || matches!(self.breaker.state(now), State::Open(_)) };
-        if shut || !self.limiter.confirm(call.class.call, call.class.connection, &mut call.reserved, now) {
+        if shut || !self.limiter.confirm(call.class.connection, &mut call.reserved, now) {
             self.call_off(id, now);
             return None;
         }
@@ -303,7 +231,7 @@ impl Machine {
     /// A call that was begun does not leave; what it was for waits again.
     pub fn call_off(&mut self, id: CallId, now: Instant) {
         let Some(call) = self.calls.remove(&id) else { return };
-        self.limiter.unsent(call.class.call, call.reserved, now);
+        self.limiter.unsent(call.reserved, now);
         self.finish(id, &call, false, now);
         self.put_back(call.what, now);
     }

@@ -8,10 +8,11 @@ use thiserror::Error;
 use crate::auth0::Item;
 use crate::dispatch::fair_queue::{Ns, Places, Rank};
 
-use super::calls::What;
+use super::call::What;
 use super::jobs::{JobId, Phase, State};
 use super::queue::Waiter;
-use super::{MAX_IN_FLIGHT, Machine};
+use super::state::Machine;
+use crate::dispatch::fair_queue::MAX_IN_FLIGHT;
 
 /// Something that must hold does not: a bug.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -79,7 +80,7 @@ impl Machine {
         &self,
         waiter: Waiter,
         item: &Item,
-        connection: super::ConnectionKey,
+        connection: crate::dispatch::connection::ConnectionKey,
         seen: &mut Seen,
     ) -> Result<(), Violation> {
         let Some(job) = self.jobs.get(waiter.job) else { return Ok(()) };

@@ -8,10 +8,10 @@ use crate::auth0::{CallError, Endpoint, Item, Page, Read, Rejection, Walk, WalkE
 use crate::dispatch::connection::ConnectionKey;
 use crate::dispatch::fair_queue::{Ns, Place};
 
-use super::calls::What;
+use super::call::What;
 use super::jobs::{JobId, Question, ReadError};
 use super::list::{Asker, LENGTH_LIFE, Length, List, Plan, Walking};
-use super::{Machine, Work};
+use super::state::{Machine, Timer, Work};
 
 /// Readers asked for their consent to a page, at most; the others have their turn if these say no.
 const ASKED: usize = 4;
@@ -72,7 +72,7 @@ impl Machine {
         let front = |ns| list.front(ns);
         self.fair.refresh(Work::List(key), &mut places, ready.is_ok(), all, (call, connection, flavor), front);
         list.places = places;
-        Self::set_timer(&mut self.timers, super::Timer::Work(Work::List(key)), &mut list.timer, ready.err().flatten());
+        Self::set_timer(&mut self.timers, Timer::Work(Work::List(key)), &mut list.timer, ready.err().flatten());
         if list.is_empty() {
             let list = self.lists.remove(key);
             self.list_at.remove(&(list.read, list.connection, list.glance));

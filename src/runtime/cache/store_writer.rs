@@ -125,7 +125,8 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> StoreWriter<K> {
             shown.uids.insert(identity.uid);
         }
         let before = self.store.get(&key.reference());
-        let identity_before = before.as_deref().map_or_else(|| self.beside.settled.get(&key), |b| Some(self.identity(b)));
+        let identity_before =
+            before.as_deref().map_or_else(|| self.beside.settled.get(&key), |b| Some(self.identity(b)));
         let same = identity_before.is_some_and(|before| before.uid == identity.uid);
         if same && identity.version.is_some() && identity_before == Some(identity) {
             return Vec::new();

@@ -29,6 +29,8 @@ impl Preflight for CountedPreflight {
 
 impl CountedPreflight {
     fn count(&self, why: Option<&Refusal>) {
-        why.map(|why| self.metrics.refused(*why));
+        if let Some(why) = why {
+            self.metrics.refused(*why);
+        }
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn settle<K: Revocation>(object: &K) -> Option<Settled> {
 impl<K: Revocation> Removals<K> {
     /// Keeps what is remembered about objects in step with the cache, and queues those that changed; for ever.
     pub(crate) async fn follow(&self, changes: impl Stream<Item = Change<K>>) {
-        changes.for_each(|change| std::future::ready(self.follow_one(change))).await;
+        changes.for_each(async |change| self.follow_one(change)).await;
     }
 
     fn follow_one(&self, change: Change<K>) {

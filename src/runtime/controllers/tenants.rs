@@ -54,7 +54,7 @@ pub(crate) struct Shown {
     told: Option<Told>,
     /// In its status: what people made of it.
     version: Option<Version>,
-    /// When its status was written last for another reason.
+    /// When what calls found out since was last written.
     written: Option<Instant>,
 }
 
@@ -187,7 +187,8 @@ impl TenantController {
         let wait = connection.as_ref().and_then(|connection| self.dispatcher.open_until(&connection.domain));
         let wait = wait.and_then(|until| until.checked_duration_since(steady)).filter(|wait| !wait.is_zero());
         let asked = asked(tenant);
-        let accepted = connection.as_ref().is_some_and(|connection| self.dispatcher.accepted(connection.key));
+        let is_accepted = |key| self.dispatcher.accepted(key) || self.tenants.obeyed(key);
+        let accepted = connection.as_ref().is_some_and(|connection| is_accepted(connection.key));
         let facts = TenantFacts {
             problem: problem.as_ref(),
             accepted,
@@ -238,9 +239,8 @@ impl TenantController {
     fn wrote(&self, key: &TenantKey, version: Version, now: Instant) {
         let mut shown = self.lock();
         let shown = shown.entry(key.clone()).or_default();
-        if shown.version.as_ref() == Some(&version) {
-            shown.written = Some(now);
-        }
+        // After an edit, what calls find out is said at once.
+        shown.written = (shown.version.as_ref() == Some(&version)).then_some(now);
         shown.version = Some(version);
     }
 

@@ -63,14 +63,14 @@ impl WorkQueue {
         }
     }
 
-    /// It was worked on, and is to come again after this pause, if any.
+    /// It was worked on, and is to come again after this pause, if any; sooner, if that was asked for meanwhile.
     pub(crate) fn done(&self, key: Key, pause: Option<Duration>) {
         let mut inner = self.lock();
         if inner.working.remove(&key) == Some(true) {
             inner.add(key);
             drop(inner);
             self.added.notify_one();
-        } else if let Some(pause) = pause {
+        } else if let Some(pause) = pause.filter(|pause| !inner.comes_within(&key, *pause)) {
             inner.add_after(key, pause);
             self.wake_timers(inner);
         }
@@ -130,6 +130,11 @@ impl Inner {
                 self.timer_of.insert(key, timer);
             }
         }
+    }
+
+    fn comes_within(&self, key: &Key, pause: Duration) -> bool {
+        let due = self.timer_of.get(key).map(|timer| self.timers.deadline(timer));
+        due.is_some_and(|due| due.saturating_duration_since(tokio::time::Instant::now()) <= pause)
     }
 
     /// Returns whether there is one more to hand out.
@@ -200,6 +205,25 @@ mod tests {
         queue.done(key("a", "1"), None);
         queue.done(key("a", "2"), None);
         assert_eq!(now(&queue), None);
+    }
+
+    /// Whoever asked for an early look while the name was worked on gets it.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_asked_for_meanwhile_is_not_put_off() {
+        let queue = Arc::new(WorkQueue::default());
+        let timers = queue.clone();
+        let task = tokio::spawn(async move { timers.run_timers().await });
+        for (asked, said, comes) in [(1, 300, 1), (300, 1, 1)] {
+            let started = tokio::time::Instant::now();
+            queue.add(key("a", "1"));
+            let name = queue.next().await;
+            queue.add_after(key("a", "1"), Duration::from_secs(asked));
+            queue.done(name, Some(Duration::from_secs(said)));
+            let next = queue.next().await;
+            assert_eq!(started.elapsed().as_secs(), comes);
+            queue.done(next, None);
+        }
+        task.abort();
     }
 
     #[tokio::test(start_paused = true)]

@@ -90,7 +90,8 @@ impl Collector for Domains {
         let help = "Answers that said the rate limit is reached (429)";
         let limited = counts().map(|(domain, counts)| (OfDomain { domain }, counts.limited));
         counters(&mut encoder, "auth0_rate_limited", help, limited)?;
-        let rows: [(&str, &str, fn(&Counts) -> &BTreeMap<Endpoint, u64>); 2] = [
+        type Of = fn(&Counts) -> &BTreeMap<Endpoint, u64>;
+        let rows: [(&str, &str, Of); 2] = [
             ("ratelimit_remaining", "Calls that Auth0's last answer said are left", |counts| &counts.remaining),
             ("ratelimit_limit", "Calls at most, by Auth0's last answer", |counts| &counts.limits),
         ];

@@ -102,7 +102,9 @@ async fn settled(address: SocketAddr) -> Scrape {
             let open = scrape.value("rescind_removals", &[("state", "waiting")])
                 + scrape.value("rescind_removals", &[("state", "new")]);
             let told = scrape.value("rescind_removal_reason_changes_total", &[]) >= 5.0;
-            if busy + open == 0.0 && told {
+            // A tenant says a moment later that its credential was accepted.
+            let unproved = scrape.value("rescind_tenants", &[("reason", "Unproved")]);
+            if busy + open + unproved == 0.0 && told {
                 return scrape;
             }
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;

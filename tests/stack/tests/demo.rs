@@ -89,7 +89,7 @@ fn what_is_up_stays_up_until_it_is_taken_down() {
     assert!(how.starts_with(&format!("  export KUBECONFIG={}/kubeconfig\n", home.0.display())), "{how}");
     let tenant = ["get", "auth0tenant", "default", "-n", "identity", "-o", "jsonpath={.status.conditions[0].reason}"];
     let tenant = stack::kubectl(&home.0.join("kubeconfig"), &tenant).unwrap();
-    assert_eq!(String::from_utf8(tenant.stdout).unwrap(), "Connected");
+    assert_eq!(String::from_utf8(tenant.stdout).unwrap(), "Unproved");
 
     let second = home.stack("up");
     assert!(second.starts_with("The stack is already up"), "{second}");
