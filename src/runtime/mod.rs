@@ -40,6 +40,8 @@ pub use settings::Settings;
 
 /// How long what is remembered of a tenant may outlive it.
 const FORGET_WITHIN: Duration = Duration::from_secs(1);
+/// What could not be forgotten then is forgotten this much later.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
 
 /// Why the operator cannot run, or go on. What to do: correct what it names, start again.
 #[derive(Debug, Error)]
@@ -191,10 +193,11 @@ impl Work {
     }
 }
 
-/// What is remembered of connections and domains goes with the tenant objects that had them; for ever.
+/// What is remembered of connections and domains goes with the tenant objects that had them, or when it is not needed any
+/// more, as a wait that Auth0 named; for ever.
 async fn forget_what_is_gone(controller: Arc<TenantController>, state: Arc<ReconcileState>, metrics: Metrics) {
     loop {
-        controller.connections.notified().await;
+        let _ = tokio::time::timeout(FORGET_EVERY, controller.connections.notified()).await;
         // Many may change at once.
         tokio::time::sleep(FORGET_WITHIN).await;
         let alive = controller.tenants.retain();

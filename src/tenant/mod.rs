@@ -13,9 +13,9 @@ mod secrets;
 mod status;
 
 pub use connection::{Problem, Settings, settings};
-pub use decoded::{Alive, Connect};
+pub use decoded::Connect;
 pub use health::Unreachable;
 pub use key::TenantKey;
-pub use registry::{TenantState, Tenants, Usable};
+pub use registry::{Alive, TenantState, Tenants, Usable};
 pub use secrets::{Listing, Secrets};
 pub use status::{TenantFacts, tenant_status};

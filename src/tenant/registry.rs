@@ -1,7 +1,7 @@
 //! The tenants as they are now: looked up in the caches at every use, so that a changed object or a rotated Secret counts
 //! from the next call on. What they say is decoded once a change; what is remembered goes with what it is about.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -12,7 +12,7 @@ use crate::clock;
 use crate::dispatch::{Connection, ConnectionKey};
 
 use super::connection::Problem;
-use super::decoded::{Alive, Connect, Decoded, Rules};
+use super::decoded::{Connect, Decoded, Rules};
 use super::health::{Health, Unreachable};
 use super::key::TenantKey;
 use super::refusals::Refusals;
@@ -45,6 +45,15 @@ pub enum Usable {
     No(Problem),
     /// Yes.
     Yes(Connection, Verification),
+}
+
+/// What tenant objects have now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alive {
+    /// The connections of those that can be used.
+    pub connections: HashSet<ConnectionKey>,
+    /// The domains that they name, whether they can be used or not.
+    pub domains: HashSet<Domain>,
 }
 
 /// Every tenant object and labelled Secret, of all watched namespaces.
@@ -174,11 +183,13 @@ impl Tenants {
     pub fn retain(&self) -> Alive {
         let mut decoded = lock(&self.decoded);
         decoded.retain(|key| self.get(key).is_some());
-        let alive = decoded.alive();
+        let connections = decoded.connections();
         drop(decoded);
-        lock(&self.refusals).retain(&alive.connections);
-        lock(&self.health).retain(&alive.connections);
-        alive
+        lock(&self.refusals).retain(&connections);
+        lock(&self.health).retain(&connections);
+        let caches = self.caches.read().unwrap_or_else(PoisonError::into_inner);
+        let tenants = caches.values().flat_map(|caches| caches.tenants.state());
+        Alive { connections, domains: tenants.filter_map(|tenant| tenant.spec.domain.parse().ok()).collect() }
     }
 
     /// The tenants that have this connection.

@@ -1,6 +1,7 @@
 //! The status of a tenant object. Pure.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{
     Auth0Tenant, Auth0TenantStatus, ConditionStatus, ConditionType, Reason, Verdict, conditions, time, verdicts,
@@ -36,7 +37,8 @@ pub fn tenant_status(
     let before = old.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let verdicts = judge(tenant, facts);
     // Whoever could not be called was not asked to wait either.
-    let open_until = facts.open_until.filter(|_| facts.accepted && facts.problem.is_none()).map(time);
+    let open_until = facts.open_until.filter(|_| facts.accepted && facts.problem.is_none());
+    let open_until = open_until.map(|until| steady(until, old.and_then(|status| status.open_until.as_ref())));
     Auth0TenantStatus {
         observed_generation: Some(generation),
         conditions: conditions(before, &verdicts, generation, now),
@@ -48,6 +50,13 @@ pub fn tenant_status(
             .or_else(|| old.and_then(|status| status.last_handled_reconcile_at.clone())),
         unknown: old.map(|status| status.unknown.clone()).unwrap_or_default(),
     }
+}
+
+/// In whole seconds, upwards: a wait that was named is not shortened by being written down. The time that is shown already,
+/// if it is this one but for that.
+fn steady(until: Timestamp, shown: Option<&Time>) -> Time {
+    let is_shown = |shown: &&Time| (0..2000).contains(&shown.0.duration_since(until).as_millis());
+    shown.filter(is_shown).cloned().unwrap_or_else(|| time(until + SignedDuration::from_millis(999)))
 }
 
 fn judge(tenant: &Auth0Tenant, facts: TenantFacts<'_>) -> Vec<Verdict> {
@@ -140,6 +149,11 @@ mod tests {
         let limited = TenantFacts { open_until: Some(at(60)), ..QUIET };
         assert_eq!(tenant_status(&tenant(false), 2, limited, at(9)).open_until, None);
         let accepted = TenantFacts { accepted: true, ..limited };
-        assert_eq!(tenant_status(&tenant(false), 2, accepted, at(9)).open_until, Some(time(at(60))));
+        let status = tenant_status(&tenant(false), 2, accepted, at(9));
+        assert_eq!(status.open_until, Some(time(at(60))));
+        // The same time, as another clock tells it a moment later.
+        let shown = Auth0Tenant { status: Some(status.clone()), ..tenant(false) };
+        let again = Some(at(59) + SignedDuration::from_millis(300));
+        assert_eq!(tenant_status(&shown, 2, TenantFacts { open_until: again, ..accepted }, at(10)), status);
     }
 }

@@ -12,6 +12,6 @@ mod watch;
 
 pub(crate) use key::Key;
 pub(crate) use settled::Settled;
-pub(crate) use store_writer::{Change, number};
+pub(crate) use store_writer::Change;
 pub use watch::WatchTiming;
 pub(crate) use watch::{Cache, Namespaced, Selection, watch_kind};

@@ -4,12 +4,9 @@
 //! few bytes.
 
 use std::collections::HashSet;
-use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use foldhash::fast::RandomState;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::runtime::reflector::Store;
 use kube::runtime::reflector::store::Writer;
@@ -18,7 +15,7 @@ use kube::runtime::watcher::Event;
 use super::freshness::Freshness;
 use super::key::Key;
 use super::readable::Readable;
-use super::settled::{Settled, SettledObjects};
+use super::settled::{Identity, Settled, SettledObjects};
 
 /// What an object is once nothing is to be done for it until it changes; none while there is.
 pub(crate) type Settle<K> = fn(&K) -> Option<Settled>;
@@ -34,8 +31,8 @@ pub(crate) enum Change<K> {
         /// Nothing is to be done for it.
         settled: bool,
     },
-    /// The object with this uid is gone, or cannot be read any more.
-    Deleted { key: Key, uid: Box<str>, before: Option<Arc<K>> },
+    /// The object is gone, or cannot be read any more. Of one that was settled nobody hears.
+    Deleted { key: Key, before: Arc<K> },
     /// A list was taken over.
     Listed,
 }
@@ -63,14 +60,12 @@ pub(crate) struct StoreWriter<K: Resource<DynamicType = ()> + Clone + 'static> {
     fresh: Arc<Freshness>,
     /// While a list is read: what it has shown.
     shown: Option<Shown>,
-    hasher: RandomState,
 }
 
 #[derive(Default)]
 struct Shown {
-    /// Hashes, because the uids of very many would be a burden. Two that are alike would only hide that one of them is
-    /// gone, until the next list.
-    uids: HashSet<u64, RandomState>,
+    /// What stands for the uids: those of very many would be a burden.
+    uids: foldhash::HashSet<u64>,
     unreadable: HashSet<Key>,
 }
 
@@ -78,8 +73,7 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> StoreWriter<K> {
     /// Fills the cache behind `writer`, and tells `fresh` when it is to be believed.
     pub(crate) fn new(writer: Writer<K>, fresh: Arc<Freshness>, settle: Settle<K>) -> Self {
         let store = writer.as_reader();
-        let (beside, hasher) = (Beside::default(), RandomState::default());
-        Self { writer, store, settle, beside, unreadable: HashSet::new(), fresh, shown: None, hasher }
+        Self { writer, store, settle, beside: Beside::default(), unreadable: HashSet::new(), fresh, shown: None }
     }
 
     pub(crate) fn beside(&self) -> Beside {
@@ -125,44 +119,38 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> StoreWriter<K> {
             self.count_unreadable();
             return self.forget(key);
         };
-        if let Some(shown) = &mut self.shown {
-            shown.uids.insert(id(&self.hasher, object.meta().uid.as_deref()));
-        }
         self.readable(&key);
-        let (uid, version) = (object.meta().uid.as_deref(), number(object.meta()));
+        let identity = self.identity(&object);
+        if let Some(shown) = &mut self.shown {
+            shown.uids.insert(identity.uid);
+        }
         let before = self.store.get(&key.reference());
-        let (uid_before, version_before) = match (&before, self.beside.settled.get(&key)) {
-            (Some(before), _) => (before.meta().uid.clone().map(String::into_boxed_str), number(before.meta())),
-            (None, Some(settled)) => (Some(settled.uid), settled.version),
-            (None, None) => (None, None),
-        };
-        let mut told = Vec::new();
-        let same = uid_before.as_deref() == uid;
-        if same && version.is_some() && version_before == version {
-            return told;
+        let identity_before =
+            before.as_deref().map_or_else(|| self.beside.settled.get(&key), |b| Some(self.identity(b)));
+        let same = identity_before.is_some_and(|before| before.uid == identity.uid);
+        if same && identity.version.is_some() && identity_before == Some(identity) {
+            return Vec::new();
         }
         // Of the same name may be another object.
-        if uid_before.is_some() && !same {
-            told.extend(self.forget(key.clone()));
-        }
+        let mut told = if same { Vec::new() } else { self.forget(key.clone()) };
         let before = before.filter(|_| same);
-        let settled = (self.settle)(&object);
-        let is_settled = settled.is_some();
-        let now = Arc::new(object);
-        match settled {
-            Some(settled) => {
-                if before.is_some() {
-                    self.writer.apply_watcher_event(&Event::Delete(K::clone(&now)));
-                }
-                self.beside.settled.insert(key, settled);
-            }
-            None => {
-                self.beside.settled.remove(&key);
-                self.writer.apply_watcher_event(&Event::Apply(K::clone(&now)));
-            }
-        }
-        told.push(Change::Applied { before, now, settled: is_settled });
+        told.extend(self.keep(&key, identity, object, before));
         told
+    }
+
+    /// Puts the object where it belongs.
+    fn keep(&mut self, key: &Key, identity: Identity, object: K, before: Option<Arc<K>>) -> Option<Change<K>> {
+        let Some(settled) = (self.settle)(&object) else {
+            self.beside.settled.remove(key);
+            self.writer.apply_watcher_event(&Event::Apply(object));
+            let now = self.store.get(&key.reference())?;
+            return Some(Change::Applied { before, now, settled: false });
+        };
+        if let Some(before) = &before {
+            self.writer.apply_watcher_event(&Event::Delete(K::clone(before)));
+        }
+        self.beside.settled.insert(key, identity, settled);
+        Some(Change::Applied { before, now: Arc::new(object), settled: true })
     }
 
     /// What the list did not show is gone.
@@ -170,26 +158,29 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> StoreWriter<K> {
         let shown = self.shown.take().unwrap_or_default();
         self.unreadable = shown.unreadable;
         self.count_unreadable();
-        let was_shown = |uid: Option<&str>| shown.uids.contains(&id(&self.hasher, uid));
-        let cached = self.store.state_filter(|object| !was_shown(object.meta().uid.as_deref()));
-        let mut vanished: Vec<Key> = cached.iter().map(|object| Key::of(object.meta())).collect();
-        vanished.extend(self.beside.settled.all_but(|settled| was_shown(Some(&settled.uid))));
+        let was_shown = |uid: u64| shown.uids.contains(&uid);
+        self.beside.settled.retain(was_shown);
+        let vanished = self.store.state_filter(|object| !was_shown(self.identity(object).uid));
+        let mut vanished: Vec<Key> = vanished.iter().map(|object| Key::of(object.meta())).collect();
         vanished.sort_unstable();
-        let mut told: Vec<_> = vanished.into_iter().flat_map(|key| self.forget(key)).collect();
+        let mut told: Vec<_> = vanished.into_iter().filter_map(|key| self.forget(key).pop()).collect();
         told.push(Change::Listed);
         told
     }
 
     fn forget(&mut self, key: Key) -> Vec<Change<K>> {
-        let settled = self.beside.settled.remove(&key);
+        self.beside.settled.remove(&key);
         let before = self.store.get(&key.reference());
-        let uid =
-            settled.map(|settled| settled.uid).or_else(|| before.as_deref()?.meta().uid.as_deref().map(Box::from));
         if let Some(before) = &before {
             self.writer.apply_watcher_event(&Event::Delete(K::clone(before)));
         }
-        uid.map(|uid| Change::Deleted { key, uid, before }).into_iter().collect()
+        before.map(|before| Change::Deleted { key, before }).into_iter().collect()
     }
+
+    fn identity(&self, object: &K) -> Identity {
+        self.beside.settled.identity(object.meta())
+    }
+
     fn readable(&mut self, key: &Key) {
         if self.unreadable.remove(key) {
             self.count_unreadable();
@@ -199,16 +190,6 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> StoreWriter<K> {
     fn count_unreadable(&self) {
         self.beside.unreadable.store(self.unreadable.len(), Ordering::Relaxed);
     }
-}
-
-/// Stands for an object in what a list has shown.
-fn id(hasher: &RandomState, uid: Option<&str>) -> u64 {
-    hasher.hash_one(uid)
-}
-
-/// The version of an object. It is text to its readers, but the API's concepts now say that it is a number that grows.
-pub(crate) fn number(meta: &ObjectMeta) -> Option<u64> {
-    meta.resource_version.as_deref()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -234,8 +215,7 @@ mod tests {
     }
 
     fn settle(object: &ConfigMap) -> Option<Settled> {
-        let uid = object.uid().unwrap().into_boxed_str();
-        object.immutable.map(|_| Settled { uid, version: number(&object.metadata), reason: None })
+        object.immutable.map(|_| Settled { reason: None })
     }
 
     fn unreadable(object: &ConfigMap) -> Readable<ConfigMap> {
@@ -256,13 +236,12 @@ mod tests {
             Self { beside: writer.beside(), writer, store, fresh }
         }
 
-        /// The names and uids of everything that is known, the settled in brackets.
+        /// The names and uids in the cache, and how many there are beside it.
         fn known(&self) -> Vec<String> {
             let cached = self.store.state();
             let cached = cached.iter().map(|object| format!("{} {}", object.name_any(), object.uid().unwrap()));
-            let settled = self.beside.settled.all_but(|_| false);
-            let settled = settled.iter().map(|key| format!("({})", key.name));
-            let mut known: Vec<_> = cached.chain(settled).collect();
+            let settled: usize = self.beside.settled.by_reason().values().sum();
+            let mut known: Vec<_> = cached.chain((settled > 0).then(|| format!("{settled} settled"))).collect();
             known.sort();
             known
         }
@@ -278,7 +257,7 @@ mod tests {
                     };
                     format!("{word} {}", now.uid().unwrap())
                 }
-                Change::Deleted { uid, .. } => format!("deleted {uid}"),
+                Change::Deleted { before, .. } => format!("deleted {}", before.uid().unwrap()),
             };
             self.writer.take(event).iter().map(line).collect()
         }
@@ -322,18 +301,8 @@ mod tests {
         assert_eq!(rig.take(Event::Init), [""; 0]);
         assert_eq!(rig.take(Event::InitApply(Readable(Ok(later[3].clone())))), ["applied m"]);
         let told = rig.list(&later);
-        let expected = [
-            "changed e",
-            "deleted old",
-            "applied new",
-            "deleted dold",
-            "applied dnew",
-            "deleted dg",
-            "deleted g",
-            "listed",
-        ];
-        assert_eq!(told, expected);
-        assert_eq!(rig.known(), ["(done)", "done-anew dnew", "edited e", "made-anew new", "more m", "same s"]);
+        assert_eq!(told, ["changed e", "deleted old", "applied new", "applied dnew", "deleted g", "listed"]);
+        assert_eq!(rig.known(), ["1 settled", "done-anew dnew", "edited e", "made-anew new", "more m", "same s"]);
         assert_eq!(rig.list(&later), ["listed"]);
         assert_eq!(rig.take(Event::Delete(Readable(Ok(later[0].clone())))), ["deleted s"]);
         assert_eq!(rig.known().len(), 5);
@@ -356,7 +325,7 @@ mod tests {
         let mut rig = Rig::new();
         rig.list(&[object("a", "a", "1"), settled("b", "b", "1"), object("c", "c", "1")]);
         assert_eq!(rig.take(Event::Apply(unreadable(&object("a", "a", "2")))), ["deleted a"]);
-        assert_eq!(rig.take(Event::Apply(unreadable(&object("b", "b", "2")))), ["deleted b"]);
+        assert_eq!(rig.take(Event::Apply(unreadable(&object("b", "b", "2")))), [""; 0]);
         assert_eq!((rig.known(), rig.beside.unreadable()), (vec!["c c".to_owned()], 2));
         assert_eq!(rig.take(applied(object("a", "a", "3"))), ["applied a"]);
         assert_eq!(rig.take(Event::Delete(unreadable(&object("b", "b", "4")))), [""; 0]);

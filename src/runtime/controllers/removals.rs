@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::RECONCILE_ANNOTATION;
 use crate::revocation::{Context, Revocation, Shared, is_settled, reason_of, reconcile};
-use crate::runtime::cache::{Change, Key, Settled, number};
+use crate::runtime::cache::{Change, Key, Settled};
 
 use super::guard::ReconcileGuard;
 use super::users::UsersOf;
@@ -26,11 +26,9 @@ pub(crate) struct Removals<K: Revocation> {
     pub(crate) guard: ReconcileGuard,
 }
 
-/// What is kept of an object for which nothing is to be done.
+/// Whether nothing is to be done for an object, and the reason that it carries then.
 pub(crate) fn settle<K: Revocation>(object: &K) -> Option<Settled> {
-    let meta = object.meta();
-    let uid = meta.uid.as_deref()?.into();
-    is_settled(object).then(|| Settled { uid, version: number(meta), reason: reason_of(object) })
+    is_settled(object).then(|| Settled { reason: reason_of(object) })
 }
 
 impl<K: Revocation> Removals<K> {
@@ -55,14 +53,11 @@ impl<K: Revocation> Removals<K> {
                     self.queue.add(key);
                 }
             }
-            Change::Deleted { key, uid, before } => {
-                self.users.change(&key, before.as_deref(), None);
+            Change::Deleted { key, before } => {
+                self.users.change(&key, Some(&*before), None);
                 self.queue.forget(&key);
-                self.guard.forget(&uid);
-                match before {
-                    Some(before) => self.shared.deleted(&*before),
-                    None => self.shared.forget(&uid),
-                }
+                self.guard.forget(before.meta().uid.as_deref().unwrap_or_default());
+                self.shared.deleted(&*before);
             }
             Change::Listed => {}
         }

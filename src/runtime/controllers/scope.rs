@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
@@ -34,6 +35,9 @@ use super::guard::ReconcileGuard;
 use super::removals::{Removals, settle};
 use super::tenants::TenantController;
 use super::workqueue::WorkQueue;
+
+/// Lists of Secrets are waited for so long at the start.
+const SECRETS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Everything a scope is made of.
 pub(crate) struct Scope {
@@ -72,8 +76,8 @@ impl Scope {
     pub(crate) fn start(&self, tasks: &mut Tasks) -> Queues {
         let namespace = self.namespace.as_deref();
         let (tenant_cache, tenant_changes) = self.watch::<Auth0Tenant>(namespace, None, |_| None);
-        let (secrets, mut listings) = self.watch_secrets(tasks);
-        listings.push(tenant_cache.listing.clone());
+        let (secrets, listings) = self.watch_secrets(tasks);
+        let listings = Listings { tenants: tenant_cache.listing.clone(), secrets: listings };
         let (tenants, controller) = (self.tenants.tenants.clone(), self.tenants.clone());
         tenants.add(namespace, tenant_cache.store.clone(), secrets);
         tasks.services.spawn(async move { controller.follow(tenant_changes).await });
@@ -133,11 +137,18 @@ impl Scope {
     }
 }
 
+/// Whether the caches that every kind depends on are filled.
+#[derive(Clone)]
+struct Listings {
+    tenants: Receiver<Listing>,
+    secrets: Vec<Receiver<Listing>>,
+}
+
 struct Kinds<'a> {
     scope: &'a Scope,
     shared: Arc<Shared>,
     check: Arc<TenantCheck>,
-    listings: Vec<Receiver<Listing>>,
+    listings: Listings,
     by_kind: HashMap<&'static str, Arc<WorkQueue>>,
     tasks: &'a mut Tasks,
 }
@@ -169,14 +180,20 @@ impl ForEachKind for Kinds<'_> {
     }
 }
 
-/// Runs this once each of these lists was read, or was tried to; unless the end comes first.
-async fn once_listed(listings: Vec<Receiver<Listing>>, ended: CancellationToken, run: impl Future<Output = ()>) {
-    for mut listing in listings {
-        if ended.run_until_cancelled(listing.wait_for(|listing| *listing != Listing::NotYet)).await.is_none() {
-            return;
-        }
+/// Runs this once the tenants were listed, and the Secrets, unless the end comes first. A list that fails is not waited
+/// for, nor one of Secrets that hangs: what is not known of a tenant is said to those who use it.
+async fn once_listed(listings: Listings, ended: CancellationToken, run: impl Future<Output = ()>) {
+    let Listings { mut tenants, secrets } = listings;
+    let listed = async {
+        let _ = tenants.wait_for(|listing| *listing == Listing::Complete).await;
+        let secrets = secrets.into_iter().map(|mut listing| async move {
+            let _ = listing.wait_for(|listing| *listing != Listing::NotYet).await;
+        });
+        let _ = tokio::time::timeout(SECRETS_WITHIN, futures::future::join_all(secrets)).await;
+    };
+    if ended.run_until_cancelled(listed).await.is_some() {
+        run.await;
     }
-    run.await;
 }
 
 /// Counts a change of reason, then makes an event of it.

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::api::{Auth0Tenant, Auth0TenantStatus, ConditionType, RECONCILE_ANNOTATION, Reason, printable};
-use crate::dispatch::{Connection, ConnectionKey, Dispatcher};
+use crate::dispatch::{ConnectionKey, Dispatcher};
 use crate::revocation::{ReasonChange, Stored, Target, Written, write_status};
 use crate::runtime::cache::{Change, Key};
 use crate::telemetry::events;
@@ -30,7 +30,7 @@ use super::workqueue::WorkQueue;
 const LOOK_AGAIN: Duration = Duration::from_secs(300);
 /// A tenant whose Secret is on its way is looked at again this soon, if nothing happens.
 const SECRET_COMES: Duration = Duration::from_secs(1);
-/// What calls find out is written this often at most: another reason, and whatever else, each.
+/// What calls find out is written this often at most.
 const WRITE_EVERY: Duration = Duration::from_secs(60);
 
 /// All tenant objects of all scopes.
@@ -54,8 +54,8 @@ pub(crate) struct Shown {
     told: Option<Told>,
     /// In its status: what people made of it.
     version: Option<Version>,
-    /// When what calls found out since was last written: another reason, and whatever else.
-    written: [Option<Instant>; 2],
+    /// When what calls found out since was last written.
+    written: Option<Instant>,
 }
 
 /// What is of interest to those who use a tenant.
@@ -66,11 +66,13 @@ enum Told {
     Ready(ConnectionKey),
 }
 
-/// What people made of a tenant: whatever else changes, changes by calls or with time.
+/// What people made of a tenant, and whether it was found to be good, which happens once. Whatever else changes, changes
+/// back and forth with the calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Version {
     generation: i64,
     asked: Option<String>,
+    accepted: bool,
     connection: Result<ConnectionKey, Option<Problem>>,
 }
 
@@ -89,8 +91,8 @@ impl TenantController {
                             self.queue.add(Key::of(&now.metadata));
                         }
                     }
-                    Change::Deleted { key, uid, .. } => {
-                        self.guard.forget(&uid);
+                    Change::Deleted { key, before } => {
+                        self.guard.forget(before.metadata.uid.as_deref().unwrap_or_default());
                         self.queue.add(key);
                     }
                     Change::Listed => {}
@@ -185,32 +187,29 @@ impl TenantController {
         let wait = connection.as_ref().and_then(|connection| self.dispatcher.open_until(&connection.domain));
         let wait = wait.and_then(|until| until.checked_duration_since(steady)).filter(|wait| !wait.is_zero());
         let asked = asked(tenant);
+        let is_accepted = |key| self.dispatcher.accepted(key) || self.tenants.obeyed(key);
+        let accepted = connection.as_ref().is_some_and(|connection| is_accepted(connection.key));
         let facts = TenantFacts {
             problem: problem.as_ref(),
-            accepted: connection
-                .as_ref()
-                .is_some_and(|Connection { key, .. }| self.dispatcher.accepted(*key) || self.tenants.obeyed(*key)),
+            accepted,
             unreachable: connection.as_ref().and_then(|connection| self.tenants.unreachable(connection.key)),
             open_until: wait.map(|wait| now + SignedDuration::try_from(wait).unwrap_or_default()),
             asked: asked.as_deref(),
         };
         let status = tenant_status(tenant, generation, facts, now);
-        let connection = connection.map(|connection| connection.key).ok_or(problem.clone());
-        let version = Version { generation, asked, connection };
+        let connection = connection.map(|connection| connection.key).ok_or(problem);
+        let version = Version { generation, asked, accepted, connection };
         let again = wait.map_or(LOOK_AGAIN, |wait| wait.min(LOOK_AGAIN));
         if is_same(tenant.status.as_ref(), &status) {
             return Ok(Some(again));
         }
-        let what = usize::from(reason_of(tenant.status.as_ref()) == reason_of(Some(&status)));
-        // What a first call found out is said at once.
-        let is_first = matches!(reason_of(tenant.status.as_ref()), None | Some("Unproved"));
-        if let Some(pause) = self.pause_before_write(key, &version, what, steady).filter(|_| !is_first) {
+        if let Some(pause) = self.pause_before_write(key, &version, steady) {
             return Ok(Some(pause));
         }
         if self.write(key, tenant, generation, &status).await? {
             self.announce(tenant, &status);
         }
-        self.wrote(key, version, what, steady);
+        self.wrote(key, version, steady);
         Ok(Some(again))
     }
 
@@ -230,21 +229,19 @@ impl TenantController {
     }
 
     /// How long a write that only tells what calls found out has to wait for the one before.
-    fn pause_before_write(&self, key: &TenantKey, version: &Version, what: usize, now: Instant) -> Option<Duration> {
+    fn pause_before_write(&self, key: &TenantKey, version: &Version, now: Instant) -> Option<Duration> {
         let shown = self.lock();
         let shown = shown.get(key).filter(|shown| shown.version.as_ref() == Some(version))?;
-        let since = now.saturating_duration_since(shown.written[what]?);
+        let since = now.saturating_duration_since(shown.written?);
         WRITE_EVERY.checked_sub(since).filter(|pause| !pause.is_zero())
     }
 
-    fn wrote(&self, key: &TenantKey, version: Version, what: usize, now: Instant) {
+    fn wrote(&self, key: &TenantKey, version: Version, now: Instant) {
         let mut shown = self.lock();
         let shown = shown.entry(key.clone()).or_default();
-        if shown.version.as_ref() == Some(&version) {
-            shown.written[what] = Some(now);
-        } else {
-            *shown = Shown { told: shown.told.take(), version: Some(version), written: [None; 2] };
-        }
+        // After an edit, what calls find out is said at once.
+        shown.written = (shown.version.as_ref() == Some(&version)).then_some(now);
+        shown.version = Some(version);
     }
 
     /// Returns whether there was somebody to tell.
@@ -264,7 +261,7 @@ impl TenantController {
     }
 
     fn announce(&self, tenant: &Auth0Tenant, status: &Auth0TenantStatus) {
-        let before = reason_of(tenant.status.as_ref());
+        let before = tenant.status.as_ref().and_then(Auth0TenantStatus::reason_text);
         let Some(ready) = status.condition(ConditionType::Ready) else { return };
         let Some(reason) = Reason::parse(&ready.reason).filter(|_| before != Some(&ready.reason)) else { return };
         let (namespace, name) = (tenant.namespace().unwrap_or_default(), tenant.name_any());
@@ -284,10 +281,6 @@ impl TenantController {
 fn asked(tenant: &Auth0Tenant) -> Option<String> {
     let asked = tenant.annotations().get(RECONCILE_ANNOTATION).map(|asked| printable(asked));
     asked.filter(|asked| !asked.is_empty())
-}
-
-fn reason_of(status: Option<&Auth0TenantStatus>) -> Option<&str> {
-    status.and_then(Auth0TenantStatus::reason_text)
 }
 
 /// Whether writing `new` over `old` would change nothing of ours.
