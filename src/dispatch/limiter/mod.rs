@@ -13,6 +13,7 @@ mod aimd;
 mod level;
 #[cfg(test)]
 mod model;
+mod report;
 #[cfg(test)]
 mod tests;
 
@@ -23,11 +24,15 @@ use foldhash::{HashMap, HashSet};
 use crate::auth0::RateHeaders;
 
 use aimd::Aimd;
-use level::{Clock, Level, Report};
+use level::Level;
+use report::{Clock, Refill, Report};
 
 /// Waits are estimates: neither so short that asking again costs more than it brings, nor so long that a wrong one hurts.
 const MIN_WAIT: Duration = Duration::from_millis(1);
 const MAX_WAIT: Duration = Duration::from_secs(10);
+
+/// So many reports in a row that one bucket cannot explain show that there are two.
+const CONTRADICTIONS: u32 = 2;
 
 /// Identity of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,13 +50,17 @@ pub struct Limits {
     pub reserve_percent: f64,
 }
 
+/// The bucket that a level is about: the limit that is reported, and the only kind of call that draws from it; without, all
+/// that report this limit do.
+type Bucket = (u64, Option<CallName>);
+
 /// A call that left.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
     at: f64,
     /// Its number in each level that it drew from.
-    drawn: [Option<(u64, u64)>; 2],
-    /// Whether no level of its own was known.
+    drawn: [Option<(Bucket, u64)>; 2],
+    /// Whether no bucket was reported to its kind.
     unknown: bool,
 }
 
@@ -73,31 +82,15 @@ pub(crate) enum CallEnd {
 #[error("{0}")]
 pub(crate) struct Violation(pub(crate) &'static str);
 
-/// What is known of the buckets of a kind of call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Heard {
-    /// No success yet.
-    #[default]
-    Nothing,
-    /// Successes do not report one.
-    Silence,
-    Levels,
-}
-
+/// What is known of a kind of call.
 #[derive(Debug, Default)]
 struct Kind {
-    heard: Heard,
-    /// Those reported last.
-    levels: [Option<u64>; 2],
-    /// Whether it shares no level with others.
-    apart: bool,
-    in_flight: u32,
-}
-
-impl Kind {
-    fn draws_from(&self, latest: Option<u64>) -> [Option<u64>; 2] {
-        if self.heard == Heard::Nothing && self.levels[0].is_none() { [latest, None] } else { self.levels }
-    }
+    /// Whether the answers to its calls report a bucket: unknown before the first one to a call that was let through.
+    reports: Option<bool>,
+    /// The buckets reported last.
+    buckets: [Option<Bucket>; 2],
+    /// How often in a row a report was too high for the bucket that it shares with other kinds.
+    contradicted: u32,
 }
 
 /// The limiter of one domain.
@@ -105,17 +98,17 @@ impl Kind {
 pub(crate) struct Limiter {
     began: Instant,
     clock: Clock,
-    /// The shortest round trip, roughly, in seconds.
+    /// The shortest round trip of late, roughly, in seconds.
     round_trip: f64,
     kinds: HashMap<CallName, Kind>,
-    levels: HashMap<u64, Level>,
-    last_level: u64,
-    /// The level heard of last: kinds not heard of yet are taken to draw from it.
-    latest: Option<u64>,
+    levels: HashMap<Bucket, Level>,
+    /// The bucket reported last: kinds of which nothing is known are taken to draw from it.
+    latest: Option<Bucket>,
     aimd: Aimd,
-    /// The kind of call and the limit that made all calls slower.
+    /// The kind of call and the limit that a 429 reported and no other answer did.
     hidden: Option<(CallName, u64)>,
-    /// Calls on their way of kinds of which no level is known.
+    /// Calls on their way, and those of them to whose kind no bucket was reported.
+    in_flight: u32,
     unknown_in_flight: u32,
     /// Settings of each connection, and the last moment given out.
     connections: HashMap<ConnectionKey, (Limits, Option<Instant>)>,
@@ -129,10 +122,10 @@ impl Limiter {
             round_trip: f64::INFINITY,
             kinds: HashMap::default(),
             levels: HashMap::default(),
-            last_level: 0,
             latest: None,
             aimd: Aimd::default(),
             hidden: None,
+            in_flight: 0,
             unknown_in_flight: 0,
             connections: HashMap::default(),
         }
@@ -165,12 +158,12 @@ impl Limiter {
     /// then, and after each answer.
     pub(crate) fn wait_until(&self, call: CallName, connection: ConnectionKey, now: Instant) -> Option<Instant> {
         let at = self.seconds(now);
-        let reserve = self.connections.get(&connection).map_or(0.0, |(limits, _)| limits.reserve_percent);
         let kind = self.kinds.get(&call);
-        let unknown = kind.is_none_or(|kind| kind.heard != Heard::Levels);
-        let levels = kind.map_or([self.latest, None], |kind| kind.draws_from(self.latest));
-        let by_levels =
-            levels.iter().flatten().filter_map(|id| self.levels.get(id)?.wait_until(reserve, &self.clock, at));
+        let unknown = kind.is_none_or(|kind| kind.reports != Some(true));
+        let buckets = kind.map_or([self.latest, None], |kind| kind.draw_from(self.latest));
+        let reserve = self.connections.get(&connection).map_or(0.0, |(limits, _)| limits.reserve_percent);
+        let levels = buckets.iter().flatten().filter_map(|bucket| self.levels.get(bucket));
+        let by_levels = levels.filter_map(|level| level.wait_until(reserve, &self.clock, at));
         // Nothing but an answer widens the window.
         let by_window = (unknown && self.aimd.is_full(self.unknown_in_flight)).then_some(at + 1.0);
         let wait = by_levels.chain(by_window).chain(self.aimd.wait_until(at)).reduce(f64::max)?;
@@ -181,26 +174,26 @@ impl Limiter {
     pub(crate) fn sent(&mut self, call: CallName, now: Instant) -> Sent {
         let at = self.seconds(now);
         let kind = self.kinds.entry(call).or_default();
-        kind.levels = kind.draws_from(self.latest);
-        kind.in_flight += 1;
-        let unknown = kind.heard != Heard::Levels;
+        kind.buckets = kind.draw_from(self.latest);
+        let unknown = kind.reports != Some(true);
+        self.in_flight += 1;
         self.unknown_in_flight += u32::from(unknown);
         self.aimd.sent(at);
-        let drawn = kind.levels.map(|id| Some((id?, self.levels.get_mut(&id?)?.draw(&self.clock, at))));
+        let drawn = kind.buckets.map(|bucket| Some((bucket?, self.levels.get_mut(&bucket?)?.draw(&self.clock, at))));
         Sent { at, drawn, unknown }
     }
 
     /// A call of this kind ended so, with these headers.
     pub(crate) fn finished(&mut self, call: CallName, end: CallEnd, headers: &RateHeaders, sent: Sent, now: Instant) {
         let now = self.seconds(now);
-        for (id, _) in sent.drawn.iter().flatten() {
-            if let Some(level) = self.levels.get_mut(id) {
-                level.ended();
-            }
+        for (bucket, _) in sent.drawn.iter().flatten() {
+            self.levels.get_mut(bucket).into_iter().for_each(Level::ended);
         }
+        if self.levels.len() > 2 * self.kinds.len() {
+            self.forget_buckets();
+        }
+        self.in_flight = self.in_flight.saturating_sub(1);
         self.unknown_in_flight = self.unknown_in_flight.saturating_sub(u32::from(sent.unknown));
-        let Some(kind) = self.kinds.get_mut(&call) else { return };
-        kind.in_flight = kind.in_flight.saturating_sub(1);
         if end == CallEnd::Lost {
             return;
         }
@@ -209,119 +202,122 @@ impl Limiter {
         }
         self.round_trip = (self.round_trip * 1.01).min(now - sent.at);
         let report = Report::read(headers, &self.clock, sent.at, now, end == CallEnd::Limited);
+        let kind = self.kinds.entry(call).or_default();
         if end == CallEnd::Limited {
             return self.limited(call, report, sent, now);
         }
         self.aimd.open(sent.unknown, now);
-        match report {
-            Some(report) => {
-                kind.heard = Heard::Levels;
-                if self.hidden == Some((call, report.limit)) {
-                    self.aimd.forget();
-                    self.hidden = None;
-                }
-                self.reported(call, &report, sent, true, now);
+        if let Some(report) = report {
+            if kind.reports != Some(true) {
+                // What only refusals told, or other kinds of call.
+                *kind = Kind { reports: Some(true), ..Kind::default() };
             }
-            None if end == CallEnd::Accepted => {
-                kind.heard = Heard::Silence;
-                kind.levels = [None; 2];
-                self.drop_levels();
+            if self.hidden == Some((call, report.limit)) {
+                self.hidden = None;
+                self.aimd.forget();
             }
-            None => {}
+            self.reported(call, &report, false, sent, now);
+        } else if end == CallEnd::Accepted {
+            // One answer without headers among others says nothing.
+            let level = kind.buckets[0].and_then(|bucket| self.levels.get(&bucket));
+            if kind.reports != Some(true) || level.is_none_or(|level| level.is_stale(now)) {
+                *kind = Kind { reports: Some(false), ..Kind::default() };
+                self.forget_buckets();
+            }
         }
     }
 
-    /// A 429 whose headers say that nothing is left, and when there will be more, is explained by them, if it is of a bucket
-    /// that successes report, too. Any other comes from a bucket that shows itself only by its refusals.
+    /// A 429 whose headers say that nothing is left, and when there will be more, is explained by them, if they are about a
+    /// bucket that other answers report, too. Any other comes from a bucket that shows itself only by its refusals.
     fn limited(&mut self, call: CallName, report: Option<Report>, sent: Sent, now: f64) {
-        let Some(kind) = self.kinds.get_mut(&call) else { return };
+        let kind = self.kinds.entry(call).or_default();
         let explained = report.filter(|report| report.remaining == 0 && report.resets);
-        let own = |report: &Report| {
-            kind.levels
-                .iter()
-                .flatten()
-                .copied()
-                .find(|id| self.levels.get(id).is_some_and(|level| level.limit == report.limit))
-        };
-        if let Some(report) = report {
-            let known = own(&report);
-            if known.is_some() || kind.heard == Heard::Nothing {
-                if let Some(level) = known.and_then(|id| self.levels.get_mut(&id)).filter(|_| explained.is_some()) {
+        let known = report.filter(|report| {
+            kind.reports.is_none()
+                || kind.find(report.limit).is_some()
+                || self.levels.contains_key(&(report.limit, None))
+        });
+        if let Some(report) = known {
+            if let Some(bucket) = kind.find(report.limit).filter(|_| explained.is_some()) {
+                if let Some(level) = self.levels.get_mut(bucket) {
                     level.doubt(sent.at, now);
-                    // If it was taken to be apart, it is not.
-                    kind.apart = false;
                 }
-                self.reported(call, &report, sent, false, now);
-            } else if explained.is_some() {
-                self.hidden = Some((call, report.limit));
-                return self.aimd.close(sent.at, Some(report.slowest_refill()), now);
+                // If it was taken for a bucket of its own, it is not.
+                *bucket = (report.limit, None);
             }
+            self.reported(call, &report, true, sent, now);
         }
-        if explained.is_none() {
-            self.hidden = None;
-            self.aimd.close(sent.at, None, now);
+        if explained.is_none() || known.is_none() {
+            self.hidden = explained.map(|report| (call, report.limit));
+            let least = explained.map(|report| report.refill.unwrap_or(Refill::unknown(report.limit)).low);
+            self.aimd.close(sent.at, least, now);
         }
     }
 
     /// Brings the level that this report is about up to date.
-    fn reported(&mut self, call: CallName, report: &Report, sent: Sent, success: bool, now: f64) {
-        let Some(kind) = self.kinds.get_mut(&call) else { return };
-        let find = |owner: Option<CallName>| {
-            let is_it = |level: &Level| level.limit == report.limit && level.owner == owner;
-            let known = kind.levels.iter().flatten().copied().find(|id| self.levels.get(id).is_some_and(is_it));
-            known.or_else(|| self.levels.iter().find(|(_, level)| is_it(level)).map(|(id, _)| *id))
-        };
-        let number = |id: u64| sent.drawn.iter().flatten().find(|(drawn, _)| *drawn == id).map(|(_, number)| *number);
-        let mut found = find(kind.apart.then_some(call));
-        if let Some(id) = found.filter(|_| !kind.apart)
-            && let Some(level) = self.levels.get(&id)
-            && number(id).is_some_and(|number| level.is_contradicted(report, number, &self.clock, now))
-        {
-            kind.apart = true;
-            found = find(Some(call));
+    fn reported(&mut self, call: CallName, report: &Report, refused: bool, sent: Sent, now: f64) {
+        let kind = self.kinds.entry(call).or_default();
+        let own = kind.find(report.limit).and_then(|bucket| bucket.1);
+        let mut bucket = (report.limit, own);
+        let number =
+            |bucket| sent.drawn.iter().flatten().find(|(drawn, _)| *drawn == bucket).map(|(_, number)| *number);
+        let level = self.levels.get(&bucket).filter(|level| own.is_none() && level.reporter != call);
+        if let Some((level, number)) = level.zip(number(bucket)) {
+            // Once may be chance: answers come out of order, buckets are raised.
+            let contradicts = level.is_contradicted(report, number, &self.clock, now);
+            kind.contradicted = if contradicts { kind.contradicted + 1 } else { 0 };
+            if kind.contradicted == CONTRADICTIONS {
+                kind.contradicted = 0;
+                bucket.1 = Some(call);
+            }
         }
-        let id = found.unwrap_or_else(|| {
-            self.last_level += 1;
-            let level = Level::new(report, kind.apart.then_some(call), success, now);
-            self.levels.insert(self.last_level, level);
-            self.last_level
-        });
-        let unseen = if number(id).is_some() { 0 } else { self.unknown_in_flight };
-        if let Some(level) = self.levels.get_mut(&id) {
-            level.confirmed |= success;
-            level.report(report, number(id).unwrap_or_default(), unseen, self.round_trip, &self.clock, now);
+        let level = self.levels.entry(bucket).or_insert_with(|| Level::new(report, call, now));
+        if !refused {
+            level.reporter = call;
         }
-        self.latest = Some(id);
-        let other = kind.levels.iter().flatten().copied().find(|other| *other != id);
-        let other = other
-            .filter(|other| self.levels.get(other).is_some_and(|level| level.confirmed && level.limit != report.limit));
-        if let Some(level) = other.and_then(|other| self.levels.get_mut(&other)).filter(|_| success) {
-            level.holds_at_least(report.remaining, &self.clock, now);
+        level.report(report, number(bucket), self.in_flight, self.round_trip, &self.clock, now);
+        let other = kind.buckets.into_iter().flatten().find(|other| other.0 != bucket.0);
+        let level = other.filter(|_| !refused).and_then(|other| Some((self.levels.get_mut(&other)?, number(other)?)));
+        if let Some((level, number)) = level.filter(|(level, _)| level.reporter == call) {
+            level.holds_at_least(report.remaining, number, &self.clock, now);
         }
-        if kind.levels != [Some(id), other] {
-            kind.levels = [Some(id), other];
-            self.drop_levels();
+        self.latest = Some(bucket);
+        if kind.buckets != [Some(bucket), other] {
+            kind.buckets = [Some(bucket), other];
+            self.forget_buckets();
         }
     }
 
-    /// Forgets the levels that no kind of call has any more.
-    fn drop_levels(&mut self) {
+    /// Forgets the buckets that no kind of call draws from any more.
+    fn forget_buckets(&mut self) {
         let kinds = &self.kinds;
-        self.levels.retain(|id, _| kinds.values().any(|kind| kind.levels.contains(&Some(*id))));
-        self.latest = self.latest.filter(|id| self.levels.contains_key(id));
+        let drawn = |bucket: &Bucket| kinds.values().any(|kind| kind.buckets.contains(&Some(*bucket)));
+        self.levels.retain(|bucket, level| drawn(bucket) || !level.is_idle());
+        self.latest = self.latest.filter(|bucket| self.levels.contains_key(bucket));
     }
 
     /// Whether all that must hold does.
     pub(crate) fn check(&self) -> Result<(), Violation> {
-        let levels = self.kinds.values().flat_map(|kind| kind.levels.iter().flatten()).chain(&self.latest);
-        let in_flight: u32 = self.kinds.values().map(|kind| kind.in_flight).sum();
+        let buckets = self.kinds.values().flat_map(|kind| kind.buckets.iter().flatten()).chain(&self.latest);
+        let most = 2 * (self.kinds.len() + self.in_flight as usize);
         let rules = [
             (self.levels.values().all(Level::check), "the level of a bucket is out of bounds"),
-            (levels.into_iter().all(|id| self.levels.contains_key(id)), "a kind of call has a level that is not there"),
-            (self.levels.len() <= 2 * self.kinds.len(), "levels of no kind of call"),
-            (self.unknown_in_flight <= in_flight, "more unknown calls on their way than calls"),
             (self.aimd.check(), "the AIMD limiter is out of bounds"),
+            (buckets.into_iter().all(|bucket| self.levels.contains_key(bucket)), "a bucket without a level"),
+            (self.levels.len() <= most, "levels of buckets that nothing draws from"),
+            (self.unknown_in_flight <= self.in_flight, "more calls of unknown buckets on their way than calls"),
         ];
         rules.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, what)| Err(Violation(what)))
+    }
+}
+
+impl Kind {
+    /// The buckets that its next call draws from.
+    fn draw_from(&self, latest: Option<Bucket>) -> [Option<Bucket>; 2] {
+        if self.reports.is_none() && self.buckets[0].is_none() { [latest, None] } else { self.buckets }
+    }
+
+    fn find(&mut self, limit: u64) -> Option<&mut Bucket> {
+        self.buckets.iter_mut().flatten().find(|bucket| bucket.0 == limit)
     }
 }

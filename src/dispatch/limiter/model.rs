@@ -58,8 +58,9 @@ impl Bucket {
 #[derive(Clone, Debug)]
 pub(super) struct World {
     pub buckets: Vec<Bucket>,
-    /// The buckets that each kind of call draws from. The tightest is reported, or the one that refuses.
+    /// The buckets that each kind of call draws from. The tightest is reported, or the first, or the one that refuses.
     pub draws: [Vec<usize>; 2],
+    pub first_speaks: bool,
     /// From this time on bucket 0 has this size and refill.
     pub change: Option<(f64, f64, f64)>,
     /// Seconds until an answer, at least and at most.
@@ -75,6 +76,8 @@ pub(super) struct World {
     pub not_found: Option<usize>,
     /// What a 429 without other headers asks to wait.
     pub retry_after: Option<i64>,
+    /// This call is answered 429, although there is nothing to say against it.
+    pub spurious: Option<usize>,
     pub in_flight: usize,
     pub seed: u64,
 }
@@ -84,6 +87,7 @@ impl World {
         Self {
             buckets: vec![bucket],
             draws: [vec![0], vec![0]],
+            first_speaks: false,
             change: None,
             latency: (0.15, 0.15),
             skew: 1_800_000_000.37,
@@ -92,6 +96,7 @@ impl World {
             others: 0.0,
             not_found: None,
             retry_after: None,
+            spurious: None,
             in_flight: 64,
             seed: 1,
         }
@@ -233,6 +238,10 @@ impl Runner {
         let draws = &self.world.draws[call.kind];
         draws.iter().for_each(|index| buckets[*index].fill(at));
         call.headers.date = Some(at as i64);
+        if self.world.spurious == Some(number) {
+            (call.end, call.headers.retry_after) = (CallEnd::Limited, self.world.retry_after);
+            return;
+        }
         if let Some(dry) = draws.iter().map(|index| &buckets[*index]).find(|bucket| bucket.tokens < 1.0) {
             call.end = CallEnd::Limited;
             call.headers.retry_after = self.world.retry_after;
@@ -243,11 +252,12 @@ impl Runner {
         }
         draws.iter().for_each(|index| buckets[*index].tokens -= 1.0);
         self.run.lowest = self.run.lowest.min(buckets[0].tokens);
-        let speaking = draws.iter().map(|index| &buckets[*index]).filter(|bucket| bucket.reported.0);
+        let mut speaking = draws.iter().map(|index| &buckets[*index]).filter(|bucket| bucket.reported.0);
+        let first = if self.world.first_speaks { speaking.next() } else { None };
         if self.world.not_found.is_some_and(|every| number % every == 0) {
             call.end = CallEnd::Refused;
-        } else if let Some(tightest) = speaking.min_by(|a, b| a.tokens.total_cmp(&b.tokens)) {
-            call.headers = tightest.headers();
+        } else if let Some(bucket) = first.or_else(|| speaking.min_by(|a, b| a.tokens.total_cmp(&b.tokens))) {
+            call.headers = bucket.headers();
         }
     }
 
