@@ -1,8 +1,9 @@
 # Every target is one command; what it does is in the Rust crates under tests/.
 
-.PHONY: tools demo up down programs test bench simulate lint crds scripts mutants chart image-check sbom
+.PHONY: tools demo up down programs test test-long bench simulate lint crds scripts mutants chart image-check sbom
 
-# Finds etcd, kube-apiserver, kubectl, helm, promtool, Argo CD and kstatus, builds what is missing, and prints where they are.
+# Finds etcd, kube-apiserver, kubectl, helm, promtool, Argo CD and kstatus, builds what is missing, and prints where
+# they are.
 tools:
 	cargo run --quiet --package stack -- binaries
 
@@ -22,12 +23,21 @@ programs:
 	cargo build --package rescind --package fake-auth0 --bins
 	cargo build --package stack
 
-# All tests, against a real API server that is built if it is missing.
+# All tests, against a real API server that is built if it is missing. Random tests begin at fixed numbers here, so that
+# a run can be repeated; test-long begins anywhere.
 test: tools
-	cargo test --workspace
+	PROPTEST_RNG_SEED=20261125 cargo test --workspace
 	cargo test --features otlp --lib otlp::
 
-# What the operator costs, as ratios and counts of one run, printed as a table. Minutes.
+# What does not fit into `make test`: hours. docs/testing.md has the date and the result of the last run.
+test-long: tools
+	RESCIND_WORLDS=100000 cargo test --release --test worlds -- --nocapture
+	PROPTEST_CASES=2000 cargo test --release --lib --test dispatch
+	tests/mutants.sh
+
+# What the operator costs, beside a plain Go operator and the API server's own rate, as ratios and counts of one run,
+# printed as tables. Ten minutes; RESCIND_BENCH_OBJECTS=300 is quicker and says less, RESCIND_BENCH_LARGE=1 adds 100,000
+# objects.
 bench: tools
 	cargo bench --package rescind --bench operator --bench dispatch
 

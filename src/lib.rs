@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod auth0;
+pub mod clock;
 pub mod dispatch;
 pub mod revocation;
 pub mod runtime;

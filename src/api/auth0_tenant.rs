@@ -1,11 +1,20 @@
 //! `Auth0Tenant`: the connection to one Auth0 tenant. It removes nothing itself.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+#![allow(dead_code, reason = "the schema comes from a copy of the spec, whose other derived functions nobody calls")]
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::ConditionType;
+use super::closed::closed;
+use super::guards::{Brake, Hold, Mode, Protected};
+use super::status::ConditionType;
+use super::unsupported::Unsupported;
+use super::verification::Verification;
 
 /// How to reach one Auth0 tenant: its domain and the Secret that holds a Management API token.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -21,7 +30,7 @@ use super::ConditionType;
     doc = "The connection to one Auth0 tenant; removals in this namespace refer to it.",
     printcolumn(name = "Domain", json_path = ".spec.domain", type_ = "string")
 )]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Auth0TenantSpec {
     /// The tenant's domain as a bare host name, for example "acme.eu.auth0.com", with ":port" if it is not 443. The
     /// operator must be allowed to talk to it (--allowed-domains).
@@ -49,7 +58,7 @@ pub struct Auth0TenantSpec {
         .message("must be PEM certificates in base64 on one line, as base64 -w0 ca.crt prints it"))]
     pub ca_bundle: Option<String>,
 
-    /// Where the Management API token is.
+    /// Where the credential is.
     pub credentials: Credentials,
 
     /// How much of Auth0's rate limit to use. It is shared with the logins of your own users.
@@ -57,14 +66,51 @@ pub struct Auth0TenantSpec {
     pub rate_limit: RateLimit,
 
     /// Whether to read back. After (the default): a removal counts as done once a complete read made after it shows it
-    /// gone. BeforeAndAfter: also reads first, removes only what is there, and tells what was already absent. Off: trusts
-    /// Auth0's answer; objects end as RemovedUnverified.
+    /// gone. BeforeAndAfter: also reads first, and tells what was already absent. Never: trusts Auth0's answer; objects end as
+    /// RemovedUnverified.
     #[serde(default)]
     pub verification: Verification,
+
+    /// Remove (the default), or Observe: every removal that uses this tenant only says what it would remove.
+    #[serde(default)]
+    pub mode: Mode,
+
+    /// Stops a mass removal that nobody meant.
+    #[serde(default)]
+    pub brake: Brake,
+
+    /// What is never removed: break-glass accounts, last holders.
+    #[serde(default)]
+    pub protected: Protected,
+
+    /// Nothing is sent to this tenant until then; it goes on by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
 
     /// The stop switch: while true nothing at all is sent to this tenant.
     #[serde(default)]
     pub suspend: bool,
+
+    /// Fields and values that this version does not know, and defaults that are missing: nothing is sent to such a tenant.
+    #[serde(default, skip_serializing)]
+    #[schemars(skip)]
+    pub unknown: Vec<String>,
+}
+
+closed!(Auth0Tenant, Auth0TenantSpec);
+
+impl Auth0TenantSpec {
+    /// What in the spec this version does not act on, field by field; if there is any, nothing is sent.
+    pub fn unsupported(&self) -> Vec<String> {
+        let mut list = Unsupported::new(&self.unknown);
+        let client_credentials = self.credentials.client_credentials_secret_ref.is_some();
+        list.field("spec.credentials.clientCredentialsSecretRef", client_credentials);
+        list.value("spec.mode", self.mode, Mode::Remove);
+        list.field("spec.brake", self.brake != Brake::default());
+        list.field("spec.protected", self.protected != Protected::default());
+        list.field("spec.hold", self.hold.is_some());
+        list.into()
+    }
 }
 
 /// How fast the tenant may be called. Tenant objects with the same domain share one pace, the strictest of theirs.
@@ -96,13 +142,42 @@ fn default_reserve() -> i32 {
     20
 }
 
-/// Where the credential is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Where the credential is: exactly one of the two.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.tokenSecretRef) != has(self.clientCredentialsSecretRef)")
+    .message("must have exactly one of tokenSecretRef (a Management API token) and clientCredentialsSecretRef (an application)"))]
 pub struct Credentials {
     /// A Secret in this namespace that holds a Management API token. It is read only if it carries the label
     /// rescind.dev/credentials: "true". If it also has a key "domain", that must equal `domain`.
-    pub token_secret_ref: SecretKeyRef,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_secret_ref: Option<SecretKeyRef>,
+
+    /// A Secret in this namespace that holds an application's credentials: the keys clientId and clientSecret, or clientId
+    /// and privateKey. It is read only if it carries the label rescind.dev/credentials: "true". If it also has a key
+    /// "domain", that must equal `domain`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_credentials_secret_ref: Option<SecretRef>,
+}
+
+impl Credentials {
+    /// The Secret it names, if it names one.
+    pub fn secret(&self) -> Option<&str> {
+        let token = self.token_secret_ref.as_ref().map(|secret| &secret.name);
+        let secret = token.or(self.client_credentials_secret_ref.as_ref().map(|secret| &secret.name));
+        secret.map(String::as_str)
+    }
+}
+
+/// A Secret in the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretRef {
+    /// The Secret's name.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new(r"self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')")
+        .message("must be the name of a Secret in this namespace: lower-case letters, digits, '-' and '.'; there is no way to name another namespace"))]
+    pub name: String,
 }
 
 /// A key of a Secret in the same namespace.
@@ -127,18 +202,6 @@ fn default_key() -> String {
     "token".to_owned()
 }
 
-/// Which reads accompany a removal.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum Verification {
-    /// None: Auth0's answer is trusted.
-    Off,
-    /// One after the removal.
-    #[default]
-    After,
-    /// One before, to remove only what is there, and one after.
-    BeforeAndAfter,
-}
-
 /// Whether Auth0 can be called.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -157,11 +220,29 @@ pub struct Auth0TenantStatus {
     /// credential looked at again at once; nothing is sent for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
+
+    /// The Auth0 domain that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+
+    /// Nothing is sent to the domain before this time, as Auth0 asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_until: Option<Time>,
+
+    /// Fields that this version does not know, written back as they are.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub unknown: BTreeMap<String, Value>,
 }
 
 impl Auth0TenantStatus {
     /// The condition of this type, if present.
     pub fn condition(&self, kind: ConditionType) -> Option<&Condition> {
         self.conditions.iter().find(|c| c.type_ == kind.as_str())
+    }
+
+    /// The reason of the Ready condition, whatever version wrote it.
+    pub fn reason_text(&self) -> Option<&str> {
+        self.condition(ConditionType::Ready).map(|ready| ready.reason.as_str())
     }
 }

@@ -13,17 +13,50 @@ const MAX_MESSAGE: usize = 1000;
 pub struct Verdict {
     /// Which.
     pub kind: ConditionType,
-    /// True or False.
-    pub holds: bool,
+    /// True, False or Unknown.
+    pub status: ConditionStatus,
     /// Why, for machines.
-    pub reason: Reason,
+    pub reason: &'static str,
     /// Why, for people.
     pub message: String,
 }
 
-/// The conditions a reason stands for: `Ready` always, `Reconciling` and `Stalled` only while true (DESIGN section 2).
+/// What a condition says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConditionStatus {
+    /// It holds.
+    True,
+    /// It does not.
+    False,
+    /// Not known yet.
+    Unknown,
+}
+
+impl ConditionStatus {
+    /// The word in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+impl From<bool> for ConditionStatus {
+    fn from(holds: bool) -> Self {
+        if holds { Self::True } else { Self::False }
+    }
+}
+
+/// The conditions a reason stands for: `Ready` always, `Reconciling` and `Stalled` only while true.
 pub fn verdicts(reason: Reason, message: &str) -> Vec<Verdict> {
-    let verdict = |kind, holds| Verdict { kind, holds, reason, message: message.to_owned() };
+    let verdict = |kind, holds: bool| Verdict {
+        kind,
+        status: holds.into(),
+        reason: reason.as_str(),
+        message: message.to_owned(),
+    };
     let ready = verdict(ConditionType::Ready, reason.state() == State::Done);
     match reason.state() {
         State::Done | State::Held => vec![ready],
@@ -35,12 +68,12 @@ pub fn verdicts(reason: Reason, message: &str) -> Vec<Verdict> {
 /// Completes verdicts to conditions. A condition whose status did not change keeps its transition time.
 pub fn conditions(old: &[Condition], verdicts: &[Verdict], generation: i64, now: Timestamp) -> Vec<Condition> {
     let complete = |verdict: &Verdict| {
-        let status = if verdict.holds { "True" } else { "False" };
+        let status = verdict.status.as_str();
         let before = old.iter().find(|c| c.type_ == verdict.kind.as_str() && c.status == status);
         Condition {
             type_: verdict.kind.as_str().to_owned(),
             status: status.to_owned(),
-            reason: verdict.reason.as_str().to_owned(),
+            reason: verdict.reason.to_owned(),
             message: printable(&verdict.message),
             observed_generation: Some(generation),
             last_transition_time: before.map_or_else(|| time(now), |c| c.last_transition_time.clone()),

@@ -1,11 +1,12 @@
 //! The CustomResourceDefinitions as they are installed: what the derives give, plus what they cannot say.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceColumnDefinition, CustomResourceDefinition, JSON,
+    CustomResourceColumnDefinition, CustomResourceDefinition, JSON, ValidationRule,
 };
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
+use super::times::INSTANT;
 use super::{Auth0Tenant, OrgMemberRoleRemoval, OrgMembershipRemoval, UserPermissionRevocation, UserRoleRevocation};
 
 /// One definition and the name of its file under `crds/`.
@@ -32,11 +33,38 @@ pub fn crds() -> Vec<Crd> {
         OrgMemberRoleRemoval::crd(),
     ];
     let tenants = [Auth0Tenant::crd()];
-    let with_tenant = removals.into_iter().map(|crd| complete(crd, &[("Tenant", ".spec.tenantRef.name")]));
-    with_tenant.chain(tenants.into_iter().map(|crd| complete(crd, &[]))).collect()
+    let tenant = [("Tenant", ".spec.tenantRef.name")];
+    let removals = removals.into_iter().map(|crd| complete(crd, &tenant, removal_rules()));
+    removals.chain(tenants.into_iter().map(|crd| complete(crd, &[], Vec::new()))).collect()
 }
 
-fn complete(mut crd: CustomResourceDefinition, first: &[(&str, &str)]) -> Crd {
+/// What several fields of a removal must be together. A derive on a part that is flattened cannot say it.
+fn removal_rules() -> Vec<ValidationRule> {
+    let rule = |field: &str, rule: String, message: &str| ValidationRule {
+        rule,
+        message: Some(message.to_owned()),
+        field_path: Some(format!(".{field}")),
+        ..ValidationRule::default()
+    };
+    let both = "has(self.notBefore) && has(self.notAfter)";
+    // An instant that is none is refused where it stands; `timestamp()` would add words of its own.
+    let valid = format!("[self.notBefore, self.notAfter].all(time, time.matches('{INSTANT}'))");
+    let in_order = "timestamp(self.notAfter) >= timestamp(self.notBefore)";
+    vec![
+        rule(
+            "interval",
+            "!has(self.interval) || self.policy == 'Continuous'".to_owned(),
+            "must be left out with policy Once, which looks once: write policy: Continuous to look again and again",
+        ),
+        rule(
+            "notAfter",
+            format!("!({both} && {valid}) || {in_order}"),
+            "must not be earlier than notBefore, or it could never act",
+        ),
+    ]
+}
+
+fn complete(mut crd: CustomResourceDefinition, first: &[(&str, &str)], rules: Vec<ValidationRule>) -> Crd {
     for version in &mut crd.spec.versions {
         let own = version.additional_printer_columns.take().unwrap_or_default();
         let ready = r#".status.conditions[?(@.type=="Ready")]"#;
@@ -47,41 +75,44 @@ fn complete(mut crd: CustomResourceDefinition, first: &[(&str, &str)]) -> Crd {
         columns.push(column("Age", ".metadata.creationTimestamp", "date"));
         version.additional_printer_columns = Some(columns);
 
-        let status = version
-            .schema
-            .as_mut()
-            .and_then(|validation| validation.open_api_v3_schema.as_mut())
-            .and_then(|schema| schema.properties.as_mut())
-            .and_then(|properties| properties.get_mut("status"));
-        if let Some(status) = status {
+        let schema = version.schema.as_mut().and_then(|validation| validation.open_api_v3_schema.as_mut());
+        let Some(properties) = schema.and_then(|schema| schema.properties.as_mut()) else { continue };
+        if let Some(spec) = properties.get_mut("spec").filter(|_| !rules.is_empty()) {
+            spec.x_kubernetes_validations.get_or_insert_default().extend(rules.iter().cloned());
+        }
+        if let Some(status) = properties.get_mut("status") {
             // kstatus takes an object without conditions for current. A generation that cannot be current prevents
-            // that from the first moment on, without an early write (DESIGN section 2).
+            // that from the first moment on, without an early write.
             status.default = Some(JSON(json!({ "observedGeneration": -1 })));
             status.nullable = None;
         }
     }
-    let definition = unwrapped(crd);
+    let definition = tidied(crd);
     Crd { file: format!("{}_{}.yaml", definition.spec.group, definition.spec.names.plural), definition }
 }
 
-/// Descriptions come from doc comments, whose line ends mean nothing to readers of `kubectl explain`.
-fn unwrapped(crd: CustomResourceDefinition) -> CustomResourceDefinition {
-    fn unwrap(value: &mut Value) {
+/// Descriptions come from doc comments, whose line ends mean nothing to readers of `kubectl explain`. And no word may be null: the API
+/// server would refuse it as none of the words, instead of taking it for a field that was left out.
+fn tidied(crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    fn tidy(value: &mut Value) {
         match value {
             Value::Object(map) => {
+                if map.contains_key("enum") {
+                    map.remove("nullable");
+                }
                 for (key, value) in map {
                     match value {
                         Value::String(text) if key == "description" => *text = text.replace('\n', " "),
-                        other => unwrap(other),
+                        other => tidy(other),
                     }
                 }
             }
-            Value::Array(values) => values.iter_mut().for_each(unwrap),
+            Value::Array(values) => values.iter_mut().for_each(tidy),
             _ => {}
         }
     }
     let Ok(mut value) = serde_json::to_value(&crd) else { return crd };
-    unwrap(&mut value);
+    tidy(&mut value);
     serde_json::from_value(value).unwrap_or(crd)
 }
 
@@ -91,5 +122,52 @@ fn column(name: &str, path: &str, type_: &str) -> CustomResourceColumnDefinition
         json_path: path.to_owned(),
         type_: type_.to_owned(),
         ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Calls `look` with every schema in `schema`, each with its name.
+    fn walk(name: &str, schema: &Value, look: &mut impl FnMut(&str, &Value)) {
+        look(name, schema);
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            walk(name, field, look);
+        }
+        if let Some(items) = schema.get("items") {
+            walk(name, items, look);
+        }
+    }
+
+    /// `policy: Off` without quotes is false to some readers of YAML, and so it would be refused for its type.
+    #[test]
+    fn no_word_is_a_boolean_to_yaml() {
+        for crd in crds() {
+            let schema = serde_json::to_value(&crd.definition.spec.versions[0]).unwrap();
+            walk("", &schema["schema"]["openAPIV3Schema"], &mut |name, schema| {
+                let words = schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                for word in words.map(str::to_lowercase) {
+                    let boolean = ["y", "n", "yes", "no", "on", "off", "true", "false"].contains(&word.as_str());
+                    assert!(!boolean, "{} {name}: {word}", crd.file);
+                }
+            });
+        }
+    }
+
+    /// Without a default nobody could tell an object that an older CRD cut short from one that asks for no restraint. What
+    /// has none came into the schema together with something that has one.
+    #[test]
+    fn what_restrains_has_a_default() {
+        let without = ["interval", "verification", "notBefore", "notAfter", "hold", "audience", "caBundle"];
+        for crd in crds() {
+            let version = serde_json::to_value(&crd.definition.spec.versions[0]).unwrap();
+            let spec = &version["schema"]["openAPIV3Schema"]["properties"]["spec"];
+            let required = spec["required"].as_array().unwrap();
+            for (name, field) in spec["properties"].as_object().unwrap() {
+                let known = required.contains(&json!(name)) || without.contains(&name.as_str());
+                assert!(known || field.get("default").is_some(), "{}: {name} has no default", crd.file);
+            }
+        }
     }
 }

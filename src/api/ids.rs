@@ -1,12 +1,23 @@
 //! Auth0's identifiers as types, each with the schema that refuses what cannot be one.
 //!
 //! The rules are CEL and not `pattern`, because a CEL rule can say what to write instead. The same rules exist as
-//! functions, for objects that were stored under an older CRD. Sources: auth0-api.md 1.4 and trap 8.
+//! functions, for objects that were stored under an older CRD.
 //!
 //! `\s` in CEL knows ASCII only; white space as Rust means it is `\p{Z}` and some of the control characters, `\p{Cc}`.
 
+use kube::core::Rule;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// Longest list in characters: 100 of the longest ids would be a request that Auth0 refuses, and an object that is heavy to
+/// keep.
+const LONGEST_LIST: usize = 20_000;
+
+/// The rule for a list whose items' lengths are `sizes`, in CEL; `remedy` says what to do if it is longer.
+pub(super) fn together(sizes: &str, remedy: &str) -> Rule {
+    Rule::new(format!("{sizes}.sum() <= {LONGEST_LIST}"))
+        .message(format!("must have at most {LONGEST_LIST} characters in all its ids together: {remedy}").as_str())
+}
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, max $max:literal, rule $rule:literal, say $say:literal) => {

@@ -1,8 +1,11 @@
 //! `OrgMemberRoleRemoval`: roles a member must no longer hold inside an organization.
 
+#![allow(dead_code, reason = "the schema comes from a copy of the spec, whose other derived functions nobody calls")]
+
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use super::closed::closed;
 use super::{OrganizationId, RemovalOptions, RemovalStatus, RoleId, UserId};
 
 /// Names a member of an organization and the roles that member must no longer hold in it. Tenant-wide roles and roles
@@ -25,7 +28,7 @@ use super::{OrganizationId, RemovalOptions, RemovalStatus, RoleId, UserId};
     printcolumn(name = "Organization", json_path = ".spec.organizationId", type_ = "string", priority = 1),
     printcolumn(name = "Roles", json_path = ".spec.roles", type_ = "string", priority = 1)
 )]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct OrgMemberRoleRemovalSpec {
     /// The organization, by organization id. Cannot be changed.
     #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for another organization"))]
@@ -47,3 +50,5 @@ pub struct OrgMemberRoleRemovalSpec {
     #[serde(flatten)]
     pub options: RemovalOptions,
 }
+
+closed!(OrgMemberRoleRemoval, OrgMemberRoleRemovalSpec);

@@ -1,8 +1,12 @@
 //! `OrgMembershipRemoval`: people who must no longer be members of an organization.
 
+#![allow(dead_code, reason = "the schema comes from a copy of the spec, whose other derived functions nobody calls")]
+
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use super::closed::closed;
+use super::ids::together;
 use super::{OrganizationId, RemovalOptions, RemovalStatus, UserId};
 
 /// Names an organization and the users who must no longer be members of it. The users themselves stay, and a connection
@@ -23,7 +27,7 @@ use super::{OrganizationId, RemovalOptions, RemovalStatus, UserId};
     printcolumn(name = "Members", json_path = ".spec.members", type_ = "string"),
     printcolumn(name = "Organization", json_path = ".spec.organizationId", type_ = "string", priority = 1)
 )]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct OrgMembershipRemovalSpec {
     /// The organization, by organization id. Cannot be changed.
     #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for another organization"))]
@@ -33,7 +37,8 @@ pub struct OrgMembershipRemovalSpec {
     #[schemars(length(min = 1, max = 100))]
     #[x_kube(
         merge_strategy = ListMerge::Set,
-        validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for other members")
+        validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for other members"),
+        validation = together("self.map(id, id.size())", "name them in several objects")
     )]
     pub members: Vec<UserId>,
 
@@ -41,3 +46,5 @@ pub struct OrgMembershipRemovalSpec {
     #[serde(flatten)]
     pub options: RemovalOptions,
 }
+
+closed!(OrgMembershipRemoval, OrgMembershipRemovalSpec);

@@ -1,9 +1,13 @@
 //! `UserPermissionRevocation`: permissions a user must no longer hold.
 
+#![allow(dead_code, reason = "the schema comes from a copy of the spec, whose other derived functions nobody calls")]
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::closed::closed;
+use super::ids::together;
 use super::{PermissionName, RemovalOptions, RemovalStatus, ResourceServerIdentifier, UserId};
 
 /// Names a user and the permissions that user must no longer hold directly. A permission that also comes through a role
@@ -24,7 +28,7 @@ use super::{PermissionName, RemovalOptions, RemovalStatus, ResourceServerIdentif
     printcolumn(name = "User", json_path = ".spec.userId", type_ = "string"),
     printcolumn(name = "Permissions", json_path = ".spec.permissions", type_ = "string", priority = 1)
 )]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct UserPermissionRevocationSpec {
     /// The user, by Auth0 user id. Cannot be changed.
     #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for another user"))]
@@ -34,7 +38,11 @@ pub struct UserPermissionRevocationSpec {
     #[schemars(length(min = 1, max = 100))]
     #[x_kube(
         merge_strategy = ListMerge::Map(vec!["resourceServerIdentifier".into(), "permissionName".into()]),
-        validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for other permissions")
+        validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for other permissions"),
+        validation = together(
+            "self.map(p, p.resourceServerIdentifier.size() + p.permissionName.size())",
+            "name them in several objects"
+        )
     )]
     pub permissions: Vec<Permission>,
 
@@ -42,6 +50,8 @@ pub struct UserPermissionRevocationSpec {
     #[serde(flatten)]
     pub options: RemovalOptions,
 }
+
+closed!(UserPermissionRevocation, UserPermissionRevocationSpec);
 
 /// One permission of one API. Both parts are compared byte by byte.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -1,8 +1,11 @@
 //! `UserRoleRevocation`: roles a user must no longer hold.
 
+#![allow(dead_code, reason = "the schema comes from a copy of the spec, whose other derived functions nobody calls")]
+
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use super::closed::closed;
 use super::{RemovalOptions, RemovalStatus, RoleId, UserId};
 
 /// Names a user and the tenant-wide roles that user must no longer hold. Removes directly assigned roles only: roles a
@@ -23,7 +26,7 @@ use super::{RemovalOptions, RemovalStatus, RoleId, UserId};
     printcolumn(name = "User", json_path = ".spec.userId", type_ = "string"),
     printcolumn(name = "Roles", json_path = ".spec.roles", type_ = "string", priority = 1)
 )]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct UserRoleRevocationSpec {
     /// The user, by Auth0 user id. Cannot be changed.
     #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for another user"))]
@@ -41,3 +44,5 @@ pub struct UserRoleRevocationSpec {
     #[serde(flatten)]
     pub options: RemovalOptions,
 }
+
+closed!(UserRoleRevocation, UserRoleRevocationSpec);

@@ -1,232 +1,362 @@
-//! What an answer means: told apart by what the caller must do about it. Pure.
+//! What an answer means: one table, walked from the top. The first row that fits decides. Pure.
 //!
-//! Status first, `errorCode` second, the message never, except to show the scope it names (auth0-api.md 1.6).
+//! The status comes first, `errorCode` second. Auth0's message chooses between our own words and names a scope, no more,
+//! and is never shown. What is not Auth0's own answer, a proxy's page for instance, is nobody's verdict.
 
-use std::time::Duration;
+use std::fmt;
+use std::ops::RangeInclusive;
 
 use http::StatusCode;
 use jiff::Timestamp;
-use serde::Deserialize;
-use thiserror::Error;
+use serde_json::{Value, json};
 
+use super::endpoint::{Endpoint, Read};
+use super::error::{CallError, Missing, Rejection};
 use super::limits::{RateHeaders, wait_after_429};
 
-/// Why a call did not do what it was for.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum CallError {
-    /// The request itself is refused. Do not repeat it unchanged.
-    #[error("Auth0 refused the request ({0})")]
+/// A call, as far as the meaning of its answer depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// DELETE or GET.
+    pub method: Method,
+    /// The scopes it needs, for an answer that names none.
+    pub scopes: &'static [&'static str],
+    /// The key of the list that a GET is for.
+    pub list_key: &'static str,
+}
+
+/// The two methods that are ever used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Removes.
+    Delete,
+    /// Reads.
+    Get,
+}
+
+impl Call {
+    /// The DELETE at `endpoint`.
+    pub const fn removal(endpoint: &Endpoint) -> Self {
+        let row = endpoint.row();
+        Self { method: Method::Delete, scopes: row.removal_scopes, list_key: row.list.key }
+    }
+
+    /// The GET of a page of `read`.
+    pub const fn page(read: &Read) -> Self {
+        let row = read.row();
+        Self { method: Method::Get, scopes: row.scopes, list_key: row.key }
+    }
+}
+
+/// One row: which answers it is for, and what they mean.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerRow {
+    /// The method it is for; both if none.
+    pub method: Option<Method>,
+    /// The statuses it is for.
+    pub statuses: &'static [RangeInclusive<u16>],
+    /// What the body must be.
+    pub body: Body,
+    /// What it means.
+    pub meaning: Meaning,
+}
+
+/// What a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Whatever it is.
+    Any,
+    /// HTML.
+    Html,
+    /// Nothing, or JSON without another status in it.
+    NoError,
+    /// JSON that holds the list that was asked for.
+    List,
+    /// JSON that speaks of a reached limit, whoever wrote it.
+    GlobalLimit,
+    /// Auth0's own: JSON with a `statusCode` equal to the status. With this `errorCode` and this in its message, if named.
+    Own {
+        /// `errorCode`.
+        code: Option<&'static str>,
+        /// A part of `message`.
+        message: Option<&'static str>,
+    },
+}
+
+/// What an answer means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// The call did what it was for.
+    Success,
+    /// [`CallError::RateLimited`], for as long as the headers say.
+    RateLimited,
+    /// [`CallError::Rejected`] for this.
     Rejected(Rejection),
-    /// The credential is refused. Get another one.
-    #[error("Auth0 refused the token ({0})")]
+    /// [`CallError::Rejected`], with the status as all that is known.
+    RejectedOther,
+    /// [`CallError::Unauthorized`].
     Unauthorized(&'static str),
-    /// The credential is good but this is refused, for another reason than a scope. A person has to look into it.
-    #[error("Auth0 refused this ({0})")]
-    Forbidden(&'static str),
-    /// The credential may not do this. Grant the scope, then use a fresh token.
-    #[error("the token lacks the scope {0}")]
-    InsufficientScope(String),
-    /// The subject of the path does not exist, in Auth0's own words.
-    #[error("Auth0 does not know it (404)")]
-    NotFound,
-    /// Send nothing to this tenant for this long.
-    #[error("Auth0's rate limit is reached")]
-    RateLimited(Duration),
-    /// No usable answer. Whether the call had an effect is unknown: try again later, after reading.
-    #[error("{0}")]
+    /// [`CallError::InsufficientScope`], with the scopes that Auth0 names, else those of the call.
+    InsufficientScope,
+    /// [`CallError::Denied`].
+    Denied(&'static str),
+    /// [`CallError::NotFound`].
+    NotFound(Missing),
+    /// [`CallError::Unavailable`].
     Unavailable(&'static str),
 }
 
-/// The kinds of refused requests we can name (auth0-api.md 1.6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Rejection {
-    /// The body did not pass Auth0's validation, or did not arrive.
-    #[error("400 invalid_body: an id is malformed, or a proxy dropped the body")]
-    Body,
-    /// An id in the path has a wrong format.
-    #[error("400 invalid_uri: an id is malformed")]
-    Uri,
-    /// The query was refused.
-    #[error("400 invalid_query_string")]
-    Query,
-    /// Another refusal.
-    #[error("status {0}")]
-    Other(u16),
+use Meaning::{
+    Denied, InsufficientScope, NotFound, RateLimited, Rejected, RejectedOther, Success, Unauthorized, Unavailable,
+};
+
+const OWN: Body = Body::Own { code: None, message: None };
+
+const fn code(code: &'static str) -> Body {
+    Body::Own { code: Some(code), message: None }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ErrorBody {
-    #[serde(rename = "statusCode")]
-    status_code: Option<u16>,
-    #[serde(rename = "errorCode")]
-    error_code: Option<String>,
-    error: Option<String>,
-    message: Option<String>,
+const fn message(message: &'static str) -> Body {
+    Body::Own { code: None, message: Some(message) }
 }
 
-/// Reads an answer that is not a success. `scope` is what the call needs if Auth0 does not name it, `jitter` in 0..1.
-pub(super) fn classify(
-    status: StatusCode,
-    body: &[u8],
-    limits: &RateHeaders,
-    scope: &str,
-    now: Timestamp,
-    jitter: f64,
-) -> CallError {
-    // A field of another type than documented makes the body unreadable, not the answer.
-    let parsed: ErrorBody = serde_json::from_slice(body).unwrap_or_default();
-    let code = parsed.error_code.as_deref().unwrap_or_default();
-    match status.as_u16() {
-        429 => CallError::RateLimited(wait_after_429(limits, now, jitter)),
-        400 if code == "Bearer" => {
-            CallError::Unauthorized("400 Bearer: not a Management API token, or for another audience")
+const fn row(statuses: &'static [RangeInclusive<u16>], body: Body, meaning: Meaning) -> AnswerRow {
+    AnswerRow { method: None, statuses, body, meaning }
+}
+
+const PLAN: &str = "403: the tenant's plan does not include this";
+const PLAN_TEXT: &str = "upgrade your subscription";
+const OTHER_AUDIENCE: &str = "401 Client is not global: not a Management API token, or for another audience";
+
+/// The table.
+pub static ANSWERS: &[AnswerRow] = &[
+    // Whoever says it, a proxy included: to wait can do no harm, and how long is clamped.
+    row(&[429..=429], Body::Any, RateLimited),
+    // So Auth0 has answered a reached limit.
+    row(&[500..=500], Body::GlobalLimit, RateLimited),
+    // Only 204 is documented; siblings of these endpoints answer 200 and 202 with {}.
+    AnswerRow {
+        method: Some(Method::Delete),
+        statuses: &[200..=200, 202..=202, 204..=204],
+        body: Body::NoError,
+        meaning: Success,
+    },
+    AnswerRow { method: Some(Method::Get), statuses: &[200..=200], body: Body::List, meaning: Success },
+    row(&[400..=400], code("Bearer"), Unauthorized("400 Bearer: not a Management API token, or for another audience")),
+    row(&[400..=400], code("invalid_body"), Rejected(Rejection::Body)),
+    row(&[400..=400], code("invalid_uri"), Rejected(Rejection::Uri)),
+    row(&[400..=400], code("invalid_query_string"), Rejected(Rejection::Query)),
+    row(&[400..=400], code("invalid_paging"), Rejected(Rejection::Paging)),
+    row(&[401..=401], message("Expired token"), Unauthorized("401: the token has expired")),
+    row(
+        &[401..=401],
+        message("Invalid signature"),
+        Unauthorized("401: the token's signature is wrong; is it for this tenant?"),
+    ),
+    row(&[401..=401], message("Client is not global"), Unauthorized(OTHER_AUDIENCE)),
+    row(&[401..=401], message("Bad audience"), Unauthorized("401: the token is for another audience")),
+    row(&[401..=401], OWN, Unauthorized("401: the token is not valid")),
+    // A limit of the plan is no matter of scopes, although it may carry their code.
+    row(&[403..=403], message(PLAN_TEXT), Denied(PLAN)),
+    row(&[403..=403], code("insufficient_entitlement"), Denied(PLAN)),
+    row(&[403..=403], code("insufficient_scope"), InsufficientScope),
+    row(&[403..=403], OWN, Denied("403 Forbidden, and no missing scope is named")),
+    row(&[404..=404], code("inexistent_user"), NotFound(Missing::Subject)),
+    row(&[400..=400, 404..=404], code("inexistent_role"), NotFound(Missing::Item)),
+    row(&[400..=400, 404..=404], code("inexistent_resource_server"), NotFound(Missing::Item)),
+    row(&[400..=400, 404..=404], code("inexistent_resource_server_permission"), NotFound(Missing::Item)),
+    row(&[404..=404], OWN, NotFound(Missing::Unclear)),
+    row(&[408..=408], OWN, Unavailable("Auth0 timed out")),
+    row(&[409..=409, 412..=412, 423..=423, 425..=425], OWN, Unavailable("Auth0 was busy with another change")),
+    row(&[400..=400, 405..=405, 410..=411, 413..=417, 422..=422, 431..=431], OWN, RejectedOther),
+    row(&[407..=407], Body::Any, Unavailable("a proxy in between asks for credentials")),
+    row(&[511..=511], Body::Any, Unavailable("the network in between asks for a login")),
+    row(
+        &[300..=399],
+        Body::Any,
+        Unavailable("a redirect, which is never followed; check the domain and any proxy in between"),
+    ),
+    row(&[500..=599], OWN, Unavailable("Auth0 failed")),
+    row(&[500..=599], Body::Any, Unavailable("Auth0 or a proxy in front of it failed")),
+    row(&[400..=499], OWN, Unavailable("Auth0 gave an answer that is documented nowhere")),
+    row(&[100..=999], Body::Html, Unavailable("not Auth0's own answer (HTML); a proxy or a network rule in between?")),
+    row(
+        &[100..=999],
+        Body::Any,
+        Unavailable("not Auth0's own answer; check the domain and any proxy or network rule in between"),
+    ),
+];
+
+/// An answer as it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'a> {
+    /// Its status.
+    pub status: StatusCode,
+    /// Whether it says that it is HTML.
+    pub is_html: bool,
+    /// Its body.
+    pub body: &'a [u8],
+    /// What it says about our budget.
+    pub limits: &'a RateHeaders,
+}
+
+/// What an answer to `call` means: a page, or null for a DELETE. `now` and `jitter` in 0..1 serve a wait that it names.
+pub fn meaning(call: Call, received: &Received<'_>, now: Timestamp, jitter: f64) -> Result<Value, CallError> {
+    let status = received.status;
+    let json = parse(received);
+    let row = ANSWERS.iter().find(|row| row.fits(call, status, received, json.as_ref()));
+    match row.map_or(Unavailable("no usable answer"), |row| row.meaning) {
+        Success if call.method == Method::Get => Ok(json.unwrap_or_default()),
+        Success => Ok(Value::Null),
+        RateLimited => Err(CallError::RateLimited(wait_after_429(received.limits, now, jitter))),
+        Rejected(rejection) => Err(CallError::Rejected(rejection)),
+        RejectedOther => Err(CallError::Rejected(Rejection::Other(status.as_u16()))),
+        Unauthorized(why) => Err(CallError::Unauthorized(why)),
+        InsufficientScope => {
+            let named = json.as_ref().and_then(|json| named_scopes(text(json, "message")));
+            Err(CallError::InsufficientScope(named.unwrap_or_else(|| call.scopes.join(" and "))))
         }
-        400 => CallError::Rejected(match code {
-            "invalid_body" => Rejection::Body,
-            "invalid_uri" => Rejection::Uri,
-            "invalid_query_string" | "invalid_paging" => Rejection::Query,
-            _ => Rejection::Other(400),
-        }),
-        401 => CallError::Unauthorized(unauthorized(parsed.message.as_deref().unwrap_or_default())),
-        403 if code == "insufficient_scope" && !is_entitlement(&parsed) => {
-            CallError::InsufficientScope(named_scopes(&parsed).unwrap_or_else(|| scope.to_owned()))
-        }
-        403 if code == "insufficient_entitlement" || is_entitlement(&parsed) => {
-            CallError::Forbidden("403: the tenant's plan does not include this")
-        }
-        403 => CallError::Forbidden("403 without a named scope"),
-        // A proxy's or another host's 404 says nothing about the user (reliability.md D5).
-        404 if parsed.status_code == Some(404) => CallError::NotFound,
-        404 => CallError::Unavailable("a 404 that is not Auth0's own; check the domain and any proxy in between"),
-        405 | 410 | 411 | 413..=417 | 422 | 431 => CallError::Rejected(Rejection::Other(status.as_u16())),
-        500 if mentions_global_limit(&parsed) => CallError::RateLimited(wait_after_429(limits, now, jitter)),
-        300..=399 => {
-            CallError::Unavailable("Auth0 answered with a redirect, which is never followed; check the domain")
-        }
-        408 => CallError::Unavailable("Auth0 timed out (408)"),
-        409 | 412 | 423 | 425 => CallError::Unavailable("Auth0 was busy with another change (409, 412, 423 or 425)"),
-        500..=599 => CallError::Unavailable("Auth0 failed (5xx)"),
-        _ => CallError::Unavailable("Auth0 gave an answer nobody documented"),
+        Denied(why) => Err(CallError::Denied(why)),
+        NotFound(missing) => Err(CallError::NotFound(missing)),
+        Unavailable(what) => Err(CallError::unusable(status, what)),
     }
 }
 
-/// Our own words for the documented texts; theirs are not shown.
-fn unauthorized(message: &str) -> &'static str {
-    match message {
-        m if m.starts_with("Expired token") => "401: the token has expired",
-        m if m.starts_with("Invalid signature") => "401: the token's signature is wrong; is it for this tenant?",
-        m if m.starts_with("Client is not global") => {
-            "401 Client is not global: not a Management API token, or for another audience"
-        }
-        m if m.starts_with("Bad audience") => "401: the token is for another audience",
-        _ => "401: the token is not valid",
+impl AnswerRow {
+    /// Whether this row is for an answer to `call`; whether a row before it is, too, is not looked at.
+    fn fits(&self, call: Call, status: StatusCode, received: &Received<'_>, json: Option<&Value>) -> bool {
+        self.method.is_none_or(|method| method == call.method)
+            && self.statuses.iter().any(|range| range.contains(&status.as_u16()))
+            && self.body.fits(call, status, received, json)
     }
 }
 
-/// A plan limit is not a scope problem although it may carry the same code (auth0-api.md 1.6, trap 12).
-fn is_entitlement(body: &ErrorBody) -> bool {
-    body.message.as_deref().is_some_and(|message| message.contains("upgrade your subscription"))
+impl Body {
+    fn fits(self, call: Call, status: StatusCode, received: &Received<'_>, json: Option<&Value>) -> bool {
+        let of_status = |json: &Value| json.get("statusCode").map(|code| code.as_u64() == Some(status.as_u16().into()));
+        match self {
+            Self::Any => true,
+            Self::Html => received.is_html || received.body.trim_ascii_start().starts_with(b"<"),
+            Self::NoError => match json {
+                Some(json) => of_status(json).unwrap_or(true),
+                None => !received.is_html && received.body.trim_ascii().is_empty(),
+            },
+            Self::List => {
+                json.is_some_and(|json| json.is_array() || json.get(call.list_key).is_some_and(Value::is_array))
+            }
+            Self::GlobalLimit => json.is_some_and(|json| {
+                ["error", "message"].iter().any(|key| text(json, key).to_ascii_lowercase().contains("global limit"))
+            }),
+            Self::Own { code, message } => json.is_some_and(|json| {
+                of_status(json) == Some(true)
+                    && code.is_none_or(|code| text(json, "errorCode") == code)
+                    && message.is_none_or(|part| text(json, "message").contains(part))
+            }),
+        }
+    }
+}
+
+/// JSON, unless it is said to be HTML.
+fn parse(received: &Received<'_>) -> Option<Value> {
+    serde_json::from_slice(received.body).ok().filter(|_| !received.is_html)
+}
+
+/// A field, read by itself: another one of a type that nobody documented must not make all unreadable.
+fn text<'a>(json: &'a Value, key: &str) -> &'a str {
+    json.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The scopes a message names, if what it names looks like scopes.
-fn named_scopes(body: &ErrorBody) -> Option<String> {
-    let (_, named) = body.message.as_deref()?.rsplit_once(": ")?;
-    let scopes: Vec<_> = named.split([',', ' ']).filter(|s| !s.is_empty()).collect();
-    let is_scope =
-        |s: &&str| s.len() <= 60 && s.split_once(':').is_some_and(|(verb, noun)| is_word(verb) && is_word(noun));
-    (!scopes.is_empty() && scopes.len() <= 8 && scopes.iter().all(is_scope)).then(|| scopes.join(" or "))
+fn named_scopes(message: &str) -> Option<String> {
+    let (_, named) = message.rsplit_once(": ")?;
+    let scopes: Vec<_> = named.split([',', ' ']).filter(|scope| !scope.is_empty()).collect();
+    (!scopes.is_empty() && scopes.len() <= 8 && scopes.iter().all(|scope| is_scope(scope))).then(|| scopes.join(" or "))
 }
 
-fn is_word(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+fn is_scope(text: &str) -> bool {
+    text.len() <= 60
+        && text.split_once(':').is_some_and(|(verb, noun)| {
+            ["create", "read", "update", "delete"].contains(&verb)
+                && !noun.is_empty()
+                && noun.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+        })
 }
 
-/// Auth0 has answered a reached limit with 500 (reliability.md C12).
-fn mentions_global_limit(body: &ErrorBody) -> bool {
-    [&body.error, &body.message].into_iter().flatten().any(|text| text.to_ascii_lowercase().contains("global limit"))
+/// An answer that a row is for.
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its content type.
+    pub content_type: &'static str,
+    /// Its body.
+    pub body: String,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The rows that an answer to `call` can meet, each with such an answer, for tests and for the documentation.
+pub fn examples(call: Call) -> impl Iterator<Item = (&'static AnswerRow, Example)> {
+    ANSWERS.iter().filter_map(move |row| {
+        let example = row.statuses.iter().cloned().flatten().find_map(|status| {
+            let example = row.body.example(call, status)?;
+            let received = example.received();
+            let json = parse(&received);
+            let first = ANSWERS.iter().find(|row| row.fits(call, example.status, &received, json.as_ref()))?;
+            std::ptr::eq(first, row).then_some(example)
+        });
+        example.map(|example| (row, example))
+    })
+}
 
-    fn answer(status: u16, body: &str) -> CallError {
-        let now = Timestamp::from_second(1_000_000).unwrap();
-        classify(
-            StatusCode::from_u16(status).unwrap(),
-            body.as_bytes(),
-            &RateHeaders::default(),
-            "update:users",
-            now,
-            0.0,
-        )
+impl Example {
+    /// What it means.
+    pub fn meaning(&self, call: Call) -> Result<Value, CallError> {
+        meaning(call, &self.received(), Timestamp::UNIX_EPOCH, 0.0)
     }
 
-    #[test]
-    fn every_documented_answer_says_what_to_do() {
-        use CallError::*;
-        let scope = |names: &str| InsufficientScope(names.to_owned());
-        let table: &[(u16, &str, CallError)] = &[
-            (400, r#"{"errorCode":"invalid_body"}"#, Rejected(Rejection::Body)),
-            (400, r#"{"errorCode":"invalid_uri"}"#, Rejected(Rejection::Uri)),
-            (400, r#"{"errorCode":"invalid_query_string"}"#, Rejected(Rejection::Query)),
-            (400, "", Rejected(Rejection::Other(400))),
-            (
-                400,
-                r#"{"errorCode":"Bearer"}"#,
-                Unauthorized("400 Bearer: not a Management API token, or for another audience"),
-            ),
-            (401, r#"{"message":"Invalid token"}"#, Unauthorized("401: the token is not valid")),
-            (
-                401,
-                r#"{"message":"Invalid signature received for JSON Web Token validation"}"#,
-                Unauthorized("401: the token's signature is wrong; is it for this tenant?"),
-            ),
-            (
-                401,
-                r#"{"message":"Client is not global"}"#,
-                Unauthorized("401 Client is not global: not a Management API token, or for another audience"),
-            ),
-            (
-                403,
-                r#"{"errorCode":"insufficient_scope","message":"Insufficient scope, expected any of: delete:a,update:b"}"#,
-                scope("delete:a or update:b"),
-            ),
-            (
-                403,
-                r#"{"errorCode":"insufficient_scope","message":"Insufficient scope; expected any of: read:users"}"#,
-                scope("read:users"),
-            ),
-            (403, r#"{"errorCode":"insufficient_scope","message":"x: <script>"}"#, scope("update:users")),
-            (
-                403,
-                r#"{"errorCode":"insufficient_scope","message":"Please upgrade your subscription"}"#,
-                Forbidden("403: the tenant's plan does not include this"),
-            ),
-            (403, "", Forbidden("403 without a named scope")),
-            (404, r#"{"statusCode":404,"errorCode":"inexistent_user"}"#, NotFound),
-            (404, r#"{"statusCode":404,"message":"No organization found by that id or name"}"#, NotFound),
-            (429, "", RateLimited(Duration::from_secs(60))),
-            (
-                500,
-                r#"{"error":"access_denied","message":"Global limit has been reached"}"#,
-                RateLimited(Duration::from_secs(60)),
-            ),
-        ];
-        for (status, body, expected) in table {
-            assert_eq!(&answer(*status, body), expected, "{status} {body}");
-        }
+    fn received(&self) -> Received<'_> {
+        const NO_LIMITS: &RateHeaders =
+            &RateHeaders { limit: None, remaining: None, reset: None, retry_after: None, date: None };
+        let is_html = self.content_type == "text/html";
+        Received { status: self.status, is_html, body: self.body.as_bytes(), limits: NO_LIMITS }
     }
+}
 
-    #[test]
-    fn what_is_not_auth0s_own_is_never_a_verdict() {
-        let bodies =
-            ["", "<html>Not Found</html>", "{}", "null", "[]", r#"{"statusCode":"404"}"#, "{\"statusCode\":404"];
-        for status in [301, 302, 404, 408, 409, 423, 500, 502, 503, 504, 524] {
-            for body in bodies {
-                assert!(matches!(answer(status, body), CallError::Unavailable(_)), "{status} {body}");
+impl Body {
+    fn example(self, call: Call, status: u16) -> Option<Example> {
+        let (content_type, body) = match self {
+            Self::Any => ("text/plain", "blocked".to_owned()),
+            Self::Html => ("text/html", "<html></html>".to_owned()),
+            Self::NoError => ("application/json", String::new()),
+            Self::List => ("application/json", json!({ call.list_key: [] }).to_string()),
+            Self::GlobalLimit => ("application/json", json!({"message": "Global limit has been reached"}).to_string()),
+            Self::Own { code, message } => {
+                let mut body = json!({"statusCode": status, "error": "Error", "message": message.unwrap_or("Words")});
+                if let Some(code) = code {
+                    body["errorCode"] = code.into();
+                }
+                ("application/json", body.to_string())
+            }
+        };
+        Some(Example { status: StatusCode::from_u16(status).ok()?, content_type, body })
+    }
+}
+
+impl fmt::Display for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("anything"),
+            Self::Html => f.write_str("HTML"),
+            Self::NoError => f.write_str("empty, or JSON that is no error"),
+            Self::List => f.write_str("the list"),
+            Self::GlobalLimit => f.write_str("JSON that names a global limit"),
+            Self::Own { code, message } => {
+                f.write_str("Auth0's own")?;
+                code.iter().try_for_each(|code| write!(f, ", errorCode `{code}`"))?;
+                message.iter().try_for_each(|part| write!(f, ", with \"{part}\" in its message"))
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

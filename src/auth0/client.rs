@@ -1,30 +1,35 @@
-//! The one way bytes leave for Auth0: one client, so one connection pool, a tenant.
+//! The one way bytes leave for Auth0: one client, so one connection pool, for each domain and CA bundle.
 //!
-//! The only writes it can make are the four DELETEs (promise 1). It never retries, never follows a redirect, and never
-//! formats a token or a header.
+//! The only writes it can make are the DELETEs of the table of endpoints (promise 1). It never sends again what may have
+//! left, never follows a redirect, and never formats a token or a header.
 
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, StatusCode};
-use jiff::Timestamp;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::answer::classify;
-use super::{CallError, Domain, Endpoint, Item, RateHeaders, Read, Token};
+use super::answer::{Call, Received, meaning};
+use super::transport::{broken_answer, no_answer};
+use super::{CallError, Domain, Endpoint, Item, Query, RateHeaders, Read, Token};
+use crate::clock;
 
-/// Largest body read from Auth0, in bytes; its own limit is 1 MB (auth0-api.md 1.1).
+/// Largest body read from Auth0, in bytes; its own limit is 1 MB.
 const MAX_BODY: usize = 1 << 20;
-/// Shows in the tenant's logs as `references.correlation_id` (auth0-api.md 1.1).
+/// Shows in the tenant's logs as `references.correlation_id`.
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+
+/// How often an HTTP/2 connection is asked whether it is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// How long a call may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Timeouts {
-    /// To connect, TLS included.
+    /// To connect, TLS included. The shortest of the three, as they all begin at once: only of a call that runs out of this
+    /// one is it known that nothing left.
     pub connect: Duration,
-    /// Between two pieces of an answer.
+    /// To the first piece of an answer, and between two of them.
     pub read: Duration,
     /// For the whole call.
     pub total: Duration,
@@ -41,16 +46,17 @@ impl Default for Timeouts {
 pub struct Client {
     http: reqwest::Client,
     root: String,
+    own_ca: bool,
 }
 
 /// Why no client can be made. What to do: correct the tenant's spec.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ClientError {
-    /// The bundle holds no certificate.
-    #[error("caBundle holds no PEM certificate")]
+    /// The bundle holds no certificate, or something that is none.
+    #[error("caBundle holds no PEM certificate, or one that cannot be read")]
     CaBundle,
-    /// The TLS stack refused its settings.
-    #[error("TLS cannot be set up")]
+    /// There is nothing that TLS could trust.
+    #[error("TLS cannot be set up: the system has no root certificates; set spec.caBundle")]
     Tls,
 }
 
@@ -69,6 +75,15 @@ pub type Page = Value;
 impl Client {
     /// A client for `domain` that trusts the certificates in `ca_bundle` (PEM), or the system's when there is none.
     pub fn new(domain: &Domain, ca_bundle: Option<&[u8]>, timeouts: Timeouts) -> Result<Self, ClientError> {
+        Self::build(domain, ca_bundle, timeouts, KEEP_ALIVE)
+    }
+
+    fn build(
+        domain: &Domain,
+        ca_bundle: Option<&[u8]>,
+        timeouts: Timeouts,
+        keep_alive: Duration,
+    ) -> Result<Self, ClientError> {
         let mut builder = reqwest::Client::builder()
             .https_only(true)
             .redirect(reqwest::redirect::Policy::none())
@@ -77,6 +92,10 @@ impl Client {
             .connect_timeout(timeouts.connect)
             .read_timeout(timeouts.read)
             .timeout(timeouts.total)
+            // A connection that died unseen must not cost a call its whole time.
+            .http2_keep_alive_interval(keep_alive)
+            .http2_keep_alive_timeout(timeouts.read)
+            .http2_keep_alive_while_idle(true)
             .user_agent(concat!("rescind/", env!("CARGO_PKG_VERSION")));
         if let Some(pem) = ca_bundle {
             let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|_| ClientError::CaBundle)?;
@@ -85,12 +104,13 @@ impl Client {
             }
             builder = builder.tls_certs_only(certificates);
         }
-        let http = builder.build().map_err(|_| ClientError::Tls)?;
-        Ok(Self { http, root: format!("https://{}", domain.authority()) })
+        let own_ca = ca_bundle.is_some();
+        let http = builder.build().map_err(|_| if own_ca { ClientError::CaBundle } else { ClientError::Tls })?;
+        Ok(Self { http, root: format!("https://{}", domain.authority()), own_ca })
     }
 
-    /// Removes `items` at `endpoint`: one DELETE. `Ok` means accepted, not gone: 204 is also the answer when nothing was
-    /// there (auth0-api.md 1.7). `items` must be 1 to [`Endpoint::max_items`] long.
+    /// Removes `items` at `endpoint`: one DELETE. `Ok` means accepted, not gone: that is also the answer when nothing was
+    /// there. `items` must be 1 to [`Endpoint::max_items`] long.
     pub async fn remove(&self, token: &Token, endpoint: &Endpoint, items: &[Item], correlation_id: &str) -> Answer<()> {
         debug_assert!((1..=endpoint.max_items()).contains(&items.len()), "batch size");
         let mut request = self
@@ -101,86 +121,55 @@ impl Client {
         if let Ok(id) = HeaderValue::from_str(correlation_id) {
             request = request.header(CORRELATION_ID, id);
         }
-        let (limits, answer) = self.send(request, token).await;
-        let outcome = answer.and_then(|(status, body)| match status.as_u16() {
-            // 200 and 202 are not documented here, but siblings use them; the read decides (auth0-api.md trap 13).
-            200 | 202 | 204 => Ok(()),
-            _ => Err(refusal(status, &body, &limits, endpoint.removal_scope())),
-        });
-        Answer { limits, outcome }
+        let answer = self.send(request, token, Call::removal(endpoint)).await;
+        Answer { limits: answer.limits, outcome: answer.outcome.map(drop) }
     }
 
     /// Fetches a page of a list; `query` is [`super::Walk::query`].
-    pub async fn page(&self, token: &Token, read: &Read, query: &[(&'static str, String)]) -> Answer<Page> {
+    pub async fn page(&self, token: &Token, read: &Read, query: &Query) -> Answer<Page> {
         let url = format!("{}{}", self.root, read.path());
-        let (limits, answer) = self.send(self.http.get(url).query(query), token).await;
-        let outcome = answer.and_then(|(status, body)| match status {
-            StatusCode::OK => serde_json::from_slice(&body).map_err(|_| {
-                CallError::Unavailable("Auth0's answer was not JSON; check the domain and any proxy in between")
-            }),
-            _ => Err(refusal(status, &body, &limits, "of the read")),
-        });
-        Answer { limits, outcome }
+        self.send(self.http.get(url).query(&**query), token, Call::page(read)).await
     }
 
-    async fn send(
-        &self,
-        request: reqwest::RequestBuilder,
-        token: &Token,
-    ) -> (RateHeaders, Result<(StatusCode, Vec<u8>), CallError>) {
+    async fn send(&self, request: reqwest::RequestBuilder, token: &Token, call: Call) -> Answer<Page> {
+        let failed = |error| Answer { limits: RateHeaders::default(), outcome: Err(error) };
         let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {}", token.expose())) else {
-            return (RateHeaders::default(), Err(CallError::Unauthorized("the token cannot stand in a header")));
+            return failed(CallError::Unauthorized("the token cannot stand in a header"));
         };
         bearer.set_sensitive(true);
         let response = match request.header(AUTHORIZATION, bearer).send().await {
             Ok(response) => response,
-            Err(error) => return (RateHeaders::default(), Err(CallError::Unavailable(transport(&error)))),
+            Err(error) => return failed(no_answer(&error, self.own_ca)),
         };
         let limits = RateHeaders::read(response.headers());
-        let status = response.status();
-        let body = read_body(response).await;
-        // An answer whose status alone is a verdict keeps it even when its body breaks off.
-        match body {
-            Ok(body) => (limits, Ok((status, body))),
-            Err(_) if status == StatusCode::TOO_MANY_REQUESTS => (limits, Ok((status, Vec::new()))),
-            Err(error) => (limits, Err(error)),
-        }
+        let (status, is_html) = (response.status(), is_html(&response));
+        let body = match read_body(response).await {
+            Ok(body) => body,
+            // This status says all there is to say.
+            Err(_) if status == StatusCode::TOO_MANY_REQUESTS => Vec::new(),
+            Err(what) => return Answer { limits, outcome: Err(CallError::unusable(status, what)) },
+        };
+        let received = Received { status, is_html, body: &body, limits: &limits };
+        let outcome = meaning(call, &received, clock::wall(), fastrand::f64());
+        Answer { limits, outcome }
     }
 }
 
-fn refusal(status: StatusCode, body: &[u8], limits: &RateHeaders, scope: &str) -> CallError {
-    classify(status, body, limits, scope, Timestamp::now(), fastrand::f64())
+fn is_html(response: &reqwest::Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.trim_start().get(..9).is_some_and(|start| start.eq_ignore_ascii_case("text/html"))
 }
 
-async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, CallError> {
+async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, &'static str> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| CallError::Unavailable(transport(&error)))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| broken_answer(&error))? {
         if body.len() + chunk.len() > MAX_BODY {
-            return Err(CallError::Unavailable("Auth0's answer was larger than 1 MB"));
+            return Err("the answer was larger than 1 MB");
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body)
 }
 
-/// Our own words: the library's hold the URL, and its causes may hold more.
-fn transport(error: &reqwest::Error) -> &'static str {
-    if has_certificate_cause(error) {
-        "the TLS certificate of the domain is not trusted; set spec.caBundle of the tenant if it has a CA of its own"
-    } else if error.is_timeout() {
-        "Auth0 did not answer in time"
-    } else if error.is_connect() {
-        "Auth0 could not be reached"
-    } else {
-        "the connection to Auth0 broke off"
-    }
-}
-
-/// An `io::Error` hides what it wraps from `source`, and wraps may be nested.
-fn has_certificate_cause(error: &(dyn std::error::Error + 'static)) -> bool {
-    if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
-        return true;
-    }
-    let wrapped = error.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
-    wrapped.is_some_and(|inner| has_certificate_cause(inner)) || error.source().is_some_and(has_certificate_cause)
-}
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// A tenant's host and port. Two tenants with the same domain share one lane.
+/// A tenant's host and port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Domain {
     host: String,
@@ -23,7 +23,7 @@ impl Domain {
         if self.port == 443 { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
     }
 
-    /// The audience of its Management API, with the trailing slash (auth0-api.md 3.1).
+    /// The audience of its Management API, with the trailing slash.
     pub fn default_audience(&self) -> String {
         format!("https://{}/api/v2/", self.authority())
     }
@@ -43,7 +43,7 @@ impl FromStr for Domain {
         let (host, port) = split_port(text).ok_or_else(error)?;
         let mut labels = host.split('.').peekable();
         let valid = host.len() <= 253 && labels.all(is_label);
-        // A last label that starts with a letter keeps IP addresses out (auth0-api.md 7).
+        // A last label that starts with a letter keeps IP addresses out.
         let named = host.rsplit('.').next().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_lowercase()));
         if valid && named { Ok(Self { host: host.to_owned(), port: port.unwrap_or(443) }) } else { Err(error()) }
     }

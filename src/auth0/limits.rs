@@ -5,20 +5,19 @@ use std::time::Duration;
 use http::HeaderMap;
 use jiff::Timestamp;
 
-/// Wait when a 429 names no time that can be used (reliability.md E4).
+/// Wait when a 429 names no time that can be used.
 pub const DEFAULT_WAIT: Duration = Duration::from_secs(60);
 /// Shortest wait after a 429.
 pub const MIN_WAIT: Duration = Duration::from_secs(1);
-/// Longest wait after a 429: then one probe (reliability.md E6).
+/// Longest wait after a 429: then one probe.
 pub const MAX_WAIT: Duration = Duration::from_secs(600);
 
-/// What an answer said about the caller's budget. Every header can be absent, wrong, or of another bucket
-/// (auth0-api.md 4.1).
+/// What an answer said about the caller's budget. Every header can be absent, wrong, or of another bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateHeaders {
     /// `X-RateLimit-Limit`: size of the bucket that applied; the smallest where several are given.
     pub limit: Option<u64>,
-    /// `X-RateLimit-Remaining`: calls left; the worst value where several are given (reliability.md D25).
+    /// `X-RateLimit-Remaining`: calls left; the worst value where several are given.
     pub remaining: Option<u64>,
     /// `X-RateLimit-Reset`: when the bucket is full again, seconds since the epoch by Auth0's clock.
     pub reset: Option<i64>,

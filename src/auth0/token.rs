@@ -19,6 +19,7 @@ const CLOCK_SKEW_SECONDS: i64 = 60;
 pub struct Token {
     secret: SecretString,
     fingerprint: u64,
+    expires_at: Option<Timestamp>,
 }
 
 /// Why the bytes are no usable token. The texts never hold any of the bytes.
@@ -44,7 +45,7 @@ pub enum TokenError {
     WrongAudience(String),
 }
 
-/// The claims we look at (auth0-api.md 3.6). Unreadable ones mean "cannot tell".
+/// The claims we look at. Unreadable ones mean "cannot tell".
 #[derive(Default, Deserialize)]
 struct Claims {
     exp: Option<i64>,
@@ -67,12 +68,16 @@ impl Token {
         if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b)) {
             return Err(TokenError::NotAToken);
         }
-        match claims(text) {
-            Some(claims) => check(&claims, audience, now)?,
-            None if decoded_is_token(text) => return Err(TokenError::EncodedTwice),
-            None => {}
+        let claims = claims(text);
+        if claims.is_none() && decoded_is_token(text) {
+            return Err(TokenError::EncodedTwice);
         }
-        Ok(Self { secret: SecretString::from(text), fingerprint: fingerprint(text) })
+        let claims = claims.unwrap_or_default();
+        check_audience(&claims, audience)?;
+        let expires_at = claims.exp.and_then(|exp| Timestamp::from_second(exp).ok());
+        let token = Self { secret: SecretString::from(text), fingerprint: fingerprint(text), expires_at };
+        token.check_expiry(now)?;
+        Ok(token)
     }
 
     /// The token itself, for the one place that builds the header.
@@ -84,14 +89,24 @@ impl Token {
     pub const fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
+
+    /// When it ends, if it can be read off it.
+    pub const fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_at
+    }
+
+    /// Whether it is still good, so that a token that was read once need not be read again.
+    pub fn check_expiry(&self, now: Timestamp) -> Result<(), TokenError> {
+        match self.expires_at {
+            Some(end) if end.as_second().saturating_add(CLOCK_SKEW_SECONDS) < now.as_second() => {
+                Err(TokenError::Expired(end))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
-fn check(claims: &Claims, audience: &str, now: Timestamp) -> Result<(), TokenError> {
-    if let Some(end) = claims.exp.and_then(|exp| Timestamp::from_second(exp).ok())
-        && end.as_second().saturating_add(CLOCK_SKEW_SECONDS) < now.as_second()
-    {
-        return Err(TokenError::Expired(end));
-    }
+fn check_audience(claims: &Claims, audience: &str) -> Result<(), TokenError> {
     let fits = match &claims.aud {
         Some(serde_json::Value::String(one)) => one == audience,
         Some(serde_json::Value::Array(many)) => many.iter().any(|aud| aud == audience),
@@ -158,7 +173,11 @@ mod tests {
         assert!(read(jwt(r#"{"exp": "soon", "aud": 7, "scopes": {}}"#)).is_ok(), "an old-style token");
         assert!(read(jwt("not json")).is_ok());
         assert!(matches!(read(jwt(r#"{"exp": 999000}"#)), Err(TokenError::Expired(_))));
-        assert!(read(jwt(r#"{"exp": 999970}"#)).is_ok(), "within the clock skew");
+        let ending = read(jwt(r#"{"exp": 999970}"#)).unwrap();
+        assert_eq!(ending.expires_at(), Timestamp::from_second(999_970).ok(), "within the clock skew");
+        assert!(ending.check_expiry(Timestamp::from_second(1_000_030).unwrap()).is_ok());
+        assert!(ending.check_expiry(Timestamp::from_second(1_000_031).unwrap()).is_err());
+        assert_eq!(read("opaque").unwrap().expires_at(), None);
         assert!(matches!(read(jwt(r#"{"aud": "https://other/api/v2/"}"#)), Err(TokenError::WrongAudience(_))));
         let twice = base64::engine::general_purpose::STANDARD.encode(&good);
         assert_eq!(read(twice).unwrap_err(), TokenError::EncodedTwice);

@@ -1,8 +1,6 @@
 //! The circuit breaker of one domain: open after a 429 until the time it named, then half-open until a single probe was
 //! answered. Pure: time is an argument.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the dispatcher takes it up next"))]
-
 use std::time::{Duration, Instant};
 
 /// Where the breaker stands.

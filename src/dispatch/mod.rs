@@ -1,25 +1,26 @@
-//! When we say it: one lane per tenant domain, the only way to Auth0.
+//! When we say it: a queue for each connection, the only way to Auth0.
 //!
-//! A removal is submitted and the caller returns; the lane makes the calls, keeps the report, and wakes the owner.
-//! Belongs here: order, merging, pacing, what follows a 429, which reads prove a removal. Does not belong here: whether a
-//! removal is wanted (asked through [`LastLook`]) and what a report means for an object,
-//! counting and records (told through [`Meter`]). Knows auth0, not Kubernetes.
+//! A removal is submitted and the caller returns; the dispatcher makes the calls, keeps the report, and wakes the owner.
+//! Belongs here: order, batches, rate limits, what follows a 429, which reads prove a removal. Does not belong here:
+//! whether a removal is wanted (asked through [`Preflight`]), what a report means for an object, counting and records
+//! (told through [`Observer`]). Knows auth0, not Kubernetes.
 //!
-//! `machine` decides, with `gate` (shut after a 429), `pace` (Auth0's buckets) and `lines` (fairness) as its parts; all of
-//! them are pure. `driver` makes the calls, `lanes` keeps the reports.
+//! `machine` decides for one domain, with `fair_queue` (who is next), `limiter` (how fast) and `breaker` (not at all after a
+//! 429) as its parts; all of them are pure. `driver` makes the calls, `dispatcher` keeps the reports.
 
 mod breaker;
+mod connection;
+mod dispatcher;
 mod driver;
-mod gate;
+mod fair_queue;
 mod job;
-mod lanes;
 mod limiter;
-mod lines;
 pub mod machine;
-mod meter;
-mod pace;
+mod observer;
+mod preflight;
 
-pub use job::{Connection, End, Job, LastLook, Owner, Removal, Report, Task, Unproven};
-pub use lanes::{LaneView, Lanes};
-pub use meter::{Called, Deletion, Meter, Standing};
-pub use pace::Limits;
+pub use connection::{Connection, ConnectionKey, Limits};
+pub use dispatcher::Dispatcher;
+pub use job::{End, History, Job, Owner, Refusal, Removal, Report, Task, Unverified, View, Wait};
+pub use observer::{DeleteFinished, Observer, QueueStats, RequestFinished};
+pub use preflight::Preflight;

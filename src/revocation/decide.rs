@@ -2,199 +2,263 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use crate::api::{ConditionType, Mode, Reason, RemovalStatus, Verification};
+use crate::dispatch::{End, History, Refusal, Report, Task, View, Wait};
 
-use crate::api::{Reason, RemovalOptions, RemovalStatus, State, Verification};
-use crate::dispatch::{LaneView, Removal, Report, Task};
-use crate::tenant::TenantState;
+use super::answers::{of_report, of_requested_proof};
+use super::blocked::{Blocked, blocked};
+use super::conditions::is_ours;
+use super::finished::{is_finished, target};
+use super::history::{Known, is_of};
+use super::inputs::{Inputs, Tenant};
+use super::items::Items;
+use super::outcome::Outcome;
+use super::schedule::{LATE_LOOK_EVERY, LONGEST_PAUSE, REMOVE_AGAIN_AFTER, hold, pause, since};
+use super::waits::{unconfirmed, waiting};
 
-use super::kinds::validate;
-use super::outcome::{Outcome, answer_was_lost};
-
-/// A removal whose effect a read does not show is only looked at again, and sent again after this long
-/// (reliability.md D22).
-const REMOVE_AGAIN_AFTER: Duration = Duration::from_secs(120);
-/// No wait read from a status is longer than the longest we write, whatever the clocks did meanwhile.
-const LONGEST_WAIT: Duration = Duration::from_secs(750);
-/// Pause after the last look said no although the caches say yes: they are behind, or the API server is away. Up to
-/// twice as long, so that those who wait for it do not come all at once.
-const BEHIND: Duration = Duration::from_secs(2);
-
-/// Everything a decision rests on.
-pub(super) struct Facts<'a> {
-    pub generation: i64,
-    pub removal: &'a Removal,
-    pub options: &'a RemovalOptions,
-    pub status: Option<&'a RemovalStatus>,
-    pub tenant: &'a TenantState,
-    pub lane: &'a LaneView,
-    /// The credential is another than the one that was refused for this object.
-    pub credential_changed: bool,
-    /// Somebody asks for another try, by an annotation that the status does not answer yet.
-    pub asked: bool,
-    pub now: Timestamp,
-    /// In 0..1.
-    pub jitter: f64,
-}
+/// Pause after a job was handed back although nothing here speaks against it: the caches are behind, or the API server is
+/// away. Up to twice as long, so that those who wait for it do not come all at once.
+const STALE_CACHE_RETRY: Duration = Duration::from_secs(2);
+/// So often in a row that has to be said.
+const UNCONFIRMED_SHOWN: u32 = 3;
+/// A job that waits is looked at again after this long, should its wake-up get lost.
+const LOOK_AGAIN: Duration = Duration::from_secs(600);
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Decision {
-    /// Nothing: something will wake the object, or nothing ever need.
-    Rest,
-    /// Nothing before this pause is over.
-    Wait(Duration),
-    /// Write that the request was seen, and nothing else; then as `Rest`, or as `Wait`.
-    Answer(Option<Duration>),
-    /// Nothing is to be sent: take back what waits in the lane, and write this.
-    Hold(Outcome),
-    /// Hand this task to the lane, which sends nothing before `not_before`.
-    Submit { task: Task, not_before: Option<Timestamp> },
-    /// Write this; the report it rests on is then done with.
-    Conclude(Outcome),
-    /// Write this; the job goes on.
-    Show(Outcome),
+pub enum Decision {
+    /// Nothing until something changes, or until this pause is over.
+    AwaitChange(Option<Duration>),
+    /// Nothing either, but the status says that the generation or the request was seen.
+    Acknowledge(Option<Duration>),
+    /// The job has ended or must not go on: take what came of it, see [`absorb`], and decide again.
+    TakeReport,
+    /// Nothing may be sent; this is why.
+    Block(Blocked),
+    /// This is what it waits for; look again after this pause at the latest.
+    UpdateStatus(Outcome, Option<Duration>),
+    /// Submit a job.
+    Submit {
+        /// Which calls.
+        task: Task,
+        /// What is known already.
+        history: History,
+        /// How long nothing is to be sent there, as Auth0 asked before a restart.
+        hold: Option<Duration>,
+    },
 }
 
-/// The decision for these facts.
-pub(super) fn decide(facts: &Facts<'_>) -> Decision {
-    let reason = facts.status.and_then(|status| status.reason_at(facts.generation));
-    // Finished: no call and no write, ever again (promise 12).
-    if reason.is_some_and(|reason| reason.state() == State::Done) {
-        return if facts.asked { Decision::Answer(None) } else { Decision::Rest };
-    }
-    // Suspended after it finished: unchanged (DESIGN section 2).
-    let said = facts.status.and_then(|status| status.reason_at(status.observed_generation?));
-    if facts.options.suspend && said.is_some_and(|reason| reason.state() == State::Done) {
-        return Decision::Rest;
-    }
-    match facts.lane {
-        LaneView::Done { generation, report } if *generation == facts.generation => {
-            return Decision::Conclude(conclude(facts, report));
-        }
-        _ => {}
-    }
-    if let Some(outcome) = held(facts) {
-        return Decision::Hold(outcome);
-    }
-    match facts.lane {
-        LaneView::Dropped { generation } if *generation == facts.generation => {
-            Decision::Wait(BEHIND.mul_f64(1.0 + facts.jitter))
-        }
-        LaneView::Pending { closed_for: Some(wait), .. } => {
-            Decision::Show(Outcome::rate_limited(steady(facts.now + *wait, facts.status)))
-        }
-        LaneView::Pending { generation, .. } if *generation == facts.generation => Decision::Rest,
-        _ => match submit(facts, reason) {
-            // Being asked shortens no wait.
-            Decision::Wait(pause) if facts.asked => Decision::Answer(Some(pause)),
-            decision => decision,
-        },
-    }
+/// What came of a job, made part of what is known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Absorbed {
+    /// The status as it should be.
+    pub status: RemovalStatus,
+    /// What is known beyond it.
+    pub items: Items,
+    /// The verdict or wait it came to, if it came to any.
+    pub outcome: Option<Outcome>,
+    /// Before the next job is submitted: the check before the call said no, and nothing here says why.
+    pub pause: Option<Duration>,
 }
 
-/// The time already shown, if it is this one but for rounding: so that looking again writes nothing.
-fn steady(until: Timestamp, status: Option<&RemovalStatus>) -> Timestamp {
-    let shown = status.and_then(|status| status.next_attempt_time.as_ref()).map(|at| at.0);
-    shown.filter(|shown| (0..2000).contains(&shown.duration_since(until).as_millis())).unwrap_or(until)
-}
-
-/// What keeps anything from being sent at all.
-fn held(facts: &Facts<'_>) -> Option<Outcome> {
-    if facts.options.suspend {
-        return Some(Outcome::plain(
-            Reason::Suspended,
-            "spec.suspend is set: nothing is sent; set it to false to go on",
-        ));
+/// The decision for these inputs.
+pub fn decide(inputs: &Inputs<'_>) -> Decision {
+    let is_pending = match inputs.view {
+        View::Ended { .. } => return Decision::TakeReport,
+        View::Pending { generation, .. } if *generation != inputs.generation || is_elsewhere(inputs) => {
+            return Decision::TakeReport;
+        }
+        View::Pending { .. } => true,
+        View::Absent => false,
+    };
+    if is_cut_off_when_done(inputs) {
+        return if is_pending { Decision::TakeReport } else { Decision::AwaitChange(None) };
     }
-    let tenant = &facts.options.tenant_ref.name;
-    match facts.tenant {
-        TenantState::Suspended => {
-            let message =
-                format!("Auth0Tenant {tenant} is suspended: nothing is sent; set its spec.suspend to false to go on");
-            Some(Outcome::plain(Reason::Suspended, message))
-        }
-        TenantState::Missing => {
-            let message = format!(
-                "There is no Auth0Tenant {tenant} in this namespace; create it, or name another in spec.tenantRef"
-            );
-            Some(Outcome::plain(Reason::TenantNotReady, message))
-        }
-        // The one that found out says so itself; the others wait for a fresh credential.
-        TenantState::NotReady(problem) if problem.reason == Reason::Unauthorized && is_refused(facts) => None,
-        TenantState::NotReady(problem) => {
-            let message = format!("Auth0Tenant {tenant} is not ready: {}", problem.message);
-            Some(Outcome::plain(Reason::TenantNotReady, message))
-        }
-        TenantState::Ready { .. } => match validate(facts.removal) {
-            Ok(()) => None,
-            Err(what) => Some(Outcome::plain(Reason::InvalidRequest, format!("Nothing was sent: {what}"))),
-        },
+    if finished(inputs) {
+        return of_finished(inputs, is_pending);
+    }
+    let known = known(inputs);
+    match (blocked(inputs, &known), inputs.view) {
+        (Some(_), View::Pending { .. }) => Decision::TakeReport,
+        (Some(blocked), _) => Decision::Block(blocked),
+        (None, View::Pending { wait, so_far, .. }) => pending(inputs, *wait, so_far, known),
+        (None, _) => next(inputs, known),
     }
 }
 
-fn is_refused(facts: &Facts<'_>) -> bool {
-    facts.status.and_then(|status| status.reason_at(facts.generation)) == Some(Reason::Unauthorized)
+/// Makes what came of a job that was submitted for `generation` part of what is known. A verdict counts for the generation
+/// and the domain it was found for; what was done counts in any case.
+pub fn absorb(inputs: &Inputs<'_>, generation: i64, report: &Report) -> Absorbed {
+    let now = inputs.now;
+    let is_finished = finished(inputs);
+    // A job that made no call tells what it was told, which is of the domain it was submitted for.
+    let domain = report.domain.as_ref().or(inputs.submitted_to).or_else(|| inputs.domain());
+    let mut known = Known::read(inputs.status, inputs.items, domain, inputs.removal, is_finished);
+    known.add(report, domain, now.wall);
+    let is_here = inputs.domain().is_none_or(|here| domain.is_none_or(|there| there == here));
+    let outcome = match (generation == inputs.generation && is_here, is_finished) {
+        (false, _) => None,
+        (true, false) => of_report(inputs, report, known.clone()),
+        (true, true) if is_unverified(inputs) => of_requested_proof(inputs, report, known.clone()),
+        (true, true) => None,
+    };
+    let status = match &outcome {
+        Some(outcome) => outcome.status(inputs, true),
+        None if is_finished => inputs.status.cloned().unwrap_or_default(),
+        None => partial(inputs, &known),
+    };
+    let goes_on = matches!(report.end, End::HandedBack(Refusal::OtherConnection | Refusal::Withdrawn));
+    let is_current = generation == inputs.generation && outcome.is_none() && !goes_on;
+    let pause = is_current.then(|| STALE_CACHE_RETRY.mul_f64(1.0 + inputs.jitter));
+    Absorbed { status, items: known.items, outcome, pause }
 }
 
-fn submit(facts: &Facts<'_>, reason: Option<Reason>) -> Decision {
-    let next = facts.status.and_then(|status| status.next_attempt_time.as_ref()).map(|at| at.0);
-    let wait = next.and_then(|at| Duration::try_from(at.duration_since(facts.now)).ok()).filter(|wait| !wait.is_zero());
-    match reason {
-        Some(Reason::SubjectNotFound | Reason::InvalidRequest) if !facts.asked => return Decision::Rest,
-        Some(Reason::Unauthorized | Reason::InsufficientScope) => {
-            // The tenant may still be closed to this credential: then there is nothing to do but wait.
-            let closed = !matches!(facts.tenant, TenantState::Ready { .. });
-            let again = !closed && (facts.credential_changed || facts.asked);
-            if let Some(wait) = wait.or(closed.then_some(LONGEST_WAIT)).filter(|_| !again) {
-                return Decision::Wait(wait.min(LONGEST_WAIT));
+/// The status of an object of which more is known, though it came to nothing yet: its reason stays.
+fn partial(inputs: &Inputs<'_>, known: &Known) -> RemovalStatus {
+    let mut status = inputs.status.cloned().unwrap_or_default();
+    if status.condition(ConditionType::Ready).is_some_and(|ready| ready.status == "True") {
+        // It speaks of something else that was finished.
+        status.conditions.retain(|condition| !is_ours(condition));
+        (status.observed_generation, status.finished) = (None, None);
+    }
+    known.write_into(&mut status);
+    status
+}
+
+/// The status that says that generation and request were seen, and nothing else that is new.
+pub fn acknowledged(inputs: &Inputs<'_>) -> RemovalStatus {
+    let mut status = inputs.status.cloned().unwrap_or_default();
+    if finished(inputs) {
+        status.observed_generation = Some(inputs.generation);
+        for condition in status.conditions.iter_mut().filter(|condition| is_ours(condition)) {
+            condition.observed_generation = Some(inputs.generation);
+        }
+    }
+    if let Some(asked) = inputs.asked {
+        status.last_handled_reconcile_at = Some(asked.to_owned());
+    }
+    status
+}
+
+/// Whether nothing is left to do for an object. The mode in force is always to remove: what asks for another is held.
+pub(super) fn finished(inputs: &Inputs<'_>) -> bool {
+    let target = || target(&inputs.options.tenant_ref, inputs.removal);
+    inputs.status.is_some_and(|status| is_finished(status, inputs.generation, Mode::Remove, target))
+}
+
+/// Whether it is done, as far as an older CRD shows it. Whatever were written through that CRD would cost the object what it
+/// keeps of that, and with it promise 12.
+fn is_cut_off_when_done(inputs: &Inputs<'_>) -> bool {
+    let is_done = |status: &RemovalStatus| {
+        let ready = status.condition(ConditionType::Ready).is_some_and(|ready| ready.status == "True");
+        let is_other = |of: &str| of != target(&inputs.options.tenant_ref, inputs.removal);
+        ready && !status.finished.as_ref().is_some_and(|finished| is_other(&finished.target))
+    };
+    inputs.options.is_cut_off() && inputs.status.is_some_and(is_done)
+}
+
+fn known(inputs: &Inputs<'_>) -> Known {
+    Known::read(inputs.status, inputs.items, inputs.domain(), inputs.removal, finished(inputs))
+}
+
+/// Whether its job was submitted with another connection than its tenant stands for now.
+fn is_elsewhere(inputs: &Inputs<'_>) -> bool {
+    let Tenant::Ready { key, .. } = inputs.tenant else { return false };
+    inputs.submitted_with.is_some_and(|with| with != key)
+}
+
+/// Finished: no call and no write, ever again (promise 12), but for a proof that somebody asks for.
+fn of_finished(inputs: &Inputs<'_>, is_pending: bool) -> Decision {
+    let known = known(inputs);
+    let wants_proof = inputs.asked.is_some() && is_unverified(inputs);
+    let may_call = matches!(inputs.tenant, Tenant::Ready { .. }) && blocked(inputs, &known).is_none();
+    match (wants_proof && may_call, is_pending) {
+        (true, true) => return Decision::AwaitChange(Some(LOOK_AGAIN)),
+        (false, true) => return Decision::TakeReport,
+        (true, false) => {
+            return match not_yet(inputs) {
+                Some(left) => Decision::AwaitChange(Some(left)),
+                None => {
+                    Decision::Submit { task: Task::Prove, history: known.history(inputs.removal, false), hold: None }
+                }
+            };
+        }
+        (false, false) => {}
+    }
+    let is_new = inputs.status.is_some_and(|status| status.observed_generation != Some(inputs.generation));
+    if is_new || inputs.asked.is_some() { Decision::Acknowledge(None) } else { Decision::AwaitChange(None) }
+}
+
+fn is_unverified(inputs: &Inputs<'_>) -> bool {
+    inputs.status.and_then(RemovalStatus::reason_text) == Some(Reason::RemovedUnverified.as_str())
+}
+
+fn not_yet(inputs: &Inputs<'_>) -> Option<Duration> {
+    let at = inputs.not_before?;
+    at.checked_duration_since(inputs.now.steady).filter(|left| !left.is_zero())
+}
+
+fn pending(inputs: &Inputs<'_>, wait: Wait, so_far: &Report, mut known: Known) -> Decision {
+    known.add(so_far, inputs.submitted_to, inputs.now.wall);
+    Decision::UpdateStatus(waiting(inputs, wait, known), Some(LOOK_AGAIN))
+}
+
+fn next(inputs: &Inputs<'_>, known: Known) -> Decision {
+    if let Some(left) = not_yet(inputs) {
+        return if inputs.unconfirmed < UNCONFIRMED_SHOWN {
+            Decision::AwaitChange(Some(left))
+        } else {
+            Decision::UpdateStatus(unconfirmed(inputs, known), Some(left))
+        };
+    }
+    let own = inputs.status.filter(|status| is_of(status, inputs.domain()));
+    let next = own.and_then(|status| status.next_attempt_time.as_ref()).map(|at| at.0);
+    match inputs.reason() {
+        Some(Reason::SubjectNotFound | Reason::ItemNotFound | Reason::InvalidRequest) if inputs.asked.is_none() => {
+            return Decision::AwaitChange(None);
+        }
+        Some(Reason::StillPresent) if inputs.asked.is_none() => {
+            let Some(next) = next else { return Decision::AwaitChange(None) };
+            if let Some(left) = pause(next, inputs.now.wall, LATE_LOOK_EVERY) {
+                return Decision::AwaitChange(Some(left));
             }
         }
         Some(Reason::Auth0Unavailable | Reason::AwaitingConsistency) => {
-            if let Some(wait) = wait {
-                return Decision::Wait(wait.min(LONGEST_WAIT));
+            if let Some(left) = next.and_then(|next| pause(next, inputs.now.wall, LONGEST_PAUSE)) {
+                // Being asked shortens no wait.
+                return match inputs.asked {
+                    Some(_) => Decision::Acknowledge(Some(left)),
+                    None => Decision::AwaitChange(Some(left)),
+                };
             }
         }
         _ => {}
     }
-    let TenantState::Ready { verification, .. } = facts.tenant else { return Decision::Rest };
-    // A wait that Auth0 named outlives restarts and edits, so it counts whatever generation it was written for.
-    let limited = facts.status.is_some_and(|status| {
-        status.condition(crate::api::ConditionType::Ready).is_some_and(|c| c.reason == Reason::RateLimited.as_str())
-    });
-    let not_before = next.filter(|_| limited && wait.is_some());
-    Decision::Submit { task: task(facts, *verification), not_before }
+    submit(inputs, known, own)
 }
 
-/// Remove, or only look because the removal was accepted a moment ago.
-fn task(facts: &Facts<'_>, verification: Verification) -> Task {
-    let current = facts.status.filter(|status| status.observed_generation == Some(facts.generation));
-    let accepted_lately = current
-        .and_then(|status| status.last_removal_time.as_ref())
-        .is_some_and(|at| Duration::try_from(facts.now.duration_since(at.0)).is_ok_and(|age| age < REMOVE_AGAIN_AFTER));
-    let accepted_all = current
-        .and_then(|status| status.result)
-        .is_some_and(|result| result.removed > 0 && result.removed + result.already_absent >= result.requested);
-    if accepted_lately && accepted_all && verification != Verification::Off {
-        return Task::Look;
+fn submit(inputs: &Inputs<'_>, mut known: Known, own: Option<&RemovalStatus>) -> Decision {
+    if inputs.asked.is_some() {
+        known.forget_unknown();
     }
-    // What an unanswered DELETE left unknown is read before it is repeated.
-    let before = verification == Verification::BeforeAndAfter || answer_was_lost(facts.status);
-    let after = verification != Verification::Off;
-    Task::Remove { before: before && after, after }
+    let still_present = known.still_present_since.is_some();
+    let is_due = known.since.is_some_and(|at| since(at, inputs.now.wall) >= REMOVE_AGAIN_AFTER);
+    // A removal that a read does not show is sent once more by itself, and then only when somebody asks.
+    let once_more = known.remaining > 0 && is_due && !known.was_sent_again() && !still_present;
+    let again = once_more || (still_present && inputs.asked.is_some());
+    let verification = inputs.verification();
+    let task = if known.is_complete() && !again {
+        Task::Prove
+    } else {
+        let after = verification != Verification::Never;
+        Task::Remove { before: verification == Verification::BeforeAndAfter, after }
+    };
+    // A wait that Auth0 named outlives restarts and edits. What it named since, the dispatcher knows itself.
+    let is_limited = |status: &&RemovalStatus| {
+        status.condition(ConditionType::Ready).is_some_and(|ready| ready.reason == Reason::RateLimited.as_str())
+    };
+    let limited = own.filter(is_limited).filter(|_| inputs.submitted_with.is_none());
+    let next = limited.and_then(|status| status.next_attempt_time.as_ref()).map(|at| at.0);
+    let hold = next.and_then(|next| hold(next, inputs.now.wall));
+    Decision::Submit { task, history: known.history(inputs.removal, again), hold }
 }
-
-fn conclude(facts: &Facts<'_>, report: &Report) -> Outcome {
-    Outcome::of_report(
-        report,
-        &facts.removal.endpoint,
-        facts.removal.items.len(),
-        facts.options.if_not_found,
-        facts.status,
-        facts.now,
-        facts.jitter,
-    )
-}
-
-#[cfg(test)]
-mod tests;

@@ -5,18 +5,26 @@ use std::sync::Arc;
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::Resource;
+use kube::core::object::HasStatus;
 use serde::de::DeserializeOwned;
 
 use crate::api::{
     OrgMemberRoleRemoval, OrgMembershipRemoval, RemovalOptions, RemovalStatus, UserPermissionRevocation,
     UserRoleRevocation, is_organization_id, is_plain_text, is_role_id, is_user_id,
 };
-use crate::auth0::{Endpoint, Item};
+use crate::auth0::{Endpoint, Item, ItemKind};
 use crate::dispatch::Removal;
 
 /// A kind that names something to remove.
 pub trait Revocation:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + HasStatus<Status = RemovalStatus>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
 {
     /// Its name, for logs and owners.
     const KIND: &'static str;
@@ -26,9 +34,6 @@ pub trait Revocation:
 
     /// What all kinds share.
     fn options(&self) -> &RemovalOptions;
-
-    /// What was written so far.
-    fn status(&self) -> Option<&RemovalStatus>;
 }
 
 /// Something to do once for every removal kind.
@@ -53,10 +58,6 @@ macro_rules! kinds {
 
             fn options(&self) -> &RemovalOptions {
                 &self.spec.options
-            }
-
-            fn status(&self) -> Option<&RemovalStatus> {
-                self.status.as_ref()
             }
         })+
 
@@ -91,24 +92,28 @@ fn text(id: &impl ToString) -> Arc<str> {
 /// Checks again what the schema refuses, for objects that were stored under another schema: an empty list must never
 /// reach Auth0, nor an id that could change a path. Names the field that is wrong.
 pub(super) fn validate(removal: &Removal) -> Result<(), &'static str> {
-    let ids = |valid: fn(&str) -> bool| removal.items.iter().all(|item| matches!(item, Item::Id(id) if valid(id)));
-    let (user, organization, items) = match &removal.endpoint {
-        Endpoint::UserPermissions { user } => (Some(user), None, removal.items.iter().all(is_permission)),
-        Endpoint::UserRoles { user } => (Some(user), None, ids(is_role_id)),
-        Endpoint::OrganizationMembers { organization } => (None, Some(organization), ids(is_user_id)),
-        Endpoint::OrganizationMemberRoles { organization, user } => (Some(user), Some(organization), ids(is_role_id)),
+    let Removal { endpoint, items } = removal;
+    let is_valid: fn(&Item) -> bool = match endpoint.items() {
+        ItemKind::Permission => is_permission,
+        ItemKind::Role => |item| is_id(item, is_role_id),
+        ItemKind::Member => |item| is_id(item, is_user_id),
+        ItemKind::Organization => |item| is_id(item, is_organization_id),
     };
-    if removal.items.is_empty() {
+    if items.is_empty() {
         Err("the list of what to remove is empty: name at least one")
-    } else if user.is_some_and(|user| !is_user_id(user)) {
+    } else if endpoint.user().is_some_and(|user| !is_user_id(user)) {
         Err("spec.userId is not an Auth0 user id such as auth0|5f7c8ec7c33c6c004bbafe82")
-    } else if organization.is_some_and(|organization| !is_organization_id(organization)) {
+    } else if endpoint.organization().is_some_and(|organization| !is_organization_id(organization)) {
         Err("spec.organizationId is not an Auth0 organization id such as org_9ybsU1dN2dKfDkBi")
-    } else if !items {
+    } else if !items.iter().all(is_valid) {
         Err("the list of what to remove holds something that is not an Auth0 id or name of that kind")
     } else {
         Ok(())
     }
+}
+
+fn is_id(item: &Item, valid: fn(&str) -> bool) -> bool {
+    matches!(item, Item::Id(id) if valid(id))
 }
 
 fn is_permission(item: &Item) -> bool {

@@ -4,27 +4,43 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::api::RemovalStatus;
+/// A status that was written, and the version of the object with it.
+#[derive(Debug)]
+pub struct Stored<S> {
+    /// `metadata.resourceVersion`, to write over.
+    pub version: String,
+    /// The whole status.
+    pub status: S,
+}
 
-/// The writes on their way back to us. An entry lives until the cache has caught up with it.
-#[derive(Default)]
-pub struct Written(Mutex<HashMap<String, (u64, Arc<RemovalStatus>)>>);
+/// The writes on their way back to us, by uid. An entry lives until the cache has caught up with it.
+#[derive(Debug)]
+pub struct MutationCache<S>(Mutex<Writes<S>>);
 
-impl Written {
-    /// The status last written for `uid`, if the cache is behind it.
-    pub(super) fn ahead_of_cache(&self, uid: &str) -> Option<Arc<RemovalStatus>> {
-        self.lock().get(uid).map(|(_, status)| status.clone())
+/// By uid, with the resource version as a number.
+type Writes<S> = HashMap<String, (u64, Arc<Stored<S>>)>;
+
+impl<S> Default for MutationCache<S> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<S> MutationCache<S> {
+    /// What was last written for `uid`, if the cache is behind it.
+    pub fn ahead_of_cache(&self, uid: &str) -> Option<Arc<Stored<S>>> {
+        self.lock().get(uid).map(|(_, stored)| stored.clone())
     }
 
-    /// A write was answered with this resource version; the cache holds `cached`.
-    pub(super) fn insert(&self, uid: &str, version: Option<&str>, status: RemovalStatus, cached: Option<&str>) {
-        let Some(version) = number(version) else { return };
+    /// A write was answered; the cache holds the version `cached`.
+    pub fn insert(&self, uid: &str, stored: Stored<S>, cached: Option<&str>) {
+        let Some(version) = number(Some(&stored.version)) else { return };
         if number(cached).is_none_or(|cached| cached < version) {
-            self.lock().insert(uid.to_owned(), (version, Arc::new(status)));
+            self.lock().insert(uid.to_owned(), (version, Arc::new(stored)));
         }
     }
 
-    /// The cache holds this version of the object now. Resource versions are numbers that grow (Kubernetes API concepts).
+    /// The cache holds this version of the object now. Resource versions are numbers that grow.
     pub fn seen(&self, uid: &str, version: Option<&str>) {
         let mut written = self.lock();
         if written.get(uid).is_some_and(|(ours, _)| number(version).is_none_or(|seen| seen >= *ours)) {
@@ -37,7 +53,7 @@ impl Written {
         self.lock().remove(uid);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, (u64, Arc<RemovalStatus>)>> {
+    fn lock(&self) -> MutexGuard<'_, Writes<S>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -50,15 +66,19 @@ fn number(version: Option<&str>) -> Option<u64> {
 mod tests {
     use super::*;
 
+    fn stored(version: &str) -> Stored<()> {
+        Stored { version: version.into(), status: () }
+    }
+
     #[test]
     fn a_write_is_remembered_until_the_cache_has_it() {
-        let written = Written::default();
-        written.insert("u", Some("10"), RemovalStatus::default(), Some("9"));
+        let written = MutationCache::default();
+        written.insert("u", stored("10"), Some("9"));
         written.seen("u", Some("9"));
         assert!(written.ahead_of_cache("u").is_some(), "an older event does not end it");
         written.seen("u", Some("10"));
         assert!(written.ahead_of_cache("u").is_none());
-        written.insert("u", Some("11"), RemovalStatus::default(), Some("12"));
+        written.insert("u", stored("11"), Some("12"));
         assert!(written.ahead_of_cache("u").is_none(), "the event overtook the answer");
     }
 }

@@ -1,10 +1,11 @@
-//! The last look, right before a call leaves: may this process act, is the object still there, the same, not suspended,
-//! its tenant neither (promise 5)?
+//! The check right before a call leaves: may this process act, is the object still there, the same, not suspended, its
+//! tenant neither, and the connection the one the call is made with (promise 5)?
 //!
 //! The caches answer if they have heard from the API server within the last second. If they have not, they may be
 //! behind without knowing it, so the API server itself is asked, and no answer means no.
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -13,14 +14,17 @@ use futures::future::BoxFuture;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client};
+use serde::de::DeserializeOwned;
+use tracing::debug;
 
 use crate::api::Auth0Tenant;
-use crate::dispatch::{Connection, LastLook, Owner};
+use crate::clock;
+use crate::dispatch::{Connection, ConnectionKey, Owner, Preflight, Refusal};
 use crate::tenant::{TenantKey, TenantState, Tenants};
 
-use super::Revocation;
+use super::kinds::Revocation;
 
-/// One confirmation by the API server serves all calls of this time.
+/// One confirmation of a tenant by the API server serves all calls of this time.
 const FRESH: Duration = Duration::from_secs(1);
 /// The API server is given this long to confirm; a removal can wait.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
@@ -32,49 +36,48 @@ type CacheKey = (&'static str, Option<String>);
 pub type IsFresh = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Whether this process may act now, as far as other replicas are concerned. Asked right before each call.
-pub type MayAct = Box<dyn Fn() -> bool + Send + Sync>;
+pub type IsLeader = Box<dyn Fn() -> bool + Send + Sync>;
 
-/// Looks at every removal object, wherever it is cached.
-pub struct Looker {
+/// Checks every removal object, wherever it is cached.
+pub struct PreflightChecker {
     client: Client,
-    may_act: MayAct,
+    is_leader: IsLeader,
     caches: RwLock<HashMap<CacheKey, Arc<dyn Cached>>>,
 }
 
-/// The tenants of a scope, as far as a last look needs them.
-pub struct TenantLook {
-    /// The cached tenants.
-    pub tenants: Arc<Tenants>,
-    /// Their watch.
-    pub fresh: IsFresh,
-    /// When the API server last confirmed a tenant.
-    pub confirmed: Mutex<HashMap<TenantKey, Instant>>,
+/// The tenants of a scope, as far as the check needs them.
+pub struct TenantCheck {
+    tenants: Arc<Tenants>,
+    fresh: IsFresh,
+    /// When the API server last confirmed a tenant; those of the last second.
+    confirmed: Mutex<HashMap<TenantKey, Instant>>,
 }
 
 trait Cached: Send + Sync {
-    fn look<'a>(&'a self, client: &'a Client, owner: &'a Owner) -> BoxFuture<'a, Option<Connection>>;
+    fn check<'a>(&'a self, client: &'a Client, owner: &'a Owner) -> BoxFuture<'a, Result<Connection, Refusal>>;
+    fn connection(&self, owner: &Owner) -> Result<Connection, Refusal>;
     fn managers(&self, owner: &Owner) -> Vec<String>;
 }
 
 struct Objects<K: Revocation> {
     store: Store<K>,
     fresh: IsFresh,
-    tenants: Arc<TenantLook>,
+    tenants: Arc<TenantCheck>,
 }
 
-impl Looker {
-    /// A looker that knows no objects yet.
-    pub fn new(client: Client, may_act: MayAct) -> Arc<Self> {
-        Arc::new(Self { client, may_act, caches: RwLock::default() })
+impl PreflightChecker {
+    /// A checker that knows no objects yet.
+    pub fn new(client: Client, is_leader: IsLeader) -> Arc<Self> {
+        Arc::new(Self { client, is_leader, caches: RwLock::default() })
     }
 
-    /// From now on it looks at objects of `K` in this cache, which holds `namespace` (all if none).
+    /// From now on it checks objects of `K` in this cache, which holds `namespace` (all if none).
     pub fn add<K: Revocation>(
         &self,
         namespace: Option<&str>,
         store: Store<K>,
         fresh: IsFresh,
-        tenants: Arc<TenantLook>,
+        tenants: Arc<TenantCheck>,
     ) {
         let cached: Arc<dyn Cached> = Arc::new(Objects { store, fresh, tenants });
         let key = (K::KIND, namespace.map(str::to_owned));
@@ -95,37 +98,50 @@ impl Looker {
     }
 }
 
-impl LastLook for Looker {
-    fn look<'a>(&'a self, owner: &'a Owner) -> BoxFuture<'a, Option<Connection>> {
+impl Preflight for PreflightChecker {
+    fn check<'a>(&'a self, owner: &'a Owner) -> BoxFuture<'a, Result<Connection, Refusal>> {
         async move {
             // No need to ask the API server then.
-            (self.may_act)().then_some(())?;
-            self.cache_of(owner)?.look(&self.client, owner).await
+            if !(self.is_leader)() {
+                return Err(Refusal::NotLeading);
+            }
+            let cache = self.cache_of(owner).ok_or(Refusal::Gone)?;
+            cache.check(&self.client, owner).await
         }
         .boxed()
     }
 
+    fn recheck(&self, owner: &Owner) -> Result<ConnectionKey, Refusal> {
+        let cache = self.cache_of(owner).ok_or(Refusal::Gone)?;
+        cache.connection(owner).map(|connection| connection.key)
+    }
+
     fn may_send(&self) -> bool {
-        (self.may_act)()
+        (self.is_leader)()
     }
 }
 
 impl<K: Revocation> Cached for Objects<K> {
-    fn look<'a>(&'a self, client: &'a Client, owner: &'a Owner) -> BoxFuture<'a, Option<Connection>> {
+    fn check<'a>(&'a self, client: &'a Client, owner: &'a Owner) -> BoxFuture<'a, Result<Connection, Refusal>> {
         async move {
-            // First the API server where it must be asked, then the caches, so that nothing happens in between.
-            if !(self.fresh)() {
-                let api: Api<K> = Api::namespaced(client.clone(), &owner.namespace);
-                is_live(&api, &owner.name, Some(&owner.uid), Some(owner.generation)).await.then_some(())?;
-            }
             let tenant = self.wanted(owner)?;
-            self.tenants.confirm(client, &tenant).await.then_some(())?;
-            match self.tenants.tenants.state(&self.wanted(owner)?) {
-                TenantState::Ready { connection, .. } => Some(connection),
-                TenantState::Missing | TenantState::Suspended | TenantState::NotReady(_) => None,
-            }
+            let confirmed =
+                async { tokio::try_join!(self.confirm(client, owner), self.tenants.confirm(client, &tenant)) };
+            match tokio::time::timeout(CONFIRM_WITHIN, confirmed).await {
+                Ok(confirmed) => confirmed?,
+                Err(_) => return Err(Refusal::Unconfirmed),
+            };
+            // The caches last, so that nothing happens in between.
+            self.connection(owner)
         }
         .boxed()
+    }
+
+    fn connection(&self, owner: &Owner) -> Result<Connection, Refusal> {
+        match self.tenants.tenants.state(&self.wanted(owner)?) {
+            TenantState::Ready { connection, .. } => Ok(connection),
+            TenantState::Missing | TenantState::Suspended | TenantState::NotReady(_) => Err(Refusal::TenantNotReady),
+        }
     }
 
     fn managers(&self, owner: &Owner) -> Vec<String> {
@@ -140,43 +156,87 @@ impl<K: Revocation> Cached for Objects<K> {
 }
 
 impl<K: Revocation> Objects<K> {
-    /// The tenant to use, if the owner is still there, the same, and not suspended.
-    fn wanted(&self, owner: &Owner) -> Option<TenantKey> {
-        let object = self.store.get(&ObjectRef::new(&owner.name).within(&owner.namespace))?;
-        let meta = object.meta();
-        let same = meta.uid.as_deref() == Some(&*owner.uid) && meta.generation == Some(owner.generation);
-        let wanted = same && meta.deletion_timestamp.is_none() && !object.options().suspend;
-        wanted.then(|| Tenants::key(&owner.namespace, &object.options().tenant_ref))
+    /// The tenant to use, if the owner is still there, the same, and nothing it says speaks against it.
+    fn wanted(&self, owner: &Owner) -> Result<TenantKey, Refusal> {
+        let object = self.store.get(&ObjectRef::new(&owner.name).within(&owner.namespace)).ok_or(Refusal::Gone)?;
+        let (meta, options) = (object.meta(), object.options());
+        if meta.uid.as_deref() != Some(&*owner.uid) || meta.deletion_timestamp.is_some() {
+            return Err(Refusal::Gone);
+        }
+        if meta.generation != Some(owner.generation) || options.suspend || !options.unsupported().is_empty() {
+            return Err(Refusal::Changed);
+        }
+        Ok(Tenants::key(&owner.namespace, &options.tenant_ref))
+    }
+
+    /// Whether the object is what the cache says. A changed spec has another generation.
+    async fn confirm(&self, client: &Client, owner: &Owner) -> Result<(), Refusal> {
+        if (self.fresh)() {
+            return Ok(());
+        }
+        let api: Api<K> = Api::namespaced(client.clone(), &owner.namespace);
+        match look(&api, &owner.name, Some(&owner.uid), Some(owner.generation)).await {
+            Seen::Same => Ok(()),
+            Seen::Edited => Err(Refusal::Changed),
+            Seen::Gone => Err(Refusal::Gone),
+            Seen::Unknown => Err(Refusal::Unconfirmed),
+        }
     }
 }
 
-impl TenantLook {
-    /// Whether the tenant object is what the cache says. One confirmation serves all calls of a second.
-    async fn confirm(&self, client: &Client, key: &TenantKey) -> bool {
+impl TenantCheck {
+    /// Looks tenants up in `tenants`, whose watch is fresh when `fresh` says so.
+    pub fn new(tenants: Arc<Tenants>, fresh: IsFresh) -> Arc<Self> {
+        Arc::new(Self { tenants, fresh, confirmed: Mutex::default() })
+    }
+
+    /// Whether the tenant object is what the cache says.
+    async fn confirm(&self, client: &Client, key: &TenantKey) -> Result<(), Refusal> {
         let confirmed = || self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
-        if (self.fresh)() || confirmed().get(key).is_some_and(|at| at.elapsed() < FRESH) {
-            return true;
+        if (self.fresh)()
+            || confirmed().get(key).is_some_and(|at| clock::steady().saturating_duration_since(*at) < FRESH)
+        {
+            return Ok(());
         }
-        let Some(cached) = self.tenants.get(key) else { return false };
-        let asked = Instant::now();
+        let cached = self.tenants.get(key).ok_or(Refusal::TenantNotReady)?;
+        let asked = clock::steady();
         let api: Api<Auth0Tenant> = Api::namespaced(client.clone(), &key.namespace);
-        let same = is_live(&api, &key.name, cached.metadata.uid.as_deref(), cached.metadata.generation).await;
-        if same {
-            confirmed().insert(key.clone(), asked);
+        match look(&api, &key.name, cached.metadata.uid.as_deref(), cached.metadata.generation).await {
+            Seen::Same => {
+                let mut confirmed = confirmed();
+                confirmed.retain(|_, at| clock::steady().saturating_duration_since(*at) < FRESH);
+                confirmed.insert(key.clone(), asked);
+                Ok(())
+            }
+            Seen::Gone => Err(Refusal::TenantNotReady),
+            // The cache has not heard of it yet.
+            Seen::Edited | Seen::Unknown => Err(Refusal::Unconfirmed),
         }
-        same
     }
 }
 
-/// Whether the API server still has this very object, not being deleted. A changed spec has another generation.
-async fn is_live<K>(api: &Api<K>, name: &str, uid: Option<&str>, generation: Option<i64>) -> bool
+enum Seen {
+    Same,
+    Edited,
+    Gone,
+    Unknown,
+}
+
+/// What the API server has under this name.
+async fn look<K>(api: &Api<K>, name: &str, uid: Option<&str>, generation: Option<i64>) -> Seen
 where
-    K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+    K: kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
-    match tokio::time::timeout(CONFIRM_WITHIN, api.get_metadata(name)).await {
-        Ok(Ok(PartialObjectMeta { metadata, .. })) => {
-            metadata.uid.as_deref() == uid && metadata.generation == generation && metadata.deletion_timestamp.is_none()
+    match api.get_metadata(name).await {
+        Ok(PartialObjectMeta { metadata, .. }) => match () {
+            () if metadata.uid.as_deref() != uid || metadata.deletion_timestamp.is_some() => Seen::Gone,
+            () if metadata.generation != generation => Seen::Edited,
+            () => Seen::Same,
+        },
+        Err(kube::Error::Api(response)) if response.is_not_found() => Seen::Gone,
+        Err(error) => {
+            debug!(kind = %K::kind(&()), name, "could not be confirmed: {error}");
+            Seen::Unknown
         }
-        _ => false,
     }
 }

@@ -1,7 +1,6 @@
-//! How it is run: watch streams, controllers, backoff, leader election, events, probes, shutdown.
+//! How it is run: watches and caches, queues and their workers, leader election, startup and shutdown.
 //!
-//! Belongs here: everything about running, and kube-runtime with its traps (each is answered where it would bite). Does
-//! not belong here: decisions about objects.
+//! Belongs here: everything about running. Does not belong here: decisions about objects.
 
 pub(crate) mod cache;
 mod controllers;
@@ -13,29 +12,34 @@ mod startup;
 mod tasks;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use kube::Client;
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::dispatch::Lanes;
-use crate::revocation::{Announce, Looker};
-use crate::telemetry::audit::Clerk;
+use crate::dispatch::{Dispatcher, Observer};
+use crate::revocation::{PreflightChecker, ReasonChange, ReconcileState};
+use crate::telemetry::audit::AuditRecorder;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::{Readiness, Role};
 use crate::telemetry::{events, http};
+use crate::tenant::Tenants;
 
-use controllers::{Scope, route};
-use election::{Elector, Validity};
+use controllers::{Calls, CountedPreflight, ReconcileGuard, Scope, TenantController, Users, WorkQueue, route};
+use election::{Elector, LeadershipToken};
 use tasks::Tasks;
 
 pub use cache::WatchTiming;
 pub use election::{LEASE, Lost, Timing};
 pub use settings::Settings;
+
+/// How long what is remembered of a tenant may outlive it.
+const FORGET_WITHIN: Duration = Duration::from_secs(1);
 
 /// Why the operator cannot run, or go on. What to do: correct what it names, start again.
 #[derive(Debug, Error)]
@@ -63,17 +67,17 @@ pub enum Error {
 /// CRDs as long as it takes.
 pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken) -> Result<(), Error> {
     let readiness = Readiness::default();
-    // Dropped, and so ended, with this function.
+    // Dropped, and so ended, with this function: probes and metrics are answered to the last.
     let mut helpers = JoinSet::new();
     helpers.spawn(readiness.clone().tell());
     if let Some(address) = settings.probe_address {
         let routes = http::routes(readiness.clone());
-        let server = http::serve(address, routes, "/healthz and /readyz", shutdown.clone());
+        let server = http::serve(address, routes, "/healthz and /readyz");
         helpers.spawn(server.await.map_err(|error| Error::Probes(address, error))?);
     }
     let metrics = Metrics::new(readiness.clone());
     if let Some(address) = settings.metrics_address {
-        let server = http::serve(address, metrics.routes(), "/metrics", shutdown.clone());
+        let server = http::serve(address, metrics.routes(), "/metrics");
         helpers.spawn(server.await.map_err(|error| Error::Metrics(address, error))?);
     }
     startup::api_server(&client, &settings.cluster_url, &readiness, &shutdown).await?;
@@ -82,17 +86,17 @@ pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken
     }
     info!(version = env!("CARGO_PKG_VERSION"), "started");
     let Some(timing) = settings.election else {
-        readiness.set_role(Role::Alone);
-        let work = Work::start(&settings, &client, &readiness, &metrics, Validity::always());
+        readiness.set_role(Role::NoElection);
+        let work = Work::start(&settings, &client, &readiness, &metrics, LeadershipToken::always());
         return lead(work, &shutdown, std::future::pending()).await;
     };
     let mut elector = Elector::new(client.clone(), &settings.namespace, timing, readiness.clone());
     if !elector.acquire(&shutdown).await {
         return Ok(());
     }
-    let work = Work::start(&settings, &client, &readiness, &metrics, elector.validity());
+    let work = Work::start(&settings, &client, &readiness, &metrics, elector.leadership());
     // The lease is kept until the calls on their way have ended.
-    let led = lead(work, &shutdown, elector.keep()).await;
+    let led = lead(work, &shutdown, elector.keep_renewing()).await;
     if !matches!(led, Err(Error::Lost(_))) {
         elector.release().await;
     }
@@ -112,7 +116,7 @@ async fn lead(mut work: Work, shutdown: &CancellationToken, keep: impl Future<Ou
     tokio::select! {
         biased;
         lost = &mut keep => return Err(Error::Lost(lost)),
-        () = shutdown::drain(work.tasks, &work.lanes, &work.ending) => {}
+        () = shutdown::drain(work.tasks, &work.dispatcher, &work.state, &work.ending) => {}
     }
     if broken && !shutdown.is_cancelled() { Err(Error::Broken) } else { Ok(()) }
 }
@@ -120,51 +124,83 @@ async fn lead(mut work: Work, shutdown: &CancellationToken, keep: impl Future<Ou
 /// The work of a leader.
 struct Work {
     tasks: Tasks,
-    lanes: Arc<Lanes>,
+    dispatcher: Arc<Dispatcher>,
+    state: Arc<ReconcileState>,
     /// Ends the controllers.
     ending: CancellationToken,
 }
 
 impl Work {
-    /// Nothing is sent while `validity` does not hold.
+    /// Nothing is sent while `leadership` does not hold.
     fn start(
         settings: &Settings,
         client: &Client,
         readiness: &Readiness,
         metrics: &Metrics,
-        validity: Validity,
+        leadership: LeadershipToken,
     ) -> Self {
         let mut tasks = Tasks::default();
         let ending = CancellationToken::new();
-        let looker = Looker::new(client.clone(), Box::new(move || validity.holds()));
-        let traces = settings.traces.clone();
-        let clerk = Clerk { metrics: metrics.clone(), looker: looker.clone(), traces };
-        let (lanes, woken) = Lanes::with_meter(looker.clone(), Arc::new(clerk));
-        metrics.object_counts.lanes(lanes.clone());
-        let (announce, events): (mpsc::Sender<Announce>, _) = events::channel();
+        let checker = PreflightChecker::new(client.clone(), Box::new(move || leadership.holds()));
+        let tenants = Tenants::new(settings.allowed_domains.clone(), settings.timeouts);
+        let (state, tenant_queue) = (Arc::new(ReconcileState::default()), Arc::new(WorkQueue::default()));
+        let audit =
+            AuditRecorder { metrics: metrics.clone(), checker: checker.clone(), traces: settings.traces.clone() };
+        let calls = Calls { audit, tenants: tenants.clone(), queue: tenant_queue.clone() };
+        let observer: Arc<dyn Observer> = Arc::new(calls);
+        let preflight = CountedPreflight { preflight: checker.clone(), metrics: metrics.clone() };
+        let (dispatcher, woken) = Dispatcher::new(Arc::new(preflight), observer.clone());
+        metrics.object_counts.dispatcher(dispatcher.clone());
+        let (announce, events): (mpsc::Sender<ReasonChange>, _) = events::channel();
         tasks.services.spawn(events::publish(client.clone(), events));
 
+        let controller = Arc::new(TenantController {
+            client: client.clone(),
+            tenants,
+            dispatcher: dispatcher.clone(),
+            users: Users::default(),
+            queue: tenant_queue,
+            guard: ReconcileGuard::new("Auth0Tenant", metrics, settings.traces.clone()),
+            announce: announce.clone(),
+            connections: Notify::new(),
+            shown: Mutex::default(),
+        });
+        tasks.services.spawn(forget_what_is_gone(controller.clone(), state.clone(), metrics.clone()));
         let namespaces: Vec<Option<String>> = match settings.watch_namespaces.as_slice() {
             [] => vec![None],
             some => some.iter().cloned().map(Some).collect(),
         };
-        let scopes: Vec<_> = namespaces
-            .into_iter()
-            .map(|namespace| Scope {
-                namespace,
-                client: client.clone(),
-                lanes: lanes.clone(),
-                looker: looker.clone(),
-                announce: announce.clone(),
-                metrics: metrics.clone(),
-                readiness: readiness.clone(),
-                settings: settings.clone(),
-                shutdown: ending.clone(),
-            })
-            .collect();
-        let wakers = scopes.iter().map(|scope| scope.start(&mut tasks)).collect();
-        tasks.services.spawn(route(woken, wakers));
-        Self { tasks, lanes, ending }
+        let scopes = namespaces.into_iter().map(|namespace| Scope {
+            namespace,
+            client: client.clone(),
+            dispatcher: dispatcher.clone(),
+            checker: checker.clone(),
+            observer: observer.clone(),
+            state: state.clone(),
+            tenants: controller.clone(),
+            announce: announce.clone(),
+            metrics: metrics.clone(),
+            readiness: readiness.clone(),
+            settings: settings.clone(),
+            shutdown: ending.clone(),
+        });
+        let queues = scopes.map(|scope| scope.start(&mut tasks)).collect();
+        tasks.services.spawn(route(woken, queues));
+        tasks.controllers.spawn(controller.run(ending.clone()));
+        Self { tasks, dispatcher, state, ending }
+    }
+}
+
+/// What is remembered of connections and domains goes with the tenant objects that had them; for ever.
+async fn forget_what_is_gone(controller: Arc<TenantController>, state: Arc<ReconcileState>, metrics: Metrics) {
+    loop {
+        controller.connections.notified().await;
+        // Many may change at once.
+        tokio::time::sleep(FORGET_WITHIN).await;
+        let alive = controller.tenants.retain();
+        controller.dispatcher.retain(&alive.connections);
+        state.retain(&alive.connections);
+        metrics.retain(&alive.domains);
     }
 }
 
@@ -177,18 +213,25 @@ mod tests {
         let mut tasks = Tasks::default();
         tasks.controllers.spawn(std::future::pending());
         tasks.services.spawn(std::future::pending());
-        let (lanes, _) = Lanes::new(Arc::new(NobodyAsks));
-        Work { tasks, lanes, ending: CancellationToken::new() }
+        let (dispatcher, _) = Dispatcher::new(Arc::new(NobodyAsks), Arc::new(()));
+        Work { tasks, dispatcher, state: Arc::default(), ending: CancellationToken::new() }
     }
 
     struct NobodyAsks;
 
-    impl crate::dispatch::LastLook for NobodyAsks {
-        fn look<'a>(
+    impl crate::dispatch::Preflight for NobodyAsks {
+        fn check<'a>(
             &'a self,
             _: &'a crate::dispatch::Owner,
-        ) -> futures::future::BoxFuture<'a, Option<crate::dispatch::Connection>> {
-            Box::pin(std::future::ready(None))
+        ) -> futures::future::BoxFuture<'a, Result<crate::dispatch::Connection, crate::dispatch::Refusal>> {
+            Box::pin(std::future::ready(Err(crate::dispatch::Refusal::NotLeading)))
+        }
+
+        fn recheck(
+            &self,
+            _: &crate::dispatch::Owner,
+        ) -> Result<crate::dispatch::ConnectionKey, crate::dispatch::Refusal> {
+            Err(crate::dispatch::Refusal::NotLeading)
         }
 
         fn may_send(&self) -> bool {

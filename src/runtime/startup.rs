@@ -28,7 +28,7 @@ pub(crate) async fn api_server(
     shutdown: &CancellationToken,
 ) -> Result<(), Unauthorized> {
     let part = format!("the API server at {url}");
-    readiness.expect(&part);
+    readiness.expect(&part, &part);
     loop {
         let why = match tokio::time::timeout(ANSWER_WITHIN, client.apiserver_version()).await {
             Ok(Err(kube::Error::Api(status))) if status.code == 401 => return Err(Unauthorized(url.to_owned())),

@@ -1,7 +1,7 @@
 //! Kubernetes events, for `kubectl describe`: best effort, slowly, never in the way of a removal.
 //!
-//! kube's own recorder keeps each event for six minutes and re-sends the first text of a series (rust-toolbox.md section
-//! 6). An event here is a change of reason, so each is its own, and a plain create is enough.
+//! kube's own recorder keeps each event for six minutes and re-sends the first text of a series. An event here is a change
+//! of reason, so each is its own, and a plain create is enough.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tracing::debug;
 
 use crate::api::{State, printable};
-use crate::revocation::Announce;
+use crate::revocation::ReasonChange;
 
 /// News waiting to be written; what does not fit is dropped, the status says it anyway.
 const QUEUE: usize = 200;
@@ -26,19 +26,19 @@ const WRITE_WITHIN: Duration = Duration::from_secs(5);
 const MAX_NOTE: usize = 1000;
 
 /// Where news are handed in, and where they come out.
-pub(crate) fn channel() -> (mpsc::Sender<Announce>, mpsc::Receiver<Announce>) {
+pub(crate) fn channel() -> (mpsc::Sender<ReasonChange>, mpsc::Receiver<ReasonChange>) {
     mpsc::channel(QUEUE)
 }
 
 /// Hands in; drops when there is no room.
-pub(crate) fn announce(sender: &mpsc::Sender<Announce>, news: Announce) {
+pub(crate) fn announce(sender: &mpsc::Sender<ReasonChange>, news: ReasonChange) {
     if sender.try_send(news).is_err() {
         debug!("an event was left out: too many at once");
     }
 }
 
 /// Writes events until all senders are gone.
-pub(crate) async fn publish(client: Client, mut news: mpsc::Receiver<Announce>) {
+pub(crate) async fn publish(client: Client, mut news: mpsc::Receiver<ReasonChange>) {
     let mut pace = tokio::time::interval_at(Instant::now(), PACE);
     // A quiet time may be followed by a small burst, not by all the ticks it missed.
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -55,7 +55,7 @@ pub(crate) async fn publish(client: Client, mut news: mpsc::Receiver<Announce>) 
     }
 }
 
-fn event(news: Announce, now: Timestamp) -> Event {
+fn event(news: ReasonChange, now: Timestamp) -> Event {
     let mut note = printable(&news.message);
     while note.len() > MAX_NOTE {
         note.pop();

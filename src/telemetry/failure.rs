@@ -28,10 +28,12 @@ pub(crate) const fn call_outcome(error: Option<&CallError>) -> &'static str {
         None => "ok",
         Some(CallError::Rejected(_)) => "rejected",
         Some(CallError::Unauthorized(_)) => "unauthorized",
-        Some(CallError::Forbidden(_)) => "forbidden",
+        Some(CallError::Denied(_)) => "denied",
         Some(CallError::InsufficientScope(_)) => "insufficient_scope",
-        Some(CallError::NotFound) => "not_found",
+        Some(CallError::NotFound(_)) => "not_found",
         Some(CallError::RateLimited(_)) => "rate_limited",
         Some(CallError::Unavailable(_)) => "unavailable",
+        Some(CallError::NotSent(_)) => "not_sent",
+        Some(CallError::NotProcessed) => "not_processed",
     }
 }

@@ -8,22 +8,19 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use super::readiness::Readiness;
 
-/// Binds at once; the returned future serves `routes` until `shutdown`.
+/// Binds at once; the returned future serves `routes` until it is dropped.
 pub(crate) async fn serve(
     address: SocketAddr,
     routes: Router,
     what: &'static str,
-    shutdown: CancellationToken,
 ) -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
     let listener = TcpListener::bind(address).await?;
     tracing::info!(address = %listener.local_addr()?, "serving {what}");
     Ok(async move {
-        let server = axum::serve(listener, routes).with_graceful_shutdown(shutdown.cancelled_owned());
-        if let Err(error) = server.await {
+        if let Err(error) = axum::serve(listener, routes).await {
             tracing::warn!("the server of {what} ended: {error}");
         }
     })
@@ -46,7 +43,10 @@ fn healthz(readiness: &Readiness) -> (StatusCode, String) {
 
 fn readyz(readiness: &Readiness) -> (StatusCode, String) {
     match readiness.waiting_for().as_slice() {
-        [] => (StatusCode::OK, lines(&["ok".to_owned()].into_iter().chain(readiness.role()).collect::<Vec<_>>())),
+        [] => {
+            let words = ["ok".to_owned()].into_iter().chain(readiness.role()).chain(readiness.left_out());
+            (StatusCode::OK, lines(&words.collect::<Vec<_>>()))
+        }
         waiting => (StatusCode::SERVICE_UNAVAILABLE, lines(waiting)),
     }
 }
@@ -63,13 +63,13 @@ mod tests {
     #[test]
     fn liveness_fails_when_a_restart_would_help_and_only_then() {
         let readiness = Readiness::default();
-        readiness.expect("the list of a");
+        readiness.expect("the list of a", "the list");
         readiness.problem("the list of a", "no such kind");
-        readiness.pulse("the list of a");
+        readiness.heartbeat("the list of a");
         assert_eq!(healthz(&readiness), (StatusCode::OK, "ok\n".to_owned()));
         assert_eq!(readyz(&readiness).0, StatusCode::SERVICE_UNAVAILABLE);
         readiness.ready("the list of a");
-        readiness.age_pulse("the list of a");
+        readiness.age_heartbeat("the list of a");
         let (status, words) = healthz(&readiness);
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(words, "the list of a has not moved for 451 s\n");

@@ -9,7 +9,7 @@ use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracer, SdkTracerProvider};
 
-use super::traces::{NotSent, Span, Tracer};
+use super::traces::{Span, Tracer, TracingSetupError};
 
 /// The last spans are given this long at the end.
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);
@@ -22,12 +22,12 @@ pub(crate) struct Otlp {
 
 impl Otlp {
     /// To `endpoint`, or to where the variables say.
-    pub(crate) fn new(endpoint: Option<&str>) -> Result<Self, NotSent> {
+    pub(crate) fn new(endpoint: Option<&str>) -> Result<Self, TracingSetupError> {
         let mut exporter = SpanExporter::builder().with_http();
         if let Some(endpoint) = endpoint {
             exporter = exporter.with_endpoint(endpoint);
         }
-        let exporter = exporter.build().map_err(|error| NotSent(error.to_string()))?;
+        let exporter = exporter.build().map_err(|error| TracingSetupError(error.to_string()))?;
         let mut resource =
             Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
         if std::env::var_os("OTEL_SERVICE_NAME").is_none() {

@@ -3,11 +3,11 @@
 #[cfg(feature = "otlp")]
 use std::sync::Arc;
 
-use super::traces::{NotSent, Traces};
+use super::traces::{Traces, TracingSetupError};
 
 /// Where OpenTelemetry's own variables say, or nowhere: `OTEL_EXPORTER_OTLP_ENDPOINT` turns traces on. To be called outside
 /// of any async runtime.
-pub fn from_environment() -> Result<(Traces, Flush), NotSent> {
+pub fn from_environment() -> Result<(Traces, Flush), TracingSetupError> {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let endpoint = set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(|| set("OTEL_EXPORTER_OTLP_ENDPOINT"));
     let off = set("OTEL_TRACES_EXPORTER").is_some_and(|exporter| exporter == "none")
@@ -19,14 +19,14 @@ pub fn from_environment() -> Result<(Traces, Flush), NotSent> {
 }
 
 #[cfg(feature = "otlp")]
-fn begin() -> Result<(Traces, Flush), NotSent> {
+fn begin() -> Result<(Traces, Flush), TracingSetupError> {
     let otlp = Arc::new(super::otlp::Otlp::new(None)?);
     let last = otlp.clone();
     Ok((Traces::to(otlp), Flush(Some(Box::new(move || last.end())))))
 }
 
 #[cfg(not(feature = "otlp"))]
-fn begin() -> Result<(Traces, Flush), NotSent> {
+fn begin() -> Result<(Traces, Flush), TracingSetupError> {
     tracing::warn!(
         "OTEL_EXPORTER_OTLP_ENDPOINT is set, but this program cannot send traces: build it with --features otlp"
     );

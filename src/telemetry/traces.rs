@@ -10,12 +10,12 @@ use std::time::Duration;
 use kube::ResourceExt;
 use thiserror::Error;
 
-use crate::dispatch::Called;
+use crate::dispatch::RequestFinished;
 
 use super::failure::{Failure, call_outcome};
 
 /// More traces than this do not get a shared call. As many objects as a call has items is usual.
-const MOST_TRACES: usize = 50;
+const MAX_TRACES: usize = 50;
 
 /// Work that ended just now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,11 +71,11 @@ impl Traces {
     }
 
     /// A call to Auth0 ended.
-    pub(crate) fn called(&self, call: &Called<'_>) {
+    pub(crate) fn request_finished(&self, call: &RequestFinished<'_>) {
         let Some(tracer) = &self.0 else { return };
-        let Called { domain, method, endpoint, owners, correlation, took, answer } = *call;
+        let RequestFinished { domain, method, endpoint, owners, correlation, took, answer, .. } = *call;
         let outcome = call_outcome(answer.outcome.as_ref().err());
-        for owner in owners.iter().take(MOST_TRACES) {
+        for owner in owners.iter().take(MAX_TRACES) {
             let mut attributes = vec![
                 ("http.request.method", method.to_owned()),
                 ("url.template", endpoint.to_owned()),
@@ -101,4 +101,4 @@ impl Traces {
 /// Traces are asked for and cannot be sent. What to do: correct the variables that begin with `OTEL_`.
 #[derive(Debug, Error)]
 #[error("traces cannot be sent, see the variables that begin with OTEL_: {0}")]
-pub struct NotSent(pub(crate) String);
+pub struct TracingSetupError(pub(crate) String);

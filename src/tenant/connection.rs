@@ -8,7 +8,7 @@ use kube::ResourceExt;
 
 use crate::api::{Auth0Tenant, CREDENTIALS_LABEL, Reason, Verification};
 use crate::auth0::{AllowedDomains, Domain, Token};
-use crate::dispatch::Limits;
+use crate::dispatch::{ConnectionKey, Limits};
 
 /// What a connection is made of.
 #[derive(Clone, Debug)]
@@ -23,6 +23,13 @@ pub struct Settings {
     pub limits: Limits,
     /// Which reads accompany a removal.
     pub verification: Verification,
+}
+
+impl Settings {
+    /// Tells the connection from all others.
+    pub fn key(&self) -> ConnectionKey {
+        ConnectionKey::new(&self.domain, self.ca_bundle.as_deref(), &self.token)
+    }
 }
 
 /// Why a tenant cannot be used, in words that name the object and what to do, never a value.
@@ -49,6 +56,11 @@ pub fn settings(
     now: Timestamp,
 ) -> Result<Settings, Problem> {
     let spec = &tenant.spec;
+    let unsupported = spec.unsupported();
+    if !unsupported.is_empty() {
+        let message = format!("This version does not act on {}: nothing is sent", unsupported.join(", "));
+        return Err(Problem::new(Reason::UnknownField, message));
+    }
     let domain: Domain = spec
         .domain
         .parse()
@@ -60,8 +72,8 @@ pub fn settings(
         return Err(Problem::new(Reason::DomainNotAllowed, message));
     }
     let ca_bundle = spec.ca_bundle.as_deref().map(decode_bundle).transpose()?;
-    let reference = &spec.credentials.token_secret_ref;
-    let secret = secret.filter(|secret| is_consenting(secret)).ok_or_else(|| missing(tenant))?;
+    let secret = secret.filter(|secret| has_credentials_label(secret)).ok_or_else(|| missing(tenant))?;
+    let reference = spec.credentials.token_secret_ref.as_ref().ok_or_else(|| missing(tenant))?;
     check_domain(secret, &reference.name, &spec.domain)?;
     let bytes = secret.data.as_ref().and_then(|data| data.get(&reference.key)).ok_or_else(|| {
         let message = format!("Secret {} has no key {:?}; put the token there", reference.name, reference.key);
@@ -80,12 +92,12 @@ pub fn settings(
 }
 
 /// Whether the Secret's owner consents to its being read.
-pub(super) fn is_consenting(secret: &Secret) -> bool {
+fn has_credentials_label(secret: &Secret) -> bool {
     secret.labels().get(CREDENTIALS_LABEL).is_some_and(|value| value == "true")
 }
 
 fn missing(tenant: &Auth0Tenant) -> Problem {
-    let name = &tenant.spec.credentials.token_secret_ref.name;
+    let name = tenant.spec.credentials.secret().unwrap_or_default();
     let namespace = tenant.namespace().unwrap_or_default();
     let message = format!(
         "no Secret {name} with the label {CREDENTIALS_LABEL}=true in namespace {namespace}; create it, or: kubectl label secret -n \
@@ -100,7 +112,7 @@ fn decode_bundle(text: &str) -> Result<Vec<u8>, Problem> {
     })
 }
 
-/// Whoever made the Secret may bind it to one domain, so that no tenant object can send it elsewhere (DESIGN section 1).
+/// Whoever made the Secret may bind it to one domain, so that no tenant object can send it elsewhere.
 fn check_domain(secret: &Secret, name: &str, domain: &str) -> Result<(), Problem> {
     let Some(bound) = secret.data.as_ref().and_then(|data| data.get("domain")) else { return Ok(()) };
     let bound = std::str::from_utf8(&bound.0).unwrap_or_default();

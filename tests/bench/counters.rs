@@ -13,14 +13,17 @@ pub const FAKE_THREAD: &str = "fake-auth0";
 /// Linux counts CPU time in hundredths of a second wherever user space looks.
 const TICKS: f64 = 100.0;
 
-/// CPU seconds by who used them. `others` is everything on this machine that is not ours.
+/// CPU seconds by who used them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cpu {
     pub operator: f64,
+    /// Of the operator's, those that the kernel used for it: sockets, mostly.
+    pub operator_in_kernel: f64,
     pub apiserver: f64,
     pub etcd: f64,
     pub fake: f64,
     pub bench: f64,
+    /// Everything on this machine that is not ours.
     pub others: f64,
 }
 
@@ -39,14 +42,19 @@ pub struct Counts {
 pub struct Mark(Instant, Counts);
 
 impl Mark {
+    /// Before any operator runs.
     pub async fn now(client: &Client) -> Self {
         let requests = requests(client).await;
-        Self(Instant::now(), Counts { seconds: 0.0, cpu: cpu(), requests })
+        Self(Instant::now(), Counts { seconds: 0.0, cpu: cpu(None), requests })
     }
 
-    /// What happened since, up to `end`, which has just been.
-    pub async fn until(self, end: Instant, client: &Client) -> Counts {
-        let cpu = cpu() - self.1.cpu;
+    pub const fn time(&self) -> Instant {
+        self.0
+    }
+
+    /// What happened since, up to `end`, which has just been. All that the operator of this process id did was since.
+    pub async fn until(self, end: Instant, operator: Option<u32>, client: &Client) -> Counts {
+        let cpu = cpu(operator) - self.1.cpu;
         let mut requests = requests(client).await;
         for (key, count) in &mut requests {
             *count -= self.1.requests.get(key).copied().unwrap_or_default();
@@ -69,6 +77,7 @@ impl Counts {
         self.seconds += other.seconds;
         self.cpu = Cpu {
             operator: a.operator + b.operator,
+            operator_in_kernel: a.operator_in_kernel + b.operator_in_kernel,
             apiserver: a.apiserver + b.apiserver,
             etcd: a.etcd + b.etcd,
             fake: a.fake + b.fake,
@@ -94,8 +103,8 @@ impl Sub for Cpu {
 
     fn sub(self, before: Self) -> Self {
         Self {
-            // It may have been started in between.
-            operator: (self.operator - before.operator).max(0.0),
+            operator: self.operator - before.operator,
+            operator_in_kernel: self.operator_in_kernel - before.operator_in_kernel,
             apiserver: self.apiserver - before.apiserver,
             etcd: self.etcd - before.etcd,
             fake: self.fake - before.fake,
@@ -122,24 +131,36 @@ async fn requests(client: &Client) -> Requests {
     requests
 }
 
-fn cpu() -> Cpu {
-    let of = |name| pid_of(name).map_or(0.0, cpu_of);
-    let (operator, apiserver, etcd) = (of("rescind"), of("kube-apiserver"), of("etcd"));
+fn cpu(operator: Option<u32>) -> Cpu {
+    let processes = descendants();
+    let of = |name| processes.iter().find(|process| process.name == name).map_or(0.0, Stat::seconds);
+    let operator = operator.and_then(|pid| processes.iter().find(|process| process.pid == pid));
+    let (operator, operator_in_kernel) = operator.map_or((0.0, 0.0), |stat| (stat.seconds(), stat.kernel));
+    let (apiserver, etcd) = (of("kube-apiserver"), of("etcd"));
     let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let threads = threads.filter_map(|thread| stat(&thread.path().join("stat").to_string_lossy()));
-    let fake = threads.filter(|stat| stat.name == FAKE_THREAD).map(|stat| stat.seconds).sum();
-    let bench = stat("/proc/self/stat").map_or(0.0, |stat| stat.seconds) - fake;
+    let fake = threads.filter(|thread| thread.name == FAKE_THREAD).map(|thread| thread.seconds()).sum();
+    let bench = stat("/proc/self/stat").map_or(0.0, |stat| stat.seconds()) - fake;
     let others = machine() - operator - apiserver - etcd - fake - bench;
-    Cpu { operator, apiserver, etcd, fake, bench, others }
+    Cpu { operator, operator_in_kernel, apiserver, etcd, fake, bench, others }
 }
 
 /// CPU seconds of a process so far.
 pub fn cpu_of(pid: u32) -> f64 {
-    stat(&format!("/proc/{pid}/stat")).map_or(0.0, |stat| stat.seconds)
+    stat(&format!("/proc/{pid}/stat")).map_or(0.0, |stat| stat.seconds())
 }
 
-/// The process of this name that descends from this one.
-pub fn pid_of(name: &str) -> Option<u32> {
+/// The process of this name below this one that has this in its environment.
+pub fn pid_of(name: &str, variable: &str) -> Option<u32> {
+    let has = |process: &Stat| {
+        let variables = fs::read(format!("/proc/{}/environ", process.pid)).unwrap_or_default();
+        variables.split(|byte| *byte == 0).any(|given| given == variable.as_bytes())
+    };
+    descendants().into_iter().find(|process| process.name == name && has(process)).map(|process| process.pid)
+}
+
+/// The processes that descend from this one.
+fn descendants() -> Vec<Stat> {
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let all: Vec<Stat> = pids.filter_map(|pid: u32| stat(&format!("/proc/{pid}/stat"))).collect();
@@ -148,14 +169,21 @@ pub fn pid_of(name: &str) -> Option<u32> {
     for _ in 0..3 {
         ours.extend(all.iter().filter(|stat| ours.contains(&stat.parent)).map(|stat| stat.pid).collect::<Vec<_>>());
     }
-    all.iter().find(|stat| stat.name == name && ours.contains(&stat.pid)).map(|stat| stat.pid)
+    all.into_iter().filter(|stat| ours.contains(&stat.pid)).collect()
 }
 
 struct Stat {
     pid: u32,
     name: String,
     parent: u32,
-    seconds: f64,
+    user: f64,
+    kernel: f64,
+}
+
+impl Stat {
+    fn seconds(&self) -> f64 {
+        self.user + self.kernel
+    }
 }
 
 /// proc(5): the name stands in parentheses and may hold anything, so fields are counted from its end.
@@ -164,12 +192,13 @@ fn stat(path: &str) -> Option<Stat> {
     let (pid, rest) = text.split_once(" (")?;
     let (name, rest) = rest.rsplit_once(") ")?;
     let fields: Vec<&str> = rest.split(' ').collect();
-    let ticks = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
+    let seconds = |index: usize| Some(fields.get(index)?.parse::<f64>().ok()? / TICKS);
     Some(Stat {
         pid: pid.parse().ok()?,
         name: name.to_owned(),
         parent: fields.get(1)?.parse().ok()?,
-        seconds: ticks / TICKS,
+        user: seconds(11)?,
+        kernel: seconds(12)?,
     })
 }
 

@@ -1,22 +1,22 @@
-//! How long nobody works when the leader is told to end, as in every upgrade: until the other replica has the lease, and
-//! until what was applied in that moment is Ready.
+//! How long nobody works when the leader is told to end, as in every upgrade: until the other replica has the lease,
+//! and until what was applied in that moment is Ready.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
-use kube::api::DeleteParams;
-use kube::runtime::wait::await_condition;
+use kube::api::ListParams;
 
+use crate::cluster::{Kind, Removal, Site};
+use crate::common::progress;
 use crate::latency::milliseconds;
-use crate::load::Finished;
 use crate::operator;
-use crate::progress;
-use crate::world::{NAMESPACE, World, apply, name};
+use crate::watching::Watch;
 
-/// How often.
-pub const HANDOVERS: usize = 50;
+/// How often, with an object of a number of its own each time.
+pub const HANDOVERS: Range<usize> = 1..21;
 
 /// Sorted, in milliseconds since the signal.
 pub struct Handover {
@@ -30,20 +30,21 @@ struct Replica {
 }
 
 impl Replica {
-    fn start(world: &World<'_>) -> Self {
+    fn start(site: &Site<'_>) -> Self {
         let probe = operator::free_address();
-        let mut command = operator::command(world.plane, world.fake.domain(), NAMESPACE, probe);
-        let log = std::fs::File::options().create(true).append(true).open(world.plane.dir().join("replicas.log"));
-        command.env("RESCIND_LEADER_ELECT", "true").env("RESCIND_NAMESPACE", NAMESPACE);
+        let mut command = operator::rescind(site, site.namespace, probe);
+        let log =
+            std::fs::File::options().create(true).append(true).open(site.cluster.plane.dir().join("replicas.log"));
+        command.env("RESCIND_LEADER_ELECT", "true").env("RESCIND_NAMESPACE", site.namespace);
         command.stderr(log.expect("a log"));
         let child = tokio::process::Command::from(command).kill_on_drop(true).spawn().expect("rescind starts");
         Self { child, probe }
     }
 
     /// Waits until it says this of itself.
-    async fn is(&self, role: &str) {
-        let began = Instant::now();
-        let says = async || reqwest::get(format!("http://{}/readyz", self.probe)).await?.text().await;
+    async fn is(&self, http: &reqwest::Client, role: &str) {
+        let (began, url) = (Instant::now(), format!("http://{}/readyz", self.probe));
+        let says = async || http.get(&url).send().await?.text().await;
         while !says().await.is_ok_and(|text| text.contains(role)) {
             assert!(began.elapsed() < operator::PATIENCE, "no replica that is {role}");
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -56,40 +57,40 @@ impl Replica {
     }
 }
 
-/// On a connected world; it leaves no object and no call.
-pub async fn measure(world: &World<'_>) -> Handover {
-    progress(&format!("{HANDOVERS} hand-overs between two replicas"));
-    let (api, leases) = (world.api(NAMESPACE), Api::<Lease>::namespaced(world.client.clone(), NAMESPACE));
-    let holder = |lease: &Lease| lease.spec.as_ref()?.holder_identity.clone().filter(|holder| !holder.is_empty());
+/// At a connected site.
+pub async fn measure(site: &Site<'_>) -> Handover {
+    progress(&format!("{} hand-overs between two replicas", HANDOVERS.len()));
+    let http = reqwest::Client::new();
     let mut handover = Handover { lease: vec![], ready: vec![] };
-    let mut finished = Finished::count(api.clone()).await;
-    let mut leader = Replica::start(world);
-    leader.is("leader\n").await;
-    for round in 0..HANDOVERS {
-        let standby = Replica::start(world);
-        standby.is("standby, the leader").await;
-        let before = holder(&leases.get(rescind::runtime::LEASE).await.expect("a lease"));
+    let mut watch = Watch::start(site.cluster, Kind::UserRoles, site.namespace).await;
+    let mut leader = Replica::start(site);
+    leader.is(&http, "leader\n").await;
+    for (round, number) in HANDOVERS.enumerate() {
+        let standby = Replica::start(site);
+        standby.is(&http, "standby, the leader").await;
+        let before = holder(site).await;
         let began = Instant::now();
         leader.terminate();
-        let applied = apply(&api, NAMESPACE, world.spare(round));
-        let taken = await_condition(leases.clone(), rescind::runtime::LEASE, |lease: Option<&Lease>| {
-            lease.and_then(holder).is_some_and(|holder| Some(holder) != before)
-        });
         let taken = async {
-            taken.await.expect("a lease that can be watched");
+            while holder(site).await.is_none_or(|holder| Some(holder) == before) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
             milliseconds(began.elapsed())
         };
-        let (_, lease) = tokio::join!(applied, taken);
+        let ((), lease) = tokio::join!(site.apply(Removal::Role, number..number + 1), taken);
         handover.lease.push(lease);
-        handover.ready.push(milliseconds(finished.wait(round + 1).await - began));
+        handover.ready.push(milliseconds(watch.wait(round + 1).await - began));
         assert!(leader.child.wait().await.expect("it ends").success());
         leader = standby;
     }
-    for round in 0..HANDOVERS {
-        api.delete(&name(world.spare(round)), &DeleteParams::default()).await.expect("there is one");
-    }
-    world.fake.reset_calls();
     handover.lease.sort_by(f64::total_cmp);
     handover.ready.sort_by(f64::total_cmp);
     handover
+}
+
+/// Who holds the only lease there, if somebody does.
+async fn holder(site: &Site<'_>) -> Option<String> {
+    let leases = Api::<Lease>::namespaced(site.cluster.client.clone(), site.namespace);
+    let lease = leases.list(&ListParams::default()).await.expect("leases").items.pop()?;
+    lease.spec?.holder_identity.filter(|holder| !holder.is_empty())
 }

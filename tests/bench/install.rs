@@ -3,15 +3,15 @@
 
 use std::time::{Duration, Instant};
 
-use kube::api::DeleteParams;
-use kube::runtime::wait::{await_condition, conditions};
 use stack::ControlPlane;
 
-use crate::handover::HANDOVERS;
-use crate::load::Finished;
-use crate::operator::Operator;
-use crate::progress;
-use crate::world::{NAMESPACE, World, manifest, name};
+use crate::cluster::{Kind, Removal, Site};
+use crate::common::progress;
+use crate::operator::{Operator, Who};
+use crate::watching::Watch;
+
+/// The number of the object that is removed first.
+pub const FIRST: usize = 0;
 
 pub struct Install {
     /// `helm install` with its CRDs.
@@ -41,23 +41,18 @@ pub fn helm(plane: &ControlPlane) -> Duration {
     began.elapsed()
 }
 
-/// The rest, on a fresh world. It leaves no object and no call.
-pub async fn measure(world: &World<'_>, helm: Duration) -> Install {
+/// The rest, at a site that is not connected yet.
+pub async fn measure(site: &Site<'_>, helm: Duration) -> Install {
     progress("the first start and the first removal");
-    let (operator, ready) = Operator::start(world.plane, world.fake.domain(), NAMESPACE).await;
-    let mut finished = Finished::count(world.api(NAMESPACE)).await;
+    let mut operator = Operator::start(Who::Rescind, site).await;
+    let ready = operator.ready().await;
+    let mut watch = Watch::start(site.cluster, Kind::UserRoles, site.namespace).await;
     let began = Instant::now();
-    let number = world.spare(HANDOVERS);
-    let removal = manifest(NAMESPACE, number);
-    tokio::task::block_in_place(|| world.connect(&removal));
+    let mut removal = Removal::Role.manifest(FIRST);
+    removal["metadata"]["namespace"] = site.namespace.into();
+    tokio::task::block_in_place(|| site.connect(0, &[removal]));
     let kubectl = began.elapsed();
-    let first = finished.wait(1).await - began;
+    let first = watch.wait(1).await - began;
     operator.stop();
-    let api = world.api(NAMESPACE);
-    let removal = api.delete(&name(number), &DeleteParams::default()).await.expect("there is one");
-    if let Some(uid) = removal.left().and_then(|removal| removal.metadata.uid) {
-        await_condition(api, &name(number), conditions::is_deleted(&uid)).await.expect("it goes");
-    }
-    world.fake.reset_calls();
     Install { helm, ready, first, kubectl }
 }

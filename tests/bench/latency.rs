@@ -2,16 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use fake_auth0::{Call, Kind};
+use fake_auth0::{Call, Kind as CallKind};
 
-use crate::load::Finished;
-use crate::world::{NAMESPACE, World, apply, manifest, name};
-use crate::{ONE_BY_ONE, progress};
+use crate::cluster::{Kind, Removal, Site};
+use crate::common::progress;
+use crate::watching::Watch;
 
+/// One after the other without a pause.
+const ONE_BY_ONE: usize = 200;
 /// With a pause before each, after which the operator's caches are not believed any more and the API server is asked.
 const AFTER_SILENCE: usize = 20;
 const SILENCE: Duration = Duration::from_millis(1200);
 const WITH_KUBECTL: usize = 5;
+/// All of them.
+pub const OBJECTS: usize = ONE_BY_ONE + AFTER_SILENCE + WITH_KUBECTL;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Sorted, in milliseconds.
@@ -23,34 +27,36 @@ pub struct Idle {
     pub with_kubectl: Vec<f64>,
 }
 
-pub async fn measure(world: &mut World<'_>) -> Idle {
-    progress(&format!("latency of {} objects, one after another", ONE_BY_ONE + AFTER_SILENCE + WITH_KUBECTL));
+/// Beside an operator that is ready, with the objects from this number on.
+pub async fn measure(site: &Site<'_>, first: usize) -> Idle {
+    progress(&format!("latency of {OBJECTS} objects, one after another"));
+    site.fake.reset_calls();
     let mut idle = Idle { one_by_one: vec![], applies: vec![], after_silence: vec![], with_kubectl: vec![] };
-    let mut finished = Finished::count(world.api(NAMESPACE)).await;
-    for number in 0..ONE_BY_ONE + AFTER_SILENCE + WITH_KUBECTL {
-        let (one_by_one, after_silence) = (number < ONE_BY_ONE, number < ONE_BY_ONE + AFTER_SILENCE);
+    let mut watch = Watch::start(site.cluster, Kind::UserRoles, site.namespace).await;
+    for n in 0..OBJECTS {
+        let number = first + n;
+        let (one_by_one, after_silence) = (n < ONE_BY_ONE, n < ONE_BY_ONE + AFTER_SILENCE);
         if !one_by_one {
             tokio::time::sleep(SILENCE).await;
         }
         let began = Instant::now();
         if after_silence {
-            apply(&world.api(NAMESPACE), NAMESPACE, number).await;
+            site.apply(Removal::Role, number..number + 1).await;
             idle.applies.push(milliseconds(began.elapsed()));
         } else {
-            let text = manifest(NAMESPACE, number).to_string();
-            tokio::task::block_in_place(|| world.plane.apply(&text)).expect("kubectl applies");
+            let mut manifest = Removal::Role.manifest(number);
+            manifest["metadata"]["namespace"] = site.namespace.into();
+            let applied = tokio::task::block_in_place(|| site.cluster.plane.apply(&manifest.to_string()));
+            applied.expect("kubectl applies");
         }
-        let latency = milliseconds(arrival(world, number + 1).await - began);
+        let latency = milliseconds(arrival(site, n + 1).await - began);
         match (one_by_one, after_silence) {
             (true, _) => idle.one_by_one.push(latency),
             (_, true) => idle.after_silence.push(latency),
             _ => idle.with_kubectl.push(latency),
         }
-        finished.wait(number + 1).await;
-        world.used += 1;
+        watch.wait(n + 1).await;
     }
-    let sample = world.api(NAMESPACE).get(&name(0)).await.expect("a finished object");
-    world.status = serde_json::to_value(sample.status).unwrap();
     for latencies in [&mut idle.one_by_one, &mut idle.applies, &mut idle.after_silence, &mut idle.with_kubectl] {
         latencies.sort_by(f64::total_cmp);
     }
@@ -58,10 +64,10 @@ pub async fn measure(world: &mut World<'_>) -> Idle {
 }
 
 /// When the DELETE with this number, counted from 1, came in.
-async fn arrival(world: &World<'_>, number: usize) -> Instant {
+async fn arrival(site: &Site<'_>, number: usize) -> Instant {
     let count = u64::try_from(number).unwrap();
-    let calls = world.fake.wait_for_count(Kind::DeleteUserRoles, count, PATIENCE).await.expect("a DELETE");
-    let mut deletes = calls.iter().filter(|call: &&std::sync::Arc<Call>| call.kind == Kind::DeleteUserRoles);
+    let calls = site.fake.wait_for_count(CallKind::DeleteUserRoles, count, PATIENCE).await.expect("a DELETE");
+    let mut deletes = calls.iter().filter(|call: &&std::sync::Arc<Call>| call.kind == CallKind::DeleteUserRoles);
     deletes.nth(number - 1).expect("the log holds it").at
 }
 

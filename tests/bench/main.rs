@@ -1,77 +1,135 @@
 //! `make bench`: what the operator costs, as ratios and counts of one run. Prints, never fails for a figure.
 //!
-//! A real etcd and kube-apiserver, the `rescind` binary in a process of its own, and a fake Auth0 on a thread of its own
-//! that sets no limits, so that the operator and the API server are what is measured. Order of the run: an installation, an idle system
-//! (start, memory, latency), raw status PATCHes, removals of objects that exist, removals of objects that are being
-//! applied, raw status PATCHes again (the mean of both counts: an API server grows slower with age), a restart.
+//! A real etcd and kube-apiserver, the operators in processes of their own, and fake Auth0s on a thread of their own.
+//! Beside Rescind runs a plain controller-runtime operator for the same job (`peer`), on the same control plane, with
+//! as many objects, the same status, the same Auth0, watched in the same way; and a client that does nothing but
+//! Rescind's own final write. What is compared is measured close together, because an API server grows slower with age.
 //!
-//! `RESCIND_BENCH_OBJECTS` scales it; `RESCIND_BENCH_KEEP_LOG=FILE` appends the operator's log there.
+//! `RESCIND_BENCH_OBJECTS` scales it (10,000 by default), `RESCIND_BENCH_LARGE=1` adds 100,000 objects to measure
+//! memory, which takes ten minutes more, and `RESCIND_BENCH_KEEP_LOG=FILE` appends the operators' logs there.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a benchmark: whatever goes wrong ends it")]
 
+mod auth0;
+mod cluster;
+mod common;
 mod counters;
+mod drain;
+mod goals;
 mod handover;
 mod install;
 mod latency;
-mod load;
+mod leavers;
+mod limited;
 mod operator;
+mod race;
+mod raw;
 mod report;
 mod standing;
-mod throughput;
-mod world;
+mod watching;
 
 use std::io::Write;
+use std::sync::Arc;
 
-use operator::Operator;
-use world::{NAMESPACE, World};
+use auth0::{Auth0, Conditions};
+use cluster::{Cluster, Kind, Removal};
+use common::progress;
+use counters::{Mark, memory};
+use operator::{Operator, Who};
+use report::Report;
 
-/// Objects with a latency of their own; the rest are for throughput.
-const ONE_BY_ONE: usize = 200;
+/// How many objects memory is measured with if that is asked for.
+const LARGE: usize = 100_000;
 
 fn main() {
-    // `cargo test --all-targets` runs benches, too; minutes of load are not what it asks for.
-    if !std::env::args().any(|argument| argument == "--bench") {
-        progress("nothing is measured: run make bench");
+    if !common::is_asked_for() {
         return;
     }
     let asked = std::env::var("RESCIND_BENCH_OBJECTS").ok();
     let objects: usize = asked.map_or(10_000, |text| text.parse().expect("RESCIND_BENCH_OBJECTS is a number"));
     rustls::crypto::ring::default_provider().install_default().expect("no other TLS provider");
+    stack::binaries::locate("peer").expect("the plain operator is built");
     progress("starting etcd and kube-apiserver");
     let plane = stack::ControlPlane::start().expect("a control plane");
+    let auth0 = Auth0::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    let report = runtime.block_on(run(&plane, objects.max(4 * ONE_BY_ONE)));
-    std::io::stdout().write_all(report.as_bytes()).expect("somebody reads");
+    let report = runtime.block_on(run(&plane, &auth0, objects.max(100)));
+    std::io::stdout().write_all(report.to_string().as_bytes()).expect("somebody reads");
 }
 
-async fn run(plane: &stack::ControlPlane, objects: usize) -> String {
+async fn run(plane: &stack::ControlPlane, auth0: &Auth0, objects: usize) -> Report {
     let helm = install::helm(plane);
-    let mut world = World::new(plane, objects).await;
-    let install = install::measure(&world, helm).await;
-    let handover = handover::measure(&world).await;
-    progress("an idle operator");
-    let (operator, empty_start) = Operator::start(world.plane, world.fake.domain(), NAMESPACE).await;
+    plane.run(&["wait", "--for=condition=Established", "crd", "--all"]).expect("the CRDs are established");
+    let cluster = &Cluster::new(plane).await;
+
+    // A few objects, one after another.
+    let first = handover::HANDOVERS.end;
+    let few = auth0.tenant(Conditions::large(), |tenant| Removal::Role.fill(tenant, first + latency::OBJECTS)).await;
+    let site = cluster.site("few", &few);
+    let install = install::measure(&site, helm).await;
+    let handover = handover::measure(&site).await;
+    let mark = Mark::now(&cluster.client).await;
+    let mut operator = Operator::start(Who::Rescind, &site).await;
+    let start_empty = operator.ready().await;
     operator.quiet().await;
-    let empty = standing::Standing::of(&operator, empty_start);
-    let idle = latency::measure(&mut world).await;
+    let empty = memory(operator.pid, "VmRSS");
+    let idle = latency::measure(&site, first).await;
+    let counts = mark.until(std::time::Instant::now(), Some(operator.pid), &cluster.client).await;
     operator.stop();
+    let sample = cluster.api(Kind::UserRoles, site.namespace).get(&Removal::Role.name(first)).await;
+    let sample = serde_json::to_value(sample.expect("a finished object")).unwrap();
+    let write = Arc::new(raw::Write::learn(&sample, &counts));
+    let peer = Who::Peer(&write.status);
 
-    let half = (objects - world.used) / 2;
-    let raw_before = throughput::raw(&mut world, half).await;
-    let (operator, existing) = throughput::existing(&mut world, half).await;
-    let rest = objects - world.used;
-    let applied = throughput::applied(&mut world, rest).await;
-    operator.quiet().await;
-    let worked = standing::Standing::of(&operator, empty_start);
-    operator.stop();
-    let raw_after = throughput::raw(&mut world, rest).await;
-    let restart = standing::restart(&world).await;
+    // Many, as fast as it goes.
+    let raw = raw::measure(cluster, "raw-before", &write, objects / 2).await;
+    let site = race::prepare(cluster, auth0, "rescind-limits", Conditions::large(), objects).await;
+    let limits = race::run(Who::Rescind, &site, objects, "Rescind, large limits reported").await;
+    let restart = standing::restart(&site).await;
+    let site = race::prepare(cluster, auth0, "peer-limits", Conditions::large(), objects).await;
+    let peer_limits = race::run(peer, &site, objects, "plain Go, large limits reported").await;
+    let raw = raw.and(raw::measure(cluster, "raw-after", &write, objects.div_ceil(2)).await);
+    let site = race::prepare(cluster, auth0, "peer-none", Conditions::default(), objects).await;
+    let peer_none = race::run(peer, &site, objects, "plain Go, no limit reported").await;
+    let site = race::prepare(cluster, auth0, "rescind-none", Conditions::default(), objects).await;
+    let none = race::run(Who::Rescind, &site, objects, "Rescind, no limit reported").await;
+    drop(site);
 
-    let raw = raw_before.and(raw_after);
-    report::Report { objects, install, handover, empty, worked, restart, idle, raw, existing, applied }.to_string()
-}
+    // As fast as Auth0 allows.
+    let teams = leavers::Teams::new(cluster, auth0, objects).await;
+    let crowd = leavers::offboard(&teams, objects).await;
+    let shared = leavers::beside_another(&teams, objects).await;
+    let seconds = (objects as f64 / 250.0).clamp(8.0, 40.0);
+    let drains = drain::measure(cluster, auth0, seconds).await;
+    let limited = limited::measure(cluster, auth0).await;
 
-/// A line on standard error, so that nobody wonders whether it hangs.
-fn progress(line: &str) {
-    let _ = writeln!(std::io::stderr(), "bench: {line}");
+    let large = match std::env::var("RESCIND_BENCH_LARGE").as_deref() {
+        Ok("1") => {
+            let site = race::prepare(cluster, auth0, "large", Conditions::large(), LARGE).await;
+            let run = race::run(Who::Rescind, &site, LARGE, "Rescind, large limits reported").await;
+            Some((run, standing::restart(&site).await))
+        }
+        _ => None,
+    };
+    let verb = write.verb;
+    Report {
+        objects,
+        install,
+        handover,
+        start_empty,
+        empty,
+        idle,
+        verb,
+        raw,
+        limits,
+        restart,
+        peer_limits,
+        peer_none,
+        none,
+        crowd,
+        shared,
+        drains,
+        limited,
+        large,
+    }
 }

@@ -1,47 +1,103 @@
-//! The `rescind` binary as a process of its own, run as a cluster runs it.
+//! The operators as processes of their own, run as a cluster runs them: Rescind, and the plain one it is compared with.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use stack::ControlPlane;
+use serde_json::Value;
 use stack::supervisor::Supervised;
 
+use crate::cluster::Site;
 use crate::counters;
 
 /// Longest a start or the end of all work is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Whose operator.
+#[derive(Clone, Copy)]
+pub enum Who<'a> {
+    Rescind,
+    /// The plain one in `peer`, which writes this status with its own times and names.
+    Peer(&'a Value),
+}
+
+impl Who<'_> {
+    const fn program(self) -> &'static str {
+        match self {
+            Self::Rescind => "rescind",
+            Self::Peer(_) => "peer",
+        }
+    }
+
+    fn command(self, site: &Site<'_>, probe: SocketAddr) -> Command {
+        match self {
+            Self::Rescind => {
+                let mut command = rescind(site, site.namespace, probe);
+                // A lease is written every few seconds whatever the operator has to do.
+                command.env("RESCIND_LEADER_ELECT", "false");
+                command
+            }
+            Self::Peer(status) => peer(site, status, probe),
+        }
+    }
+}
+
+/// A running one; it ends as a crash ends it.
 pub struct Operator {
     process: Supervised,
+    probe: SocketAddr,
+    started: Instant,
     pub pid: u32,
 }
 
 impl Operator {
-    /// Starts it and says how long it took from the start of the process until it was ready.
-    pub async fn start(plane: &ControlPlane, domain: &str, namespaces: &str) -> (Self, Duration) {
+    /// Starts it for one site and does not wait until it is ready.
+    pub async fn start(who: Who<'_>, site: &Site<'_>) -> Self {
         let probe = free_address();
-        let mut command = command(plane, domain, namespaces, probe);
-        // A lease is written every few seconds whatever the operator has to do.
-        command.env("RESCIND_LEADER_ELECT", "false");
-        let kept = std::env::var_os("RESCIND_BENCH_KEEP_LOG").map(PathBuf::from);
-        let log = kept.unwrap_or_else(|| plane.dir().join("rescind.log"));
-        let started = Instant::now();
-        let mut process = Supervised::spawn(&command, &log).expect("rescind starts");
-        while !is_ready(probe).await {
-            let ended = process.try_wait().expect("a child of ours");
-            assert!(ended.is_none(), "rescind ended: {}", std::fs::read_to_string(&log).unwrap_or_default());
-            assert!(started.elapsed() < PATIENCE, "rescind is not ready after {PATIENCE:?}");
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        let took = started.elapsed();
-        (Self { process, pid: counters::pid_of("rescind").expect("rescind runs") }, took)
+        Self::spawn(who.command(site, probe), who.program(), site, probe).await
     }
 
-    /// As a crash ends it.
-    pub fn stop(mut self) {
-        self.process.stop();
+    /// Starts Rescind for several namespaces, separated by commas.
+    pub async fn rescind(site: &Site<'_>, namespaces: &str) -> Self {
+        let probe = free_address();
+        let mut command = rescind(site, namespaces, probe);
+        command.env("RESCIND_LEADER_ELECT", "false");
+        Self::spawn(command, "rescind", site, probe).await
+    }
+
+    async fn spawn(mut command: Command, program: &str, site: &Site<'_>, probe: SocketAddr) -> Self {
+        // Several may run at once; the address tells them apart.
+        let mark = format!("RESCIND_BENCH_PROCESS={probe}");
+        command.env("RESCIND_BENCH_PROCESS", probe.to_string());
+        let kept = std::env::var_os("RESCIND_BENCH_KEEP_LOG").map(PathBuf::from);
+        let log = kept.unwrap_or_else(|| site.cluster.plane.dir().join(format!("{program}.log")));
+        let started = Instant::now();
+        let mut process = Supervised::spawn(&command, &log).expect("it starts");
+        let pid = loop {
+            if let Some(pid) = counters::pid_of(program, &mark) {
+                break pid;
+            }
+            let ended = process.try_wait().expect("a child of ours");
+            assert!(ended.is_none(), "{program} ended: {}", std::fs::read_to_string(&log).unwrap_or_default());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        };
+        Self { process, probe, started, pid }
+    }
+
+    /// Waits until it says that it is ready; how long that took from its start.
+    pub async fn ready(&mut self) -> Duration {
+        let http = reqwest::Client::new();
+        let url = format!("http://{}/readyz", self.probe);
+        loop {
+            if http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+                return self.started.elapsed();
+            }
+            let (ended, log) = (self.process.try_wait().expect("a child of ours"), self.process.log());
+            assert!(ended.is_none(), "it ended: {}", std::fs::read_to_string(log).unwrap_or_default());
+            assert!(self.started.elapsed() < PATIENCE, "it is not ready after {PATIENCE:?}");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// Waits until it has next to nothing to do: at most 2 % of a CPU for a second.
@@ -57,25 +113,39 @@ impl Operator {
             before = now;
         }
     }
+
+    pub fn stop(mut self) {
+        self.process.stop();
+    }
 }
 
-/// How a replica is started.
-pub fn command(plane: &ControlPlane, domain: &str, namespaces: &str, probe: SocketAddr) -> Command {
+/// How a replica of Rescind is started.
+pub fn rescind(site: &Site<'_>, namespaces: &str, probe: SocketAddr) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rescind"));
     command
         .arg("run")
         // As variables: an operator that does not know one of them yet starts all the same.
-        .env("KUBECONFIG", plane.kubeconfig_path())
-        .env("RESCIND_ALLOWED_DOMAINS", domain)
+        .env("KUBECONFIG", site.cluster.plane.kubeconfig_path())
+        .env("RESCIND_ALLOWED_DOMAINS", site.fake.domain())
         .env("RESCIND_WATCH_NAMESPACES", namespaces)
         .env("RESCIND_HEALTH_PROBE_BIND_ADDRESS", probe.to_string())
         .env("RESCIND_METRICS_BIND_ADDRESS", "0");
     command
 }
 
-async fn is_ready(probe: SocketAddr) -> bool {
-    let answer = reqwest::get(format!("http://{probe}/readyz")).await;
-    answer.is_ok_and(|answer| answer.status().is_success())
+fn peer(site: &Site<'_>, status: &Value, probe: SocketAddr) -> Command {
+    let ca = site.cluster.plane.dir().join("fake-auth0-ca.pem");
+    std::fs::write(&ca, site.fake.ca_pem()).expect("a file");
+    let mut command = Command::new(stack::binaries::locate("peer").expect("the plain operator is built"));
+    command
+        .env("KUBECONFIG", site.cluster.plane.kubeconfig_path())
+        .env("PEER_NAMESPACE", site.namespace)
+        .env("PEER_DOMAIN", site.fake.domain())
+        .env("PEER_TOKEN", site.fake.token(&site.fake.all_scopes()))
+        .env("PEER_CA_FILE", ca)
+        .env("PEER_STATUS", status.to_string())
+        .env("PEER_PROBE", probe.to_string());
+    command
 }
 
 pub fn free_address() -> SocketAddr {

@@ -1,67 +1,57 @@
-//! The table: a value, the goal, and one plain line that says what it is.
+//! What is printed: figures of one run, the table of goals, and where the time goes.
 
 use std::fmt;
+use std::time::Duration;
 
-use crate::counters::Cpu;
+use crate::counters::{Counts, Cpu};
+use crate::drain::Drain;
+use crate::goals;
 use crate::handover::Handover;
 use crate::install::Install;
 use crate::latency::{Idle, percentile};
-use crate::standing::{Restart, Standing};
-use crate::throughput::{Phase, Raw};
-use crate::world::{NAMESPACE, RAW};
+use crate::leavers::{Crowd, Shared};
+use crate::limited::Limited;
+use crate::race::Run;
+use crate::raw::{Raw, Verb};
+use crate::standing::Restart;
 
 pub struct Report {
     pub objects: usize,
     pub install: Install,
     pub handover: Handover,
-    pub empty: Standing,
-    pub worked: Standing,
-    pub restart: Restart,
+    pub start_empty: Duration,
+    pub empty: f64,
     pub idle: Idle,
+    pub verb: Verb,
     pub raw: Raw,
-    pub existing: Phase,
-    pub applied: Phase,
+    pub limits: Run,
+    pub restart: Restart,
+    pub peer_limits: Run,
+    pub peer_none: Run,
+    pub none: Run,
+    pub crowd: Crowd,
+    pub shared: Shared,
+    pub drains: Vec<Drain>,
+    pub limited: Limited,
+    pub large: Option<(Run, Restart)>,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        writeln!(out, "\n{} finished UserRoleRevocations, {cpus} CPUs for everything\n", self.objects)?;
+        writeln!(out, "\n{} objects, {} CPUs for everything\n", self.objects, cpus())?;
         row(out, "value", "goal", "what it is")?;
-        self.throughput(out)?;
-        self.latency(out)?;
+        self.one_by_one(out)?;
         self.install(out)?;
         self.standing(out)?;
+        self.calls(out)?;
+        goals::table(self, out)?;
         self.where_it_goes(out)?;
         self.requests(out)
     }
 }
 
 impl Report {
-    fn throughput(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { raw, existing, applied, .. } = self;
-        let patches = raw.patches.rate();
-        let both = 1.0 / (1.0 / patches + 1.0 / raw.applies.rate());
-        let lines = [
-            (applied, patches, "0.8", "removals/s, first apply to last Ready, over raw status PATCHes/s"),
-            (existing, patches, "0.8", "the same for objects that exist: operator's start to last Ready"),
-            (applied, both, "", "removals/s, first apply to last Ready, over raw apply plus status PATCH/s"),
-        ];
-        for (phase, baseline, goal, what) in lines {
-            let rate = phase.rate();
-            row(out, &format!("{:.2}", rate / baseline), goal, &format!("{what} ({rate:.0} / {baseline:.0})"))?;
-        }
-        let per = |of: &dyn Fn(&Phase) -> f64| {
-            let objects = self.existing.objects + self.applied.objects;
-            (of(&self.existing) + of(&self.applied)) / objects as f64
-        };
-        let status = per(&|phase| phase.counts.requests_to(None, "userrolerevocations/status"));
-        row(out, &format!("{status:.3}"), "1", "status writes to the API server per finished object")?;
-        let events = per(&|phase| phase.counts.requests_to(Some("POST"), "events"));
-        row(out, &format!("{events:.3}"), "", "events per finished object (at most 20 a second, by design)")
-    }
-
-    fn latency(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn one_by_one(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let idle = &self.idle;
         let apply = percentile(&idle.applies, 0.5);
         for (share, name) in [(0.5, "median"), (0.99, "99th percentile")] {
@@ -83,11 +73,11 @@ impl Report {
 
     fn install(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Install { helm, ready, first, kubectl } = self.install;
-        let seconds = |time: std::time::Duration| format!("{:.2} s", time.as_secs_f64());
         let what = "from helm install to the first removal Ready, but for pulling the image and scheduling the pod";
         row(out, &seconds(helm + ready + first), "", what)?;
         let what = format!(
-            "of that helm; then {} from the first start of the process to ready, {} from kubectl apply to Ready (kubectl ran {})",
+            "of that helm; then {} from the first start of the process to ready, {} from kubectl apply to Ready \
+             (kubectl ran {})",
             seconds(ready),
             seconds(first),
             seconds(kubectl)
@@ -106,72 +96,118 @@ impl Report {
     }
 
     fn standing(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { objects, empty, worked, restart, .. } = self;
+        let Self { objects, limits, restart, peer_limits, .. } = self;
         let megabytes = |value: f64| format!("{value:.1} MB");
-        row(out, &megabytes(empty.resident), "", "resident memory of the operator without objects")?;
-        let what = format!("the same, after it finished {objects} objects (peak {:.1} MB)", worked.peak);
-        row(out, &megabytes(worked.resident), "60 MB", &what)?;
-        let what =
-            format!("the same, restarted over {objects} finished objects (peak {:.1} MB)", restart.standing.peak);
-        row(out, &megabytes(restart.standing.resident), "60 MB", &what)?;
-        row(out, &restart.calls.to_string(), "0", "calls to Auth0 after that restart")?;
-        row(out, &restart.writes().to_string(), "0", "writes to the API server after that restart")?;
-        let ready = format!("{:.2} s", restart.standing.ready_after.as_secs_f64());
+        row(out, &megabytes(self.empty), "", "memory of the operator with next to no objects")?;
+        row(out, &megabytes(limits.peak), "", &format!("at most, while it finished {objects} objects"))?;
+        row(out, &megabytes(restart.peak), "", "at most, in a start over them")?;
+        row(out, &megabytes(peer_limits.resident), "", "memory of the plain Go operator, after it finished as many")?;
+        row(out, &restart.calls.to_string(), "0", "calls to Auth0 after that start")?;
+        row(out, &restart.writes().to_string(), "0", "writes to the API server after that start")?;
+        let what = format!("from that start to ready ({} with next to no objects)", seconds(self.start_empty));
+        row(out, &seconds(restart.ready_after), "", &what)
+    }
+
+    fn calls(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { limits, crowd, shared, .. } = self;
+        let writes = limits.counts.requests_to(None, "userrolerevocations/status") / limits.objects as f64;
+        row(out, &format!("{writes:.3}"), "1", "status writes to the API server per finished object")?;
+        let events = limits.counts.requests_to(Some("POST"), "events") / limits.objects as f64;
+        row(out, &format!("{events:.3}"), "", "events per finished object (at most 20 a second, by design)")?;
+        let goal = |of_ten_thousand: usize| (of_ten_thousand * crowd.objects).div_ceil(10_000).to_string();
+        let what = format!("DELETE calls for {} memberships of one organization", crowd.objects);
+        row(out, &crowd.deletes.to_string(), &goal(1020), &what)?;
+        row(out, &crowd.calls.to_string(), &goal(1300), "all calls for them, each removal verified")?;
+        row(out, &crowd.limited.to_string(), "5", "of these were answered 429")?;
+        row(out, &crowd.lost.to_string(), "0", "lost removals")?;
+        row(out, &crowd.early.to_string(), "0", "objects Ready before the tenant had changed")?;
+        let what = "calls sent before that of one object of another namespace, from its apply on";
+        row(out, &crowd.before_other.to_string(), "2", what)?;
         let what = format!(
-            "from the start of the process to ready, at that restart ({:.2} s without objects)",
-            empty.ready_after.as_secs_f64()
+            "share of the calls that a competing client got at reservePercent 20 ({} of its calls were refused)",
+            shared.refused
         );
-        row(out, &ready, "", &what)
+        row(out, &format!("{:.2}", shared.share), "0.20", &what)
     }
 
     /// CPU time, because that is what runs out when everything shares one machine. Unlike a rate it hardly depends on
     /// what else the machine does.
     fn where_it_goes(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { raw, existing, applied, .. } = self;
-        let columns = [&raw.patches, existing, &raw.applies, applied];
+        let Self { raw, limits, peer_limits, none, peer_none, restart, .. } = self;
+        type Column<'a> = (&'static str, usize, &'a Counts);
+        let columns: [Column<'_>; 5] = [
+            ("raw write", raw.objects, &raw.counts),
+            ("Rescind", limits.objects, &limits.counts),
+            ("Go", peer_limits.objects, &peer_limits.counts),
+            ("Rescind*", none.objects, &none.counts),
+            ("Go*", peer_none.objects, &peer_none.counts),
+        ];
         type Part = (&'static str, fn(&Cpu) -> f64);
-        let parts: [Part; 7] = [
+        let parts: [Part; 8] = [
             ("kube-apiserver", |cpu| cpu.apiserver),
             ("etcd", |cpu| cpu.etcd),
-            ("operator", |cpu| cpu.operator),
+            ("operator", |cpu| cpu.operator - cpu.operator_in_kernel),
+            ("  in the kernel", |cpu| cpu.operator_in_kernel),
             ("fake Auth0", |cpu| cpu.fake),
             ("this program", |cpu| cpu.bench),
-            ("all of these", Cpu::ours),
             ("others here", |cpu| cpu.others),
+            ("all of these", |cpu| cpu.ours() + cpu.others),
         ];
-        writeln!(out, "\nCPU time per object, in microseconds\n")?;
-        writeln!(out, "  {:16}{:>12}{:>12}{:>12}{:>12}", "", "raw PATCH", "existing", "raw apply", "applied")?;
-        let mut line = |name: &str, part: &dyn Fn(&Phase) -> f64| {
-            write!(out, "  {name:16}")?;
-            columns.iter().try_for_each(|phase| write!(out, "{:>12.0}", part(phase)))?;
-            writeln!(out)
+        writeln!(
+            out,
+            "\nWhere it goes: CPU time in microseconds an object, until the last was Ready (* no limit reported)\n"
+        )?;
+        write!(out, "  {:16}", "")?;
+        columns.iter().try_for_each(|(name, ..)| write!(out, "{name:>12}"))?;
+        let mut line = |name: &str, part: &dyn Fn(&Counts) -> f64| {
+            write!(out, "\n  {name:16}")?;
+            let each = |objects: usize, counts: &Counts| part(counts) / objects as f64 * 1e6;
+            columns.iter().try_for_each(|(_, objects, counts)| write!(out, "{:>12.0}", each(*objects, counts)))
         };
         for (name, part) in parts {
-            line(name, &|phase| part(&phase.counts.cpu) / phase.objects as f64 * 1e6)?;
+            line(name, &|counts| part(&counts.cpu))?;
         }
-        line("by the clock", &|phase| 1e6 / phase.rate())
+        line("idle", &|counts| (cpus() as f64 * counts.seconds - counts.cpu.ours() - counts.cpu.others).max(0.0))?;
+        line("by the clock", &|counts| counts.seconds)?;
+        let start = restart.counts.cpu.operator / limits.objects as f64 * 1e6;
+        writeln!(
+            out,
+            "\n\n  Of the operator's time, a start over the finished objects (list, decode, one look each, no call and no\n  \
+             write) takes {start:.0} an object; the rest is calls, decisions, the write and its echo. 'In the kernel' are\n  \
+             sockets, mostly."
+        )
     }
 
     fn requests(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            out,
-            "\nRequests to the API server per object, this program's included (namespaces {NAMESPACE}, {RAW})\n"
-        )?;
-        for (name, phase) in [("existing", &self.existing), ("applied", &self.applied)] {
-            for ((verb, resource), count) in &phase.counts.requests {
-                let per_object = count / phase.objects as f64;
+        let Self { limits, peer_limits, restart, verb, .. } = self;
+        writeln!(out, "\nRequests to the API server per object; the raw write was {verb:?}, as Rescind's\n")?;
+        for (name, run) in [("Rescind", limits), ("plain Go", peer_limits)] {
+            for ((verb, resource), count) in &run.counts.requests {
+                let per_object = count / run.objects as f64;
                 if per_object >= 0.001 {
                     writeln!(out, "  {name:<10}{per_object:>8.3}  {verb} {resource}")?;
                 }
             }
         }
-        let restart = self.restart.counts.requests.iter();
-        let ours = restart.filter(|((_, resource), _)| resource.contains("revocation") || resource.contains("removal"));
-        for ((verb, resource), count) in ours {
+        let ours = |resource: &str| resource.contains("revocation") || resource.contains("removal");
+        for ((verb, resource), count) in restart.counts.requests.iter().filter(|((_, resource), _)| ours(resource)) {
             writeln!(out, "  {:<10}{count:>8.0}  {verb} {resource} in all", "restart")?;
         }
-        Ok(())
+        let differ: Vec<_> = limits.fields.symmetric_difference(&peer_limits.fields).map(String::as_str).collect();
+        match differ.as_slice() {
+            [] => writeln!(out, "\nBoth operators wrote the same fields."),
+            differ => writeln!(out, "\nTHE OPERATORS WROTE DIFFERENT FIELDS: {}", differ.join(", ")),
+        }
     }
+}
+
+/// What everything shares.
+fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.2} s", time.as_secs_f64())
 }
 
 fn row(out: &mut fmt::Formatter<'_>, value: &str, goal: &str, what: &str) -> fmt::Result {

@@ -2,29 +2,19 @@
 
 use std::time::{Duration, Instant};
 
+use crate::cluster::Site;
+use crate::common::progress;
 use crate::counters::{Counts, Mark, memory};
-use crate::operator::Operator;
-use crate::progress;
-use crate::world::{NAMESPACE, World};
+use crate::operator::{Operator, Who};
 
-/// A process at rest.
-pub struct Standing {
+/// What a start over finished objects took, until there was nothing more to do.
+pub struct Restart {
     /// From the start of the process until it was ready.
     pub ready_after: Duration,
-    /// Megabytes now.
+    /// Megabytes of memory, now and at most.
     pub resident: f64,
-    /// Megabytes at most so far.
     pub peak: f64,
-}
-
-impl Standing {
-    pub fn of(operator: &Operator, ready_after: Duration) -> Self {
-        Self { ready_after, resident: memory(operator.pid, "VmRSS"), peak: memory(operator.pid, "VmHWM") }
-    }
-}
-
-pub struct Restart {
-    pub standing: Standing,
+    /// Calls to Auth0.
     pub calls: u64,
     pub counts: Counts,
 }
@@ -41,15 +31,16 @@ impl Restart {
     }
 }
 
-/// Starts an operator over everything that is finished and waits until it has nothing more to do.
-pub async fn restart(world: &World<'_>) -> Restart {
-    progress("a restart over all finished objects");
-    world.fake.reset_calls();
-    let mark = Mark::now(&world.client).await;
-    let (operator, ready_after) = Operator::start(world.plane, world.fake.domain(), NAMESPACE).await;
+/// Starts Rescind over everything that is finished at this site and waits until it has nothing more to do.
+pub async fn restart(site: &Site<'_>) -> Restart {
+    progress("a start over what is finished");
+    site.fake.reset_calls();
+    let mark = Mark::now(&site.cluster.client).await;
+    let mut operator = Operator::start(Who::Rescind, site).await;
+    let ready_after = operator.ready().await;
     operator.quiet().await;
-    let counts = mark.until(Instant::now(), &world.client).await;
-    let restart = Restart { standing: Standing::of(&operator, ready_after), calls: world.fake.total(), counts };
+    let counts = mark.until(Instant::now(), Some(operator.pid), &site.cluster.client).await;
+    let (resident, peak) = (memory(operator.pid, "VmRSS"), memory(operator.pid, "VmHWM"));
     operator.stop();
-    restart
+    Restart { ready_after, resident, peak, calls: site.fake.total(), counts }
 }

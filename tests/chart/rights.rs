@@ -72,7 +72,8 @@ async fn the_rights_granted_are_those_used() {
     remove_one_of_each(plane, "rights");
     all_removed(&client(plane).await, "rights").await;
     assert!(operator.wire.sees(|request| request.right.resource == "events").await, "no event was written");
-    assert!(operator.wire.sees(|request| request.right.verb == "update").await, "the lease was not renewed");
+    let renewal = |request: &crate::wire::Request| request.right.resource == "leases" && request.right.verb == "update";
+    assert!(operator.wire.sees(renewal).await, "the lease was not renewed");
     assert!(standby.wire.sees(|request| request.right.resource == "leases" && request.right.verb == "watch").await);
     let logs = [operator.log(), standby.log()];
     let wires = [operator.stop().await, standby.stop().await];

@@ -31,6 +31,8 @@ const API: &str = "https://api.example.com/";
 /// A tenant, and the number of users `leaver(0..)` that hold [`ROLE`].
 pub async fn tenant(leavers: usize) -> FakeAuth0 {
     let fake = FakeAuth0::start().await;
+    // Nothing here is about lists that lag.
+    fake.no_lag();
     fake.edit(|tenant| {
         tenant.user(USER).role(ROLE).permission(API, "read:x");
         tenant.user(MEMBER);

@@ -1,10 +1,10 @@
-//! Auth0 as a lane meets it, with a virtual clock: relations, token buckets, lagging lists, faults. Written without
-//! looking at how the lane works; shares nothing with it but the calls and their answers.
+//! Auth0 as the dispatcher meets it, with a virtual clock: relations, token buckets, lagging lists, refused credentials,
+//! faults. Written without looking at how the dispatcher works; shares nothing with it but the calls and their answers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-use rescind::auth0::{Answer, CallError, Endpoint, Item, Page, RateHeaders, Read, Rejection};
+use rescind::auth0::{Answer, CallError, Endpoint, Item, Missing, Page, RateHeaders, Read, Rejection};
 use serde_json::{Value, json};
 
 /// Auth0's clock starts here, in seconds since the epoch.
@@ -63,6 +63,12 @@ pub enum Fault {
     Forgets,
     /// A 429 out of the blue that names this many seconds.
     Limits(u64),
+    /// It never left us.
+    Stays,
+    /// The peer says that it did not begin with it.
+    Declines,
+    /// A page that cannot be read; a DELETE is not affected.
+    Garbles,
 }
 
 /// The tenant.
@@ -78,6 +84,12 @@ pub struct Auth0 {
     pub poison: HashSet<Item>,
     /// Items whose DELETE makes Auth0 fail with 500.
     pub crashing: HashSet<Item>,
+    /// Items that Auth0 does not know: 404, with a code that says so, or without.
+    pub unknown: HashMap<Item, Missing>,
+    /// Numbers of the credentials that are refused.
+    pub refused: HashSet<u64>,
+    /// No list can be read.
+    pub unreadable: bool,
     pub buckets: Vec<Bucket>,
     /// The buckets each kind of call draws from, by method and template; the first is checked first.
     pub drawn: HashMap<(&'static str, &'static str), Vec<usize>>,
@@ -87,11 +99,14 @@ pub struct Auth0 {
     pub limited: u64,
 }
 
+/// Which page.
+pub type Query = Vec<(&'static str, String)>;
+
 /// A call on the wire.
 #[derive(Clone, Debug)]
 pub enum Wire {
     Delete(Endpoint, Vec<Item>),
-    Get(Read, Vec<(&'static str, String)>),
+    Get(Read, Query),
 }
 
 impl Wire {
@@ -104,7 +119,7 @@ impl Wire {
 }
 
 fn unavailable() -> CallError {
-    CallError::Unavailable("Auth0 failed (5xx)")
+    CallError::no_answer("Auth0 failed (5xx)")
 }
 
 impl Auth0 {
@@ -151,9 +166,18 @@ impl Auth0 {
         drawn
     }
 
-    /// One call of ours, arriving now.
-    pub fn call(&mut self, wire: &Wire, fault: Option<Fault>, now: f64) -> Answer<Page> {
+    /// One call of ours with this credential, arriving now.
+    pub fn call(&mut self, wire: &Wire, credential: u64, fault: Option<Fault>, now: f64) -> Answer<Page> {
+        let nothing = |error| Answer { limits: RateHeaders::default(), outcome: Err(error) };
+        match fault {
+            Some(Fault::Stays) => return nothing(CallError::NotSent("no route to Auth0")),
+            Some(Fault::Declines) => return nothing(CallError::NotProcessed),
+            _ => {}
+        }
         *self.calls.entry(wire.name().0).or_default() += 1;
+        if self.refused.contains(&credential) {
+            return nothing(CallError::Unauthorized("401: the token is not valid"));
+        }
         let limits = match self.draw(wire.name(), now) {
             Ok(limits) => limits,
             Err(limits) => return self.limit(limits),
@@ -167,6 +191,8 @@ impl Auth0 {
             return Answer { limits, outcome: Err(unavailable()) };
         }
         let outcome = match wire {
+            Wire::Get(..) if fault == Some(Fault::Garbles) => Ok(json!({"what": "is this"})),
+            Wire::Get(..) if self.unreadable => Err(CallError::InsufficientScope("read:something".to_owned())),
             Wire::Delete(endpoint, items) => self.delete(endpoint, items, now).map(|()| Value::Null),
             Wire::Get(read, query) => self.page(read, query, now),
         };
@@ -190,7 +216,10 @@ impl Auth0 {
         if items.iter().any(|item| self.poison.contains(item)) {
             return Err(CallError::Rejected(Rejection::Body));
         }
-        let Some(held) = self.held.get_mut(endpoint) else { return Err(CallError::NotFound) };
+        if let Some(missing) = items.iter().find_map(|item| self.unknown.get(item)) {
+            return Err(CallError::NotFound(*missing));
+        }
+        let Some(held) = self.held.get_mut(endpoint) else { return Err(CallError::NotFound(Missing::Unclear)) };
         for item in items.iter().filter(|item| held.remove(item)) {
             if let (Endpoint::OrganizationMembers { organization }, Item::Id(user)) = (endpoint, item) {
                 self.organizations.get_mut(&**user).map(|of| of.remove(&**organization));
@@ -204,7 +233,7 @@ impl Auth0 {
         let of = |key: &str| query.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_str());
         match read {
             Read::List(endpoint @ Endpoint::OrganizationMembers { .. }) => {
-                let held = self.held.get(endpoint).ok_or(CallError::NotFound)?;
+                let held = self.held.get(endpoint).ok_or(CallError::NotFound(Missing::Unclear))?;
                 let ghosts = self.ghosts.entry(endpoint.clone()).or_default();
                 let lag = self.lag;
                 ghosts.retain(|_, gone| *gone > now - lag);
@@ -227,7 +256,7 @@ impl Auth0 {
                 Ok(json!({"members": members, "next": next}))
             }
             Read::List(endpoint) => {
-                let held = self.held.get(endpoint).ok_or(CallError::NotFound)?;
+                let held = self.held.get(endpoint).ok_or(CallError::NotFound(Missing::Unclear))?;
                 let entry = |item: &Item| match item {
                     Item::Id(id) => json!({"id": **id}),
                     Item::Permission { resource_server, name } => {
@@ -237,7 +266,7 @@ impl Auth0 {
                 Ok(offset_page(held.iter().map(entry), held.len(), of("page"), read.list_key()))
             }
             Read::UserOrganizations { user } => {
-                let of_user = self.organizations.get(&**user).ok_or(CallError::NotFound)?;
+                let of_user = self.organizations.get(&**user).ok_or(CallError::NotFound(Missing::Unclear))?;
                 let entries = of_user.iter().map(|id| json!({"id": id}));
                 Ok(offset_page(entries, of_user.len(), of("page"), read.list_key()))
             }

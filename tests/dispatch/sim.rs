@@ -1,5 +1,6 @@
-//! Runs a lane's machine against the model of Auth0 on a virtual clock, and plays the part of the reconcile: it comes back
-//! after failures and for proofs. Checks on the way what must hold at every call.
+//! Runs the machine of one domain against the model of Auth0 on a virtual clock, and plays the parts around it: the objects'
+//! reconcile, which comes back after failures and for proofs; the preflight check, which may be slow and may say no; the
+//! network. Checks on the way what must hold at every call, and the machine's own invariants after every step.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -7,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rescind::auth0::{Answer, CallError, Endpoint, Item, Page};
-use rescind::dispatch::machine::{Ask, Looked, MAX_IN_FLIGHT, Machine, Outgoing, Step};
-use rescind::dispatch::{End, Job, Limits, Owner, Removal, Report, Task};
+use rescind::auth0::{Answer, CallError, Domain, Endpoint, Item, Page, Token};
+use rescind::dispatch::machine::{Ask, MAX_IN_FLIGHT, Machine, Outgoing, Step};
+use rescind::dispatch::{ConnectionKey, End, History, Job, Limits, Owner, Refusal, Removal, Report, Task};
 
 use crate::auth0::{Auth0, Fault, Wire, seconds};
 
@@ -18,16 +19,19 @@ use crate::auth0::{Auth0, Fault, Wire, seconds};
 pub struct Object {
     pub owner: Owner,
     pub removal: Removal,
+    /// Number of its tenant's credential, and what its tenant changes it to, when.
     pub credential: u64,
-    /// The credential it has by the time of the last look, if another.
-    pub rotated: Option<u64>,
+    pub rotates: Option<(Duration, u64)>,
+    /// Reads before and after.
+    pub before: bool,
     pub verify: bool,
     attempts: u32,
-    lost: bool,
-    accepted: Option<Duration>,
+    history: History,
+    submitted: Duration,
     pub ended: Option<(Duration, Report)>,
-    pub dropped: bool,
     pub withdrawn: bool,
+    /// When it was told to look again although it had not ended.
+    pub woken: Vec<Duration>,
 }
 
 impl Object {
@@ -38,15 +42,20 @@ impl Object {
             owner,
             removal: Removal { endpoint, items },
             credential: 1,
-            rotated: None,
+            rotates: None,
+            before: false,
             verify,
             attempts: 0,
-            lost: false,
-            accepted: None,
+            history: History::default(),
+            submitted: Duration::ZERO,
             ended: None,
-            dropped: false,
             withdrawn: false,
+            woken: Vec::new(),
         }
+    }
+
+    fn credential_at(&self, now: Duration) -> u64 {
+        self.rotates.filter(|(at, _)| *at <= now).map_or(self.credential, |(_, to)| to)
     }
 }
 
@@ -54,6 +63,8 @@ impl Object {
 enum Event {
     Submit(usize),
     Withdraw(usize),
+    Checked(u64),
+    Leave(u64),
     Arrive(u64),
     Answer(u64),
     Compete,
@@ -62,8 +73,8 @@ enum Event {
 
 struct Flight {
     wire: Wire,
+    credential: u64,
     fault: Option<Fault>,
-    latency: Duration,
     answer: Option<Answer<Page>>,
 }
 
@@ -82,50 +93,68 @@ pub struct Sim {
     start: Instant,
     wall: Timestamp,
     events: BinaryHeap<Reverse<(Duration, Event)>>,
+    asks: HashMap<u64, Ask>,
     flights: HashMap<u64, Flight>,
     in_flight_items: HashSet<(u64, Endpoint, Item)>,
-    credentials: HashMap<u64, u64>,
     weather: Weather,
+    /// How long the preflight check of a call takes.
+    pub checks: Box<dyn FnMut() -> Duration>,
     changes: Vec<(Duration, Change)>,
     /// The competing client: so many calls of this name at once, this often; how many it got and was refused.
     pub competitor: Option<(Duration, u32, (&'static str, &'static str))>,
     pub competed: (u64, u64),
+    /// Until when nothing may be sent to the domain, and with a credential that is not accepted.
     closed_until: Duration,
-    last_sent: Option<Duration>,
-    ceiling: f64,
+    own_closed_until: HashMap<u64, Duration>,
+    accepted: HashSet<u64>,
+    last_sent: HashMap<u64, Duration>,
+    pub limits: Limits,
     open: usize,
     /// Order in which objects' DELETEs left.
     pub sent: Vec<(Duration, Vec<usize>)>,
     pub log: bool,
+    steps: u64,
+}
+
+/// The connection with the credential of this number.
+pub fn connection(credential: u64) -> ConnectionKey {
+    let token = Token::read(format!("token-{credential}").as_bytes(), "any", Timestamp::UNIX_EPOCH).unwrap();
+    ConnectionKey::new(&domain(), None, &token)
+}
+
+pub fn domain() -> Domain {
+    "acme.eu.auth0.com".parse().unwrap()
 }
 
 impl Sim {
     pub fn new(auth0: Auth0, limits: Limits, weather: Weather) -> Self {
-        let mut machine = Machine::new("sim");
-        let start = Instant::now();
-        machine.set_limits(&"a/b".into(), limits, start);
+        let (start, wall) = (Instant::now(), Timestamp::from_second(1_800_000_000).unwrap());
         Self {
-            machine,
+            machine: Machine::new(domain(), "sim", wall, start),
             auth0,
             objects: Vec::new(),
             by_uid: HashMap::new(),
             now: Duration::ZERO,
             start,
-            wall: Timestamp::from_second(1_800_000_000).unwrap(),
+            wall,
             events: BinaryHeap::new(),
+            asks: HashMap::new(),
             flights: HashMap::new(),
             in_flight_items: HashSet::new(),
-            credentials: HashMap::new(),
             weather,
+            checks: Box::new(|| Duration::ZERO),
             changes: Vec::new(),
             competitor: None,
             competed: (0, 0),
             closed_until: Duration::ZERO,
-            last_sent: None,
-            ceiling: limits.max_per_second,
+            own_closed_until: HashMap::new(),
+            accepted: HashSet::new(),
+            last_sent: HashMap::new(),
+            limits,
             open: 0,
             sent: Vec::new(),
             log: true,
+            steps: 0,
         }
     }
 
@@ -151,19 +180,22 @@ impl Sim {
         self.start + self.now
     }
 
+    fn wall(&self) -> Timestamp {
+        self.wall + self.now
+    }
+
     /// Runs until every object has its verdict; panics after `most` virtual time.
     pub fn run(&mut self, most: Duration) {
         if let Some((every, ..)) = self.competitor {
             self.events.push(Reverse((every, Event::Compete)));
         }
-        let mut steps = 0_u64;
-        let began = Instant::now();
+        let allowed = 100_000 + 300 * self.objects.len() as u64;
         while self.open > 0 {
-            steps += 1;
-            assert!(steps < 50_000 + 200 * self.objects.len() as u64, "it goes round in circles at {:?}", self.now);
-            assert!(began.elapsed() < Duration::from_secs(20), "SLOW {:?} steps {steps}", self.now);
+            self.steps += 1;
+            assert!(self.steps < allowed, "it goes round in circles at {:?}", self.now);
             let wait = self.calls();
             self.collect();
+            self.check();
             if self.open == 0 {
                 break;
             }
@@ -177,16 +209,35 @@ impl Sim {
             {
                 let Some(Reverse((_, event))) = self.events.pop() else { break };
                 self.happen(event);
+                self.check();
             }
         }
         assert!(self.machine.is_empty() || self.objects.iter().any(|object| object.withdrawn));
     }
 
-    /// Sends what may be sent; when to ask again.
+    /// Large worlds are looked at less often: it is linear in what waits.
+    fn check(&self) {
+        let every = 1 + self.machine.len() as u64 / 50;
+        if self.steps.is_multiple_of(every) {
+            assert_eq!(self.machine.check(), Ok(()), "at {:?}", self.now);
+        }
+    }
+
+    /// Begins the calls that may be begun; when to ask again.
     fn calls(&mut self) -> Option<Duration> {
         for _ in 0..100_000 {
             match self.machine.next(self.instant()) {
-                Step::Call(ask) => self.begin(ask),
+                Step::Check(ask) => {
+                    assert!(self.machine.in_flight() <= MAX_IN_FLIGHT);
+                    let checked = self.now + (self.checks)();
+                    let id = ask.id;
+                    self.asks.insert(id, ask);
+                    if checked == self.now {
+                        self.happen(Event::Checked(id));
+                    } else {
+                        self.events.push(Reverse((checked, Event::Checked(id))));
+                    }
+                }
                 Step::Wait(until) => {
                     assert!(until > self.instant(), "a wait for what is now");
                     return Some(until.duration_since(self.start));
@@ -197,94 +248,118 @@ impl Sim {
         panic!("it sends for ever at {:?}", self.now)
     }
 
-    fn begin(&mut self, ask: Ask) {
-        let mut look = Looked::default();
-        let mut willing = Vec::new();
-        for share in &ask.shares {
-            let wants = |owner: &&Owner| !self.objects[self.by_uid[&owner.uid]].withdrawn;
-            let unwilling = share.iter().take_while(|owner| !wants(owner));
-            look.refused.extend(unwilling.map(|owner| owner.uid.clone()));
-            let consent = share.iter().find(wants).map(|owner| self.by_uid[&owner.uid]);
-            look.consents.push(consent.map(|n| self.objects[n].rotated.unwrap_or(self.objects[n].credential)));
-            willing.push(consent);
+    /// What the owners of a call say to it now.
+    fn results(&self, ask: &Ask) -> Vec<Result<ConnectionKey, Refusal>> {
+        let result = |owner: &Owner| {
+            let object = &self.objects[self.by_uid[&owner.uid]];
+            if object.withdrawn { Err(Refusal::Changed) } else { Ok(connection(object.credential_at(self.now))) }
+        };
+        ask.owners.iter().map(result).collect()
+    }
+
+    fn leave(&mut self, id: u64) {
+        let ask = self.asks.remove(&id).unwrap();
+        let results = self.results(&ask);
+        let Some((outgoing, owners)) = self.machine.send(id, &results, self.instant()) else { return };
+        let objects: Vec<usize> = owners.iter().map(|owner| self.by_uid[&owner.uid]).collect();
+        let credential = self.objects[objects[0]].credential;
+        for object in objects.iter().map(|n| &self.objects[*n]) {
+            assert!(!object.withdrawn, "sent for somebody who does not want it");
+            assert_eq!(object.credential_at(self.now), credential, "not with the owner's own credential");
         }
-        let now = self.instant();
-        let Some(outgoing) = self.machine.looked(ask.id, &look, now) else { return };
-        assert!(self.now >= self.closed_until, "sent {:?} before {:?}", self.now, self.closed_until);
-        if let Some(last) = self.last_sent.filter(|_| self.ceiling < 10_000.0) {
-            assert!(seconds(self.now - last) >= 1.0 / self.ceiling - 1e-6, "faster than the ceiling");
+        assert_eq!(ask.connection, connection(credential), "not with the connection of its queue");
+        let until = self.closed_until.max(self.own_closed_until.get(&credential).copied().unwrap_or_default());
+        assert!(self.now >= until, "sent {:?} before {until:?}", self.now);
+        if let Some(last) =
+            self.last_sent.insert(credential, self.now).filter(|_| self.limits.max_per_second < 10_000.0)
+        {
+            let gap = 1.0 / self.limits.max_per_second;
+            assert!(seconds(self.now - last) >= gap - 1e-6, "faster than the ceiling");
         }
-        self.last_sent = Some(self.now);
+        if !self.accepted.contains(&credential) {
+            let mut first = self.flights.values().filter(|flight| !self.accepted.contains(&flight.credential));
+            assert!(first.next().is_none(), "two first calls at a time");
+        }
         let wire = match outgoing {
             Outgoing::Remove { endpoint, items, .. } => {
-                let leading = look.consents.iter().flatten().next().copied();
                 for item in &items {
-                    let sent = (leading.unwrap(), endpoint.clone(), item.clone());
+                    let sent = (credential, endpoint.clone(), item.clone());
                     assert!(self.in_flight_items.insert(sent), "{item} is on its way twice");
+                    let wants = |n: &usize| {
+                        let removal = &self.objects[*n].removal;
+                        removal.endpoint == endpoint && removal.items.contains(item)
+                    };
+                    assert!(objects.iter().any(wants), "{item} is named by nobody of the call");
                 }
-                self.credentials.insert(ask.id, leading.unwrap());
-                let with_it = look.consents.iter().filter(|consent| consent.is_some() && **consent == leading).count();
-                assert_eq!(items.len(), with_it, "only what somebody wants, with one credential");
                 if self.log {
-                    let sent = willing.into_iter().zip(&look.consents).filter(|(_, consent)| **consent == leading);
-                    self.sent.push((self.now, sent.filter_map(|(n, _)| n).collect()));
+                    self.sent.push((self.now, objects));
                 }
                 Wire::Delete(endpoint, items)
             }
-            Outgoing::Page { read, query } => Wire::Get(read, query),
+            Outgoing::Page { read, query } => Wire::Get(read, query.to_vec()),
         };
         let (latency, fault) = (self.weather)(self.now, &wire);
-        self.events.push(Reverse((self.now + latency / 2, Event::Arrive(ask.id))));
-        self.events.push(Reverse((self.now + latency, Event::Answer(ask.id))));
-        self.flights.insert(ask.id, Flight { wire, fault, latency, answer: None });
-        assert!(self.flights.len() <= MAX_IN_FLIGHT && self.machine.in_flight() <= MAX_IN_FLIGHT);
+        self.events.push(Reverse((self.now + latency / 2, Event::Arrive(id))));
+        self.events.push(Reverse((self.now + latency, Event::Answer(id))));
+        self.flights.insert(id, Flight { wire, credential, fault, answer: None });
     }
 
     fn happen(&mut self, event: Event) {
         let now = self.instant();
         match event {
-            Event::Submit(n) => {
-                let object = &self.objects[n];
-                if object.withdrawn || object.ended.is_some() {
-                    return;
-                }
-                let task = if object.accepted.is_some() {
-                    Task::Look
-                } else {
-                    Task::Remove { before: object.lost && object.verify, after: object.verify }
-                };
-                let job = Job { owner: object.owner.clone(), removal: object.removal.clone(), task };
-                self.machine.submit(job, object.credential, now);
-            }
+            Event::Submit(n) => self.submit(n),
             Event::Withdraw(n) => {
                 if self.objects[n].ended.is_none() && !self.objects[n].withdrawn {
                     self.objects[n].withdrawn = true;
                     self.open -= 1;
                     let uid = self.objects[n].owner.uid.clone();
-                    // Half of them are taken back at once, the others are left to the last look.
-                    if n % 2 == 0 {
-                        self.machine.forget(&uid, now);
+                    // Half of them are taken back at once, the others are left to the checks.
+                    if n.is_multiple_of(2)
+                        && let Some(report) = self.machine.take_back(&uid, now)
+                    {
+                        assert_eq!(report.end, End::HandedBack(Refusal::Withdrawn));
                     }
                 }
             }
+            Event::Checked(id) => {
+                let results = self.results(&self.asks[&id]);
+                match self.machine.preflighted(id, &results, now).map(|slot| slot.duration_since(self.start)) {
+                    Some(slot) if slot > self.now => self.events.push(Reverse((slot, Event::Leave(id)))),
+                    Some(_) => self.leave(id),
+                    None => drop(self.asks.remove(&id)),
+                }
+            }
+            Event::Leave(id) => self.leave(id),
             Event::Arrive(id) => {
                 let Some(flight) = self.flights.get_mut(&id) else { return };
-                flight.answer = Some(self.auth0.call(&flight.wire, flight.fault, seconds(self.now)));
+                let answer = self.auth0.call(&flight.wire, flight.credential, flight.fault, seconds(self.now));
+                flight.answer = Some(answer);
             }
             Event::Answer(id) => {
-                let Some(Flight { wire, answer: Some(answer), latency, .. }) = self.flights.remove(&id) else { return };
+                let Some(Flight { wire, credential, answer: Some(answer), .. }) = self.flights.remove(&id) else {
+                    return;
+                };
                 if let Wire::Delete(endpoint, items) = wire {
-                    let credential = self.credentials.remove(&id).unwrap();
                     for item in items {
                         self.in_flight_items.remove(&(credential, endpoint.clone(), item));
                     }
                 }
-                if let Err(CallError::RateLimited(wait)) = &answer.outcome {
-                    self.closed_until = self.closed_until.max(self.now + *wait);
+                match &answer.outcome {
+                    Err(CallError::RateLimited(wait)) if self.accepted.contains(&credential) => {
+                        self.closed_until = self.closed_until.max(self.now + *wait);
+                    }
+                    Err(CallError::RateLimited(wait)) => {
+                        let own = self.own_closed_until.entry(credential).or_default();
+                        *own = (*own).max(self.now + *wait);
+                    }
+                    Err(CallError::Unauthorized(_) | CallError::Unavailable(_) | CallError::NotSent(_)) => {}
+                    Err(CallError::NotProcessed) => {}
+                    Ok(_) | Err(_) => {
+                        self.accepted.insert(credential);
+                        self.own_closed_until.remove(&credential);
+                    }
                 }
-                let _ = latency;
-                let at = self.wall + self.now;
-                self.machine.answered(id, answer, at, now);
+                self.machine.answered(id, answer, self.wall(), now);
             }
             Event::Compete => {
                 let Some((every, calls, name)) = self.competitor else { return };
@@ -304,40 +379,81 @@ impl Sim {
         }
     }
 
+    fn submit(&mut self, n: usize) {
+        let (now, limits) = (self.instant(), self.limits);
+        let object = &mut self.objects[n];
+        if object.withdrawn || object.ended.is_some() {
+            return;
+        }
+        object.credential = object.credential_at(self.now);
+        object.submitted = self.now;
+        let all = object.removal.items.iter().all(|item| object.history.accepted.contains(item));
+        let (before, after) = (object.before, object.verify);
+        let task = if all && after { Task::Prove } else { Task::Remove { before, after } };
+        let (owner, removal, history) = (object.owner.clone(), object.removal.clone(), object.history.clone());
+        let connection = connection(object.credential);
+        self.machine.set_limits(connection, &"a/b".into(), limits, now);
+        self.machine.submit(connection, Job { owner, removal, task, history }, now);
+    }
+
     /// What the reconcile would do with each report.
     fn collect(&mut self) {
+        for owner in self.machine.woken() {
+            self.objects[self.by_uid[&owner.uid]].woken.push(self.now);
+        }
         for (owner, report) in self.machine.ended() {
             let n = self.by_uid[&owner.uid];
+            let (now, wall) = (self.now, self.wall());
             let object = &mut self.objects[n];
-            let Some(report) = report else {
-                assert!(object.withdrawn, "dropped although it is wanted");
-                object.dropped = true;
-                continue;
-            };
             if object.withdrawn {
                 continue;
             }
             assert!(object.ended.is_none(), "two verdicts");
+            assert!(report.read_at.is_none_or(|at| at <= wall), "a read of the future");
             object.attempts += 1;
+            object.history = History {
+                accepted: report.accepted.clone(),
+                first_accepted_at: report.first_accepted_at,
+                accepted_at: report.accepted_at,
+                lost: report.lost,
+                seen: report.seen,
+            };
             let back_in = match &report.end {
                 End::Remaining(_) => {
-                    let accepted = *object.accepted.get_or_insert(self.now);
+                    let since = report.first_accepted_at.expect("something was accepted").duration_since(self.wall);
+                    let accepted = Duration::try_from(since).unwrap();
                     let looks = [2, 7, 17, 37, 77].map(Duration::from_secs);
-                    let next = looks.into_iter().find(|look| accepted + *look > self.now);
-                    next.map_or(Duration::from_secs(60), |look| accepted + look - self.now)
+                    let next = looks.into_iter().find(|look| accepted + *look > now);
+                    next.map_or(Duration::from_secs(60), |look| accepted + look - now)
                 }
-                End::Failed(CallError::Unavailable(_)) => {
-                    object.lost |= report.correlation.is_some();
+                End::Failed(CallError::Unavailable(_) | CallError::NotSent(_) | CallError::NotProcessed) => {
                     let doubled = 1_u64 << object.attempts.min(10);
                     Duration::from_millis(500 * doubled + n as u64 % 97).min(Duration::from_secs(600))
                 }
+                End::HandedBack(refusal) => {
+                    assert_eq!(*refusal, Refusal::OtherConnection, "handed back although it is wanted");
+                    assert_ne!(object.credential, object.credential_at(now), "its connection is no other");
+                    Duration::ZERO
+                }
+                // Its tenant may get another credential.
+                End::Failed(CallError::Unauthorized(_)) if object.rotates.is_some_and(|(at, _)| at > now) => {
+                    object.rotates.map_or(Duration::ZERO, |(at, _)| at - now)
+                }
                 _ => {
-                    object.ended = Some((self.now, report));
+                    object.ended = Some((now, report));
                     self.open -= 1;
                     continue;
                 }
             };
-            self.events.push(Reverse((self.now + back_in, Event::Submit(n))));
+            self.events.push(Reverse((now + back_in, Event::Submit(n))));
         }
+    }
+
+    /// Whether the read that a verdict rests on began after the object asked last.
+    pub fn read_in_time(&self, n: usize) -> bool {
+        let object = &self.objects[n];
+        let Some((_, report)) = &object.ended else { return false };
+        let after = |at: Timestamp| report.accepted_at.is_none_or(|accepted| accepted <= at);
+        report.read_at.is_some_and(|at| after(at) && at >= self.wall + object.submitted)
     }
 }

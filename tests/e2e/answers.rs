@@ -24,22 +24,18 @@ async fn an_answer_becomes_a_reason() {
         (error(400, Some("invalid_query_string"), "x"), "InvalidRequest", "invalid_query_string"),
         (error(400, None, "x"), "InvalidRequest", "400"),
         (error(413, None, "x"), "InvalidRequest", "413"),
-        (
-            error(
-                403,
-                Some("insufficient_scope"),
-                "Insufficient scope, expected any of: update:users,delete:role_members",
-            ),
-            "InsufficientScope",
-            "update:users or delete:role_members",
-        ),
-        (error(403, Some("insufficient_scope"), "no names"), "InsufficientScope", "update:users"),
         (error(404, Some("inexistent_user"), "The user does not exist."), "SubjectNotFound", "check the id"),
-        (error(404, None, "No user"), "SubjectNotFound", "check the id"),
-        (Fault::html(404), "Auth0Unavailable", "not Auth0's own"),
-        (Fault::html(500), "Auth0Unavailable", "5xx"),
-        (error(503, None, "x"), "Auth0Unavailable", "5xx"),
-        (Fault::html(524), "Auth0Unavailable", "5xx"),
+        // It does not say what is missing, and a look shows that the user is there.
+        (error(404, None, "Not found"), "ItemNotFound", "knows no such role"),
+        (Fault::html(400), "Auth0Unavailable", "400: not Auth0's own answer (HTML)"),
+        (Fault::html(401), "Auth0Unavailable", "401: not Auth0's own answer (HTML)"),
+        (Fault::html(403), "Auth0Unavailable", "403: not Auth0's own answer (HTML)"),
+        (Fault::html(404), "Auth0Unavailable", "404: not Auth0's own answer (HTML)"),
+        (Fault::html(200), "Auth0Unavailable", "200: not Auth0's own answer (HTML)"),
+        (Fault::status(401).json(&json!({"error": "blocked"})), "Auth0Unavailable", "401: not Auth0's own answer"),
+        (Fault::html(500), "Auth0Unavailable", "500"),
+        (error(503, None, "x"), "Auth0Unavailable", "503: Auth0 failed"),
+        (Fault::html(524), "Auth0Unavailable", "524"),
         (error(409, None, "x"), "Auth0Unavailable", "busy"),
         (Fault::redirect("https://169.254.169.254/"), "Auth0Unavailable", "redirect"),
         (Fault::hang(), "Auth0Unavailable", "in time"),
@@ -72,19 +68,37 @@ async fn an_answer_becomes_a_reason() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_credential_is_said_in_our_words() {
     let rows = [
-        (error(401, None, "Invalid token"), "not valid"),
-        (error(401, None, "Invalid signature received for JSON Web Token validation"), "signature is wrong"),
-        (error(401, None, "Client is not global"), "Client is not global"),
-        (error(401, None, "Expired token received for JSON Web Token validation"), "expired"),
-        (error(400, Some("Bearer"), "Bad HTTP authentication header format"), "not a Management API token"),
-        (error(403, Some("insufficient_entitlement"), "Please upgrade your subscription"), "plan"),
+        ("Unauthorized", error(401, None, "Invalid token"), "not valid"),
+        (
+            "Unauthorized",
+            error(401, None, "Invalid signature received for JSON Web Token validation"),
+            "signature is wrong",
+        ),
+        ("Unauthorized", error(401, None, "Client is not global"), "Client is not global"),
+        ("Unauthorized", error(401, None, "Expired token received for JSON Web Token validation"), "expired"),
+        (
+            "Unauthorized",
+            error(400, Some("Bearer"), "Bad HTTP authentication header format"),
+            "not a Management API token",
+        ),
+        (
+            "InsufficientScope",
+            error(
+                403,
+                Some("insufficient_scope"),
+                "Insufficient scope, expected any of: update:users,delete:role_members",
+            ),
+            "update:users or delete:role_members",
+        ),
+        ("InsufficientScope", error(403, Some("insufficient_scope"), "no names"), "update:users"),
+        ("Denied", error(403, Some("insufficient_entitlement"), "Please upgrade your subscription"), "plan"),
     ];
-    for (fault, text) in rows {
+    for (reason, fault, text) in rows {
         let world = World::new("refused").await;
         world.fake.fault(fault.on_deletes());
         let _operator = world.operator().await;
         world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
-        let status = world.reason::<UserRoleRevocation>("jane", "Unauthorized").await;
+        let status = world.reason::<UserRoleRevocation>("jane", reason).await;
         let message = &status.condition(ConditionType::Stalled).unwrap().message;
         assert!(message.contains(text), "{message}");
     }
@@ -93,45 +107,48 @@ async fn a_refused_credential_is_said_in_our_words() {
 /// TLS that cannot be trusted, hosts that are away: nothing is sent, and it heals by itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_network_is_trusted_only_with_its_certificate() {
+    let rows = [
+        (Network::Untrusted, "not in spec.caBundle"),
+        (Network::WrongHost, "another host name"),
+        (Network::Closing, "closed during the TLS handshake"),
+        (Network::Silent, "no connection in time"),
+    ];
+    let runs = rows.map(|(network, text)| tokio::spawn(nothing_is_sent_through(network, text)));
+    for run in futures::future::join_all(runs).await {
+        run.unwrap();
+    }
+}
+
+async fn nothing_is_sent_through(network: Network, text: &str) {
     let world = World::new("network").await;
     let _operator = world.operator().await;
-    for (n, (network, text)) in [
-        (Network::Untrusted, "certificate"),
-        (Network::WrongHost, "certificate"),
-        (Network::Closing, "Auth0"),
-        (Network::Silent, "in time"),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        world.fake.network(network);
-        world.fake.cut_connections();
-        let (name, user) = (format!("u{n}"), format!("auth0|{n}"));
-        world.fake.edit(|tenant| {
-            tenant.user(user.clone()).role(ROLE);
-        });
-        world.put::<UserRoleRevocation>(&name, json!({"userId": user, "roles": [ROLE]})).await;
-        let status = world.reason::<UserRoleRevocation>(&name, "Auth0Unavailable").await;
-        let message = &status.condition(ConditionType::Ready).unwrap().message;
-        assert!(message.contains(text), "{network:?}: {message}");
-        assert_eq!(world.fake.count(fake_auth0::Kind::DeleteUserRoles), u64::try_from(n).unwrap(), "{network:?}");
-        world.fake.network(Network::Up);
-        world.fake.cut_connections();
-        world.reason::<UserRoleRevocation>(&name, "Removed").await;
-    }
-    // Here and not among the answers: HTTP/2 has one connection for all calls, so this breaks off whatever is under way.
-    world.fake.edit(|tenant| {
-        tenant.user("auth0|drop").role(ROLE);
-    });
-    world.fake.fault(Fault::drop_connection().user("auth0|drop").on_deletes().once());
+    world.fake.network(network);
+    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    let status = world.reason::<UserRoleRevocation>("jane", "Auth0Unavailable").await;
+    let message = &status.condition(ConditionType::Ready).unwrap().message;
+    assert!(message.contains(text), "{network:?}: {message}");
+    assert_eq!((world.fake.total(), status.correlation_id), (0, None), "{network:?}");
+    world.fake.network(Network::Up);
+    world.fake.cut_connections();
+    world.reason::<UserRoleRevocation>("jane", "Removed").await;
+}
+
+/// Not among the answers: HTTP/2 has one connection for all calls, so this breaks off whatever is under way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_connection_and_a_missing_certificate() {
+    let world = World::new("broken").await;
+    let _operator = world.operator().await;
+    world.fake.edit(|tenant| drop(tenant.user("auth0|drop").role(ROLE)));
+    let cut = world.fake.fault(Fault::drop_connection().user("auth0|drop").on_deletes());
     world.put::<UserRoleRevocation>("drop", json!({"userId": "auth0|drop", "roles": [ROLE]})).await;
     let status = world.reason::<UserRoleRevocation>("drop", "Auth0Unavailable").await;
     assert!(status.condition(ConditionType::Ready).unwrap().message.contains("broke off"));
+    cut.remove();
     world.reason::<UserRoleRevocation>("drop", "Removed").await;
     let without: Value = json!({"caBundle": null});
     world.put_tenant(without).await;
-    world.tenant_reason("Connected").await;
+    world.tenant_reason("Unproved").await;
     world.put::<UserRoleRevocation>("system-roots", json!({"userId": USER, "roles": [ROLE]})).await;
-    let status = world.reason::<UserRoleRevocation>("system-roots", "Auth0Unavailable").await;
-    assert!(status.condition(ConditionType::Ready).unwrap().message.contains("spec.caBundle"));
+    let message = world.tenant_reason("InvalidConnection").await;
+    assert!(message.contains("set spec.caBundle"), "{message}");
 }

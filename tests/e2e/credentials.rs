@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
-use fake_auth0::{Kind, TOKEN_CANARY, TokenSpec};
-use rescind::api::{ConditionType, UserRoleRevocation};
+use fake_auth0::{Fault, Kind, TOKEN_CANARY, TokenSpec};
+use kube::api::{Patch, PatchParams};
+use rescind::api::{Auth0Tenant, ConditionType, RECONCILE_ANNOTATION, UserRoleRevocation};
+use rescind::auth0::AllowedDomains;
 use serde_json::json;
 
 use crate::harness::*;
@@ -34,7 +36,7 @@ async fn a_secret_is_waited_for_and_needs_its_owners_consent() {
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
     world.reason::<UserRoleRevocation>("other", "Removed").await;
     world.tenant_reason("Connected").await;
-    // The bound; generous on a busy machine, as it is ordinarily some hundredths of a second.
+    // Generous on a busy machine, as it is ordinarily some hundredths of a second.
     assert!(labelled.elapsed() < Duration::from_secs(10));
 }
 
@@ -42,7 +44,7 @@ async fn a_secret_is_waited_for_and_needs_its_owners_consent() {
 async fn what_is_wrong_with_a_secret_is_said_without_its_value() {
     let world = World::new("badsecret").await;
     let _operator = world.operator().await;
-    world.tenant_reason("Connected").await;
+    world.tenant_reason("Unproved").await;
     let good = &world.token;
     let twice = base64::engine::general_purpose::STANDARD.encode(good);
     let expired = world.fake.token_with(&TokenSpec::new(["update:users"]).expires_in(-3600));
@@ -60,12 +62,12 @@ async fn what_is_wrong_with_a_secret_is_said_without_its_value() {
         (json!({"token": foreign}), "InvalidCredentials", "another audience"),
         (json!({"token": good, "domain": "other.auth0.com"}), "InvalidConnection", "key \"domain\""),
         (json!({"TOKEN": good}), "InvalidCredentials", "has no key \"token\""),
-        (json!({"token": format!("{good}\r\n"), "domain": world.fake.domain()}), "Connected", "Ready to call"),
+        (json!({"token": format!("{good}\r\n"), "domain": world.fake.domain()}), "Unproved", "Ready to call"),
     ];
     for (data, reason, text) in rows {
         world.put_raw_secret(label.clone(), data).await;
         let message = world
-            .wait::<rescind::api::Auth0Tenant>("default", |tenant| {
+            .wait::<Auth0Tenant>("default", |tenant| {
                 let ready = tenant.status.as_ref().and_then(|status| status.condition(ConditionType::Ready));
                 ready.is_some_and(|ready| ready.reason == reason && ready.message.contains(text))
             })
@@ -76,7 +78,7 @@ async fn what_is_wrong_with_a_secret_is_said_without_its_value() {
             .message
             .clone();
         assert!(!message.contains(TOKEN_CANARY), "{message}");
-        assert!(reason == "Connected" || message.contains("auth0-management"), "it names the Secret: {message}");
+        assert!(reason == "Unproved" || message.contains("auth0-management"), "it names the Secret: {message}");
     }
     assert_eq!(world.fake.total(), 0, "a token is judged before it is used");
 }
@@ -91,9 +93,116 @@ async fn a_tenant_object_says_what_is_wrong_with_it() {
     assert!(world.tenant_reason("InvalidConnection").await.contains("spec.caBundle"));
     world.put_tenant(json!({"audience": "https://other.example.com/api/v2/"})).await;
     assert!(world.tenant_reason("InvalidCredentials").await.contains("another audience"));
+    world.put_tenant(json!({"hold": {"until": "2099-01-01T00:00:00Z", "reason": "asked by IT"}})).await;
+    assert!(world.tenant_reason("UnknownField").await.contains("spec.hold"));
+    world.put_tenant(json!({"hold": null, "suspend": true})).await;
+    world.tenant_reason("Suspended").await;
     world.put_tenant(json!({})).await;
-    world.tenant_reason("Connected").await;
+    world.tenant_reason("Unproved").await;
     assert_eq!(world.fake.total(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_whose_secrets_nobody_reads_says_so() {
+    let world = World::new("notread").await;
+    let _operator = world.operator_with(|settings| settings.secret_namespaces = vec!["elsewhere".into()]).await;
+    let message = world.tenant_reason("NamespaceNotAllowed").await;
+    assert!(message.contains("--secret-namespaces") && message.contains(&world.namespace), "{message}");
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    world.reason::<UserRoleRevocation>("jane", "TenantNotReady").await;
+    assert_eq!(world.fake.total(), 0);
+}
+
+/// What was refused is the credential at one domain; elsewhere it may be good.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrected_domain_is_tried_at_once() {
+    let (world, right) = (World::new("misspelt").await, World::new("misspelt-right").await);
+    // The token is the right domain's, so the other refuses it.
+    world.put_secret(&right.token).await;
+    let audience = json!({"audience": right.fake.audience()});
+    world.put_tenant(audience.clone()).await;
+    let both = AllowedDomains::parse([world.fake.domain(), right.fake.domain()]).unwrap();
+    let _operator = world.operator_with(|settings| settings.allowed_domains = both).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    world.reason::<UserRoleRevocation>("jane", "Unauthorized").await;
+    world.tenant_reason("Unauthorized").await;
+    let corrected = json!({"audience": right.fake.audience(), "domain": right.fake.domain()});
+    world.put_tenant(corrected).await;
+    let status = world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    assert_eq!(status.domain.as_deref(), Some(right.fake.domain()));
+    world.tenant_reason("Connected").await;
+    // And back: that it was refused there is still known.
+    let calls = world.fake.total();
+    world.put_tenant(audience).await;
+    world.tenant_reason("Unauthorized").await;
+    assert_eq!(world.fake.total(), calls, "{:?}", world.calls());
+}
+
+/// An object says what it saw, the tenant what a person has to mend; and it goes on by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_not_trusted_is_said_on_the_tenant() {
+    let world = World::new("untrusted").await;
+    let kubeconfig = kube::config::Kubeconfig::from_yaml(&world.plane.kubeconfig()).unwrap();
+    let other_ca = kubeconfig.clusters[0].cluster.as_ref().unwrap().certificate_authority_data.clone().unwrap();
+    world.put_tenant(json!({"caBundle": other_ca})).await;
+    let _operator = world.operator().await;
+    world.tenant_reason("Unproved").await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    let message = world.tenant_reason("InvalidConnection").await;
+    assert!(message.contains("certificate"), "{message}");
+    world.put_tenant(json!({})).await;
+    world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    world.tenant_reason("Connected").await;
+}
+
+/// Those whose credential Auth0 accepted say until when nothing is sent; a made-up one says nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_says_how_long_nothing_is_sent() {
+    let world = World::new("open-until").await;
+    let operator = world.operator().await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    let connected = world.tenant_reason("Connected").await;
+    assert!(connected.contains(world.fake.domain()), "{connected}");
+    let writes = operator.status_writes();
+    world.fake.fault(Fault::status(429).header("Retry-After", "20").on(Kind::DeleteUserRoles).once());
+    world.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
+    let is_open = |tenant: &Auth0Tenant| tenant.status.as_ref().is_some_and(|status| status.open_until.is_some());
+    let tenant = world.wait::<Auth0Tenant>("default", is_open).await;
+    let status = tenant.status.unwrap();
+    let left = status.open_until.as_ref().unwrap().0.duration_since(jiff::Timestamp::now()).as_secs();
+    assert!((10..=30).contains(&left), "{left}");
+    assert_eq!(status.reason_text(), Some("Connected"));
+    world.reason::<UserRoleRevocation>("jack", "RateLimited").await;
+    assert_eq!(operator.status_writes(), writes + 2);
+}
+
+/// A condition of somebody else's, and a field of a later version's, are kept and change nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_say_of_a_tenant_stays_and_is_no_reason_to_write() {
+    let world = World::new("others").await;
+    let operator = world.operator().await;
+    world.tenant_reason("Unproved").await;
+    let writes = operator.status_writes();
+    let condition = json!({
+        "type": "example.com/Seen", "status": "True", "reason": "Seen", "message": "", "observedGeneration": 1,
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    });
+    let theirs = json!({
+        "apiVersion": "rescind.dev/v1alpha1", "kind": "Auth0Tenant", "metadata": {"name": "default"},
+        "status": {"conditions": [condition]},
+    });
+    let params = PatchParams::apply("somebody");
+    world.api::<Auth0Tenant>().patch_status("default", &params, &Patch::Apply(theirs)).await.unwrap();
+    let question = json!({"metadata": {"annotations": {RECONCILE_ANNOTATION: "1"}}});
+    let question = Patch::Merge(question);
+    world.api::<Auth0Tenant>().patch("default", &PatchParams::default(), &question).await.unwrap();
+    let answered = |tenant: &Auth0Tenant| {
+        tenant.status.as_ref().is_some_and(|status| status.last_handled_reconcile_at.as_deref() == Some("1"))
+    };
+    let tenant = world.wait::<Auth0Tenant>("default", answered).await;
+    assert!(tenant.status.unwrap().conditions.iter().any(|condition| condition.type_ == "example.com/Seen"));
+    assert_eq!(operator.status_writes(), writes + 1);
 }
 
 /// One object finds out that the token is refused; the others wait instead of asking the same. A fresh token is felt at
@@ -125,7 +234,7 @@ async fn a_refused_token_closes_the_tenant_until_it_is_rotated() {
     world.tenant_reason("Connected").await;
 }
 
-/// Rotated while a call is on its way: its 401 is about the old token, so the new one decides (reliability.md C4).
+/// Rotated while a call is on its way: its 401 is about the old token, so the new one decides.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_rotated_during_a_call_is_no_failure() {
     let world = World::new("midway").await;

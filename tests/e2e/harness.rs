@@ -112,6 +112,14 @@ pub async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("nothing happened within the test's patience")
 }
 
+/// A fake tenant whose lists never lag: as Auth0 documents it, each end of a membership would take five to ten seconds to
+/// prove. Tests about that set a lag of their own.
+pub async fn prompt_fake() -> FakeAuth0 {
+    let fake = FakeAuth0::start().await;
+    fake.no_lag();
+    fake
+}
+
 /// A namespace, a fake tenant with a token of all scopes, its Secret, and an `Auth0Tenant` named default.
 pub struct World {
     pub plane: &'static ControlPlane,
@@ -123,7 +131,7 @@ pub struct World {
 
 impl World {
     pub async fn new(name: &str) -> Self {
-        Self::with(plane(), FakeAuth0::start().await, name).await
+        Self::with(plane(), prompt_fake().await, name).await
     }
 
     /// On a control plane of its own, with a fake that was there before.
@@ -136,7 +144,7 @@ impl World {
 
     /// Without Secret and tenant object.
     pub async fn bare(name: &str) -> Self {
-        Self::bare_with(plane(), FakeAuth0::start().await, name).await
+        Self::bare_with(plane(), prompt_fake().await, name).await
     }
 
     async fn bare_with(plane: &'static ControlPlane, fake: FakeAuth0, name: &str) -> Self {
@@ -192,7 +200,7 @@ impl World {
             watches: WatchTiming::default(),
             traces: Traces::default(),
             timeouts: Timeouts {
-                connect: Duration::from_secs(2),
+                connect: Duration::from_millis(900),
                 read: Duration::from_secs(1),
                 total: Duration::from_secs(2),
             },
@@ -344,6 +352,12 @@ impl Operator {
 
     pub fn status_writes(&self) -> usize {
         self.writes().iter().filter(|request| request.path.ends_with("/status")).count()
+    }
+
+    /// Status writes of removals. Tenants have their own: that a call was accepted, for one.
+    pub fn removal_writes(&self) -> usize {
+        let is_removal = |path: &str| path.ends_with("/status") && !path.contains("/auth0tenants/");
+        self.writes().iter().filter(|request| is_removal(&request.path)).count()
     }
 }
 

@@ -14,10 +14,12 @@ use kube::runtime::watcher::Event;
 use kube::{Api, Resource};
 use rescind::api::{Auth0Tenant, UserRoleRevocation};
 use rescind::auth0::{AllowedDomains, Timeouts};
-use rescind::dispatch::{Connection, Job, LaneView, Lanes, LastLook, Owner, Task};
-use rescind::revocation::{IsFresh, Looker, Revocation, TenantLook};
+use rescind::dispatch::{
+    Connection, ConnectionKey, Dispatcher, End, History, Job, Owner, Preflight, Refusal, Task, View,
+};
+use rescind::revocation::{IsFresh, PreflightChecker, Revocation, TenantCheck};
 use rescind::runtime::{Error, LEASE, Lost, Timing};
-use rescind::tenant::{Secrets, Tenants};
+use rescind::tenant::{Listing, Secrets, Tenants};
 use serde_json::json;
 
 use crate::harness::*;
@@ -92,21 +94,18 @@ async fn a_paused_leader_that_wakes_up_sends_nothing() {
     let people = people(&world, 40);
     let before = world.fake.state();
     let (mut first, _second, name) = two(&world).await;
-    // They wait for their turn in the first one's lane, which opens while it is stopped.
-    world.fake.fault(Fault::status(429).header("Retry-After", "14").on(Kind::DeleteUserRoles).once());
+    // They wait for their turn with the first one, whose circuit breaker closes while it is stopped.
+    world.fake.fault(Fault::status(429).header("Retry-After", "30").on(Kind::DeleteUserRoles).once());
     let put = async |number: usize| {
         world.put::<UserRoleRevocation>(&format!("person{number}"), roles(&people[number])).await;
     };
-    let limited = async |number: usize| {
-        world.reason::<UserRoleRevocation>(&format!("person{number}"), "RateLimited").await;
-    };
     put(0).await;
-    limited(0).await;
+    world.reason::<UserRoleRevocation>("person0", "RateLimited").await;
     for number in 1..people.len() {
         put(number).await;
     }
     for number in 1..people.len() {
-        limited(number).await;
+        world.reason::<UserRoleRevocation>(&format!("person{number}"), "Queued").await;
     }
     let calls = world.fake.count(Kind::DeleteUserRoles);
     first.signal("STOP");
@@ -130,7 +129,7 @@ async fn a_paused_leader_that_wakes_up_sends_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_hands_over() {
     let world = World::new("leader-term").await;
-    world.put_tenant(json!({"verification": "Off"})).await;
+    world.put_tenant(json!({"verification": "Never"})).await;
     let (mut first, mut second, name) = two(&world).await;
     let held = world.fake.fault(Fault::hold_answer().on(Kind::DeleteUserRoles).once());
     world.put::<UserRoleRevocation>("jane", roles(USER)).await;
@@ -225,7 +224,7 @@ async fn a_lease_that_cannot_be_had_is_explained() {
 /// Promise 5, without an API server: everything speaks for the call but the lease.
 /// Broken on purpose by not asking before the look, and by not asking after it: it failed.
 #[tokio::test]
-async fn the_last_look_asks_whether_this_process_leads() {
+async fn the_preflight_asks_whether_this_process_leads() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let fake = fake_auth0::FakeAuth0::start().await;
     let meta = |name: &str| json!({"name": name, "namespace": "n", "uid": name, "generation": 1});
@@ -237,17 +236,28 @@ async fn the_last_look_asks_whether_this_process_leads() {
     secret.data = Some([("token".to_owned(), token)].into());
     let tenant = json!({
         "apiVersion": "rescind.dev/v1alpha1", "kind": "Auth0Tenant", "metadata": meta("default"),
-        "spec": {"domain": fake.domain(), "caBundle": fake.ca_base64(), "credentials": {"tokenSecretRef": {"name": "s"}}},
+        "spec": {
+            "domain": fake.domain(), "caBundle": fake.ca_base64(),
+            "credentials": {"tokenSecretRef": {"name": "s", "key": "token"}},
+            "rateLimit": {"maxRequestsPerSecond": 10, "reservePercent": 20}, "verification": "After", "mode": "Remove",
+            "brake": {"maxRemovals": 1000, "window": "1h", "maxShareOfOrganization": 25},
+            "protected": {"userIds": [], "roleIds": [], "organizationIds": [], "keepHolders": []}, "suspend": false,
+        },
     });
     let object = json!({
         "apiVersion": "rescind.dev/v1alpha1", "kind": "UserRoleRevocation", "metadata": meta("jane"), "spec": roles(USER),
     });
     let mut secrets = Secrets::default();
-    secrets.add(None, cache(secret));
+    let (_listing, complete) = tokio::sync::watch::channel(Listing::Complete);
+    secrets.add(None, cache(secret), complete);
     let allowed = AllowedDomains::parse([fake.domain()]).unwrap();
-    let tenant: Auth0Tenant = serde_json::from_value(tenant).unwrap();
-    let tenants = Tenants::new(allowed, Timeouts::default(), cache(tenant), secrets);
-    let object: UserRoleRevocation = serde_json::from_value(object).unwrap();
+    let mut tenant: Auth0Tenant = serde_json::from_value(tenant).unwrap();
+    // No API server filled in the defaults.
+    tenant.spec.unknown.clear();
+    let tenants = Tenants::new(allowed, Timeouts::default());
+    tenants.add(None, cache(tenant), secrets);
+    let mut object: UserRoleRevocation = serde_json::from_value(object).unwrap();
+    object.spec.options.unknown.clear();
 
     // Nobody is there; the caches are fresh, so nobody is asked.
     let client = kube::Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
@@ -260,29 +270,34 @@ async fn the_last_look_asks_whether_this_process_leads() {
     };
     let (leads, fresh): (_, IsFresh) = (Arc::new(AtomicBool::new(true)), Arc::new(|| true));
     let asked = leads.clone();
-    let looker = Looker::new(client, Box::new(move || asked.load(Relaxed)));
-    let look = TenantLook { tenants, fresh: fresh.clone(), confirmed: Mutex::default() };
-    looker.add(None, cache(object.clone()), fresh, Arc::new(look));
-    let connection = looker.look(&owner).await.expect("everything speaks for it");
-    assert!(looker.may_send());
+    let checker = PreflightChecker::new(client, Box::new(move || asked.load(Relaxed)));
+    checker.add(None, cache(object.clone()), fresh.clone(), TenantCheck::new(tenants, fresh));
+    let connection = checker.check(&owner).await.expect("everything speaks for it");
+    assert!(checker.may_send());
     leads.store(false, Relaxed);
-    assert!(looker.look(&owner).await.is_none() && !looker.may_send());
+    assert_eq!(checker.check(&owner).await.unwrap_err(), Refusal::NotLeading);
+    assert!(!checker.may_send());
 
     // The lease runs out while the owners of a call are asked.
-    let (lanes, mut woken) = Lanes::new(Arc::new(TooLate(connection.clone())));
+    let (dispatcher, mut woken) = Dispatcher::new(Arc::new(TooLate(connection.clone())), Arc::new(()));
     let task = Task::Remove { before: false, after: false };
-    let job = Job { owner, removal: object.removal(), task };
-    lanes.submit(&fake.domain().parse().unwrap(), &connection, job);
+    let job = Job { owner, removal: object.removal(), task, history: History::default() };
+    dispatcher.submit(&connection, job);
     within(woken.recv()).await;
-    assert!(matches!(lanes.view("jane"), LaneView::Dropped { .. }), "{:?}", lanes.view("jane"));
+    let View::Ended { report, .. } = dispatcher.view("jane") else { panic!("{:?}", dispatcher.view("jane")) };
+    assert_eq!(report.end, End::HandedBack(Refusal::NotLeading));
     assert_eq!(fake.total(), 0);
 }
 
 struct TooLate(Connection);
 
-impl LastLook for TooLate {
-    fn look<'a>(&'a self, _: &'a Owner) -> futures::future::BoxFuture<'a, Option<Connection>> {
-        Box::pin(async { Some(self.0.clone()) })
+impl Preflight for TooLate {
+    fn check<'a>(&'a self, _: &'a Owner) -> futures::future::BoxFuture<'a, Result<Connection, Refusal>> {
+        Box::pin(async { Ok(self.0.clone()) })
+    }
+
+    fn recheck(&self, _: &Owner) -> Result<ConnectionKey, Refusal> {
+        Ok(self.0.key)
     }
 
     fn may_send(&self) -> bool {

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use fake_auth0::{FakeAuth0, Kind, Relation};
+use fake_auth0::{Kind, Relation};
 use rescind::api::{OrgMembershipRemoval, UserPermissionRevocation, UserRoleRevocation};
 use serde_json::{Value, json};
 use stack::ControlPlane;
@@ -52,33 +52,45 @@ async fn own_plane() -> &'static ControlPlane {
     Box::leak(Box::new(plane))
 }
 
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+fn role(kind: &str, metadata: &Value, rules: Value) -> Value {
+    json!({"apiVersion": format!("{RBAC}/v1"), "kind": kind, "metadata": metadata, "rules": rules})
+}
+
+/// Gives the role to the service account `rescind` of namespace `account`.
+fn binding(kind: &str, metadata: &Value, role: &str, account: &str) -> Value {
+    json!({
+        "apiVersion": format!("{RBAC}/v1"), "kind": kind, "metadata": metadata,
+        "subjects": [{"kind": "ServiceAccount", "name": "rescind", "namespace": account}],
+        "roleRef": {"apiGroup": RBAC, "kind": role, "name": "rescind"},
+    })
+}
+
+/// Lets it read the Secrets of `namespace`.
+fn allow_secrets(plane: &ControlPlane, namespace: &str, account: &str) {
+    let meta = json!({"name": "rescind", "namespace": namespace});
+    let here = json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["list", "watch"]}]);
+    for object in [role("Role", &meta, here), binding("RoleBinding", &meta, "Role", account)] {
+        plane.apply(&object.to_string()).unwrap();
+    }
+}
+
 /// May read all objects and write their status, but Secrets only in `namespace`. Returns the path of its kubeconfig.
 fn stranger_to_most_secrets(plane: &ControlPlane, namespace: &str) -> PathBuf {
-    let rbac = "rbac.authorization.k8s.io";
-    let subjects = json!([{"kind": "ServiceAccount", "name": "rescind", "namespace": namespace}]);
-    let meta = json!({"name": "rescind", "namespace": namespace});
-    let role = |kind: &str, metadata: &Value, rules: Value| json!({"apiVersion": format!("{rbac}/v1"), "kind": kind, "metadata": metadata, "rules": rules});
-    let binding = |kind: &str, metadata: &Value, role: &str| {
-        json!({
-            "apiVersion": format!("{rbac}/v1"), "kind": kind, "metadata": metadata, "subjects": subjects,
-            "roleRef": {"apiGroup": rbac, "kind": role, "name": "rescind"},
-        })
-    };
     let everywhere = json!([
         {"apiGroups": ["rescind.dev"], "resources": ["*"], "verbs": ["get", "list", "watch"]},
-        {"apiGroups": ["rescind.dev"], "resources": ["*/status"], "verbs": ["patch"]},
+        {"apiGroups": ["rescind.dev"], "resources": ["*/status"], "verbs": ["update"]},
         {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
     ]);
-    let here = json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["list", "watch"]}]);
     for object in [
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta}),
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "rescind", "namespace": namespace}}),
         role("ClusterRole", &json!({"name": "rescind"}), everywhere),
-        binding("ClusterRoleBinding", &json!({"name": "rescind"}), "ClusterRole"),
-        role("Role", &meta, here),
-        binding("RoleBinding", &meta, "Role"),
+        binding("ClusterRoleBinding", &json!({"name": "rescind"}), "ClusterRole", namespace),
     ] {
         plane.apply(&object.to_string()).unwrap();
     }
+    allow_secrets(plane, namespace, namespace);
     let token = plane.service_account_token(namespace, "rescind").unwrap();
     plane.write_kubeconfig_for("rescind", &token).unwrap()
 }
@@ -121,7 +133,7 @@ async fn compact(plane: &ControlPlane) {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_missing_is_waited_for() {
     let plane = own_plane().await;
-    let (fake, other_fake, port) = (FakeAuth0::start().await, FakeAuth0::start().await, free_port());
+    let (fake, other_fake, port) = (prompt_fake().await, prompt_fake().await, free_port());
     let (address, domains) = (format!("127.0.0.1:{port}"), format!("{},{}", fake.domain(), other_fake.domain()));
     let args = ["--allowed-domains", &domains, "--health-probe-bind-address", &address];
 
@@ -158,18 +170,25 @@ async fn whatever_is_missing_is_waited_for() {
     assert_eq!(standby.terminate().await, Some(0));
     assert_eq!(operator.terminate().await, Some(0));
 
-    // Another, that may read Secrets in one namespace only.
+    // Another, that is to read Secrets in two namespaces and may do so in one only.
     let kubeconfig = stranger_to_most_secrets(plane, &world.namespace);
-    let more = ["--log-level=debug", "--leader-elect=false", "--secret-namespaces", &world.namespace];
-    let mut operator = Process::run(&kubeconfig, &[&args[..], &more].concat());
     let other = World::with(plane, other_fake, "unread").await;
+    let namespaces = format!("{},{}", world.namespace, other.namespace);
+    let more = ["--log-level=debug", "--leader-elect=false", "--secret-namespaces", &namespaces];
+    let mut operator = Process::run(&kubeconfig, &[&args[..], &more].concat());
     let message = other.tenant_reason("SecretNotFound").await;
-    assert!(message.contains("--secret-namespaces") && message.contains(&other.namespace), "{message}");
+    assert!(message.contains("cannot be read") && message.contains("check the operator's RBAC"), "{message}");
     world.put::<UserRoleRevocation>("jack", json!({"userId": OTHER_USER, "roles": [ROLE]})).await;
     world.reason::<UserRoleRevocation>("jack", "Removed").await;
+    let unread = format!("going on without the list of secrets in namespace {}: not allowed", other.namespace);
+    let ready = probe(port, "/readyz", 200, &[]).await;
+    assert!(ready.starts_with(&format!("ok\nno leader election\n{unread}")), "{ready}");
+    operator.says(&format!("waiting for the list of secrets in namespace {}", other.namespace)).await;
+    assert_eq!(warnings(&operator, "").len(), 1, "{}", operator.log());
+    // Once it may, nobody has to tell it.
+    allow_secrets(plane, &other.namespace, &world.namespace);
+    other.tenant_reason("Unproved").await;
     assert_eq!(probe(port, "/readyz", 200, &[]).await, "ok\nno leader election\n");
-
-    assert!(warnings(&operator, "").is_empty(), "{}", operator.log());
 
     // The API server crashes and comes back.
     crash(plane).await;

@@ -22,6 +22,10 @@ struct Plan {
     gone: HashMap<String, HashSet<String>>,
     /// Whose events are kept back.
     hidden: Option<String>,
+    /// Whose events come with a spec that nobody can read.
+    garbled: Option<String>,
+    /// Paths that hold this may not be read.
+    forbidden: Option<String>,
     /// What becomes of the next writes of a status.
     failures: VecDeque<Failure>,
 }
@@ -61,6 +65,22 @@ impl Meddler {
         self.0.lock().unwrap().hidden = Some(format!("\"name\":\"{name}\""));
     }
 
+    /// Every watch shows the object of this name with a spec that nobody can read.
+    pub fn garble(&self, name: &str) {
+        self.0.lock().unwrap().garbled = Some(format!("\"name\":\"{name}\""));
+    }
+
+    /// Whatever has this in its path is forbidden to read; nothing, if it is empty.
+    pub fn forbid(&self, path: &str) {
+        self.0.lock().unwrap().forbidden = Some(path.to_owned()).filter(|path| !path.is_empty());
+    }
+
+    fn forbids(&self, request: &Request<Body>) -> bool {
+        let plan = self.0.lock().unwrap();
+        let is_forbidden = |path: &String| request.uri().path().contains(path.as_str());
+        request.method() == http::Method::GET && plan.forbidden.as_ref().is_some_and(is_forbidden)
+    }
+
     /// The next writes of a status fail, one after the other, in these ways.
     pub fn fail_writes(&self, failures: impl IntoIterator<Item = Failure>) {
         self.0.lock().unwrap().failures.extend(failures);
@@ -72,7 +92,7 @@ impl Meddler {
     }
 
     fn failure(&self, request: &Request<Body>) -> Option<Failure> {
-        let is_write = request.method() == http::Method::PATCH && request.uri().path().ends_with("/status");
+        let is_write = request.method() == http::Method::PUT && request.uri().path().ends_with("/status");
         is_write.then(|| self.0.lock().unwrap().failures.pop_front()).flatten()
     }
 
@@ -104,11 +124,18 @@ impl Meddler {
             rest.extend_from_slice(&bytes?);
             let complete = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
             let lines: Vec<u8> = rest.drain(..complete).collect();
-            let hidden = self.0.lock().unwrap().hidden.clone();
+            let (hidden, garbled) = {
+                let plan = self.0.lock().unwrap();
+                (plan.hidden.clone(), plan.garbled.clone())
+            };
+            let is = |name: &Option<String>, line: &str| name.as_ref().is_some_and(|name| line.contains(name));
             let lines = String::from_utf8(lines).unwrap();
-            let shown =
-                lines.split_inclusive('\n').filter(|line| !hidden.as_ref().is_some_and(|name| line.contains(name)));
-            Ok(Bytes::from(shown.collect::<String>()))
+            let shown = lines.split_inclusive('\n').filter(|line| !is(&hidden, line));
+            let garble = |line: &str| match is(&garbled, line) {
+                true => line.replace("\"spec\":{", "\"spec\":7,\"was\":{"),
+                false => line.to_owned(),
+            };
+            Ok(Bytes::from(shown.map(garble).collect::<String>()))
         });
         lines.take_until(changed.boxed()).chain(after)
     }
@@ -120,6 +147,7 @@ fn is_watch(request: &Request<Body>) -> bool {
 
 fn refusal(code: u16, message: &str) -> Response<AnyBody> {
     let reason = match code {
+        403 => "Forbidden",
         409 => "Conflict",
         410 => "Expired",
         429 => "TooManyRequests",
@@ -166,6 +194,9 @@ where
         let (meddler, watches) = (self.meddler.clone(), is_watch(&request));
         if meddler.refuses(&request) {
             return std::future::ready(Ok(refusal(410, "too old resource version"))).boxed();
+        }
+        if meddler.forbids(&request) {
+            return std::future::ready(Ok(refusal(403, "not yours"))).boxed();
         }
         let failure = meddler.failure(&request);
         if let Some(Failure::Refused(status)) = failure {

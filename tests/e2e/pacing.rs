@@ -26,14 +26,16 @@ fn pause(fake: &FakeAuth0) -> Duration {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_429_nothing_is_sent_before_the_time_it_named() {
     let world = World::new("limit").await;
-    limit(&world.fake, 4);
     let _operator = world.operator().await;
+    // What Auth0 says to a credential that it never accepted concerns that one alone.
+    world.put::<UserRoleRevocation>("accepted", json!({"userId": USER, "roles": [OTHER_ROLE]})).await;
+    world.reason::<UserRoleRevocation>("accepted", "Removed").await;
+    limit(&world.fake, 4);
     world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
     let status = world.reason::<UserRoleRevocation>("jane", "RateLimited").await;
     assert!(status.next_attempt_time.is_some());
     // Neither another object nor an edit nor an annotation nor a fresh token shortens the wait.
     world.put::<UserRoleRevocation>("other", json!({"userId": OTHER_USER, "roles": [ROLE]})).await;
-    world.reason::<UserRoleRevocation>("other", "RateLimited").await;
     world.change::<UserRoleRevocation>("jane", json!({"ifNotFound": "Ignore"})).await;
     let note = kube::api::Patch::Merge(json!({"metadata": {"annotations": {"note": "now, please"}}}));
     world.api::<UserRoleRevocation>().patch("jane", &Default::default(), &note).await.unwrap();
@@ -61,17 +63,16 @@ async fn a_restart_does_not_shorten_the_wait() {
     assert!(pause(&world.fake) >= Duration::from_secs(6), "{:?}", pause(&world.fake));
 }
 
-/// A short wait is the lane's own business: one status write, as if nothing had been.
+/// A short wait is the dispatcher's own business: one status write, as if nothing had been.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_short_wait_stays_in_the_lane() {
+async fn a_short_wait_stays_in_the_dispatcher() {
     let world = World::new("short").await;
     world.fake.fault(Fault::status(429).header("Retry-After", "1").on(Kind::DeleteUserRoles).once());
     let operator = world.operator().await;
     world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
     assert!(pause(&world.fake) >= Duration::from_secs(1));
-    let writes = operator.status_writes();
-    assert!(writes <= 2, "one for the object, one for the tenant: {:?}", operator.writes());
+    assert_eq!(operator.removal_writes(), 1, "{:?}", operator.writes());
 }
 
 /// Auth0 has answered a reached limit with 500; other failures back off object by object.
@@ -99,8 +100,10 @@ async fn failures_are_tried_again() {
     for (n, user) in users.into_iter().enumerate() {
         world.put::<UserRoleRevocation>(&format!("u{n}"), json!({"userId": user, "roles": [ROLE]})).await;
     }
-    for n in 0..users.len() {
-        let status = world.reason::<UserRoleRevocation>(&format!("u{n}"), "Removed").await;
+    for (n, user) in users.into_iter().enumerate() {
+        // What is gone after a DELETE that nobody answered may have been gone before.
+        let reason = if ["auth0|acted", "auth0|cut"].contains(&user) { "AlreadyAbsent" } else { "Removed" };
+        let status = world.reason::<UserRoleRevocation>(&format!("u{n}"), reason).await;
         assert_eq!(status.attempts, None);
     }
 }
@@ -143,7 +146,8 @@ async fn the_ceiling_of_the_tenant_is_kept() {
     world.put_tenant(json!({"rateLimit": {"maxRequestsPerSecond": 8}})).await;
     remove_many(&world, 12).await;
     let calls = world.fake.calls();
-    let took = calls.last().unwrap().at.duration_since(calls[0].at);
     assert_eq!(calls.len(), 24);
-    assert!(took >= Duration::from_millis(23 * 125 - 50), "{took:?}");
+    // The first took as long as it takes to open a connection.
+    let took = calls.last().unwrap().at.duration_since(calls[1].at);
+    assert!(took >= Duration::from_millis(22 * 125 - 50), "{took:?}");
 }

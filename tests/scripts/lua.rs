@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mlua::{Lua, LuaOptions, LuaSerdeExt, SerializeOptions, StdLib};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What the clock of [`run`] shows.
 pub const NOW: &str = "2026-12-31T17:00:00Z";
@@ -37,7 +37,22 @@ pub fn run(script: &str, obj: &Value) -> Result<Value, mlua::Error> {
         other => Err(mlua::Error::runtime(format!("module {other} not found"))),
     })?;
     lua.globals().set("require", require)?;
-    lua.from_value(lua.load(script).eval()?)
+    let mut returned = lua.from_value(lua.load(script).eval()?)?;
+    tell_empty_lists(&mut returned, obj);
+    Ok(returned)
+}
+
+/// Lua cannot tell an empty list from an empty map, so Argo CD looks at what it was before, and so does this.
+fn tell_empty_lists(returned: &mut Value, before: &Value) {
+    match (returned, before) {
+        (Value::Object(fields), Value::Object(before)) => {
+            for (name, before) in before {
+                fields.get_mut(name).into_iter().for_each(|field| tell_empty_lists(field, before));
+            }
+        }
+        (returned, Value::Array(items)) if items.is_empty() && *returned == json!({}) => *returned = json!([]),
+        _ => {}
+    }
 }
 
 /// Status and message that `script` gives `obj`.

@@ -1,18 +1,19 @@
-//! Every status the operator's own code can produce, and what others are to make of it: the table of DESIGN section 2.
+//! Every status the operator's own code can produce, and what others are to make of it: the table of reasons.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rescind::api::{IfNotFound, Reason, RemovalStatus};
-use rescind::auth0::{CallError, Endpoint, Rejection};
-use rescind::dispatch::{End, Report, Unproven};
-use rescind::revocation::Outcome;
-use rescind::tenant::{Problem, tenant_status};
+use rescind::api::{Auth0Tenant, Policy, Reason, RemovalOptions, RemovalStatus, Verification, conditions, verdicts};
+use rescind::auth0::{CallError, Domain, Endpoint, Item, Missing, Rejection, Token};
+use rescind::dispatch::{ConnectionKey, End, Refusal, Removal, Report, Unverified, View, Wait};
+use rescind::revocation::{Decision, Inputs, Items, Now, Tenant, absorb, acknowledged, decide};
+use rescind::tenant::{Problem, TenantFacts, tenant_status};
 use serde_json::{Value, json};
 
 use crate::lua::KINDS;
 
 const GENERATION: i64 = 3;
+const DOMAIN: &str = "acme.eu.auth0.com";
 
 /// An object and the verdicts on it.
 #[derive(Clone, Debug)]
@@ -26,16 +27,24 @@ pub struct Case {
 }
 
 /// Written down once more, on purpose; a new reason does not compile without its row.
-fn verdicts(reason: Reason) -> (&'static str, &'static str) {
+fn expected(reason: Reason) -> (&'static str, &'static str) {
     use Reason as R;
     match reason {
-        R::Removed | R::RemovedUnverified | R::AlreadyAbsent | R::SubjectGone | R::Connected => ("Healthy", "Current"),
-        R::TenantNotReady | R::RateLimited | R::Auth0Unavailable | R::AwaitingConsistency | R::SecretNotFound => {
+        R::Removed | R::RemovedUnverified | R::AlreadyAbsent | R::WouldRemove | R::SubjectGone | R::NotReplayed => {
+            ("Healthy", "Current")
+        }
+        R::Connected | R::Unproved => ("Healthy", "Current"),
+        R::Queued | R::AwaitingProof | R::TenantNotReady | R::RateLimited | R::Auth0Unavailable => {
             ("Progressing", "InProgress")
         }
-        R::SubjectNotFound | R::InvalidRequest | R::Unauthorized | R::InsufficientScope => ("Degraded", "Failed"),
+        R::AwaitingConsistency | R::SecretNotFound => ("Progressing", "InProgress"),
+        R::SubjectNotFound | R::ItemNotFound | R::Expired | R::StillPresent | R::InvalidRequest => {
+            ("Degraded", "Failed")
+        }
+        R::Unauthorized | R::InsufficientScope | R::Denied => ("Degraded", "Failed"),
+        R::Protected | R::NamespaceNotAllowed | R::BrakeEngaged | R::UnknownField => ("Degraded", "Failed"),
         R::InvalidCredentials | R::DomainNotAllowed | R::InvalidConnection => ("Degraded", "Failed"),
-        R::Suspended => ("Suspended", "InProgress"),
+        R::Scheduled | R::Suspended | R::OnHold => ("Suspended", "InProgress"),
     }
 }
 
@@ -43,43 +52,166 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + second).unwrap()
 }
 
-/// One way to each reason an object can have, some reasons by several ways.
-fn outcomes(old: Option<&RemovalStatus>) -> Vec<Outcome> {
-    let report = |accepted: bool, end| Report {
-        accepted_at: accepted.then(|| at(0)),
-        removed: usize::from(accepted),
-        already_absent: 0,
-        seen: accepted,
-        token: None,
-        correlation: Some("rescind-1".into()),
+/// How an object comes to a status.
+#[derive(Clone, Debug)]
+enum Way {
+    /// This came of its jobs, one after the other.
+    Ends(Vec<Report>),
+    /// Its job waits.
+    Waits(Wait),
+    /// Nothing may be sent.
+    Blocked(RemovalOptions, Tenant<'static>),
+    /// No outcome of this version has this reason; another version's may.
+    Told(Reason),
+}
+
+fn removal() -> Removal {
+    let items = ["rol_bN1a2b3c4d5e6f7g", "rol_0123456789abcdef"].map(|role| Item::Id(role.into())).to_vec();
+    Removal { endpoint: Endpoint::UserRoles { user: "auth0|5f7c8ec7c33c6c004bbafe82".into() }, items }
+}
+
+fn report(accepted: bool, end: End) -> Report {
+    Report {
+        accepted: if accepted { removal().items } else { Vec::new() },
+        already_absent: Vec::new(),
+        not_found: match end {
+            End::NotFound(Missing::Item) => removal().items,
+            _ => Vec::new(),
+        },
         refused: Vec::new(),
+        first_accepted_at: accepted.then(|| at(0)),
+        accepted_at: accepted.then(|| at(0)),
+        lost: false,
+        seen: accepted,
+        read_at: Some(at(1)),
+        connection: None,
+        domain: Some(DOMAIN.parse().unwrap()),
+        correlation: Some("rescind-1".into()),
         end,
-    };
+    }
+}
+
+/// One way to each reason an object can have, to some reasons several.
+fn ways() -> Vec<Way> {
     let failed = |error| report(false, End::Failed(error));
     let reports = [
         report(true, End::Gone),
         report(false, End::Gone),
-        report(true, End::Unproven(Unproven::Off)),
-        report(true, End::Unproven(Unproven::MissingScope("read:users".into()))),
-        report(true, End::Remaining(1)),
-        report(true, End::NotFound),
-        report(false, End::NotFound),
+        report(true, End::Unverified(Unverified::Never)),
+        report(true, End::Unverified(Unverified::MissingScope("read:users".into()))),
+        report(true, End::Remaining(removal().items)),
+        report(true, End::NotFound(Missing::Subject)),
+        report(false, End::NotFound(Missing::Subject)),
+        report(false, End::NotFound(Missing::Item)),
         failed(CallError::Rejected(Rejection::Body)),
         failed(CallError::Unauthorized("401")),
-        failed(CallError::Forbidden("403")),
+        failed(CallError::Denied("403")),
         failed(CallError::InsufficientScope("delete:organization_members".into())),
         failed(CallError::RateLimited(Duration::from_secs(9))),
-        failed(CallError::Unavailable("it does not answer")),
+        failed(CallError::no_answer("it does not answer")),
     ];
-    let endpoint = Endpoint::UserRoles { user: "auth0|5f7c8ec7c33c6c004bbafe82".into() };
-    let concluded = |report: &Report| Outcome::of_report(report, &endpoint, 1, IfNotFound::Fail, old, at(1), 0.0);
-    let held = [
-        Outcome::plain(Reason::Suspended, "Auth0Tenant default is suspended: nothing is sent"),
-        Outcome::plain(Reason::TenantNotReady, "There is no Auth0Tenant default in this namespace; create it"),
-        Outcome::plain(Reason::InvalidRequest, "Nothing was sent: the list of what to remove is empty"),
-        Outcome::rate_limited(at(60)),
+    let accepted = |second, end| {
+        let (first_accepted_at, accepted_at) = (Some(at(-3600)), Some(at(second)));
+        Report { first_accepted_at, accepted_at, ..report(true, end) }
+    };
+    let shown = || End::Remaining(removal().items);
+    let still_present = Way::Ends(vec![accepted(-3600, shown()), accepted(-600, shown())]);
+    let options = RemovalOptions::default;
+    let suspended = RemovalOptions { suspend: true, ..options() };
+    let continuous = RemovalOptions { policy: Policy::Continuous, ..options() };
+    let no_secret = Tenant::NotReady { reason: Reason::SecretNotFound, message: "there is no Secret" };
+    let blocked = [
+        (suspended, Tenant::Missing),
+        (continuous, Tenant::Missing),
+        (options(), Tenant::Missing),
+        (options(), Tenant::Suspended),
+        (options(), no_secret),
     ];
-    reports.iter().map(concluded).chain(held).collect()
+    let waits = [
+        Wait::Queued { calls_before: 7, about: Some(Duration::from_secs(4)) },
+        Wait::AwaitingProof,
+        Wait::Working,
+        Wait::RateLimited { until: Instant::now() + Duration::from_secs(60), own: true },
+    ];
+    let of_others = [
+        Reason::WouldRemove,
+        Reason::NotReplayed,
+        Reason::Scheduled,
+        Reason::OnHold,
+        Reason::Expired,
+        Reason::Protected,
+        Reason::NamespaceNotAllowed,
+        Reason::BrakeEngaged,
+    ];
+    let blocked = blocked.into_iter().map(|(options, tenant)| Way::Blocked(options, tenant));
+    let reports = reports.into_iter().map(|report| Way::Ends(vec![report])).chain([still_present]);
+    reports.chain(waits.map(Way::Waits)).chain(blocked).chain(of_others.map(Way::Told)).collect()
+}
+
+impl Way {
+    /// The status that an object with this one has after it, and the reason it carries.
+    fn status(&self, old: Option<&RemovalStatus>, generation: i64) -> (Reason, RemovalStatus) {
+        let domain: Domain = DOMAIN.parse().unwrap();
+        let token = Token::read(b"token", &domain.default_audience(), at(0)).unwrap();
+        let key = ConnectionKey::new(&domain, None, &token);
+        let now = Now { wall: at(2), steady: Instant::now() };
+        let (options, tenant) = match self {
+            Self::Blocked(options, tenant) => (options.clone(), *tenant),
+            _ => (
+                RemovalOptions::default(),
+                Tenant::Ready { key, domain: &domain, verification: Verification::default() },
+            ),
+        };
+        let view = match self {
+            Self::Waits(wait) => {
+                let so_far = Box::new(report(*wait == Wait::AwaitingProof, End::HandedBack(Refusal::Withdrawn)));
+                View::Pending { generation, submitted: now.steady, wait: *wait, so_far }
+            }
+            _ => View::Absent,
+        };
+        let (removal, items) = (removal(), Items::default());
+        let inputs = Inputs {
+            generation,
+            removal: &removal,
+            options: &options,
+            status: old,
+            items: &items,
+            tenant,
+            refusal: None,
+            refused_with: None,
+            submitted_with: Some(key),
+            submitted_to: Some(&domain),
+            view: &view,
+            asked: None,
+            unconfirmed: 0,
+            not_before: None,
+            now,
+            jitter: 0.0,
+        };
+        let status = match (self, decide(&inputs)) {
+            (Self::Ends(reports), _) => {
+                let absorb_one = |status: Option<RemovalStatus>, report: &Report| {
+                    Some(absorb(&Inputs { status: status.as_ref(), ..inputs }, generation, report).status)
+                };
+                let status = reports.iter().fold(old.cloned(), absorb_one);
+                acknowledged(&Inputs { status: status.as_ref(), ..inputs })
+            }
+            (Self::Told(reason), _) => {
+                let before = old.map(|old| old.conditions.clone()).unwrap_or_default();
+                RemovalStatus {
+                    observed_generation: Some(generation),
+                    conditions: conditions(&before, &verdicts(*reason, "why"), generation, at(2)),
+                    ..RemovalStatus::default()
+                }
+            }
+            (_, Decision::Block(blocked)) => blocked.outcome.status(&inputs, true),
+            (_, Decision::UpdateStatus(outcome, _)) => outcome.status(&inputs, false),
+            // What is finished stays.
+            _ => acknowledged(&inputs),
+        };
+        let reason = status.reason_text().and_then(Reason::parse);
+        (reason.unwrap_or_else(|| panic!("{self:?} says nothing: {status:?}")), status)
+    }
 }
 
 fn object(kind: &str, status: Option<Value>) -> Value {
@@ -102,12 +234,16 @@ fn object(kind: &str, status: Option<Value>) -> Value {
             "credentials": {"tokenSecretRef": {"name": "auth0-management", "key": "token"}},
             "rateLimit": {"maxRequestsPerSecond": 10, "reservePercent": 20},
             "verification": "After",
+            "brake": {"maxRemovals": 1000, "window": "1h", "maxShareOfOrganization": 25},
+            "protected": {"userIds": [], "roleIds": [], "organizationIds": [], "keepHolders": []},
         }),
     };
     // What the schema fills in.
+    spec["mode"] = json!("Remove");
     spec["suspend"] = json!(false);
     if kind != "Auth0Tenant" {
         spec["tenantRef"] = json!({"kind": "Auth0Tenant", "name": "default"});
+        spec["policy"] = json!("Once");
         spec["ifNotFound"] = json!("Fail");
     }
     let name = if kind == "Auth0Tenant" { "default" } else { "jane" };
@@ -133,32 +269,52 @@ pub fn fresh(kind: &str) -> Value {
 }
 
 fn case(kind: &str, name: String, reason: Reason, status: Value) -> Case {
-    let (health, kstatus) = verdicts(reason);
+    let (health, kstatus) = expected(reason);
     Case { name, reason, object: object(kind, Some(status)), health, kstatus }
 }
 
 /// The statuses of the tenant.
 pub fn of_tenant() -> Vec<Case> {
-    let problems =
-        [Reason::SecretNotFound, Reason::InvalidCredentials, Reason::DomainNotAllowed, Reason::InvalidConnection];
-    let problems = problems.into_iter().chain([Reason::Unauthorized, Reason::SecretNotFound]);
-    let problem = |reason| Some(Problem { reason, message: format!("why it is {reason}") });
-    let mut old = None;
+    let problems = [
+        Reason::SecretNotFound,
+        Reason::InvalidCredentials,
+        Reason::DomainNotAllowed,
+        Reason::InvalidConnection,
+        Reason::Unauthorized,
+        Reason::UnknownField,
+        Reason::SecretNotFound,
+    ];
+    let problems = problems.map(|reason| Some(Problem { reason, message: format!("why it is {reason}") }));
+    let quiet = TenantFacts { problem: None, accepted: false, unreachable: None, open_until: None, asked: None };
+    let accepted = TenantFacts { accepted: true, ..quiet };
+    let problems = problems.iter().map(|problem| (TenantFacts { problem: problem.as_ref(), ..quiet }, false));
+    let mut tenant: Auth0Tenant = serde_json::from_value(fresh("Auth0Tenant")).unwrap();
+    tenant.status = None;
     let mut cases = Vec::new();
-    for problem in problems.map(problem).chain([None]) {
-        let reason = problem.as_ref().map_or(Reason::Connected, |problem| problem.reason);
-        let status = tenant_status(old.as_ref(), GENERATION, "acme.eu.auth0.com", false, problem.as_ref(), at(1));
-        cases.push(case("Auth0Tenant", format!("tenant, {reason}"), reason, serde_json::to_value(&status).unwrap()));
-        old = Some(status);
+    for (facts, suspend) in problems.chain([(accepted, false), (quiet, false), (accepted, true)]) {
+        tenant.spec.suspend = suspend;
+        let status = tenant_status(&tenant, GENERATION, facts, at(1));
+        let reason = status.conditions.iter().find(|condition| condition.type_ == "Ready").unwrap().reason.clone();
+        let reason = Reason::parse(&reason).unwrap();
+        let name = format!("tenant, {reason}");
+        let mut case = case("Auth0Tenant", name, reason, serde_json::to_value(&status).unwrap());
+        if suspend {
+            // It is as ready as it was; nobody waits for a tenant.
+            case.kstatus = "Current";
+        }
+        cases.push(case);
+        tenant.status = Some(status);
     }
     cases
 }
 
+fn to_case(kind: &str, name: &str, (reason, status): (Reason, RemovalStatus)) -> Case {
+    case(kind, format!("{name}{reason}"), reason, serde_json::to_value(status).unwrap())
+}
+
 /// Each outcome of an object of `kind`, once.
 pub fn of_removal(kind: &str) -> Vec<Case> {
-    let status = |outcome: &Outcome| serde_json::to_value(outcome.status(None, GENERATION, at(2))).unwrap();
-    let case = |outcome: &Outcome| case(kind, format!("{kind}, {}", outcome.reason), outcome.reason, status(outcome));
-    outcomes(None).iter().map(case).collect()
+    ways().iter().map(|way| to_case(kind, &format!("{kind}, "), way.status(None, GENERATION))).collect()
 }
 
 /// Every status: each outcome on a new object and after each other outcome, of this generation and of the one before, for
@@ -166,13 +322,14 @@ pub fn of_removal(kind: &str) -> Vec<Case> {
 pub fn all() -> Vec<Case> {
     let mut cases: Vec<Case> = KINDS[..4].iter().flat_map(|kind| of_removal(kind)).collect();
     cases.extend(of_tenant());
-    for first in outcomes(None) {
+    let ways = ways();
+    for first in &ways {
         for generation in [GENERATION - 1, GENERATION] {
-            let old = first.status(None, generation, at(2));
-            for outcome in outcomes(Some(&old)) {
-                let status = serde_json::to_value(outcome.status(Some(&old), GENERATION, at(3))).unwrap();
-                let name = format!("{} of {generation}, then {}", first.reason, outcome.reason);
-                cases.push(case("UserRoleRevocation", name, outcome.reason, status));
+            let (reason, old) = first.status(None, generation);
+            for way in &ways {
+                let name = format!("{reason} of {generation}, then ");
+                let after = way.status(Some(&old), GENERATION);
+                cases.push(to_case("UserRoleRevocation", &name, after));
             }
         }
     }

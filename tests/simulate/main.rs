@@ -1,14 +1,14 @@
-//! `make simulate`: what removing access costs under the limits of Auth0's plans, for Rescind's lane and for a client that
+//! `make simulate`: what removing access costs under the limits of Auth0's plans, for Rescind and for a client that
 //! makes one call for each object and retries as Auth0's SDKs do. Virtual time: seconds, not hours.
 //!
-//! The plans are those of auth0-api.md 4.2. Every object names one thing to remove, all exist when the operator starts, and
-//! each removal is verified. `RESCIND_SIMULATE_OBJECTS` (say, 1000) leaves out the larger crowds.
+//! Every object names one thing to remove, all exist when the operator starts, and each removal is verified.
+//! `RESCIND_SIMULATE_OBJECTS` (say, 1000) leaves out the larger crowds.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a simulation: whatever goes wrong ends it")]
 
 #[path = "../dispatch/auth0.rs"]
 mod auth0;
-#[allow(dead_code, reason = "the tests of the lane use the rest")]
+#[allow(dead_code, reason = "the tests of the dispatcher use the rest")]
 #[path = "../dispatch/sim.rs"]
 mod sim;
 
@@ -28,7 +28,7 @@ use sim::{Object, Sim};
 
 /// How long an answer takes.
 const LATENCY: Duration = Duration::from_millis(150);
-/// Objects a second that the operator hands to its lane after a start.
+/// Objects a second that the operator hands to its dispatcher after a start.
 const ARRIVALS: f64 = 700.0;
 
 /// Which of the four kinds, and how many of them fit into one call at best.

@@ -1,4 +1,4 @@
-//! The documented limits of Auth0's plans (auth0-api.md 4.2). Where the documentation is silent on whether a listed call
+//! The documented limits of Auth0's plans. Where the documentation is silent on whether a listed call
 //! also draws from the global bucket, it does not, as the page says.
 
 use crate::auth0::{Auth0, Bucket};

@@ -1,6 +1,6 @@
 //! The client to compare with: one DELETE for each object and one read to verify it, ten at a time, each retried as the
-//! official Node SDK does: twice, after a wait until `X-RateLimit-Reset` with up to a fifth of jitter, at most a minute
-//! (auth0-api.md 4.4). A call that is refused three times is given up, and what it was for is lost.
+//! official Node SDK does: twice, after a wait until `X-RateLimit-Reset` with up to a fifth of jitter, at most a minute.
+//! A call that is refused three times is given up, and what it was for is lost.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -29,7 +29,7 @@ pub fn run(plan: &Plan, kind: Kind, objects: usize) -> Cost {
         let (endpoint, item) = kind.removal(n);
         let wire =
             if step == 0 { Wire::Delete(endpoint, vec![item]) } else { Wire::Get(verify(endpoint, item), page()) };
-        let answer = auth0.call(&wire, None, seconds(at));
+        let answer = auth0.call(&wire, 1, None, seconds(at));
         let done = at + LATENCY;
         took = took.max(done);
         let again = match answer.outcome {

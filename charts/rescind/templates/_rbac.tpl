@@ -13,7 +13,7 @@
 
 {{/* What the operator does with objects and events. A test removes each verb in turn and sees it missed. */}}
 {{- define "rescind.rules.objects" -}}
-# get is for the last look before a removal leaves, when the watch has been silent.
+# get is for the last look before a removal leaves, when the watch has been silent, and after a write that conflicted.
 - apiGroups: [rescind.dev]
   resources:
     {{- include "rescind.plurals" (dict "root" . "which" "all") | nindent 4 }}
@@ -21,7 +21,7 @@
 - apiGroups: [rescind.dev]
   resources:
     {{- include "rescind.plurals" (dict "root" . "which" "all" "suffix" "/status") | nindent 4 }}
-  verbs: [patch]
+  verbs: [update]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]

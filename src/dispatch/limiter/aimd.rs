@@ -55,6 +55,19 @@ impl Aimd {
         (tokens < 1.0).then(|| now + (1.0 - tokens) / pace.rate + 1e-6)
     }
 
+    /// Whether calls that are counted already are too many.
+    pub(super) fn is_overdrawn(&self, now: f64) -> bool {
+        self.pace.as_ref().is_some_and(|pace| pace.tokens_at(now) < -1e-6)
+    }
+
+    /// A call does not leave after all.
+    pub(super) fn give_back(&mut self, now: f64) {
+        if let Some(pace) = &mut self.pace {
+            (pace.tokens, pace.at) = (pace.tokens_at(now) + 1.0, now);
+        }
+        self.tried = ((self.tried_at(now) - 1.0 / RECENTLY).max(0.0), now);
+    }
+
     /// A call leaves.
     pub(super) fn sent(&mut self, now: f64) {
         if let Some(pace) = &mut self.pace {

@@ -73,12 +73,21 @@ impl Level {
         now - self.heard > REPORT_LIFE
     }
 
-    /// When a token will be left for one more call above the reserve: `None` for now. A bucket of one or two keeps no
-    /// reserve back: it would hardly let anything pass.
-    pub(super) fn wait_until(&self, reserve_percent: f64, clock: &Clock, now: f64) -> Option<f64> {
+    /// Tokens that are left to others. A bucket of one or two keeps none back: it would hardly let anything pass.
+    fn reserve(&self, percent: f64) -> f64 {
         let limit = self.limit as f64;
-        let reserve = (limit * reserve_percent / 100.0).floor().max(self.margin).min(limit - 2.0).max(0.0);
-        let needed = reserve + WHOLE;
+        (limit * percent / 100.0).floor().max(self.margin).min(limit - 2.0).max(0.0)
+    }
+
+    /// Whether the reserve is still there, after all calls that were counted.
+    pub(super) fn is_kept(&self, reserve_percent: f64, clock: &Clock, now: f64) -> bool {
+        self.left(clock, now).0 >= self.reserve(reserve_percent) + WHOLE - 1.0
+            || (self.is_stale(now) && self.in_flight <= 1)
+    }
+
+    /// When a token will be left for one more call above the reserve: `None` for now.
+    pub(super) fn wait_until(&self, reserve_percent: f64, clock: &Clock, now: f64) -> Option<f64> {
+        let needed = self.reserve(reserve_percent) + WHOLE;
         // After a long silence one call asks anew, whatever was said before.
         if self.left(clock, now).0 >= needed || (self.is_stale(now) && self.is_idle()) {
             return None;
@@ -94,11 +103,17 @@ impl Level {
     pub(super) fn draw(&mut self, clock: &Clock, now: f64) -> u64 {
         let (left, until) = self.left(clock, now);
         // A full bucket does not refill, also not afterwards.
-        let most = self.refill.low.mul_add(until - now, self.limit as f64);
-        (self.tokens, self.at) = (left.min(most) - 1.0, until);
+        let is_full = self.refill.low.mul_add(now - until, left) > self.limit as f64;
+        (self.tokens, self.at) = (left - 1.0, if is_full { now } else { until });
         self.sent += 1;
         self.in_flight += 1;
         self.sent
+    }
+
+    /// A call that drew from it does not leave after all. Until the next report it may still be counted as uncounted.
+    pub(super) fn give_back(&mut self) {
+        self.tokens = (self.tokens + 1.0).min(self.limit as f64);
+        self.ended();
     }
 
     /// Whether no call that drew from it is on its way.

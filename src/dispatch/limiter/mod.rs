@@ -8,8 +8,6 @@
 //! - For what no header explains there is one AIMD limiter: it opens up where nothing is reported, and slows all calls after
 //!   a 429 that no level explains.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the dispatcher takes it up next"))]
-
 mod aimd;
 mod level;
 #[cfg(test)]
@@ -23,6 +21,7 @@ use std::time::{Duration, Instant};
 use foldhash::{HashMap, HashSet};
 
 use crate::auth0::RateHeaders;
+use crate::dispatch::connection::{ConnectionKey, Limits};
 
 use aimd::Aimd;
 use level::Level;
@@ -32,21 +31,8 @@ use report::{Clock, Refill, Report};
 const MIN_WAIT: Duration = Duration::from_millis(1);
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// Identity of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ConnectionKey(pub(crate) u64);
-
 /// Method and path template: calls of one name draw from the same buckets.
 pub(crate) type CallName = (&'static str, &'static str);
-
-/// Settings of a connection.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limits {
-    /// Never more calls a second than this.
-    pub max_per_second: f64,
-    /// Share of each bucket, in percent, that is left to others.
-    pub reserve_percent: f64,
-}
 
 /// The bucket that a level is about: the limit that is reported, and the only kind of call that draws from it; without, all
 /// that report this limit do.
@@ -177,6 +163,30 @@ impl Limiter {
         self.aimd.sent(at);
         let drawn = kind.buckets.map(|bucket| Some((bucket?, self.levels.get_mut(&bucket?)?.draw(&self.clock, at))));
         Sent { at, drawn, unknown }
+    }
+
+    /// Whether a call that is counted already may still leave; it does so now. Others may have drawn from its bucket since.
+    pub(crate) fn confirm(&self, connection: ConnectionKey, sent: &mut Sent, now: Instant) -> bool {
+        sent.at = self.seconds(now);
+        let reserve = self.connections.get(&connection).map_or(0.0, |(limits, _)| limits.reserve_percent);
+        let mut levels = sent.drawn.iter().flatten().filter_map(|(bucket, _)| self.levels.get(bucket));
+        levels.all(|level| level.is_kept(reserve, &self.clock, sent.at)) && !self.aimd.is_overdrawn(sent.at)
+    }
+
+    /// A call does not leave after all.
+    pub(crate) fn unsent(&mut self, sent: Sent, now: Instant) {
+        let at = self.seconds(now);
+        for (bucket, _) in sent.drawn.iter().flatten() {
+            self.levels.get_mut(bucket).into_iter().for_each(Level::give_back);
+        }
+        self.aimd.give_back(at);
+        self.in_flight -= 1;
+        self.unknown_in_flight -= i64::from(sent.unknown);
+    }
+
+    /// Calls of all kinds on their way.
+    pub(crate) const fn in_flight(&self) -> usize {
+        self.in_flight as usize
     }
 
     /// A call of this kind ended so, with these headers.

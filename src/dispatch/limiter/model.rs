@@ -222,7 +222,9 @@ impl Runner {
         for (after, answer) in [(latency / 2.0, false), (latency, true)] {
             self.events.push(Reverse((((self.clock + after) * 1e9) as u64, answer, self.calls.len())));
         }
-        let sent = self.limiter.sent(KINDS[kind], self.now());
+        let now = self.now();
+        let mut sent = self.limiter.sent(KINDS[kind], now);
+        assert!(self.limiter.confirm(US, &mut sent, now), "what may leave may leave");
         self.calls.push(Call {
             kind,
             sent: Some(sent),

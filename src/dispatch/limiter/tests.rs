@@ -205,8 +205,11 @@ fn no_report_counts_for_ever() {
     assert!(limiter.wait_until(KINDS[0], US, start + Duration::from_secs(60)).is_some());
     let later = start + Duration::from_secs(61);
     assert_eq!(limiter.wait_until(KINDS[0], US, later), None);
-    limiter.sent(KINDS[0], later);
+    let mut sent = limiter.sent(KINDS[0], later);
+    assert!(limiter.confirm(US, &mut sent, later + Duration::from_secs(5)));
     assert!(limiter.wait_until(KINDS[0], US, later).is_some(), "one call, not many");
+    limiter.unsent(sent, later);
+    assert_eq!((limiter.in_flight(), limiter.wait_until(KINDS[0], US, later)), (0, None));
 }
 
 /// The smallest buckets: what headers say is too coarse to use them up.

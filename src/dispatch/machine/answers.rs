@@ -1,326 +1,211 @@
-//! What the machine learns: from the last look, from Auth0's answers, from reads about DELETEs of unknown effect.
+//! What the answer to a call means: for the domain and the connection, and for each item of a DELETE.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::auth0::{Answer, CallError, Endpoint, Item, Page, Read};
-use crate::dispatch::Task;
-use crate::dispatch::lines::Rank;
-use crate::dispatch::pace::{CallEnd, Sent};
+use crate::auth0::{Answer, CallError, Missing, Page};
+use crate::dispatch::fair_queue::Ns;
+use crate::dispatch::limiter::CallEnd;
 
-use super::jobs::Settled;
-use super::list::{Asker, Who};
-use super::site::{Batch, Check, EntryState, Why};
-use super::{Call, CallId, Looked, Machine, Outgoing, What};
+use super::calls::{self, CallId, What};
+use super::jobs::{JobId, Settled, Suspect, Unsure};
+use super::queue::Part;
+use super::waits::SHORT_WAIT;
+use super::{Machine, Work};
+
+/// A call that could not leave is tried again so often, after a pause that doubles.
+const NOT_SENT_TRIES: u32 = 2;
+const NOT_SENT_PAUSE: Duration = Duration::from_secs(1);
+/// A call that the peer says it did not begin with is sent again so often in a row before its outcome counts as unknown.
+const NOT_PROCESSED_TRIES: u32 = 5;
+
+/// What becomes of the items of a DELETE.
+enum Fate {
+    /// They are sent again, in the same batches or in smaller ones.
+    Again {
+        smaller: bool,
+    },
+    /// Their jobs read before they decide.
+    Read(CallError),
+    Settled(Settled),
+}
 
 impl Machine {
-    /// What the last look said about a call: what to send, or `None` if the call is not to leave. Whom it refused is
-    /// dropped; the others of the call lose nothing by it.
-    pub fn looked(&mut self, id: CallId, look: &Looked, now: Instant) -> Option<Outgoing> {
-        for uid in &look.refused {
-            if let Some(owner) = self.jobs.find(uid).and_then(|job| self.drop_job(job, now)) {
-                self.ended.push((owner, None));
-            }
-        }
-        let call = self.calls.remove(&id)?;
-        let leading = look.consents.iter().flatten().next().copied();
-        // The look takes a moment in which another call's 429 may have shut the gate.
-        let (Some(credential), None) = (leading, self.gate.closed_for(now)) else {
-            self.call_off(call, now);
-            return None;
-        };
-        match call.what {
-            What::Remove { site, batch, correlation } => {
-                let call = (call.name, call.probe, call.sent);
-                self.looked_at_removal(id, call, (site, batch, correlation), credential, &look.consents, now)
-            }
-            What::Page { list } => {
-                let refused = self.lists[list].active.as_ref().and_then(|active| active.refused.clone());
-                if let Some((_, error)) = refused.filter(|(refused, _)| *refused == credential) {
-                    self.lists[list].out = false;
-                    self.finish_walk(list, credential, Err(error), now);
-                    self.not_sent(&call, now);
-                    return None;
-                }
-                let Some(active) = self.lists[list].active.as_ref() else {
-                    self.call_off(call, now);
-                    return None;
-                };
-                let outgoing = Outgoing::Page { read: active.walk.read().clone(), query: active.walk.query() };
-                self.calls.insert(id, Call { credential, ..call });
-                Some(outgoing)
-            }
-        }
-    }
-
-    fn looked_at_removal(
-        &mut self,
-        id: CallId,
-        (name, probe, sent): (super::CallName, bool, Sent),
-        (site, mut batch, correlation): (usize, Batch, Arc<str>),
-        credential: u64,
-        consents: &[Option<u64>],
-        now: Instant,
-    ) -> Option<Outgoing> {
-        let all = std::mem::take(&mut batch.items);
-        let (mut items, mut others) = (Vec::with_capacity(all.len()), Vec::new());
-        for (item, consent) in all.into_iter().zip(consents) {
-            // Someone else's credential is never used for an item: those wait for a call of their own.
-            if *consent == Some(credential) { items.push(item) } else { others.push(item) }
-        }
-        if batch.split {
-            self.sites[site].resend(Batch { items: others, ..batch.clone() });
-        } else {
-            self.sites[site].wait_again(&others);
-        }
-        batch.items = items;
-        let refused = batch.refused.clone().filter(|(refused, _)| *refused == credential);
-        let what = What::Remove { site, batch, correlation };
-        let mut call = Call { name, probe, sent, credential, what };
-        if let (Some((_, error)), What::Remove { batch, .. }) = (refused, &mut call.what) {
-            let items = std::mem::take(&mut batch.items);
-            self.settle(site, &items, &Settled::Failed(error), (credential, None), now);
-            self.call_off(call, now);
-            return None;
-        }
-        let What::Remove { batch, correlation, .. } = &call.what else { return None };
-        let endpoint = self.sites[site].endpoint.clone();
-        let outgoing = Outgoing::Remove { endpoint, items: batch.items.clone(), correlation: correlation.clone() };
-        self.calls.insert(id, call);
-        self.refresh_site(site, now);
-        Some(outgoing)
-    }
-
-    /// A call that was begun does not leave; what it was for waits again.
-    fn call_off(&mut self, call: Call, now: Instant) {
-        self.not_sent(&call, now);
-        self.put_back(call.what, now);
-    }
-
-    fn not_sent(&mut self, call: &Call, now: Instant) {
-        self.pace.ended(call.name, CallEnd::Lost, &Default::default(), call.sent, now);
-        if call.probe {
-            self.gate.probed(now, false);
-        }
-    }
-
-    fn put_back(&mut self, what: What, now: Instant) {
-        match what {
-            What::Remove { site: key, batch, .. } => {
-                let site = &mut self.sites[key];
-                site.out -= 1;
-                if batch.split || batch.refused.is_some() {
-                    site.resend(batch);
-                } else {
-                    site.wait_again(&batch.items);
-                }
-                self.refresh_site(key, now);
-            }
-            What::Page { list } => {
-                self.lists[list].out = false;
-                self.refresh_list(list, now);
-            }
-        }
-    }
-
     /// Takes the answer to a call that was sent, at `at` by the clock on the wall.
     pub fn answered(&mut self, id: CallId, answer: Answer<Page>, at: Timestamp, now: Instant) {
-        let Some(Call { name, probe, sent, credential, what }) = self.calls.remove(&id) else { return };
-        self.wall = at;
-        let end = match &answer.outcome {
-            Err(CallError::RateLimited(_)) => CallEnd::Limited,
-            Err(CallError::Unavailable(_)) => CallEnd::Lost,
-            _ => CallEnd::Answered,
-        };
-        self.pace.ended(name, end, &answer.limits, sent, now);
-        if let Err(CallError::RateLimited(wait)) = &answer.outcome {
-            self.close(*wait, now);
-        } else if probe {
-            self.gate.probed(now, !matches!(answer.outcome, Err(CallError::Unavailable(_))));
-        }
-        match what {
-            What::Remove { site, batch, correlation } => {
-                self.removal_answered(site, batch, &correlation, credential, answer.outcome, now);
+        let Some(call) = self.calls.remove(&id) else { return };
+        self.wall = (at, now);
+        let outcome = answer.outcome;
+        let connection = call.class.connection;
+        let ours = !matches!(outcome, Err(CallError::Unavailable(_) | CallError::NotSent(_) | CallError::NotProcessed));
+        let limited = if let Err(CallError::RateLimited(wait)) = &outcome { Some(*wait) } else { None };
+        let accepts = ours && limited.is_none() && !matches!(outcome, Err(CallError::Unauthorized(_)));
+        self.finish(id, &call, ours && limited.is_none(), now);
+        let accepted = self.conns.get_mut(&connection).is_some_and(|conn| {
+            let news = accepts && !conn.accepted;
+            conn.accepted |= accepts;
+            if news {
+                let flavor = conn.flavor();
+                self.fair.regroup(connection, flavor);
             }
-            What::Page { list } => self.page(list, credential, answer.outcome, now),
+            conn.accepted
+        });
+        // One that is not accepted can slow only itself, so its answers teach nothing about the others' buckets.
+        let end = match &outcome {
+            _ if !accepted || !ours => CallEnd::Lost,
+            Ok(_) => CallEnd::Accepted,
+            Err(CallError::RateLimited(_)) => CallEnd::Limited,
+            Err(_) => CallEnd::Refused,
+        };
+        let headers = if accepted { answer.limits } else { Default::default() };
+        self.limiter.finished(call.class.call, end, &headers, call.reserved, now);
+        if let Some(wait) = limited {
+            self.hold(connection, wait, now);
+            self.tell_limited(&call.owners, wait);
+            return self.put_back(call.what, now);
+        }
+        match call.what {
+            What::Page { list } => self.page(list, outcome, now),
+            What::Delete { queue, parts, correlation } => {
+                let may_have_worked = outcome.as_ref().err().is_none_or(CallError::may_have_worked);
+                for id in call.owners.iter().filter(|_| ours || may_have_worked) {
+                    let Some(job) = self.jobs.get_mut(*id) else { continue };
+                    job.called();
+                    if may_have_worked {
+                        job.sent(&correlation);
+                    }
+                }
+                self.delete_answered(queue, parts, outcome, call.begun, now);
+            }
         }
     }
 
-    fn removal_answered(
+    /// A 429 to a call of their own, if it is worth showing.
+    fn tell_limited(&mut self, owners: &[JobId], wait: Duration) {
+        for id in owners.iter().filter(|_| wait > SHORT_WAIT) {
+            if let Some(job) = self.jobs.get_mut(*id) {
+                (job.limited, job.shown) = (true, true);
+                self.woken.push(job.owner.clone());
+            }
+        }
+    }
+
+    fn delete_answered(
         &mut self,
         key: usize,
-        mut batch: Batch,
-        correlation: &Arc<str>,
-        credential: u64,
+        parts: Vec<Part>,
         outcome: Result<Page, CallError>,
+        begun: Instant,
         now: Instant,
     ) {
-        let error = match outcome {
-            Err(CallError::RateLimited(_)) => {
-                return self.put_back(What::Remove { site: key, batch, correlation: correlation.clone() }, now);
+        let fate = self.fate(key, &parts, outcome, now);
+        // So many may travel together after this.
+        let most = if parts.len() > 1 { parts.len().div_ceil(2) } else { 0 };
+        let suspect =
+            |part: &Part| Suspect { most, since: part.suspect.map_or(begun, |suspect| suspect.since.min(begun)) };
+        let settled = match fate {
+            Fate::Again { smaller } => {
+                let again = parts.into_iter().map(|part| {
+                    let suspect = if smaller { Some(suspect(&part)) } else { part.suspect };
+                    (part, suspect)
+                });
+                return self.send_again(key, again.collect(), now);
             }
-            // If it was rotated while the call was on its way, the new one decides (reliability.md C4).
-            Err(error @ CallError::Unauthorized(_)) if batch.refused.is_none() => {
-                batch.refused = Some((credential, error));
-                return self.put_back(What::Remove { site: key, batch, correlation: correlation.clone() }, now);
-            }
-            Ok(_) => None,
-            Err(error) => Some(error),
+            Fate::Read(error) => Err(error),
+            Fate::Settled(settled) => Ok(settled),
         };
-        let may_have_worked = error.as_ref().is_none_or(|error| matches!(error, CallError::Unavailable(_)));
-        let call = (credential, may_have_worked.then_some(correlation));
-        let several = batch.items.len() > 1;
-        let items = batch.items.clone();
-        // While this call still counts as on its way, its site stays.
-        match error {
-            None => {
-                let endpoint = &self.sites[key].endpoint;
-                self.worked.insert(super::removing::name(endpoint), now);
-                self.settle(key, &items, &Settled::Accepted(self.wall), call, now);
+        let mut changed = Vec::new();
+        let mut touched: Vec<JobId> = Vec::new();
+        for part in &parts {
+            self.release(key, part, &mut changed);
+            for waiter in &part.waiters {
+                let Some(job) = self.jobs.get_mut(waiter.job) else { continue };
+                let index = waiter.index;
+                let unsure = |error: &CallError| Unsure { index, error: error.clone(), suspect: suspect(part) };
+                job.settle(index, settled.clone().unwrap_or_else(|error| Settled::Unsure(unsure(&error))));
+                touched.push(waiter.job);
             }
-            Some(CallError::Rejected(_)) if several => self.sites[key].split(&batch, &items),
-            Some(CallError::NotFound) if self.is_member_roles(key) => self.check(key, batch, Why::Membership, now),
-            Some(CallError::NotFound) if several => self.check(key, batch, Why::Missing, now),
-            Some(CallError::Unavailable(_)) if self.may_isolate(key, &batch) => {
-                self.note_sent(key, &items, correlation);
-                if self.may_read(key, &items) {
-                    self.check(key, batch, Why::Unknown, now);
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        // While this call still counts as on its way, its queue stays.
+        for id in touched {
+            self.advance(id, now);
+        }
+        if let Some(queue) = self.queues.get_mut(key) {
+            queue.out -= 1;
+        }
+        self.refresh(Work::Queue(key), &changed, now);
+    }
+
+    fn fate(&mut self, key: usize, parts: &[Part], outcome: Result<Page, CallError>, now: Instant) -> Fate {
+        let Some(queue) = self.queues.get_mut(key) else { return Fate::Again { smaller: false } };
+        let strikes = std::mem::take(&mut queue.strikes);
+        let kind = (calls::delete(&queue.endpoint), queue.connection);
+        let jobs = &self.jobs;
+        let mut owners = parts.iter().flat_map(|part| &part.waiters).filter(|waiter| jobs.get(waiter.job).is_some());
+        let first = owners.next().map(|waiter| waiter.job);
+        let several = parts.len() > 1 && owners.any(|waiter| Some(waiter.job) != first);
+        match outcome {
+            Ok(_) => {
+                self.worked.insert(kind, now);
+                Fate::Settled(Settled::Accepted(self.wall.0))
+            }
+            Err(CallError::NotSent(_)) if strikes < NOT_SENT_TRIES => {
+                queue.strikes = strikes + 1;
+                queue.pause = Some(now + NOT_SENT_PAUSE * 2_u32.pow(strikes));
+                Fate::Again { smaller: false }
+            }
+            Err(CallError::NotProcessed) if strikes < NOT_PROCESSED_TRIES => {
+                queue.strikes = strikes + 1;
+                Fate::Again { smaller: false }
+            }
+            Err(CallError::Rejected(rejection)) if several && rejection.depends_on_items() => {
+                Fate::Again { smaller: true }
+            }
+            Err(CallError::NotFound(Missing::Item)) if parts.len() > 1 => Fate::Again { smaller: true },
+            Err(error @ CallError::NotFound(Missing::Unclear)) => Fate::Read(error),
+            Err(CallError::NotFound(what)) => Fate::Settled(Settled::NotFound(what)),
+            Err(error) => {
+                let error = match error {
+                    CallError::NotProcessed => CallError::no_answer("Auth0 closed the connection again and again"),
+                    error => error,
+                };
+                // A call that was split already is split further only while others of its kind succeed; otherwise it is
+                // Auth0 that fails, and each object comes back in its own time.
+                let since = parts.iter().filter_map(|part| part.suspect).map(|suspect| suspect.since).min();
+                let worked = since.is_none_or(|since| self.worked.get(&kind).is_some_and(|worked| *worked >= since));
+                if error.may_have_worked() && several && worked {
+                    Fate::Read(error)
                 } else {
-                    self.sites[key].split(&batch, &items);
+                    Fate::Settled(Settled::Failed(error))
                 }
             }
-            Some(error) => self.settle(key, &items, &Settled::Failed(error), call, now),
-        }
-        self.sites[key].out -= 1;
-        self.refresh_site(key, now);
-    }
-
-    fn is_member_roles(&self, key: usize) -> bool {
-        matches!(self.sites[key].endpoint, Endpoint::OrganizationMemberRoles { .. })
-    }
-
-    /// Whether to find out which of several objects made a call fail. A call that was split already is split further only
-    /// while others of its kind succeed; otherwise it is Auth0 that fails, and each object comes back in its own time.
-    fn may_isolate(&self, key: usize, batch: &Batch) -> bool {
-        let site = &self.sites[key];
-        let worked = self.worked.get(&super::removing::name(&site.endpoint));
-        batch.items.len() > 1
-            && site.owners(&batch.items) > 1
-            && (!batch.split || worked.is_some_and(|worked| *worked >= batch.since))
-    }
-
-    /// Whether anyone concerned wants reads at all (`verification: Off`).
-    fn may_read(&self, key: usize, items: &[Item]) -> bool {
-        let entries = &self.sites[key].entries;
-        let owners = items.iter().filter_map(|item| entries.get(item)).flat_map(|entry| &entry.owners);
-        let off = Task::Remove { before: false, after: false };
-        owners.filter_map(|owner| self.jobs.get(*owner)).any(|job| job.task != off)
-    }
-
-    fn note_sent(&mut self, key: usize, items: &[Item], correlation: &Arc<str>) {
-        let entries = &self.sites[key].entries;
-        for owner in items.iter().filter_map(|item| entries.get(item)).flat_map(|entry| &entry.owners) {
-            if let Some(job) = self.jobs.get_mut(*owner) {
-                job.sent(correlation);
-            }
         }
     }
 
-    /// Reads about a batch before anything more is done with it.
-    fn check(&mut self, key: usize, batch: Batch, why: Why, now: Instant) {
-        let site = &mut self.sites[key];
-        let (endpoint, credential) = (site.endpoint.clone(), site.credential);
-        let (read, wanted, glance) = match (&why, &endpoint) {
-            (Why::Unknown, _) => (Read::List(endpoint), batch.items.clone(), false),
-            (Why::Membership, Endpoint::OrganizationMemberRoles { organization, user }) => {
-                (Read::UserOrganizations { user: user.clone() }, vec![Item::Id(organization.clone())], false)
-            }
-            (Why::Organization, Endpoint::OrganizationMemberRoles { organization, .. }) => {
-                let members = Endpoint::OrganizationMembers { organization: organization.clone() };
-                (Read::List(members), Vec::new(), true)
-            }
-            (Why::Missing | Why::Membership | Why::Organization, _) => (Read::List(endpoint), Vec::new(), true),
-        };
-        let (namespace, arrival) = (batch.namespace, batch.arrival);
-        site.mark(&batch.items, EntryState::Batched);
-        self.ids += 1;
-        let id = self.ids;
-        let check = Check { batch, why, open: wanted.len(), present: Vec::new(), error: None };
-        site.checks.insert(id, check);
-        let who = Who::Check(key, id);
-        let asker = Asker { who, wanted, about: None, must_walk: false, rank: Rank::Removal, namespace, arrival };
-        self.ask(read, credential, glance, asker, now);
+    /// A call with this item ended; who asked for it meanwhile waits for the next one.
+    pub(super) fn release(&mut self, key: usize, part: &Part, changed: &mut Vec<Ns>) {
+        let Some(queue) = self.queues.get_mut(key) else { return };
+        let late = queue.entries.get(&part.item).into_iter().flat_map(|entry| &entry.waiters);
+        changed.extend(part.waiters.iter().chain(late).map(|waiter| waiter.ns));
+        queue.release(&part.item);
     }
 
-    /// Nobody wants this check's items any more.
-    pub(super) fn abandon_check(&mut self, who: Who, now: Instant) {
-        let Who::Check(key, id) = who else { return };
-        let Some(site) = self.sites.get_mut(key) else { return };
-        if let Some(check) = site.checks.remove(&id) {
-            for item in &check.batch.items {
-                site.entries.remove(item);
+    /// The items of a call wait again, before all that came later.
+    pub(super) fn send_again(&mut self, key: usize, parts: Vec<(Part, Option<Suspect>)>, now: Instant) {
+        let mut changed = Vec::new();
+        for (part, suspect) in parts {
+            self.release(key, &part, &mut changed);
+            let Some(queue) = self.queues.get_mut(key) else { continue };
+            for waiter in part.waiters.into_iter().filter(|waiter| self.jobs.get(waiter.job).is_some()) {
+                queue.want(part.item.clone(), waiter, suspect);
             }
-            self.refresh_site(key, now);
         }
-    }
-
-    pub(super) fn checked(
-        &mut self,
-        key: usize,
-        id: u64,
-        credential: u64,
-        asked: usize,
-        result: Result<Vec<Item>, CallError>,
-        now: Instant,
-    ) {
-        let Some(check) = self.sites.get_mut(key).and_then(|site| site.checks.get_mut(&id)) else { return };
-        match result {
-            Ok(present) => check.present.extend(present),
-            Err(error) => drop(check.error.get_or_insert(error)),
+        if let Some(queue) = self.queues.get_mut(key) {
+            queue.out -= 1;
         }
-        check.open = check.open.saturating_sub(asked);
-        if check.open > 0 {
-            return;
-        }
-        let Some(Check { batch, why, present, error, .. }) = self.sites[key].checks.remove(&id) else { return };
-        self.conclude_check(key, batch, why, credential, error.map_or(Ok(present), Err), now);
-        self.refresh_site(key, now);
-    }
-
-    fn conclude_check(
-        &mut self,
-        key: usize,
-        batch: Batch,
-        why: Why,
-        credential: u64,
-        result: Result<Vec<Item>, CallError>,
-        now: Instant,
-    ) {
-        let all = batch.items.clone();
-        let call = (credential, None);
-        let fail = |machine: &mut Self, error| machine.settle(key, &all, &Settled::Failed(error), call, now);
-        match (why, result) {
-            (Why::Unknown, Ok(present)) => {
-                let gone: Vec<Item> = all.into_iter().filter(|item| !present.contains(item)).collect();
-                self.settle(key, &gone, &Settled::Proved(self.wall), call, now);
-                self.sites[key].split(&batch, &present);
-            }
-            // What cannot be read is repeated without: a DELETE is idempotent (auth0-api.md 1.7).
-            (Why::Unknown | Why::Missing, Err(CallError::InsufficientScope(_))) | (Why::Missing, Ok(_)) => {
-                self.sites[key].split(&batch, &batch.items);
-            }
-            (Why::Membership, Ok(present)) if present.is_empty() => self.check(key, batch, Why::Organization, now),
-            (Why::Membership, Ok(_)) if all.len() > 1 => self.sites[key].split(&batch, &batch.items),
-            (Why::Membership, Ok(_)) => {
-                fail(self, CallError::Unavailable("Auth0 contradicts itself about the membership"));
-            }
-            (Why::Organization, Ok(_)) => self.settle(key, &all, &Settled::NotThere, call, now),
-            (Why::Membership | Why::Organization, Err(CallError::InsufficientScope(_))) => {
-                fail(self, CallError::NotFound);
-            }
-            (_, Err(error)) => fail(self, error),
-        }
+        self.refresh(Work::Queue(key), &changed, now);
     }
 }

@@ -1,22 +1,26 @@
-//! What a lane decides: which call leaves next, when, with which items, and what its answer means for whom.
+//! What is decided for one domain: which call leaves next, when, with which items, and what its answer means for whom.
 //!
-//! A state machine over explicit time: events go in (`submit`, `forget`, `looked`, `answered`), [`Machine::next`] says what
-//! to do, [`Machine::ended`] what is done. No clock, no socket, no task; those are in `driver`.
+//! A state machine over explicit time: events go in (`submit`, `take_back`, `preflighted`, `send`, `answered`),
+//! [`Machine::next`] says what to do, [`Machine::ended`] what is done. No clock, no socket, no task; those are in `driver`.
 //!
-//! - `site`: the items to be removed at one endpoint, merged over objects, split when refused.
+//! Everything is kept by connection: jobs whose connections differ share no queue, no list, no call and no verdict.
+//! - `queue`: the items to be removed at one endpoint, merged over objects, in smaller batches after a failed call.
 //! - `list`: who waits to hear what a list holds; equal questions are one walk.
-//! - `jobs`: how far each job has come.
+//! - `jobs`: how far each job has come; `look`: what a 404 is about.
 
 mod answers;
+mod calls;
+mod check;
+mod connections;
 mod jobs;
 mod list;
-mod reading;
-mod removing;
-mod site;
-mod standing;
+mod look;
+mod pages;
+mod queue;
+mod waits;
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,188 +28,170 @@ use foldhash::{HashMap, HashMapExt};
 use jiff::Timestamp;
 use slab::Slab;
 
-use crate::auth0::{Endpoint, Item, Read};
+use crate::auth0::{Domain, Endpoint, Read};
 
-use super::gate::{Gate, Pass};
-use super::lines::{Lines, Place};
-use super::pace::{CallName, Limits, Pace, Sent};
-use super::{End, Job, Owner, Report};
+use super::breaker::Breaker;
+use super::connection::{ConnectionKey, Limits};
+use super::fair_queue::{FairQueue, Ns};
+use super::job::{End, Job, Owner, Refusal, Report};
+use super::limiter::{CallName, Limiter};
 
+pub use super::fair_queue::{MAX_IN_FLIGHT, REMOVALS_IN_A_ROW, SHARED};
+pub use calls::{Ask, CallId, Outgoing, Step};
+pub use check::Violation;
+pub use waits::{SHORT_WAIT, WAIT_SHOWN};
+
+use calls::Call;
+use connections::Conn;
 use jobs::{JobId, Jobs, Need};
 use list::{Length, List};
-use site::{Batch, Site};
+use queue::{EndpointQueue, Waiter};
+use waits::Pace;
 
-/// Calls of one tenant on their way at once; a hung tenant holds up no more than these, and no other tenant.
-pub const MAX_IN_FLIGHT: usize = 16;
-/// Waits up to this stay in the lane; longer ones are shown by the owner (DESIGN section 4, Pacing).
-pub const SHOWN_WAIT: Duration = Duration::from_secs(2);
-/// Owners asked for their consent to one share of a call, at most; the others have their turn if these say no.
-const ASKED: usize = 4;
-
-/// The decisions of one lane.
+/// The decisions for one domain.
 #[derive(Debug)]
 pub struct Machine {
+    domain: Domain,
     jobs: Jobs,
-    sites: Slab<Site>,
-    site_at: HashMap<(Endpoint, u64), usize>,
+    queues: Slab<EndpointQueue>,
+    queue_at: HashMap<(Endpoint, ConnectionKey), usize>,
     lists: Slab<List>,
-    list_at: HashMap<(Read, u64, bool), usize>,
-    lengths: HashMap<Endpoint, Length>,
-    lines: Lines<Unit>,
-    timers: BinaryHeap<Reverse<(Instant, Unit)>>,
+    list_at: HashMap<(Read, ConnectionKey, bool), usize>,
+    lengths: HashMap<(Endpoint, ConnectionKey), Length>,
+    fair: FairQueue<Work>,
+    timers: BinaryHeap<Reverse<(Instant, Timer)>>,
     calls: HashMap<CallId, Call>,
-    gate: Gate,
-    pace: Pace,
+    conns: HashMap<ConnectionKey, Conn>,
+    /// The first call of a connection that is not accepted yet: one at a time.
+    first: Option<CallId>,
+    breaker: Breaker,
+    limiter: Limiter,
     /// When each kind of DELETE was last accepted.
-    worked: HashMap<CallName, Instant>,
-    ended: Vec<(Owner, Option<Report>)>,
-    /// Auth0's clock at the last answer, as we know it.
-    wall: Timestamp,
-    ids: u64,
-    prefix: String,
+    worked: HashMap<(CallName, ConnectionKey), Instant>,
+    ended: Vec<(Owner, Report)>,
+    woken: Vec<Owner>,
+    pace: Pace,
+    /// The clock on the wall at some moment.
+    wall: (Timestamp, Instant),
+    ids: CallId,
+    prefix: Arc<str>,
 }
 
 /// What could send a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Unit {
-    Site(usize),
+enum Work {
+    Queue(usize),
     List(usize),
 }
 
-/// A call begun and not ended.
-pub type CallId = u64;
-
-/// What to do now.
-#[derive(Debug)]
-pub enum Step {
-    /// Take the last look for this call and tell [`Machine::looked`].
-    Call(Ask),
-    /// Nothing before this time, unless an event comes.
-    Wait(Instant),
-    /// Nothing until an event comes.
-    Idle,
-}
-
-/// A call that is about to leave, and who must want it.
-#[derive(Debug)]
-pub struct Ask {
-    /// Which call.
-    pub id: CallId,
-    /// The shares of the call. Each is wanted if one of its owners still wants it.
-    pub shares: Vec<Vec<Owner>>,
-}
-
-/// What the last look said.
-#[derive(Debug, Default)]
-pub struct Looked {
-    /// Uids of the owners for whom nothing may be sent any more.
-    pub refused: Vec<Arc<str>>,
-    /// For each share the fingerprint of the credential to use, if one of its owners wants it.
-    pub consents: Vec<Option<u64>>,
-}
-
-/// A call to send.
-#[derive(Debug)]
-pub enum Outgoing {
-    /// A DELETE.
-    Remove {
-        /// Where.
-        endpoint: Endpoint,
-        /// What: 1 to [`Endpoint::max_items`].
-        items: Vec<Item>,
-        /// Its name in Auth0's logs.
-        correlation: Arc<str>,
-    },
-    /// A page of a list.
-    Page {
-        /// Which list.
-        read: Read,
-        /// Which page.
-        query: Vec<(&'static str, String)>,
-    },
-}
-
-#[derive(Debug)]
-struct Call {
-    name: CallName,
-    /// The one that finds out whether the tenant answers again.
-    probe: bool,
-    sent: Sent,
-    credential: u64,
-    what: What,
-}
-
-#[derive(Debug)]
-enum What {
-    Remove { site: usize, batch: Batch, correlation: Arc<str> },
-    Page { list: usize },
+/// What is looked at again at some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Work(Work),
+    Connection(ConnectionKey),
+    /// This job's owner is told that it waits.
+    Shown(JobId),
 }
 
 impl Machine {
-    /// A lane with nothing to do. Calls are named `{prefix}-{number}` in Auth0's logs.
-    pub fn new(prefix: &str) -> Self {
+    /// With nothing to do. Calls are named `{prefix}-{number}` in Auth0's logs.
+    pub fn new(domain: Domain, prefix: &str, wall: Timestamp, now: Instant) -> Self {
         Self {
+            domain,
             jobs: Jobs::default(),
-            sites: Slab::new(),
-            site_at: HashMap::new(),
+            queues: Slab::new(),
+            queue_at: HashMap::new(),
             lists: Slab::new(),
             list_at: HashMap::new(),
             lengths: HashMap::new(),
-            lines: Lines::default(),
+            fair: FairQueue::default(),
             timers: BinaryHeap::new(),
             calls: HashMap::new(),
-            gate: Gate::default(),
-            pace: Pace::default(),
+            conns: HashMap::new(),
+            first: None,
+            breaker: Breaker::default(),
+            limiter: Limiter::new(now),
             worked: HashMap::new(),
             ended: Vec::new(),
-            wall: Timestamp::UNIX_EPOCH,
+            woken: Vec::new(),
+            pace: Pace::new(now),
+            wall: (wall, now),
             ids: 0,
-            prefix: prefix.to_owned(),
+            prefix: prefix.into(),
         }
     }
 
-    /// Takes a job over; `credential` is the fingerprint of the token it would use now. Jobs with different credentials
-    /// never share a call: nobody reaches further than their own Secret. Does nothing while this owner has a job.
-    pub fn submit(&mut self, job: Job, credential: u64, now: Instant) {
-        if self.is_idle() {
-            // Namespaces come and go over the years.
-            self.lines = Lines::default();
+    /// Takes a job over, to be done with this connection. Does nothing while its owner has one.
+    pub fn submit(&mut self, connection: ConnectionKey, job: Job, now: Instant) {
+        let fair = &mut self.fair;
+        let Some(id) = self.jobs.insert(job, connection, now, |namespace| fair.enter(namespace)) else { return };
+        self.conns.entry(connection).or_insert_with(Conn::new).jobs += 1;
+        if let Some(job) = self.jobs.get_mut(id) {
+            self.pace.came(job);
         }
-        let namespace = self.lines.enter(&job.owner.namespace);
-        if let Some((id, need)) = self.jobs.insert(job, credential, namespace) {
-            self.meet(id, need, now);
+        self.timers.push(Reverse((now + WAIT_SHOWN, Timer::Shown(id))));
+        self.trim_timers();
+        self.advance(id, now);
+    }
+
+    /// Takes a job back, with what came of it so far; nothing more is done for it.
+    pub fn take_back(&mut self, uid: &str, now: Instant) -> Option<Report> {
+        let id = self.jobs.find(uid)?;
+        self.drop_job(id, Refusal::Withdrawn, now).map(|(_, report)| report)
+    }
+
+    /// These are the settings of this tenant object, which has this connection, now.
+    pub fn set_limits(&mut self, connection: ConnectionKey, tenant: &Arc<str>, limits: Limits, now: Instant) {
+        let conn = self.conns.entry(connection).or_insert_with(Conn::new);
+        if conn.set_limits(tenant, limits, now) {
+            let (limits, flavor) = (conn.limits, conn.flavor());
+            self.limiter.set_limits(connection, limits);
+            self.fair.regroup(connection, flavor);
+            self.fair.hold(connection, false);
         }
     }
 
-    /// Takes a job back. `false` if a DELETE for it is on its way: then it ends by itself.
-    pub fn forget(&mut self, uid: &str, now: Instant) -> bool {
-        let Some(id) = self.jobs.find(uid) else { return true };
-        if self.is_out(id) {
-            return false;
-        }
-        self.drop_job(id, now);
-        true
+    /// Sends nothing for this long: to the whole domain if the connection is accepted, else with it alone.
+    pub fn hold(&mut self, connection: ConnectionKey, wait: Duration, now: Instant) {
+        let until = now + self.whole(wait, now);
+        let conn = self.conns.entry(connection).or_insert_with(Conn::new);
+        if conn.accepted { self.breaker.open(until) } else { conn.breaker.open(until) }
     }
 
-    /// These are the settings of this tenant object now.
-    pub fn set_limits(&mut self, tenant: &Arc<str>, limits: Limits, now: Instant) {
-        self.pace.set_limits(tenant, limits, now);
+    /// A wait that is long enough to be shown ends at a whole second by the clock on the wall.
+    fn whole(&self, wait: Duration, now: Instant) -> Duration {
+        let part = (self.wall(now) + wait).subsec_nanosecond().unsigned_abs();
+        let rest = Duration::from_nanos(u64::from((1_000_000_000 - part) % 1_000_000_000));
+        if wait > SHORT_WAIT { wait + rest } else { wait }
     }
 
-    /// Sends nothing for this long, as if a 429 had said so.
-    pub fn hold(&mut self, wait: Duration, wall: Timestamp, now: Instant) {
-        self.wall = wall;
-        self.close(wait, now);
+    fn wall(&self, now: Instant) -> Timestamp {
+        self.wall.0 + now.saturating_duration_since(self.wall.1)
     }
 
-    /// How long nothing is sent, if that is worth showing.
-    pub fn shown_wait(&self, now: Instant) -> Option<Duration> {
-        self.gate.closed_for(now).filter(|wait| *wait > SHOWN_WAIT)
+    /// Whether Auth0 accepted a call with this connection since the start.
+    pub fn accepted(&self, connection: ConnectionKey) -> bool {
+        self.conns.get(&connection).is_some_and(|conn| conn.accepted)
     }
 
-    /// The jobs that ended since this was last asked; without a report those that the last look refused.
-    pub fn ended(&mut self) -> Vec<(Owner, Option<Report>)> {
+    /// Forgets connections that are not alive and have nothing to do. Whether anything is left.
+    pub fn retain(&mut self, alive: &HashSet<ConnectionKey>, now: Instant) -> bool {
+        self.conns.retain(|key, conn| alive.contains(key) || conn.jobs > 0 || conn.calls > 0);
+        let conns = &self.conns;
+        self.limiter.retain(&conns.keys().copied().collect());
+        self.worked.retain(|(_, key), _| conns.contains_key(key));
+        self.lengths.retain(|(_, key), _| conns.contains_key(key));
+        !self.conns.is_empty() || !self.ended.is_empty() || self.breaker.open_for(now).is_some()
+    }
+
+    /// The jobs that ended since this was last asked.
+    pub fn ended(&mut self) -> Vec<(Owner, Report)> {
         std::mem::take(&mut self.ended)
+    }
+
+    /// The owners who should look at their job again, since this was last asked.
+    pub fn woken(&mut self) -> Vec<Owner> {
+        std::mem::take(&mut self.woken)
     }
 
     /// Jobs that have not ended.
@@ -218,131 +204,182 @@ impl Machine {
         self.jobs.len() == 0
     }
 
-    fn is_idle(&self) -> bool {
-        self.is_empty() && self.sites.is_empty() && self.lists.is_empty() && self.calls.is_empty()
-    }
-
     /// Calls begun and not ended.
     pub fn in_flight(&self) -> usize {
         self.calls.len()
     }
 
-    /// What to do now. To be asked again after every event and whenever the time it named has come.
-    pub fn next(&mut self, now: Instant) -> Step {
-        while let Some(Reverse((due, unit))) = self.timers.peek().copied()
-            && due <= now
-        {
-            self.timers.pop();
-            self.refresh(unit, now);
+    /// Begins anew with the jobs it has and what is known of Auth0: after a panic nothing else is believed. What was on its
+    /// way has an unknown outcome.
+    pub fn rebuild(&mut self, now: Instant) {
+        let mut new = Self::new(self.domain.clone(), &self.prefix, self.wall.0, self.wall.1);
+        std::mem::swap(&mut new, self);
+        (self.ids, self.ended, self.woken) = (new.ids + 1, new.ended, new.woken);
+        (self.breaker, self.conns) = (new.breaker, new.conns);
+        self.breaker.probe_finished(now, false);
+        for (key, conn) in &mut self.conns {
+            (conn.jobs, conn.calls, conn.checking, conn.timer) = (0, 0, 0, None);
+            conn.breaker.probe_finished(now, false);
+            self.limiter.set_limits(*key, conn.limits);
         }
-        loop {
-            if self.calls.len() >= MAX_IN_FLIGHT {
-                return Step::Idle;
-            }
-            match self.gate.peek(now) {
-                Pass::Go { .. } => {}
-                Pass::At(until) => return Step::Wait(until),
-                Pass::AfterProbe => return Step::Idle,
-            }
-            let pace = &self.pace;
-            let Some((place, unit)) = self.lines.next(|call| pace.wait_until(call, now).is_none()) else {
-                return self.idle(now);
-            };
-            if let Some((what, shares)) = self.begin(unit, place, now) {
-                let probe = matches!(self.gate.pass(now), Pass::Go { probe: true });
-                let sent = self.pace.sent(place.call, now);
-                self.ids += 1;
-                self.calls.insert(self.ids, Call { name: place.call, probe, sent, credential: 0, what });
-                return Step::Call(Ask { id: self.ids, shares });
-            }
+        let mut jobs: Vec<_> = new.jobs.iter().collect();
+        jobs.sort_unstable_by_key(|(id, _)| *id);
+        for (_, job) in jobs {
+            self.submit(job.connection, job.again(), now);
         }
-    }
-
-    fn idle(&self, now: Instant) -> Step {
-        let paced = self.lines.waiting_calls().filter_map(|call| self.pace.wait_until(call, now));
-        let timer = self.timers.peek().map(|Reverse((due, _))| *due);
-        paced.chain(timer).min().map_or(Step::Idle, Step::Wait)
-    }
-
-    fn begin(&mut self, unit: Unit, place: Place, now: Instant) -> Option<(What, Vec<Vec<Owner>>)> {
-        let begun = match unit {
-            Unit::Site(site) => self.begin_removal(site, place, now),
-            Unit::List(list) => self.begin_page(list, place, now),
-        };
-        self.refresh(unit, now);
-        begun
     }
 
     /// Gives a job what it needs next.
-    fn meet(&mut self, id: JobId, need: Need, now: Instant) {
+    fn advance(&mut self, id: JobId, now: Instant) {
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        let proving = job.phase == jobs::Phase::Proving;
+        let need = job.next();
+        if job.shown && !proving && job.phase == jobs::Phase::Proving {
+            self.woken.push(job.owner.clone());
+        }
         match need {
             Need::Patience => {}
-            Need::Read(items) => self.ask_for_job(id, items, now),
-            Need::Remove(items) => self.remove_for_job(id, items, now),
-            Need::Ended(end) => self.end(id, end),
-        }
-    }
-
-    fn end(&mut self, id: JobId, end: End) {
-        if let Some(job) = self.jobs.remove(id) {
-            let (owner, report) = job.report(end);
-            self.ended.push((owner, Some(report)));
+            Need::Read(question) => self.ask(id, question, now),
+            Need::Remove(items) => self.want(id, items, now),
+            Need::Ended(end) => {
+                let ended = self.end_job(id, end, now);
+                self.ended.extend(ended);
+            }
         }
     }
 
     /// Nothing more is done for this job; what others want at the same places goes on.
-    fn drop_job(&mut self, id: JobId, now: Instant) -> Option<Owner> {
-        let job = self.jobs.remove(id)?;
-        let key = (job.removal.endpoint.clone(), job.credential);
-        if let Some(site) = self.site_at.get(&key).copied() {
-            for item in &job.removal.items {
-                self.sites[site].unwant(item, id);
+    fn drop_job(&mut self, id: JobId, refusal: Refusal, now: Instant) -> Option<(Owner, Report)> {
+        self.end_job(id, End::HandedBack(refusal), now)
+    }
+
+    fn end_job(&mut self, id: JobId, end: End, now: Instant) -> Option<(Owner, Report)> {
+        let mut job = self.jobs.remove(id)?;
+        if let Some(key) = self.queue_at.get(&(job.removal.endpoint.clone(), job.connection)).copied()
+            && job.open > 0
+        {
+            for (index, item) in job.removal.items.iter().enumerate() {
+                self.queues[key].unwant(item, Waiter { ns: job.ns, job: id, index });
             }
-            self.refresh(Unit::Site(site), now);
+            self.refresh(Work::Queue(key), &[job.ns], now);
         }
-        Some(job.owner)
+        self.pace.left(&mut job);
+        self.fair.leave(job.ns);
+        if let Some(conn) = self.conns.get_mut(&job.connection) {
+            conn.jobs -= 1;
+        }
+        self.trim_timers();
+        let report = job.report(end, &self.domain);
+        Some((job.owner, report))
     }
 
-    fn close(&mut self, mut wait: Duration, now: Instant) {
-        if wait > SHOWN_WAIT {
-            // Until a whole second, which is what can be shown.
-            let part = (self.wall + wait).subsec_millisecond().unsigned_abs();
-            wait += Duration::from_millis(u64::from((1000 - part) % 1000));
+    /// Has a job's items removed.
+    fn want(&mut self, id: JobId, items: Vec<(usize, Option<jobs::Suspect>)>, now: Instant) {
+        let Some(job) = self.jobs.get(id) else { return };
+        let (ns, connection) = (job.ns, job.connection);
+        let at = self.queue_at.entry((job.removal.endpoint.clone(), connection));
+        let key = *at.or_insert_with_key(|(endpoint, connection)| {
+            self.queues.insert(EndpointQueue::new(endpoint.clone(), *connection))
+        });
+        for (index, suspect) in items {
+            self.queues[key].want(job.removal.items[index].clone(), Waiter { ns, job: id, index }, suspect);
         }
-        self.gate.close(now + wait);
+        self.refresh(Work::Queue(key), &[ns], now);
     }
 
-    /// Brings a unit's place in line up to date with what it could send.
-    fn refresh(&mut self, unit: Unit, now: Instant) {
-        match unit {
-            Unit::Site(key) => self.refresh_site(key, now),
-            Unit::List(key) => self.refresh_list(key, now),
+    /// Brings the places of some work up to date with what it could send; `changed` are the namespaces of which that may
+    /// have changed.
+    fn refresh(&mut self, work: Work, changed: &[Ns], now: Instant) {
+        match work {
+            Work::Queue(key) => self.refresh_queue(key, changed, now),
+            Work::List(key) => self.refresh_list(key, changed, now),
         }
     }
 
-    fn stand(lines: &mut Lines<Unit>, unit: Unit, placed: &mut Vec<Place>, wanted: Vec<Place>) {
-        if *placed == wanted {
-            return;
-        }
-        for place in placed.iter() {
-            lines.step_out(*place, unit);
-        }
-        for place in &wanted {
-            lines.stand(*place, unit);
-        }
-        *placed = wanted;
+    fn flavor(&self, connection: ConnectionKey) -> u8 {
+        self.conns.get(&connection).map_or(0, Conn::flavor)
     }
 
-    /// Has the unit looked at again then.
+    fn refresh_queue(&mut self, key: usize, changed: &[Ns], now: Instant) {
+        let Some(connection) = self.queues.get(key).map(|queue| queue.connection) else { return };
+        let flavor = self.flavor(connection);
+        let queue = &mut self.queues[key];
+        let ready = queue.ready(now);
+        let mut places = std::mem::take(&mut queue.places);
+        let all = if ready.is_ok() && !places.ready { queue.namespaces() } else { changed.to_vec() };
+        let class = (calls::delete(&queue.endpoint), connection, flavor);
+        let front = |ns| queue.front(ns).map(|waiter| (super::fair_queue::Rank::Removal, waiter.job.stamp));
+        self.fair.refresh(Work::Queue(key), &mut places, ready.is_ok(), all, class, front);
+        queue.places = places;
+        Self::set_timer(&mut self.timers, Timer::Work(Work::Queue(key)), &mut queue.timer, ready.err().flatten());
+        if queue.is_empty() {
+            let queue = self.queues.remove(key);
+            let at = (queue.endpoint, connection);
+            self.queue_at.remove(&at);
+            // The proofs that gathered while removals were pending.
+            if let Some(list) = self.list_at.get(&(Read::List(at.0), connection, false)).copied() {
+                self.refresh(Work::List(list), &[], now);
+            }
+        }
+        self.trim_timers();
+    }
+
+    /// Has something looked at again then.
     fn set_timer(
-        timers: &mut BinaryHeap<Reverse<(Instant, Unit)>>,
-        unit: Unit,
+        timers: &mut BinaryHeap<Reverse<(Instant, Timer)>>,
+        timer: Timer,
         set: &mut Option<Instant>,
         due: Option<Instant>,
     ) {
         if *set != due {
             *set = due;
-            timers.extend(due.map(|due| Reverse((due, unit))));
+            timers.extend(due.map(|due| Reverse((due, timer))));
+        }
+    }
+
+    /// Timers are dropped lazily, but no more of them are kept than twice what waits.
+    fn trim_timers(&mut self) {
+        let units = self.jobs.len() + self.queues.len() + self.lists.len() + self.conns.len();
+        if self.timers.len() > 2 * units + 64 {
+            let mut timers = std::mem::take(&mut self.timers);
+            timers.retain(|Reverse((due, timer))| self.is_current(*timer, *due));
+            self.timers = timers;
+        }
+    }
+
+    fn is_current(&self, timer: Timer, due: Instant) -> bool {
+        match timer {
+            Timer::Work(Work::Queue(key)) => self.queues.get(key).is_some_and(|queue| queue.timer == Some(due)),
+            Timer::Work(Work::List(key)) => self.lists.get(key).is_some_and(|list| list.timer == Some(due)),
+            Timer::Connection(key) => self.conns.get(&key).is_some_and(|conn| conn.timer == Some(due)),
+            Timer::Shown(id) => self.jobs.get(id).is_some_and(|job| !job.shown),
+        }
+    }
+
+    fn due_timers(&mut self, now: Instant) {
+        while let Some(Reverse((due, timer))) = self.timers.peek().copied()
+            && due <= now
+        {
+            self.timers.pop();
+            if !self.is_current(timer, due) {
+                continue;
+            }
+            match timer {
+                Timer::Work(work) => {
+                    match work {
+                        Work::Queue(key) => self.queues[key].timer = None,
+                        Work::List(key) => self.lists[key].timer = None,
+                    }
+                    self.refresh(work, &[], now);
+                }
+                Timer::Connection(key) => {
+                    if let Some(conn) = self.conns.get_mut(&key) {
+                        conn.timer = None;
+                    }
+                    self.fair.hold(key, false);
+                }
+                Timer::Shown(id) => self.show(id),
+            }
         }
     }
 }

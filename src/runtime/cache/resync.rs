@@ -2,7 +2,7 @@
 //!
 //! kube's watcher lists again when the API server says *within* a watch that its place in the history is gone. When that is
 //! the answer to the request itself, it asks for the same place for ever; and nothing makes it notice an event that it was
-//! never sent, as happens after etcd was restored from a backup (reliability.md B3, B5).
+//! never sent, as happens after etcd was restored from a backup.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

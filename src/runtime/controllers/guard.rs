@@ -1,7 +1,6 @@
 //! Around every reconcile: a panic, an error or a hang of one object is that object's alone.
 //!
-//! A panic would end the whole controller (rust-toolbox.md section 7, trap 1); kube's retries and missing read timeout
-//! can hang a call for minutes (trap 8); and kube keeps no count of failures per object.
+//! A panic would end the worker, and a call to the API server can hang for minutes.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -11,8 +10,6 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use kube::ResourceExt;
-use kube::runtime::controller::Action;
-use thiserror::Error;
 use tracing::warn;
 
 use crate::telemetry::failure::Failure;
@@ -23,10 +20,6 @@ use crate::telemetry::traces::Traces;
 const RECONCILE_DEADLINE: Duration = Duration::from_secs(60);
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(300);
-
-/// Never made: the guard turns errors into pauses. kube wants a type.
-#[derive(Debug, Error)]
-pub(crate) enum Never {}
 
 /// Failures in a row, by uid, of one kind.
 #[derive(Clone)]
@@ -43,12 +36,12 @@ impl ReconcileGuard {
         Self { failures: Arc::default(), kind, reconciles: metrics.reconciles(kind), traces }
     }
 
-    /// Runs one reconcile of `object`; whatever happens to it, an action comes back.
+    /// Runs one reconcile of `object` and returns the pause before the next; whatever happens to it, it comes back.
     pub(crate) async fn run<K, E>(
         &self,
         object: &K,
-        reconcile: impl Future<Output = Result<Action, E>>,
-    ) -> Result<Action, Never>
+        reconcile: impl Future<Output = Result<Option<Duration>, E>>,
+    ) -> Option<Duration>
     where
         K: ResourceExt,
         E: std::fmt::Display,
@@ -57,11 +50,11 @@ impl ReconcileGuard {
         let began = Instant::now();
         let guarded = tokio::time::timeout(RECONCILE_DEADLINE, AssertUnwindSafe(reconcile).catch_unwind());
         let (failure, problem) = match guarded.await {
-            Ok(Ok(Ok(action))) => {
+            Ok(Ok(Ok(pause))) => {
                 self.reconciles.ended(began.elapsed(), None);
                 self.traces.reconciled(self.kind, object, began.elapsed(), None);
                 self.failures().remove(&uid);
-                return Ok(action);
+                return pause;
             }
             Ok(Ok(Err(error))) => (Failure::Error, error.to_string()),
             // The panic's own words are not shown: they may hold anything.
@@ -79,7 +72,7 @@ impl ReconcileGuard {
         let pause = pause(failures, fastrand::f64());
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
         warn!(%namespace, %name, uid, generation = object.meta().generation, failures, ?pause, "reconcile failed: {problem}");
-        Ok(Action::requeue(pause))
+        Some(pause)
     }
 
     /// The object is gone.
@@ -109,13 +102,12 @@ mod tests {
         let guard = ReconcileGuard::new("Test", &metrics, Traces::default());
         let object = ConfigMap::default();
         let panic = async { panic!("canary") };
-        let first = guard.run::<_, String>(&object, panic).await.unwrap();
-        assert_ne!(first, Action::await_change());
+        assert!(guard.run::<_, String>(&object, panic).await.is_some());
         for _ in 0..3 {
-            guard.run(&object, async { Err::<Action, _>("no") }).await.unwrap();
+            assert!(guard.run(&object, async { Err("no") }).await.is_some());
         }
         assert_eq!(guard.failures().get(""), Some(&4));
-        guard.run::<_, String>(&object, async { Ok(Action::await_change()) }).await.unwrap();
+        assert_eq!(guard.run::<_, String>(&object, async { Ok(None) }).await, None);
         assert!(guard.failures().is_empty());
         let text = metrics.text();
         for (cause, count) in [("panic", 1), ("error", 3), ("timeout", 0)] {

@@ -1,16 +1,15 @@
-//! One scope, all namespaces or one of them: its watches, caches and controllers.
+//! One scope, all namespaces or one of them: its watches and caches, and what is done for the removals in them.
 //!
-//! A removal, its tenant and its Secret are always in one namespace, so scopes share nothing but the lanes.
+//! A removal, its tenant and its Secret are always in one namespace, so a scope that cannot be read holds up no other.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::future::Future;
+use std::sync::Arc;
 
-use futures::channel::mpsc;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::Secret;
-use kube::runtime::watcher::{self, Event};
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{Sender, UnboundedReceiver};
@@ -18,212 +17,170 @@ use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Auth0Tenant, CREDENTIALS_LABEL};
-use crate::dispatch::{Lanes, Owner};
+use crate::dispatch::{Dispatcher, Observer, Owner};
 use crate::revocation::{
-    Announce, Context, ForEachKind, Looker, Revocation, Shared, TenantLook, Written, for_each_kind,
+    Context, ForEachKind, PreflightChecker, ReasonChange, ReconcileState, Revocation, Shared, TenantCheck,
+    for_each_kind,
 };
-use crate::tenant::{Secrets, TenantKey, Tenants};
-
-use crate::runtime::cache::{Cache, Namespaced, watch_kind};
+use crate::runtime::cache::{Cache, Change, Key, Namespaced, Selection, Settled, watch_kind};
 use crate::runtime::settings::Settings;
 use crate::runtime::tasks::Tasks;
 use crate::telemetry::events;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::Readiness;
+use crate::tenant::{Listing, Secrets};
 
 use super::guard::ReconcileGuard;
-use super::removals::{reference, run_removals};
-use super::tenants::{Dependents, TenantContext, run_tenants, tenant_changes};
+use super::removals::{Removals, settle};
+use super::tenants::TenantController;
+use super::workqueue::WorkQueue;
 
 /// Everything a scope is made of.
 pub(crate) struct Scope {
     pub(crate) namespace: Option<String>,
     pub(crate) client: Client,
-    pub(crate) lanes: Arc<Lanes>,
-    pub(crate) looker: Arc<Looker>,
-    pub(crate) announce: Sender<Announce>,
+    pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) checker: Arc<PreflightChecker>,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) state: Arc<ReconcileState>,
+    pub(crate) tenants: Arc<TenantController>,
+    pub(crate) announce: Sender<ReasonChange>,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: Readiness,
     pub(crate) settings: Settings,
     pub(crate) shutdown: CancellationToken,
 }
 
-/// Wakes owners of one kind.
-type Waker = Box<dyn Fn(Owner) + Send + Sync>;
-
-/// The ways to wake owners of a scope, by kind.
-pub(crate) struct Wakers {
+/// The queues of a scope, by kind.
+pub(crate) struct Queues {
     namespace: Option<String>,
-    by_kind: HashMap<&'static str, Waker>,
+    by_kind: HashMap<&'static str, Arc<WorkQueue>>,
 }
 
-/// Brings what the lanes say to the controllers it is for.
-pub(crate) async fn route(mut woken: UnboundedReceiver<Owner>, scopes: Vec<Wakers>) {
+/// Brings what the dispatcher says to the queues it is for.
+pub(crate) async fn route(mut woken: UnboundedReceiver<Owner>, scopes: Vec<Queues>) {
     while let Some(owner) = woken.recv().await {
-        let covers = |scope: &&Wakers| scope.namespace.as_deref().is_none_or(|own| own == &*owner.namespace);
-        if let Some(wake) = scopes.iter().find(covers).and_then(|scope| scope.by_kind.get(owner.kind)) {
-            wake(owner);
+        let covers = |scope: &&Queues| scope.namespace.as_deref().is_none_or(|own| own == &*owner.namespace);
+        if let Some(queue) = scopes.iter().find(covers).and_then(|scope| scope.by_kind.get(owner.kind)) {
+            queue.add(Key { namespace: owner.namespace, name: owner.name });
         }
     }
 }
 
 impl Scope {
     /// Starts everything; what runs is put into `tasks`.
-    pub(crate) fn start(&self, tasks: &mut Tasks) -> Wakers {
+    pub(crate) fn start(&self, tasks: &mut Tasks) -> Queues {
         let namespace = self.namespace.as_deref();
-        let (tenant_cache, tenant_events) = self.watch::<Auth0Tenant>(namespace, None);
-        let SecretWatches { secrets, mut listed, events: secret_events } = self.watch_secrets();
-        listed.push(tenant_cache.listed.clone());
-        let tenants = Tenants::new(
-            self.settings.allowed_domains.clone(),
-            self.settings.timeouts,
-            tenant_cache.store.clone(),
-            secrets,
-        );
-        let (changed, changes) = mpsc::unbounded::<TenantKey>();
-        let refused = changed.clone();
-        let (announce, metrics) = (self.announce.clone(), self.metrics.clone());
+        let (tenant_cache, tenant_changes) = self.watch::<Auth0Tenant>(namespace, None, |_| None);
+        let (secrets, mut listings) = self.watch_secrets(tasks);
+        listings.push(tenant_cache.listing.clone());
+        let (tenants, controller) = (self.tenants.tenants.clone(), self.tenants.clone());
+        tenants.add(namespace, tenant_cache.store.clone(), secrets);
+        tasks.services.spawn(async move { controller.follow(tenant_changes).await });
         self.metrics.object_counts.tenants(tenant_cache.store.clone());
-        let shared = Arc::new(Shared {
-            lanes: self.lanes.clone(),
-            tenants: tenants.clone(),
-            announce: Box::new(move |news| tell(&metrics, &announce, news)),
-            refused: Box::new(move |key| drop(refused.unbounded_send(key.clone()))),
-            written: Written::default(),
-            refused_tokens: Mutex::default(),
-        });
-        let look = TenantLook { tenants: tenants.clone(), fresh: tenant_cache.is_fresh(), confirmed: Mutex::default() };
-        let dependents = Arc::new(Dependents::default());
-        let mut kinds = Kinds {
-            scope: self,
-            shared,
-            look: Arc::new(look),
-            listed: listed.clone(),
-            dependents: dependents.clone(),
-            wakers: HashMap::new(),
-            tasks,
-        };
-        for_each_kind(&mut kinds);
-        let wakers = Wakers { namespace: self.namespace.clone(), by_kind: kinds.wakers };
 
-        let context =
-            TenantContext { client: self.client.clone(), tenants, dependents, announce: self.announce.clone() };
-        let guard = ReconcileGuard::new("Auth0Tenant", &self.metrics, self.settings.traces.clone());
-        tasks.services.spawn(tenant_changes(tenant_events, secret_events, changed, context.tenants.clone()).boxed());
-        // Not before the Secrets are known: a tenant would be told that its Secret is missing.
-        let run = run_tenants(context, tenant_cache.store, changes, guard, self.shutdown.clone());
-        tasks.controllers.spawn(once_listed(listed, self.shutdown.clone(), run).boxed());
-        wakers
+        let (announce, metrics) = (self.announce.clone(), self.metrics.clone());
+        let controller = self.tenants.clone();
+        let shared = Arc::new(Shared {
+            dispatcher: self.dispatcher.clone(),
+            tenants: tenants.clone(),
+            state: self.state.clone(),
+            observer: self.observer.clone(),
+            tell: Box::new(move |news| tell(&metrics, &announce, news)),
+            tenant_changed: Box::new(move |key| controller.credential_changed(key)),
+        });
+        let check = TenantCheck::new(tenants, tenant_cache.is_fresh());
+        let mut kinds = Kinds { scope: self, shared, check, listings, by_kind: HashMap::new(), tasks };
+        for_each_kind(&mut kinds);
+        Queues { namespace: self.namespace.clone(), by_kind: kinds.by_kind }
     }
 
     fn watch<K>(
         &self,
         namespace: Option<&str>,
         labels: Option<&str>,
-    ) -> (Cache<K>, BoxStream<'static, watcher::Result<Event<K>>>)
+        settle: fn(&K) -> Option<Settled>,
+    ) -> (Cache<K>, BoxStream<'static, Change<K>>)
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
         K::Scope: Namespaced<K>,
     {
-        let (cache, events) = watch_kind(&self.client, namespace, labels, self.settings.watches, &self.readiness);
-        (cache, events.boxed())
+        let selection = Selection { namespace, labels, timing: self.settings.watches };
+        let (cache, changes) = watch_kind(&self.client, selection, settle, &self.readiness);
+        let (beside, kind) = (cache.beside.clone(), K::kind(&()));
+        self.metrics.object_counts.add(move |counts| counts.unreadable(&kind, beside.unreadable()));
+        (cache, changes.boxed())
     }
 
     /// Watches the labelled Secrets wherever this scope may read them: a watch for all its namespaces, or one for each
     /// that was named.
-    fn watch_secrets(&self) -> SecretWatches {
+    fn watch_secrets(&self, tasks: &mut Tasks) -> (Secrets, Vec<Receiver<Listing>>) {
         let namespaces: Vec<Option<&str>> = match (self.settings.secret_namespaces.as_slice(), &self.namespace) {
             ([], namespace) => vec![namespace.as_deref()],
             (some, None) => some.iter().map(|namespace| Some(&**namespace)).collect(),
             (some, Some(own)) => some.iter().filter(|namespace| *namespace == own).map(|n| Some(&**n)).collect(),
         };
         let consent = format!("{CREDENTIALS_LABEL}=true");
-        let (mut secrets, mut listed) = (Secrets::default(), Vec::new());
-        // It never ends, also when it has nothing to tell.
-        let mut all = vec![futures::stream::pending().boxed()];
+        let (mut secrets, mut listings) = (Secrets::default(), Vec::new());
         for namespace in namespaces {
-            let (cache, events) = self.watch::<Secret>(namespace, Some(&consent));
-            secrets.add(namespace, cache.store);
-            listed.push(cache.listed);
-            all.push(events);
+            let (cache, changes) = self.watch::<Secret>(namespace, Some(&consent), |_| None);
+            secrets.add(namespace, cache.store, cache.listing.clone());
+            listings.push(cache.listing.clone());
+            let (controller, namespace) = (self.tenants.clone(), namespace.map(str::to_owned));
+            tasks.services.spawn(async move { controller.follow_secrets(namespace, changes, cache.listing).await });
         }
-        SecretWatches { secrets, listed, events: futures::stream::select_all(all).boxed() }
+        (secrets, listings)
     }
-}
-
-struct SecretWatches {
-    secrets: Secrets,
-    listed: Vec<Receiver<bool>>,
-    events: BoxStream<'static, watcher::Result<Event<Secret>>>,
 }
 
 struct Kinds<'a> {
     scope: &'a Scope,
     shared: Arc<Shared>,
-    look: Arc<TenantLook>,
-    listed: Vec<Receiver<bool>>,
-    dependents: Arc<Dependents>,
-    wakers: HashMap<&'static str, Waker>,
+    check: Arc<TenantCheck>,
+    listings: Vec<Receiver<Listing>>,
+    by_kind: HashMap<&'static str, Arc<WorkQueue>>,
     tasks: &'a mut Tasks,
 }
 
 impl ForEachKind for Kinds<'_> {
     fn visit<K: Revocation>(&mut self) {
-        let Scope { namespace, client, looker, settings, shutdown, .. } = self.scope;
-        let (cache, events) = self.scope.watch::<K>(namespace.as_deref(), None);
+        let Scope { namespace, client, checker, settings, shutdown, metrics, tenants, .. } = self.scope;
+        let (cache, changes) = self.scope.watch::<K>(namespace.as_deref(), None, settle);
         let store = cache.store.clone();
-        looker.add(namespace.as_deref(), store.clone(), cache.is_fresh(), self.look.clone());
-        let (wake, woken) = mpsc::unbounded();
-        self.scope.metrics.object_counts.removals(store.clone());
-        let guard = ReconcileGuard::new(K::KIND, &self.scope.metrics, settings.traces.clone());
-        let events = bookkeeping(events, self.shared.clone(), guard.clone());
-        self.dependents.add(store.clone(), wake.clone());
-        self.wakers.insert(K::KIND, Box::new(move |owner| drop(wake.unbounded_send(reference::<K>(&owner)))));
+        checker.add(namespace.as_deref(), store.clone(), cache.is_fresh(), self.check.clone());
+        metrics.object_counts.removals(store.clone());
+        let settled = cache.beside.settled;
+        metrics.object_counts.add(move |counts| {
+            settled.by_reason().into_iter().for_each(|(reason, count)| counts.finished(K::KIND, reason, count));
+        });
+        let queue = Arc::new(WorkQueue::default());
+        self.by_kind.insert(K::KIND, queue.clone());
+        let guard = ReconcileGuard::new(K::KIND, metrics, settings.traces.clone());
+        let (users, shared) = (tenants.users.of(store.clone(), queue.clone()), self.shared.clone());
+        let removals = Arc::new(Removals { store: store.clone(), queue, users, shared, guard });
+        let follower = removals.clone();
+        self.tasks.services.spawn(async move { follower.follow(changes).await });
 
         let context = Arc::new(Context { client: client.clone(), store, shared: self.shared.clone() });
-        let concurrency = settings.max_concurrent_reconciles;
-        let run = run_removals(context, events, woken, guard, concurrency, shutdown.clone());
+        let workers = usize::from(settings.max_concurrent_reconciles);
+        let run = removals.run(context, workers, shutdown.clone());
         // Not before the tenants are known: a removal would be told that its tenant is missing.
-        self.tasks.controllers.spawn(once_listed(self.listed.clone(), shutdown.clone(), run));
+        self.tasks.controllers.spawn(once_listed(self.listings.clone(), shutdown.clone(), run).boxed());
     }
 }
 
-/// Runs this once everything was listed, unless the end comes first.
-async fn once_listed(listed: Vec<Receiver<bool>>, ended: CancellationToken, run: impl Future<Output = ()>) {
-    for mut listed in listed {
-        tokio::select! {
-            listed = listed.wait_for(|listed| *listed) => drop(listed),
-            () = ended.cancelled() => return,
+/// Runs this once each of these lists was read, or was tried to; unless the end comes first.
+async fn once_listed(listings: Vec<Receiver<Listing>>, ended: CancellationToken, run: impl Future<Output = ()>) {
+    for mut listing in listings {
+        if ended.run_until_cancelled(listing.wait_for(|listing| *listing != Listing::NotYet)).await.is_none() {
+            return;
         }
     }
     run.await;
 }
 
 /// Counts a change of reason, then makes an event of it.
-fn tell(metrics: &Metrics, events: &Sender<Announce>, news: Announce) {
-    metrics.announced(&news);
+fn tell(metrics: &Metrics, events: &Sender<ReasonChange>, news: ReasonChange) {
+    metrics.reason_changed(&news);
     events::announce(events, news);
-}
-
-/// Keeps what is remembered about objects in step with the cache.
-fn bookkeeping<K: Revocation>(
-    events: BoxStream<'static, watcher::Result<Event<K>>>,
-    shared: Arc<Shared>,
-    guard: ReconcileGuard,
-) -> BoxStream<'static, watcher::Result<Event<K>>> {
-    let forget = move |shared: &Shared, uid: &str| {
-        shared.lanes.forget(uid);
-        shared.written.forget(uid);
-        guard.forget(uid);
-        shared.refused_tokens.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
-    };
-    let watched = events.inspect(move |event| match event {
-        Ok(Event::Apply(object) | Event::InitApply(object)) => {
-            let meta = object.meta();
-            shared.written.seen(meta.uid.as_deref().unwrap_or_default(), meta.resource_version.as_deref());
-        }
-        Ok(Event::Delete(object)) => forget(&shared, object.meta().uid.as_deref().unwrap_or_default()),
-        Ok(Event::Init | Event::InitDone) | Err(_) => {}
-    });
-    watched.boxed()
 }

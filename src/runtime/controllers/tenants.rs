@@ -1,107 +1,282 @@
-//! Tenant objects: their status, and waking the removals that depend on them.
+//! Tenant objects: what makes one of them worth a look, waking the removals that use it, and its status.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender};
-use futures::{FutureExt, Stream, StreamExt};
-use jiff::Timestamp;
+use futures::{Stream, StreamExt};
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams};
-use kube::runtime::Controller;
-use kube::runtime::controller::{Action, Config};
-use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::watcher::{self, Event};
-use kube::{Api, Client, Resource, ResourceExt};
-use serde_json::json;
+use kube::{Client, Resource, ResourceExt};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
+use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::api::{Auth0Tenant, ConditionType, FIELD_MANAGER, RECONCILE_ANNOTATION, Reason, State, printable};
-use crate::revocation::{Announce, Revocation};
-use crate::tenant::{TenantKey, Tenants, tenant_status};
-
+use crate::api::{Auth0Tenant, Auth0TenantStatus, ConditionType, RECONCILE_ANNOTATION, Reason, printable};
+use crate::dispatch::{Connection, ConnectionKey, Dispatcher};
+use crate::revocation::{ReasonChange, Stored, Target, Written, write_status};
+use crate::runtime::cache::{Change, Key};
 use crate::telemetry::events;
+use crate::tenant::{Listing, Problem, TenantFacts, TenantKey, Tenants, Usable, tenant_status};
 
-use super::guard::{Never, ReconcileGuard};
+use super::guard::ReconcileGuard;
+use super::users::Users;
+use super::workers::work;
+use super::workqueue::WorkQueue;
 
 /// A tenant is looked at again this often: a token expires, a refusal grows old. Costs no call.
 const LOOK_AGAIN: Duration = Duration::from_secs(300);
+/// A tenant whose Secret is on its way is looked at again this soon, if nothing happens.
+const SECRET_COMES: Duration = Duration::from_secs(1);
+/// What calls find out is written this often at most: another reason, and whatever else, each.
+const WRITE_EVERY: Duration = Duration::from_secs(60);
 
-/// What a tenant's reconcile needs.
-pub(crate) struct TenantContext {
+/// All tenant objects of all scopes.
+pub(crate) struct TenantController {
     pub(crate) client: Client,
     pub(crate) tenants: Arc<Tenants>,
-    pub(crate) dependents: Arc<Dependents>,
-    pub(crate) announce: Sender<Announce>,
+    pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) users: Users,
+    pub(crate) queue: Arc<WorkQueue>,
+    pub(crate) guard: ReconcileGuard,
+    pub(crate) announce: Sender<ReasonChange>,
+    /// Told when a connection may have come or gone.
+    pub(crate) connections: Notify,
+    pub(crate) shown: Mutex<HashMap<TenantKey, Shown>>,
 }
 
-/// Wakes the unfinished removals of one kind that use a tenant.
-type WakeUsers = Box<dyn Fn(&TenantKey) + Send + Sync>;
+/// What was told of a tenant last.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    /// To those who use it.
+    told: Option<Told>,
+    /// In its status: what people made of it.
+    version: Option<Version>,
+    /// When what calls found out since was last written: another reason, and whatever else.
+    written: [Option<Instant>; 2],
+}
 
-/// The removals that may depend on a tenant.
-#[derive(Default)]
-pub(crate) struct Dependents(Mutex<Vec<WakeUsers>>);
+/// What is of interest to those who use a tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Told {
+    Suspended,
+    NotReady(Problem),
+    Ready(ConnectionKey),
+}
 
-impl Dependents {
-    /// Objects in `store` are woken through `wake`.
-    pub(crate) fn add<K: Revocation>(&self, store: Store<K>, wake: UnboundedSender<ObjectRef<K>>) {
-        let wake_users = move |key: &TenantKey| {
-            let uses = |object: &Arc<K>| {
-                object.meta().namespace.as_deref() == Some(&key.namespace)
-                    && object.options().tenant_ref.name == key.name
+/// What people made of a tenant: whatever else changes, changes by calls or with time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Version {
+    generation: i64,
+    asked: Option<String>,
+    connection: Result<ConnectionKey, Option<Problem>>,
+}
+
+impl TenantController {
+    /// Queues the tenants that changed; for ever.
+    pub(crate) async fn follow(&self, changes: impl Stream<Item = Change<Auth0Tenant>>) {
+        changes
+            .for_each(|change| {
+                match change {
+                    Change::Applied { before, now, .. } => {
+                        // Our own status writes come back, too.
+                        let is_news = before.is_none_or(|before| {
+                            before.metadata.generation != now.metadata.generation || asked(&before) != asked(&now)
+                        });
+                        if is_news {
+                            self.queue.add(Key::of(&now.metadata));
+                        }
+                    }
+                    Change::Deleted { key, uid, .. } => {
+                        self.guard.forget(&uid);
+                        self.queue.add(key);
+                    }
+                    Change::Listed => {}
+                }
+                std::future::ready(())
+            })
+            .await;
+    }
+
+    /// Queues the tenants whose Secret changed, in `namespace` (in all if none); for ever.
+    pub(crate) async fn follow_secrets(
+        &self,
+        namespace: Option<String>,
+        changes: impl Stream<Item = Change<Secret>>,
+        mut listing: Receiver<Listing>,
+    ) {
+        let of_secrets = changes.for_each(|change| {
+            let keys = match change {
+                Change::Applied { now, .. } => self.using(&Key::of(&now.metadata)),
+                Change::Deleted { key, .. } => self.using(&key),
+                // Those that were not there either.
+                Change::Listed => self.tenants.keys(namespace.as_deref()),
             };
-            for object in store.state().iter().filter(|object| uses(object) && !is_finished(&***object)) {
-                let _ = wake.unbounded_send(ObjectRef::from_obj(&**object));
-            }
-        };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(wake_users));
-    }
-
-    pub(crate) fn wake(&self, key: &TenantKey) {
-        for wake in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            wake(key);
-        }
-    }
-}
-
-fn is_finished<K: Revocation>(object: &K) -> bool {
-    let reason = object.status().and_then(|status| status.reason_at(object.meta().generation?));
-    reason.is_some_and(|reason| reason.state() == State::Done)
-}
-
-/// Tells which tenants changed, be it the object or the Secret it reads. Polls both watches, for ever.
-pub(crate) async fn tenant_changes(
-    tenant_events: impl Stream<Item = watcher::Result<Event<Auth0Tenant>>> + Send,
-    secret_events: impl Stream<Item = watcher::Result<Event<Secret>>> + Send,
-    changed: UnboundedSender<TenantKey>,
-    tenants: Arc<Tenants>,
-) {
-    let mut versions = HashMap::new();
-    let of_tenants = tenant_events.map(|event| changed_tenants(event, &mut versions));
-    let of_secrets = secret_events.map(|event| match event {
-        Ok(Event::Apply(secret) | Event::Delete(secret)) => {
-            tenants.readers_of(&secret.namespace().unwrap_or_default(), &secret.name_any())
-        }
-        // A list may have brought or taken any Secret.
-        Ok(Event::InitDone) => tenants.keys(),
-        Ok(Event::Init | Event::InitApply(_)) | Err(_) => Vec::new(),
-    });
-    let changes = futures::stream::select(of_tenants.boxed(), of_secrets.boxed());
-    changes
-        .for_each(|keys| {
-            for key in keys {
-                let _ = changed.unbounded_send(key);
-            }
+            self.look(keys);
             std::future::ready(())
-        })
-        .await;
-}
+        });
+        let of_failures = async {
+            while listing.changed().await.is_ok() {
+                self.look(self.tenants.keys(namespace.as_deref()));
+            }
+            std::future::pending::<()>().await;
+        };
+        futures::future::join(of_secrets, of_failures).await;
+    }
 
-/// What a tenant was when it was reconciled last: uid, generation, and what its annotation asked.
-type Version = (Option<String>, Option<i64>, Option<String>);
+    fn using(&self, secret: &Key) -> Vec<TenantKey> {
+        self.tenants.using_secret(&secret.namespace, &secret.name)
+    }
+
+    /// These tenants are worth a look.
+    pub(crate) fn look(&self, keys: Vec<TenantKey>) {
+        for key in keys {
+            self.queue.add(Key::new(&key.namespace, &key.name));
+        }
+    }
+
+    /// What is known of the credential of this tenant has changed, and so of all that have the same.
+    pub(crate) fn credential_changed(&self, key: &TenantKey) {
+        let mut keys = self.tenants.sharing(key);
+        if !keys.contains(key) {
+            keys.push(key.clone());
+        }
+        for key in &keys {
+            self.users.wake(key);
+        }
+        self.look(keys);
+    }
+
+    /// Reconciles what is queued until `ended`.
+    pub(crate) fn run(self: Arc<Self>, ended: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
+        let queue = self.queue.clone();
+        work(queue, 4, ended, move |key| {
+            let controller = self.clone();
+            async move {
+                let key = TenantKey { namespace: key.namespace.to_string(), name: key.name.to_string() };
+                let Some(tenant) = controller.tenants.get(&key) else {
+                    controller.gone(&key);
+                    return None;
+                };
+                controller.guard.run(&*tenant, controller.reconcile(&key, &tenant)).await
+            }
+        })
+    }
+
+    fn gone(&self, key: &TenantKey) {
+        self.lock().remove(key);
+        self.users.wake(key);
+        self.connections.notify_one();
+    }
+
+    /// Wakes who waits for the tenant, then brings its status up to date: no wake-up depends on a write.
+    async fn reconcile(&self, key: &TenantKey, tenant: &Auth0Tenant) -> Result<Option<Duration>, kube::Error> {
+        let Some(generation) = tenant.metadata.generation else { return Ok(None) };
+        let usable = self.tenants.usable(key, tenant);
+        self.tell(key, tenant, &usable);
+        let (problem, connection) = match usable {
+            Usable::NotKnown => return Ok(Some(SECRET_COMES)),
+            Usable::No(problem) => (Some(problem), None),
+            Usable::Yes(connection, _) => (None, Some(connection)),
+        };
+        let (now, steady) = (Timestamp::now(), Instant::now());
+        let wait = connection.as_ref().and_then(|connection| self.dispatcher.open_until(&connection.domain));
+        let wait = wait.and_then(|until| until.checked_duration_since(steady)).filter(|wait| !wait.is_zero());
+        let asked = asked(tenant);
+        let facts = TenantFacts {
+            problem: problem.as_ref(),
+            accepted: connection
+                .as_ref()
+                .is_some_and(|Connection { key, .. }| self.dispatcher.accepted(*key) || self.tenants.obeyed(*key)),
+            unreachable: connection.as_ref().and_then(|connection| self.tenants.unreachable(connection.key)),
+            open_until: wait.map(|wait| now + SignedDuration::try_from(wait).unwrap_or_default()),
+            asked: asked.as_deref(),
+        };
+        let status = tenant_status(tenant, generation, facts, now);
+        let connection = connection.map(|connection| connection.key).ok_or(problem.clone());
+        let version = Version { generation, asked, connection };
+        let again = wait.map_or(LOOK_AGAIN, |wait| wait.min(LOOK_AGAIN));
+        if is_same(tenant.status.as_ref(), &status) {
+            return Ok(Some(again));
+        }
+        let what = usize::from(reason_of(tenant.status.as_ref()) == reason_of(Some(&status)));
+        if let Some(pause) = self.pause_before_write(key, &version, what, steady) {
+            return Ok(Some(pause));
+        }
+        if self.write(key, tenant, generation, &status).await? {
+            self.announce(tenant, &status);
+        }
+        self.wrote(key, version, what, steady);
+        Ok(Some(again))
+    }
+
+    /// Wakes those who use the tenant if it is not to them what it was.
+    fn tell(&self, key: &TenantKey, tenant: &Auth0Tenant, usable: &Usable) {
+        let told = match usable {
+            Usable::NotKnown => return,
+            _ if tenant.spec.suspend => Told::Suspended,
+            Usable::No(problem) => Told::NotReady(problem.clone()),
+            Usable::Yes(connection, _) => Told::Ready(connection.key),
+        };
+        let before = self.lock().entry(key.clone()).or_default().told.replace(told.clone());
+        if before.as_ref() != Some(&told) {
+            self.users.wake(key);
+            self.connections.notify_one();
+        }
+    }
+
+    /// How long a write that only tells what calls found out has to wait for the one before.
+    fn pause_before_write(&self, key: &TenantKey, version: &Version, what: usize, now: Instant) -> Option<Duration> {
+        let shown = self.lock();
+        let shown = shown.get(key).filter(|shown| shown.version.as_ref() == Some(version))?;
+        let since = now.saturating_duration_since(shown.written[what]?);
+        WRITE_EVERY.checked_sub(since).filter(|pause| !pause.is_zero())
+    }
+
+    fn wrote(&self, key: &TenantKey, version: Version, what: usize, now: Instant) {
+        let mut shown = self.lock();
+        let shown = shown.entry(key.clone()).or_default();
+        if shown.version.as_ref() == Some(&version) {
+            shown.written[what] = Some(now);
+        } else {
+            *shown = Shown { told: shown.told.take(), version: Some(version), written: [None; 2] };
+        }
+    }
+
+    /// Returns whether there was somebody to tell.
+    async fn write(
+        &self,
+        key: &TenantKey,
+        tenant: &Auth0Tenant,
+        generation: i64,
+        status: &Auth0TenantStatus,
+    ) -> Result<bool, kube::Error> {
+        let uid = tenant.metadata.uid.as_deref().unwrap_or_default();
+        let target = Target { namespace: Some(&key.namespace), name: &key.name, uid, generation };
+        let version = tenant.resource_version().unwrap_or_default();
+        let stored = Stored { version, status: tenant.status.clone().unwrap_or_default() };
+        let written = write_status::<Auth0Tenant>(&self.client, target, Some(&stored), status).await?;
+        Ok(matches!(written, Written::Written(_)))
+    }
+
+    fn announce(&self, tenant: &Auth0Tenant, status: &Auth0TenantStatus) {
+        let before = reason_of(tenant.status.as_ref());
+        let Some(ready) = status.condition(ConditionType::Ready) else { return };
+        let Some(reason) = Reason::parse(&ready.reason).filter(|_| before != Some(&ready.reason)) else { return };
+        let (namespace, name) = (tenant.namespace().unwrap_or_default(), tenant.name_any());
+        let (uid, generation) = (tenant.uid(), tenant.metadata.generation);
+        info!(kind = "Auth0Tenant", %namespace, %name, uid, generation, reason = reason.as_str(), "{}", ready.message);
+        let (object, message) = (tenant.object_ref(&()), ready.message.clone());
+        let news = ReasonChange { object, reason, message, verdict_after: None, proof: None };
+        events::announce(&self.announce, news);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<TenantKey, Shown>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// What the tenant's annotation asks.
 fn asked(tenant: &Auth0Tenant) -> Option<String> {
@@ -109,105 +284,16 @@ fn asked(tenant: &Auth0Tenant) -> Option<String> {
     asked.filter(|asked| !asked.is_empty())
 }
 
-/// Our own status writes come back as events, too; only another object, generation or annotation is a change.
-fn changed_tenants(
-    event: watcher::Result<Event<Auth0Tenant>>,
-    versions: &mut HashMap<TenantKey, Version>,
-) -> Vec<TenantKey> {
-    let key =
-        |tenant: &Auth0Tenant| TenantKey { namespace: tenant.namespace().unwrap_or_default(), name: tenant.name_any() };
-    match event {
-        Ok(Event::Apply(tenant) | Event::InitApply(tenant)) => {
-            let (key, version) = (key(&tenant), (tenant.uid(), tenant.metadata.generation, asked(&tenant)));
-            let before = versions.insert(key.clone(), version.clone());
-            if before == Some(version) { Vec::new() } else { vec![key] }
-        }
-        Ok(Event::Delete(tenant)) => {
-            versions.remove(&key(&tenant));
-            vec![key(&tenant)]
-        }
-        // Only now can those of the first list be found in the cache.
-        Ok(Event::InitDone) => versions.keys().cloned().collect(),
-        Ok(Event::Init) | Err(_) => Vec::new(),
-    }
+fn reason_of(status: Option<&Auth0TenantStatus>) -> Option<&str> {
+    status.and_then(Auth0TenantStatus::reason_text)
 }
 
-/// Keeps the status of tenants until `shutdown`.
-pub(crate) fn run_tenants(
-    context: TenantContext,
-    store: Store<Auth0Tenant>,
-    changes: UnboundedReceiver<TenantKey>,
-    guard: ReconcileGuard,
-    shutdown: CancellationToken,
-) -> impl Future<Output = ()> + Send + 'static {
-    let context = Arc::new(context);
-    let wake_users = context.clone();
-    let changed = changes.map(move |key| {
-        // A tenant that is gone is not reconciled; those who used it have to learn of it all the same.
-        if wake_users.tenants.get(&key).is_none() {
-            wake_users.dependents.wake(&key);
-        }
-        ObjectRef::new(&key.name).within(&key.namespace)
-    });
-    let controller = Controller::for_stream(futures::stream::pending(), store)
-        .with_config(Config::default().concurrency(4))
-        .reconcile_on(changed)
-        .graceful_shutdown_on(shutdown.cancelled_owned());
-    let guarded = move |tenant: Arc<Auth0Tenant>, context: Arc<TenantContext>| {
-        let guard = guard.clone();
-        async move { guard.run(&*tenant, reconcile_tenant(tenant.clone(), context)).await }
-    };
-    controller
-        .run(guarded, |_, error: &Never, _| -> Action { match *error {} }, context)
-        .for_each(|_| std::future::ready(()))
-        .boxed()
-}
-
-/// Brings a tenant's status up to date and wakes who waits for it.
-pub(crate) async fn reconcile_tenant(
-    tenant: Arc<Auth0Tenant>,
-    context: Arc<TenantContext>,
-) -> Result<Action, kube::Error> {
-    let (Some(namespace), Some(generation)) = (tenant.namespace(), tenant.metadata.generation) else {
-        return Ok(Action::await_change());
-    };
-    let key = TenantKey { namespace, name: tenant.name_any() };
-    let problem = context.tenants.connect(&tenant).err();
-    let spec = &tenant.spec;
-    let now = Timestamp::now();
-    let old = tenant.status.as_ref();
-    let mut status = tenant_status(old, generation, &spec.domain, spec.suspend, problem.as_ref(), now);
-    // To look is all that can be asked for, and that is done here.
-    status.last_handled_reconcile_at = asked(&tenant).or(status.last_handled_reconcile_at);
-    if tenant.status.as_ref() != Some(&status) {
-        let api: Api<Auth0Tenant> = Api::namespaced(context.client.clone(), &key.namespace);
-        let patch = Patch::Apply(json!({
-            "apiVersion": Auth0Tenant::api_version(&()),
-            "kind": Auth0Tenant::kind(&()),
-            "metadata": { "name": key.name, "namespace": key.namespace, "uid": tenant.metadata.uid },
-            "status": &status,
-        }));
-        match api.patch_status(&key.name, &PatchParams::apply(FIELD_MANAGER).force(), &patch).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(response)) if response.is_not_found() || response.is_conflict() => {}
-            Err(error) => return Err(error),
-        }
-        announce(&context, &tenant, &status);
-    }
-    context.dependents.wake(&key);
-    Ok(Action::requeue(LOOK_AGAIN))
-}
-
-fn announce(context: &TenantContext, tenant: &Auth0Tenant, status: &crate::api::Auth0TenantStatus) {
-    let before = tenant.status.as_ref().and_then(|status| status.condition(ConditionType::Ready));
-    let Some(ready) = status.condition(ConditionType::Ready) else { return };
-    let Some(reason) = Reason::parse(&ready.reason).filter(|_| before.is_none_or(|b| b.reason != ready.reason)) else {
-        return;
-    };
-    let (namespace, name) = (tenant.namespace().unwrap_or_default(), tenant.name_any());
-    let (uid, generation) = (tenant.uid(), tenant.metadata.generation);
-    info!(kind = "Auth0Tenant", %namespace, %name, uid, generation, reason = reason.as_str(), "{}", ready.message);
-    let (object, message) = (tenant.object_ref(&()), ready.message.clone());
-    let news = Announce { object, reason, message, proved_after: None };
-    events::announce(&context.announce, news);
+/// Whether writing `new` over `old` would change nothing of ours.
+fn is_same(old: Option<&Auth0TenantStatus>, new: &Auth0TenantStatus) -> bool {
+    let Some(mut old) = old.cloned() else { return false };
+    old.conditions.retain(|c| ConditionType::ALL.iter().any(|kind| kind.as_str() == c.type_));
+    old.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
+    let mut new = new.clone();
+    new.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
+    old == new
 }

@@ -113,12 +113,12 @@ impl Candidate {
     }
 
     /// Our claim was written; the write was sent at `sent` or later.
-    pub(super) fn wrote(&mut self, sent: Moment) {
+    pub(super) fn record_renewal(&mut self, sent: Moment) {
         self.until = Some(sent + self.timing.renew_deadline);
     }
 
     /// We claim nothing any more. What to write so that others need not wait.
-    pub(super) fn give_up(&mut self, lease: &LeaseSpec, wall: Timestamp) -> LeaseSpec {
+    pub(super) fn release_spec(&mut self, lease: &LeaseSpec, wall: Timestamp) -> LeaseSpec {
         self.until = None;
         LeaseSpec {
             holder_identity: Some(String::new()),
@@ -198,7 +198,7 @@ mod tests {
         let mut a = candidate("a");
         let claim = written(a.look(None, at(0), Timestamp::UNIX_EPOCH));
         assert_eq!(a.until(), None);
-        a.wrote(at(1));
+        a.record_renewal(at(1));
         assert_eq!(a.until(), Some(at(11)));
         let other = LeaseSpec { holder_identity: Some("b".to_owned()), ..claim };
         assert_eq!(a.look(Some((&other, "2")), at(3), Timestamp::UNIX_EPOCH), Step::Lost("b".to_owned()));
@@ -210,14 +210,14 @@ mod tests {
     fn released_and_deleted_leases() {
         let (mut a, mut b) = (candidate("a"), candidate("b"));
         let claim = written(a.look(None, at(0), Timestamp::UNIX_EPOCH));
-        a.wrote(at(0));
+        a.record_renewal(at(0));
         b.look(Some((&claim, "1")), at(0), Timestamp::UNIX_EPOCH);
         assert_eq!(b.look(None, at(1), Timestamp::UNIX_EPOCH), Step::Wait(None));
         assert_eq!(b.look(None, at(15), Timestamp::UNIX_EPOCH), Step::Wait(None));
         assert!(matches!(b.look(None, at(16), Timestamp::UNIX_EPOCH), Step::Create(_)));
         assert!(matches!(a.look(None, at(1), Timestamp::UNIX_EPOCH), Step::Create(_)), "the leader's own");
 
-        let released = a.give_up(&claim, Timestamp::UNIX_EPOCH);
+        let released = a.release_spec(&claim, Timestamp::UNIX_EPOCH);
         assert_eq!((released.holder_identity.as_deref(), released.lease_duration_seconds), (Some(""), Some(1)));
         assert_eq!(a.until(), None);
         assert_eq!(holder(&written(b.look(Some((&released, "2")), at(2), Timestamp::UNIX_EPOCH))), Some("b"));
@@ -231,6 +231,6 @@ mod tests {
             let lease = LeaseSpec { lease_duration_seconds: stated, ..LeaseSpec::default() };
             assert_eq!(b.patience(Some(&lease)), at(patience));
         }
-        b.wrote(at(0));
+        b.record_renewal(at(0));
     }
 }

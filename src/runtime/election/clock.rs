@@ -25,9 +25,9 @@ pub(super) fn now() -> Moment {
 /// Until when this process may act, for everybody to ask at any time. It is an instant and not a flag, so that it ends
 /// by itself, also when nothing in this process ran meanwhile.
 #[derive(Clone, Debug, Default)]
-pub struct Validity(Arc<AtomicU64>);
+pub struct LeadershipToken(Arc<AtomicU64>);
 
-impl Validity {
+impl LeadershipToken {
     /// Without an election there is nobody to give way to.
     pub(crate) fn always() -> Self {
         Self(Arc::new(AtomicU64::new(u64::MAX)))
@@ -55,15 +55,15 @@ mod tests {
     /// Broken on purpose by `<=` for `<` and by ignoring `None`: it failed.
     #[test]
     fn it_ends_by_itself() {
-        let validity = Validity::default();
-        assert!(!validity.holds());
-        validity.set(Some(now() + Duration::from_secs(60)));
-        assert!(validity.holds());
-        validity.set(Some(now()));
-        assert!(!validity.holds(), "the instant itself is too late");
-        validity.set(Some(now() + Duration::from_secs(60)));
-        validity.set(None);
-        assert!(!validity.holds());
-        assert!(Validity::always().holds());
+        let leadership = LeadershipToken::default();
+        assert!(!leadership.holds());
+        leadership.set(Some(now() + Duration::from_secs(60)));
+        assert!(leadership.holds());
+        leadership.set(Some(now()));
+        assert!(!leadership.holds(), "the instant itself is too late");
+        leadership.set(Some(now() + Duration::from_secs(60)));
+        leadership.set(None);
+        assert!(!leadership.holds());
+        assert!(LeadershipToken::always().holds());
     }
 }

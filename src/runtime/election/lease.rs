@@ -20,7 +20,7 @@ use crate::runtime::kube_error::explain;
 use crate::telemetry::readiness::{Readiness, Role};
 
 use super::candidate::{Candidate, LEASE, Step, Timing, holder};
-use super::clock::{self, Validity};
+use super::clock::{self, LeadershipToken};
 use super::lease_watch::LeaseWatch;
 
 /// Giving up the lease at the end may take this long; if it fails, the others wait for it to run out.
@@ -56,7 +56,7 @@ pub(crate) struct Elector {
     /// The lease as we wrote it last: while nobody else writes it, it need not be read.
     written: Option<Lease>,
     timing: Timing,
-    validity: Validity,
+    leadership: LeadershipToken,
     readiness: Readiness,
     lease_watch: LeaseWatch,
 }
@@ -69,21 +69,21 @@ impl Elector {
             candidate: Candidate::new(identity(), timing),
             written: None,
             timing,
-            validity: Validity::default(),
+            leadership: LeadershipToken::default(),
             readiness,
             lease_watch: LeaseWatch::default(),
         }
     }
 
     /// Until when this process may act; stays current.
-    pub(crate) fn validity(&self) -> Validity {
-        self.validity.clone()
+    pub(crate) fn leadership(&self) -> LeadershipToken {
+        self.leadership.clone()
     }
 
     /// Waits until the lease is ours; false if `shutdown` came first.
     pub(crate) async fn acquire(&mut self, shutdown: &CancellationToken) -> bool {
         let waited_for = format!("the lease {LEASE} in namespace {}", self.namespace);
-        self.readiness.expect(&waited_for);
+        self.readiness.expect(&waited_for, &waited_for);
         let mut leader = None;
         loop {
             let Some(looked) = self.look_until(shutdown).await else { return false };
@@ -135,7 +135,7 @@ impl Elector {
 
     /// Renews what [`Self::acquire`] got until it is lost; may be dropped. Whoever lost it must end at once: the margin
     /// until somebody else takes it is for calls on their way.
-    pub(crate) async fn keep(&mut self) -> Lost {
+    pub(crate) async fn keep_renewing(&mut self) -> Lost {
         let mut trouble = None;
         loop {
             let left = self.left();
@@ -143,7 +143,7 @@ impl Elector {
             // Also when this process was stopped meanwhile: what it was doing then must not go on.
             let left = self.left();
             if left.is_zero() {
-                self.validity.set(None);
+                self.leadership.set(None);
                 let why =
                     trouble.unwrap_or_else(|| "this process did not run, or the API server was silent".to_owned());
                 return Lost::Expired(self.timing.renew_deadline, why);
@@ -151,7 +151,7 @@ impl Elector {
             match tokio::time::timeout(left, self.look()).await {
                 Ok(Ok(Looked::Leading)) => trouble = None,
                 Ok(Ok(Looked::Lost(holder))) => {
-                    self.validity.set(None);
+                    self.leadership.set(None);
                     return Lost::Taken(holder);
                 }
                 // Somebody wrote to it in between; the next look tells who.
@@ -168,7 +168,7 @@ impl Elector {
 
     /// Gives the lease up, so that another takes over at once. Nothing is sent any more when this is called.
     pub(crate) async fn release(mut self) {
-        self.validity.set(None);
+        self.leadership.set(None);
         let released = async {
             // A renewal that was broken off may still come between.
             while !self.try_release().await? {}
@@ -188,7 +188,7 @@ impl Elector {
         if holder(&spec) != Some(self.candidate.identity()) {
             return Ok(true);
         }
-        lease.spec = Some(self.candidate.give_up(&spec, Timestamp::now()));
+        lease.spec = Some(self.candidate.release_spec(&spec, Timestamp::now()));
         match self.api.replace(LEASE, &params(), &lease).await {
             Ok(_) => Ok(true),
             Err(kube::Error::Api(status)) if status.is_conflict() => Ok(false),
@@ -225,8 +225,8 @@ impl Elector {
         match written {
             Ok(written) => {
                 self.written = Some(written);
-                self.candidate.wrote(sent);
-                self.validity.set(self.candidate.until());
+                self.candidate.record_renewal(sent);
+                self.leadership.set(self.candidate.until());
                 Ok(Looked::Leading)
             }
             // Another was faster.

@@ -10,6 +10,6 @@ mod lease_watch;
 mod model;
 
 pub use candidate::{LEASE, Timing};
-pub(crate) use clock::Validity;
+pub(crate) use clock::LeadershipToken;
 pub(crate) use lease::Elector;
 pub use lease::Lost;

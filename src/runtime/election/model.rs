@@ -97,7 +97,7 @@ impl Replica {
             Phase::Sent { lease, follows, at } => Phase::Answered { made: server.write(lease, follows), at },
             Phase::Answered { made, at } => {
                 if made {
-                    self.candidate.wrote(at);
+                    self.candidate.record_renewal(at);
                 }
                 Phase::Idle
             }
@@ -118,7 +118,7 @@ impl Replica {
         if let (Some(_), Some(lease)) = (self.candidate.until(), server.lease.clone())
             && super::candidate::holder(&lease) == Some(self.candidate.identity())
         {
-            let given_up = self.candidate.give_up(&lease, Timestamp::UNIX_EPOCH);
+            let given_up = self.candidate.release_spec(&lease, Timestamp::UNIX_EPOCH);
             server.write(given_up, server.version);
         }
         self.start_anew();

@@ -2,11 +2,15 @@
 //!
 //! No label holds the id of a person or the name of an object: kinds, reasons, endpoints, domains of tenants and
 //! namespaces of tenant objects are all there is. None is called as what Prometheus adds to a target (`namespace`,
-//! `endpoint`, `pod` and the like): it would rename ours. `object_counts` is what is looked up at each scrape, `process` the process.
+//! `endpoint`, `pod` and the like): it would rename ours. `object_counts` is
+//! what is looked up at each scrape, `domains` what was counted for each domain, `process` the process.
 
+mod domains;
+mod families;
 mod object_counts;
 mod process;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,45 +21,48 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::auth0::CallError;
-use crate::dispatch::Called;
-use crate::revocation::Announce;
+use crate::auth0::Domain;
+use crate::dispatch::{Refusal, RequestFinished};
+use crate::revocation::ReasonChange;
 
-use crate::telemetry::failure::{Failure, call_outcome};
+use crate::telemetry::failure::Failure;
 use crate::telemetry::readiness::Readiness;
 
+use domains::Domains;
 use object_counts::ObjectCounts;
 
 /// Upper bounds of the buckets, in seconds.
 const RECONCILE_BUCKETS: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0];
 const CALL_BUCKETS: [f64; 8] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
-/// A read right after, then the looks at 2, 7, 17, 37 and 77 s (revocation/outcome.rs), then each minute.
+/// A read right after, then the looks at 2, 7, 17, 37 and 77 s, then each minute.
 const PROOF_BUCKETS: [f64; 10] = [0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 600.0];
+/// From moments to days: thousands of removals at Auth0's lowest limit take hours.
+const AGE_BUCKETS: [f64; 12] = [0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 28_800.0, 86_400.0];
 
 /// Everything that is counted; clones count the same.
 #[derive(Clone)]
 pub(crate) struct Metrics {
     registry: Arc<Registry>,
     counts: Counts,
+    domains: Domains,
     pub(crate) object_counts: ObjectCounts,
 }
 
 #[derive(Clone)]
 struct Counts {
     changes: Family<KindReason, Counter>,
+    verdicts: Family<Kind, Histogram, fn() -> Histogram>,
     proofs: Family<Kind, Histogram, fn() -> Histogram>,
-    calls: Family<CallOutcome, Counter>,
+    lags: Family<Kind, Histogram, fn() -> Histogram>,
     durations: Family<Call, Histogram, fn() -> Histogram>,
-    limited: Family<Domain, Counter>,
-    tokens: Family<DomainCall, Gauge>,
-    sizes: Family<DomainCall, Gauge>,
     reconciles: Family<Kind, Histogram, fn() -> Histogram>,
     errors: Family<KindCause, Counter>,
+    refusals: Family<Cause, Counter>,
+    restarts: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -76,29 +83,14 @@ struct KindCause {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Domain {
-    domain: String,
+struct Cause {
+    cause: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Call {
     method: &'static str,
     path: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DomainCall {
-    domain: String,
-    method: &'static str,
-    path: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CallOutcome {
-    domain: String,
-    method: &'static str,
-    path: &'static str,
-    outcome: &'static str,
 }
 
 fn histograms<L>(constructor: fn() -> Histogram) -> Family<L, Histogram, fn() -> Histogram>
@@ -112,32 +104,35 @@ impl Counts {
     fn register(registry: &mut Registry) -> Self {
         let counts = Self {
             changes: Family::default(),
-            proofs: histograms(|| Histogram::new(PROOF_BUCKETS)),
-            calls: Family::default(),
+            verdicts: histograms(|| Histogram::new(AGE_BUCKETS)),
+            proofs: histograms(|| Histogram::new(AGE_BUCKETS)),
+            lags: histograms(|| Histogram::new(PROOF_BUCKETS)),
             durations: histograms(|| Histogram::new(CALL_BUCKETS)),
-            limited: Family::default(),
-            tokens: Family::default(),
-            sizes: Family::default(),
             reconciles: histograms(|| Histogram::new(RECONCILE_BUCKETS)),
             errors: Family::default(),
+            refusals: Family::default(),
+            restarts: Counter::default(),
         };
         let seconds = || Unit::Seconds;
-        let help = "Removal objects that came to this reason, once it was written";
+        let help = "Removal objects that came to this reason";
         registry.register("removal_reason_changes", help, counts.changes.clone());
+        let help = "From the creation of a removal object to its verdict (done or stalled)";
+        registry.register_with_unit("removal_verdict", help, seconds(), counts.verdicts.clone());
+        let help = "From the creation of a removal object to the proof of its removal";
+        registry.register_with_unit("removal_proof", help, seconds(), counts.proofs.clone());
         let help = "From Auth0 accepting a removal to a complete read that proves it";
-        registry.register_with_unit("proof_lag", help, seconds(), counts.proofs.clone());
-        registry.register("auth0_calls", "Calls to Auth0 that ended", counts.calls.clone());
+        registry.register_with_unit("proof_lag", help, seconds(), counts.lags.clone());
         let help = "Duration of calls to Auth0";
         registry.register_with_unit("auth0_call_duration", help, seconds(), counts.durations.clone());
-        let help = "Answers that said the rate limit is reached (429)";
-        registry.register("auth0_rate_limited", help, counts.limited.clone());
-        let help = "Calls that Auth0's last answer said are left in the bucket";
-        registry.register("auth0_tokens", help, counts.tokens.clone());
-        let help = "Size of the bucket that Auth0's last answer spoke of";
-        registry.register("auth0_tokens_limit", help, counts.sizes.clone());
         let help = "Duration of one reconcile of an object, without waiting for Auth0";
         registry.register_with_unit("reconcile_duration", help, seconds(), counts.reconciles.clone());
         registry.register("reconcile_errors", "Reconciles that failed and are tried again", counts.errors.clone());
+        let help = "Calls that were not made because the check right before said no";
+        registry.register("preflight_refusals", help, counts.refusals.clone());
+        let help = "Tasks of the dispatcher that panicked and were begun anew, which is a bug";
+        registry.register("dispatcher_restarts", help, counts.restarts.clone());
+        // There from the start, so that the first one is an increase.
+        drop(counts.refusals.get_or_create(&Cause { cause: refusal(Refusal::Unconfirmed) }));
         counts
     }
 }
@@ -150,10 +145,11 @@ impl Metrics {
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         registry.register("build", "The version that runs", Info::new(version.to_vec()));
         let counts = Counts::register(registry);
-        let object_counts = ObjectCounts::new(readiness);
+        let (object_counts, domains) = (ObjectCounts::new(readiness), Domains::default());
         registry.register_collector(Box::new(object_counts.clone()));
+        registry.register_collector(Box::new(domains.clone()));
         root.register_collector(Box::new(process::Process::started_now()));
-        Self { registry: Arc::new(root), counts, object_counts }
+        Self { registry: Arc::new(root), counts, domains, object_counts }
     }
 
     /// Where `/metrics` is answered.
@@ -174,34 +170,39 @@ impl Metrics {
         text
     }
 
-    /// A removal object came to a reason, and it was written.
-    pub(crate) fn announced(&self, news: &Announce) {
-        let kind = news.object.kind.clone().unwrap_or_default();
-        if let Some(after) = news.proved_after {
-            self.counts.proofs.get_or_create(&Kind { kind: kind.clone() }).observe(after.as_secs_f64());
+    /// A removal object came to another reason.
+    pub(crate) fn reason_changed(&self, news: &ReasonChange) {
+        let (kind, counts) = (Kind { kind: news.object.kind.clone().unwrap_or_default() }, &self.counts);
+        if let Some(after) = news.verdict_after {
+            counts.verdicts.get_or_create(&kind).observe(after.as_secs_f64());
         }
-        self.counts.changes.get_or_create(&KindReason { kind, reason: news.reason.as_str() }).inc();
+        if let Some(proof) = news.proof {
+            counts.proofs.get_or_create(&kind).observe(proof.since_created.as_secs_f64());
+            counts.lags.get_or_create(&kind).observe(proof.since_accepted.as_secs_f64());
+        }
+        counts.changes.get_or_create(&KindReason { kind: kind.kind, reason: news.reason.as_str() }).inc();
     }
 
     /// A call ended.
-    pub(crate) fn called(&self, call: &Called<'_>) {
-        let counts = &self.counts;
-        let Called { method, endpoint: path, took, answer, .. } = *call;
-        let domain = call.domain.to_string();
-        counts.durations.get_or_create(&Call { method, path }).observe(took.as_secs_f64());
-        let outcome = call_outcome(answer.outcome.as_ref().err());
-        counts.calls.get_or_create(&CallOutcome { domain: domain.clone(), method, path, outcome }).inc();
-        // Created by the first call, so that the first 429 is an increase.
-        let limited = counts.limited.get_or_create_owned(&Domain { domain: domain.clone() });
-        if matches!(answer.outcome, Err(CallError::RateLimited(_))) {
-            limited.inc();
-        }
-        let known = DomainCall { domain, method, path };
-        for (family, number) in [(&counts.tokens, answer.limits.remaining), (&counts.sizes, answer.limits.limit)] {
-            if let Some(number) = number.and_then(|number| i64::try_from(number).ok()) {
-                family.get_or_create(&known).set(number);
-            }
-        }
+    pub(crate) fn request_finished(&self, call: &RequestFinished<'_>) {
+        let RequestFinished { method, endpoint: path, took, .. } = *call;
+        self.counts.durations.get_or_create(&Call { method, path }).observe(took.as_secs_f64());
+        self.domains.request_finished(call);
+    }
+
+    /// A call was not made for this reason.
+    pub(crate) fn refused(&self, why: Refusal) {
+        self.counts.refusals.get_or_create(&Cause { cause: refusal(why) }).inc();
+    }
+
+    /// A task of the dispatcher was begun anew.
+    pub(crate) fn task_restarted(&self) {
+        self.counts.restarts.inc();
+    }
+
+    /// Tenant objects name these domains and no others.
+    pub(crate) fn retain(&self, domains: &HashSet<Domain>) {
+        self.domains.retain(domains);
     }
 
     /// What counts the reconciles of `kind`.
@@ -214,6 +215,19 @@ impl Metrics {
             durations: self.counts.reconciles.get_or_create_owned(&Kind { kind: kind.to_owned() }),
             errors: Failure::ALL.map(|failure| (failure, counter(failure))),
         }
+    }
+}
+
+/// The word for why a call was not made.
+const fn refusal(why: Refusal) -> &'static str {
+    match why {
+        Refusal::NotLeading => "not_leading",
+        Refusal::Gone => "object_gone",
+        Refusal::Changed => "object_changed",
+        Refusal::TenantNotReady => "tenant_not_ready",
+        Refusal::OtherConnection => "other_connection",
+        Refusal::Unconfirmed => "unconfirmed",
+        Refusal::Withdrawn => "withdrawn",
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is looked up at each scrape: how many objects stand where, the lanes, what this replica does.
+//! What is looked up at each scrape: how many objects carry which reason, the queues, what this replica does.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,37 +7,41 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use kube::ResourceExt;
 use kube::runtime::reflector::Store;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
-use crate::api::{Auth0Tenant, ConditionType, Reason, State};
-use crate::dispatch::{Lanes, Standing};
+use crate::api::{Auth0Tenant, Auth0TenantStatus, Reason, State};
+use crate::dispatch::{Dispatcher, QueueStats};
 use crate::revocation::Revocation;
-
 use crate::telemetry::readiness::{Readiness, Role};
 
-use super::Domain;
+use super::domains::OfDomain;
+use super::families::gauges;
 
 /// An object that carries no reason yet.
 const NOT_LOOKED_AT: &str = "None";
+/// A reason of another version.
+const UNKNOWN: &str = "Unknown";
 
 /// Knows where to look.
 #[derive(Clone)]
-pub(crate) struct ObjectCounts(Arc<Places>);
+pub(crate) struct ObjectCounts(Arc<Sources>);
 
-struct Places {
+struct Sources {
     readiness: Readiness,
-    lanes: OnceLock<Arc<Lanes>>,
+    dispatcher: OnceLock<Arc<Dispatcher>>,
     counters: Mutex<Vec<Counter>>,
 }
 
-type Counter = Box<dyn Fn(&mut Numbers) + Send + Sync>;
+type Counter = Box<dyn Fn(&mut Counts) + Send + Sync>;
 
-#[derive(Default)]
-struct Numbers {
+/// How many objects there are.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
     removals: BTreeMap<Removals, usize>,
     tenants: BTreeMap<Tenants, usize>,
+    unreadable: BTreeMap<Unreadable, usize>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
@@ -54,49 +58,68 @@ struct Tenants {
     state: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+struct Unreadable {
+    kind: String,
+}
+
+impl Counts {
+    /// So many finished objects of `kind` carry this reason; of another version, if none.
+    pub(crate) fn finished(&mut self, kind: &'static str, reason: Option<Reason>, count: usize) {
+        let (reason, state) = reason.map_or((UNKNOWN, "done"), words);
+        *self.removals.entry(Removals { kind, reason, state }).or_default() += count;
+    }
+
+    /// So many objects of `kind` cannot be read.
+    pub(crate) fn unreadable(&mut self, kind: &str, count: usize) {
+        *self.unreadable.entry(Unreadable { kind: kind.to_owned() }).or_default() += count;
+    }
+}
+
 impl ObjectCounts {
     pub(crate) fn new(readiness: Readiness) -> Self {
-        Self(Arc::new(Places { readiness, lanes: OnceLock::new(), counters: Mutex::default() }))
+        Self(Arc::new(Sources { readiness, dispatcher: OnceLock::new(), counters: Mutex::default() }))
     }
 
-    /// These are the lanes.
-    pub(crate) fn lanes(&self, lanes: Arc<Lanes>) {
-        // There is one set of lanes in the life of a process.
-        let _ = self.0.lanes.set(lanes);
+    /// The queues are those of this one.
+    pub(crate) fn dispatcher(&self, dispatcher: Arc<Dispatcher>) {
+        // There is one in the life of a process.
+        let _ = self.0.dispatcher.set(dispatcher);
     }
 
-    /// Removals of `K` are in this cache.
+    /// Unfinished removals of `K` are in this cache.
     pub(crate) fn removals<K: Revocation>(&self, store: Store<K>) {
-        self.add(move |numbers| {
+        self.add(move |counts| {
             for object in store.state() {
                 let current = |generation| object.status().and_then(|status| status.reason_at(generation));
-                let (reason, state) = words(object.meta().generation.and_then(current));
-                *numbers.removals.entry(Removals { kind: K::KIND, reason, state }).or_default() += 1;
+                let reason = object.meta().generation.and_then(current);
+                let (reason, state) = reason.map_or((NOT_LOOKED_AT, "new"), words);
+                *counts.removals.entry(Removals { kind: K::KIND, reason, state }).or_default() += 1;
             }
         });
     }
 
     /// Tenant objects are in this cache.
     pub(crate) fn tenants(&self, store: Store<Auth0Tenant>) {
-        self.add(move |numbers| {
+        self.add(move |counts| {
             for tenant in store.state() {
                 let status = tenant.status.as_ref();
                 let current = status.filter(|status| status.observed_generation == tenant.metadata.generation);
-                let ready = current.and_then(|status| status.condition(ConditionType::Ready));
-                let (reason, state) = words(ready.and_then(|ready| Reason::parse(&ready.reason)));
+                let reason = current.and_then(Auth0TenantStatus::reason_text).and_then(Reason::parse);
+                let (reason, state) = reason.map_or((NOT_LOOKED_AT, "new"), words);
                 let tenant_namespace = tenant.namespace().unwrap_or_default();
-                *numbers.tenants.entry(Tenants { tenant_namespace, reason, state }).or_default() += 1;
+                *counts.tenants.entry(Tenants { tenant_namespace, reason, state }).or_default() += 1;
             }
         });
     }
 
-    fn add(&self, counter: impl Fn(&mut Numbers) + Send + Sync + 'static) {
+    /// This is asked at each scrape.
+    pub(crate) fn add(&self, counter: impl Fn(&mut Counts) + Send + Sync + 'static) {
         self.0.counters.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(counter));
     }
 }
 
-fn words(reason: Option<Reason>) -> (&'static str, &'static str) {
-    let Some(reason) = reason else { return (NOT_LOOKED_AT, "new") };
+fn words(reason: Reason) -> (&'static str, &'static str) {
     let state = match reason.state() {
         State::Done => "done",
         State::Waiting => "waiting",
@@ -114,49 +137,35 @@ impl fmt::Debug for ObjectCounts {
 
 impl Collector for ObjectCounts {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let mut numbers = Numbers::default();
+        let mut counts = Counts::default();
         for count in self.0.counters.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            count(&mut numbers);
+            count(&mut counts);
         }
-        let works = matches!(self.0.readiness.what(), Role::Leader | Role::Alone);
+        let works = matches!(self.0.readiness.what(), Role::Leader | Role::NoElection);
         let help = "1 on the replica that does the work";
         encoder.encode_descriptor("leader", help, None, MetricType::Gauge)?.encode_gauge(&u32::from(works))?;
-        let help = "Removal objects by the reason they carry; None: not looked at yet";
-        gauges(&mut encoder, "removals", help, None, numbers.removals)?;
+        let help = "Removal objects by the reason they carry; None: not looked at yet; Unknown: of another version";
+        gauges(&mut encoder, "removals", help, None, counts.removals)?;
         let help = "Tenant objects by the reason they carry; None: not looked at yet";
-        gauges(&mut encoder, "tenants", help, None, numbers.tenants)?;
-        let lanes = self.0.lanes.get().map(|lanes| lanes.standing()).unwrap_or_default();
-        encode_lanes(&mut encoder, &lanes)
+        gauges(&mut encoder, "tenants", help, None, counts.tenants)?;
+        let help = "Objects that cannot be read, so that nothing is done for them; the log names them";
+        gauges(&mut encoder, "unreadable_objects", help, None, counts.unreadable)?;
+        let queues = self.0.dispatcher.get().map(|dispatcher| dispatcher.stats()).unwrap_or_default();
+        encode_queues(&mut encoder, &queues)
     }
 }
 
-fn encode_lanes(encoder: &mut DescriptorEncoder<'_>, lanes: &[Standing]) -> fmt::Result {
-    fn each<V>(lanes: &[Standing], value: impl Fn(&Standing) -> V) -> impl Iterator<Item = (Domain, V)> {
-        lanes.iter().map(move |lane| (Domain { domain: lane.domain.to_string() }, value(lane)))
+fn encode_queues(encoder: &mut DescriptorEncoder<'_>, queues: &[QueueStats]) -> fmt::Result {
+    fn each<V>(queues: &[QueueStats], value: impl Fn(&QueueStats) -> V) -> impl Iterator<Item = (OfDomain, V)> {
+        queues.iter().map(move |queue| (OfDomain { domain: queue.domain.to_string() }, value(queue)))
     }
     let seconds = Some(&Unit::Seconds);
     let help = "Removals that wait for Auth0 or are at work there";
-    gauges(encoder, "lane_jobs", help, None, each(lanes, |lane| lane.jobs))?;
+    gauges(encoder, "queue_jobs", help, None, each(queues, |queue| queue.jobs))?;
     let help = "Calls on their way to Auth0";
-    gauges(encoder, "lane_calls_in_flight", help, None, each(lanes, |lane| lane.in_flight))?;
-    let help = "Age of the oldest removal among rescind_lane_jobs";
-    gauges(encoder, "lane_oldest_job_age", help, seconds, each(lanes, |lane| lane.oldest.as_secs_f64()))?;
-    let help = "How long nothing will be sent, as Auth0 asked with a 429; 0: open";
-    gauges(encoder, "lane_closed", help, seconds, each(lanes, |lane| lane.closed_for.as_secs_f64()))
-}
-
-fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    unit: Option<&Unit>,
-    values: impl IntoIterator<Item = (L, V)>,
-) -> fmt::Result {
-    let mut values = values.into_iter().peekable();
-    // A name without a value would only be noise.
-    if values.peek().is_none() {
-        return Ok(());
-    }
-    let mut metric = encoder.encode_descriptor(name, help, unit, MetricType::Gauge)?;
-    values.try_for_each(|(labels, value)| metric.encode_family(&labels)?.encode_gauge(&value))
+    gauges(encoder, "queue_calls_in_flight", help, None, each(queues, |queue| queue.in_flight))?;
+    let help = "Age of the oldest removal among rescind_queue_jobs";
+    gauges(encoder, "queue_oldest_job_age", help, seconds, each(queues, |queue| queue.oldest.as_secs_f64()))?;
+    let help = "How long nothing will be sent, as Auth0 asked with a 429; 0 while calls flow";
+    gauges(encoder, "circuit_breaker_open", help, seconds, each(queues, |queue| queue.open_for.as_secs_f64()))
 }

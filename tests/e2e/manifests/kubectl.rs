@@ -142,6 +142,25 @@ async fn kubectl_apply_refuses_misspelt_fields() {
     assert_eq!(absent.code, 404, "{}", absent.message);
 }
 
+/// YAML 1.1 has a type for instants, and people write them without quotes.
+#[tokio::test(flavor = "multi_thread")]
+async fn instants_without_quotes_are_kept_as_written() {
+    let world = World::bare("manifests").await;
+    let manifest = format!(
+        "apiVersion: rescind.dev/v1alpha1\nkind: UserRoleRevocation\nmetadata:\n  name: unquoted\n  namespace: {}\nspec:\n  \
+         userId: {USER:?}\n  roles: [{ROLE}]\n  notBefore: 2026-12-31T17:00:00Z\n  notAfter: 2027-01-31T01:00:00+01:00\n  \
+         hold: {{until: 2026-12-24T00:00:00.5Z, reason: handover}}\n",
+        world.namespace
+    );
+    plane().apply(&manifest).expect("a good manifest");
+    let of = |field: &str| {
+        let path = format!("jsonpath={{.spec.{field}}}");
+        plane().run(&["get", "urr", "unquoted", "-n", &world.namespace, "-o", &path]).unwrap()
+    };
+    let found = ["notBefore", "notAfter", "hold.until"].map(of);
+    assert_eq!(found, ["2026-12-31T17:00:00Z", "2027-01-31T01:00:00+01:00", "2026-12-24T00:00:00.5Z"]);
+}
+
 /// The schema of the one version.
 pub fn schema(crd: &CustomResourceDefinition) -> Value {
     let validation = crd.spec.versions[0].schema.as_ref().unwrap();

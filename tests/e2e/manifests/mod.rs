@@ -10,12 +10,14 @@
 //! about 440 changes, never two at one field; each time rows of that field failed. Nobody notices a `minLength` of 1
 //! where a rule refuses the empty text as well, `nullable`, and the number formats of the status.
 
+mod guards;
 mod kubectl;
 mod options;
 mod stored;
 mod targets;
 mod tenants;
 mod updates;
+mod versions;
 
 use std::fmt::Debug;
 use std::str::FromStr;
@@ -147,18 +149,28 @@ pub struct Row {
     place: &'static str,
     case: Case,
     judge: Option<Judge>,
+    /// Other fields of the spec.
+    beside: Value,
 }
 
 /// Every case at every place.
 pub fn rows(places: &[(&'static Kind, &'static str)], judge: Option<Judge>, cases: &[Case]) -> Vec<Row> {
-    let at = |(kind, place)| cases.iter().map(move |case| Row { kind, place, case: case.clone(), judge });
+    let at =
+        |(kind, place)| cases.iter().map(move |case| Row { kind, place, case: case.clone(), judge, beside: json!({}) });
     places.iter().copied().flat_map(at).collect()
+}
+
+/// These rows, with other fields in the spec as well.
+pub fn beside(mut rows: Vec<Row>, fields: &Value) -> Vec<Row> {
+    rows.iter_mut().for_each(|row| row.beside = fields.clone());
+    rows
 }
 
 impl Row {
     /// What is wrong, if anything.
     async fn check(&self, world: &World) -> Result<(), String> {
         let mut manifest = self.kind.manifest("row");
+        manifest["spec"].as_object_mut().unwrap().extend(self.beside.as_object().unwrap().clone());
         put(&mut manifest, self.place, self.case.value.clone());
         let answer = send(world, http::Method::POST, &world.path(self.kind, ""), DRY_RUN, &manifest).await;
         match (&self.case.verdict, &answer) {
@@ -242,18 +254,23 @@ pub const FOR_GOOD: &str = "";
 
 /// Sends as `kubectl apply` does by default: unknown fields are refused.
 pub async fn send(world: &World, method: http::Method, path: &str, query: &str, body: &Value) -> Answer {
+    request(&world.client, method, &format!("{path}?{query}fieldValidation=Strict&fieldManager=test"), body).await
+}
+
+/// Sends this and nothing more.
+pub async fn request(client: &kube::Client, method: http::Method, uri: &str, body: &Value) -> Answer {
     let format = match method {
-        http::Method::PATCH if query.contains("force=") => "application/apply-patch+yaml",
+        http::Method::PATCH if uri.contains("force=") => "application/apply-patch+yaml",
         http::Method::PATCH => "application/merge-patch+json",
         _ => "application/json",
     };
     let request = http::Request::builder()
         .method(method)
-        .uri(format!("{path}?{query}fieldValidation=Strict&fieldManager=test"))
+        .uri(uri)
         .header(http::header::CONTENT_TYPE, format)
         .body(body.to_string().into_bytes())
         .unwrap();
-    match world.client.request(request).await {
+    match client.request(request).await {
         Ok(object) => Ok(object),
         Err(kube::Error::Api(status)) => Err(status),
         Err(error) => panic!("the API server did not answer: {error}"),
@@ -321,7 +338,8 @@ fn fields(path: &str, schema: &Value, found: &mut Vec<String>) {
 
 #[test]
 fn every_field_of_every_kind_has_rows() {
-    let rows: Vec<_> = [targets::table(), options::table(), tenants::table()].into_iter().flatten().collect();
+    let rows: Vec<_> =
+        [targets::table(), options::table(), guards::table(), tenants::table()].into_iter().flatten().collect();
     for crd in rescind::api::crds() {
         let kind = Kind::of(&crd.definition);
         let of_kind = rows.iter().filter(|row| row.kind.name == kind.name);

@@ -5,8 +5,7 @@ use serde_json::json;
 use super::targets::{not_text, null_is_missed};
 use super::*;
 
-const TENANT_NAME: &str =
-    "must be the name of an Auth0Tenant in this namespace: lower-case letters, digits, '-' and '.'";
+const TENANT_NAME: &str = "must be the name of an Auth0Tenant in this namespace, or of a ClusterAuth0Tenant: lower-case letters, digits, '-' and '.'";
 
 /// Names of objects beside this one. `says` is the remedy.
 pub fn object_names(says: &'static str) -> Vec<Case> {
@@ -52,7 +51,7 @@ pub fn word(words: &[&'static str], default: &'static str, says: &'static str) -
         left_out_is(default),
         becomes("null", (), default),
         refused("lower case", default.to_lowercase(), says),
-        refused("another word", "Never", says),
+        refused("another word", "Perhaps", says),
         refused("empty", "", says),
         refused("a truth value", true, "must be of type string"),
         refused("a list", json!([default]), "must be of type string"),
@@ -77,10 +76,13 @@ fn shared() -> Vec<Row> {
     names.extend(not_text());
     let mut rows = rows(&at("spec.tenantRef"), None, &references);
     rows.extend(super::rows(&at("spec.tenantRef.name"), None, &names));
-    let kinds = word(&["Auth0Tenant"], "Auth0Tenant", r#"supported values: "Auth0Tenant""#);
+    let words = ["Auth0Tenant", "ClusterAuth0Tenant"];
+    let kinds = word(&words, "Auth0Tenant", r#"supported values: "Auth0Tenant", "ClusterAuth0Tenant""#);
     rows.extend(super::rows(&at("spec.tenantRef.kind"), None, &kinds));
     let words = word(&["Fail", "Ignore"], "Fail", r#"supported values: "Fail", "Ignore""#);
     rows.extend(super::rows(&at("spec.ifNotFound"), None, &words));
+    let words = word(&["Once", "Continuous"], "Once", r#"supported values: "Once", "Continuous""#);
+    rows.extend(super::rows(&at("spec.policy"), None, &words));
     rows.extend(super::rows(&at("spec.suspend"), None, &switch()));
     rows
 }
@@ -91,6 +93,8 @@ fn unknown() -> Vec<Row> {
     let everywhere = ["spec.supend", "spec.namespace", "spec.status", "spec.tenantRef.namespace", "data"];
     let mut places: Vec<_> = REMOVALS.iter().flat_map(|kind| everywhere.map(|place| (*kind, place))).collect();
     places.extend([
+        (&UPR, "spec.hold.foo"),
+        (&URR, "spec.unknown"),
         (&UPR, "spec.user_id"),
         (&UPR, "spec.permission"),
         (&UPR, "spec.roles"),
@@ -103,6 +107,8 @@ fn unknown() -> Vec<Row> {
         (&OMR, "spec.member"),
         (&OMRR, "spec.organization"),
         (&OMRR, "spec.members"),
+        (&A0T, "spec.brake.x"),
+        (&A0T, "spec.unknown"),
         (&A0T, "spec.token"),
         (&A0T, "spec.Domain"),
         (&A0T, "spec.tenantRef"),

@@ -9,17 +9,20 @@ fn defaults(kind: &Kind) -> Value {
     match kind.name {
         "Auth0Tenant" => {
             let rate_limit = json!({"maxRequestsPerSecond": 10, "reservePercent": 20});
-            json!({"verification": "After", "suspend": false, "rateLimit": rate_limit})
+            let brake = json!({"maxRemovals": 1000, "window": "1h", "maxShareOfOrganization": 25});
+            let protected = json!({"userIds": [], "roleIds": [], "organizationIds": [], "keepHolders": []});
+            json!({"verification": "After", "suspend": false, "rateLimit": rate_limit,
+                "mode": "Remove", "brake": brake, "protected": protected})
         }
         _ => {
             let tenant = json!({"kind": "Auth0Tenant", "name": "default"});
-            json!({"tenantRef": tenant, "ifNotFound": "Fail", "suspend": false})
+            json!({"tenantRef": tenant, "policy": "Once", "mode": "Remove", "ifNotFound": "Fail", "suspend": false})
         }
     }
 }
 
 /// Every field of a status, as the operator may write it.
-fn full_status(kind: &Kind) -> Value {
+pub fn full_status(kind: &Kind) -> Value {
     let time = "2026-11-21T02:44:00Z";
     let condition = |name| {
         json!({"type": name, "status": "True", "reason": "Removed", "message": "Removed 1 role",
@@ -29,10 +32,13 @@ fn full_status(kind: &Kind) -> Value {
     match kind.name {
         "Auth0Tenant" => json!({
             "observedGeneration": 1, "conditions": conditions, "lastHandledReconcileAt": "2026-12-31T17:00:00Z",
+            "domain": "acme.eu.auth0.com", "openUntil": time,
         }),
         _ => json!({
             "observedGeneration": 1, "conditions": conditions, "attempts": 2, "correlationId": "abc",
-            "result": {"requested": 3, "removed": 1, "alreadyAbsent": 1, "remaining": 1},
+            "result": {"requested": 3, "accepted": 1, "alreadyAbsent": 1, "remaining": 1},
+            "finished": {"target": "0123456789abcdef", "mode": "Remove", "generation": 1},
+            "domain": "acme.eu.auth0.com", "lastSeenTime": time,
             "lastRemovalTime": time, "verifiedTime": time, "nextAttemptTime": time,
             "lastHandledReconcileAt": "2026-12-31T17:00:00Z",
         }),
@@ -153,7 +159,7 @@ async fn a_status_has_a_schema_too() {
                 rows.push(("a time in words", json!({ field: "soon" }), place, "must be of type date-time"));
             }
             let half = json!({"result": {"requested": 1, "alreadyAbsent": 0, "remaining": 0}});
-            rows.push(("a part of a result", half, "status.result.removed", "Required value"));
+            rows.push(("a part of a result", half, "status.result.accepted", "Required value"));
             rows.push(("more than an int32", json!({"attempts": 1_i64 << 32}), "status", "format int32 in attempts"));
         }
         of += rows.len();

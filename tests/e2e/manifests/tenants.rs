@@ -139,7 +139,6 @@ fn credentials() -> Vec<Row> {
             null_is_missed(),
             refused("a token instead of a Secret's name", "eyJhbGciOi", "must be of type object"),
             refused("a list", json!([]), "must be of type object"),
-            refused_at("empty", json!({}), ".tokenSecretRef", "Required value"),
         ],
     );
     all.extend(rows(
@@ -148,8 +147,6 @@ fn credentials() -> Vec<Row> {
         &[
             kept("name and key", reference.clone()),
             becomes("a name alone", json!({"name": "auth0-management"}), reference),
-            left_out_is_refused(),
-            null_is_missed(),
             refused("a name without its field", "auth0-management", "must be of type object"),
             refused_at("empty", json!({}), ".name", "Required value"),
             refused_at("a key alone", json!({"key": "token"}), ".name", "Required value"),
@@ -181,7 +178,7 @@ fn credentials() -> Vec<Row> {
 }
 
 /// Whole numbers from `least` to `most`.
-fn numbers(place: &'static str, least: i32, most: i32, default: i32) -> Vec<Row> {
+pub fn numbers(place: &'static str, least: i32, most: i32, default: i32) -> Vec<Row> {
     let cases = [
         kept("the least", least),
         kept("the most", most),
@@ -198,6 +195,37 @@ fn numbers(place: &'static str, least: i32, most: i32, default: i32) -> Vec<Row>
         refused("a list", json!([10]), "must be of type int"),
     ];
     rows(&[(&A0T, place)], None, &cases)
+}
+
+/// The other way to a credential; a manifest that names both ways is refused.
+fn client_credentials() -> Vec<Row> {
+    let one = "must have exactly one of tokenSecretRef (a Management API token) and clientCredentialsSecretRef";
+    let secret = json!({"name": "auth0-management"});
+    let token = json!({"name": "auth0-management", "key": "token"});
+    let alone = json!({ "clientCredentialsSecretRef": secret });
+    let both = json!({"tokenSecretRef": token, "clientCredentialsSecretRef": secret});
+    let cases = [
+        kept("an application", alone.clone()),
+        kept("a token", json!({ "tokenSecretRef": token })),
+        kept("null for the other", json!({"tokenSecretRef": token, "clientCredentialsSecretRef": null})),
+        refused("both", both, one),
+        refused("neither", json!({}), one),
+        refused("null alone", json!({"clientCredentialsSecretRef": null}), one),
+    ];
+    let mut all = rows(&[(&A0T, "spec.credentials")], None, &cases);
+    let alone = json!({ "credentials": alone });
+    let cases = [
+        kept("a name", secret),
+        refused("a name without its field", "auth0-management", "must be of type object"),
+        refused_at("empty", json!({}), ".name", "Required value"),
+        refused_at("a key", json!({"name": "x", "key": "token"}), ".key", "unknown field"),
+    ];
+    all.extend(beside(rows(&[(&A0T, "spec.credentials.clientCredentialsSecretRef")], None, &cases), &alone));
+    let mut names = object_names(SECRET);
+    names.extend([left_out_is_refused(), null_is_missed()]);
+    names.extend(not_text());
+    all.extend(beside(rows(&[(&A0T, "spec.credentials.clientCredentialsSecretRef.name")], None, &names), &alone));
+    all
 }
 
 fn rate_limits() -> Vec<Row> {
@@ -221,9 +249,10 @@ pub fn table() -> Vec<Row> {
     rows.extend(audiences());
     rows.extend(bundles());
     rows.extend(credentials());
+    rows.extend(client_credentials());
     rows.extend(rate_limits());
-    let words = ["Off", "After", "BeforeAndAfter"];
-    let verification = word(&words, "After", r#"supported values: "Off", "After", "BeforeAndAfter""#);
+    let words = ["Never", "After", "BeforeAndAfter"];
+    let verification = word(&words, "After", r#"supported values: "Never", "After", "BeforeAndAfter""#);
     rows.extend(super::rows(&[(&A0T, "spec.verification")], None, &verification));
     rows.extend(super::rows(&[(&A0T, "spec.suspend")], None, &switch()));
     rows

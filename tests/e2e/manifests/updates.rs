@@ -43,6 +43,7 @@ fn refused(
 const NEW_USER: &str = "cannot be changed: create a new object for another user";
 const NEW_ORG: &str = "cannot be changed: create a new object for another organization";
 const OTHER_ORG: &str = "org_0123456789abcdef";
+const UNTIL: &str = "2026-12-24T00:00:00Z";
 const THIRD_ROLE: &str = "rol_aaaaaaaaaaaaaaaa";
 
 /// A list that may be written in another order and nothing else. `items` are the stored two and another one.
@@ -107,6 +108,11 @@ fn options() -> Vec<Change> {
         for how in [Merge, Apply] {
             changes.extend([
                 allowed(kind, "suspended", how, json!({"suspend": true})),
+                allowed(kind, "observed", how, json!({"mode": "Observe"})),
+                allowed(kind, "looked at again", how, json!({"policy": "Continuous", "interval": "90m"})),
+                allowed(kind, "more reads", how, json!({"verification": "BeforeAndAfter"})),
+                allowed(kind, "on hold", how, json!({"hold": {"until": UNTIL, "reason": "handover"}})),
+                allowed(kind, "later", how, json!({"notBefore": UNTIL, "notAfter": UNTIL})),
                 allowed(kind, "ifNotFound", how, json!({"ifNotFound": "Ignore"})),
                 allowed(kind, "another tenant", how, json!({"tenantRef": {"kind": "Auth0Tenant", "name": "other"}})),
             ]);
@@ -119,6 +125,15 @@ fn options() -> Vec<Change> {
                 "back to the defaults",
                 Merge,
                 json!({"suspend": null, "ifNotFound": null, "tenantRef": null}),
+            ),
+            allowed(kind, "nulls", Apply, json!({"interval": null, "notBefore": null, "notAfter": null, "hold": null})),
+            refused(
+                kind,
+                "an interval alone",
+                Merge,
+                json!({"interval": "1h"}),
+                "spec.interval",
+                "must be left out with policy Once",
             ),
             refused(kind, "a bad tenant", Merge, bad, "spec.tenantRef.name", says),
             refused(kind, "a misspelt field", Merge, json!({"supend": true}), "spec.supend", "unknown field"),
@@ -137,7 +152,9 @@ fn options() -> Vec<Change> {
                 how,
                 json!({"rateLimit": {"maxRequestsPerSecond": 1, "reservePercent": 90}}),
             ),
-            allowed(&A0T, "no reads", how, json!({"verification": "Off"})),
+            allowed(&A0T, "observed", how, json!({"mode": "Observe"})),
+            allowed(&A0T, "on hold", how, json!({"hold": {"until": UNTIL, "reason": "audit"}})),
+            allowed(&A0T, "no reads", how, json!({"verification": "Never"})),
             allowed(&A0T, "suspended", how, json!({"suspend": true})),
         ]);
     }
@@ -145,6 +162,7 @@ fn options() -> Vec<Change> {
     changes.extend([
         allowed(&A0T, "back to the defaults", Merge, json!({"suspend": null, "verification": null, "rateLimit": null})),
         allowed(&A0T, "without what is optional", Merge, json!({"audience": null, "caBundle": null})),
+        allowed(&A0T, "nulls", Apply, json!({"audience": null, "caBundle": null, "hold": null})),
         refused(&A0T, "a bad domain", Merge, json!({"domain": "https://acme.auth0.com"}), "spec.domain", says),
         refused(&A0T, "without domain", Merge, json!({"domain": null}), "spec.domain", "Required value"),
     ]);

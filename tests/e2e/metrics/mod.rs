@@ -73,14 +73,14 @@ async fn numbers_are_right_after_known_removals() {
     };
     assert_eq!((deletes("ok"), deletes("rate_limited"), deletes("not_found")), (2.0, 1.0, 1.0), "{:?}", world.calls());
     assert_eq!(value("rescind_auth0_rate_limited_total", &[("domain", world.fake.domain())]), 1.0);
-    let tokens = value("rescind_auth0_tokens", &[("method", "DELETE"), ("path", "users/{id}/roles")]);
+    let tokens = value("rescind_ratelimit_remaining", &[("method", "DELETE"), ("path", "users/{id}/roles")]);
     assert!((1.0..50.0).contains(&tokens), "{tokens}");
     assert_eq!(value("rescind_auth0_call_duration_seconds_count", &[]), world.fake.total() as f64);
 
     assert_eq!(value("rescind_proof_lag_seconds_count", &[]), 3.0);
     assert!(value("rescind_proof_lag_seconds_sum", &[]) < 30.0);
     assert_eq!(value("rescind_leader", &[]), 1.0);
-    assert_eq!(value("rescind_lane_closed_seconds", &[]), 0.0);
+    assert_eq!(value("rescind_circuit_breaker_open_seconds", &[]), 0.0);
     assert!(value("rescind_reconcile_duration_seconds_count", &[roles]) >= 3.0);
     assert_eq!(value("rescind_reconcile_errors_total", &[]), 0.0);
     assert_eq!(value("rescind_build_info", &[("version", env!("CARGO_PKG_VERSION"))]), 1.0);
@@ -98,7 +98,7 @@ async fn settled(address: SocketAddr) -> Scrape {
     within(async {
         loop {
             let scrape = scrape(address).await;
-            let busy = scrape.value("rescind_lane_jobs", &[]) + scrape.value("rescind_lane_calls_in_flight", &[]);
+            let busy = scrape.value("rescind_queue_jobs", &[]) + scrape.value("rescind_queue_calls_in_flight", &[]);
             let open = scrape.value("rescind_removals", &[("state", "waiting")])
                 + scrape.value("rescind_removals", &[("state", "new")]);
             let told = scrape.value("rescind_removal_reason_changes_total", &[]) >= 5.0;

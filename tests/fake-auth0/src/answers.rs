@@ -8,7 +8,10 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
-use crate::endpoints::{ENDPOINTS, Kind};
+use crate::{
+    endpoints::{ENDPOINTS, Format},
+    kinds::{Group, Kind},
+};
 
 /// An answer, before anything is done to it.
 #[derive(Clone, Debug)]
@@ -22,6 +25,7 @@ pub(crate) struct Answer {
 }
 
 pub(crate) const JSON: &str = "application/json; charset=utf-8";
+pub(crate) const OAUTH_JSON: &str = "application/json";
 pub(crate) const HTML: &str = "text/html; charset=utf-8";
 
 impl Answer {
@@ -34,7 +38,8 @@ impl Answer {
     }
 
     pub(crate) fn no_content(removed: usize) -> Self {
-        Self { removed, ..Self::new(StatusCode::NO_CONTENT, None, Bytes::new()) }
+        // Recorded with a type although there is no body.
+        Self { removed, ..Self::new(StatusCode::NO_CONTENT, Some(JSON), Bytes::new()) }
     }
 }
 
@@ -60,11 +65,22 @@ impl Problem {
         Self::bad_request("invalid_body", format!("Payload validation error: {}", complaint.as_ref()))
     }
 
-    pub(crate) fn uri(format: &str, name: &str) -> Self {
-        Self::bad_request(
-            "invalid_uri",
-            format!("Path validation error: 'Object didn't pass validation for format {format}' on property {name}."),
-        )
+    /// 400 for a path of the wrong form; `complaint` as Auth0's validator words it.
+    pub(crate) fn path(complaint: impl AsRef<str>) -> Self {
+        Self::bad_request("invalid_uri", format!("Path validation error: {}", complaint.as_ref()))
+    }
+
+    /// 400 for an id in a path. Like all of the validator's texts it repeats what was sent, people included.
+    pub(crate) fn path_id(format: Format, sent: &str) -> Self {
+        let wrong = |name: &str| format!("Object didn't pass validation for format {name}: {sent}");
+        match format {
+            // The one text of its kind that was recorded has neither prefix nor property.
+            Format::User => Self::bad_request("invalid_uri", wrong("user-id")),
+            Format::Organization => {
+                Self::path(format!("'{}' on property id (Organization identifier).", wrong("organization-id")))
+            }
+            _ => Self::path(format!("'{}' on property id (ID of the role).", wrong("role-id"))),
+        }
     }
 
     pub(crate) fn query(complaint: impl AsRef<str>) -> Self {
@@ -107,10 +123,22 @@ impl Problem {
     pub(crate) const NO_ROUTE: Self =
         Self { status: StatusCode::NOT_FOUND, code: None, message: Cow::Borrowed("Not Found") };
 
+    pub(crate) const NO_PERMISSION: Self = Self {
+        status: StatusCode::NOT_FOUND,
+        code: Some("inexistent_resource_server_permission"),
+        message: Cow::Borrowed("The permission does not exist for the resource server."),
+    };
+
     pub(crate) const TOO_MANY: Self = Self {
         status: StatusCode::TOO_MANY_REQUESTS,
         code: Some("too_many_requests"),
         message: Cow::Borrowed("Global limit has been reached"),
+    };
+
+    pub(crate) const TOO_LARGE: Self = Self {
+        status: StatusCode::PAYLOAD_TOO_LARGE,
+        code: None,
+        message: Cow::Borrowed("Payload content length greater than maximum allowed: 1048576"),
     };
 
     pub(crate) const MISSING_TOKEN: Self =
@@ -137,25 +165,65 @@ impl Problem {
     fn to_json(&self) -> Value {
         let mut body = json!({
             "statusCode": self.status.as_u16(),
-            "error": self.status.canonical_reason().unwrap_or("Error"),
+            "error": self.status_text(),
             "message": self.message,
         });
         if let Some(code) = self.code {
             body["errorCode"] = code.into();
         }
+        if self.bad_token() {
+            body["attributes"] = json!({"error": self.message});
+        }
         body
+    }
+
+    fn status_text(&self) -> &'static str {
+        match self.status {
+            StatusCode::PAYLOAD_TOO_LARGE => "Request Entity Too Large",
+            status => status.canonical_reason().unwrap_or("Error"),
+        }
+    }
+
+    /// Whether a token was there and is no good.
+    fn bad_token(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED && *self != Self::MISSING_TOKEN
+    }
+
+    /// The header `WWW-Authenticate` of a 401.
+    fn challenge(&self) -> Option<HeaderValue> {
+        match self.status {
+            StatusCode::UNAUTHORIZED if self.bad_token() => {
+                HeaderValue::try_from(format!("Bearer error=\"{}\"", self.message)).ok()
+            }
+            StatusCode::UNAUTHORIZED => Some(HeaderValue::from_static("Bearer")),
+            _ => None,
+        }
     }
 }
 
 impl From<Problem> for Answer {
     fn from(problem: Problem) -> Self {
-        Self::json(problem.status, &problem.to_json())
+        let challenge = problem.challenge().map(|challenge| (http::header::WWW_AUTHENTICATE, challenge));
+        Self { headers: challenge.into_iter().collect(), ..Self::json(problem.status, &problem.to_json()) }
     }
+}
+
+/// The refusal by a bucket: by the one of a group, or by the global one.
+pub(crate) fn too_many(group: Group, per_minute: bool) -> Answer {
+    let per = if per_minute { "minute" } else { "second" };
+    let message = group.wording().map(|name| format!("Global per {per} {name} group limit has been reached"));
+    let message = message.map_or(Problem::TOO_MANY.message, Cow::Owned);
+    Problem { message, ..Problem::TOO_MANY }.into()
 }
 
 /// A refusal in the token endpoint's shape.
 pub(crate) fn oauth_error(status: StatusCode, error: &str, description: &str) -> Answer {
-    Answer::json(status, &json!({"error": error, "error_description": description}))
+    oauth(status, &json!({"error": error, "error_description": description}))
+}
+
+/// An answer of the token endpoint.
+pub(crate) fn oauth(status: StatusCode, body: &Value) -> Answer {
+    Answer::new(status, Some(OAUTH_JSON), body.to_string().into())
 }
 
 /// What a bare status means at an endpoint, when a test asks for one without saying more.

@@ -60,8 +60,9 @@ impl Out {
         match shape {
             Shape::Whole => whole,
             Shape::Drip(pause) => Self { manner: Manner::Drip(Pause::of(pause)), ..whole },
-            Shape::Cut => {
-                let withheld = whole.rest.len().div_ceil(2);
+            Shape::Cut(after) => {
+                let length = whole.rest.len();
+                let withheld = length - after.unwrap_or(length / 2).min(length.saturating_sub(1));
                 Self { manner: Manner::Cut(Pause::of(BEFORE_THE_CUT), withheld), ..whole }
             }
             Shape::Padded(blanks) => Self { blanks, ..whole },

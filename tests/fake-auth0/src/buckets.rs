@@ -5,7 +5,33 @@
 
 use std::time::Duration;
 
-use crate::endpoints::Group;
+use crate::{kinds::Group, switches::GlobalLimit};
+
+/// When a bucket gains calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refill {
+    /// Every millisecond, as limits per second do.
+    Milliseconds,
+    /// On whole seconds, as limits per minute do.
+    Seconds,
+}
+
+impl Refill {
+    fn unit(self) -> Duration {
+        match self {
+            Self::Milliseconds => Duration::from_millis(1),
+            Self::Seconds => Duration::from_secs(1),
+        }
+    }
+
+    /// The latest time at which calls were added.
+    fn floor(self, time: Duration) -> Duration {
+        match self {
+            Self::Milliseconds => Duration::new(time.as_secs(), time.subsec_millis() * 1_000_000),
+            Self::Seconds => Duration::from_secs(time.as_secs()),
+        }
+    }
+}
 
 /// How large a bucket is, how fast it fills, and how openly it speaks of itself.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,6 +40,8 @@ pub struct Bucket {
     pub burst: u32,
     /// Calls added per second.
     pub per_second: f64,
+    /// When they are added.
+    pub refill: Refill,
     /// Whether answers carry this bucket's `X-RateLimit-*` headers.
     pub reported: bool,
     /// Whether a 429 also carries `Retry-After`.
@@ -24,7 +52,13 @@ impl Bucket {
     /// A bucket of `burst` calls that gains `per_second` calls a second, reported in headers, without `Retry-After`.
     #[must_use]
     pub fn new(burst: u32, per_second: f64) -> Self {
-        Self { burst, per_second, reported: true, retry_after: false }
+        Self { burst, per_second, refill: Refill::Milliseconds, reported: true, retry_after: false }
+    }
+
+    /// The same with `calls` a minute, which come on whole seconds.
+    #[must_use]
+    pub fn per_minute(burst: u32, calls: f64) -> Self {
+        Self { refill: Refill::Seconds, ..Self::new(burst, calls / 60.0) }
     }
 
     /// A bucket that starts with `burst` calls and never fills again by itself.
@@ -56,35 +90,50 @@ struct Level {
     at: Duration,
 }
 
+/// So that sixty times a sixtieth is one.
+const ROUNDING: f64 = 1e-9;
+
 impl Level {
+    fn new(bucket: Bucket, now: Duration) -> Self {
+        Self { bucket, calls: f64::from(bucket.burst), at: bucket.refill.floor(now) }
+    }
+
     fn fill(&mut self, now: Duration) {
+        let now = self.bucket.refill.floor(now);
         let passed = now.saturating_sub(self.at).as_secs_f64();
         self.calls = (self.calls + passed * self.bucket.per_second).min(f64::from(self.bucket.burst));
         self.at = now.max(self.at);
     }
 
+    fn whole(&self) -> u32 {
+        (self.calls + ROUNDING).max(0.0) as u32
+    }
+
     fn take(&mut self, calls: u32) -> bool {
-        let enough = self.calls >= f64::from(calls);
+        let enough = self.whole() >= calls;
         if enough {
             self.calls -= f64::from(calls);
         }
         enough
     }
 
-    /// How long until the bucket holds `calls` calls.
-    fn time_to(&self, calls: f64) -> Duration {
-        let missing = calls - self.calls;
+    /// How long from now until the bucket holds `calls` calls.
+    fn time_to(&self, calls: f64, now: Duration) -> Duration {
+        let missing = calls - self.calls - ROUNDING;
         if missing <= 0.0 {
             return Duration::ZERO;
         }
-        Duration::try_from_secs_f64(missing / self.bucket.per_second).map_or(NEVER, |wait| wait.min(NEVER))
+        let unit = self.bucket.refill.unit();
+        let units = (missing / self.bucket.per_second / unit.as_secs_f64() - ROUNDING).ceil();
+        let wait = Duration::try_from_secs_f64(units * unit.as_secs_f64()).map_or(NEVER, |wait| wait.min(NEVER));
+        (self.at + wait).saturating_sub(now)
     }
 
-    fn report(&self) -> Report {
+    fn report(&self, now: Duration) -> Report {
         Report {
             limit: self.bucket.burst,
-            remaining: self.calls.max(0.0) as u32,
-            reset_after: self.time_to(f64::from(self.bucket.burst)),
+            remaining: self.whole(),
+            reset_after: self.time_to(f64::from(self.bucket.burst), now),
         }
     }
 }
@@ -107,6 +156,8 @@ pub(crate) struct Decision {
     pub report: Option<Report>,
     /// Only on a refusal by a bucket that says so.
     pub retry_after: Option<Duration>,
+    /// Whose bucket refused, and whether it fills by the minute.
+    pub refused: Option<(Group, bool)>,
 }
 
 /// The buckets of one tenant; a group without one is unlimited.
@@ -117,14 +168,14 @@ pub(crate) struct Buckets {
 
 impl Buckets {
     pub(crate) fn set(&mut self, group: Group, bucket: Option<Bucket>, now: Duration) {
-        self.levels[group as usize] = bucket.map(|bucket| Level { bucket, calls: f64::from(bucket.burst), at: now });
+        self.levels[group as usize] = bucket.map(|bucket| Level::new(bucket, now));
     }
 
     /// Takes calls as some other client of the tenant would; says how many there were to take.
     pub(crate) fn drain(&mut self, group: Group, calls: u32, now: Duration) -> u32 {
         let Some(level) = self.levels[group as usize].as_mut() else { return 0 };
         level.fill(now);
-        let taken = (level.calls.max(0.0) as u32).min(calls);
+        let taken = level.whole().min(calls);
         level.calls -= f64::from(taken);
         taken
     }
@@ -132,31 +183,37 @@ impl Buckets {
     pub(crate) fn report(&mut self, group: Group, now: Duration) -> Option<Report> {
         let level = self.levels[group as usize].as_mut()?;
         level.fill(now);
-        Some(level.report())
+        Some(level.report(now))
     }
 
     /// One call of a group: the global bucket first (not for tokens), then the group's own.
-    pub(crate) fn call(&mut self, group: Group, now: Duration) -> Decision {
+    pub(crate) fn call(&mut self, group: Group, now: Duration, global: GlobalLimit) -> Decision {
         let order = [Group::Global, group];
-        let order = if matches!(group, Group::Token | Group::Global) { &order[1..] } else { &order[..] };
+        let own = self.levels[group as usize].is_some();
+        let outside = match group {
+            Group::Token | Group::Global => true,
+            _ => own && global == GlobalLimit::OtherCalls,
+        };
+        let order = if outside { &order[1..] } else { &order[..] };
         let mut reported = None;
-        let mut refused = None;
+        let mut refused: Option<(Group, Level)> = None;
         for group in order {
             let Some(level) = self.levels[*group as usize].as_mut() else { continue };
             level.fill(now);
             let untouched = refused.is_some();
             if !untouched && !level.take(1) {
-                refused = Some(*level);
+                refused = Some((*group, *level));
             }
             // The later, more specific bucket speaks, unless one before it refused and has spoken for itself.
             if level.bucket.reported && !(untouched && reported.is_some()) {
-                reported = Some(level.report());
+                reported = Some(level.report(now));
             }
         }
         Decision {
             allowed: refused.is_none(),
             report: reported,
-            retry_after: refused.filter(|by| by.bucket.retry_after).map(|by| by.time_to(1.0)),
+            retry_after: refused.filter(|(_, by)| by.bucket.retry_after).map(|(_, by)| by.time_to(1.0, now)),
+            refused: refused.map(|(group, by)| (group, by.bucket.refill == Refill::Seconds)),
         }
     }
 }
@@ -166,6 +223,7 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const EVERY: GlobalLimit = GlobalLimit::EveryCall;
 
     fn buckets(global: Option<Bucket>, own: Option<Bucket>) -> Buckets {
         let mut buckets = Buckets::default();
@@ -177,35 +235,35 @@ mod tests {
     #[test]
     fn reset_is_the_time_to_full() {
         let mut buckets = buckets(None, Some(Bucket::new(4, 0.5)));
-        let first = buckets.call(Group::MembersWrite, Duration::ZERO);
+        let first = buckets.call(Group::MembersWrite, Duration::ZERO, EVERY);
         assert_eq!(first.report, Some(Report { limit: 4, remaining: 3, reset_after: 2 * SECOND }));
         assert_eq!(buckets.drain(Group::MembersWrite, 10, Duration::ZERO), 3);
-        let refused = buckets.call(Group::MembersWrite, Duration::ZERO);
+        let refused = buckets.call(Group::MembersWrite, Duration::ZERO, EVERY);
         assert!(!refused.allowed);
         assert_eq!(refused.report, Some(Report { limit: 4, remaining: 0, reset_after: 8 * SECOND }));
         assert_eq!(refused.retry_after, None);
-        assert!(buckets.call(Group::MembersWrite, 2 * SECOND).allowed);
-        assert!(!buckets.call(Group::MembersWrite, 2 * SECOND).allowed);
+        assert!(buckets.call(Group::MembersWrite, 2 * SECOND, EVERY).allowed);
+        assert!(!buckets.call(Group::MembersWrite, 2 * SECOND, EVERY).allowed);
     }
 
     #[test]
     fn the_global_bucket_is_asked_first_and_speaks_when_it_refuses() {
         let mut buckets = buckets(Some(Bucket::once(1)), Some(Bucket::new(20, 1.0)));
-        assert_eq!(buckets.call(Group::MembersWrite, Duration::ZERO).report.map(|r| r.remaining), Some(19));
-        let refused = buckets.call(Group::MembersWrite, Duration::ZERO);
+        assert_eq!(buckets.call(Group::MembersWrite, Duration::ZERO, EVERY).report.map(|r| r.remaining), Some(19));
+        let refused = buckets.call(Group::MembersWrite, Duration::ZERO, EVERY);
         assert!(!refused.allowed);
         assert_eq!(refused.report, Some(Report { limit: 1, remaining: 0, reset_after: NEVER }));
         assert_eq!(buckets.report(Group::MembersWrite, Duration::ZERO).map(|r| r.remaining), Some(19));
         let mut both = self::buckets(Some(Bucket::new(50, 1.0)), Some(Bucket::once(0)));
-        let refused = both.call(Group::MembersWrite, Duration::ZERO);
+        let refused = both.call(Group::MembersWrite, Duration::ZERO, EVERY);
         assert_eq!((refused.allowed, refused.report.map(|r| r.limit)), (false, Some(0)));
     }
 
     #[test]
     fn an_unreported_global_bucket_hides_behind_a_healthy_one() {
         let mut buckets = buckets(Some(Bucket::new(1, 1.0).unreported()), Some(Bucket::new(30, 1.0)));
-        assert!(buckets.call(Group::MembersWrite, Duration::ZERO).allowed);
-        let refused = buckets.call(Group::MembersWrite, Duration::ZERO);
+        assert!(buckets.call(Group::MembersWrite, Duration::ZERO, EVERY).allowed);
+        let refused = buckets.call(Group::MembersWrite, Duration::ZERO, EVERY);
         assert!(!refused.allowed);
         assert_eq!(refused.report.map(|report| report.remaining), Some(29));
     }
@@ -213,17 +271,53 @@ mod tests {
     #[test]
     fn unlimited_by_default_and_tokens_are_outside_the_global_limit() {
         let mut unlimited = buckets(None, None);
-        let decision = unlimited.call(Group::UsersRead, Duration::ZERO);
-        assert_eq!(decision, Decision { allowed: true, report: None, retry_after: None });
+        let decision = unlimited.call(Group::UsersRead, Duration::ZERO, EVERY);
+        assert_eq!(decision, Decision { allowed: true, report: None, retry_after: None, refused: None });
         let mut drained = buckets(Some(Bucket::once(0)), None);
-        assert!(drained.call(Group::Token, Duration::ZERO).allowed);
-        assert!(!drained.call(Group::Global, Duration::ZERO).allowed);
+        assert!(drained.call(Group::Token, Duration::ZERO, EVERY).allowed);
+        assert!(!drained.call(Group::Global, Duration::ZERO, EVERY).allowed);
     }
 
     #[test]
     fn retry_after_is_the_time_to_the_next_call() {
         let mut buckets = buckets(None, Some(Bucket::new(10, 0.5).with_retry_after()));
         buckets.drain(Group::MembersWrite, 10, Duration::ZERO);
-        assert_eq!(buckets.call(Group::MembersWrite, Duration::ZERO).retry_after, Some(2 * SECOND));
+        assert_eq!(buckets.call(Group::MembersWrite, Duration::ZERO, EVERY).retry_after, Some(2 * SECOND));
+    }
+
+    #[test]
+    fn limits_per_minute_fill_on_whole_seconds_and_limits_per_second_by_the_millisecond() {
+        let millis = Duration::from_millis;
+        for (bucket, gained) in
+            [(Bucket::per_minute(60, 120.0), [0, 0, 2, 2, 4]), (Bucket::new(60, 2.0), [0, 1, 1, 3, 3])]
+        {
+            let mut buckets = buckets(None, None);
+            buckets.set(Group::MembersWrite, Some(bucket), millis(10_400));
+            buckets.drain(Group::MembersWrite, 60, millis(10_400));
+            let remaining = [10_400, 10_999, 11_000, 11_900, 12_000]
+                .map(|now| buckets.report(Group::MembersWrite, millis(now)).map_or(0, |report| report.remaining));
+            assert_eq!(remaining, gained, "{bucket:?}");
+        }
+    }
+
+    #[test]
+    fn the_time_to_full_ends_on_the_second_that_fills() {
+        let mut buckets = buckets(None, Some(Bucket::per_minute(20, 200.0).with_retry_after()));
+        let now = Duration::from_millis(700);
+        buckets.drain(Group::MembersWrite, 20, now);
+        let refused = buckets.call(Group::MembersWrite, now, EVERY);
+        assert_eq!(refused.refused, Some((Group::MembersWrite, true)));
+        assert_eq!(refused.retry_after, Some(Duration::from_millis(300)));
+        assert_eq!(refused.report.map(|report| report.reset_after), Some(Duration::from_millis(5300)));
+        assert_eq!(buckets.report(Group::MembersWrite, 6 * SECOND).map(|report| report.remaining), Some(20));
+    }
+
+    #[test]
+    fn the_global_bucket_may_leave_alone_who_has_a_bucket_of_their_own() {
+        let mut buckets = buckets(Some(Bucket::once(1)), Some(Bucket::once(2)));
+        let call = |buckets: &mut Buckets, group| buckets.call(group, Duration::ZERO, GlobalLimit::OtherCalls).allowed;
+        assert!(call(&mut buckets, Group::MembersWrite) && call(&mut buckets, Group::MembersWrite));
+        assert!(call(&mut buckets, Group::UsersRead));
+        assert!(!call(&mut buckets, Group::UsersRead) && !call(&mut buckets, Group::MembersWrite));
     }
 }

@@ -6,11 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use http::StatusCode;
-use percent_encoding::percent_decode_str;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::{
-    answers::{Answer, oauth_error},
+    answers::{Answer, oauth, oauth_error},
     assertion::PublicKey,
     tokens::{TokenSpec, Tokens},
 };
@@ -130,7 +129,7 @@ impl Clients {
         let reply = json!({
             "access_token": token, "token_type": "Bearer", "expires_in": client.expires_in, "scope": scope,
         });
-        Ok(Answer::json(StatusCode::OK, &reply))
+        Ok(oauth(StatusCode::OK, &reply))
     }
 
     fn authenticate(&mut self, request: &Value, desk: Desk<'_>) -> Result<Client, Refusal> {
@@ -154,20 +153,6 @@ impl Clients {
         let right = client.secret.as_deref().is_some_and(|secret| field("client_secret") == Some(secret));
         if right { Ok(client.clone()) } else { Err(denied()) }
     }
-}
-
-/// A form as a JSON object.
-pub(crate) fn parse_form(body: &[u8]) -> Option<Value> {
-    let text = std::str::from_utf8(body).ok()?;
-    let decode = |text: &str| {
-        let spaced = text.replace('+', " ");
-        percent_decode_str(&spaced).decode_utf8().map(|text| text.into_owned()).ok()
-    };
-    let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        Some((decode(key)?, Value::String(decode(value)?)))
-    });
-    pairs.collect::<Option<Map<_, _>>>().map(Value::Object)
 }
 
 /// The same request with its secrets blanked, for the log of calls.

@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::{
-    Bucket, Call, Client, FakeAuth0, Fault, FaultHandle, Group, Kind, Lag, PagingQuirks, Relation, State, TokenSpec,
-    fault_spec::FaultSpec, serve::AFTER_FAILED_ACCEPT,
+    Bucket, Call, Client, FakeAuth0, Fault, FaultHandle, Group, Kind, Lag, PagingQuirks, Relation, State, Switches,
+    TokenSpec, fault_spec::FaultSpec, serve::AFTER_FAILED_ACCEPT,
 };
 
 struct Control {
@@ -69,6 +69,8 @@ struct ClientRequest {
 struct EditRequest {
     remove: Vec<Relation>,
     add: Vec<Relation>,
+    /// Whether lists show it as late as they lag.
+    late: bool,
 }
 
 #[derive(Deserialize)]
@@ -78,6 +80,7 @@ struct LimitRequest {
     burst: Option<u32>,
     #[serde(default)]
     per_second: f64,
+    per_minute: Option<f64>,
     #[serde(default)]
     unreported: bool,
     #[serde(default)]
@@ -89,7 +92,16 @@ struct LimitRequest {
 struct LagRequest {
     list: Kind,
     millis: Option<u64>,
+    /// With `millis`: at most so long.
+    up_to_millis: Option<u64>,
     reads: Option<u32>,
+    flicker: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedRequest {
+    seed: u64,
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, (StatusCode, String)> {
@@ -135,6 +147,18 @@ impl Control {
                 self.fake.paging(quirks);
                 json!({})
             }),
+            ("PUT", ["switches"]) => parse(body).map(|switches: Switches| self.switches(switches)),
+            ("POST", ["random-switches"]) => {
+                parse(body).map(|SeedRequest { seed }| self.switches(Switches::random(seed)))
+            }
+            ("POST", ["no-lag"]) => {
+                self.fake.no_lag();
+                Ok(json!({}))
+            }
+            ("POST", ["go-away"]) => {
+                self.fake.go_away();
+                Ok(json!({}))
+            }
             ("POST", ["reset-calls"]) => {
                 self.fake.reset_calls();
                 Ok(json!({}))
@@ -150,6 +174,7 @@ impl Control {
                 .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
             ["calls"] => Ok(self.fake.calls().iter().map(|call| show(call)).collect()),
             ["counts"] => Ok(Kind::ALL.into_iter().map(|kind| (name(kind), json!(self.fake.count(kind)))).collect()),
+            ["switches"] => Ok(json!(self.fake.switches())),
             ["forbidden-writes"] => Ok(self.fake.forbidden_writes().iter().map(|call| show(call)).collect()),
             ["faults"] => {
                 let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
@@ -207,27 +232,44 @@ impl Control {
     }
 
     fn edit(&self, request: &EditRequest) -> Value {
-        self.fake.edit(|edit| {
-            request.remove.iter().for_each(|relation| edit.remove(relation));
-            request.add.iter().for_each(|relation| edit.add(relation));
-        });
+        if request.late {
+            self.fake.take(request.remove.iter().cloned());
+            self.fake.give(request.add.iter().cloned());
+        } else {
+            self.fake.edit(|edit| {
+                request.remove.iter().for_each(|relation| edit.remove(relation));
+                request.add.iter().for_each(|relation| edit.add(relation));
+            });
+        }
         json!({})
     }
 
+    fn switches(&self, switches: Switches) -> Value {
+        self.fake.set_switches(switches);
+        json!(switches)
+    }
+
     fn limit(&self, request: &LimitRequest) -> Value {
-        let bucket = request.burst.map(|burst| Bucket {
-            burst,
-            per_second: request.per_second,
-            reported: !request.unreported,
-            retry_after: request.retry_after,
+        let bucket = request.burst.map(|burst| {
+            let bucket = request.per_minute.map(|calls| Bucket::per_minute(burst, calls));
+            Bucket {
+                reported: !request.unreported,
+                retry_after: request.retry_after,
+                ..bucket.unwrap_or(Bucket::new(burst, request.per_second))
+            }
         });
         self.fake.limit(request.group, bucket);
         json!({})
     }
 
     fn lag(&self, request: &LagRequest) -> Value {
-        let timed = request.millis.map(|millis| Lag::For(Duration::from_millis(millis)));
-        self.fake.lag(request.list, timed.or(request.reads.map(Lag::Reads)));
+        let millis = Duration::from_millis;
+        let timed = request.millis.map(|least| match request.up_to_millis {
+            Some(most) => Lag::Between(millis(least), millis(most)),
+            None => Lag::For(millis(least)),
+        });
+        let counted = request.reads.map(Lag::Reads).or(request.flicker.map(Lag::Flicker));
+        self.fake.lag(request.list, timed.or(counted));
         json!({})
     }
 }

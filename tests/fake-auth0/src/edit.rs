@@ -86,6 +86,12 @@ impl Edit<'_> {
         name.clone_into(&mut self.state.role_entry(id).name);
     }
 
+    /// A role of an organization, created when absent.
+    pub fn organization_role(&mut self, id: &str, organization: &str) {
+        self.state.define_role(id);
+        self.state.role_entry(id).owner_id = Some(organization.to_owned());
+    }
+
     /// A permission of an API, created when absent.
     pub fn resource_server(&mut self, identifier: &str, permission: &str) {
         self.state.define_permission(identifier, permission);
@@ -183,6 +189,13 @@ impl UserEdit<'_> {
     /// Sets the name.
     pub fn name(self, name: &str) -> Self {
         self.state.user_entry(&self.id).name = Some(name.to_owned());
+        self
+    }
+
+    /// Links another account to this one: the other id is no user any more.
+    pub fn linked(self, other: &str) -> Self {
+        self.state.drop_user(other);
+        self.state.user_entry(&self.id).linked.insert(other.to_owned());
         self
     }
 

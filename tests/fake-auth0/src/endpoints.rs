@@ -4,114 +4,11 @@
 //! Nothing else in this crate repeats a path, a scope or a body key.
 
 use http::Method;
-use serde::{Deserialize, Serialize};
 
-/// Which endpoint a call went to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[repr(usize)]
-pub enum Kind {
-    /// `DELETE /api/v2/users/{id}/permissions`
-    DeleteUserPermissions,
-    /// `DELETE /api/v2/users/{id}/roles`
-    DeleteUserRoles,
-    /// `DELETE /api/v2/organizations/{id}/members`
-    DeleteMembers,
-    /// `DELETE /api/v2/organizations/{id}/members/{user_id}/roles`
-    DeleteMemberRoles,
-    /// `GET /api/v2/users/{id}`
-    GetUser,
-    /// `GET /api/v2/users/{id}/permissions`
-    GetUserPermissions,
-    /// `GET /api/v2/users/{id}/roles`
-    GetUserRoles,
-    /// `GET /api/v2/users/{id}/organizations`
-    GetUserOrganizations,
-    /// `GET /api/v2/organizations/{id}`
-    GetOrganization,
-    /// `GET /api/v2/organizations/{id}/members`
-    GetMembers,
-    /// `GET /api/v2/organizations/{id}/members/{user_id}/roles`
-    GetMemberRoles,
-    /// `GET /api/v2/roles/{id}`
-    GetRole,
-    /// `POST /oauth/token`
-    Token,
-    /// Anything else.
-    Other,
-}
-
-impl Kind {
-    /// Every kind, in order.
-    pub const ALL: [Self; 14] = [
-        Self::DeleteUserPermissions,
-        Self::DeleteUserRoles,
-        Self::DeleteMembers,
-        Self::DeleteMemberRoles,
-        Self::GetUser,
-        Self::GetUserPermissions,
-        Self::GetUserRoles,
-        Self::GetUserOrganizations,
-        Self::GetOrganization,
-        Self::GetMembers,
-        Self::GetMemberRoles,
-        Self::GetRole,
-        Self::Token,
-        Self::Other,
-    ];
-
-    /// Whether it is one of the four removals.
-    #[must_use]
-    pub fn is_delete(self) -> bool {
-        self <= Self::DeleteMemberRoles
-    }
-
-    /// Whether it only reads.
-    #[must_use]
-    pub fn is_read(self) -> bool {
-        (Self::GetUser..=Self::GetRole).contains(&self)
-    }
-}
-
-/// The limits a call can draw from, as in Auth0's rate limit tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[repr(usize)]
-pub enum Group {
-    /// All calls to the Management API together; looked at before the endpoint's own.
-    Global,
-    /// Removing roles and permissions of users.
-    UsersWrite,
-    /// Removing members of organizations.
-    MembersWrite,
-    /// Removing roles of members.
-    MemberRolesWrite,
-    /// Listing members.
-    MembersRead,
-    /// Listing roles of members.
-    MemberRolesRead,
-    /// Listing the organizations of a user.
-    UserOrgsRead,
-    /// Reading a user, their roles, their permissions.
-    UsersRead,
-    /// The token endpoint, which is outside the global limit.
-    Token,
-}
-
-impl Group {
-    /// Every group, in order.
-    pub const ALL: [Self; 9] = [
-        Self::Global,
-        Self::UsersWrite,
-        Self::MembersWrite,
-        Self::MemberRolesWrite,
-        Self::MembersRead,
-        Self::MemberRolesRead,
-        Self::UserOrgsRead,
-        Self::UsersRead,
-        Self::Token,
-    ];
-}
+use crate::{
+    kinds::{Group, Kind},
+    switches::{Switches, Verdict},
+};
 
 /// Which scopes a call needs.
 #[derive(Clone, Copy, Debug)]
@@ -135,6 +32,8 @@ impl Scopes {
 pub(crate) enum Format {
     User,
     Role,
+    /// A role, of which no document says what it looks like.
+    AnyRole,
     Organization,
     Permission,
 }
@@ -143,8 +42,12 @@ pub(crate) enum Format {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyRule {
     pub key: &'static str,
+    /// What the schema says about it; error texts repeat that.
+    pub about: &'static str,
     pub items: Format,
     pub max: usize,
+    /// The switch that says what more items than that are.
+    pub excess: fn(&Switches) -> Verdict,
     /// Whether unknown keys beside `key` are silently accepted.
     pub additional: bool,
 }
@@ -156,8 +59,10 @@ pub(crate) struct ListRule {
     pub key: &'static str,
     /// Whether `from`/`take` work as well as `page`/`per_page`.
     pub checkpoint: bool,
-    /// Whether `fields`/`include_fields` work.
-    pub fields: bool,
+    /// The names that `fields` may hold, if `fields`/`include_fields` work.
+    pub fields: &'static [&'static str],
+    /// Whether the end of offset paging at 1000 records is documented for it.
+    pub ends: bool,
 }
 
 /// One row of the table.
@@ -183,12 +88,12 @@ const READ: Endpoint = Endpoint {
     list: None,
 };
 
-const fn body(key: &'static str, items: Format, max: usize) -> Option<BodyRule> {
-    Some(BodyRule { key, items, max, additional: false })
+const fn body(key: &'static str, about: &'static str, items: Format) -> Option<BodyRule> {
+    Some(BodyRule { key, about, items, max: 50, excess: |switches| switches.fifty_one_items, additional: false })
 }
 
-const fn list(key: &'static str) -> Option<ListRule> {
-    Some(ListRule { key, checkpoint: false, fields: false })
+const fn list(key: &'static str, ends: bool) -> Option<ListRule> {
+    Some(ListRule { key, checkpoint: false, fields: &[], ends })
 }
 
 /// The table, in the order of [`Kind`].
@@ -199,7 +104,7 @@ pub(crate) static ENDPOINTS: [Endpoint; 13] = [
         template: "/api/v2/users/{user}/permissions",
         group: Group::UsersWrite,
         scopes: Scopes::AnyOf(&["update:users"]),
-        body: body("permissions", Format::Permission, 50),
+        body: body("permissions", "List of permissions to remove from this user.", Format::Permission),
         list: None,
     },
     Endpoint {
@@ -208,7 +113,7 @@ pub(crate) static ENDPOINTS: [Endpoint; 13] = [
         template: "/api/v2/users/{user}/roles",
         group: Group::UsersWrite,
         scopes: Scopes::AnyOf(&["update:users"]),
-        body: body("roles", Format::Role, 50),
+        body: body("roles", "List of role IDs to remove from the user.", Format::AnyRole),
         list: None,
     },
     Endpoint {
@@ -217,7 +122,14 @@ pub(crate) static ENDPOINTS: [Endpoint; 13] = [
         template: "/api/v2/organizations/{organization}/members",
         group: Group::MembersWrite,
         scopes: Scopes::AnyOf(&["delete:organization_members"]),
-        body: Some(BodyRule { key: "members", items: Format::User, max: 10, additional: true }),
+        body: Some(BodyRule {
+            key: "members",
+            about: "List of user IDs to remove from the organization.",
+            items: Format::User,
+            max: 10,
+            excess: |switches| switches.eleven_members,
+            additional: true,
+        }),
         list: None,
     },
     Endpoint {
@@ -226,14 +138,14 @@ pub(crate) static ENDPOINTS: [Endpoint; 13] = [
         template: "/api/v2/organizations/{organization}/members/{user}/roles",
         group: Group::MemberRolesWrite,
         scopes: Scopes::AnyOf(&["delete:organization_member_roles"]),
-        body: body("roles", Format::Role, 50),
+        body: body("roles", "List of role IDs to remove from the organization member.", Format::Role),
         list: None,
     },
     Endpoint {
         kind: Kind::GetUser,
         template: "/api/v2/users/{user}",
         group: Group::UsersRead,
-        scopes: Scopes::AnyOf(&["read:users"]),
+        scopes: Scopes::AnyOf(&["read:users", "read:user_idp_tokens", "read:current_user"]),
         ..READ
     },
     Endpoint {
@@ -241,7 +153,7 @@ pub(crate) static ENDPOINTS: [Endpoint; 13] = [
         template: "/api/v2/users/{user}/permissions",
         group: Group::UsersRead,
         scopes: Scopes::AnyOf(&["read:users"]),
-        list: list("permissions"),
+        list: list("permissions", false),
         ..READ
     },
     Endpoint {
@@ -249,7 +161,7 @@ pub(crate) static ENDPOINTS: [Endpoint; 13] = [
         template: "/api/v2/users/{user}/roles",
         group: Group::UsersRead,
         scopes: Scopes::AllOf(&["read:users", "read:roles", "read:role_members"]),
-        list: list("roles"),
+        list: list("roles", false),
         ..READ
     },
     Endpoint {
@@ -257,7 +169,7 @@ pub(crate) static ENDPOINTS: [Endpoint; 13] = [
         template: "/api/v2/users/{user}/organizations",
         group: Group::UserOrgsRead,
         scopes: Scopes::AnyOf(&["read:users", "read:organizations"]),
-        list: list("organizations"),
+        list: list("organizations", true),
         ..READ
     },
     Endpoint {
@@ -270,8 +182,8 @@ pub(crate) static ENDPOINTS: [Endpoint; 13] = [
         kind: Kind::GetMembers,
         template: "/api/v2/organizations/{organization}/members",
         group: Group::MembersRead,
-        scopes: Scopes::AnyOf(&["read:organization_members"]),
-        list: Some(ListRule { key: "members", checkpoint: true, fields: true }),
+        scopes: Scopes::AnyOf(&["read:organization_members", "read:organization_member_roles"]),
+        list: Some(ListRule { key: "members", checkpoint: true, fields: &MEMBER_FIELDS, ends: true }),
         ..READ
     },
     Endpoint {
@@ -279,11 +191,39 @@ pub(crate) static ENDPOINTS: [Endpoint; 13] = [
         template: "/api/v2/organizations/{organization}/members/{user}/roles",
         group: Group::MemberRolesRead,
         scopes: Scopes::AnyOf(&["read:organization_member_roles"]),
-        list: list("roles"),
+        list: list("roles", true),
         ..READ
     },
     Endpoint { kind: Kind::GetRole, template: "/api/v2/roles/{role}", scopes: Scopes::AnyOf(&["read:roles"]), ..READ },
     Endpoint { kind: Kind::Token, method: Method::POST, template: "/oauth/token", group: Group::Token, ..READ },
+];
+
+/// The fields of a member that can be chosen.
+const MEMBER_FIELDS: [&str; 5] = ["user_id", "email", "picture", "name", "roles"];
+
+/// The fields of a user that can be chosen.
+pub(crate) const USER_FIELDS: [&str; 21] = [
+    "user_id",
+    "email",
+    "email_verified",
+    "username",
+    "phone_number",
+    "phone_verified",
+    "created_at",
+    "updated_at",
+    "identities",
+    "app_metadata",
+    "user_metadata",
+    "picture",
+    "name",
+    "nickname",
+    "multifactor",
+    "last_ip",
+    "last_login",
+    "logins_count",
+    "blocked",
+    "given_name",
+    "family_name",
 ];
 
 /// One path parameter, still as it was on the wire.
@@ -320,15 +260,20 @@ pub(crate) fn route<'a>(method: &Method, path: &'a str) -> Option<(&'static Endp
         .find_map(|endpoint| endpoint.matches(path).map(|ids| (endpoint, ids)))
 }
 
-/// Every scope that some call of the table asks for.
+/// Every scope that some call of the table asks for, without those that only let somebody see themselves or the
+/// tokens of other identity providers.
 #[must_use]
 pub fn all_scopes() -> Vec<&'static str> {
     let mut scopes: Vec<_> = ENDPOINTS.iter().flat_map(|endpoint| endpoint.scopes.names()).copied().collect();
-    scopes.extend([FIELD_ROLES_SCOPE, "delete:role_members"]);
+    scopes.retain(|scope| !["read:user_idp_tokens", "read:current_user"].contains(scope));
+    scopes.extend([FIELD_ROLES_SCOPE, ROLE_MEMBERS_SCOPE]);
     scopes.sort_unstable();
     scopes.dedup();
     scopes
 }
+
+/// What the documents name beside `update:users` for removing the roles of a user.
+pub(crate) const ROLE_MEMBERS_SCOPE: &str = "delete:role_members";
 
 /// What listing members with `fields=roles` needs on top.
 pub(crate) const FIELD_ROLES_SCOPE: &str = "read:organization_member_roles";

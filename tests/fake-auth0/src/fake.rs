@@ -1,6 +1,7 @@
 //! The handle a test or the program holds: starting a tenant, seeding it, steering it, reading what happened.
 //!
-//! Only delegation; every method's substance is in the module it names.
+//! Only delegation; every method's substance is in the module it names. How it misbehaves is chosen in
+//! `fake/steer.rs`.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -15,9 +16,11 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
-    Bucket, Call, Calls, Change, Client, Edit, Fault, FaultHandle, Group, Kind, Lag, Network, PagingQuirks, Relation,
-    Report, State, TokenSpec, UnknownMember, WaitTimeout, all_scopes, serve::serve, tenant::Tenant, tls,
+    Call, Calls, Change, Client, Edit, Kind, Relation, State, TokenSpec, WaitTimeout, all_scopes, changes::Changing,
+    serve::serve, tenant::Tenant, tls,
 };
+
+mod steer;
 
 /// A tenant could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -135,6 +138,24 @@ impl FakeAuth0 {
         self.tenant.state_mut().edit(change)
     }
 
+    /// Gives back (or for the first time) what an administrator gives while a test runs: unlike after
+    /// [`FakeAuth0::edit`], lists show it as late as they lag.
+    pub fn give(&self, relations: impl IntoIterator<Item = Relation>) {
+        self.change(|changing| relations.into_iter().for_each(|relation| changing.give(&relation)));
+    }
+
+    /// Takes away what somebody else takes while a test runs: unlike after [`FakeAuth0::edit`], lists show it as late
+    /// as they lag.
+    pub fn take(&self, relations: impl IntoIterator<Item = Relation>) {
+        self.change(|changing| relations.into_iter().for_each(|relation| changing.take(&relation)));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Changing<'_>)) {
+        let lagging = self.tenant.quirks().switches.lagging_lists;
+        let (mut state, mut lags) = (self.tenant.state_mut(), self.tenant.lags());
+        change(&mut Changing { state: &mut state, lags: &mut lags, lagging });
+    }
+
     /// A snapshot; costs a few pointers.
     #[must_use]
     pub fn state(&self) -> State {
@@ -204,70 +225,6 @@ impl FakeAuth0 {
     /// Removes an application; tokens it got stay good.
     pub fn remove_client(&self, id: &str) {
         self.tenant.clients().remove(id);
-    }
-}
-
-/// Misbehaviour.
-impl FakeAuth0 {
-    /// Adds a fault, from now on.
-    pub fn fault(&self, fault: Fault) -> FaultHandle {
-        FaultHandle::new(self.tenant.faults.add(fault), &self.tenant.faults)
-    }
-
-    /// Forgets all faults; held calls go on.
-    pub fn clear_faults(&self) {
-        self.tenant.faults.clear();
-    }
-
-    /// Gives a group of endpoints a full bucket, or none (unlimited, no headers).
-    pub fn limit(&self, group: Group, bucket: impl Into<Option<Bucket>>) {
-        self.tenant.buckets().set(group, bucket.into(), self.tenant.elapsed());
-    }
-
-    /// Takes calls out of a bucket, as another client of the tenant would. Says how many there were to take.
-    pub fn drain(&self, group: Group, calls: u32) -> u32 {
-        self.tenant.buckets().drain(group, calls, self.tenant.elapsed())
-    }
-
-    /// What the headers of a bucket would say now.
-    #[must_use]
-    pub fn bucket(&self, group: Group) -> Option<Report> {
-        self.tenant.buckets().report(group, self.tenant.elapsed())
-    }
-
-    /// Lets a list show removed items for a while longer, or no more.
-    pub fn lag(&self, list: Kind, lag: impl Into<Option<Lag>>) {
-        self.tenant.ghosts().set(list, lag.into());
-    }
-
-    /// Brings all lagging lists up to date.
-    pub fn catch_up(&self) {
-        self.tenant.ghosts().clear();
-    }
-
-    /// Chooses how lists misbehave.
-    pub fn paging(&self, quirks: PagingQuirks) {
-        self.tenant.set_quirks(|all| all.paging = quirks);
-    }
-
-    /// Chooses what removing an unknown user from an organization is answered.
-    pub fn unknown_member(&self, answer: UnknownMember) {
-        self.tenant.set_quirks(|all| all.unknown_member = answer);
-    }
-
-    /// Chooses how new connections are received; the open ones stay, see [`FakeAuth0::cut_connections`].
-    pub fn network(&self, network: Network) {
-        self.tenant.set_quirks(|all| all.network = network);
-    }
-
-    /// Breaks all open connections.
-    pub fn cut_connections(&self) {
-        self.tenant.cut.notify_waiters();
-    }
-
-    /// Sets this tenant's clock ahead (or, negative, behind): for `Date`, rate limit headers and tokens.
-    pub fn clock_ahead(&self, seconds: i64) {
-        self.tenant.clock_offset.store(seconds, Relaxed);
     }
 }
 

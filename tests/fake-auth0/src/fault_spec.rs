@@ -18,6 +18,9 @@ pub(crate) struct FaultSpec {
     headers: BTreeMap<String, Option<String>>,
     /// Replaces the body: a text as it is, anything else as JSON.
     body: Option<Value>,
+    /// Replaces fields of a JSON body.
+    #[serde(default)]
+    fields: BTreeMap<String, Value>,
     #[serde(default, rename = "match")]
     target: Target,
     skip: Option<u64>,
@@ -31,8 +34,13 @@ enum Effect {
     None,
     Status(u16),
     Html(u16),
+    Problem(ProblemSpec),
+    PlanRefusal,
+    FeatureRefusal,
     Redirect(String),
     DropConnection,
+    RefuseStream,
+    GoAway,
     Hang,
     Hold,
     HoldAnswer,
@@ -43,8 +51,17 @@ enum Effect {
     DripMillis(u64),
     DelayMillis(u64),
     Truncate,
+    CutAfter(usize),
     EndlessBody,
     HugeBody(u64),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ProblemSpec {
+    status: u16,
+    error_code: Option<String>,
+    message: String,
 }
 
 /// Which calls; everything that is said must be so.
@@ -56,6 +73,7 @@ struct Target {
     path_contains: Option<String>,
     body_names: Option<String>,
     user: Option<String>,
+    page: Option<u64>,
 }
 
 impl From<Effect> for Fault {
@@ -64,6 +82,12 @@ impl From<Effect> for Fault {
             Effect::None => Self::none(),
             Effect::Status(status) => Self::status(status),
             Effect::Html(status) => Self::html(status),
+            Effect::Problem(spec) => Self::problem(spec.status, spec.error_code.as_deref(), &spec.message),
+            Effect::PlanRefusal => Self::plan_refusal(),
+            Effect::FeatureRefusal => Self::feature_refusal(),
+            Effect::RefuseStream => Self::refuse_stream(),
+            Effect::GoAway => Self::go_away(),
+            Effect::CutAfter(bytes) => Self::cut_after(bytes),
             Effect::Redirect(url) => Self::redirect(&url),
             Effect::DropConnection => Self::drop_connection(),
             Effect::Hang => Self::hang(),
@@ -92,6 +116,9 @@ impl TryFrom<FaultSpec> for Fault {
             Some(Value::String(text)) => fault.body(text),
             Some(json) => fault.json(&json),
         };
+        for (name, value) in spec.fields {
+            fault = fault.field(&name, value);
+        }
         for (name, value) in &spec.headers {
             fault = fault.try_header(name, value.as_deref())?;
         }
@@ -113,6 +140,9 @@ impl Target {
         }
         if let Some(text) = self.body_names {
             fault = fault.body_names(text);
+        }
+        if let Some(page) = self.page {
+            fault = fault.page(page);
         }
         match self.user {
             Some(user) => fault.user(user),

@@ -1,20 +1,22 @@
 //! Misbehaviour on demand: which calls a fault befalls, and what happens to them.
 //!
 //! A [`Fault`] is a matcher and a plan. The plan is four independent answers: how long does the call wait, does it
-//! act, what is replied, in what shape does the reply arrive. `rules.rs` keeps the faults of a tenant, `pipeline.rs`
-//! carries them out, `body.rs` does the shapes.
+//! act, what is replied, in what shape does the reply arrive. The matcher is in `faults/matching.rs`; `rules.rs` keeps
+//! the faults of a tenant, `pipeline.rs` carries them out, `body.rs` does the shapes.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     answers::{HTML, JSON},
-    endpoints::Kind,
+    kinds::Kind,
     log::Call,
 };
+
+mod matching;
 
 type Predicate = Arc<dyn Fn(&Call) -> bool + Send + Sync>;
 
@@ -40,6 +42,8 @@ pub(crate) struct Plan {
     pub act: Act,
     pub reply: Reply,
     pub shape: Shape,
+    /// Fields to set in the body if it is a JSON object.
+    pub fields: Vec<(String, Value)>,
     /// Headers to set, or, without a value, to leave out. Several values of one name make duplicates.
     pub headers: Vec<(HeaderName, Option<HeaderValue>)>,
 }
@@ -72,6 +76,8 @@ pub(crate) enum Reply {
     Text { status: StatusCode, content_type: Option<&'static str>, body: Bytes },
     /// None: the connection is closed.
     Hangup,
+    /// None: it is told that the call was not processed, by a reset of its stream or by a GOAWAY.
+    Unprocessed { goodbye: bool },
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,8 +86,8 @@ pub(crate) enum Shape {
     Whole,
     /// One byte, then a pause.
     Drip(Duration),
-    /// The connection breaks in the middle of the body.
-    Cut,
+    /// The connection breaks after so many bytes of the body, without a number in its middle.
+    Cut(Option<usize>),
     /// Blanks before the body, without end when `None`.
     Padded(Option<u64>),
 }
@@ -111,16 +117,59 @@ impl Fault {
         Self::instead(Reply::Text { status: code(status), content_type: Some(HTML), body: page.into() })
     }
 
+    /// An error in Auth0's own shape instead of acting, with whatever code and message.
+    #[must_use]
+    pub fn problem(status: u16, error_code: Option<&str>, message: &str) -> Self {
+        let status = code(status);
+        let mut body = json!({
+            "statusCode": status.as_u16(),
+            "error": status.canonical_reason().unwrap_or("Error"),
+            "message": message,
+        });
+        if let Some(code) = error_code {
+            body["errorCode"] = code.into();
+        }
+        Self::status(status.as_u16()).json(&body)
+    }
+
+    /// 403 because the plan does not include this, worded as recorded for another endpoint. No scope cures it.
+    #[must_use]
+    pub fn plan_refusal() -> Self {
+        let message = "Please upgrade your subscription to use organizations";
+        Self::problem(403, Some("insufficient_entitlement"), message)
+    }
+
+    /// 403 because the tenant lacks a feature, as documented for endpoints in early access. No scope cures it.
+    #[must_use]
+    pub fn feature_refusal() -> Self {
+        Self::problem(403, None, "This feature is not enabled for this tenant.")
+    }
+
     /// A redirect (302) to this URL instead of acting.
     #[must_use]
     pub fn redirect(url: &str) -> Self {
         Self::status(302).header("location", url)
     }
 
-    /// The connection is closed without acting.
+    /// The connection is closed without acting, before any byte of an answer.
     #[must_use]
     pub fn drop_connection() -> Self {
         Self::instead(Reply::Hangup)
+    }
+
+    /// The call is not processed, and HTTP/2 says so: its stream is refused. Over HTTP/1.1, which has no such words,
+    /// the connection is closed.
+    #[must_use]
+    pub fn refuse_stream() -> Self {
+        Self::instead(Reply::Unprocessed { goodbye: false })
+    }
+
+    /// The call is not processed, and HTTP/2 says so: a GOAWAY whose last stream is the one before it. Calls of the
+    /// connection that were begun are answered, later ones are not processed either. Over HTTP/1.1 the connection is
+    /// closed. For a GOAWAY without a fault, see [`crate::FakeAuth0::go_away`].
+    #[must_use]
+    pub fn go_away() -> Self {
+        Self::instead(Reply::Unprocessed { goodbye: true })
     }
 
     /// The call is never answered: it waits without acting until it is released (the connection is then closed) or
@@ -178,7 +227,13 @@ impl Fault {
     /// The natural answer, broken off in the middle of its body.
     #[must_use]
     pub fn truncate() -> Self {
-        Self::none().shape(Shape::Cut)
+        Self::none().shape(Shape::Cut(None))
+    }
+
+    /// The natural answer, broken off after so many bytes of its body.
+    #[must_use]
+    pub fn cut_after(bytes: usize) -> Self {
+        Self::none().shape(Shape::Cut(Some(bytes)))
     }
 
     /// The natural answer behind a body that never ends.
@@ -240,9 +295,16 @@ impl Fault {
     fn text(mut self, content_type: Option<&'static str>, body: Bytes) -> Self {
         let status = match self.plan.reply {
             Reply::Status(status) | Reply::Text { status, .. } => status,
-            Reply::Natural | Reply::Hangup => StatusCode::OK,
+            Reply::Natural | Reply::Hangup | Reply::Unprocessed { .. } => StatusCode::OK,
         };
         self.plan.reply = Reply::Text { status, content_type, body };
+        self
+    }
+
+    /// Replaces one field of the reply's JSON and leaves the rest as it is: a genuine 404 whose `error` is an object.
+    #[must_use]
+    pub fn field(mut self, name: &str, value: Value) -> Self {
+        self.plan.fields.push((name.to_owned(), value));
         self
     }
 
@@ -271,98 +333,6 @@ impl Fault {
         let value = value.map(|value| HeaderValue::from_bytes(value.as_bytes())).transpose()?;
         self.plan.headers.push((header, value));
         Ok(self)
-    }
-}
-
-/// Whom it befalls. Without any of these: every call, for ever.
-impl Fault {
-    /// Only calls to this endpoint; several times for several endpoints.
-    #[must_use]
-    pub fn on(mut self, kind: Kind) -> Self {
-        self.kinds.push(kind);
-        self
-    }
-
-    /// Only the four removals.
-    #[must_use]
-    pub fn on_deletes(mut self) -> Self {
-        self.kinds.extend(Kind::ALL.into_iter().filter(|kind| kind.is_delete()));
-        self
-    }
-
-    /// Only reads of the Management API.
-    #[must_use]
-    pub fn on_reads(mut self) -> Self {
-        self.kinds.extend(Kind::ALL.into_iter().filter(|kind| kind.is_read()));
-        self
-    }
-
-    /// Only this method.
-    #[must_use]
-    pub fn method(mut self, method: Method) -> Self {
-        self.method = Some(method);
-        self
-    }
-
-    /// Only paths (as on the wire) that contain this.
-    #[must_use]
-    pub fn path_contains(self, text: impl Into<String>) -> Self {
-        let text = text.into();
-        self.when(move |call| call.path.contains(&text))
-    }
-
-    /// Only calls whose body names this id or permission, see [`Call::names`].
-    #[must_use]
-    pub fn body_names(self, text: impl Into<String>) -> Self {
-        let text = text.into();
-        self.when(move |call| call.names(&text))
-    }
-
-    /// Only calls about this user, in path or body.
-    #[must_use]
-    pub fn user(self, user: impl Into<String>) -> Self {
-        let user = user.into();
-        self.when(move |call| call.user.as_ref() == Some(&user) || call.names(&user))
-    }
-
-    /// Only calls of which this is true.
-    #[must_use]
-    pub fn when(mut self, predicate: impl Fn(&Call) -> bool + Send + Sync + 'static) -> Self {
-        self.predicates.push(Arc::new(predicate));
-        self
-    }
-
-    /// Lets the first `calls` that fit pass.
-    #[must_use]
-    pub fn skip(mut self, calls: u64) -> Self {
-        self.skip = calls;
-        self
-    }
-
-    /// Only every n-th of the calls that fit (and were not skipped), beginning with the n-th.
-    #[must_use]
-    pub fn every(mut self, n: u64) -> Self {
-        self.every = n;
-        self
-    }
-
-    /// Only so many calls, then never again.
-    #[must_use]
-    pub fn times(mut self, calls: u64) -> Self {
-        self.times = Some(calls);
-        self
-    }
-
-    /// Only once.
-    #[must_use]
-    pub fn once(self) -> Self {
-        self.times(1)
-    }
-
-    pub(crate) fn fits(&self, call: &Call) -> bool {
-        (self.kinds.is_empty() || self.kinds.contains(&call.kind))
-            && self.method.as_ref().is_none_or(|method| *method == call.method)
-            && self.predicates.iter().all(|predicate| predicate(call))
     }
 }
 

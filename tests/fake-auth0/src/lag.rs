@@ -1,80 +1,148 @@
-//! Eventual consistency: what was removed and is still shown by some lists for a while.
+//! Eventual consistency: lists that go on showing what was removed, and do not show yet what was given.
 //!
-//! Holds only ghosts, the removed items that a list goes on showing. The state itself is always current.
+//! Holds only what lists are late about. The state itself is always current.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
-use crate::endpoints::Kind;
+use crate::{cursor::Key, kinds::Kind};
 
-/// How long a list goes on showing what was removed.
+/// How late a list shows a change: one that goes on showing what was removed, and does not show yet what was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lag {
     /// For a time.
     For(Duration),
+    /// For a time between these two, drawn for each change.
+    Between(Duration, Duration),
     /// For the next walks through that list: a walk begins with a first page, its further pages belong to it.
     /// A test that counts needs no sleeping.
     Reads(u32),
+    /// For the next walks through that list every other one, beginning with the next: as if two servers answered in
+    /// turn, of which one is late.
+    Flicker(u32),
+}
+
+impl Lag {
+    /// What Auth0 documents for the end of a membership.
+    pub const DOCUMENTED: Self = Self::Between(Duration::from_secs(5), Duration::from_secs(10));
+}
+
+/// Which way something changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Given,
+    Taken,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Left {
     Until(Instant),
-    Walks(u32),
+    Walks { left: u32, flicker: bool, late: bool },
 }
 
-/// The ghosts of one tenant.
-#[derive(Debug, Default)]
-pub(crate) struct Ghosts {
-    lags: BTreeMap<Kind, Lag>,
-    /// (list kind, key of the list) -> item -> how long it is still seen.
-    lists: BTreeMap<(Kind, String), BTreeMap<String, Left>>,
+impl Left {
+    /// Whether the list is late at this read; `None` when it never will be again.
+    fn late(&mut self, begins: bool, now: Instant) -> Option<bool> {
+        match self {
+            Self::Until(end) => (now < *end).then_some(true),
+            Self::Walks { left: 0, .. } if begins => None,
+            Self::Walks { left, flicker, late } => {
+                if begins {
+                    *left -= 1;
+                    *late = !*flicker || !*late;
+                }
+                Some(*late)
+            }
+        }
+    }
 }
 
-impl Ghosts {
+/// What a list shows beside the state.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Overlay {
+    /// Removed, and still there.
+    pub ghosts: BTreeSet<Key>,
+    /// Given, and not there yet.
+    pub hidden: BTreeSet<Key>,
+}
+
+/// (list kind, key of the list) -> item and way of the change -> how long the list is late about it.
+type Late = BTreeMap<(Kind, String), BTreeMap<(Key, bool), Left>>;
+
+/// What the lists of one tenant are late about.
+#[derive(Debug)]
+pub(crate) struct Lags {
+    lags: BTreeMap<Kind, Option<Lag>>,
+    late: Late,
+    rng: fastrand::Rng,
+}
+
+impl Default for Lags {
+    fn default() -> Self {
+        let lags = BTreeMap::from([(Kind::GetMembers, Some(Lag::DOCUMENTED))]);
+        Self { lags, late: Late::default(), rng: fastrand::Rng::with_seed(0) }
+    }
+}
+
+impl Lags {
     pub(crate) fn set(&mut self, list: Kind, lag: Option<Lag>) {
-        match lag {
-            Some(lag) => self.lags.insert(list, lag),
-            None => self.lags.remove(&list),
+        self.lags.insert(list, lag);
+    }
+
+    /// No list lags any more, and all are up to date.
+    pub(crate) fn none(&mut self) {
+        self.lags.clear();
+        self.catch_up();
+    }
+
+    pub(crate) fn catch_up(&mut self) {
+        self.late.clear();
+    }
+
+    /// Notes that `item` of a list was just given or taken. A list of memberships without a lag of its own has that
+    /// of the members, if `as_members`.
+    pub(crate) fn note(&mut self, change: Change, (list, key): (Kind, &str), item: Key, as_members: bool) {
+        let lag = match (self.lags.get(&list), as_members) {
+            (None, true) => self.lags.get(&Kind::GetMembers),
+            (lag, _) => lag,
         };
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.lists.clear();
-    }
-
-    /// Notes that `item` was just removed from a list.
-    pub(crate) fn add(&mut self, list: Kind, key: &str, item: &str, now: Instant) {
-        let left = match self.lags.get(&list) {
-            None | Some(Lag::Reads(0)) => return,
-            Some(Lag::For(time)) => Left::Until(now + *time),
-            Some(Lag::Reads(reads)) => Left::Walks(*reads),
+        let walks = |left, flicker| Left::Walks { left, flicker, late: false };
+        let left = match lag.copied().flatten() {
+            None | Some(Lag::Reads(0) | Lag::Flicker(0)) => return,
+            Some(Lag::For(time)) => Left::Until(Instant::now() + time),
+            Some(Lag::Between(least, most)) => {
+                let spread = u64::try_from(most.saturating_sub(least).as_millis()).unwrap_or(u64::MAX);
+                Left::Until(Instant::now() + least + Duration::from_millis(self.rng.u64(..=spread)))
+            }
+            Some(Lag::Reads(reads)) => walks(reads, false),
+            Some(Lag::Flicker(reads)) => walks(reads, true),
         };
-        self.lists.entry((list, key.to_owned())).or_default().insert(item.to_owned(), left);
+        let late = self.late.entry((list, key.to_owned())).or_default();
+        late.insert((item, change == Change::Given), left);
     }
 
-    /// What a read of this list shows beyond the state. `begins` says whether the read begins a walk.
-    pub(crate) fn visible(&mut self, list: Kind, key: &str, begins: bool, now: Instant) -> BTreeSet<String> {
-        if self.lists.is_empty() {
-            return BTreeSet::new();
+    /// What a read of this list shows beside the state. `begins` says whether the read begins a walk.
+    pub(crate) fn overlay(&mut self, list: Kind, key: &str, begins: bool, now: Instant) -> Overlay {
+        let mut overlay = Overlay::default();
+        if self.late.is_empty() {
+            return overlay;
         }
         let place = (list, key.to_owned());
-        let Some(items) = self.lists.get_mut(&place) else { return BTreeSet::new() };
-        items.retain(|_, left| match left {
-            Left::Until(end) => now < *end,
-            Left::Walks(0) => !begins,
-            Left::Walks(walks) => {
-                *walks -= u32::from(begins);
-                true
+        let Some(items) = self.late.get_mut(&place) else { return overlay };
+        items.retain(|(item, given), left| {
+            let late = left.late(begins, now);
+            if late == Some(true) {
+                let shown = if *given { &mut overlay.hidden } else { &mut overlay.ghosts };
+                shown.insert(item.clone());
             }
+            late.is_some()
         });
-        let seen: BTreeSet<String> = items.keys().cloned().collect();
-        if seen.is_empty() {
-            self.lists.remove(&place);
+        if items.is_empty() {
+            self.late.remove(&place);
         }
-        seen
+        overlay
     }
 }
 
@@ -82,25 +150,51 @@ impl Ghosts {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_counted_ghost_is_seen_for_whole_walks() {
-        let mut ghosts = Ghosts::default();
+    const MEMBERS: (Kind, &str) = (Kind::GetMembers, "org");
+
+    fn jane() -> Key {
+        (1, "jane".to_owned())
+    }
+
+    fn walks(lag: Lag, change: Change) -> Vec<bool> {
+        let mut lags = Lags::default();
         let now = Instant::now();
-        ghosts.set(Kind::GetMembers, Some(Lag::Reads(2)));
-        ghosts.add(Kind::GetMembers, "org", "jane", now);
-        let mut seen = |begins| !ghosts.visible(Kind::GetMembers, "org", begins, now).is_empty();
-        assert_eq!([seen(true), seen(false), seen(true), seen(false), seen(true)], [true, true, true, true, false]);
+        lags.set(Kind::GetMembers, Some(lag));
+        lags.note(change, MEMBERS, jane(), false);
+        let mut walk = |begins| lags.overlay(MEMBERS.0, MEMBERS.1, begins, now) != Overlay::default();
+        [true, false, true, false, true, true, true].into_iter().map(&mut walk).collect()
     }
 
     #[test]
-    fn a_timed_ghost_goes_with_time_and_only_lagging_lists_have_ghosts() {
-        let mut ghosts = Ghosts::default();
+    fn a_counted_change_is_late_for_whole_walks_in_both_directions() {
+        for change in [Change::Given, Change::Taken] {
+            assert_eq!(walks(Lag::Reads(2), change), [true, true, true, true, false, false, false]);
+            assert_eq!(walks(Lag::Flicker(3), change), [true, true, false, false, true, false, false]);
+            assert_eq!(walks(Lag::Reads(0), change), [false; 7]);
+        }
+    }
+
+    #[test]
+    fn a_timed_change_is_late_for_a_time_and_only_in_lagging_lists() {
+        let mut lags = Lags::default();
         let now = Instant::now();
-        ghosts.set(Kind::GetMembers, Some(Lag::For(Duration::from_secs(5))));
-        ghosts.add(Kind::GetMembers, "org", "jane", now);
-        ghosts.add(Kind::GetUserOrganizations, "jane", "org", now);
-        assert!(ghosts.visible(Kind::GetMembers, "org", true, now + Duration::from_secs(4)).contains("jane"));
-        assert!(ghosts.visible(Kind::GetMembers, "org", true, now + Duration::from_secs(5)).is_empty());
-        assert!(ghosts.visible(Kind::GetUserOrganizations, "jane", true, now).is_empty());
+        lags.note(Change::Taken, MEMBERS, jane(), false);
+        lags.note(Change::Taken, (Kind::GetUserOrganizations, "jane"), jane(), false);
+        let seconds = Duration::from_secs;
+        assert!(lags.overlay(MEMBERS.0, MEMBERS.1, true, now + seconds(4)).ghosts.contains(&jane()));
+        assert_eq!(lags.overlay(MEMBERS.0, MEMBERS.1, true, now + seconds(11)), Overlay::default());
+        assert_eq!(lags.overlay(Kind::GetUserOrganizations, "jane", true, now), Overlay::default());
+    }
+
+    #[test]
+    fn lists_of_memberships_may_lag_like_the_members_unless_told_otherwise() {
+        let mut lags = Lags::default();
+        let list = (Kind::GetUserOrganizations, "jane");
+        lags.note(Change::Given, list, jane(), true);
+        assert!(lags.overlay(list.0, list.1, true, Instant::now()).hidden.contains(&jane()));
+        lags.catch_up();
+        lags.set(list.0, None);
+        lags.note(Change::Given, list, jane(), true);
+        assert_eq!(lags.overlay(list.0, list.1, true, Instant::now()), Overlay::default());
     }
 }

@@ -26,50 +26,67 @@
 //! # Ok(()) }
 //! ```
 //!
+//! What documents or recordings say is what it does by default, down to a list of members that goes on showing who was
+//! removed for five to ten seconds ([`FakeAuth0::no_lag`] for suites with another subject). What they leave open is a
+//! switch ([`Switches`]), which suites can draw at random.
+//!
 //! What each part does is told where it lives: `endpoints` has the table of calls, `natural` the order of checks,
-//! `faults` everything that can go wrong.
+//! `faults` everything that can go wrong, `switches` everything that is not known.
 
 mod answers;
 mod assertion;
 mod body;
 mod buckets;
+mod changes;
 mod clients;
 mod control;
+mod cursor;
 mod diff;
 mod edit;
 mod endpoints;
 mod fake;
 mod fault_spec;
 mod faults;
+mod form;
 mod gate;
+mod joining;
+mod kinds;
 mod lag;
 mod lists;
 mod log;
 mod natural;
 mod paging;
 mod pipeline;
+mod quirks;
 mod removals;
 mod rules;
 mod serve;
+mod show;
 mod state;
+mod streams;
+mod switches;
 mod tenant;
 mod tls;
 mod tokens;
 mod validate;
 
 pub use assertion::TEST_RSA_KEY;
-pub use buckets::{Bucket, Report};
+pub use buckets::{Bucket, Refill, Report};
 pub use clients::Client;
 pub use control::serve_control;
 pub use diff::{Change, Relation};
 pub use edit::{Edit, OrganizationEdit, UserEdit};
-pub use endpoints::{Group, Kind, all_scopes};
+pub use endpoints::all_scopes;
 pub use fake::{FakeAuth0, StartError};
 pub use faults::Fault;
 pub use gate::FaultHandle;
+pub use kinds::{Group, Kind};
 pub use lag::Lag;
 pub use log::{Answered, Call, Calls, WaitTimeout};
-pub use paging::PagingQuirks;
+pub use quirks::{Network, PagingQuirks};
 pub use state::{Organization, Permissions, ResourceServer, Role, Source, State, User};
-pub use tenant::{Network, UnknownMember};
+pub use switches::{
+    GlobalLimit, LaggingLists, LastNext, LimitWording, Missing, MissingEmail, OtherScheme, PageCap, PathNames,
+    RestOfBatch, RolePermissions, SizeCheck, Switches, Total, Unknown, UserRolesScopes, Verdict,
+};
 pub use tokens::{TOKEN_CANARY, TokenSpec, fingerprint};

@@ -1,16 +1,21 @@
-//! The reads: one thing by its id, or a page of a list, from the state and what still haunts it.
+//! The reads: one thing by its id, or a page of a list, from the state and what lists are late about.
 
 use std::{collections::BTreeSet, ops::Bound, time::Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     answers::Problem,
-    endpoints::{FIELD_ROLES_SCOPE, Kind, ListRule},
+    changes::{MEMBERSHIP, member_key, permission_key},
+    cursor::Key,
+    endpoints::{FIELD_ROLES_SCOPE, ListRule, USER_FIELDS},
+    kinds::Kind,
+    lag::Overlay,
     log::Call,
     paging::{Fields, Page, PageQuery, Start, only},
-    removals::{MEMBERSHIP, member_key, permission_key},
-    state::{Source, State},
+    show,
+    state::State,
+    switches::Switches,
     tenant::Tenant,
     tokens::Issued,
 };
@@ -25,56 +30,64 @@ fn organization(call: &Call) -> &str {
 
 /// One thing by its id.
 pub(crate) fn one(tenant: &Tenant, call: &Call) -> Result<Value, Problem> {
+    let switches = tenant.quirks().switches;
     let state = tenant.state();
     match call.kind {
         Kind::GetUser => {
             only(&call.query, &["fields", "include_fields"])?;
-            let fields = Fields::parse(&call.query)?;
-            show_user(&state, user(call)).map(|shown| fields.narrow(shown)).ok_or(Problem::NO_USER)
+            let fields = Fields::parse(&call.query, &USER_FIELDS)?;
+            let shown = show::user(&state, user(call), &switches).ok_or(Problem::NO_USER)?;
+            Ok(fields.narrow(shown))
         }
         Kind::GetOrganization => {
             only(&call.query, &[])?;
             let id = organization(call);
-            state.organization(id).map(|_| show_organization(&state, id)).ok_or(Problem::NO_ORGANIZATION)
+            state.organization(id).map(|_| show::organization(&state, id)).ok_or(Problem::NO_ORGANIZATION)
         }
         _ => {
-            only(&call.query, &["fields", "include_fields"])?;
+            only(&call.query, &[])?;
             let id = call.role.as_deref().unwrap_or("");
-            state.role(id).map(|_| show_role(&state, id)).ok_or(Problem::NO_ROLE)
+            state.role(id).map(|_| show::role(&state, id)).ok_or(Problem::NO_ROLE)
         }
     }
 }
 
 /// One page of a list.
 pub(crate) fn page(tenant: &Tenant, call: &Call, rule: ListRule, token: &Issued) -> Result<Value, Problem> {
-    let quirks = tenant.quirks().paging;
+    let quirks = tenant.quirks();
     let query = PageQuery::parse(&call.query, rule, &quirks)?;
     if query.fields.asks_for("roles") && !token.has(FIELD_ROLES_SCOPE) {
         return Err(Problem::scope("any", &[FIELD_ROLES_SCOPE]));
     }
     let state = tenant.state();
-    let ghosts = tenant.ghosts().visible(call.kind, &list_key(call), query.begins(), Instant::now());
-    let after = if let Start::After(after) = &query.start { after.as_deref() } else { None };
-    let permissions = permission_keys(&state, call);
-    let real = keys(&state, call, after, &permissions, &ghosts)?;
-    let haunting: Vec<&str> = ghosts
-        .range::<str, _>((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded))
-        .map(String::as_str)
-        .filter(|item| *item != MEMBERSHIP)
-        .collect();
+    let overlay = tenant.lags().overlay(call.kind, &list_key(call), query.begins(), Instant::now());
+    let list = List { state: &state, call, switches: &quirks.switches };
+    let permissions = list.permission_keys();
+    let after = if let Start::After(after) = &query.start { after.as_ref() } else { None };
+    let overlay = list.without_the_shown(overlay);
+    let ghosts = overlay.ghosts.iter().map(|(time, item)| (*time, item.as_str()));
+    let late: BTreeSet<(u64, &str)> = ghosts.filter(|(_, item)| *item != MEMBERSHIP).collect();
+    let real = list.keys(after, &permissions, &overlay)?;
+    let from = after.map_or(Bound::Unbounded, |(time, item)| Bound::Excluded((*time, item.as_str())));
+    let hidden = overlay.hidden.iter().filter(|key| list.has(key)).count();
+    let shown = real.keys.filter(|key| !overlay.hides(*key));
     let skip = if let Start::Offset(start) = query.start { start } else { 0 };
-    let mut found = merged(real.keys, haunting.into_iter()).skip(skip);
-    let keys: Vec<&str> = found.by_ref().take(query.serve).collect();
+    let mut found = merged(shown, late.range((from, Bound::Unbounded)).copied()).skip(skip);
+    let keys: Vec<(u64, &str)> = found.by_ref().take(query.serve).collect();
     let page = Page {
         last: keys.last().copied(),
-        items: keys.iter().map(|key| query.fields.narrow(show(&state, call, key, &query.fields))).collect(),
-        total: real.total + ghosts.iter().filter(|item| !real_has(&state, call, item)).count(),
+        items: keys.iter().map(|(_, key)| query.fields.narrow(list.show(key, &query.fields))).collect(),
+        total: (real.total + late.len()).saturating_sub(hidden),
         more: found.next().is_some(),
     };
-    Ok(query.wrap(page, rule, &quirks))
+    let wrapped = query.wrap(page, rule, &quirks);
+    if let Some(next) = wrapped.get("next").and_then(Value::as_str) {
+        tenant.remember_page(next, call.page.unwrap_or(0) + 1);
+    }
+    Ok(wrapped)
 }
 
-/// The key under which the ghosts of this list are kept.
+/// The key under which it is kept what this list is late about.
 fn list_key(call: &Call) -> String {
     match call.kind {
         Kind::GetMembers => organization(call).to_owned(),
@@ -83,73 +96,115 @@ fn list_key(call: &Call) -> String {
     }
 }
 
+impl Overlay {
+    fn hides(&self, (time, item): (u64, &str)) -> bool {
+        // No allocation for the many lists that hide nothing.
+        !self.hidden.is_empty() && self.hidden.contains(&(time, item.to_owned()))
+    }
+}
+
 struct Keys<'a> {
-    keys: Box<dyn Iterator<Item = &'a str> + 'a>,
+    keys: Box<dyn Iterator<Item = (u64, &'a str)> + 'a>,
     total: usize,
 }
 
 impl<'a> Keys<'a> {
     fn of(keys: impl ExactSizeIterator<Item = &'a String> + 'a) -> Self {
-        Self { total: keys.len(), keys: Box::new(keys.map(String::as_str)) }
+        Self { total: keys.len(), keys: Box::new(keys.map(|key| (0, key.as_str()))) }
     }
 }
 
-/// The keys of a list, sorted; for members those after `after` only, found without walking the rest.
-fn keys<'a>(
+/// A list as the state has it.
+#[derive(Clone, Copy)]
+struct List<'a> {
     state: &'a State,
-    call: &Call,
-    after: Option<&str>,
-    permissions: &'a [String],
-    ghosts: &BTreeSet<String>,
-) -> Result<Keys<'a>, Problem> {
-    let of_user = || state.user(user(call)).ok_or(Problem::NO_USER);
-    let of_organization = || state.organization(organization(call)).ok_or(Problem::NO_ORGANIZATION);
-    match call.kind {
-        Kind::GetUserPermissions => of_user().map(|_| Keys::of(permissions.iter())),
-        Kind::GetUserRoles => Ok(Keys::of(of_user()?.roles.iter())),
-        Kind::GetUserOrganizations => {
-            of_user()?;
-            let ids: Vec<&str> = state.organizations_of(user(call)).collect();
-            Ok(Keys { total: ids.len(), keys: Box::new(ids.into_iter()) })
+    call: &'a Call,
+    switches: &'a Switches,
+}
+
+impl<'a> List<'a> {
+    /// The keys of a list in its order; for members those after `after` only, found without walking the rest.
+    fn keys(self, after: Option<&Key>, permissions: &'a [String], overlay: &Overlay) -> Result<Keys<'a>, Problem> {
+        let Self { state, call, .. } = self;
+        let of_user = || state.user(user(call)).ok_or(Problem::NO_USER);
+        let of_organization = || state.organization(organization(call)).ok_or(Problem::NO_ORGANIZATION);
+        let holds_membership = |keys: &BTreeSet<Key>| keys.contains(&(0, MEMBERSHIP.to_owned()));
+        match call.kind {
+            Kind::GetUserPermissions => of_user().map(|_| Keys::of(permissions.iter())),
+            Kind::GetUserRoles => Ok(Keys::of(of_user()?.roles.iter())),
+            Kind::GetUserOrganizations => {
+                of_user()?;
+                let ids: Vec<(u64, &str)> = state.organizations_of(user(call)).map(|id| (0, id)).collect();
+                Ok(Keys { total: ids.len(), keys: Box::new(ids.into_iter()) })
+            }
+            Kind::GetMembers => {
+                let total = of_organization()?.members.len();
+                let keys = state.members_after(organization(call), after.map(|(time, _)| *time));
+                Ok(Keys { total, keys: Box::new(keys) })
+            }
+            _ => match of_organization()?.members.get(user(call)) {
+                Some(roles) if !holds_membership(&overlay.hidden) => Ok(Keys::of(roles.iter())),
+                None if holds_membership(&overlay.ghosts) => Ok(Keys::of([].iter())),
+                _ if state.user(user(call)).is_none() => Err(Problem::NO_USER),
+                _ => Err(Problem::NOT_A_MEMBER),
+            },
         }
-        Kind::GetMembers => {
-            let members = &of_organization()?.members;
-            let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-            let keys = members.range::<str, _>((from, Bound::Unbounded)).map(|(id, _)| id.as_str());
-            Ok(Keys { total: members.len(), keys: Box::new(keys) })
-        }
-        _ => match of_organization()?.members.get(user(call)) {
-            Some(roles) => Ok(Keys::of(roles.iter())),
-            None if ghosts.contains(MEMBERSHIP) => Ok(Keys::of([].iter())),
-            None => Err(Problem::NOT_A_MEMBER),
-        },
     }
-}
 
-fn permission_keys(state: &State, call: &Call) -> Vec<String> {
-    let user = if call.kind == Kind::GetUserPermissions { state.user(user(call)) } else { None };
-    let apis = user.into_iter().flat_map(|user| &user.permissions);
-    apis.flat_map(|(api, names)| names.keys().map(move |name| permission_key(api, name))).collect()
-}
+    fn permission_keys(self) -> Vec<String> {
+        let wanted = self.call.kind == Kind::GetUserPermissions;
+        let user = if wanted { self.state.user(user(self.call)) } else { None };
+        let apis = user.into_iter().flat_map(|user| &user.permissions);
+        let listed = apis.flat_map(|(api, names)| names.iter().map(move |(name, sources)| (api, name, sources)));
+        listed
+            .filter(|(_, _, sources)| show::lists_permission(sources, self.switches))
+            .map(|(api, name, _)| permission_key(api, name))
+            .collect()
+    }
 
-/// Whether a ghost is (again) real, so that it is not counted twice.
-fn real_has(state: &State, call: &Call, item: &str) -> bool {
-    match call.kind {
-        Kind::GetUserPermissions => {
-            item.split_once('\0').is_some_and(|(api, name)| state.has_permission(user(call), api, name))
+    /// Whether the state has this very item.
+    fn has(self, (time, item): &Key) -> bool {
+        let Self { state, call, .. } = self;
+        match call.kind {
+            Kind::GetUserPermissions => {
+                item.split_once('\0').is_some_and(|(api, name)| state.has_permission(user(call), api, name))
+            }
+            Kind::GetUserRoles => state.has_role(user(call), item),
+            Kind::GetUserOrganizations => state.is_member(item, user(call)),
+            Kind::GetMembers => state.joined(organization(call), item) == Some(*time),
+            _ => state.has_member_role(organization(call), user(call), item),
         }
-        Kind::GetUserRoles => state.has_role(user(call), item),
-        Kind::GetUserOrganizations => state.is_member(item, user(call)),
-        Kind::GetMembers => state.is_member(organization(call), item),
-        _ => item == MEMBERSHIP || state.has_member_role(organization(call), user(call), item),
+    }
+
+    /// Leaves out the ghosts of what is back and shown already, so that nothing is listed twice.
+    fn without_the_shown(self, mut overlay: Overlay) -> Overlay {
+        let hidden = &overlay.hidden;
+        overlay.ghosts.retain(|ghost| {
+            let now = match self.call.kind {
+                Kind::GetMembers => self.state.joined(organization(self.call), &ghost.1),
+                _ => self.has(ghost).then_some(0),
+            };
+            now.is_none_or(|time| hidden.contains(&(time, ghost.1.clone())))
+        });
+        overlay
+    }
+
+    fn show(self, key: &str, fields: &Fields) -> Value {
+        let Self { state, call, switches } = self;
+        match call.kind {
+            Kind::GetUserPermissions => show::permission(state, user(call), key, switches),
+            Kind::GetUserOrganizations => show::organization(state, key),
+            Kind::GetMembers => show::member(state, organization(call), key, fields.asks_for("roles"), switches),
+            _ => show::role(state, key),
+        }
     }
 }
 
 /// Two sorted sequences as one, without doubles.
 fn merged<'a>(
-    one: impl Iterator<Item = &'a str>,
-    other: impl Iterator<Item = &'a str>,
-) -> impl Iterator<Item = &'a str> {
+    one: impl Iterator<Item = (u64, &'a str)>,
+    other: impl Iterator<Item = (u64, &'a str)>,
+) -> impl Iterator<Item = (u64, &'a str)> {
     let (mut one, mut other) = (one.peekable(), other.peekable());
     std::iter::from_fn(move || match (one.peek(), other.peek()) {
         (Some(a), Some(b)) if a == b => {
@@ -159,89 +214,5 @@ fn merged<'a>(
         (Some(a), Some(b)) if b < a => other.next(),
         (Some(_), _) => one.next(),
         (None, _) => other.next(),
-    })
-}
-
-fn show(state: &State, call: &Call, key: &str, fields: &Fields) -> Value {
-    match call.kind {
-        Kind::GetUserPermissions => show_permission(state, user(call), key),
-        Kind::GetUserOrganizations => show_organization(state, key),
-        Kind::GetMembers => show_member(state, organization(call), key, fields),
-        _ => show_role(state, key),
-    }
-}
-
-fn show_role(state: &State, id: &str) -> Value {
-    let role = state.role(id);
-    json!({
-        "id": id,
-        "name": role.map_or(id, |role| &role.name),
-        "description": role.map_or("", |role| &role.description),
-    })
-}
-
-fn show_organization(state: &State, id: &str) -> Value {
-    let organization = state.organization(id);
-    json!({
-        "id": id,
-        "name": organization.map_or(id, |organization| &organization.name),
-        "display_name": organization.map_or("", |organization| &organization.display_name),
-    })
-}
-
-const PICTURE: &str = "https://pictures.example/avatar.png";
-
-fn show_member(state: &State, organization: &str, id: &str, fields: &Fields) -> Value {
-    let user = state.user(id);
-    let mut shown = json!({
-        "user_id": id,
-        "email": user.and_then(|user| user.email.as_deref()),
-        "name": user.and_then(|user| user.name.as_deref()).unwrap_or(id),
-        "picture": PICTURE,
-    });
-    if fields.asks_for("roles") {
-        let roles = state.organization(organization).and_then(|organization| organization.members.get(id));
-        let named = roles
-            .into_iter()
-            .flatten()
-            .map(|role| json!({"id": role, "name": state.role(role).map_or(role.as_str(), |role| &role.name)}));
-        shown["roles"] = named.collect();
-    }
-    shown
-}
-
-fn show_user(state: &State, id: &str) -> Option<Value> {
-    let user = state.user(id)?;
-    let (provider, rest) = id.split_once('|').unwrap_or(("", id));
-    Some(json!({
-        "user_id": id,
-        "email": user.email,
-        "email_verified": user.email.is_some(),
-        "name": user.name.as_deref().unwrap_or(id),
-        "picture": PICTURE,
-        "identities": [{"provider": provider, "user_id": rest, "connection": provider, "isSocial": false}],
-        "created_at": "2026-01-01T00:00:00.000Z",
-        "updated_at": "2026-01-01T00:00:00.000Z",
-    }))
-}
-
-fn show_permission(state: &State, user: &str, key: &str) -> Value {
-    let (api, name) = key.split_once('\0').unwrap_or((key, ""));
-    let server = state.resource_server(api);
-    let sources = state.user(user).and_then(|user| user.permissions.get(api)).and_then(|names| names.get(name));
-    let direct = BTreeSet::from([Source::Direct]);
-    let sources = sources.unwrap_or(&direct).iter().map(|source| match source {
-        Source::Direct => json!({"source_id": "", "source_name": "", "source_type": "DIRECT"}),
-        Source::Role(id) => {
-            let name = state.role(id).map_or(id.as_str(), |role| &role.name);
-            json!({"source_id": id, "source_name": name, "source_type": "ROLE"})
-        }
-    });
-    json!({
-        "permission_name": name,
-        "description": server.and_then(|server| server.permissions.get(name)),
-        "resource_server_identifier": api,
-        "resource_server_name": server.map_or(api, |server| &server.name),
-        "sources": sources.collect::<Value>(),
     })
 }

@@ -16,7 +16,7 @@ use http::{Method, Version};
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use crate::endpoints::{Group, Kind};
+use crate::kinds::{Group, Kind};
 
 /// Calls as the log hands them out, oldest first.
 pub type Calls = Vec<Arc<Call>>;
@@ -44,6 +44,9 @@ pub struct Call {
     pub organization: Option<String>,
     /// The role named in the path, percent-decoded once.
     pub role: Option<String>,
+    /// Which page of a walk through a list it asks for, from 0; `None` for anything but lists. A checkpoint that never
+    /// was handed out counts as the first page.
+    pub page: Option<u64>,
     /// The query, decoded, in order.
     pub query: Vec<(String, String)>,
     /// The body, if it was JSON (or the form of a token request).

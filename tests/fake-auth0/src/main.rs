@@ -13,7 +13,7 @@ use std::{
 };
 
 use clap::Parser;
-use fake_auth0::{Bucket, Client, FakeAuth0, Group, Kind, Lag, State, serve_control};
+use fake_auth0::{Bucket, Client, FakeAuth0, Group, Kind, Lag, State, Switches, serve_control};
 use serde_json::json;
 use tokio::{
     net::TcpListener,
@@ -45,12 +45,22 @@ struct Arguments {
     /// An application for the token endpoint, as ID:SECRET
     #[arg(long, value_parser = pair)]
     client: Vec<(String, String)>,
-    /// A rate limit, as GROUP=BURST/PER_SECOND, for instance members_write=20/3.3
+    /// A rate limit, as GROUP=BURST/PER_SECOND or GROUP=BURST/PER_MINUTE/min, for instance global=50/16 or
+    /// members_write=20/200/min
     #[arg(long, value_parser = rate)]
     rate: Vec<(Group, Bucket)>,
-    /// How long lists of members go on showing who was removed, for instance 5s or 300ms
-    #[arg(long, value_parser = duration)]
-    member_lag: Option<Duration>,
+    /// How long lists of members go on showing who was removed, for instance 300ms or 5s-10s
+    #[arg(long, value_parser = lag, default_value = "5s-10s", conflicts_with = "no_lag")]
+    member_lag: Lag,
+    /// No list lags
+    #[arg(long)]
+    no_lag: bool,
+    /// Switches of what is not known of Auth0, as JSON, for instance '{"unknown_role": "not_found"}'
+    #[arg(long, value_parser = switches, conflicts_with = "random_switches")]
+    switches: Option<Switches>,
+    /// Set all switches at random, by this seed
+    #[arg(long)]
+    random_switches: Option<u64>,
     /// Keep counts of calls only, for benchmarks
     #[arg(long)]
     counts_only: bool,
@@ -65,12 +75,28 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 fn rate(text: &str) -> Result<(Group, Bucket), String> {
-    let (group, bucket) = text.split_once('=').ok_or("expected GROUP=BURST/PER_SECOND")?;
-    let (burst, per_second) = bucket.split_once('/').ok_or("expected GROUP=BURST/PER_SECOND")?;
+    let wanted = "expected GROUP=BURST/PER_SECOND or GROUP=BURST/PER_MINUTE/min";
+    let (group, bucket) = text.split_once('=').ok_or(wanted)?;
+    let (burst, rate) = bucket.split_once('/').ok_or(wanted)?;
     let group = serde_json::from_value(json!(group)).map_err(|error| error.to_string())?;
     let burst = burst.parse().map_err(|_| format!("{burst} is no whole number"))?;
-    let per_second = per_second.parse().map_err(|_| format!("{per_second} is no number"))?;
-    Ok((group, Bucket::new(burst, per_second)))
+    let number = |text: &str| text.parse().map_err(|_| format!("{text} is no number"));
+    let bucket = match rate.strip_suffix("/min") {
+        Some(calls) => Bucket::per_minute(burst, number(calls)?),
+        None => Bucket::new(burst, number(rate)?),
+    };
+    Ok((group, bucket))
+}
+
+fn lag(text: &str) -> Result<Lag, String> {
+    match text.split_once('-') {
+        Some((least, most)) => Ok(Lag::Between(duration(least)?, duration(most)?)),
+        None => Ok(Lag::For(duration(text)?)),
+    }
+}
+
+fn switches(text: &str) -> Result<Switches, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -105,7 +131,12 @@ fn configure(fake: &FakeAuth0, arguments: &Arguments, scopes: &[String]) {
     for (id, secret) in &arguments.client {
         fake.client(Client::new(id, secret).scopes(scopes));
     }
-    fake.lag(Kind::GetMembers, arguments.member_lag.map(Lag::For));
+    if arguments.no_lag {
+        fake.no_lag();
+    } else {
+        fake.lag(Kind::GetMembers, arguments.member_lag);
+    }
+    fake.set_switches(arguments.switches.or(arguments.random_switches.map(Switches::random)).unwrap_or_default());
     fake.counts_only(arguments.counts_only);
     // Whoever runs the program asks the control API for them.
     fake.allow_forbidden_writes();

@@ -7,14 +7,16 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::{
-    answers::{Answer, Problem},
+    answers::{self, Answer, Problem},
     buckets::Decision,
     clients::Desk,
-    endpoints::{Endpoint, Group, Kind, Scopes},
+    endpoints::{Endpoint, ROLE_MEMBERS_SCOPE, Scopes},
     faults::Act,
+    kinds::{Group, Kind},
     lists, paging,
-    pipeline::{Payload, Request},
+    pipeline::{FORM, Payload, Request},
     removals,
+    switches::{LimitWording, SizeCheck, Switches, UserRolesScopes, Verdict},
     tenant::Tenant,
     tokens::Issued,
     validate,
@@ -27,6 +29,11 @@ pub(crate) fn writes(method: &Method) -> bool {
 
 /// The answer to a call that may act as far as `act` says.
 pub(crate) fn answer(tenant: &Tenant, request: &Request, act: Act) -> Answer {
+    let switches = tenant.quirks().switches;
+    let too_large = matches!(request.payload, Payload::TooLarge);
+    if too_large && switches.size_check == SizeCheck::BeforeToken {
+        return Problem::TOO_LARGE.into();
+    }
     let Some(endpoint) = request.endpoint else {
         let forbidden = writes(&request.call.method);
         return if forbidden { Problem::FORBIDDEN_WRITE } else { Problem::NO_ROUTE }.into();
@@ -34,19 +41,39 @@ pub(crate) fn answer(tenant: &Tenant, request: &Request, act: Act) -> Answer {
     let token = if endpoint.kind == Kind::Token {
         None
     } else {
-        match tenant.tokens.admit(request.authorization.as_deref(), &tenant.audience, tenant.epoch()) {
+        let header = request.authorization.as_deref();
+        match tenant.tokens.admit(header, &tenant.audience, tenant.epoch(), switches.other_scheme) {
             Ok(token) => Some(token),
             Err(problem) => return problem.into(),
         }
     };
-    let decision = tenant.buckets().call(endpoint.group, tenant.elapsed());
+    if too_large {
+        return Problem::TOO_LARGE.into();
+    }
+    let decision = tenant.buckets().call(endpoint.group, tenant.elapsed(), switches.global_limit);
     let mut answer = match (decision.allowed, token) {
-        (false, _) => crate::answers::usual(StatusCode::TOO_MANY_REQUESTS, endpoint.kind),
+        (false, _) => refused(decision, endpoint.kind, switches.limit_wording),
         (true, None) => token_request(tenant, request),
-        (true, Some(token)) => admitted(tenant, request, endpoint, &token, act).unwrap_or_else(Answer::from),
+        (true, Some(token)) => admitted(tenant, request, endpoint, &token, act, &switches).unwrap_or_else(Answer::from),
     };
-    answer.headers.extend(limit_headers(decision, tenant.now()));
+    if tells_limits(endpoint.kind, answer.status) {
+        answer.headers.extend(limit_headers(decision, tenant.now()));
+    }
     answer
+}
+
+/// The Management API reports its limits on what it did and on 429, the token endpoint on everything.
+fn tells_limits(kind: Kind, status: StatusCode) -> bool {
+    kind == Kind::Token || status.is_success() || status == StatusCode::TOO_MANY_REQUESTS
+}
+
+fn refused(decision: Decision, kind: Kind, wording: LimitWording) -> Answer {
+    match decision.refused {
+        Some((group, per_minute)) if wording == LimitWording::Group && kind != Kind::Token => {
+            answers::too_many(group, per_minute)
+        }
+        _ => answers::usual(StatusCode::TOO_MANY_REQUESTS, kind),
+    }
 }
 
 fn limit_headers(decision: Decision, now: Duration) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
@@ -69,7 +96,7 @@ fn limit_headers(decision: Decision, now: Duration) -> impl Iterator<Item = (Hea
 fn token_request(tenant: &Tenant, request: &Request) -> Answer {
     let body = match &request.payload {
         Payload::Json(body) => Some(body),
-        Payload::Absent | Payload::Malformed => None,
+        Payload::Absent | Payload::Malformed | Payload::TooLarge => None,
     };
     let desk = Desk { tokens: &tenant.tokens, domain: &tenant.domain, now: tenant.epoch() };
     tenant.clients().answer(body, desk)
@@ -81,18 +108,21 @@ fn admitted(
     endpoint: &Endpoint,
     token: &Issued,
     act: Act,
+    switches: &Switches,
 ) -> Result<Answer, Problem> {
-    check_scope(endpoint.scopes, token)?;
+    check_scope(endpoint, token, switches)?;
     if let Some(problem) = &request.path_problem {
         return Err(problem.clone());
     }
     if let Some(rule) = endpoint.body {
-        paging::only(&request.call.query, &[])?;
-        let mut items = validate::body_items(rule, removal_body(request)?)?;
+        let mut items = validate::body_items(rule, removal_body(request, switches)?, switches)?;
+        if switches.query_on_delete == Verdict::Refused {
+            paging::only(&request.call.query, &[])?;
+        }
         if let Act::First(count) = act {
             items.truncate(count);
         }
-        return removals::remove(tenant, &request.call, &items).map(Answer::no_content);
+        return Ok(removals::remove(tenant, &request.call, &items));
     }
     let shown = match endpoint.list {
         Some(rule) => lists::page(tenant, &request.call, rule, token)?,
@@ -101,23 +131,35 @@ fn admitted(
     Ok(Answer::json(StatusCode::OK, &shown))
 }
 
-fn check_scope(scopes: Scopes, token: &Issued) -> Result<(), Problem> {
-    let (satisfied, expectation) = match scopes {
+fn check_scope(endpoint: &Endpoint, token: &Issued, switches: &Switches) -> Result<(), Problem> {
+    let switched = match endpoint.kind {
+        Kind::DeleteUserRoles => switches.role_members_scope == Verdict::Accepted && token.has(ROLE_MEMBERS_SCOPE),
+        Kind::GetUserRoles => {
+            let two = ["read:users", "read:roles"];
+            switches.user_roles_scopes == UserRolesScopes::Two && two.iter().all(|name| token.has(name))
+        }
+        _ => false,
+    };
+    let (satisfied, expectation) = match endpoint.scopes {
         Scopes::None => (true, ""),
         Scopes::AnyOf(names) => (names.iter().any(|name| token.has(name)), "any"),
         Scopes::AllOf(names) => (names.iter().all(|name| token.has(name)), "all"),
     };
-    if satisfied { Ok(()) } else { Err(Problem::scope(expectation, scopes.names())) }
+    if satisfied || switched { Ok(()) } else { Err(Problem::scope(expectation, endpoint.scopes.names())) }
 }
 
 /// The body of a removal as JSON; a body that got lost is `None`, which the form check refuses.
-fn removal_body(request: &Request) -> Result<Option<&serde_json::Value>, Problem> {
-    let json = request.call.content_type.as_deref().is_some_and(|content_type| {
-        content_type.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case("application/json"))
-    });
+fn removal_body<'a>(request: &'a Request, switches: &Switches) -> Result<Option<&'a serde_json::Value>, Problem> {
+    let content_type = request.call.content_type.as_deref();
+    let media_type = content_type.map(|name| name.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+    let known = match media_type.as_deref() {
+        None => switches.untyped_body == Verdict::Accepted,
+        Some(name) => matches!(name, "application/json" | FORM),
+    };
     match &request.payload {
         Payload::Absent => Ok(None),
-        _ if !json => Err(Problem::MEDIA_TYPE),
+        Payload::TooLarge => Err(Problem::TOO_LARGE),
+        _ if !known => Err(Problem::MEDIA_TYPE),
         Payload::Json(body) => Ok(Some(body)),
         Payload::Malformed => Err(Problem::bad_request("invalid_body", "Invalid request payload JSON format")),
     }

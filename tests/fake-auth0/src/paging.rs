@@ -1,36 +1,22 @@
-//! Pages of lists: which items a query asks for, how the answer is wrapped, and how a list can misbehave.
+//! Pages of lists: which items a query asks for, and how the answer is wrapped.
 //!
 //! Pure. Which items a list has is in `lists.rs`.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{answers::Problem, endpoints::ListRule};
-
-/// How lists misbehave. The default behaves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PagingQuirks {
-    /// Serve at most so many items a page whatever was asked, and say so in `limit` (Auth0 is said to cap at 50).
-    pub max_page_size: Option<usize>,
-    /// Serve at most so many items a page although more exist, while `limit` repeats what was asked.
-    pub short_pages: Option<usize>,
-    /// Leave out the last items of every page, although `total` counts them: they cannot be read at all.
-    pub hidden_per_page: usize,
-    /// Give `next` on the last page that has items, so that an empty page follows.
-    pub empty_last_page: bool,
-    /// Serve the first page again and again: `page` is ignored, `next` leads back to the beginning.
-    pub repeat_first_page: bool,
-    /// Give a `next` that leads to the same page again.
-    pub looping_cursor: bool,
-    /// Leave out `total`.
-    pub omit_total: bool,
-}
+use crate::{
+    answers::Problem,
+    cursor::{self, Key},
+    endpoints::ListRule,
+    quirks::Quirks,
+    switches::{LastNext, PageCap, Total, Verdict},
+};
 
 /// Offset paging ends here.
 const MAX_RECORDS: usize = 1000;
+const MAX_PAGE: usize = 1_000_000;
 const MAX_PAGE_SIZE: usize = 100;
+const CAPPED_PAGE_SIZE: usize = 50;
 const DEFAULT_PAGE_SIZE: usize = 50;
 
 /// Where a page begins.
@@ -38,7 +24,7 @@ const DEFAULT_PAGE_SIZE: usize = 50;
 pub(crate) enum Start {
     Offset(usize),
     /// After this item, or at the beginning.
-    After(Option<String>),
+    After(Option<Key>),
 }
 
 /// One page, as asked for.
@@ -62,9 +48,21 @@ pub(crate) struct Fields {
 }
 
 impl Fields {
-    pub(crate) fn parse(query: &[(String, String)]) -> Result<Self, Problem> {
-        let names = value(query, "fields").map(|names| names.split(',').map(str::to_owned).collect());
-        Ok(Self { names: names.unwrap_or_default(), exclude: !boolean(query, "include_fields")?.unwrap_or(true) })
+    pub(crate) fn parse(query: &[(String, String)], known: &[&str]) -> Result<Self, Problem> {
+        let exclude = !boolean(query, "include_fields")?.unwrap_or(true);
+        let Some(text) = value(query, "fields").filter(|text| !text.is_empty()) else {
+            return Ok(Self { names: Vec::new(), exclude });
+        };
+        let names: Vec<String> = text.split(',').map(str::to_owned).collect();
+        if names.iter().any(|name| !known.contains(&name.as_str())) {
+            return Err(Problem::query(format!(
+                "'String '{text}' does not match pattern. Must be a comma separated list of the following values: {}' \
+                 on property fields (Comma-separated list of fields to include or exclude (based on value provided for \
+                 include_fields) in the result. Leave empty to retrieve all fields.).",
+                known.join(",")
+            )));
+        }
+        Ok(Self { names, exclude })
     }
 
     /// Whether a field that is not part of the default answer was asked for by name.
@@ -87,15 +85,21 @@ fn value<'a>(query: &'a [(String, String)], name: &str) -> Option<&'a str> {
 
 fn number(
     query: &[(String, String)],
-    name: &str,
+    (name, about): (&str, &str),
     allowed: std::ops::RangeInclusive<usize>,
 ) -> Result<Option<usize>, Problem> {
     let Some(text) = value(query, name) else { return Ok(None) };
-    let number = text.parse().ok().filter(|number| allowed.contains(number));
-    number.map(Some).ok_or_else(|| {
-        let (least, most) = allowed.into_inner();
-        Problem::query(format!("'Expected an integer from {least} to {most}' on property {name}."))
-    })
+    let wrong = |complaint: String| Problem::query(format!("'{complaint}' on property {name} ({about})."));
+    match text.parse::<i64>() {
+        Err(_) => Err(wrong("Expected type integer but found type string".into())),
+        Ok(number) => match usize::try_from(number) {
+            Ok(number) if number > *allowed.end() => {
+                Err(wrong(format!("Value {number} is greater than maximum {}", allowed.end())))
+            }
+            Ok(number) if allowed.contains(&number) => Ok(Some(number)),
+            _ => Err(wrong(format!("Value {number} is less than minimum {}", allowed.start()))),
+        },
+    }
 }
 
 fn boolean(query: &[(String, String)], name: &str) -> Result<Option<bool>, Problem> {
@@ -103,44 +107,48 @@ fn boolean(query: &[(String, String)], name: &str) -> Result<Option<bool>, Probl
         None => Ok(None),
         Some("true") => Ok(Some(true)),
         Some("false") => Ok(Some(false)),
-        Some(_) => Err(Problem::query(format!("'Expected type boolean' on property {name}."))),
+        Some(_) => Err(Problem::query(format!("'Expected type boolean but found type string' on property {name}."))),
     }
 }
 
 /// Refuses query parameters that nobody asked for.
 pub(crate) fn only(query: &[(String, String)], known: &[&str]) -> Result<(), Problem> {
-    match query.iter().find(|(key, _)| !known.contains(&key.as_str())) {
-        None => Ok(()),
-        Some((extra, _)) => Err(Problem::query(format!("'Additional properties not allowed: {extra}'."))),
+    let extra: Vec<&str> = query.iter().map(|(key, _)| key.as_str()).filter(|key| !known.contains(key)).collect();
+    if extra.is_empty() {
+        return Ok(());
     }
+    Err(Problem::query(format!("'Additional properties not allowed: {}'.", extra.join(","))))
 }
 
 impl PageQuery {
-    pub(crate) fn parse(query: &[(String, String)], rule: ListRule, quirks: &PagingQuirks) -> Result<Self, Problem> {
+    pub(crate) fn parse(query: &[(String, String)], rule: ListRule, quirks: &Quirks) -> Result<Self, Problem> {
         let mut known = vec!["page", "per_page", "include_totals"];
         if rule.checkpoint {
             known.extend(["from", "take"]);
         }
-        if rule.fields {
+        if !rule.fields.is_empty() {
             known.extend(["fields", "include_fields"]);
         }
         only(query, &known)?;
-        let checkpoint = value(query, "from").is_some() || value(query, "take").is_some();
-        if checkpoint && (value(query, "page").is_some() || value(query, "per_page").is_some()) {
-            return Err(Problem::query("'from and take cannot be combined with page and per_page'."));
-        }
-        let size = number(query, if checkpoint { "take" } else { "per_page" }, 1..=MAX_PAGE_SIZE)?;
-        let asked = size.unwrap_or(DEFAULT_PAGE_SIZE);
-        let limit = quirks.max_page_size.map_or(asked, |most| asked.min(most)).max(1);
-        let serve = quirks.short_pages.map_or(limit, |most| limit.min(most)).max(1);
+        let most = if quirks.switches.page_cap == PageCap::FiftyOrRefused { CAPPED_PAGE_SIZE } else { MAX_PAGE_SIZE };
+        let size = number(query, ("per_page", "Number of results per page. Defaults to 50."), 1..=most)?;
+        let take = number(query, ("take", "Number of results per page. Defaults to 50."), 1..=most)?;
+        let page = number(query, ("page", "Page index of the results to return. First page is 0."), 0..=MAX_PAGE)?;
+        // Whoever asks for both gets checkpoints, and the size that belongs to them.
+        let checkpoint = value(query, "from").is_some() || take.is_some();
+        let asked = if checkpoint { take } else { size }.unwrap_or(DEFAULT_PAGE_SIZE);
+        let capped = if quirks.switches.page_cap == PageCap::Fifty { asked.min(CAPPED_PAGE_SIZE) } else { asked };
+        let limit = quirks.paging.max_page_size.map_or(capped, |most| capped.min(most)).max(1);
+        let serve = quirks.paging.short_pages.map_or(limit, |most| limit.min(most)).max(1);
         let start = if checkpoint {
-            Start::After(value(query, "from").map(|cursor| decode_cursor(cursor, rule)).transpose()?)
+            Start::After(value(query, "from").map(|text| cursor::decode(text).ok_or(no_checkpoint(text))).transpose()?)
         } else {
-            offset(number(query, "page", 0..=usize::MAX)?.unwrap_or(0), limit, serve)?
+            let ends = rule.ends || quirks.switches.user_lists_beyond_1000 == Verdict::Refused;
+            offset(page.unwrap_or(0), limit, serve, ends)?
         };
-        let start = if quirks.repeat_first_page { start.first() } else { start };
+        let start = if quirks.paging.repeat_first_page { start.first() } else { start };
         let include_totals = boolean(query, "include_totals")?.unwrap_or(false);
-        Ok(Self { start, serve, limit, include_totals, fields: Fields::parse(query)? })
+        Ok(Self { start, serve, limit, include_totals, fields: Fields::parse(query, rule.fields)? })
     }
 
     /// Whether this page begins a walk through the list.
@@ -149,9 +157,10 @@ impl PageQuery {
     }
 
     /// Wraps a page. As the list's rule, the query and the quirks have it.
-    pub(crate) fn wrap(&self, page: Page<'_>, rule: ListRule, quirks: &PagingQuirks) -> Value {
+    pub(crate) fn wrap(&self, page: Page<'_>, rule: ListRule, quirks: &Quirks) -> Value {
+        let Quirks { paging, switches, .. } = quirks;
         let last = page.last;
-        let keep = page.items.len().saturating_sub(quirks.hidden_per_page);
+        let keep = page.items.len().saturating_sub(paging.hidden_per_page);
         let items: Value = page.items.into_iter().take(keep).collect();
         let mut wrapped = Map::new();
         match &self.start {
@@ -159,18 +168,20 @@ impl PageQuery {
             Start::Offset(start) => {
                 wrapped.insert("start".into(), (*start).into());
                 wrapped.insert("limit".into(), self.limit.into());
-            }
-            Start::After(from) => {
-                let again = if quirks.looping_cursor { from.as_deref() } else { last };
-                let next =
-                    last.filter(|_| page.more || quirks.empty_last_page || quirks.looping_cursor).and(again.or(last));
-                if let Some(next) = next {
-                    wrapped.insert("next".into(), encode_cursor(next, rule).into());
+                let zero = switches.user_organizations_total == Total::Zero && rule.key == "organizations";
+                if !paging.omit_total {
+                    wrapped.insert("total".into(), if zero { 0 } else { page.total }.into());
                 }
             }
-        }
-        if self.include_totals && !quirks.omit_total {
-            wrapped.insert("total".into(), page.total.into());
+            // No page of a walk by checkpoints was ever seen with a total, however often it was asked for.
+            Start::After(from) => {
+                let from = from.as_ref().map(|(time, item)| (*time, item.as_str()));
+                let again = if paging.looping_cursor { from } else { last };
+                let goes_on = page.more || switches.last_next == LastNext::Present || paging.looping_cursor;
+                if let Some((time, item)) = last.filter(|_| goes_on).and(again.or(last)) {
+                    wrapped.insert("next".into(), cursor::encode(time, item).into());
+                }
+            }
         }
         wrapped.insert(rule.key.into(), items);
         wrapped.into()
@@ -180,7 +191,7 @@ impl PageQuery {
 /// One page, as found in the list.
 pub(crate) struct Page<'a> {
     /// The last item's key, even if the item itself is hidden.
-    pub last: Option<&'a str>,
+    pub last: Option<(u64, &'a str)>,
     pub items: Vec<Value>,
     pub total: usize,
     pub more: bool,
@@ -195,93 +206,127 @@ impl Start {
     }
 }
 
-fn offset(page: usize, limit: usize, serve: usize) -> Result<Start, Problem> {
+fn offset(page: usize, limit: usize, serve: usize, ends: bool) -> Result<Start, Problem> {
     let end = page.saturating_add(1).saturating_mul(limit);
-    if end > MAX_RECORDS {
-        return Err(Problem::bad_request("invalid_paging", "You can only page through the first 1000 records."));
+    if ends && end > MAX_RECORDS {
+        let complaint = "Requesting page exceeds the allowed maximum of 1000 records";
+        return Err(Problem::bad_request("invalid_paging", complaint));
     }
     Ok(Start::Offset(page.saturating_mul(serve)))
 }
 
-/// Cursors mean nothing to a client; they are bound to the list they came from.
-fn encode_cursor(after: &str, rule: ListRule) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{}\n{after}", rule.key).bytes().map(|byte| byte ^ 0x5a).collect::<Vec<_>>())
-}
-
-fn decode_cursor(cursor: &str, rule: ListRule) -> Result<String, Problem> {
-    let decoded = URL_SAFE_NO_PAD.decode(cursor).ok();
-    let text = decoded.and_then(|bytes| String::from_utf8(bytes.into_iter().map(|byte| byte ^ 0x5a).collect()).ok());
-    text.as_deref()
-        .and_then(|text| text.split_once('\n'))
-        .filter(|(list, _)| *list == rule.key)
-        .map(|(_, after)| after.to_owned())
-        .ok_or_else(|| Problem::query("'The checkpoint is not valid' on property from."))
+fn no_checkpoint(text: &str) -> Problem {
+    Problem::query(format!(
+        "'{text} is no valid checkpoint' on property from (Optional Id from which to start selection.)."
+    ))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::{quirks::PagingQuirks, switches::Switches};
 
-    const RULE: ListRule = ListRule { key: "members", checkpoint: true, fields: true };
+    const RULE: ListRule = ListRule { key: "members", checkpoint: true, fields: &["user_id", "email"], ends: true };
 
-    fn parse(query: &str, quirks: &PagingQuirks) -> Result<PageQuery, &'static str> {
+    fn parse(query: &str, quirks: &Quirks) -> Result<PageQuery, &'static str> {
+        parse_as(query, RULE, quirks)
+    }
+
+    fn parse_as(query: &str, rule: ListRule, quirks: &Quirks) -> Result<PageQuery, &'static str> {
         let pairs: Vec<_> = query
             .split('&')
             .filter_map(|pair| pair.split_once('='))
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect();
-        PageQuery::parse(&pairs, RULE, quirks).map_err(|problem| problem.code.unwrap())
+        PageQuery::parse(&pairs, rule, quirks).map_err(|problem| problem.code.unwrap())
+    }
+
+    fn switched(change: impl FnOnce(&mut Switches)) -> Quirks {
+        let mut quirks = Quirks::default();
+        change(&mut quirks.switches);
+        quirks
+    }
+
+    fn paging(change: impl FnOnce(&mut PagingQuirks)) -> Quirks {
+        let mut quirks = Quirks::default();
+        change(&mut quirks.paging);
+        quirks
     }
 
     #[test]
-    fn offsets_end_at_a_thousand_records() {
-        let behaved = PagingQuirks::default();
+    fn offsets_end_at_a_thousand_records_where_that_is_documented_or_switched_on() {
+        let behaved = Quirks::default();
         assert_eq!(parse("page=9&per_page=100", &behaved).unwrap().start, Start::Offset(900));
         assert_eq!(parse("page=10&per_page=100", &behaved), Err("invalid_paging"));
         assert_eq!(parse("page=19", &behaved).unwrap().start, Start::Offset(950));
         assert_eq!(parse("page=20", &behaved), Err("invalid_paging"));
+        let endless = ListRule { ends: false, ..RULE };
+        assert_eq!(parse_as("page=20", endless, &behaved).unwrap().start, Start::Offset(1000));
+        let refused = switched(|s| s.user_lists_beyond_1000 = Verdict::Refused);
+        assert_eq!(parse_as("page=20", endless, &refused), Err("invalid_paging"));
     }
 
     #[test]
     fn bad_queries_are_refused() {
-        for query in
-            ["per_page=101", "per_page=0", "page=-1", "take=101", "page=0&take=1", "from=x", "include_totals=1", "q=a"]
-        {
-            assert_eq!(parse(query, &PagingQuirks::default()), Err("invalid_query_string"), "{query}");
+        for query in [
+            "per_page=101",
+            "per_page=0",
+            "per_page=x",
+            "page=-1",
+            "take=101",
+            "from=x",
+            "include_totals=1",
+            "q=a",
+            "fields=user_id,password",
+        ] {
+            assert_eq!(parse(query, &Quirks::default()), Err("invalid_query_string"), "{query}");
         }
     }
 
     #[test]
+    fn checkpoints_win_over_pages() {
+        let page = parse("per_page=50&take=100&page=3&include_totals=true", &Quirks::default()).unwrap();
+        assert_eq!((page.start, page.serve), (Start::After(None), 100));
+    }
+
+    #[test]
     fn a_cap_is_said_and_a_short_page_is_not() {
-        let capped = PagingQuirks { max_page_size: Some(50), ..PagingQuirks::default() };
-        let page = parse("page=2&per_page=100", &capped).unwrap();
-        assert_eq!((page.start, page.serve, page.limit), (Start::Offset(100), 50, 50));
-        let short = PagingQuirks { short_pages: Some(7), ..PagingQuirks::default() };
+        for capped in [paging(|p| p.max_page_size = Some(50)), switched(|s| s.page_cap = PageCap::Fifty)] {
+            let page = parse("page=2&per_page=100", &capped).unwrap();
+            assert_eq!((page.start, page.serve, page.limit), (Start::Offset(100), 50, 50));
+        }
+        let short = paging(|p| p.short_pages = Some(7));
         let page = parse("page=2&per_page=100", &short).unwrap();
         assert_eq!((page.start, page.serve, page.limit), (Start::Offset(14), 7, 100));
+        let refusing = switched(|s| s.page_cap = PageCap::FiftyOrRefused);
+        assert_eq!(parse("per_page=51", &refusing), Err("invalid_query_string"));
+        assert_eq!(parse("take=50", &refusing).unwrap().serve, 50);
     }
 
     #[test]
-    fn cursors_are_opaque_and_come_back() {
-        let cursor = encode_cursor("auth0|jane", RULE);
-        assert!(!cursor.contains("jane"));
-        assert_eq!(
-            parse(&format!("from={cursor}"), &PagingQuirks::default()).unwrap().start,
-            Start::After(Some("auth0|jane".into()))
-        );
-    }
-
-    #[test]
-    fn next_is_absent_at_the_end_unless_the_last_page_is_to_be_empty() {
-        let next = |quirks: &PagingQuirks, more| {
-            let query = parse("take=2", quirks).unwrap();
-            let page = Page { last: Some("b"), items: vec![1.into(), 2.into()], total: 9, more };
-            query.wrap(page, RULE, quirks).get("next").is_some()
+    fn next_is_absent_at_the_end_unless_an_empty_page_is_to_follow_and_total_always() {
+        let wrapped = |quirks: &Quirks, more| {
+            let query = parse("take=2&include_totals=true", quirks).unwrap();
+            let page = Page { last: Some((7, "b")), items: vec![1.into(), 2.into()], total: 9, more };
+            query.wrap(page, RULE, quirks)
         };
-        let behaved = PagingQuirks::default();
-        assert!(next(&behaved, true));
-        assert!(!next(&behaved, false));
-        assert!(next(&PagingQuirks { empty_last_page: true, ..behaved }, false));
+        let behaved = Quirks::default();
+        assert_eq!(wrapped(&behaved, true)["next"], cursor::encode(7, "b"));
+        assert!(wrapped(&behaved, false).get("next").is_none());
+        assert!(wrapped(&behaved, true).get("total").is_none());
+        let present = switched(|s| s.last_next = LastNext::Present);
+        assert_eq!(wrapped(&present, false)["next"], cursor::encode(7, "b"));
+    }
+
+    #[test]
+    fn a_wrong_total_is_0_for_organizations_of_users_only() {
+        let zero = switched(|s| s.user_organizations_total = Total::Zero);
+        let total = |key| {
+            let rule = ListRule { key, ..RULE };
+            let page = Page { last: None, items: vec![1.into()], total: 1, more: false };
+            parse("include_totals=true", &zero).unwrap().wrap(page, rule, &zero)["total"].clone()
+        };
+        assert_eq!((total("organizations"), total("members")), (0.into(), 1.into()));
     }
 }

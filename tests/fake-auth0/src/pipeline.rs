@@ -1,13 +1,13 @@
 //! One call from its first byte to its answer: read, enter in the log, befall with a fault, answer.
 
 use std::{
-    io,
+    error::Error,
     sync::{Arc, OnceLock, atomic::Ordering::Relaxed},
     time::Instant,
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, Response, StatusCode, Version, header, request::Parts};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
@@ -18,11 +18,15 @@ use crate::{
     answers::{Answer, Problem, usual},
     body::{self, Out},
     clients,
-    endpoints::{self, Endpoint, Format, Kind},
+    endpoints::{self, Endpoint, Format},
     faults::{Act, Hold, Plan, Reply, Shape},
+    form,
+    kinds::Kind,
     log::Call,
     natural,
     rules::Rule,
+    streams::{Stream, Streams},
+    switches::PathNames,
     tenant::Tenant,
     tokens, validate,
 };
@@ -33,6 +37,7 @@ pub(crate) struct Connection {
     pub number: u64,
     /// Told when the connection is to be broken.
     pub cut: Arc<Notify>,
+    pub streams: Arc<Streams>,
 }
 
 /// A call with what the answer needs beyond the log's entry.
@@ -47,37 +52,62 @@ pub(crate) struct Request {
 /// The body of a call.
 pub(crate) enum Payload {
     Absent,
+    /// JSON, or a form as JSON.
     Json(Value),
     Malformed,
+    /// More than Auth0 reads.
+    TooLarge,
 }
+
+/// The other media type that bodies may have.
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Auth0's limit for a whole request.
 const MAX_BODY: usize = 1024 * 1024;
 
-/// Answers one call.
+/// What becomes of a call that a fault befell.
+enum Befallen {
+    Answer(Answer),
+    /// The connection is closed.
+    Hangup,
+    /// It is told that the call was not processed.
+    Unprocessed {
+        goodbye: bool,
+    },
+}
+
+/// Answers one call. An error resets its stream (over HTTP/1.1, closes the connection).
 pub(crate) async fn handle(
     tenant: Arc<Tenant>,
     connection: Connection,
+    stream: Stream,
     request: http::Request<Incoming>,
-) -> io::Result<Response<Out>> {
+) -> Result<Response<Out>, Box<dyn Error + Send + Sync>> {
     let (parts, incoming) = request.into_parts();
-    let Ok(body) = Limited::new(incoming, MAX_BODY).collect().await else {
-        let problem = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, None, "Payload content length greater than maximum");
-        return Ok(body::response(problem.into(), Shape::Whole, &[], tenant.date()));
-    };
-    let request = read(&tenant, &connection, &parts, &body.to_bytes());
+    let body = Limited::new(incoming, MAX_BODY).collect().await.map(|body| body.to_bytes()).ok();
+    if !stream.begin() {
+        return std::future::pending().await;
+    }
+    let request = read(&tenant, &connection, &parts, body.as_ref());
     let forbidden = request.endpoint.is_none() && natural::writes(&parts.method);
     let flight = tenant.log.arrive(&request.call, forbidden);
     let rule = tenant.faults.pick(&request.call);
-    let answer = match &rule {
-        None => natural::answer(&tenant, &request, Act::Fully),
-        Some(rule) => match befallen(&tenant, &request, rule).await {
-            Some(answer) => answer,
-            None => {
-                connection.cut.notify_one();
+    let befallen = match &rule {
+        None => Befallen::Answer(natural::answer(&tenant, &request, Act::Fully)),
+        Some(rule) => befallen(&tenant, &request, rule).await,
+    };
+    let answer = match befallen {
+        Befallen::Answer(answer) => answer,
+        Befallen::Unprocessed { goodbye } if parts.version == Version::HTTP_2 => {
+            if goodbye && stream.go_away_before() {
                 return std::future::pending().await;
             }
-        },
+            return Err(Box::new(h2::Error::from(h2::Reason::REFUSED_STREAM)));
+        }
+        Befallen::Hangup | Befallen::Unprocessed { .. } => {
+            connection.cut.notify_one();
+            return std::future::pending().await;
+        }
     };
     flight.answered(answer.status.as_u16(), answer.removed);
     let plan = rule.as_ref().map(|rule| &rule.fault.plan);
@@ -85,8 +115,7 @@ pub(crate) async fn handle(
     Ok(body::response(answer, shape, plan.map_or(&[], |plan| &plan.headers), tenant.date()))
 }
 
-/// The answer to a call that a fault befell; `None` to close the connection.
-async fn befallen(tenant: &Tenant, request: &Request, rule: &Rule) -> Option<Answer> {
+async fn befallen(tenant: &Tenant, request: &Request, rule: &Rule) -> Befallen {
     let plan = &rule.fault.plan;
     rule.gate.arrive();
     if !plan.delay.is_zero() {
@@ -102,24 +131,35 @@ async fn befallen(tenant: &Tenant, request: &Request, rule: &Rule) -> Option<Ans
     reply(plan, natural, request.call.kind)
 }
 
-fn reply(plan: &Plan, natural: Option<Answer>, kind: Kind) -> Option<Answer> {
+fn reply(plan: &Plan, natural: Option<Answer>, kind: Kind) -> Befallen {
     let removed = natural.as_ref().map_or(0, |answer| answer.removed);
     let answer = match &plan.reply {
-        Reply::Hangup => return None,
+        Reply::Hangup => return Befallen::Hangup,
+        Reply::Unprocessed { goodbye } => return Befallen::Unprocessed { goodbye: *goodbye },
         Reply::Natural => natural.unwrap_or_else(|| usual(StatusCode::INTERNAL_SERVER_ERROR, kind)),
         Reply::Status(status) => usual(*status, kind),
         Reply::Text { status, content_type, body } => Answer::new(*status, *content_type, body.clone()),
     };
-    Some(Answer { removed, ..answer })
+    let body = if plan.fields.is_empty() { answer.body } else { with_fields(&answer.body, &plan.fields) };
+    Befallen::Answer(Answer { removed, body, ..answer })
 }
 
-fn read(tenant: &Tenant, connection: &Connection, parts: &Parts, body: &Bytes) -> Request {
+/// A JSON object with some of its fields replaced; anything else as it was.
+fn with_fields(body: &Bytes, fields: &[(String, Value)]) -> Bytes {
+    let Ok(Value::Object(mut object)) = serde_json::from_slice(body) else { return body.clone() };
+    object.extend(fields.iter().cloned());
+    Value::Object(object).to_string().into()
+}
+
+fn read(tenant: &Tenant, connection: &Connection, parts: &Parts, body: Option<&Bytes>) -> Request {
     let text = |name| text(&parts.headers, name);
     let path = parts.uri.path();
     let (endpoint, ids) = endpoints::route(&parts.method, path).unzip();
     let kind = endpoint.map_or(Kind::Other, |endpoint| endpoint.kind);
     let content_type = text(header::CONTENT_TYPE);
-    let payload = payload(kind, content_type.as_deref(), body);
+    let payload = body.map_or(Payload::TooLarge, |body| payload(content_type.as_deref(), body));
+    let query = query(parts.uri.query().unwrap_or(""));
+    let names = tenant.quirks().switches.path_names;
     let authorization = text(header::AUTHORIZATION);
     let mut call = Call {
         seq: tenant.log.next_seq(),
@@ -132,9 +172,10 @@ fn read(tenant: &Tenant, connection: &Connection, parts: &Parts, body: &Bytes) -
         user: None,
         organization: None,
         role: None,
-        query: query(parts.uri.query().unwrap_or("")),
+        page: endpoint.and_then(|endpoint| endpoint.list).map(|_| page(tenant, &query)),
+        query,
         body: logged(kind, &payload),
-        body_length: body.len(),
+        body_length: body.map_or(0, Bytes::len),
         content_type,
         correlation_id: text(header::HeaderName::from_static("x-correlation-id")),
         user_agent: text(header::USER_AGENT),
@@ -148,12 +189,30 @@ fn read(tenant: &Tenant, connection: &Connection, parts: &Parts, body: &Bytes) -
         let decoded = validate::decode_once(id.raw).map(|id| id.into_owned());
         match id.format {
             Format::User => call.user = decoded,
-            Format::Organization => call.organization = decoded,
-            Format::Role | Format::Permission => call.role = decoded,
+            Format::Organization => call.organization = decoded.map(|id| organization(tenant, id, names)),
+            Format::Role | Format::AnyRole | Format::Permission => call.role = decoded,
         }
-        path_problem = path_problem.or(validate::path_id(id).err());
+        path_problem = path_problem.or(validate::path_id(id, names).err());
     }
     Request { call: Arc::new(call), endpoint, path_problem, authorization, payload }
+}
+
+/// The id of the organization that a path means.
+fn organization(tenant: &Tenant, named: String, names: PathNames) -> String {
+    if names != PathNames::Found || Format::Organization.fits(&named) {
+        return named;
+    }
+    tenant.state().organization_named(&named).map(str::to_owned).unwrap_or(named)
+}
+
+/// Which page of a walk a read asks for, from 0.
+fn page(tenant: &Tenant, query: &[(String, String)]) -> u64 {
+    let value = |name| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    match value("from") {
+        Some(cursor) => tenant.page_of(cursor).unwrap_or(0),
+        None if value("take").is_some() => 0,
+        None => value("page").and_then(|page| page.parse().ok()).unwrap_or(0),
+    }
 }
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
@@ -165,13 +224,12 @@ fn fingerprint(tenant: &Tenant, header: &str) -> Option<String> {
     Some(tenant.tokens.find(token).map_or_else(|| tokens::fingerprint(token), |issued| issued.fingerprint.clone()))
 }
 
-fn payload(kind: Kind, content_type: Option<&str>, body: &[u8]) -> Payload {
+fn payload(content_type: Option<&str>, body: &[u8]) -> Payload {
     if body.is_empty() {
         return Payload::Absent;
     }
-    let form = content_type.is_some_and(|name| name.starts_with("application/x-www-form-urlencoded"));
-    let parsed =
-        if kind == Kind::Token && form { clients::parse_form(body) } else { serde_json::from_slice(body).ok() };
+    let is_form = content_type.is_some_and(|name| name.starts_with(FORM));
+    let parsed = if is_form { form::parse(body) } else { serde_json::from_slice(body).ok() };
     parsed.map_or(Payload::Malformed, Payload::Json)
 }
 
@@ -179,7 +237,7 @@ fn logged(kind: Kind, payload: &Payload) -> Option<Value> {
     match payload {
         Payload::Json(body) if kind == Kind::Token => Some(clients::without_secrets(body)),
         Payload::Json(body) => Some(body.clone()),
-        Payload::Absent | Payload::Malformed => None,
+        Payload::Absent | Payload::Malformed | Payload::TooLarge => None,
     }
 }
 

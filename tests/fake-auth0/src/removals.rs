@@ -1,105 +1,110 @@
-//! What the four DELETEs do once they are allowed to, and what lists still show afterwards.
-
-use std::time::Instant;
+//! What the four DELETEs do once they are allowed to, and what they are answered when something does not exist.
 
 use crate::{
-    answers::Problem,
-    endpoints::Kind,
-    lag::Ghosts,
+    answers::{Answer, Problem},
+    changes::Changing,
+    kinds::Kind,
     log::Call,
     state::State,
-    tenant::{Tenant, UnknownMember},
+    switches::{Missing, RestOfBatch, Switches, Unknown},
+    tenant::Tenant,
     validate::Item,
 };
 
-/// The key of a permission in lists: identifier and name, in the order the state sorts them.
-pub(crate) fn permission_key(identifier: &str, name: &str) -> String {
-    format!("{identifier}\0{name}")
+/// Removes the items.
+pub(crate) fn remove(tenant: &Tenant, call: &Call, items: &[Item]) -> Answer {
+    let switches = tenant.quirks().switches;
+    let (mut state, mut lags) = (tenant.state_mut(), tenant.lags());
+    let place = Place::of(call);
+    if let Some(problem) = place.missing(&state, &switches) {
+        return problem.map_or_else(|| Answer::no_content(0), Answer::from);
+    }
+    let refusal = items.iter().find_map(|item| place.unknown(&state, item, &switches));
+    if let Some(problem) = refusal.clone().filter(|_| switches.rest_of_batch == RestOfBatch::Untouched) {
+        return problem.into();
+    }
+    let mut changing = Changing { state: &mut state, lags: &mut lags, lagging: switches.lagging_lists };
+    let removed = items.iter().filter(|item| place.take(&mut changing, item)).count();
+    let answer = refusal.map_or_else(|| Answer::no_content(0), Answer::from);
+    Answer { removed, ..answer }
 }
 
-/// The key of the list of a member's roles.
-pub(crate) fn member_key(organization: &str, user: &str) -> String {
-    format!("{organization}\0{user}")
-}
-
-/// Stands for the membership itself among the ghosts of a member's roles.
-pub(crate) const MEMBERSHIP: &str = "";
-
-struct Removal<'a> {
-    state: &'a mut State,
-    ghosts: &'a mut Ghosts,
+/// Where a removal takes something away.
+struct Place<'a> {
+    kind: Kind,
     user: &'a str,
     organization: &'a str,
-    now: Instant,
 }
 
-/// Removes the items; says how many were there to remove.
-pub(crate) fn remove(tenant: &Tenant, call: &Call, items: &[Item]) -> Result<usize, Problem> {
-    let unknown_member = tenant.quirks().unknown_member;
-    let (mut state, mut ghosts) = (tenant.state_mut(), tenant.ghosts());
-    let (user, organization) = (call.user.as_deref().unwrap_or(""), call.organization.as_deref().unwrap_or(""));
-    let known = state.organization(organization).is_some();
-    match call.kind {
-        Kind::DeleteUserRoles | Kind::DeleteUserPermissions if state.user(user).is_none() => {
-            return Err(Problem::NO_USER);
+impl<'a> Place<'a> {
+    fn of(call: &'a Call) -> Self {
+        let id = |id: &'a Option<String>| id.as_deref().unwrap_or("");
+        Self { kind: call.kind, user: id(&call.user), organization: id(&call.organization) }
+    }
+
+    /// The answer when what the path names does not exist; no problem is a 204.
+    fn missing(&self, state: &State, switches: &Switches) -> Option<Option<Problem>> {
+        let told = |missing: Missing, problem| Some(Some(problem).filter(|_| missing == Missing::NotFound));
+        let known = state.user(self.user).is_some();
+        match self.kind {
+            Kind::DeleteUserRoles | Kind::DeleteUserPermissions => (!known).then_some(Some(Problem::NO_USER)),
+            _ if state.organization(self.organization).is_none() => {
+                told(switches.unknown_organization, Problem::NO_ORGANIZATION)
+            }
+            Kind::DeleteMemberRoles if !known => told(switches.non_member, Problem::NO_USER),
+            Kind::DeleteMemberRoles if !state.is_member(self.organization, self.user) => {
+                told(switches.non_member, Problem::NOT_A_MEMBER)
+            }
+            _ => None,
         }
-        Kind::DeleteMembers | Kind::DeleteMemberRoles if !known => return Err(Problem::NO_ORGANIZATION),
-        Kind::DeleteMemberRoles if !state.is_member(organization, user) => return Err(Problem::NOT_A_MEMBER),
-        Kind::DeleteMembers => all_known(&state, items, unknown_member)?,
-        _ => {}
     }
-    let mut removal = Removal { state: &mut state, ghosts: &mut ghosts, user, organization, now: Instant::now() };
-    Ok(items.iter().filter(|item| removal.one(call.kind, item)).count())
-}
 
-fn all_known(state: &State, users: &[Item], unknown: UnknownMember) -> Result<(), Problem> {
-    let stranger = users.iter().find_map(|item| match item {
-        Item::Id(user) if state.user(user).is_none() => Some(user),
-        _ => None,
-    });
-    match (stranger, unknown) {
-        (None, _) | (_, UnknownMember::NoContent) => Ok(()),
-        (Some(user), UnknownMember::BadRequest) => Err(Problem::body(format!("'Unknown user: {user}'."))),
-        (Some(_), UnknownMember::NotFound) => Err(Problem::NO_USER),
+    /// The refusal if an item does not exist and that is told.
+    fn unknown(&self, state: &State, item: &Item, switches: &Switches) -> Option<Problem> {
+        let (unknown, bad_request, not_found) = match (self.kind, item) {
+            (Kind::DeleteMembers, Item::Id(user)) if state.user(user).is_none() => {
+                (switches.unknown_member, Problem::body(format!("'Unknown user: {user}'.")), Problem::NO_USER)
+            }
+            (Kind::DeleteUserRoles | Kind::DeleteMemberRoles, Item::Id(role)) if !self.knows_role(state, role) => {
+                let bad_request = Problem::bad_request("inexistent_role", "The role does not exist.");
+                (switches.unknown_role, bad_request, Problem::NO_ROLE)
+            }
+            (_, Item::Permission { identifier, name }) if !self.knows_permission(state, identifier, name) => {
+                let bad_request =
+                    Problem::bad_request("inexistent_resource_server_permission", Problem::NO_PERMISSION.message);
+                (switches.unknown_permission, bad_request, Problem::NO_PERMISSION)
+            }
+            _ => return None,
+        };
+        match unknown {
+            Unknown::NoContent => None,
+            Unknown::BadRequest => Some(bad_request),
+            Unknown::NotFound => Some(not_found),
+        }
     }
-}
 
-impl Removal<'_> {
-    fn one(&mut self, kind: Kind, item: &Item) -> bool {
-        match (kind, item) {
+    /// What somebody has exists, even if a state file does not define it.
+    fn knows_role(&self, state: &State, role: &str) -> bool {
+        state.role(role).is_some()
+            || state.has_role(self.user, role)
+            || state.has_member_role(self.organization, self.user, role)
+    }
+
+    fn knows_permission(&self, state: &State, identifier: &str, name: &str) -> bool {
+        state.resource_server(identifier).is_some_and(|api| api.permissions.contains_key(name))
+            || state.has_permission(self.user, identifier, name)
+    }
+
+    /// Says whether there was something to take.
+    fn take(&self, changing: &mut Changing<'_>, item: &Item) -> bool {
+        match (self.kind, item) {
             (Kind::DeleteUserPermissions, Item::Permission { identifier, name }) => {
-                let removed = self.state.remove_user_permission(self.user, identifier, name);
-                self.haunt(removed, Kind::GetUserPermissions, self.user, &permission_key(identifier, name))
+                changing.take_user_permission(self.user, identifier, name)
             }
-            (Kind::DeleteUserRoles, Item::Id(role)) => {
-                let removed = self.state.remove_user_role(self.user, role);
-                self.haunt(removed, Kind::GetUserRoles, self.user, role)
-            }
-            (Kind::DeleteMemberRoles, Item::Id(role)) => {
-                let removed = self.state.remove_member_role(self.organization, self.user, role);
-                let list = member_key(self.organization, self.user);
-                self.haunt(removed, Kind::GetMemberRoles, &list, role)
-            }
-            (Kind::DeleteMembers, Item::Id(user)) => self.member(user),
+            (Kind::DeleteUserRoles, Item::Id(role)) => changing.take_user_role(self.user, role),
+            (Kind::DeleteMemberRoles, Item::Id(role)) => changing.take_member_role(self.organization, self.user, role),
+            (Kind::DeleteMembers, Item::Id(user)) => changing.take_member(self.organization, user),
             _ => false,
         }
-    }
-
-    fn member(&mut self, user: &str) -> bool {
-        let Some(roles) = self.state.remove_member(self.organization, user) else { return false };
-        self.haunt(true, Kind::GetMembers, self.organization, user);
-        self.haunt(true, Kind::GetUserOrganizations, user, self.organization);
-        let list = member_key(self.organization, user);
-        for item in roles.iter().map(String::as_str).chain([MEMBERSHIP]) {
-            self.haunt(true, Kind::GetMemberRoles, &list, item);
-        }
-        true
-    }
-
-    fn haunt(&mut self, removed: bool, list: Kind, key: &str, item: &str) -> bool {
-        if removed {
-            self.ghosts.add(list, key, item, self.now);
-        }
-        removed
     }
 }

@@ -19,7 +19,9 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     pipeline::{Connection, Open, handle},
-    tenant::{Network, Tenant},
+    quirks::Network,
+    streams::{Slipped, Streams},
+    tenant::Tenant,
     tls::Tls,
 };
 
@@ -57,12 +59,19 @@ fn builder() -> Builder<TokioExecutor> {
 
 async fn receive(stream: TcpStream, number: u64, open: Open, tls: &'static Tls, builder: Arc<Builder<TokioExecutor>>) {
     let tenant = Arc::clone(&open.0);
-    let cut = Arc::new(Notify::new());
-    let connection = Connection { number, cut: Arc::clone(&cut) };
-    tokio::select! {
-        () = converse(stream, connection, &tenant, tls, &builder) => {}
-        () = cut.notified() => {}
-        () = tenant.cut.notified() => {}
+    let (cut, streams) = (Arc::new(Notify::new()), Arc::new(Streams::default()));
+    tenant.remember_streams(&streams);
+    let connection = Connection { number, cut: Arc::clone(&cut), streams: Arc::clone(&streams) };
+    let mut conversation = std::pin::pin!(converse(stream, connection, &tenant, tls, &builder));
+    let mut all_cut = std::pin::pin!(tenant.cut.notified());
+    loop {
+        tokio::select! {
+            () = &mut conversation => break,
+            () = cut.notified() => break,
+            () = &mut all_cut => break,
+            // Once more around, so that the connection is polled and what waits to be written is.
+            () = streams.wake.notified() => {}
+        }
     }
     drop(open);
 }
@@ -83,7 +92,10 @@ async fn converse(
     // Small answers must not wait for more; a failure to say so costs only time.
     let _ = stream.set_nodelay(true);
     let Ok(stream) = TlsAcceptor::from(tls.config(network)).accept(stream).await else { return };
-    let service = service_fn(|request| handle(Arc::clone(tenant), connection.clone(), request));
+    let streams = Arc::clone(&connection.streams);
+    let service = service_fn(|request| handle(Arc::clone(tenant), connection.clone(), streams.arrive(), request));
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let stream = Slipped::new(stream, Arc::clone(&streams), http2);
     // Whatever ends a connection, there is nobody left to tell.
     let _ = builder.serve_connection(TokioIo::new(stream), service).await;
 }

@@ -1,6 +1,6 @@
 //! What a tenant holds: users, roles, APIs, organizations, and who has what.
 //!
-//! Plain data with the operations that change it, each O(log n). Nothing here knows HTTP, lag or faults; the
+//! Plain data; the operations that change it are in `state/change.rs`. Nothing here knows HTTP, lag or faults; the
 //! comfortable way to fill a state is in `edit.rs`, the comparison of two states in `diff.rs`.
 //!
 //! Everything sits behind `Arc`s that are copied on write, so a snapshot ([`Clone`]) costs a few pointers however
@@ -13,6 +13,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::joining::{Joined, Joining};
+
+mod change;
+
 /// A map that is shared between snapshots until one of them changes.
 type Table<T> = Arc<BTreeMap<String, Arc<T>>>;
 
@@ -22,7 +26,7 @@ pub type Permissions = BTreeMap<String, BTreeMap<String, BTreeSet<Source>>>;
 /// Everything one tenant holds.
 ///
 /// Its serde form is the state file of the `fake-auth0` program; the README of this crate describes it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "StateDocument")]
 pub struct State {
     users: Table<User>,
@@ -32,7 +36,25 @@ pub struct State {
     /// user -> organizations: derived from `organizations`, kept so that "the user's organizations" is O(log n).
     #[serde(skip)]
     memberships: Table<BTreeSet<String>>,
+    /// organization -> when its members joined: the order in which they are listed.
+    #[serde(skip)]
+    joining: Table<Joining>,
+    /// The time of the latest joining.
+    #[serde(skip)]
+    latest: Joined,
 }
+
+/// Two states are equal if they hold the same, whatever the order in which people joined.
+impl PartialEq for State {
+    fn eq(&self, other: &Self) -> bool {
+        self.users == other.users
+            && self.roles == other.roles
+            && self.resource_servers == other.resource_servers
+            && self.organizations == other.organizations
+    }
+}
+
+impl Eq for State {}
 
 /// One user, with what was given to them directly.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +70,9 @@ pub struct User {
     pub roles: BTreeSet<String>,
     /// Permissions and where each comes from.
     pub permissions: Permissions,
+    /// Ids of accounts that were linked to this one. They are shown as its identities and are no users any more.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub linked: BTreeSet<String>,
 }
 
 /// Where a permission of a user comes from. Serialized as `DIRECT` or as the role's id.
@@ -84,6 +109,9 @@ pub struct Role {
     pub name: String,
     /// The role's description.
     pub description: String,
+    /// The organization the role belongs to, if it is none of the tenant's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner_id: Option<String>,
 }
 
 /// An API (resource server) and the permissions it defines.
@@ -108,7 +136,7 @@ pub struct Organization {
     pub members: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// The serialized form, from which the derived index is rebuilt.
+/// The serialized form, from which the derived indices are rebuilt.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct StateDocument {
@@ -120,30 +148,22 @@ struct StateDocument {
 
 impl From<StateDocument> for State {
     fn from(document: StateDocument) -> Self {
-        let mut memberships: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for (id, organization) in document.organizations.iter() {
-            for user in organization.members.keys() {
-                memberships.entry(user.clone()).or_default().insert(id.clone());
-            }
-        }
-        Self {
+        let mut state = Self {
             users: document.users,
             roles: document.roles,
             resource_servers: document.resource_servers,
             organizations: document.organizations,
-            memberships: Arc::new(memberships.into_iter().map(|(user, ids)| (user, Arc::new(ids))).collect()),
+            ..Self::default()
+        };
+        let organizations = Arc::clone(&state.organizations);
+        for (id, organization) in organizations.iter() {
+            // In an order that has nothing to do with the ids, as it is in Auth0.
+            let mut members: Vec<&String> = organization.members.keys().collect();
+            members.sort_by_cached_key(|user| crate::fingerprint(user));
+            members.into_iter().for_each(|user| state.index_member(id, user));
         }
+        state
     }
-}
-
-/// The entry of `id`, created when absent, ready to be changed.
-fn entry<'a, T: Clone + Default>(table: &'a mut Table<T>, id: &str) -> &'a mut T {
-    Arc::make_mut(Arc::make_mut(table).entry(id.to_owned()).or_default())
-}
-
-/// The entry of `id`, ready to be changed, if it exists.
-fn existing<'a, T: Clone>(table: &'a mut Table<T>, id: &str) -> Option<&'a mut T> {
-    Arc::make_mut(table).get_mut(id).map(Arc::make_mut)
 }
 
 /// Reading.
@@ -175,6 +195,25 @@ impl State {
     /// The ids of the organizations this user is a member of.
     pub fn organizations_of(&self, user: &str) -> impl Iterator<Item = &str> {
         self.memberships.get(user).into_iter().flat_map(|ids| ids.iter().map(String::as_str))
+    }
+
+    /// The members of an organization who joined after a time, in the order of joining.
+    pub(crate) fn members_after(
+        &self,
+        organization: &str,
+        time: Option<Joined>,
+    ) -> impl Iterator<Item = (Joined, &str)> {
+        self.joining.get(organization).into_iter().flat_map(move |joining| joining.after(time))
+    }
+
+    /// When a member joined.
+    pub(crate) fn joined(&self, organization: &str, user: &str) -> Option<Joined> {
+        self.joining.get(organization).and_then(|joining| joining.time_of(user))
+    }
+
+    /// The organization of this name.
+    pub(crate) fn organization_named(&self, name: &str) -> Option<&str> {
+        self.organizations().find(|(_, organization)| organization.name == name).map(|(id, _)| id)
     }
 
     /// All users, by id.
@@ -226,125 +265,6 @@ impl State {
     }
 }
 
-/// Adding; used by `edit.rs` only, since no call of the API adds anything.
-impl State {
-    pub(crate) fn user_entry(&mut self, id: &str) -> &mut User {
-        entry(&mut self.users, id)
-    }
-
-    pub(crate) fn role_entry(&mut self, id: &str) -> &mut Role {
-        entry(&mut self.roles, id)
-    }
-
-    pub(crate) fn resource_server_entry(&mut self, identifier: &str) -> &mut ResourceServer {
-        entry(&mut self.resource_servers, identifier)
-    }
-
-    pub(crate) fn organization_entry(&mut self, id: &str) -> &mut Organization {
-        entry(&mut self.organizations, id)
-    }
-
-    pub(crate) fn add_member(&mut self, organization: &str, user: &str) {
-        entry(&mut self.organizations, organization).members.entry(user.to_owned()).or_default();
-        entry(&mut self.memberships, user).insert(organization.to_owned());
-    }
-
-    pub(crate) fn drop_user(&mut self, id: &str) {
-        let organizations: Vec<String> = self.organizations_of(id).map(str::to_owned).collect();
-        for organization in organizations {
-            self.remove_member(&organization, id);
-        }
-        Arc::make_mut(&mut self.users).remove(id);
-    }
-
-    pub(crate) fn drop_organization(&mut self, id: &str) {
-        let Some(organization) = Arc::make_mut(&mut self.organizations).remove(id) else { return };
-        for user in organization.members.keys() {
-            self.forget_membership(id, user);
-        }
-    }
-
-    pub(crate) fn drop_role(&mut self, id: &str) {
-        Arc::make_mut(&mut self.roles).remove(id);
-        let holders: Vec<String> =
-            self.users().filter(|(_, user)| user.roles.contains(id)).map(|(user, _)| user.to_owned()).collect();
-        for user in holders {
-            self.remove_user_role(&user, id);
-        }
-        for organization in Arc::make_mut(&mut self.organizations).values_mut() {
-            if organization.members.values().any(|roles| roles.contains(id)) {
-                Arc::make_mut(organization).members.values_mut().for_each(|roles| {
-                    roles.remove(id);
-                });
-            }
-        }
-    }
-}
-
-/// Removing: what the four DELETE calls do. Each says whether there was something to remove, and leaves a shared
-/// snapshot alone when there was not.
-impl State {
-    /// Takes a tenant role from a user, and with it the permissions that came through it.
-    pub fn remove_user_role(&mut self, user: &str, role: &str) -> bool {
-        if !self.has_role(user, role) {
-            return false;
-        }
-        let Some(user) = existing(&mut self.users, user) else { return false };
-        let source = Source::Role(role.to_owned());
-        for names in user.permissions.values_mut() {
-            names.retain(|_, sources| !sources.remove(&source) || !sources.is_empty());
-        }
-        user.permissions.retain(|_, names| !names.is_empty());
-        user.roles.remove(role)
-    }
-
-    /// Takes a directly given permission from a user; what comes through a role stays.
-    pub fn remove_user_permission(&mut self, user: &str, identifier: &str, permission: &str) -> bool {
-        if !self.has_permission(user, identifier, permission) {
-            return false;
-        }
-        let Some(user) = existing(&mut self.users, user) else { return false };
-        let Some(names) = user.permissions.get_mut(identifier) else { return false };
-        let Some(sources) = names.get_mut(permission) else { return false };
-        let removed = sources.remove(&Source::Direct);
-        if sources.is_empty() {
-            names.remove(permission);
-        }
-        if names.is_empty() {
-            user.permissions.remove(identifier);
-        }
-        removed
-    }
-
-    /// Ends a membership, and with it the roles held within that organization, which are returned.
-    pub fn remove_member(&mut self, organization: &str, user: &str) -> Option<BTreeSet<String>> {
-        if !self.is_member(organization, user) {
-            return None;
-        }
-        let roles = existing(&mut self.organizations, organization)?.members.remove(user);
-        self.forget_membership(organization, user);
-        roles
-    }
-
-    /// Takes a role that a member holds within an organization.
-    pub fn remove_member_role(&mut self, organization: &str, user: &str, role: &str) -> bool {
-        self.has_member_role(organization, user, role)
-            && existing(&mut self.organizations, organization)
-                .and_then(|organization| organization.members.get_mut(user))
-                .is_some_and(|roles| roles.remove(role))
-    }
-
-    fn forget_membership(&mut self, organization: &str, user: &str) {
-        let left = existing(&mut self.memberships, user).map_or(0, |ids| {
-            ids.remove(organization);
-            ids.len()
-        });
-        if left == 0 {
-            Arc::make_mut(&mut self.memberships).remove(user);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -364,6 +284,7 @@ mod tests {
         let copy: State = serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
         assert_eq!(copy, state);
         assert_eq!(copy.organizations_of("auth0|jane").collect::<Vec<_>>(), ["org_1"]);
+        assert_eq!(copy.members_after("org_1", None).map(|(_, user)| user).collect::<Vec<_>>(), ["auth0|jane"]);
         assert!(state.remove_member("org_1", "auth0|jane").unwrap().contains("rol_b"));
         assert_eq!(state.organizations_of("auth0|jane").count(), 0);
         assert!(state.remove_member("org_1", "auth0|jane").is_none());
@@ -377,6 +298,20 @@ mod tests {
         assert!(state.has_permission("auth0|jane", "api", "read"));
         assert!(state.remove_user_role("auth0|jane", "rol_a"));
         assert!(!state.has_permission("auth0|jane", "api", "read"));
+    }
+
+    #[test]
+    fn members_are_in_the_order_of_joining_and_whoever_comes_back_is_the_last() {
+        let mut state = State::build(|s| {
+            s.organization("org_1").members(["auth0|b", "auth0|a", "auth0|c"]);
+        });
+        let order = |state: &State| state.members_after("org_1", None).map(|(_, id)| id.to_owned()).collect::<String>();
+        assert_eq!(order(&state), "auth0|bauth0|aauth0|c");
+        state.remove_member("org_1", "auth0|b");
+        state.edit(|s| drop(s.organization("org_1").members(["auth0|b", "auth0|a"])));
+        assert_eq!(order(&state), "auth0|aauth0|cauth0|b");
+        let a = state.joined("org_1", "auth0|a");
+        assert_eq!(state.members_after("org_1", a).count(), 2);
     }
 
     #[test]

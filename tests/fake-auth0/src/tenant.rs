@@ -1,11 +1,12 @@
 //! One tenant from the inside: everything the server's tasks share.
 //!
 //! Each part has a lock of its own, held only for the moment of a look or a change and never across an await. Where
-//! two are needed, `state` is locked before `ghosts`.
+//! two are needed, `state` is locked before `lags`.
 
 use std::{
+    collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
         atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -15,45 +16,9 @@ use http::HeaderValue;
 use tokio::sync::Notify;
 
 use crate::{
-    buckets::Buckets, clients::Clients, lag::Ghosts, log::Log, paging::PagingQuirks, rules::Faults, state::State,
-    tokens::Tokens,
+    buckets::Buckets, clients::Clients, lag::Lags, log::Log, quirks::Quirks, rules::Faults, state::State,
+    streams::Streams, tokens::Tokens,
 };
-
-/// What removing an unknown user from an organization is answered; nobody documents it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum UnknownMember {
-    /// 204, as for a user who is not a member.
-    #[default]
-    NoContent,
-    /// 400 `invalid_body`; nobody is removed.
-    BadRequest,
-    /// 404 `inexistent_user`; nobody is removed.
-    NotFound,
-}
-
-/// How new connections are received.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Network {
-    /// As they should be.
-    #[default]
-    Up,
-    /// Closed before the TLS handshake.
-    Closing,
-    /// Accepted, then silence.
-    Silent,
-    /// With a certificate of an authority nobody knows.
-    Untrusted,
-    /// With a certificate of the right authority for another host.
-    WrongHost,
-}
-
-/// Choices that are plain values.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Quirks {
-    pub paging: PagingQuirks,
-    pub unknown_member: UnknownMember,
-    pub network: Network,
-}
 
 #[derive(Debug)]
 pub(crate) struct Tenant {
@@ -62,8 +27,10 @@ pub(crate) struct Tenant {
     /// `https://localhost:PORT/api/v2/`
     pub audience: String,
     started: Instant,
+    /// How far into a second of the clock on the wall the start was.
+    start_of_second: Duration,
     state: RwLock<State>,
-    ghosts: Mutex<Ghosts>,
+    lags: Mutex<Lags>,
     buckets: Mutex<Buckets>,
     clients: Mutex<Clients>,
     quirks: RwLock<Quirks>,
@@ -77,6 +44,14 @@ pub(crate) struct Tenant {
     /// Told when all connections are to be broken.
     pub cut: Notify,
     date: Mutex<(i64, Option<HeaderValue>)>,
+    /// Checkpoint -> which page of a walk it leads to.
+    pages: Mutex<HashMap<String, u64>>,
+    streams: Mutex<Vec<Weak<Streams>>>,
+}
+
+/// The clock on the wall, since the epoch.
+fn wall() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -90,8 +65,9 @@ impl Tenant {
             audience: format!("https://{domain}/api/v2/"),
             domain,
             started: Instant::now(),
+            start_of_second: Duration::from_nanos(wall().subsec_nanos().into()),
             state: RwLock::new(state),
-            ghosts: Mutex::default(),
+            lags: Mutex::default(),
             buckets: Mutex::default(),
             clients: Mutex::default(),
             quirks: RwLock::default(),
@@ -103,6 +79,8 @@ impl Tenant {
             open: AtomicUsize::new(0),
             cut: Notify::new(),
             date: Mutex::new((0, None)),
+            pages: Mutex::default(),
+            streams: Mutex::default(),
         }
     }
 
@@ -114,8 +92,8 @@ impl Tenant {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn ghosts(&self) -> MutexGuard<'_, Ghosts> {
-        lock(&self.ghosts)
+    pub(crate) fn lags(&self) -> MutexGuard<'_, Lags> {
+        lock(&self.lags)
     }
 
     pub(crate) fn buckets(&self) -> MutexGuard<'_, Buckets> {
@@ -134,14 +112,39 @@ impl Tenant {
         change(&mut self.quirks.write().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Time for the buckets.
+    /// Time for the buckets: its whole seconds are those of the clock on the wall.
     pub(crate) fn elapsed(&self) -> Duration {
-        self.started.elapsed()
+        self.start_of_second + self.started.elapsed()
+    }
+
+    /// Remembers which page of a walk a checkpoint leads to, from 0.
+    pub(crate) fn remember_page(&self, cursor: &str, page: u64) {
+        let mut pages = lock(&self.pages);
+        if !pages.contains_key(cursor) {
+            pages.insert(cursor.to_owned(), page);
+        }
+    }
+
+    /// Which page of a walk a checkpoint leads to.
+    pub(crate) fn page_of(&self, cursor: &str) -> Option<u64> {
+        lock(&self.pages).get(cursor).copied()
+    }
+
+    /// Remembers a connection that could be said goodbye to.
+    pub(crate) fn remember_streams(&self, streams: &Arc<Streams>) {
+        let mut all = lock(&self.streams);
+        all.retain(|known| known.strong_count() > 0);
+        all.push(Arc::downgrade(streams));
+    }
+
+    /// Says GOAWAY on all open HTTP/2 connections.
+    pub(crate) fn go_away(&self) {
+        lock(&self.streams).iter().filter_map(Weak::upgrade).for_each(|streams| streams.go_away());
     }
 
     /// This tenant's clock: seconds since the epoch.
     pub(crate) fn now(&self) -> Duration {
-        let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let real = wall();
         let offset = self.clock_offset.load(Relaxed);
         let by = Duration::from_secs(offset.unsigned_abs());
         if offset < 0 { real.saturating_sub(by) } else { real + by }

@@ -8,7 +8,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
 };
 
-use crate::{StartError, tenant::Network};
+use crate::{StartError, quirks::Network};
 
 /// What the process presents to its clients.
 pub(crate) struct Tls {

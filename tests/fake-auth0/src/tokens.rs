@@ -12,7 +12,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use crate::answers::Problem;
+use crate::{answers::Problem, switches::OtherScheme};
 
 /// Begins the signature of every token unless its spec says otherwise, so that a test can look for leaked tokens.
 pub const TOKEN_CANARY: &str = "canary-of-a-management-token";
@@ -142,8 +142,18 @@ impl Tokens {
     }
 
     /// Judges the `Authorization` header of a call.
-    pub(crate) fn admit(&self, header: Option<&str>, audience: &str, now: i64) -> Result<Arc<Issued>, Problem> {
+    pub(crate) fn admit(
+        &self,
+        header: Option<&str>,
+        audience: &str,
+        now: i64,
+        other_scheme: OtherScheme,
+    ) -> Result<Arc<Issued>, Problem> {
         let header = header.ok_or(Problem::MISSING_TOKEN)?;
+        let bearer_scheme = header.split(' ').next().is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"));
+        if !bearer_scheme && other_scheme == OtherScheme::Unauthorized {
+            return Err(Problem::MISSING_TOKEN);
+        }
         let token = bearer(header).filter(|token| token.split('.').count() == 3).ok_or(Problem::OPAQUE_TOKEN)?;
         let Some(issued) = self.find(token) else { return Err(stranger(token)) };
         if issued.audience != audience {
@@ -196,7 +206,7 @@ mod tests {
         let tokens = Tokens::default();
         let issue = |spec: TokenSpec| format!("Bearer {}", tokens.issue(&spec, "localhost:1", 1000));
         let judge = |header: &str| {
-            let verdict = tokens.admit(Some(header), AUDIENCE, 1000);
+            let verdict = tokens.admit(Some(header), AUDIENCE, 1000, OtherScheme::BadRequest);
             verdict.map(|_| ()).map_err(|problem| (problem.status.as_u16(), problem.message.into_owned()))
         };
         let spec = || TokenSpec::new(["a"]);
@@ -209,6 +219,7 @@ mod tests {
         assert!(judge(&issue(spec().audience("https://x/api/v2/"))).unwrap_err().1.starts_with("Bad audience"));
         tokens.revoke(good.trim_start_matches("Bearer "));
         assert!(judge(&good).unwrap_err().1.starts_with("Invalid signature"));
-        assert_eq!(tokens.admit(None, AUDIENCE, 0).unwrap_err(), Problem::MISSING_TOKEN);
+        let admit = |header| tokens.admit(header, AUDIENCE, 0, OtherScheme::Unauthorized).unwrap_err();
+        assert_eq!([admit(None), admit(Some("Basic a.b.c"))], [Problem::MISSING_TOKEN, Problem::MISSING_TOKEN]);
     }
 }

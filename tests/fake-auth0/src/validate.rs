@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::{
     answers::Problem,
     endpoints::{BodyRule, Format, RawId},
+    switches::{PathNames, Switches, Verdict},
 };
 
 /// Something a removal names: an id, or a permission of an API.
@@ -20,19 +21,10 @@ pub(crate) enum Item {
 }
 
 impl Format {
-    fn name(self) -> &'static str {
-        match self {
-            Self::User => "user-id-with-max-length",
-            Self::Role => "role-id",
-            Self::Organization => "organization-id",
-            Self::Permission => "permission",
-        }
-    }
-
     pub(crate) fn fits(self, id: &str) -> bool {
         match self {
             Self::User => id.len() <= 1024 && id.split_once('|').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty()),
-            Self::Role => prefixed(id, "rol_"),
+            Self::Role | Self::AnyRole => prefixed(id, "rol_"),
             Self::Organization => prefixed(id, "org_"),
             Self::Permission => false,
         }
@@ -64,48 +56,79 @@ pub(crate) fn decode_once(raw: &str) -> Option<Cow<'_, str>> {
 }
 
 /// A path parameter, decoded and of the form it must have.
-pub(crate) fn path_id(id: RawId<'_>) -> Result<String, Problem> {
-    let property = if id.format == Format::User { "user_id" } else { "id" };
-    decode_once(id.raw)
-        .filter(|decoded| id.format.fits(decoded))
-        .map(Cow::into_owned)
-        .ok_or_else(|| Problem::uri(id.format.name(), property))
+pub(crate) fn path_id(id: RawId<'_>, names: PathNames) -> Result<String, Problem> {
+    let Some(decoded) = decode_once(id.raw) else { return Err(Problem::path_id(id.format, id.raw)) };
+    let length = decoded.chars().count();
+    match id.format {
+        Format::User if !id.format.fits(&decoded) => Err(Problem::path_id(id.format, &decoded)),
+        Format::Organization if length > LONGEST_ORGANIZATION => Err(Problem::path(format!(
+            "'String is too long ({length} chars), maximum {LONGEST_ORGANIZATION}' on property id (Organization \
+             identifier)."
+        ))),
+        Format::Organization | Format::Role if names == PathNames::Refused && !id.format.fits(&decoded) => {
+            Err(Problem::path_id(id.format, &decoded))
+        }
+        _ => Ok(decoded.into_owned()),
+    }
+}
+
+const LONGEST_ORGANIZATION: usize = 50;
+
+/// Where in a body something is: the property, and what the schema says about it.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    property: &'a str,
+    about: &'a str,
+}
+
+impl Place<'_> {
+    fn wrong(self, complaint: impl AsRef<str>) -> Problem {
+        let (complaint, Self { property, about }) = (complaint.as_ref(), self);
+        Problem::body(format!("'{complaint}' on property {property} ({about})."))
+    }
 }
 
 /// What the body of a removal names. `json` is `None` when there was no body at all.
-pub(crate) fn body_items(rule: BodyRule, json: Option<&Value>) -> Result<Vec<Item>, Problem> {
+pub(crate) fn body_items(rule: BodyRule, json: Option<&Value>, switches: &Switches) -> Result<Vec<Item>, Problem> {
     let found = json.unwrap_or(&Value::Null);
-    let Some(object) = found.as_object() else { return Err(wrong_type("object", found, "")) };
-    let property = rule.key;
-    let Some(list) = object.get(property) else {
-        return Err(Problem::body(format!("'Missing required property: {property}'.")));
+    let Some(object) = found.as_object() else {
+        return Err(Problem::body(format!("'{}'.", wrong_type("object", found))));
     };
-    if !rule.additional
-        && let Some(extra) = object.keys().find(|key| *key != property)
-    {
-        return Err(Problem::body(format!("'Additional properties not allowed: {extra}'.")));
+    let place = Place { property: rule.key, about: rule.about };
+    let Some(list) = object.get(rule.key) else {
+        return Err(Problem::body(format!("'Missing required property: {}'.", rule.key)));
+    };
+    if let Some(extra) = extra_keys(object, &[rule.key]).filter(|_| !rule.additional) {
+        return Err(Problem::body(format!("'{extra}'.")));
     }
-    let Some(list) = list.as_array() else {
-        return Err(wrong_type("array", list, &format!(" on property {property}")));
-    };
+    let Some(list) = list.as_array() else { return Err(place.wrong(wrong_type("array", list))) };
     let size = list.len();
     if size == 0 {
-        return Err(Problem::body(format!("'Array is too short (0), minimum 1' on property {property}.")));
+        return Err(place.wrong("Array is too short (0), minimum 1"));
     }
-    if size > rule.max {
-        let max = rule.max;
-        return Err(Problem::body(format!("'Array is too long ({size}), maximum {max}' on property {property}.")));
+    if size > rule.max && (rule.excess)(switches) == Verdict::Refused {
+        return Err(place.wrong(format!("Array is too long ({size}), maximum {}", rule.max)));
     }
     let items = list
         .iter()
         .enumerate()
-        .map(|(index, value)| item(rule.items, value, &format!("{property}[{index}]")))
+        .map(|(index, value)| {
+            item(rule.items, value, Place { property: &format!("{}[{index}]", rule.key), ..place }, switches.odd_items)
+        })
         .collect::<Result<Vec<_>, _>>()?;
-    unique(&items, property)?;
+    if switches.duplicates == Verdict::Refused {
+        unique(&items, place)?;
+    }
     Ok(items)
 }
 
-fn wrong_type(wanted: &str, found: &Value, place: &str) -> Problem {
+/// The complaint about keys that the schema does not know, all of them at once.
+fn extra_keys(object: &serde_json::Map<String, Value>, known: &[&str]) -> Option<String> {
+    let extra: Vec<&str> = object.keys().map(String::as_str).filter(|key| !known.contains(key)).collect();
+    (!extra.is_empty()).then(|| format!("Additional properties not allowed: {}", extra.join(",")))
+}
+
+fn wrong_type(wanted: &str, found: &Value) -> String {
     let found = match found {
         Value::Null => "null",
         Value::Bool(_) => "boolean",
@@ -114,51 +137,53 @@ fn wrong_type(wanted: &str, found: &Value, place: &str) -> Problem {
         Value::Array(_) => "array",
         Value::Object(_) => "object",
     };
-    Problem::body(format!("'Expected type {wanted} but found type {found}'{place}."))
+    format!("Expected type {wanted} but found type {found}")
 }
 
-fn item(format: Format, value: &Value, place: &str) -> Result<Item, Problem> {
+fn item(format: Format, value: &Value, place: Place<'_>, odd: Verdict) -> Result<Item, Problem> {
     if format == Format::Permission {
-        return permission(value, place);
+        return permission(value, place, odd);
     }
-    let Some(id) = value.as_str() else { return Err(wrong_type("string", value, &format!(" on property {place}"))) };
-    if !format.fits(id) {
-        let name = format.name();
-        return Err(Problem::body(format!("'Object didn't pass validation for format {name}' on property {place}.")));
+    let Some(id) = value.as_str() else { return Err(place.wrong(wrong_type("string", value))) };
+    if id.is_empty() {
+        return Err(place.wrong("String is too short (0 chars), minimum 1"));
+    }
+    if !format.fits(id) && (format != Format::AnyRole || odd == Verdict::Refused) {
+        let name = if format == Format::User { "user-id-with-max-length" } else { "role-id" };
+        return Err(place.wrong(format!("Object didn't pass validation for format {name}: {id}")));
     }
     Ok(Item::Id(id.to_owned()))
 }
 
 const PERMISSION_KEYS: [&str; 2] = ["resource_server_identifier", "permission_name"];
+const LONGEST_PERMISSION: usize = 600;
 
-fn permission(value: &Value, place: &str) -> Result<Item, Problem> {
-    let Some(object) = value.as_object() else {
-        return Err(wrong_type("object", value, &format!(" on property {place}")));
-    };
-    if let Some(extra) = object.keys().find(|key| !PERMISSION_KEYS.contains(&key.as_str())) {
-        return Err(Problem::body(format!("'Additional properties not allowed: {extra}' on property {place}.")));
+fn permission(value: &Value, place: Place<'_>, odd: Verdict) -> Result<Item, Problem> {
+    let Some(object) = value.as_object() else { return Err(place.wrong(wrong_type("object", value))) };
+    if let Some(extra) = extra_keys(object, &PERMISSION_KEYS) {
+        return Err(place.wrong(extra));
     }
-    let text = |key: &str| match object.get(key) {
-        None => Err(Problem::body(format!("'Missing required property: {key}' on property {place}."))),
-        Some(Value::String(text)) if text.is_empty() => {
-            Err(Problem::body(format!("'String is too short (0 chars), minimum 1' on property {place}.{key}.")))
+    let text = |key: &str| {
+        let property = format!("{}.{key}", place.property);
+        let at = Place { property: &property, ..place };
+        let Some(found) = object.get(key) else { return Err(place.wrong(format!("Missing required property: {key}"))) };
+        let Some(text) = found.as_str() else { return Err(at.wrong(wrong_type("string", found))) };
+        match text.chars().count() {
+            0 if odd == Verdict::Refused => Err(at.wrong("String is too short (0 chars), minimum 1")),
+            long if long > LONGEST_PERMISSION && odd == Verdict::Refused => {
+                Err(at.wrong(format!("String is too long ({long} chars), maximum {LONGEST_PERMISSION}")))
+            }
+            _ => Ok(text.to_owned()),
         }
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(other) => Err(wrong_type("string", other, &format!(" on property {place}.{key}"))),
     };
-    let (identifier, name) = (text(PERMISSION_KEYS[0])?, text(PERMISSION_KEYS[1])?);
-    if identifier.len() > 600 {
-        return Err(Problem::body(format!("'String is too long, maximum 600' on property {place}.")));
-    }
-    Ok(Item::Permission { identifier, name })
+    let [identifier, name] = PERMISSION_KEYS.map(text);
+    Ok(Item::Permission { identifier: identifier?, name: name? })
 }
 
-fn unique(items: &[Item], property: &str) -> Result<(), Problem> {
+fn unique(items: &[Item], place: Place<'_>) -> Result<(), Problem> {
     for (second, item) in items.iter().enumerate() {
         if let Some(first) = items.iter().take(second).position(|earlier| earlier == item) {
-            let complaint =
-                format!("'Array items are not unique (indices {first} and {second})' on property {property}.");
-            return Err(Problem::body(complaint));
+            return Err(place.wrong(format!("Array items are not unique (indexes {first} and {second})")));
         }
     }
     Ok(())
@@ -170,10 +195,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::endpoints::{ENDPOINTS, Kind};
+    use crate::{endpoints::ENDPOINTS, kinds::Kind};
 
     fn check(kind: Kind, body: Option<Value>) -> Result<Vec<Item>, String> {
-        body_items(ENDPOINTS[kind as usize].body.unwrap(), body.as_ref()).map_err(|problem| {
+        let strict = Switches { odd_items: Verdict::Refused, ..Switches::default() };
+        body_items(ENDPOINTS[kind as usize].body.unwrap(), body.as_ref(), &strict).map_err(|problem| {
             assert_eq!(problem.code, Some("invalid_body"));
             problem.message.into_owned()
         })
@@ -181,7 +207,8 @@ mod tests {
 
     #[test]
     fn path_ids_are_decoded_exactly_once() {
-        let user = |raw| path_id(RawId { format: Format::User, raw }).map_err(|problem| problem.code);
+        let names = PathNames::NotFound;
+        let user = |raw| path_id(RawId { format: Format::User, raw }, names).map_err(|problem| problem.code);
         assert_eq!(user("auth0%7Cjane"), Ok("auth0|jane".into()));
         assert_eq!(user("samlp%7Cc%7Ca%2Fb@x"), Ok("samlp|c|a/b@x".into()));
         assert_eq!(user("waad%7C%C3%A9%20%2525"), Ok("waad|é %25".into()));
@@ -190,10 +217,31 @@ mod tests {
         {
             assert_eq!(user(bad), Err(Some("invalid_uri")), "{bad}");
         }
-        let organization = |raw| path_id(RawId { format: Format::Organization, raw }).is_ok();
-        assert!(organization("org_0123456789abcdEF"));
-        assert!(!organization("acme"));
-        assert!(!organization("org_0123456789abcdEF0"));
+    }
+
+    #[test]
+    fn what_organizations_are_called_is_refused_only_if_too_long_or_told_to() {
+        let organization = |raw, names| path_id(RawId { format: Format::Organization, raw }, names);
+        for strict in [true, false] {
+            let names = if strict { PathNames::Refused } else { PathNames::NotFound };
+            assert!(organization("org_0123456789abcdEF", names).is_ok());
+            assert_eq!(organization("acme", names).is_ok(), !strict);
+            assert_eq!(organization("org_0123456789abcdEF0", names).is_ok(), !strict);
+            let long = organization("o23456789_123456789_123456789_123456789_123456789_1", names).unwrap_err();
+            assert!(long.message.contains("too long (51 chars), maximum 50"), "{}", long.message);
+        }
+    }
+
+    #[test]
+    fn errors_repeat_what_was_sent_and_what_the_schema_says() {
+        let user = path_id(RawId { format: Format::User, raw: "jane%40example.com" }, PathNames::NotFound);
+        assert_eq!(user.unwrap_err().message, "Object didn't pass validation for format user-id: jane@example.com");
+        let body = check(Kind::DeleteMembers, Some(json!({"members": ["auth0|a", "jane@example.com"]})));
+        assert_eq!(
+            body.unwrap_err(),
+            "Payload validation error: 'Object didn't pass validation for format user-id-with-max-length: \
+             jane@example.com' on property members[1] (List of user IDs to remove from the organization.)."
+        );
     }
 
     #[test]
@@ -210,15 +258,37 @@ mod tests {
             (Some(json!({"roles": []})), "too short"),
             (Some(json!({"roles": [1]})), "Expected type string but found type number"),
             (Some(json!({"roles": ["admin"]})), "format role-id"),
-            (Some(json!({"roles": [role, role]})), "not unique (indices 0 and 1)"),
+            (Some(json!({"roles": [role, role]})), "not unique (indexes 0 and 1)"),
             (Some(json!({"roles": too_many})), "too long (51), maximum 50"),
-            (Some(json!({"roles": [role], "x": 1})), "Additional properties not allowed: x"),
+            (Some(json!({"roles": [role], "x": 1, "y": 2})), "Additional properties not allowed: x,y"),
         ];
         for (body, complaint) in table {
             let found = check(Kind::DeleteUserRoles, body.clone()).unwrap_err();
             assert!(found.contains(complaint), "{body:?}: {found}");
         }
         assert_eq!(check(Kind::DeleteUserRoles, Some(json!({"roles": [role]}))), Ok(vec![Item::Id(role.into())]));
+    }
+
+    #[test]
+    fn what_no_document_limits_is_let_through() {
+        let let_through = Switches {
+            fifty_one_items: Verdict::Accepted,
+            eleven_members: Verdict::Accepted,
+            duplicates: Verdict::Accepted,
+            ..Switches::default()
+        };
+        let items = |kind: Kind, body: Value| {
+            body_items(ENDPOINTS[kind as usize].body.unwrap(), Some(&body), &let_through).map(|items| items.len())
+        };
+        let people: Vec<String> = (0..11).map(|n| format!("auth0|{n}")).collect();
+        let roles: Vec<String> = (0..51).map(|n| format!("role {n}")).collect();
+        let empty = json!({"resource_server_identifier": "", "permission_name": "x".repeat(700)});
+        assert_eq!(items(Kind::DeleteMembers, json!({"members": people})).ok(), Some(11));
+        assert_eq!(items(Kind::DeleteUserRoles, json!({"roles": roles})).ok(), Some(51));
+        assert_eq!(items(Kind::DeleteUserRoles, json!({"roles": ["admin", "admin"]})).ok(), Some(2));
+        assert_eq!(items(Kind::DeleteUserPermissions, json!({"permissions": [empty]})).ok(), Some(1));
+        assert!(items(Kind::DeleteUserRoles, json!({"roles": [""]})).is_err());
+        assert!(items(Kind::DeleteMemberRoles, json!({"roles": ["admin"]})).is_err());
     }
 
     #[test]

@@ -9,22 +9,23 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 use crate::build::{build, module_dir};
-use crate::tools::{TOOLS, Tool, tool_of, tools_dir};
+use crate::tools::{TOOLS, Tool, tests_dir, tool_of};
 
-/// The path of the program `name` (`etcd`, `kube-apiserver`, `kubectl`, `helm`, `promtool`); it is built first when it is nowhere to be
-/// found, which takes minutes and says so on standard error.
+/// The path of the program `name` (`etcd`, `kube-apiserver`, `kubectl`, `helm`, `promtool`); it is built first when it
+/// is nowhere to be found, which takes minutes and says so on standard error.
 pub fn locate(name: &str) -> Result<PathBuf, Error> {
     Places::from_env().locate(name)
 }
 
-/// All programs with their paths, in the order of the table, and the sources nothing is built from; what is missing is built
-/// or fetched.
+/// All programs that tests need with their paths, in the order of the table, and the sources nothing is built from;
+/// what is missing is built or fetched.
 pub fn locate_all() -> Result<Vec<(&'static str, PathBuf)>, Error> {
     let places = Places::from_env();
-    let names = TOOLS.iter().flat_map(|tool| tool.programs).map(|(name, _)| *name);
+    let tools = || TOOLS.iter().filter(|tool| tool.is_for_tests());
+    let names = tools().flat_map(|tool| tool.programs).map(|(name, _)| *name);
     let programs = names.map(|name| Ok((name, places.locate(name)?)));
-    let sources =
-        TOOLS.iter().filter(|tool| tool.programs.is_empty()).map(|tool| Ok((tool.folder, source(tool.folder)?)));
+    let sources = tools().filter(|tool| tool.programs.is_empty());
+    let sources = sources.map(|tool| Ok((tool.name(), source(tool.name())?)));
     programs.chain(sources).collect()
 }
 
@@ -32,7 +33,7 @@ pub fn locate_all() -> Result<Vec<(&'static str, PathBuf)>, Error> {
 /// fetched when it is not in Go's cache.
 pub fn source(name: &str) -> Result<PathBuf, Error> {
     let tool = tool_of(name)?;
-    module_dir(tool, &tool.pinned(&tools_dir())?)
+    module_dir(tool, &tool.pinned(&tests_dir())?)
 }
 
 /// The folders that are looked into.
@@ -42,18 +43,18 @@ struct Places {
     assets: Option<PathBuf>,
     /// Where builds are kept.
     cache: PathBuf,
-    /// The folders that pin the tools.
-    tools: PathBuf,
+    /// Where the folders are that pin the tools.
+    tests: PathBuf,
 }
 
 impl Places {
     fn from_env() -> Self {
-        let tools = tools_dir();
+        let tests = tests_dir();
         let assets = env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty()).map(PathBuf::from);
         // The working folder of a test is not that of the shell that set the variable; at least make it absolute.
         let assets = assets.map(|dir| std::path::absolute(&dir).unwrap_or(dir));
-        let cache = cache_dir(env::var_os("XDG_CACHE_HOME"), env::var_os("HOME"), &tools);
-        Self { assets, cache, tools }
+        let cache = cache_dir(env::var_os("XDG_CACHE_HOME"), env::var_os("HOME"), &tests);
+        Self { assets, cache, tests }
     }
 
     fn locate(&self, name: &str) -> Result<PathBuf, Error> {
@@ -64,8 +65,8 @@ impl Places {
         if let Some(given) = self.assets.as_ref().map(|dir| dir.join(name)).filter(|path| path.is_file()) {
             return Ok(given);
         }
-        let pinned = tool.pinned(&self.tools)?;
-        let folder = self.cache.join(format!("{}-{}-{}", tool.folder, pinned.version, pinned.fingerprint));
+        let pinned = tool.pinned(&self.tests)?;
+        let folder = self.cache.join(format!("{}-{}-{}", tool.name(), pinned.version, pinned.fingerprint));
         if !is_complete(tool, &folder) {
             build(tool, &pinned, &folder)?;
         }
@@ -79,11 +80,11 @@ pub(crate) fn is_complete(tool: &Tool, folder: &Path) -> bool {
     tool.programs.iter().all(|(name, _)| folder.join("bin").join(name).is_file())
 }
 
-/// The user's cache, shared by all clones; `bin` beside the pins for somebody who has no home.
-fn cache_dir(xdg: Option<OsString>, home: Option<OsString>, tools: &Path) -> PathBuf {
+/// The user's cache, shared by all clones; `tools/bin` beside the pins for somebody who has no home.
+fn cache_dir(xdg: Option<OsString>, home: Option<OsString>, tests: &Path) -> PathBuf {
     let absolute = |value: Option<OsString>| value.map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = absolute(xdg).or_else(|| absolute(home).map(|home| home.join(".cache")));
-    cache.map_or_else(|| tools.join("bin"), |cache| cache.join("rescind-tools"))
+    cache.map_or_else(|| tests.join("tools/bin"), |cache| cache.join("rescind-tools"))
 }
 
 #[cfg(test)]
@@ -96,7 +97,7 @@ mod tests {
 
     /// Places in a temporary folder, with real pins and, as the cache, programs that were "built before".
     fn places(dir: &Path) -> Places {
-        let places = Places { assets: Some(dir.join("assets")), cache: dir.join("cache"), tools: tools_dir() };
+        let places = Places { assets: Some(dir.join("assets")), cache: dir.join("cache"), tests: tests_dir() };
         fs::create_dir_all(dir.join("assets")).unwrap();
         for tool in TOOLS {
             let bin = built(&places, tool);
@@ -109,8 +110,8 @@ mod tests {
     }
 
     fn built(places: &Places, tool: &Tool) -> PathBuf {
-        let pinned = tool.pinned(&places.tools).unwrap();
-        places.cache.join(format!("{}-{}-{}", tool.folder, pinned.version, pinned.fingerprint)).join("bin")
+        let pinned = tool.pinned(&places.tests).unwrap();
+        places.cache.join(format!("{}-{}-{}", tool.name(), pinned.version, pinned.fingerprint)).join("bin")
     }
 
     #[test]
@@ -144,11 +145,11 @@ mod tests {
 
     #[test]
     fn the_cache_is_the_users_and_relative_settings_do_not_count() {
-        let tools = Path::new("/t");
-        let cache = |xdg: Option<&str>, home: Option<&str>| cache_dir(xdg.map(Into::into), home.map(Into::into), tools);
+        let tests = Path::new("/t");
+        let cache = |xdg: Option<&str>, home: Option<&str>| cache_dir(xdg.map(Into::into), home.map(Into::into), tests);
         assert_eq!(cache(Some("/x"), Some("/h")), Path::new("/x/rescind-tools"));
         assert_eq!(cache(Some("x"), Some("/h")), Path::new("/h/.cache/rescind-tools"));
         assert_eq!(cache(None, Some("/h")), Path::new("/h/.cache/rescind-tools"));
-        assert_eq!(cache(None, None), Path::new("/t/bin"));
+        assert_eq!(cache(None, None), Path::new("/t/tools/bin"));
     }
 }

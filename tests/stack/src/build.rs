@@ -108,7 +108,7 @@ pub(crate) fn module_dir(tool: &Tool, pinned: &Pinned) -> Result<PathBuf, Error>
 
 /// Refuses in plain words when there is no Go or it is too old, before `go` does in its own.
 fn check_go(tool: &Tool, pinned: &Pinned) -> Result<(), Error> {
-    let program = tool.programs.first().map_or(tool.folder, |(name, _)| name);
+    let program = tool.programs.first().map_or(tool.name(), |(name, _)| name);
     let needed = major_minor(&pinned.go).map_or_else(|| pinned.go.clone(), |(major, minor)| format!("{major}.{minor}"));
     // Not in the tool's folder: there an old go would refuse the go.mod instead of answering.
     let output = match go(pinned).current_dir("/").args(["env", "GOVERSION"]).output() {
@@ -137,7 +137,7 @@ fn lock(tool: &Tool, path: &Path) -> Result<File, Error> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            say(&format!("waiting for another process that is building {}", tool.folder));
+            say(&format!("waiting for another process that is building {}", tool.name()));
             file.lock().map_err(Error::io("lock", path))?;
         }
         Err(TryLockError::Error(error)) => return Err(Error::io("lock", path)(error)),

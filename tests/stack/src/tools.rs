@@ -1,4 +1,4 @@
-//! The table of tools, and what their folders under `tests/tools` say.
+//! The table of tools, and what their folders say.
 //!
 //! A further tool costs one folder with `go.mod` and `go.sum`, and one entry in [`TOOLS`].
 
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 
-/// Programs that are built from one Go module, pinned by one folder under `tests/tools`.
+/// Programs that are built from one Go module, pinned by one folder under `tests`.
 #[derive(Debug)]
 pub(crate) struct Tool {
-    /// The folder under `tests/tools`.
+    /// The folder under `tests`: in `tools`, or beside the only one who needs it.
     pub folder: &'static str,
     /// The module whose version is the version of the tool.
     pub module: &'static str,
@@ -27,7 +27,7 @@ pub(crate) struct Tool {
 /// All of them.
 pub(crate) const TOOLS: &[Tool] = &[
     Tool {
-        folder: "kube-apiserver",
+        folder: "tools/kube-apiserver",
         module: "k8s.io/kubernetes",
         programs: &[
             ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
@@ -42,7 +42,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         takes: "about 4 minutes",
     },
     Tool {
-        folder: "etcd",
+        folder: "tools/etcd",
         module: "go.etcd.io/etcd/server/v3",
         programs: &[("etcd", "go.etcd.io/etcd/server/v3")],
         tags: "",
@@ -50,7 +50,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         takes: "about half a minute",
     },
     Tool {
-        folder: "helm",
+        folder: "tools/helm",
         module: "helm.sh/helm/v4",
         programs: &[("helm", "helm.sh/helm/v4/cmd/helm")],
         tags: "",
@@ -58,7 +58,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         takes: "about a minute and a half",
     },
     Tool {
-        folder: "promtool",
+        folder: "tools/promtool",
         module: "github.com/prometheus/prometheus",
         programs: &[("promtool", "github.com/prometheus/prometheus/cmd/promtool")],
         tags: "remove_all_sd",
@@ -66,7 +66,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         takes: "about 2 minutes",
     },
     Tool {
-        folder: "argocd",
+        folder: "tools/argocd",
         module: "github.com/argoproj/argo-cd/v3",
         programs: &[
             ("argocd", "github.com/argoproj/argo-cd/v3/cmd"),
@@ -77,7 +77,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         takes: "about 3 minutes",
     },
     Tool {
-        folder: "kstatus",
+        folder: "tools/kstatus",
         module: "github.com/fluxcd/cli-utils",
         programs: &[("kstatus", "rescind.dev/tools/kstatus")],
         tags: "",
@@ -85,25 +85,33 @@ pub(crate) const TOOLS: &[Tool] = &[
         takes: "about half a minute",
     },
     Tool {
-        folder: "prometheus-operator",
+        folder: "tools/prometheus-operator",
         module: "github.com/prometheus-operator/prometheus-operator",
         programs: &[],
         tags: "",
         variables: &[],
         takes: "no time",
     },
+    Tool {
+        folder: "bench/peer",
+        module: "sigs.k8s.io/controller-runtime",
+        programs: &[("peer", "rescind.dev/bench/peer")],
+        tags: "",
+        variables: &[],
+        takes: "about a minute",
+    },
 ];
 
 /// The tool that builds the program `name`, or is called that itself.
 pub(crate) fn tool_of(name: &str) -> Result<&'static Tool, Error> {
     let builds = |tool: &&Tool| tool.programs.iter().any(|(program, _)| *program == name);
-    let found = TOOLS.iter().find(builds).or_else(|| TOOLS.iter().find(|tool| tool.folder == name));
+    let found = TOOLS.iter().find(builds).or_else(|| TOOLS.iter().find(|tool| tool.name() == name));
     found.ok_or_else(|| Error::UnknownProgram { name: name.to_owned() })
 }
 
-/// `tests/tools` of the checkout that this crate was compiled from.
-pub(crate) fn tools_dir() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("tools")
+/// `tests` of the checkout that this crate was compiled from.
+pub(crate) fn tests_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
 }
 
 /// What a tool's folder pins.
@@ -120,9 +128,19 @@ pub(crate) struct Pinned {
 }
 
 impl Tool {
-    /// Reads the tool's folder under `tools_dir`.
-    pub fn pinned(&self, tools_dir: &Path) -> Result<Pinned, Error> {
-        let dir = tools_dir.join(self.folder);
+    /// What it is called: the last part of its folder.
+    pub fn name(&self) -> &'static str {
+        self.folder.rsplit('/').next().unwrap_or(self.folder)
+    }
+
+    /// Whether tests need it, so that `make tools` builds it.
+    pub fn is_for_tests(&self) -> bool {
+        self.folder.starts_with("tools/")
+    }
+
+    /// Reads the tool's folder under `tests_dir`.
+    pub fn pinned(&self, tests_dir: &Path) -> Result<Pinned, Error> {
+        let dir = tests_dir.join(self.folder);
         let read = |path: PathBuf| std::fs::read_to_string(&path).map_err(Error::io("read", &path));
         let go_mod = read(dir.join("go.mod"))?;
         let go_sum = read(dir.join("go.sum"))?;
@@ -131,7 +149,8 @@ impl Tool {
         let go = go_mod.lines().find_map(|line| line.strip_prefix("go ")).ok_or_else(|| missing("the go line"))?;
         let machine = (std::env::consts::OS, std::env::consts::ARCH);
         let recipe = format!("{:?} {} {machine:?}{}", self.programs, self.ldflags(version), self.tags);
-        let own = self.own_programs().map(|(folder, _)| read(dir.join(folder).join("main.go")));
+        let own = self.own_programs().map(|(folder, _)| go_files(&dir.join(folder)));
+        let own = own.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().map(read);
         let own = own.collect::<Result<Vec<_>, _>>()?.concat();
         let fingerprint = fnv1a(&[go_mod.as_bytes(), go_sum.as_bytes(), recipe.as_bytes(), own.as_bytes()]);
         Ok(Pinned {
@@ -142,9 +161,9 @@ impl Tool {
         })
     }
 
-    /// The programs whose `main.go` is ours: its folder in the tool's, and the package.
+    /// The programs whose code is ours: its folder in the tool's, and the package.
     fn own_programs(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        let ours = format!("rescind.dev/tools/{}", self.folder);
+        let ours = format!("rescind.dev/{}", self.folder);
         self.programs.iter().filter_map(move |(_, package)| {
             let folder = package.strip_prefix(ours.as_str())?;
             Some((folder.trim_start_matches('/'), *package))
@@ -160,6 +179,15 @@ impl Tool {
             format!("{flags} -X {value}")
         })
     }
+}
+
+/// The Go files of a folder, in order.
+fn go_files(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = std::fs::read_dir(dir).map_err(Error::io("read", dir))?;
+    let files = entries.filter_map(Result::ok).map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|end| end == "go")).collect();
+    files.sort();
+    Ok(files)
 }
 
 /// The version that `go_mod` requires of `module`, without the `v`. A replace line has `=>` and is no requirement.
@@ -186,7 +214,7 @@ mod tests {
     #[test]
     fn every_tool_has_a_folder_that_pins_it() {
         for tool in TOOLS {
-            let pinned = tool.pinned(&tools_dir()).unwrap();
+            let pinned = tool.pinned(&tests_dir()).unwrap();
             assert!(pinned.version.starts_with(|c: char| c.is_ascii_digit()), "{pinned:?}");
             let go_mod = std::fs::read_to_string(pinned.dir.join("go.mod")).unwrap();
             let ours: Vec<_> = tool.own_programs().map(|(_, package)| package).collect();
@@ -198,7 +226,7 @@ mod tests {
 
     #[test]
     fn staging_modules_follow_the_version_of_kubernetes() {
-        let pinned = tool_of("kubectl").unwrap().pinned(&tools_dir()).unwrap();
+        let pinned = tool_of("kubectl").unwrap().pinned(&tests_dir()).unwrap();
         let staging = format!(" v0{}", &pinned.version[pinned.version.find('.').unwrap()..]);
         let go_mod = std::fs::read_to_string(pinned.dir.join("go.mod")).unwrap();
         let replaces: Vec<&str> = go_mod.lines().filter(|line| line.contains("=>")).collect();

@@ -34,13 +34,15 @@ end
 if holds("Reconciling") then
   return answer("Progressing", seen["Reconciling"].message)
 end
-if holds("Ready") then
-  return answer("Healthy", seen["Ready"].message)
-end
 if seen["Ready"] == nil then
   return answer("Progressing", "The operator has not said anything yet")
 end
-if seen["Ready"].reason == "Suspended" then
+-- A tenant on hold is as ready as it was; a removal is not.
+local held = { Suspended = true, OnHold = true, Scheduled = true }
+if seen["Ready"].reason ~= nil and held[seen["Ready"].reason] then
   return answer("Suspended", seen["Ready"].message)
+end
+if holds("Ready") then
+  return answer("Healthy", seen["Ready"].message)
 end
 return answer("Progressing", seen["Ready"].message)

@@ -192,6 +192,62 @@ async fn html_redirects_and_wrong_json_come_as_asked() {
 }
 
 #[tokio::test]
+async fn a_gateway_answers_anything_with_and_without_a_date() {
+    let world = World::new().await;
+    for status in [400, 401, 403, 404, 503] {
+        for dated in [true, false] {
+            let fault = Fault::html(status).once();
+            world.fake.fault(if dated { fault } else { fault.without_header("date") });
+            let answer = remove(&world).await.unwrap();
+            assert_eq!((answer.status().as_u16(), answer.headers().contains_key("date")), (status, dated));
+            assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
+            assert!(answer.text().await.unwrap().contains("<html>"));
+        }
+    }
+    assert!(!removed(&world));
+}
+
+#[tokio::test]
+async fn one_page_of_a_walk_fails_as_often_as_asked() {
+    let world = World::new().await;
+    world.fake.edit(|s| drop(s.organization(OTHER).numbered_members("auth0|m", 10)));
+    let failing = world.fake.fault(Fault::status(503).on(Kind::GetMembers).page(2).times(2));
+    let mut walk = Vec::new();
+    let mut from = String::new();
+    for _ in 0..6 {
+        let (status, page) = world.get(&format!("{}?take=3{from}", members(OTHER))).await;
+        walk.push(status);
+        if let Some(next) = page["next"].as_str() {
+            from = format!("&from={next}");
+        }
+    }
+    assert_eq!(walk, [200, 200, 503, 503, 200, 200]);
+    failing.remove();
+    // The same page again in a walk begun anew, and by its number.
+    world.fake.fault(Fault::html(502).on_reads().page(1));
+    for (query, status) in [("take=3", 200), ("per_page=3&page=1", 502), ("per_page=3&page=2", 200), ("page=0", 200)] {
+        let answer = world.request(Method::GET, &format!("{}?{query}", members(OTHER))).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{query}");
+    }
+    assert_eq!(world.fake.calls().last().unwrap().page, Some(0));
+    assert_eq!(world.get(&user(JANE, "")).await.0, 200);
+}
+
+#[tokio::test]
+async fn errors_have_any_code_and_genuine_answers_any_type_in_a_field() {
+    let world = World::new().await;
+    world.fake.fault(Fault::problem(409, Some("odd"), "So it is.").once());
+    let answer = taken(remove(&world).await.unwrap()).await;
+    assert_eq!((code(&answer), &answer.1["message"]), ((409, "odd"), &json!("So it is.")));
+    world.fake.fault(Fault::none().field("error", json!({})).field("statusCode", json!("404")).once());
+    let (status, body) = world.get(&user("auth0|x", "")).await;
+    assert_eq!((status, &body["error"], &body["statusCode"]), (404, &json!({}), &json!("404")));
+    assert_eq!((&body["errorCode"], &body["message"]), (&json!("inexistent_user"), &json!("The user does not exist.")));
+    world.fake.fault(Fault::none().field("error", json!({})).once());
+    assert_eq!(world.get(&user(JANE, "/roles")).await.1.as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn bodies_drip_break_off_and_swell() {
     let world = World::new().await;
     // Over HTTP/1.1 what was sent before the break is surely seen.

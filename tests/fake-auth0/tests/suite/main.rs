@@ -1,11 +1,15 @@
-//! Tests of the stand-in itself over real connections: every behaviour that auth0-api facts promise has one here.
+//! Tests of the stand-in itself over real connections: every behaviour that its README promises has one here.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may fail loudly")]
 
+mod connections;
 mod faults;
+mod lags;
 mod limits;
 mod network;
 mod program;
 mod reads;
+mod recorded;
 mod removals;
 mod tokens;
+mod unknown;
 mod world;

@@ -120,6 +120,68 @@ async fn the_program_limits_lags_and_pages_as_told() {
     assert_eq!(program.control(Method::GET, "/state", Value::Null).await["users"], json!({}));
 }
 
+#[tokio::test]
+async fn the_program_switches_and_lags_as_told() {
+    let arguments = ["--random-switches", "7", "--rate", "members_write=20/200/min", "--no-lag"];
+    let program = Program::start("switches", &arguments);
+    let control = async |method, path, body| program.control(method, path, body).await;
+    let random = json!(fake_auth0::Switches::random(7));
+    assert_eq!(control(Method::GET, "/switches", Value::Null).await, random);
+    let eight = control(Method::POST, "/random-switches", json!({"seed": 8})).await;
+    assert_eq!(eight, json!(fake_auth0::Switches::random(8)));
+    let set = control(Method::PUT, "/switches", json!({"unknown_role": "not_found"})).await;
+    assert_eq!((&set["unknown_role"], &set["unknown_member"]), (&json!("not_found"), &json!("no_content")));
+    let unknown = json!({"roles": ["rol_Nobody0000000000"]});
+    assert_eq!(program.call(Method::DELETE, &user(JANE, "/roles"), unknown).await.0, 404);
+
+    let listed = async || {
+        let (_, members) = program.call(Method::GET, &members(ACME), Value::Null).await;
+        members.as_array().unwrap().len()
+    };
+    assert_eq!(program.call(Method::DELETE, &members(ACME), json!({"members": [JOHN]})).await.0, 204);
+    assert_eq!(listed().await, 1);
+    let john = json!([{"member": {"organization": ACME, "user": JOHN}}]);
+    control(Method::POST, "/lag", json!({"list": "get_members", "flicker": 1})).await;
+    control(Method::POST, "/edit", json!({"add": john, "late": true})).await;
+    assert_eq!([listed().await, listed().await], [1, 2]);
+    let hour = json!({"list": "get_members", "millis": 3_600_000, "upToMillis": 7_200_000});
+    control(Method::POST, "/lag", hour).await;
+    control(Method::POST, "/edit", json!({"remove": john, "late": true})).await;
+    assert_eq!(listed().await, 2);
+    control(Method::POST, "/no-lag", Value::Null).await;
+    assert_eq!(listed().await, 1);
+}
+
+#[tokio::test]
+async fn the_program_fails_in_every_way() {
+    let program = Program::start("fails", &["--switches", r#"{"page_cap": "fifty"}"#]);
+    let john = user(JOHN, "");
+    let problem = json!({"problem": {"status": 403, "errorCode": "insufficient_entitlement", "message": "No."}});
+    for (effect, status) in [
+        (problem, 403),
+        (json!("planRefusal"), 403),
+        (json!("featureRefusal"), 403),
+        (json!({"actThenStatus": 500}), 500),
+    ] {
+        program.control(Method::POST, "/faults", json!({"effect": effect, "times": 1})).await;
+        assert_eq!(program.call(Method::GET, &john, Value::Null).await.0, status, "{effect}");
+    }
+    let odd = json!({"effect": "none", "fields": {"error": {}}, "match": {"page": 0}});
+    program.control(Method::POST, "/faults", odd).await;
+    assert_eq!(program.call(Method::GET, &user("auth0|x", "/roles"), Value::Null).await.1["error"], json!({}));
+    program.control(Method::DELETE, "/faults", Value::Null).await;
+    // The client sends again, over another connection, what surely was not processed.
+    for effect in [json!("refuseStream"), json!("goAway")] {
+        program.control(Method::POST, "/faults", json!({"effect": effect, "times": 1})).await;
+        assert_eq!(program.call(Method::GET, &john, Value::Null).await.0, 200, "{effect}");
+    }
+    program.control(Method::POST, "/go-away", Value::Null).await;
+    program.control(Method::POST, "/faults", json!({"effect": {"cutAfter": 3}, "times": 1})).await;
+    let url = format!("https://{}{john}", program.ready["domain"].as_str().unwrap());
+    let cut = program.client.get(url).bearer_auth(&program.token).send().await.unwrap();
+    assert!(cut.bytes().await.is_err());
+}
+
 #[test]
 fn a_wrong_state_file_is_one_plain_line() {
     let out = Command::new(env!("CARGO_BIN_EXE_fake-auth0")).args(["--state", "no-such-file.json"]).output().unwrap();

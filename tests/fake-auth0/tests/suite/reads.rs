@@ -27,12 +27,16 @@ async fn things_are_found_by_their_ids() {
     assert_eq!(world.get(&format!("/api/v2/roles/{ADMIN}")).await.1["id"], ADMIN);
     assert_eq!(world.get(&format!("/api/v2/organizations/{ACME}")).await.1["id"], ACME);
     assert_eq!(code(&world.get(&user("auth0|x", "")).await), (404, "inexistent_user"));
-    for missing in ["/api/v2/roles/rol_Nobody0000000000", "/api/v2/organizations/org_Nobody0000000000", "/api/v2/x"] {
+    for missing in [
+        "/api/v2/roles/rol_Nobody0000000000",
+        "/api/v2/roles/admin",
+        "/api/v2/organizations/org_Nobody0000000000",
+        "/api/v2/organizations/acme",
+        "/api/v2/x",
+    ] {
         assert_eq!(code(&world.get(missing).await), (404, ""), "{missing}");
     }
-    for malformed in ["/api/v2/roles/admin", "/api/v2/organizations/acme", "/api/v2/users/jane"] {
-        assert_eq!(code(&world.get(malformed).await), (400, "invalid_uri"), "{malformed}");
-    }
+    assert_eq!(code(&world.get("/api/v2/users/jane").await), (400, "invalid_uri"));
 }
 
 #[tokio::test]
@@ -117,7 +121,6 @@ async fn checkpoints_misbehave_as_chosen() {
     let behaved = PagingQuirks::default();
     for (quirks, expected) in [
         (behaved, Some((300, 3))),
-        (PagingQuirks { empty_last_page: true, ..behaved }, Some((300, 4))),
         (PagingQuirks { max_page_size: Some(50), ..behaved }, Some((300, 6))),
         (PagingQuirks { short_pages: Some(30), ..behaved }, Some((300, 10))),
         (PagingQuirks { hidden_per_page: 1, ..behaved }, Some((297, 3))),

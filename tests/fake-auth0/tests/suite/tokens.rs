@@ -28,7 +28,8 @@ async fn tokens_are_judged_as_documented() {
     let cases = [
         (None, 401, "", "Missing authentication"),
         (Some("Bearer opaque".to_owned()), 400, "Bearer", "Bad HTTP authentication header format"),
-        (Some(format!("Token {good}")), 400, "Bearer", "Bad HTTP authentication header format"),
+        (Some("Bearer".to_owned()), 400, "Bearer", "Bad HTTP authentication header format"),
+        (Some(format!("Token {good}")), 401, "", "Missing authentication"),
         (Some("Bearer a.b.c".to_owned()), 401, "", "Invalid token"),
         (Some(format!("Bearer {revoked}")), 401, "", "Invalid signature"),
         (Some(format!("Bearer {}", fake.token_with(&scopes().expires_in(-1)))), 401, "", "Expired token received"),
@@ -64,11 +65,11 @@ async fn every_call_wants_its_scopes() {
         (Method::DELETE, user(JANE, "/roles"), roles.clone(), "any", "update:users"),
         (Method::DELETE, members(OTHER), json!({"members": [JOHN]}), "any", "delete:organization_members"),
         (Method::DELETE, member_roles(ACME, JANE), roles, "any", "delete:organization_member_roles"),
-        (Method::GET, user(JANE, ""), Value::Null, "any", "read:users"),
+        (Method::GET, user(JANE, ""), Value::Null, "any", "read:users,read:user_idp_tokens,read:current_user"),
         (Method::GET, user(JANE, "/permissions"), Value::Null, "any", "read:users"),
         (Method::GET, user(JANE, "/roles"), Value::Null, "all", "read:users,read:roles,read:role_members"),
         (Method::GET, user(JANE, "/organizations"), Value::Null, "any", "read:users,read:organizations"),
-        (Method::GET, members(ACME), Value::Null, "any", "read:organization_members"),
+        (Method::GET, members(ACME), Value::Null, "any", "read:organization_members,read:organization_member_roles"),
         (Method::GET, member_roles(ACME, JANE), Value::Null, "any", "read:organization_member_roles"),
         (Method::GET, format!("/api/v2/roles/{ADMIN}"), Value::Null, "any", "read:roles"),
     ];

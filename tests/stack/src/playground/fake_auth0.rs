@@ -29,7 +29,8 @@ impl FakeAuth0 {
     pub(crate) fn start(dir: &Path, shell: &Shell) -> Result<Self, Failure> {
         let log = dir.join("fake-auth0.log");
         let mut command = Command::new("fake-auth0");
-        command.args(["--ignore-stdin", "--state", "tests/stack/demo/people.json"]);
+        // Prompt lists, so that nobody waits ten seconds for the end of a membership to be proved.
+        command.args(["--ignore-stdin", "--no-lag", "--state", "tests/stack/demo/people.json"]);
         command.arg("--ca-out").arg(dir.join("ca.pem")).arg("--token-out").arg(dir.join("token"));
         let mut process = shell.start(&command, &log)?;
         let deadline = Instant::now() + PATIENCE;

@@ -1,0 +1,43 @@
+//! What is asked of the Management API: whoever can do this can stand in for it.
+
+use std::fmt::Debug;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::client::{Answer, Client, Page};
+use super::endpoint::{Endpoint, Read};
+use super::item::Item;
+use super::token::Token;
+use super::walk::Query;
+
+/// The two calls there are.
+pub trait ManagementApi: Debug + Send + Sync + 'static {
+    /// See [`Client::remove`].
+    fn remove<'a>(
+        &'a self,
+        token: &'a Token,
+        endpoint: &'a Endpoint,
+        items: &'a [Item],
+        correlation_id: &'a str,
+    ) -> BoxFuture<'a, Answer<()>>;
+
+    /// See [`Client::page`].
+    fn page<'a>(&'a self, token: &'a Token, read: &'a Read, query: &'a Query) -> BoxFuture<'a, Answer<Page>>;
+}
+
+impl ManagementApi for Client {
+    fn remove<'a>(
+        &'a self,
+        token: &'a Token,
+        endpoint: &'a Endpoint,
+        items: &'a [Item],
+        correlation_id: &'a str,
+    ) -> BoxFuture<'a, Answer<()>> {
+        Self::remove(self, token, endpoint, items, correlation_id).boxed()
+    }
+
+    fn page<'a>(&'a self, token: &'a Token, read: &'a Read, query: &'a Query) -> BoxFuture<'a, Answer<Page>> {
+        Self::page(self, token, read, query).boxed()
+    }
+}

@@ -1,0 +1,120 @@
+//! What it means that no answer came, or only a part of one. In our own words: the library's hold the URL, whose query
+//! may hold a user id.
+
+use std::error::Error;
+use std::io;
+
+use rustls::CertificateError as Certificate;
+
+use super::error::CallError;
+
+/// Why a call got no answer. `own_ca`: the tenant has a CA bundle of its own.
+pub(super) fn no_answer(error: &reqwest::Error, own_ca: bool) -> CallError {
+    if causes(error).filter_map(|cause| cause.downcast_ref()).any(is_unprocessed) {
+        return CallError::NotProcessed;
+    }
+    // Connecting and the TLS handshake come before the first byte of a request.
+    if error.is_connect() {
+        return CallError::NotSent(not_connected(error, own_ca));
+    }
+    // hyper hands such a request back unwritten. It was for a new connection: for a used one it takes another itself.
+    if causes(error).filter_map(|cause| cause.downcast_ref()).any(hyper::Error::is_canceled) {
+        return CallError::NotSent("the connection was closed before the request was written");
+    }
+    if error.is_builder() {
+        return CallError::NotSent("the request could not be made");
+    }
+    CallError::no_answer(if error.is_timeout() {
+        "Auth0 did not answer in time"
+    } else {
+        "the connection to Auth0 broke off before an answer came"
+    })
+}
+
+/// Why an answer did not come to its end.
+pub(super) fn broken_answer(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() { "the answer did not come to its end in time" } else { "the answer broke off" }
+}
+
+/// A GOAWAY whose last stream is before ours, or a refused stream. Of a GOAWAY h2 tells only those streams that lie beyond
+/// its last one; the others go on, and fail as a broken connection if it closes.
+fn is_unprocessed(error: &h2::Error) -> bool {
+    let is_refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+    error.is_remote() && (error.is_go_away() || is_refused)
+}
+
+fn not_connected(error: &reqwest::Error, own_ca: bool) -> &'static str {
+    if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref()) {
+        return not_trusted(tls, own_ca);
+    }
+    if error.is_dns() {
+        return "the domain's name could not be resolved; check spec.domain and the cluster's DNS";
+    }
+    if error.is_timeout() {
+        return "no connection in time; may the operator reach the domain (NetworkPolicy, firewall, proxy)?";
+    }
+    match causes(error).filter_map(|cause| cause.downcast_ref()).last().map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionRefused) => {
+            "the connection was refused; check spec.domain and its port, network policies and any proxy"
+        }
+        Some(io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable) => {
+            "no route to the domain; may the operator reach it (NetworkPolicy, firewall, proxy)?"
+        }
+        Some(io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
+            "the connection was closed during the TLS handshake; a firewall or a proxy in between?"
+        }
+        _ => "no connection could be made; check spec.domain, network policies and any proxy",
+    }
+}
+
+/// Each cause with its own remedy.
+fn not_trusted(error: &rustls::Error, own_ca: bool) -> &'static str {
+    match error {
+        rustls::Error::InvalidCertificate(certificate) => untrusted(certificate, own_ca),
+        rustls::Error::InvalidMessage(_) => "what answers there does not speak TLS; check spec.domain and its port",
+        rustls::Error::AlertReceived(_) => "the other side refused the TLS handshake; check spec.domain and any proxy",
+        rustls::Error::PeerIncompatible(_) => "no version or cipher of TLS in common; the least is TLS 1.2",
+        _ => "the TLS handshake failed; check spec.domain and any proxy in between",
+    }
+}
+
+fn untrusted(certificate: &Certificate, own_ca: bool) -> &'static str {
+    match certificate {
+        Certificate::UnknownIssuer if own_ca => {
+            "the TLS certificate is signed by an authority that is not in spec.caBundle; the bundle replaces the system's \
+             authorities, so add the one that signs for this domain, or for a proxy that inspects TLS"
+        }
+        Certificate::UnknownIssuer => {
+            "the TLS certificate is signed by an authority that is not trusted; if the domain, or a proxy that inspects \
+             TLS, has a CA of its own, set spec.caBundle of the tenant"
+        }
+        Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+            "the TLS certificate is for another host name; check spec.domain, its DNS entry and any proxy"
+        }
+        Certificate::Expired | Certificate::ExpiredContext { .. } => {
+            "the TLS certificate has expired; it must be renewed where it is used, or the node's clock is wrong"
+        }
+        Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
+            "the TLS certificate is not valid yet; check the node's clock"
+        }
+        Certificate::Revoked => "the TLS certificate was revoked; do not trust what answers there until it has another",
+        Certificate::BadEncoding => "the TLS certificate cannot be read; it must be replaced where it is used",
+        Certificate::BadSignature if own_ca => {
+            "the TLS certificate is signed with another key than that of the authority of the same name in spec.caBundle; \
+             was the authority made anew? Then put its new certificate there"
+        }
+        Certificate::BadSignature => "the signature of the TLS certificate is wrong; check what answers at the domain",
+        Certificate::InvalidPurpose | Certificate::InvalidPurposeContext { .. } => {
+            "the TLS certificate is not one for servers; it must be replaced where it is used"
+        }
+        _ => "the TLS certificate is not acceptable; a self-signed CA's own certificate, for one, is none for a server",
+    }
+}
+
+/// The error and what lies beneath it; an `io::Error` hides what it wraps from `source`.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        wrapped.map(|inner| inner as &(dyn Error + 'static)).or_else(|| error.source())
+    })
+}

@@ -1,0 +1,221 @@
+use super::*;
+use crate::auth0::Endpoint;
+use proptest::prelude::*;
+use serde_json::json;
+
+fn roles() -> Read {
+    Read::List(Endpoint::UserRoles { user: "auth0|a".into() })
+}
+
+fn members() -> Read {
+    Read::List(Endpoint::OrganizationMembers { organization: "org_9ybsU1dN2dKfDkBi".into() })
+}
+
+fn items(ids: impl IntoIterator<Item = usize>) -> BTreeSet<Item> {
+    ids.into_iter().map(|n| Item::Id(n.to_string().into())).collect()
+}
+
+fn page(start: usize, count: usize, total: usize) -> Value {
+    let roles: Vec<_> = (start..start + count).map(|n| json!({"id": n.to_string()})).collect();
+    json!({"start": start, "limit": 50, "total": total, "roles": roles})
+}
+
+#[test]
+fn an_offset_walk_ends_where_the_counts_meet() {
+    let mut walk = Walk::new(roles(), items([3, 70, 99]));
+    assert_eq!(walk.take(&page(0, 25, 75)), Ok(WalkStep::More), "a capped page is not the end");
+    assert_eq!(walk.query()[0].1, "1");
+    assert_eq!(walk.take(&page(25, 25, 75)), Ok(WalkStep::More));
+    assert_eq!(walk.take(&page(50, 25, 75)), Ok(WalkStep::Done(items([3, 70]))));
+}
+
+#[test]
+fn without_totals_only_an_empty_page_is_the_end() {
+    let mut walk = Walk::new(roles(), items([9]));
+    assert_eq!(walk.take(&json!([{"id": "1"}])), Ok(WalkStep::More));
+    assert_eq!(walk.take(&json!([])), Ok(WalkStep::Done(items([]))));
+}
+
+/// Promise 4 (tests/mutants.sh: 4-incomplete-is-gone).
+#[test]
+fn what_does_not_add_up_is_an_error() {
+    let torn = |pages: &[Value]| {
+        let mut walk = Walk::new(roles(), items([5000]));
+        pages.iter().map(|p| walk.take(p)).find(|step| !matches!(step, Ok(WalkStep::More)))
+    };
+    assert_eq!(torn(&[page(0, 50, 60), page(50, 0, 60)]), Some(Err(WalkError::InconsistentPages)), "ends too early");
+    assert_eq!(torn(&[page(0, 20, 60), page(50, 10, 60)]), Some(Err(WalkError::InconsistentPages)), "a gap");
+    assert_eq!(torn(&[page(0, 50, 60), page(0, 50, 60)]), Some(Err(WalkError::InconsistentPages)), "a page repeats");
+    assert_eq!(torn(&[page(0, 50, 60), page(50, 9, 59)]), Some(Err(WalkError::InconsistentPages)), "the list changed");
+    for bad in
+        [json!(null), json!({}), json!({"roles": null}), json!({"roles": [{"name": "x"}]}), json!("x"), json!([7])]
+    {
+        assert_eq!(torn(&[bad]), Some(Err(WalkError::Malformed)));
+    }
+    let long: Vec<_> = (0..20).map(|n| page(n * 50, 50, 1001)).collect();
+    assert_eq!(torn(&long), Some(Err(WalkError::TooLong)));
+}
+
+/// Recorded of `users/{id}/organizations`: a total of 0 with an organization beside it, and `start` 50 on the next page.
+#[test]
+fn a_total_below_what_was_seen_is_no_total() {
+    let mut walk = Walk::new(roles(), items([1, 7]));
+    assert_eq!(walk.take(&json!({"start": 0, "limit": 50, "total": 0, "roles": [{"id": "7"}]})), Ok(WalkStep::More));
+    let end = json!({"start": 50, "limit": 50, "total": 0, "roles": []});
+    assert_eq!(walk.take(&end), Ok(WalkStep::Done(items([7]))));
+
+    let mut walk = Walk::new(roles(), items([7]));
+    assert_eq!(walk.take(&json!({"start": 0, "total": 0, "roles": [{"id": "7"}]})), Ok(WalkStep::Done(items([7]))));
+    let mut walk = Walk::new(roles(), items([7]));
+    assert_eq!(walk.take(&page(0, 0, 0)), Ok(WalkStep::Done(items([]))), "of an empty list it is right");
+    let mut walk = Walk::new(roles(), items([5000]));
+    assert_eq!(walk.take(&page(0, 50, 60)), Ok(WalkStep::More));
+    assert_eq!(walk.take(&page(50, 11, 60)), Ok(WalkStep::More), "it shows more than it says");
+    assert_eq!(walk.take(&page(61, 0, 60)), Ok(WalkStep::Done(items([]))));
+}
+
+/// What failed is asked for again, as often as need be; what does not fit together is begun anew.
+#[test]
+fn a_page_can_be_asked_for_again() {
+    let mut walk = Walk::new(roles(), items([3, 70]));
+    assert_eq!(walk.take(&page(0, 50, 75)), Ok(WalkStep::More));
+    let query = walk.query();
+    for _ in 0..3 {
+        assert_eq!(walk.take(&json!({"roles": [{"id": "70"}, {"name": "x"}], "total": 75})), Err(WalkError::Malformed));
+        assert_eq!(walk.query(), query);
+    }
+    assert_eq!(walk.take(&page(0, 50, 75)), Err(WalkError::InconsistentPages), "an earlier page once more");
+    assert_eq!(walk.query(), query);
+    walk.begin_anew();
+    assert_eq!((walk.pages(), walk.query()[0].1.as_str()), (0, "0"));
+    assert_eq!(walk.take(&page(0, 3, 3)), Ok(WalkStep::Done(items([]))), "what the first reading found does not count");
+}
+
+#[test]
+fn a_glance_takes_one_page_and_nothing_wanted_takes_all() {
+    let mut glance = Walk::glance(roles());
+    assert_eq!(glance.take(&json!({"message": "x"})), Err(WalkError::Malformed));
+    assert_eq!(glance.take(&page(0, 50, 75)), Ok(WalkStep::Done(items([]))));
+    let mut nothing = Walk::new(roles(), items([]));
+    assert_eq!(nothing.take(&page(0, 50, 75)), Ok(WalkStep::More));
+    assert_eq!(nothing.take(&page(50, 25, 75)), Ok(WalkStep::Done(items([]))));
+}
+
+#[test]
+fn a_walk_shows_nobody() {
+    let members = Endpoint::OrganizationMembers { organization: "org_canary".into() };
+    let mut walk = Walk::new(Read::List(members), [Item::Id("auth0|canary".into())].into());
+    walk.take(&json!({"members": [{"user_id": "auth0|canary2"}], "next": "canary"})).unwrap();
+    assert_eq!(walk.query()[1].1, "canary");
+    assert!(!format!("{walk:?} {:?}", walk.query()).contains("canary"));
+}
+
+#[test]
+fn a_checkpoint_walk_ends_when_next_is_missing() {
+    let entry = |id: &str| json!({"user_id": id});
+    let mut walk = Walk::new(members(), items([1, 2]));
+    assert_eq!(*walk.query(), [("take", "50".to_owned())]);
+    assert_eq!(walk.take(&json!({"members": [entry("1")], "next": "c1"})), Ok(WalkStep::More));
+    assert_eq!(walk.query()[1], ("from", "c1".to_owned()));
+    assert_eq!(walk.take(&json!({"members": [], "next": "c2"})), Ok(WalkStep::More), "an empty page is not the end");
+    assert_eq!(walk.take(&json!({"members": []})), Ok(WalkStep::Done(items([1]))));
+
+    let torn = |pages: &[Value]| {
+        let mut walk = Walk::new(members(), items([9]));
+        pages.iter().map(|p| walk.take(p)).find(|step| !matches!(step, Ok(WalkStep::More)))
+    };
+    assert_eq!(
+        torn(&[json!({"members": [], "next": "a"}), json!({"members": [], "next": "a"})]),
+        Some(Err(WalkError::InconsistentPages))
+    );
+    assert_eq!(torn(&[json!({"members": [], "next": ""})]), Some(Err(WalkError::Malformed)));
+    assert_eq!(torn(&[json!([])]), Some(Err(WalkError::Malformed)), "an array says nothing about the end");
+    let offset = json!({"start": 0, "limit": 1, "total": 2, "members": [entry("1")]});
+    assert_eq!(torn(&[offset]), Some(Err(WalkError::InconsistentPages)), "the first page of another paging");
+}
+
+proptest! {
+    /// Whatever the page size, a complete walk finds exactly what is there.
+    #[test]
+    fn a_complete_walk_is_exact(total in 0usize..400, size in 1usize..60, wanted in proptest::collection::btree_set(0usize..800, 1..20)) {
+        let mut walk = Walk::new(roles(), items(wanted.iter().copied()));
+        let mut start = 0;
+        let found = loop {
+            let count = size.min(total - start);
+            match walk.take(&page(start, count, total)).unwrap() {
+                WalkStep::More => start += count,
+                WalkStep::Done(found) => break found,
+            }
+        };
+        prop_assert_eq!(found, items(wanted.into_iter().filter(|n| *n < total)));
+    }
+
+    /// The same where a cursor stands on every page, also the last, until an empty one without.
+    #[test]
+    fn a_complete_checkpoint_walk_is_exact(
+        total in 0usize..300, size in 1usize..60, cursor_on_last in any::<bool>(),
+        wanted in proptest::collection::btree_set(0usize..600, 0..20),
+    ) {
+        let mut walk = Walk::new(members(), items(wanted.iter().copied()));
+        let mut start = 0;
+        let found = loop {
+            let end = (start + size).min(total);
+            let entries: Vec<_> = (start..end).map(|n| json!({"user_id": n.to_string()})).collect();
+            let has_next = if cursor_on_last { start < total } else { end < total };
+            let mut page = json!({ "members": entries });
+            if has_next {
+                page["next"] = format!("c{end}").into();
+            }
+            match walk.take(&page).unwrap() {
+                WalkStep::More => start = end,
+                WalkStep::Done(found) => break found,
+            }
+        };
+        prop_assert_eq!(found, items(wanted.into_iter().filter(|n| *n < total)));
+    }
+
+    /// Promise 4: whatever nonsense comes, what a page has shown is never called absent, and no end is made up.
+    #[test]
+    fn nothing_shown_is_called_absent(
+        pages in proptest::collection::vec(any_page(), 1..8), checkpoint in any::<bool>(),
+        wanted in proptest::collection::btree_set(0usize..6, 0..4),
+    ) {
+        let (read, key, id) = if checkpoint { (members(), "members", "user_id") } else { (roles(), "roles", "id") };
+        let mut walk = Walk::new(read, items(wanted.iter().copied()));
+        let (mut shown, mut counted) = (BTreeSet::new(), false);
+        for AnyPage { entries, start, total, next } in pages {
+            let listed: Vec<_> = entries.iter().map(|n| json!({ id: n.to_string() })).collect();
+            let page = json!({ key: listed, "start": start, "total": total, "next": next });
+            let before = walk.query();
+            match walk.take(&page) {
+                Ok(step) => {
+                    shown.extend(entries.iter().copied());
+                    counted |= total.is_some();
+                    let WalkStep::Done(found) = step else { continue };
+                    let there = items(wanted.iter().copied().filter(|n| shown.contains(n)));
+                    prop_assert_eq!(&found, &there);
+                    let all = found.len() == wanted.len() && !wanted.is_empty();
+                    let ended = if checkpoint { next.is_none() } else { entries.is_empty() || counted };
+                    prop_assert!(all || ended);
+                    break;
+                }
+                Err(WalkError::TooLong) => break,
+                Err(_) => prop_assert_eq!(walk.query(), before),
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct AnyPage {
+    entries: Vec<usize>,
+    start: Option<u64>,
+    total: Option<u64>,
+    next: Option<String>,
+}
+
+fn any_page() -> impl Strategy<Value = AnyPage> {
+    let number = || proptest::option::of(0u64..6);
+    (proptest::collection::vec(0usize..6, 0..4), number(), number(), proptest::option::of("[a-c]"))
+        .prop_map(|(entries, start, total, next)| AnyPage { entries, start, total, next })
+}

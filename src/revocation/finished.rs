@@ -1,0 +1,166 @@
+//! What is finished: a matter of the target and of what was done to it, not of the generation. Pure.
+
+use ring::digest::{SHA256, digest};
+use serde_json::{Value, json};
+
+use crate::api::{ConditionType, Mode, Reason, RemovalStatus, TenantKind, TenantRef};
+use crate::auth0::Item;
+use crate::dispatch::Removal;
+
+/// Stands for what an object removes, and from where: the same for the same items in any order, another for another
+/// tenant. It is stored in statuses, so its form can never change.
+pub fn target(tenant: &TenantRef, removal: &Removal) -> String {
+    let digest = digest(&SHA256, canonical(tenant, removal).as_bytes());
+    digest.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn canonical(tenant: &TenantRef, removal: &Removal) -> String {
+    let kind = match tenant.kind {
+        TenantKind::Auth0Tenant => "Auth0Tenant",
+        TenantKind::ClusterAuth0Tenant => "ClusterAuth0Tenant",
+    };
+    let endpoint = &removal.endpoint;
+    let (organization, user) = (endpoint.organization().map(|id| &**id), endpoint.user().map(|id| &**id));
+    let mut items: Vec<Value> = removal.items.iter().map(item).collect();
+    items.sort_by_cached_key(Value::to_string);
+    items.dedup();
+    json!([kind, tenant.name, endpoint.template(), organization, user, items]).to_string()
+}
+
+fn item(item: &Item) -> Value {
+    match item {
+        Item::Id(id) => json!(**id),
+        Item::Permission { resource_server, name } => json!([**resource_server, **name]),
+    }
+}
+
+/// Whether nothing is left to do for an object of this generation whose mode in force is `mode`. `Ready=True` is believed
+/// whatever version wrote it.
+pub(super) fn is_finished(
+    status: &RemovalStatus,
+    generation: i64,
+    mode: Mode,
+    target: impl FnOnce() -> String,
+) -> bool {
+    let Some(ready) = status.condition(ConditionType::Ready).filter(|ready| ready.status == "True") else {
+        return false;
+    };
+    let Some(finished) = &status.finished else {
+        return ready.observed_generation.or(status.observed_generation) == Some(generation);
+    };
+    // From observing to removing leads the object's own edit only, never a default that somebody filled in.
+    let done = finished.mode == Mode::Remove || mode == Mode::Observe || generation <= finished.generation;
+    (done || Reason::parse(&ready.reason).is_none()) && finished.target == target()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{Finished, conditions, verdicts};
+    use crate::auth0::Endpoint;
+    use jiff::Timestamp;
+
+    fn tenant(name: &str) -> TenantRef {
+        TenantRef { name: name.into(), ..TenantRef::default() }
+    }
+
+    fn ids(ids: &[&str]) -> Vec<Item> {
+        ids.iter().map(|id| Item::Id((*id).into())).collect()
+    }
+
+    fn roles(items: &[&str]) -> Removal {
+        Removal { endpoint: Endpoint::UserRoles { user: "auth0|a".into() }, items: ids(items) }
+    }
+
+    /// They are stored in the statuses of finished objects: another value would have them removed again.
+    #[test]
+    fn targets_never_change() {
+        let permission = |api: &str, name: &str| Item::Permission { resource_server: api.into(), name: name.into() };
+        let permissions = vec![permission("https://b/", "read:x"), permission("https://a/", "read:\"ü\"")];
+        let cluster = TenantRef { kind: TenantKind::ClusterAuth0Tenant, ..tenant("default") };
+        let organization = "org_9ybsU1dN2dKfDkBi";
+        let members = Endpoint::OrganizationMembers { organization: organization.into() };
+        let member_roles =
+            Endpoint::OrganizationMemberRoles { organization: organization.into(), user: "auth0|a".into() };
+        let permissions =
+            Removal { endpoint: Endpoint::UserPermissions { user: "auth0|a".into() }, items: permissions };
+        let vectors = [
+            (
+                tenant("default"),
+                roles(&["rol_b", "rol_a"]),
+                r#"["Auth0Tenant","default","users/{id}/roles",null,"auth0|a",["rol_a","rol_b"]]"#,
+                "69ebde10ea110466",
+            ),
+            (
+                tenant("other"),
+                roles(&["rol_a", "rol_b"]),
+                r#"["Auth0Tenant","other","users/{id}/roles",null,"auth0|a",["rol_a","rol_b"]]"#,
+                "9d55a6bd00e2e377",
+            ),
+            (
+                cluster,
+                roles(&["rol_a", "rol_b", "rol_a"]),
+                r#"["ClusterAuth0Tenant","default","users/{id}/roles",null,"auth0|a",["rol_a","rol_b"]]"#,
+                "23bc709684e9bf7f",
+            ),
+            (
+                tenant("default"),
+                permissions,
+                r#"["Auth0Tenant","default","users/{id}/permissions",null,"auth0|a",[["https://a/","read:\"ü\""],["https://b/","read:x"]]]"#,
+                "62c2fc0950d559b4",
+            ),
+            (
+                tenant("default"),
+                Removal { endpoint: members, items: ids(&["auth0|a"]) },
+                r#"["Auth0Tenant","default","organizations/{id}/members","org_9ybsU1dN2dKfDkBi",null,["auth0|a"]]"#,
+                "914d83b484127197",
+            ),
+            (
+                tenant("default"),
+                Removal { endpoint: member_roles, items: ids(&["rol_a"]) },
+                r#"["Auth0Tenant","default","organizations/{id}/members/{user_id}/roles","org_9ybsU1dN2dKfDkBi","auth0|a",["rol_a"]]"#,
+                "7f4d594f85080c43",
+            ),
+        ];
+        for (tenant, removal, text, hash) in vectors {
+            assert_eq!((canonical(&tenant, &removal).as_str(), target(&tenant, &removal).as_str()), (text, hash));
+        }
+    }
+
+    /// A status that says `Ready=True` for this reason, written for generation 3.
+    fn ready(reason: &str, finished: Option<Finished>) -> RemovalStatus {
+        let mut conditions = conditions(&[], &verdicts(Reason::Removed, "x"), 3, Timestamp::UNIX_EPOCH);
+        conditions[0].reason = reason.to_owned();
+        RemovalStatus { observed_generation: Some(3), conditions, finished, ..RemovalStatus::default() }
+    }
+
+    /// Promises 12 and 13: what is finished stays finished, whatever version finished it.
+    #[test]
+    fn finished_is_a_matter_of_target_and_mode() {
+        let done = |mode, target: &str| Some(Finished { target: target.into(), mode, generation: 3 });
+        let (remove, observe) = (Mode::Remove, Mode::Observe);
+        let rows = [
+            ("the same generation", "Removed", done(remove, "t"), 3, remove, true),
+            ("edited, the same target", "Removed", done(remove, "t"), 9, remove, true),
+            ("made anew with a lower generation", "Removed", done(remove, "t"), 1, remove, true),
+            ("another target", "Removed", done(remove, "other"), 4, remove, false),
+            ("removed, now observed", "Removed", done(remove, "t"), 4, observe, true),
+            ("observed, still observed", "WouldRemove", done(observe, "t"), 4, observe, true),
+            ("observed, edited to remove", "WouldRemove", done(observe, "t"), 4, remove, false),
+            ("observed, and removing is but a default", "WouldRemove", done(observe, "t"), 3, remove, true),
+            ("of another version", "FromTheFuture", done(observe, "t"), 4, remove, true),
+            ("of another version, another target", "FromTheFuture", done(remove, "other"), 4, remove, false),
+            ("of an older version", "Removed", None, 3, remove, true),
+            ("of an older version, edited since", "Removed", None, 4, remove, false),
+            ("of some version without a target", "FromTheFuture", None, 3, remove, true),
+        ];
+        for (row, reason, finished, generation, mode, expected) in rows {
+            let status = ready(reason, finished);
+            assert_eq!(is_finished(&status, generation, mode, || "t".to_owned()), expected, "{row}");
+        }
+        let mut waits = ready("Removed", done(remove, "t"));
+        waits.conditions[0].status = "False".into();
+        assert!(!is_finished(&waits, 3, remove, || "t".to_owned()), "only what is ready is finished");
+        assert!(!is_finished(&RemovalStatus::default(), 3, remove, || "t".to_owned()));
+    }
+}

@@ -1,0 +1,212 @@
+//! The one way in which a status is written, of whatever kind: a PUT on `/status`, bound to the uid and the version it was
+//! made from. It costs the API server less than server-side apply; what that would do for us is done here: conditions of
+//! others and fields of other versions are kept.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::api::{GetParams, PartialObjectMeta, PostParams};
+use kube::core::object::HasStatus;
+use kube::{Client, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::api::{Auth0TenantStatus, FIELD_MANAGER, RemovalStatus};
+
+use super::conditions::is_ours;
+use super::mutation_cache::Stored;
+
+/// The API server then answers with what we read of it.
+const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
+/// A status that others may write into as well.
+pub trait SharedStatus: Clone + Default + PartialEq + Serialize + DeserializeOwned {
+    /// Its conditions.
+    fn conditions(&mut self) -> &mut Vec<Condition>;
+
+    /// What this version does not know.
+    fn unknown(&mut self) -> &mut BTreeMap<String, Value>;
+}
+
+impl SharedStatus for RemovalStatus {
+    fn conditions(&mut self) -> &mut Vec<Condition> {
+        &mut self.conditions
+    }
+
+    fn unknown(&mut self) -> &mut BTreeMap<String, Value> {
+        &mut self.unknown
+    }
+}
+
+impl SharedStatus for Auth0TenantStatus {
+    fn conditions(&mut self) -> &mut Vec<Condition> {
+        &mut self.conditions
+    }
+
+    fn unknown(&mut self) -> &mut BTreeMap<String, Value> {
+        &mut self.unknown
+    }
+}
+
+/// Whose status it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// `metadata.namespace`, if it has one.
+    pub namespace: Option<&'a str>,
+    /// `metadata.name`.
+    pub name: &'a str,
+    /// `metadata.uid`: no successor of the same name is ever written to.
+    pub uid: &'a str,
+    /// The generation that the status speaks of.
+    pub generation: i64,
+}
+
+/// How a write ended.
+#[derive(Debug)]
+pub enum Written<S> {
+    /// It is stored, with all that others wrote into it.
+    Written(Stored<S>),
+    /// There was nothing to change.
+    Unchanged,
+    /// The object is gone.
+    Gone,
+    /// There is another object of the same name.
+    Successor,
+    /// The object was edited meanwhile: decide again.
+    Edited,
+}
+
+/// Writes `wanted` over `stored`. Without it, or if it is not what is there any more, the object is asked for first. The
+/// error is the API server's or the connection's; the same may be tried again.
+pub async fn write_status<K>(
+    client: &Client,
+    target: Target<'_>,
+    stored: Option<&Stored<K::Status>>,
+    wanted: &K::Status,
+) -> Result<Written<K::Status>, kube::Error>
+where
+    K: Resource<DynamicType = ()> + HasStatus + Clone + Debug + DeserializeOwned + Send + 'static,
+    K::Status: SharedStatus,
+{
+    if let Some(stored) = stored {
+        match put::<K>(client, target, stored, wanted).await? {
+            Put::Ended(written) => return Ok(written),
+            Put::Conflict(_) => {}
+        }
+    }
+    // A conflict says that the object is another, that somebody else wrote it, or that too many write at once.
+    let Some(fresh) = get::<K>(client, target).await? else { return Ok(Written::Gone) };
+    let meta = fresh.meta();
+    if meta.uid.as_deref() != Some(target.uid) {
+        return Ok(Written::Successor);
+    }
+    if meta.generation != Some(target.generation) {
+        return Ok(Written::Edited);
+    }
+    let version = meta.resource_version.clone().unwrap_or_default();
+    let fresh = Stored { version, status: fresh.status().cloned().unwrap_or_default() };
+    match put::<K>(client, target, &fresh, wanted).await? {
+        Put::Ended(written) => Ok(written),
+        Put::Conflict(error) => Err(error),
+    }
+}
+
+/// What the API server needs of the object.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a, S> {
+    api_version: &'a str,
+    kind: &'a str,
+    metadata: Metadata<'a>,
+    status: &'a S,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    name: &'a str,
+    uid: &'a str,
+    resource_version: &'a str,
+}
+
+enum Put<S> {
+    Ended(Written<S>),
+    Conflict(kube::Error),
+}
+
+async fn put<K>(
+    client: &Client,
+    target: Target<'_>,
+    stored: &Stored<K::Status>,
+    wanted: &K::Status,
+) -> Result<Put<K::Status>, kube::Error>
+where
+    K: Resource<DynamicType = ()> + HasStatus,
+    K::Status: SharedStatus,
+{
+    let status = merged(&stored.status, wanted);
+    if status == stored.status {
+        return Ok(Put::Ended(Written::Unchanged));
+    }
+    let Target { namespace, name, uid, .. } = target;
+    let body = serde_json::to_vec(&Body {
+        api_version: &K::api_version(&()),
+        kind: &K::kind(&()),
+        metadata: Metadata { namespace, name, uid, resource_version: &stored.version },
+        status: &status,
+    });
+    let body = body.map_err(kube::Error::SerdeError)?;
+    let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    let request = kube::core::Request::new(K::url_path(&(), target.namespace));
+    let mut request =
+        request.replace_subresource("status", target.name, &parameters, body).map_err(kube::Error::BuildRequest)?;
+    request.headers_mut().insert(http::header::ACCEPT, http::HeaderValue::from_static(METADATA_ONLY));
+    request.extensions_mut().insert("replace_status");
+    match client.request::<PartialObjectMeta<K>>(request).await {
+        Ok(written) => {
+            let version = written.metadata.resource_version.unwrap_or_default();
+            Ok(Put::Ended(Written::Written(Stored { version, status })))
+        }
+        Err(kube::Error::Api(response)) if response.is_not_found() => Ok(Put::Ended(Written::Gone)),
+        Err(kube::Error::Api(response)) if response.is_conflict() => Ok(Put::Conflict(kube::Error::Api(response))),
+        Err(error) => Err(error),
+    }
+}
+
+async fn get<K>(client: &Client, target: Target<'_>) -> Result<Option<K>, kube::Error>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    let request = kube::core::Request::new(K::url_path(&(), target.namespace));
+    let mut request = request.get(target.name, &GetParams::default()).map_err(kube::Error::BuildRequest)?;
+    request.extensions_mut().insert("get");
+    match client.request::<K>(request).await {
+        Ok(object) => Ok(Some(object)),
+        Err(kube::Error::Api(response)) if response.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// `wanted` with the conditions of others and the unknown fields as they are stored now. Conditions keep their places.
+fn merged<S: SharedStatus>(stored: &S, wanted: &S) -> S {
+    let (mut stored, mut merged) = (stored.clone(), wanted.clone());
+    std::mem::swap(merged.unknown(), stored.unknown());
+    let mut wanted = std::mem::take(merged.conditions());
+    wanted.retain(is_ours);
+    for condition in stored.conditions().drain(..) {
+        match wanted.iter().position(|ours| ours.type_ == condition.type_) {
+            Some(place) => merged.conditions().push(wanted.remove(place)),
+            None if is_ours(&condition) => {}
+            None => merged.conditions().push(condition),
+        }
+    }
+    merged.conditions().append(&mut wanted);
+    merged
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! Counts: each item once, whatever the number of attempts.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::api::State;
+use crate::auth0::{CallError, Missing, Rejection};
+use crate::dispatch::Unverified;
+
+/// Any report that a dispatcher might hand over, about some of four items.
+fn reports() -> impl Strategy<Value = (Report, bool, bool)> {
+    let items = || proptest::collection::btree_set(0usize..4, 0..4);
+    (items(), items(), items(), 0usize..11, any::<[bool; 5]>()).prop_map(|(accepted, absent, left, end, flags)| {
+        let [lost, seen, restart, edited, read] = flags;
+        let named = |numbers: &BTreeSet<usize>| numbers.iter().map(|n| role(*n)).collect::<Vec<_>>();
+        let end = match end {
+            0 => End::Gone,
+            1 => End::Unverified(Unverified::Never),
+            2 => End::Remaining(named(&left)),
+            3 => End::NotFound(Missing::Subject),
+            4 => End::NotFound(Missing::Item),
+            5 => End::NotFound(Missing::Unclear),
+            6 => End::Failed(CallError::no_answer("x")),
+            7 => End::Failed(CallError::Rejected(Rejection::Uri)),
+            8 => End::Failed(CallError::InsufficientScope("x".into())),
+            9 => End::Failed(CallError::RateLimited(Duration::from_secs(5))),
+            _ => End::HandedBack(Refusal::Changed),
+        };
+        let accepted_at = (!accepted.is_empty()).then(|| at(NOW));
+        let report = Report {
+            not_found: named(&left),
+            accepted: named(&accepted),
+            already_absent: named(&absent),
+            first_accepted_at: accepted_at,
+            accepted_at,
+            lost,
+            seen,
+            read_at: read.then(|| at(NOW)),
+            ..case().report(end)
+        };
+        (report, restart, edited)
+    })
+}
+
+proptest! {
+    /// However a status came about: its counts never exceed what was asked for, Reconciling and Stalled are never both
+    /// there, what is finished says so, and only what was read is verified.
+    #[test]
+    fn statuses_stay_well_formed(reports in proptest::collection::vec(reports(), 1..12)) {
+        let mut object = case();
+        object.removal.items = (0..4).map(role).collect();
+        for (mut report, restart, edited) in reports {
+            if restart {
+                object.items = Items::default();
+            }
+            object.generation += i64::from(edited);
+            report.accepted_at = report.accepted_at.map(|_| object.now.wall);
+            let is_unverified = object.status.as_ref().and_then(RemovalStatus::reason_text) == Some("RemovedUnverified");
+            let finished = object.status.clone().filter(|_| object.with(crate::revocation::decide::finished));
+            let outcome = object.absorb(&report).outcome;
+            let status = object.status.clone().unwrap();
+            if let Some(finished) = finished.filter(|_| !is_unverified) {
+                prop_assert_eq!(&status, &finished, "finished is finished");
+            }
+            let result = status.result.unwrap_or_default();
+            let counts = [result.accepted, result.already_absent, result.remaining];
+            prop_assert!(counts.iter().all(|count| *count >= 0), "{:?}", result);
+            prop_assert!(counts.iter().sum::<i32>() <= 4, "{:?}", result);
+            let Some(outcome) = outcome else { continue };
+            if let End::Remaining(left) = &report.end {
+                prop_assert_eq!(usize::try_from(result.remaining).unwrap(), left.len(), "what is there is counted as that");
+            }
+            let [ready, reconciling, stalled, _, verified] = words(&status);
+            let state = outcome.reason.state();
+            prop_assert_eq!(ready.as_deref(), Some(if state == State::Done { "True" } else { "False" }));
+            prop_assert_eq!((reconciling.is_some(), stalled.is_some()), (state == State::Waiting, state == State::Stalled));
+            prop_assert_eq!(status.finished.is_some(), state == State::Done);
+            prop_assert!(status.next_attempt_time.is_none_or(|next| next.0 > object.now.wall));
+            if outcome.reason == Reason::Removed {
+                prop_assert!(status.last_removal_time.is_some() && report.end == End::Gone);
+                prop_assert_eq!(verified.as_deref(), Some("True/ReadAfter"));
+            }
+            object.later(10);
+        }
+    }
+}
+
+#[test]
+fn each_item_counts_once() {
+    let counts = |status: &RemovalStatus| {
+        let result = status.result.unwrap();
+        (result.requested, result.accepted, result.already_absent, result.remaining)
+    };
+    let mut object = case();
+    object.removal.items = (0..4).map(role).collect();
+    let handed_back = Report { accepted: vec![role(0), role(1)], ..object.accepted(End::HandedBack(Refusal::Changed)) };
+    assert_eq!(counts(&object.absorb(&handed_back).status), (4, 2, 0, 0));
+    let all = object.accepted(End::Remaining(vec![role(3)]));
+    let waits = object.absorb(&all).status;
+    assert_eq!(counts(&waits), (4, 3, 0, 1), "what a read still shows is not counted twice");
+    assert_eq!(counts(&object.after(&Report { end: End::Gone, ..all })), (4, 4, 0, 0));
+
+    let mut looked = Case { verification: Verification::BeforeAndAfter, ..case() };
+    let absent = Report { already_absent: vec![role(2)], ..looked.accepted(End::Gone) };
+    assert_eq!(
+        counts(&looked.absorb(&absent).status),
+        (2, 1, 1, 0),
+        "absent before, and its DELETE accepted all the same"
+    );
+
+    // After a restart only numbers are known: what is gone by now is what was removed then.
+    let mut half = case();
+    let one = Report { accepted: vec![role(1)], ..half.accepted(End::Failed(CallError::no_answer("x"))) };
+    half.absorb(&one);
+    half.items = Items::default();
+    let other = Report { accepted: vec![role(2)], already_absent: vec![role(1)], ..half.accepted(End::Gone) };
+    assert_eq!(counts(&half.absorb(&other).status), (2, 2, 0, 0));
+    assert_eq!(counts(&case().after(&case().report(End::Gone))), (2, 0, 2, 0));
+}

@@ -1,0 +1,108 @@
+//! When a status is worth a write.
+
+use super::*;
+use crate::auth0::CallError;
+use crate::revocation::{Due, WaitClass, due};
+
+fn after(case: &Case, end: End) -> RemovalStatus {
+    case.after(&case.report(end))
+}
+
+fn unavailable(case: &Case) -> RemovalStatus {
+    after(case, End::Failed(CallError::no_answer("x")))
+}
+
+fn waited(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn of(stored: &RemovalStatus, wanted: &RemovalStatus, seconds: u64) -> Due {
+    due(stored, wanted, waited(seconds), false, at(NOW))
+}
+
+#[test]
+fn verdicts_are_written_at_once_and_once() {
+    let new = RemovalStatus::default();
+    for end in [End::Gone, End::NotFound(crate::auth0::Missing::Subject), End::Failed(CallError::Denied("403"))] {
+        let verdict = after(&case(), end);
+        assert_eq!(of(&new, &verdict, 0), Due::Now);
+        assert_eq!(of(&verdict, &verdict, 0), Due::Nothing);
+        let mut others = verdict.clone();
+        others.conditions.reverse();
+        others.conditions.push(k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition {
+            type_: "OfOthers".into(),
+            ..verdict.conditions[0].clone()
+        });
+        others.unknown.insert("fromTheFuture".into(), 1.into());
+        assert_eq!(of(&others, &verdict, 0), Due::Nothing, "what is of others is no change");
+    }
+}
+
+/// In the first 15 seconds nothing is written of a wait, so an object that nothing made wait costs one write.
+#[test]
+fn short_waits_are_not_written() {
+    let new = RemovalStatus::default();
+    let tenant = Case { tenant: Connection::Missing, ..case() }.shown().unwrap();
+    let queued = case().pending(Wait::Queued { calls_before: 1, about: None }).shown().unwrap();
+    for wait in [&tenant, &queued, &unavailable(&case())] {
+        assert_eq!(of(&new, wait, 0), Due::After(waited(15)));
+        assert_eq!(of(&new, wait, 14), Due::After(waited(1)));
+        assert_eq!(of(&new, wait, 15), Due::Ask(WaitClass::Waiting));
+    }
+    let until = case().now.steady + waited(30);
+    let limited = case().pending(Wait::RateLimited { until, own: true }).shown().unwrap();
+    assert_eq!(of(&new, &limited, 0), Due::Ask(WaitClass::Accepted), "its own 429 outlives a restart");
+    let mut suspended = case();
+    suspended.options.suspend = true;
+    let suspended = suspended.shown().unwrap();
+    assert_eq!(due(&new, &suspended, waited(0), true, at(NOW)), Due::Ask(WaitClass::Stopped));
+    let partial = RemovalStatus { result: Some(RemovalResult::default()), ..new.clone() };
+    assert_eq!(of(&new, &partial, 99), Due::Nothing, "without a reason there is nothing to say");
+}
+
+/// A crash must not forget what was accepted more than 15 seconds ago.
+#[test]
+fn what_was_accepted_is_written_first() {
+    let new = RemovalStatus::default();
+    let accepted_ago = |seconds: i64| {
+        let mut object = case();
+        object.now.wall = at(NOW - seconds);
+        object.after(&object.accepted(End::Failed(CallError::no_answer("x"))))
+    };
+    assert_eq!(of(&new, &accepted_ago(3), 60), Due::After(waited(12)), "its proof is usually there in a moment");
+    assert_eq!(of(&new, &accepted_ago(15), 60), Due::Ask(WaitClass::Accepted));
+    let (first, again) = (accepted_ago(137), accepted_ago(16));
+    assert_eq!(first.reason_text(), again.reason_text());
+    assert_eq!(of(&first, &again, 137), Due::Ask(WaitClass::Accepted), "a second DELETE under the same reason");
+}
+
+/// Within one reason a new time is worth a write only if it is a minute ahead.
+#[test]
+fn attempts_are_written_at_long_pauses_only() {
+    let mut object = case();
+    let mut stored = unavailable(&object);
+    object.status = Some(stored.clone());
+    let mut written = Vec::new();
+    for attempt in 2..12 {
+        let wanted = unavailable(&object);
+        object.status = Some(wanted.clone());
+        if of(&stored, &wanted, 60) != Due::Nothing {
+            written.push(attempt);
+            stored = wanted;
+        }
+    }
+    assert_eq!(written, [7, 8, 9, 10, 11]);
+}
+
+#[test]
+fn a_wait_is_told_when_it_changes() {
+    let wait = |wait| case().pending(wait).shown().unwrap();
+    let queued = |calls_before| wait(Wait::Queued { calls_before, about: None });
+    assert_eq!(of(&queued(7), &queued(3), 60), Due::Nothing, "the place in the queue is as of the moment of writing");
+    assert_eq!(of(&queued(7), &unavailable(&case()), 60), Due::Ask(WaitClass::Waiting));
+    let not_ready = |reason| Case { tenant: reason, ..case() }.shown().unwrap();
+    let (missing, secret) = (not_ready(Connection::Missing), not_ready(Connection::NotReady(Reason::SecretNotFound)));
+    assert_eq!(of(&missing, &secret, 60), Due::Ask(WaitClass::Waiting), "another thing to mend");
+    let answered = RemovalStatus { last_handled_reconcile_at: Some("now".into()), ..missing.clone() };
+    assert_eq!(of(&missing, &answered, 60), Due::Ask(WaitClass::Stopped));
+}

@@ -1,0 +1,217 @@
+//! The control plane, and the sites on it: namespaces that are connected to a tenant of Auth0 of their own.
+//!
+//! Objects are plain JSON here, so that the benchmark knows the operator as its users do: by its manifests.
+
+use std::future::Future;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use fake_auth0::{Edit, FakeAuth0};
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::core::GroupVersionKind;
+use kube::{Api, Client, Resource};
+use serde_json::{Value, json};
+use stack::ControlPlane;
+use tokio::task::JoinSet;
+
+/// Requests at once: as many as the operators make by default.
+pub const CONCURRENCY: usize = 16;
+
+const ROLE: &str = "rol_bN1a2b3c4d5e6f7g";
+
+/// A cluster into which the operator is installed.
+pub struct Cluster<'a> {
+    pub plane: &'a ControlPlane,
+    pub client: Client,
+}
+
+impl<'a> Cluster<'a> {
+    pub async fn new(plane: &'a ControlPlane) -> Self {
+        let config = kube::config::Kubeconfig::from_yaml(&plane.kubeconfig()).unwrap();
+        let config = kube::Config::from_custom_kubeconfig(config, &Default::default()).await.unwrap();
+        Self { plane, client: Client::try_from(config).unwrap() }
+    }
+
+    /// A new namespace, not connected yet.
+    pub fn site(&self, namespace: &'static str, fake: &FakeAuth0) -> Site<'_> {
+        self.namespace(namespace);
+        Site { cluster: self, namespace, fake: fake.clone() }
+    }
+
+    pub fn namespace(&self, name: &str) {
+        self.plane.run(&["create", "namespace", name]).expect("a namespace");
+    }
+
+    pub fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), namespace, &kind.resource())
+    }
+}
+
+/// A namespace and its tenant.
+pub struct Site<'a> {
+    pub cluster: &'a Cluster<'a>,
+    pub namespace: &'static str,
+    pub fake: FakeAuth0,
+}
+
+impl Site<'_> {
+    /// Applies a Secret and a tenant object with this `reservePercent`, and whatever else comes with them.
+    pub fn connect(&self, reserve: u32, more: &[Value]) {
+        let token = self.fake.token(&self.fake.all_scopes());
+        let labels = json!({"rescind.dev/credentials": "true"});
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "stringData": {"token": token},
+            "metadata": {"name": "auth0-management", "namespace": self.namespace, "labels": labels},
+        });
+        let tenant = json!({
+            "apiVersion": "rescind.dev/v1alpha1", "kind": "Auth0Tenant",
+            "metadata": {"name": "default", "namespace": self.namespace},
+            "spec": {
+                "domain": self.fake.domain(),
+                "caBundle": self.fake.ca_base64(),
+                "credentials": {"tokenSecretRef": {"name": "auth0-management"}},
+                "rateLimit": {"maxRequestsPerSecond": 5000, "reservePercent": reserve},
+                "verification": "After",
+            },
+        });
+        let manifests = [&secret, &tenant].into_iter().chain(more).map(|manifest| format!("---\n{manifest}\n"));
+        self.cluster.plane.apply(&manifests.collect::<String>()).expect("good manifests");
+    }
+
+    pub fn api(&self, kind: Kind) -> Api<DynamicObject> {
+        self.cluster.api(kind, self.namespace)
+    }
+
+    /// Applies objects of these numbers, many at a time.
+    pub async fn apply(&self, removal: Removal, numbers: Range<usize>) {
+        apply(self.api(removal.kind()), removal, numbers).await;
+    }
+}
+
+/// Which kind of object.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    UserRoles,
+    Memberships,
+}
+
+impl Kind {
+    pub fn resource(self) -> ApiResource {
+        let kind = match self {
+            Self::UserRoles => "UserRoleRevocation",
+            Self::Memberships => "OrgMembershipRemoval",
+        };
+        ApiResource::from_gvk(&GroupVersionKind::gvk("rescind.dev", "v1alpha1", kind))
+    }
+
+    /// Where its objects are in the API.
+    pub fn path(self, namespace: &str) -> String {
+        DynamicObject::url_path(&self.resource(), Some(namespace))
+    }
+}
+
+/// What the objects of a measurement remove, one thing each.
+#[derive(Clone, Copy)]
+pub enum Removal {
+    /// The n-th user's role.
+    Role,
+    /// The n-th member of this organization.
+    Member(&'static str),
+}
+
+impl Removal {
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::Role => Kind::UserRoles,
+            Self::Member(_) => Kind::Memberships,
+        }
+    }
+
+    /// The name of the n-th object.
+    pub fn name(self, n: usize) -> String {
+        match self {
+            Self::Role => format!("leaver-{n:06}"),
+            Self::Member(organization) => format!("{}-{n:06}", organization.replace('_', "-")),
+        }
+    }
+
+    /// The n-th person.
+    pub fn user(self, n: usize) -> String {
+        match self {
+            Self::Role => format!("auth0|5f7c8ec7c33c6c00{n:08}"),
+            // The organizations differ in their letter.
+            Self::Member(organization) => format!("auth0|{}{n:023}", &organization[4..5]),
+        }
+    }
+
+    /// The manifest of the n-th object.
+    pub fn manifest(self, n: usize) -> Value {
+        let spec = match self {
+            Self::Role => json!({"userId": self.user(n), "roles": [ROLE]}),
+            Self::Member(organization) => json!({"organizationId": organization, "members": [self.user(n)]}),
+        };
+        let ApiResource { api_version, kind, .. } = self.kind().resource();
+        json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": self.name(n)}, "spec": spec})
+    }
+
+    /// Puts what the first `objects` objects remove into a tenant.
+    pub fn fill(self, tenant: &mut Edit<'_>, objects: usize) {
+        match self {
+            Self::Role => (0..objects).for_each(|n| drop(tenant.user(self.user(n)).role(ROLE))),
+            Self::Member(organization) => {
+                let members: Vec<String> = (0..objects).map(|n| self.user(n)).collect();
+                tenant.users(members.iter().cloned());
+                tenant.organization(organization).members(&members);
+            }
+        }
+    }
+}
+
+/// What an applied object is known by.
+pub struct Applied {
+    pub name: String,
+    pub uid: String,
+    pub version: String,
+}
+
+/// Applies objects, many at a time; what they became comes back in order.
+pub async fn apply(api: Api<DynamicObject>, removal: Removal, numbers: Range<usize>) -> Vec<Applied> {
+    let apply = move |n| {
+        let api = api.clone();
+        async move {
+            let params = PatchParams::apply("bench").force();
+            let applied = api.patch(&removal.name(n), &params, &Patch::Apply(removal.manifest(n))).await;
+            let meta = applied.expect("a good manifest").metadata;
+            let of = |text: Option<String>| text.expect("the API server fills it in");
+            Applied { name: of(meta.name), uid: of(meta.uid), version: of(meta.resource_version) }
+        }
+    };
+    for_each(numbers, apply).await
+}
+
+/// Does `work` for each number, many at a time; what it yields comes back in order.
+pub async fn for_each<T, F>(numbers: Range<usize>, work: impl Fn(usize) -> F + Clone + Send + 'static) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send,
+{
+    let next = Arc::new(AtomicUsize::new(numbers.start));
+    let mut workers = JoinSet::new();
+    for _ in 0..CONCURRENCY {
+        let (next, work, end) = (next.clone(), work.clone(), numbers.end);
+        workers.spawn(async move {
+            let mut done = Vec::new();
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= end {
+                    return done;
+                }
+                done.push((number, work(number).await));
+            }
+        });
+    }
+    let mut all: Vec<(usize, T)> = workers.join_all().await.into_iter().flatten().collect();
+    all.sort_by_key(|(number, _)| *number);
+    all.into_iter().map(|(_, done)| done).collect()
+}

@@ -1,0 +1,124 @@
+//! What calls are called: the endpoint one went to, and the rate limit it draws from.
+
+use serde::{Deserialize, Serialize};
+
+/// Which endpoint a call went to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(usize)]
+pub enum Kind {
+    /// `DELETE /api/v2/users/{id}/permissions`
+    DeleteUserPermissions,
+    /// `DELETE /api/v2/users/{id}/roles`
+    DeleteUserRoles,
+    /// `DELETE /api/v2/organizations/{id}/members`
+    DeleteMembers,
+    /// `DELETE /api/v2/organizations/{id}/members/{user_id}/roles`
+    DeleteMemberRoles,
+    /// `GET /api/v2/users/{id}`
+    GetUser,
+    /// `GET /api/v2/users/{id}/permissions`
+    GetUserPermissions,
+    /// `GET /api/v2/users/{id}/roles`
+    GetUserRoles,
+    /// `GET /api/v2/users/{id}/organizations`
+    GetUserOrganizations,
+    /// `GET /api/v2/organizations/{id}`
+    GetOrganization,
+    /// `GET /api/v2/organizations/{id}/members`
+    GetMembers,
+    /// `GET /api/v2/organizations/{id}/members/{user_id}/roles`
+    GetMemberRoles,
+    /// `GET /api/v2/roles/{id}`
+    GetRole,
+    /// `POST /oauth/token`
+    Token,
+    /// Anything else.
+    Other,
+}
+
+impl Kind {
+    /// Every kind, in order.
+    pub const ALL: [Self; 14] = [
+        Self::DeleteUserPermissions,
+        Self::DeleteUserRoles,
+        Self::DeleteMembers,
+        Self::DeleteMemberRoles,
+        Self::GetUser,
+        Self::GetUserPermissions,
+        Self::GetUserRoles,
+        Self::GetUserOrganizations,
+        Self::GetOrganization,
+        Self::GetMembers,
+        Self::GetMemberRoles,
+        Self::GetRole,
+        Self::Token,
+        Self::Other,
+    ];
+
+    /// Whether it is one of the four removals.
+    #[must_use]
+    pub fn is_delete(self) -> bool {
+        self <= Self::DeleteMemberRoles
+    }
+
+    /// Whether it only reads.
+    #[must_use]
+    pub fn is_read(self) -> bool {
+        (Self::GetUser..=Self::GetRole).contains(&self)
+    }
+}
+
+/// The limits a call can draw from, as in Auth0's rate limit tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(usize)]
+pub enum Group {
+    /// All calls to the Management API together; looked at before the endpoint's own.
+    Global,
+    /// Removing roles and permissions of users.
+    UsersWrite,
+    /// Removing members of organizations.
+    MembersWrite,
+    /// Removing roles of members.
+    MemberRolesWrite,
+    /// Listing members.
+    MembersRead,
+    /// Listing roles of members.
+    MemberRolesRead,
+    /// Listing the organizations of a user.
+    UserOrgsRead,
+    /// Reading a user, their roles, their permissions.
+    UsersRead,
+    /// The token endpoint, which is outside the global limit.
+    Token,
+}
+
+impl Group {
+    /// Every group, in order.
+    pub const ALL: [Self; 9] = [
+        Self::Global,
+        Self::UsersWrite,
+        Self::MembersWrite,
+        Self::MemberRolesWrite,
+        Self::MembersRead,
+        Self::MemberRolesRead,
+        Self::UserOrgsRead,
+        Self::UsersRead,
+        Self::Token,
+    ];
+
+    /// What Auth0 calls it in the text of a 429, by the one text that was ever seen.
+    pub(crate) fn wording(self) -> Option<&'static str> {
+        match self {
+            Self::Global | Self::Token => None,
+            Self::UsersWrite => Some("users_write"),
+            Self::MembersWrite => Some("organization_members_write"),
+            Self::MemberRolesWrite => Some("organization_member_roles_write"),
+            Self::MembersRead => Some("organization_members_read"),
+            Self::MemberRolesRead => Some("organization_member_roles_read"),
+            Self::UserOrgsRead => Some("user_organizations_read"),
+            Self::UsersRead => Some("users_read"),
+        }
+    }
+}

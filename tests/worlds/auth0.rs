@@ -1,0 +1,458 @@
+//! Auth0 as the operator meets it, on a virtual clock: who holds what, tokens and scopes, token buckets, lists that lag,
+//! and everything that goes wrong on the way. Written from Auth0's documentation, without looking at how the operator
+//! works; it shares nothing with it but the calls and their answers.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use rescind::auth0::{CallError, Endpoint, Item, Missing, RateHeaders, Read, Rejection, Unavailable};
+use serde_json::{Value, json};
+
+use crate::plan::{Plan, Switches};
+
+/// Milliseconds of virtual time since the world began.
+pub type Millis = u64;
+/// Auth0's clock at the beginning, in seconds since the epoch.
+pub const EPOCH: i64 = 1_800_000_000;
+const PAGE: usize = 50;
+
+/// One tenant of Auth0, behind one domain.
+#[derive(Debug)]
+pub struct Tenant {
+    pub domain: String,
+    pub switches: Switches,
+    pub users: BTreeSet<String>,
+    pub organizations: BTreeSet<String>,
+    pub roles: BTreeSet<String>,
+    pub apis: BTreeSet<String>,
+    /// What is held now, at every endpoint.
+    held: BTreeSet<(Endpoint, Item)>,
+    /// How memberships changed: what a list shows lags behind.
+    changes: Vec<(Millis, String, String, bool)>,
+    pub lag: Millis,
+    pub tokens: HashMap<u64, Token>,
+    bucket: Option<Bucket>,
+    cursors: HashMap<String, Cursor>,
+    walks: HashMap<(u64, Read), Walked>,
+    /// What something gives back at once, whoever takes it away.
+    pub sticky: BTreeSet<(Endpoint, Item)>,
+    pub log: Log,
+    ids: u64,
+}
+
+/// A credential as Auth0 knows it.
+#[derive(Clone, Debug)]
+pub struct Token {
+    pub valid: bool,
+    pub scopes: BTreeSet<&'static str>,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    limit: f64,
+    per_second: f64,
+    reported: bool,
+    level: f64,
+    at: Millis,
+}
+
+#[derive(Debug)]
+struct Cursor {
+    read: Read,
+    after: String,
+}
+
+/// A list that somebody is reading, as far as pages were delivered.
+#[derive(Clone, Debug)]
+struct Walked {
+    began: Millis,
+    seen: BTreeSet<Item>,
+}
+
+/// What an auditor of the tenant could know.
+#[derive(Debug, Default)]
+pub struct Log {
+    /// Every DELETE that took effect or was accepted: when, with which token, where, what.
+    pub deletes: Vec<Deleted>,
+    /// Lists that were read to their end: when their first page was asked for, with which token, what they showed.
+    pub reads: Vec<Complete>,
+    pub calls: u64,
+    pub limited: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Deleted {
+    pub at: Millis,
+    pub endpoint: Endpoint,
+    pub items: Vec<Item>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Complete {
+    pub began: Millis,
+    pub read: Read,
+    pub seen: BTreeSet<Item>,
+}
+
+/// A call on the wire.
+#[derive(Clone, Debug)]
+pub enum Wire {
+    Delete(Endpoint, Vec<Item>),
+    Get(Read, Vec<(&'static str, String)>),
+}
+
+/// What goes wrong with one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Fault {
+    /// 5xx, and nothing was done.
+    Refuses,
+    /// Done, but the answer is a 5xx or lost.
+    Forgets,
+    /// A gateway answers in HTML; nothing reached Auth0.
+    Html,
+    /// The connection could not be made.
+    NotSent,
+    /// The peer says that it did not process the call.
+    NotProcessed,
+    /// A 429 out of the blue.
+    Limits,
+    /// A 403 that is no matter of scopes.
+    Denied,
+    /// The page of a list is refused.
+    Paging,
+}
+
+impl Fault {
+    pub const ALL: [Self; 8] = [
+        Self::Refuses,
+        Self::Forgets,
+        Self::Html,
+        Self::NotSent,
+        Self::NotProcessed,
+        Self::Limits,
+        Self::Denied,
+        Self::Paging,
+    ];
+}
+
+pub type Outcome = Result<Value, CallError>;
+
+const fn failed(status: u16) -> CallError {
+    CallError::Unavailable(Unavailable { status: Some(status), what: "Auth0 failed" })
+}
+
+impl Tenant {
+    pub fn new(domain: &str, plan: &Plan) -> Self {
+        let bucket = plan.bucket.map(|(limit, per_second, reported)| Bucket {
+            limit,
+            per_second,
+            reported,
+            level: limit,
+            at: 0,
+        });
+        Self {
+            domain: domain.to_owned(),
+            switches: plan.switches,
+            users: BTreeSet::new(),
+            organizations: BTreeSet::new(),
+            roles: BTreeSet::new(),
+            apis: BTreeSet::new(),
+            held: BTreeSet::new(),
+            changes: Vec::new(),
+            lag: plan.lag,
+            tokens: HashMap::new(),
+            bucket,
+            cursors: HashMap::new(),
+            walks: HashMap::new(),
+            sticky: BTreeSet::new(),
+            log: Log::default(),
+            ids: 0,
+        }
+    }
+
+    pub fn holds(&self, endpoint: &Endpoint, item: &Item) -> bool {
+        self.held.contains(&(endpoint.clone(), item.clone()))
+    }
+
+    /// Somebody gives this (back).
+    pub fn give(&mut self, endpoint: &Endpoint, item: &Item, now: Millis) {
+        if self.held.insert((endpoint.clone(), item.clone())) {
+            self.changed(endpoint, item, true, now);
+        }
+    }
+
+    fn take(&mut self, endpoint: &Endpoint, item: &Item, now: Millis) -> bool {
+        let was = self.held.remove(&(endpoint.clone(), item.clone()));
+        if was {
+            self.changed(endpoint, item, false, now);
+        }
+        was
+    }
+
+    fn changed(&mut self, endpoint: &Endpoint, item: &Item, now_held: bool, now: Millis) {
+        if let (Endpoint::OrganizationMembers { organization }, Item::Id(user)) = (endpoint, item) {
+            self.changes.push((now, organization.to_string(), user.to_string(), now_held));
+            if !now_held {
+                let (organization, user) = (organization.clone(), user.clone());
+                let roles = Endpoint::OrganizationMemberRoles { organization, user };
+                self.held.retain(|(at, _)| *at != roles);
+            }
+        }
+    }
+
+    pub fn is_member(&self, organization: &str, user: &str) -> bool {
+        let members = Endpoint::OrganizationMembers { organization: organization.into() };
+        self.holds(&members, &Item::Id(user.into()))
+    }
+
+    /// Whether the list of members showed this user at that time.
+    fn was_member(&self, organization: &str, user: &str, at: Millis) -> bool {
+        let last = self.changes.iter().rev().find(|(time, o, u, _)| *time <= at && o == organization && u == user);
+        last.is_some_and(|(.., held)| *held)
+    }
+
+    /// Takes a call out of the bucket: its headers, or a 429's.
+    fn draw(&mut self, now: Millis, skew: i64) -> Result<RateHeaders, RateHeaders> {
+        let date = EPOCH + i64::try_from(now / 1000).unwrap_or(0) + skew;
+        let Some(bucket) = &mut self.bucket else { return Ok(RateHeaders { date: Some(date), ..Default::default() }) };
+        let passed = (now.saturating_sub(bucket.at)) as f64 / 1000.0;
+        bucket.level = (bucket.level + passed * bucket.per_second).min(bucket.limit);
+        bucket.at = now;
+        let enough = bucket.level >= 1.0;
+        if enough {
+            bucket.level -= 1.0;
+        }
+        let to_full = ((bucket.limit - bucket.level) / bucket.per_second).ceil() as i64;
+        let headers = if bucket.reported {
+            RateHeaders {
+                limit: Some(bucket.limit as u64),
+                remaining: Some(bucket.level.floor() as u64),
+                reset: Some(date + to_full),
+                retry_after: None,
+                date: Some(date),
+            }
+        } else {
+            RateHeaders { date: Some(date), ..Default::default() }
+        };
+        if enough { Ok(headers) } else { Err(headers) }
+    }
+
+    /// A call that arrives now, with this credential. The headers belong to 2xx and 429 only.
+    pub fn call(
+        &mut self,
+        token: u64,
+        wire: &Wire,
+        fault: Option<Fault>,
+        now: Millis,
+        skew: i64,
+    ) -> (RateHeaders, Outcome) {
+        let silent = RateHeaders::default();
+        match fault {
+            Some(Fault::Html) => {
+                let what = "not Auth0's own answer (HTML)";
+                return (silent, Err(CallError::Unavailable(Unavailable { status: Some(403), what })));
+            }
+            Some(Fault::NotSent) => return (silent, Err(CallError::NotSent("Auth0 could not be reached"))),
+            Some(Fault::NotProcessed) => return (silent, Err(CallError::NotProcessed)),
+            _ => {}
+        }
+        self.log.calls += 1;
+        if !self.tokens.get(&token).is_some_and(|token| token.valid) {
+            return (silent, Err(CallError::Unauthorized("401: the token is not valid")));
+        }
+        let limits = match self.draw(now, skew) {
+            Ok(limits) => limits,
+            Err(limits) => return self.limit(limits),
+        };
+        if fault == Some(Fault::Limits) {
+            let remaining = limits.remaining.map(|_| 0);
+            return self.limit(RateHeaders { retry_after: Some(7), remaining, ..limits });
+        }
+        if fault == Some(Fault::Refuses) {
+            return (silent, Err(failed(503)));
+        }
+        if fault == Some(Fault::Denied) {
+            return (silent, Err(CallError::Denied("403: not allowed here")));
+        }
+        if let Some(scope) = self.missing_scope(token, wire) {
+            return (silent, Err(CallError::InsufficientScope(scope.to_owned())));
+        }
+        let outcome = match wire {
+            Wire::Delete(endpoint, items) => self.delete(endpoint, items, now),
+            Wire::Get(..) if fault == Some(Fault::Paging) => Err(CallError::Rejected(Rejection::Paging)),
+            Wire::Get(read, query) => self.page(token, read, query, fault == Some(Fault::Forgets), now),
+        };
+        let headers = if outcome.is_ok() { limits } else { silent };
+        if fault == Some(Fault::Forgets) { (silent, Err(failed(502))) } else { (headers, outcome) }
+    }
+
+    fn limit(&mut self, limits: RateHeaders) -> (RateHeaders, Outcome) {
+        self.log.limited += 1;
+        let now = jiff::Timestamp::from_second(EPOCH).unwrap();
+        (limits, Err(CallError::RateLimited(rescind::auth0::wait_after_429(&limits, now, 0.0))))
+    }
+
+    fn missing_scope(&self, token: u64, wire: &Wire) -> Option<&'static str> {
+        let needed = match wire {
+            Wire::Delete(Endpoint::UserPermissions { .. } | Endpoint::UserRoles { .. }, _) => "update:users",
+            Wire::Delete(Endpoint::OrganizationMembers { .. }, _) => "delete:organization_members",
+            Wire::Delete(Endpoint::OrganizationMemberRoles { .. }, _) => "delete:organization_member_roles",
+            Wire::Get(Read::List(Endpoint::UserPermissions { .. } | Endpoint::UserRoles { .. }), _) => "read:users",
+            Wire::Get(Read::List(Endpoint::OrganizationMembers { .. }), _) => "read:organization_members",
+            Wire::Get(Read::List(Endpoint::OrganizationMemberRoles { .. }), _) => "read:organization_member_roles",
+            Wire::Get(Read::UserOrganizations { .. }, _) => "read:organizations",
+        };
+        (!self.tokens[&token].scopes.contains(needed)).then_some(needed)
+    }
+
+    fn delete(&mut self, endpoint: &Endpoint, items: &[Item], now: Millis) -> Outcome {
+        assert!((1..=endpoint.max_items()).contains(&items.len()), "{} items in a call", items.len());
+        assert_eq!(items.iter().collect::<HashSet<_>>().len(), items.len(), "an item is named twice in a call");
+        self.refuse_subject(endpoint)?;
+        self.refuse_items(endpoint, items)?;
+        for item in items {
+            let was = self.take(endpoint, item, now);
+            if was && self.sticky.contains(&(endpoint.clone(), item.clone())) {
+                self.give(endpoint, item, now);
+            }
+        }
+        let (endpoint, items) = (endpoint.clone(), items.to_vec());
+        self.log.deletes.push(Deleted { at: now, endpoint, items });
+        Ok(Value::Null)
+    }
+
+    fn refuse_subject(&self, endpoint: &Endpoint) -> Result<(), CallError> {
+        let unknown = |known: bool, missing| if known { Ok(()) } else { Err(CallError::NotFound(missing)) };
+        match endpoint {
+            Endpoint::UserPermissions { user } | Endpoint::UserRoles { user } => {
+                let missing = if self.switches.coded_404 { Missing::Subject } else { Missing::Unclear };
+                unknown(self.users.contains(&**user), missing)
+            }
+            Endpoint::OrganizationMembers { organization } => {
+                unknown(self.organizations.contains(&**organization), Missing::Unclear)
+            }
+            Endpoint::OrganizationMemberRoles { organization, user } => {
+                unknown(self.organizations.contains(&**organization), Missing::Unclear)?;
+                unknown(!self.switches.strangers_are_404 || self.is_member(organization, user), Missing::Unclear)
+            }
+        }
+    }
+
+    fn refuse_items(&self, endpoint: &Endpoint, items: &[Item]) -> Result<(), CallError> {
+        let known = |item: &Item| match (endpoint, item) {
+            (Endpoint::OrganizationMembers { .. }, Item::Id(user)) => self.users.contains(&**user),
+            (_, Item::Id(role)) => self.roles.contains(&**role),
+            (_, Item::Permission { resource_server, .. }) => self.apis.contains(&**resource_server),
+        };
+        if self.switches.unknown_items_are_404 && !items.iter().all(known) {
+            let missing = if self.switches.coded_404 { Missing::Item } else { Missing::Unclear };
+            return Err(CallError::NotFound(missing));
+        }
+        Ok(())
+    }
+
+    fn page(&mut self, token: u64, read: &Read, query: &[(&'static str, String)], lost: bool, now: Millis) -> Outcome {
+        let of = |key: &str| query.iter().find(|(name, _)| *name == key).map(|(_, value)| value.clone());
+        let (from, page) = (of("from"), of("page").and_then(|page| page.parse::<usize>().ok()).unwrap_or(0));
+        let all = self.listed(read, now)?;
+        let checkpoint = matches!(read, Read::List(Endpoint::OrganizationMembers { .. }));
+        let first = from.is_none() && page == 0;
+        let shown: Vec<Item> = if checkpoint {
+            let after = match &from {
+                Some(from) => {
+                    let cursor = self.cursors.get(from).filter(|cursor| cursor.read == *read);
+                    cursor.ok_or(CallError::Rejected(Rejection::Paging))?.after.clone()
+                }
+                None => String::new(),
+            };
+            all.into_iter().filter(|item| text(item) > after.as_str()).take(PAGE).collect()
+        } else {
+            all.iter().skip(page * PAGE).take(PAGE).cloned().collect()
+        };
+        let total = self.listed(read, now)?.len();
+        let entries: Vec<Value> = shown.iter().map(|item| entry(read, item)).collect();
+        let mut body = json!({ read.list_key(): entries });
+        let ends = if checkpoint {
+            let more = shown.len() == PAGE || (self.switches.next_on_every_page && !shown.is_empty());
+            if let Some(last) = shown.last().filter(|_| more) {
+                self.ids += 1;
+                let cursor = format!("c{}", self.ids);
+                let after = text(last).to_owned();
+                self.cursors.insert(cursor.clone(), Cursor { read: read.clone(), after });
+                body["next"] = json!(cursor);
+            }
+            !more
+        } else {
+            let wrong = self.switches.wrong_totals && matches!(read, Read::UserOrganizations { .. });
+            body["start"] = json!(page * PAGE);
+            body["limit"] = json!(PAGE);
+            body["total"] = json!(if wrong { 0 } else { total });
+            if wrong { shown.is_empty() } else { page * PAGE + shown.len() >= total }
+        };
+        if !lost {
+            self.walked(token, read, first, shown, ends, now);
+        }
+        Ok(body)
+    }
+
+    /// Keeps the books of lists that are read page by page.
+    fn walked(&mut self, token: u64, read: &Read, first: bool, shown: Vec<Item>, ends: bool, now: Millis) {
+        let key = (token, read.clone());
+        if first {
+            self.walks.insert(key.clone(), Walked { began: now, seen: BTreeSet::new() });
+        }
+        let Some(walked) = self.walks.get_mut(&key) else { return };
+        walked.seen.extend(shown);
+        if ends {
+            let Walked { began, seen } = walked.clone();
+            self.log.reads.push(Complete { began, read: read.clone(), seen });
+        }
+    }
+
+    /// What a list shows now: of memberships what was true a while ago.
+    fn listed(&self, read: &Read, now: Millis) -> Result<Vec<Item>, CallError> {
+        let then = now.saturating_sub(self.lag);
+        let not_found = || CallError::NotFound(Missing::Unclear);
+        match read {
+            Read::List(Endpoint::OrganizationMembers { organization }) => {
+                self.organizations.contains(&**organization).then_some(()).ok_or_else(not_found)?;
+                let shown = self.users.iter().filter(|user| self.was_member(organization, user, then));
+                Ok(shown.map(|user| Item::Id(user.as_str().into())).collect())
+            }
+            Read::UserOrganizations { user } => {
+                self.users.contains(&**user).then_some(()).ok_or(CallError::NotFound(Missing::Subject))?;
+                let shown = self.organizations.iter().filter(|organization| self.was_member(organization, user, then));
+                Ok(shown.map(|organization| Item::Id(organization.as_str().into())).collect())
+            }
+            Read::List(endpoint) => {
+                match endpoint {
+                    Endpoint::OrganizationMemberRoles { organization, user } => {
+                        let known = self.organizations.contains(&**organization) && self.is_member(organization, user);
+                        known.then_some(()).ok_or_else(not_found)?;
+                    }
+                    Endpoint::UserRoles { user } | Endpoint::UserPermissions { user } => {
+                        self.users.contains(&**user).then_some(()).ok_or(CallError::NotFound(Missing::Subject))?;
+                    }
+                    Endpoint::OrganizationMembers { .. } => {}
+                }
+                Ok(self.held.iter().filter(|(at, _)| at == endpoint).map(|(_, item)| item.clone()).collect())
+            }
+        }
+    }
+}
+
+fn entry(read: &Read, item: &Item) -> Value {
+    match (read, item) {
+        (Read::List(Endpoint::OrganizationMembers { .. }), Item::Id(id)) => json!({ "user_id": **id }),
+        (_, Item::Id(id)) => json!({ "id": **id }),
+        (_, Item::Permission { resource_server, name }) => {
+            json!({ "resource_server_identifier": **resource_server, "permission_name": **name })
+        }
+    }
+}
+
+fn text(item: &Item) -> &str {
+    match item {
+        Item::Id(id) => id,
+        Item::Permission { name, .. } => name,
+    }
+}

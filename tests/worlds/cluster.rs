@@ -1,0 +1,189 @@
+//! The API server of a world: objects, tenants and Secrets as they are, and as the operator's caches believe them to be a
+//! moment later. It answers what the operator asks over HTTP; people and other operators edit it directly.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rescind::auth0::{Endpoint, Item};
+use serde_json::{Value, json};
+
+use crate::auth0::Millis;
+
+pub const GROUP: &str = "rescind.dev/v1alpha1";
+
+/// Plural, namespace and name.
+pub type Key = (&'static str, String, String);
+
+/// Any object.
+#[derive(Clone, Debug)]
+pub struct Object {
+    pub kind: &'static str,
+    pub uid: String,
+    pub generation: i64,
+    pub version: u64,
+    pub created: Millis,
+    pub labels: Value,
+    pub asked: Option<String>,
+    pub spec: Value,
+    pub status: Value,
+    /// What a removal object names: where, and what.
+    pub target: Option<(Endpoint, Vec<Item>)>,
+    /// The tenant that a removal was finished for, as the operator said.
+    pub finished_for: Option<String>,
+    /// When it last became something else than it was, or was asked to try again.
+    pub edited: Millis,
+}
+
+impl Object {
+    pub fn json(&self, key: &Key) -> Value {
+        let mut annotations = json!({});
+        if let Some(asked) = &self.asked {
+            annotations["rescind.dev/reconcile-requested-at"] = json!(asked);
+        }
+        let created = jiff::Timestamp::from_second(crate::auth0::EPOCH + (self.created / 1000) as i64).unwrap();
+        let metadata = json!({
+            "namespace": key.1, "name": key.2, "uid": self.uid, "generation": self.generation,
+            "resourceVersion": self.version.to_string(), "labels": self.labels, "annotations": annotations,
+            "creationTimestamp": created.to_string(),
+        });
+        if self.kind == "Secret" {
+            return json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": self.spec });
+        }
+        json!({
+            "apiVersion": GROUP, "kind": self.kind, "metadata": metadata, "spec": self.spec, "status": self.status,
+        })
+    }
+
+    pub fn tenant(&self) -> &str {
+        self.spec.pointer("/tenantRef/name").and_then(Value::as_str).unwrap_or("default")
+    }
+
+    pub fn is_suspended(&self) -> bool {
+        self.spec["suspend"] == json!(true)
+    }
+
+    pub fn ready(&self) -> Option<(&str, &str)> {
+        let conditions = self.status.get("conditions")?.as_array()?;
+        let ready = conditions.iter().find(|condition| condition["type"] == "Ready")?;
+        Some((ready["status"].as_str()?, ready["reason"].as_str()?))
+    }
+}
+
+pub type State = BTreeMap<Key, Arc<Object>>;
+
+/// The API server, with as much of its past as somebody may still believe in.
+#[derive(Debug, Default)]
+pub struct Cluster {
+    pub now: State,
+    /// Earlier states, each with the time it ended; the youngest is last.
+    past: Vec<(Millis, State)>,
+    versions: u64,
+    /// What changed, in order, for the watches.
+    pub events: Vec<(Millis, Key)>,
+}
+
+/// Longer ago than any cache or check is behind.
+const REMEMBERED: Millis = 8000;
+
+impl Cluster {
+    /// Creates, changes or (with `None`) deletes an object at this time. `spec`: its generation counts up.
+    pub fn change(&mut self, at: Millis, key: &Key, spec: bool, change: impl FnOnce(Option<Object>) -> Option<Object>) {
+        if self.past.last().is_none_or(|(ended, _)| *ended < at) {
+            self.past.push((at, self.now.clone()));
+            self.past.retain(|(ended, _)| ended + REMEMBERED >= at);
+        }
+        self.versions += 1;
+        let before = self.now.remove(key).map(Arc::unwrap_or_clone);
+        let existed = before.is_some();
+        if let Some(mut object) = change(before) {
+            object.version = self.versions;
+            object.generation += i64::from(spec && existed);
+            if spec || !existed {
+                object.edited = at;
+            }
+            self.now.insert(key.clone(), Arc::new(object));
+        } else if !existed {
+            return;
+        }
+        self.events.push((at, key.clone()));
+    }
+
+    /// What was there at that time.
+    pub fn at(&self, time: Millis) -> &State {
+        self.past.iter().find(|(ended, _)| *ended > time).map_or(&self.now, |(_, state)| state)
+    }
+
+    /// Every state since then.
+    pub fn since(&self, from: Millis) -> impl Iterator<Item = &State> {
+        self.past.iter().filter(move |(ended, _)| *ended >= from).map(|(_, state)| state).chain([&self.now])
+    }
+
+    /// GET of one object.
+    pub fn get(&self, key: &Key) -> (u16, Value) {
+        self.now.get(key).map_or_else(|| not_found(&key.2), |object| (200, object.json(key)))
+    }
+
+    /// PUT on /status, bound to uid and version.
+    pub fn put_status(&mut self, at: Millis, key: &Key, body: &Value) -> (u16, Value) {
+        let Some(object) = self.now.get(key) else { return not_found(&key.2) };
+        let metadata = &body["metadata"];
+        let version = metadata["resourceVersion"].as_str().unwrap_or_default();
+        if metadata["uid"] != json!(object.uid) || (!version.is_empty() && version != object.version.to_string()) {
+            return failure(409, "Conflict");
+        }
+        let status = body["status"].clone();
+        let tenant = object.tenant().to_owned();
+        self.change(at, key, false, |object| {
+            object.map(|object| {
+                let finished = !status["finished"].is_null() && status["finished"] != object.status["finished"];
+                let finished_for = if finished { Some(tenant) } else { object.finished_for.clone() };
+                Object { status, finished_for, ..object }
+            })
+        });
+        self.get(key)
+    }
+}
+
+fn not_found(name: &str) -> (u16, Value) {
+    let (code, mut status) = failure(404, "NotFound");
+    status["details"] = json!({ "name": name });
+    (code, status)
+}
+
+pub fn failure(code: u16, reason: &str) -> (u16, Value) {
+    let status = json!({
+        "apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": reason,
+    });
+    (code, status)
+}
+
+/// Of a removal object: the tenant it would act for, if nothing stops it.
+pub fn acts_for<'a>(state: &'a State, key: &Key, object: &Object) -> Option<&'a Object> {
+    let tenant = state.get(&("auth0tenants", key.1.clone(), object.tenant().to_owned()))?;
+    (!object.is_suspended() && !tenant.is_suspended()).then_some(tenant)
+}
+
+/// The credential in the Secret that this tenant reads.
+pub fn token_of(state: &State, namespace: &str, tenant: &Object) -> Option<u64> {
+    let name = tenant.spec.pointer("/credentials/tokenSecretRef/name")?.as_str()?;
+    let secret = state.get(&("secrets", namespace.to_owned(), name.to_owned()))?;
+    number_of(secret.spec["token"].as_str()?)
+}
+
+/// The number of a token as it stands, base64-encoded, in a Secret.
+pub fn number_of(encoded: &str) -> Option<u64> {
+    use base64::Engine as _;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
+    String::from_utf8(bytes).ok()?.strip_prefix("token-")?.parse().ok()
+}
+
+/// Whether somebody wants `item` absent at `endpoint` of this domain and asks with this credential. Who is stopped wants
+/// nothing.
+pub fn wants(state: &State, domain: &str, token: u64, endpoint: &Endpoint, item: &Item) -> bool {
+    state.iter().any(|(key, object)| {
+        let names = object.target.as_ref().is_some_and(|(at, items)| at == endpoint && items.contains(item));
+        names
+            && acts_for(state, key, object)
+                .is_some_and(|tenant| tenant.spec["domain"] == domain && token_of(state, &key.1, tenant) == Some(token))
+    })
+}

@@ -1,0 +1,237 @@
+//! What must hold in every world, at every step: the promises, as far as a world can see them. A number names the promise
+//! in docs/design.md.
+
+use std::collections::{HashMap, HashSet};
+
+use rescind::api::{ConditionType, Reason, State as Meaning};
+use rescind::auth0::{Endpoint, Item, Read};
+use serde_json::Value;
+
+use crate::auth0::{Deleted, Millis, Tenant};
+use crate::cluster::{Cluster, Key, Object, State, wants};
+
+/// So much may a cache be behind, or a check be old, when a DELETE leaves.
+const BEHIND: Millis = 1500;
+/// A crash may cost the DELETEs that were accepted within this time before it.
+const CRASH_COSTS: Millis = 30_000;
+/// After this long without effect a DELETE is sent once more.
+const AGAIN: Millis = 110_000;
+/// Status writes a second, of those that only say what an object waits for.
+const WAITS_A_SECOND: usize = 50;
+
+/// Keeps the books of one world.
+#[derive(Debug, Default)]
+pub struct Books {
+    pub violations: Vec<String>,
+    /// Until when nothing may be sent to a domain.
+    pub closed_until: HashMap<String, Millis>,
+    /// When the operator was last not told what became of a DELETE, by domain, endpoint and item.
+    unknown: HashMap<(String, Endpoint, Item), Millis>,
+    pub crashes: Vec<Millis>,
+    /// When Auth0 last accepted a DELETE of an item that an object asked for, by uid and domain.
+    accepted_by: HashMap<(String, String, Item), Millis>,
+    /// Domains and tokens with which Auth0 answered a call since the process began.
+    pub accepted: HashSet<(String, u64)>,
+    /// When what an object waits for was written.
+    waits: Vec<Millis>,
+}
+
+impl Books {
+    pub fn violated(&mut self, promise: u8, at: Millis, what: impl std::fmt::Display) {
+        self.violations.push(format!("promise {promise} at {at} ms: {what}"));
+    }
+
+    /// The process is gone, and what only it knew.
+    pub fn crashed(&mut self, at: Millis) {
+        self.crashes.push(at);
+        self.accepted.clear();
+        self.closed_until.clear();
+    }
+
+    /// A DELETE leaves now.
+    pub fn delete_leaves(
+        &mut self,
+        cluster: &Cluster,
+        auth0: &Tenant,
+        token: u64,
+        what: (&Endpoint, &[Item]),
+        at: Millis,
+    ) {
+        let (endpoint, items) = what;
+        let from = at.saturating_sub(BEHIND);
+        for item in items {
+            if !cluster.since(from).any(|state| wants(state, &auth0.domain, token, endpoint, item)) {
+                let domain = &auth0.domain;
+                self.violated(2, at, format!("nobody wants {item} at {endpoint:?} of {domain} with token {token}"));
+            }
+            if cluster.since(from).all(|state| all_finished(state, &auth0.domain, endpoint, item)) {
+                self.violated(12, at, format!("{item} at {endpoint:?} is finished"));
+            }
+        }
+    }
+
+    /// A DELETE that these objects asked for was accepted.
+    pub fn delete_accepted(&mut self, cluster: &Cluster, domain: &str, uids: &[&str], items: &[Item], at: Millis) {
+        for (key, object) in cluster.now.iter().filter(|(_, object)| uids.contains(&&*object.uid)) {
+            let Some((endpoint, wanted)) = &object.target else { continue };
+            let tenant = cluster.now.get(&("auth0tenants", key.1.clone(), object.tenant().to_owned()));
+            // Whoever is edited, or asks, or whose tenant is, may begin anew.
+            let edited = object.edited.max(tenant.map_or(0, |tenant| tenant.edited));
+            for item in items.iter().filter(|item| wanted.contains(item)) {
+                let own = (object.uid.clone(), domain.to_owned(), item.clone());
+                let Some(before) = self.accepted_by.insert(own, at) else { continue };
+                let place = (domain.to_owned(), endpoint.clone(), item.clone());
+                let unknown = self.unknown.get(&place).is_some_and(|when| *when >= before);
+                // What was on its way when the process died counts as well.
+                let crashed = self.crashes.iter().any(|crash| crash.abs_diff(before) <= CRASH_COSTS);
+                // A status has counts and no names: after a crash an object that was removed in part begins anew.
+                let in_part = object.status["result"]["accepted"].as_i64() < Some(wanted.len() as i64);
+                let crashed = crashed || (in_part && self.crashes.iter().any(|crash| *crash >= before));
+                if !unknown && !crashed && edited + BEHIND < before && at < before + AGAIN {
+                    let who = format!("{}/{}", key.1, key.2);
+                    self.violated(8, at, format!("{who}: {item} was accepted at {before}, and again"));
+                }
+            }
+        }
+    }
+
+    /// The operator is not told what becomes of this DELETE.
+    pub fn outcome_unknown(&mut self, domain: &str, endpoint: &Endpoint, items: &[Item], at: Millis) {
+        for item in items {
+            self.unknown.insert((domain.to_owned(), endpoint.clone(), item.clone()), at);
+        }
+    }
+
+    /// Any call leaves now.
+    pub fn call_leaves(&mut self, domain: &str, at: Millis) {
+        if let Some(until) = self.closed_until.get(domain).copied().filter(|until| at < *until) {
+            self.violated(11, at, format!("nothing may leave for {domain} before {until}"));
+        }
+    }
+
+    /// A status is written.
+    pub fn status_written(&mut self, key: &Key, old: &Value, new: &Value, at: Millis) {
+        let what = format!("{}/{}", key.1, key.2);
+        if let Some(result) = new.get("result").filter(|result| !result.is_null()) {
+            let number = |name: &str| result[name].as_i64().unwrap_or(0);
+            if number("accepted") + number("alreadyAbsent") > number("requested") {
+                self.violated(3, at, format!("{what}: counts do not add up: {result}"));
+            }
+        }
+        let is = |kind: ConditionType| condition(new, kind.as_str()).map(|condition| condition["status"].clone());
+        if is(ConditionType::Reconciling) == Some("True".into()) && is(ConditionType::Stalled) == Some("True".into()) {
+            self.violated(9, at, format!("{what}: Reconciling and Stalled"));
+        }
+        let ready = condition(new, "Ready").and_then(|ready| ready["reason"].as_str()).and_then(Reason::parse);
+        for (name, value) in old.as_object().into_iter().flatten().filter(|(name, _)| name.starts_with("from")) {
+            if new.get(name) != Some(value) {
+                self.violated(13, at, format!("{what}: the status field {name} of another version is lost"));
+            }
+        }
+        if condition(old, "FromOthers").is_some() && condition(new, "FromOthers").is_none() {
+            self.violated(13, at, format!("{what}: a condition of others is lost"));
+        }
+        let Some(reason) = ready else { return };
+        let was_done = condition(old, "Ready").is_some_and(|ready| ready["status"] == "True");
+        if key.0 != "auth0tenants" && reason.state() == Meaning::Done && new["finished"].is_null() && !was_done {
+            self.violated(12, at, format!("{what}: {reason} without finished"));
+        }
+        if matches!(reason, Reason::Queued | Reason::AwaitingProof) {
+            self.waits.push(at);
+            let lately = self.waits.iter().rev().take_while(|written| **written + 1000 > at).count();
+            if lately > WAITS_A_SECOND + 5 {
+                self.violated(10, at, format!("{lately} writes of waits in a second"));
+            }
+        }
+    }
+
+    /// A verdict is written: is there anything to say it from? `tokens`: those that are good for this domain.
+    pub fn verdict(&mut self, key: &Key, object: &Object, new: &Value, auth0: &Tenant, at: Millis) {
+        let Some((endpoint, items)) = &object.target else { return };
+        let reason = condition(new, "Ready").and_then(|ready| ready["reason"].as_str()).and_then(Reason::parse);
+        let proved = condition(new, "Verified").is_some_and(|verified| verified["status"] == "True");
+        let ignores = object.spec["ifNotFound"] == "Ignore";
+        let said = matches!(reason, Some(Reason::Removed | Reason::AlreadyAbsent));
+        for item in items.iter().filter(|_| said) {
+            let named = |d: &&Deleted| d.endpoint == *endpoint && d.items.contains(item) && d.at >= object.created;
+            let accepted = auth0.log.deletes.iter().filter(named).map(|deleted| deleted.at).min();
+            let own = (object.uid.clone(), auth0.domain.clone(), item.clone());
+            let own = self.accepted_by.get(&own).copied().or(accepted);
+            let unknown = is_unknown(auth0, endpoint, item);
+            let who = format!("{}/{}", key.1, key.2);
+            if reason == Some(Reason::Removed) && proved && !unknown {
+                let since = own.filter(|_| !may_spare(endpoint)).unwrap_or(object.created);
+                if !absence_was_read(auth0, endpoint, item, since) {
+                    self.violated(3, at, format!("{who}: nobody read that {item} is gone since {since}"));
+                }
+            }
+            if accepted.is_none() && !ignores && !unknown {
+                let spared = may_spare(endpoint) && absence_was_read(auth0, endpoint, item, object.created);
+                if !spared {
+                    self.violated(4, at, format!("{who}: {item} was neither sent nor may it be spared"));
+                }
+            }
+        }
+    }
+}
+
+pub fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
+    status.get("conditions")?.as_array()?.iter().find(|condition| condition["type"] == kind)
+}
+
+/// Lists that do not lag may spare a DELETE.
+const fn may_spare(endpoint: &Endpoint) -> bool {
+    matches!(endpoint, Endpoint::UserRoles { .. } | Endpoint::UserPermissions { .. })
+}
+
+/// Whether Auth0 does not know the item at all, so that neither a DELETE nor a list can say more.
+fn is_unknown(auth0: &Tenant, endpoint: &Endpoint, item: &Item) -> bool {
+    match (endpoint, item) {
+        (Endpoint::OrganizationMembers { .. }, Item::Id(user)) => !auth0.users.contains(&**user),
+        (Endpoint::OrganizationMemberRoles { organization, user }, Item::Id(role)) => {
+            !auth0.roles.contains(&**role) || !auth0.is_member(organization, user)
+        }
+        (_, Item::Id(role)) => !auth0.roles.contains(&**role),
+        (_, Item::Permission { resource_server, .. }) => !auth0.apis.contains(&**resource_server),
+    }
+}
+
+/// Whether a complete list, begun since then, was read without the item.
+fn absence_was_read(auth0: &Tenant, endpoint: &Endpoint, item: &Item, since: Millis) -> bool {
+    let no_member = |organization: &std::sync::Arc<str>, seen: &std::collections::BTreeSet<Item>| {
+        !seen.contains(&Item::Id(organization.clone()))
+    };
+    auth0.log.reads.iter().filter(|read| read.began >= since).any(|read| match (&read.read, endpoint, item) {
+        (Read::List(of), ..) if of == endpoint => !read.seen.contains(item),
+        (Read::UserOrganizations { user }, Endpoint::OrganizationMembers { organization }, Item::Id(member)) => {
+            user == member && no_member(organization, &read.seen)
+        }
+        // Who is no member has no roles there.
+        (Read::UserOrganizations { user }, Endpoint::OrganizationMemberRoles { organization, user: of }, _) => {
+            user == of && no_member(organization, &read.seen)
+        }
+        _ => false,
+    })
+}
+
+/// Whether all who name this item at this domain are finished, and somebody does.
+fn all_finished(state: &State, domain: &str, endpoint: &Endpoint, item: &Item) -> bool {
+    let mut some = false;
+    for (key, object) in state {
+        let names = object.target.as_ref().is_some_and(|(at, items)| at == endpoint && items.contains(item));
+        let tenant = state.get(&("auth0tenants", key.1.clone(), object.tenant().to_owned()));
+        if !names || tenant.is_none_or(|tenant| tenant.spec["domain"] != domain) {
+            continue;
+        }
+        some = true;
+        let answered = object.status["lastHandledReconcileAt"].as_str() == object.asked.as_deref();
+        let done = object.ready().is_some_and(|(status, _)| status == "True");
+        // What another version wrote without saying for what counts for its generation only.
+        let current = object.status["observedGeneration"].as_i64() == Some(object.generation);
+        let done = done && (current || !object.status["finished"].is_null());
+        if !done || !answered || object.finished_for.as_deref() != Some(object.tenant()) {
+            return false;
+        }
+    }
+    some
+}

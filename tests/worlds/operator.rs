@@ -1,0 +1,294 @@
+//! The operator in a world: its real dispatcher, preflight, tenants, reconcile and status writer, run by kube's own
+//! controllers. Only the watches are played: their caches hear of each change a moment later.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::channel::mpsc;
+use futures::{FutureExt, StreamExt};
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use kube::runtime::Controller;
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::watcher::Event;
+use rescind::api::Auth0Tenant;
+use rescind::auth0::AllowedDomains;
+use rescind::dispatch::{DeleteFinished, Dispatcher, Observer, Owner, Report, RequestFinished};
+use rescind::revocation::{
+    Context, ForEachKind, PreflightChecker, ReconcileState, Revocation, Shared, TenantCheck, for_each_kind, is_settled,
+    reconcile,
+};
+use rescind::tenant::{Listing, Secrets, Tenants};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth0::Millis;
+use crate::cluster::Key;
+use crate::world::World;
+
+/// A cache that heard something within this time is believed.
+const FRESH: Millis = 1000;
+
+/// One process.
+pub struct Operator {
+    world: Arc<World>,
+    leads: Arc<AtomicBool>,
+    ended: CancellationToken,
+    dispatcher: Arc<Dispatcher>,
+    feeds: Feeds,
+    heard: Arc<AtomicU64>,
+    /// Events of the cluster that its caches have taken.
+    taken: usize,
+}
+
+/// Brings an object, or that it is gone, into a cache.
+type Feed = Box<dyn FnMut(&Key, Option<Value>) + Send>;
+/// Wakes the object whose job it was.
+type WakeOwner = Box<dyn Fn(&Owner) + Send + Sync>;
+type Feeds = HashMap<&'static str, Feed>;
+type Wakers<T> = Arc<Mutex<Vec<Box<dyn Fn(&T) + Send + Sync>>>>;
+
+struct Deaf(Arc<World>);
+
+impl Observer for Deaf {
+    fn request_finished(&self, request: &RequestFinished<'_>) {
+        self.0.request_finished(request.owners);
+    }
+
+    fn delete_finished(&self, delete: &DeleteFinished<'_>) {
+        self.0.delete_finished(delete.domain, delete.owners, delete.items, delete.outcome.is_ok());
+    }
+
+    fn owner_gone(&self, _: &Owner, partial: &Report) {
+        assert!(!partial.accepted.is_empty());
+    }
+
+    fn task_restarted(&self) {
+        self.0.violated(9, "the dispatcher's worker panicked");
+    }
+}
+
+impl Operator {
+    /// Starts a process, which lists everything first.
+    pub fn start(world: &Arc<World>) -> Self {
+        let (leads, ended) = (Arc::new(AtomicBool::new(true)), CancellationToken::new());
+        let heard = Arc::new(AtomicU64::new(0));
+        let leader = leads.clone();
+        let client = world.client();
+        let preflight = PreflightChecker::new(client.clone(), Box::new(move || leader.load(Ordering::Relaxed)));
+        let observer = Arc::new(Deaf(world.clone()));
+        let (dispatcher, mut woken) = Dispatcher::new(preflight.clone(), observer.clone());
+        let allowed = AllowedDomains::parse(["*.test"]).unwrap();
+        let connecting = world.clone();
+        let tenants = Tenants::connecting(allowed, Arc::new(move |domain, _| Ok(connecting.way_to(domain))));
+        let (tenant_store, tenant_writer) = reflector::store::<Auth0Tenant>();
+        let (secret_store, secret_writer) = reflector::store::<Secret>();
+        let mut secrets = Secrets::default();
+        secrets.add(None, secret_store, listed());
+        tenants.add(None, tenant_store, secrets);
+        let fresh = {
+            let (heard, world) = (heard.clone(), world.clone());
+            Arc::new(move || heard.load(Ordering::Relaxed) + FRESH > world.now())
+        };
+        let wake_namespace: Wakers<str> = Arc::default();
+        let changed = wake_namespace.clone();
+        let shared = Arc::new(Shared {
+            dispatcher: dispatcher.clone(),
+            tenants: tenants.clone(),
+            state: Arc::new(ReconcileState::default()),
+            observer,
+            tell: Box::new(|_| {}),
+            tenant_changed: Box::new(move |key| {
+                changed.lock().unwrap().iter().for_each(|wake| wake(&key.namespace));
+            }),
+        });
+        let mut kinds = Kinds {
+            client,
+            shared: shared.clone(),
+            preflight,
+            check: TenantCheck::new(tenants.clone(), fresh.clone()),
+            fresh,
+            feeds: HashMap::new(),
+            wake_namespace: wake_namespace.clone(),
+            by_kind: HashMap::new(),
+            ended: ended.clone(),
+        };
+        for_each_kind(&mut kinds);
+        let Kinds { mut feeds, by_kind, .. } = kinds;
+        let wake = wake_namespace.clone();
+        let news = move |namespace: &str| {
+            let alive = tenants.retain();
+            shared.dispatcher.retain(&alive.connections);
+            shared.state.retain(&alive.connections);
+            wake.lock().unwrap().iter().for_each(|wake| wake(namespace));
+        };
+        let news = Arc::new(news);
+        feeds.insert("auth0tenants", feed(tenant_writer, news.clone()));
+        feeds.insert("secrets", feed(secret_writer, news));
+        tokio::spawn(async move {
+            while let Some(owner) = woken.recv().await {
+                if let Some(wake) = by_kind.get(owner.kind) {
+                    wake(&owner);
+                }
+            }
+        });
+        let mut operator =
+            Self { world: world.clone(), leads, ended, dispatcher, feeds, heard, taken: world.events().len() };
+        operator.list();
+        operator
+    }
+
+    fn list(&mut self) {
+        let state = self.world.state();
+        // Tenants and Secrets first, as the controllers wait for them.
+        for first in [true, false] {
+            for (key, object) in &state {
+                let is_first = matches!(key.0, "auth0tenants" | "secrets");
+                if is_first == first
+                    && let Some(feed) = self.feeds.get_mut(key.0)
+                {
+                    feed(key, Some(object.json(key)));
+                }
+            }
+        }
+        self.heard.store(self.world.now(), Ordering::Relaxed);
+    }
+
+    /// Brings what happened long enough ago into the caches; returns when there is more.
+    pub fn feed(&mut self) -> Option<Millis> {
+        let (events, now, lag) = (self.world.events(), self.world.now(), self.world.plan.cache_lag);
+        while let Some((at, key)) = events.get(self.taken) {
+            if at + lag > now {
+                return Some(at + lag);
+            }
+            self.taken += 1;
+            let object = self.world.state_at(now.saturating_sub(lag)).get(key).map(|object| object.json(key));
+            if let Some(feed) = self.feeds.get_mut(key.0) {
+                feed(key, object);
+            }
+            self.heard.store(now, Ordering::Relaxed);
+        }
+        None
+    }
+
+    /// The process is gone, at once. What it has sent is on its way.
+    pub fn crash(self) {
+        self.leads.store(false, Ordering::Relaxed);
+        self.ended.cancel();
+        let dispatcher = self.dispatcher.clone();
+        tokio::spawn(async move { dispatcher.close().await });
+    }
+}
+
+/// A list that was read.
+fn listed() -> tokio::sync::watch::Receiver<Listing> {
+    tokio::sync::watch::channel(Listing::Complete).1
+}
+
+fn feed<K>(mut writer: Writer<K>, changed: Arc<dyn Fn(&str) + Send + Sync>) -> Feed
+where
+    K: kube::Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + Send + Sync + 'static,
+{
+    writer.apply_watcher_event(&Event::Init);
+    writer.apply_watcher_event(&Event::InitDone);
+    let mut versions = HashMap::new();
+    Box::new(move |key, object| {
+        match object {
+            Some(object) => {
+                let spec = (object["spec"].clone(), object["data"].clone());
+                let object: K = serde_json::from_value(object).unwrap();
+                writer.apply_watcher_event(&Event::Apply(object));
+                if versions.insert(key.clone(), spec.clone()) == Some(spec) {
+                    return;
+                }
+            }
+            None => {
+                versions.remove(key);
+                let gone = ObjectRef::<K>::new(&key.2).within(&key.1);
+                if let Some(object) = writer.as_reader().get(&gone) {
+                    writer.apply_watcher_event(&Event::Delete((*object).clone()));
+                }
+            }
+        }
+        changed(&key.1);
+    })
+}
+
+struct Kinds {
+    client: kube::Client,
+    shared: Arc<Shared>,
+    preflight: Arc<PreflightChecker>,
+    check: Arc<TenantCheck>,
+    fresh: Arc<dyn Fn() -> bool + Send + Sync>,
+    feeds: Feeds,
+    wake_namespace: Wakers<str>,
+    by_kind: HashMap<&'static str, WakeOwner>,
+    ended: CancellationToken,
+}
+
+impl ForEachKind for Kinds {
+    fn visit<K: Revocation>(&mut self) {
+        let (store, mut writer) = reflector::store::<K>();
+        writer.apply_watcher_event(&Event::Init);
+        writer.apply_watcher_event(&Event::InitDone);
+        self.preflight.add(None, store.clone(), self.fresh.clone(), self.check.clone());
+        let (wake, woken) = mpsc::unbounded::<ObjectRef<K>>();
+        let (changed, changes) = mpsc::unbounded::<K>();
+        let context =
+            Arc::new(Context { client: self.client.clone(), store: store.clone(), shared: self.shared.clone() });
+        let controller = Controller::for_stream(changes.map(Ok), store.clone())
+            .with_config(Config::default().concurrency(16))
+            .reconcile_on(woken)
+            .graceful_shutdown_on(self.ended.clone().cancelled_owned());
+        let failures = Arc::new(AtomicU64::new(0));
+        let step = move |object: Arc<K>, context: Arc<Context<K>>| {
+            let failures = failures.clone();
+            async move {
+                let pause = Duration::from_millis(500 + 100 * (failures.fetch_add(1, Ordering::Relaxed) % 30));
+                let again = reconcile(object, context).await.unwrap_or(Some(pause));
+                Ok::<_, std::convert::Infallible>(again.map_or_else(Action::await_change, Action::requeue))
+            }
+        };
+        let run = controller.run(step, |_, error, _| match *error {}, context).for_each(|_| std::future::ready(()));
+        let ended = self.ended.clone();
+        tokio::spawn(async move { ended.run_until_cancelled(run.boxed()).await });
+
+        let (waker, names) = (wake.clone(), store.clone());
+        self.wake_namespace.lock().unwrap().push(Box::new(move |namespace: &str| {
+            for object in names.state().iter().filter(|object| object.namespace().as_deref() == Some(namespace)) {
+                let _ = waker.unbounded_send(ObjectRef::from_obj(&**object));
+            }
+        }));
+        let wake_owner = move |owner: &Owner| {
+            let _ = wake.unbounded_send(ObjectRef::new(&owner.name).within(&owner.namespace));
+        };
+        self.by_kind.insert(K::KIND, Box::new(wake_owner));
+        let shared = self.shared.clone();
+        let take = move |key: &Key, object: Option<Value>| {
+            let before = store.get(&ObjectRef::new(&key.2).within(&key.1));
+            let now: Option<K> = object.map(|object| serde_json::from_value(object).unwrap());
+            let same = |now: &K| before.as_ref().is_some_and(|before| before.uid() == now.uid());
+            if let Some(before) = before.as_ref().filter(|_| !now.as_ref().is_some_and(same)) {
+                writer.apply_watcher_event(&Event::Delete((**before).clone()));
+                shared.deleted(&**before);
+            }
+            let Some(now) = now else { return };
+            writer.apply_watcher_event(&Event::Apply(now.clone()));
+            let meta = now.meta();
+            // What is settled is not worked on any more, whoever finished it.
+            if is_settled(&now) {
+                shared.forget(meta.uid.as_deref().unwrap_or_default());
+            }
+            shared.state.seen(meta.uid.as_deref().unwrap_or_default(), meta.resource_version.as_deref());
+            let asks = |object: &K| (object.uid(), object.meta().generation, object.annotations().clone());
+            if before.is_none_or(|before| asks(&before) != asks(&now)) {
+                let _ = changed.unbounded_send(now);
+            }
+        };
+        self.feeds.insert(Box::leak(K::plural(&()).into_owned().into_boxed_str()), Box::new(take));
+    }
+}

@@ -1,0 +1,187 @@
+//! What a world is like: everything that varies, drawn from one number. A world has at least two namespaces, two
+//! connections of one domain and one of another, an endpoint shared by namespaces, twelve objects and three edits; half of
+//! the worlds have a crash.
+
+use std::collections::BTreeSet;
+
+use fastrand::Rng;
+
+use crate::auth0::{Fault, Millis};
+
+/// What Auth0's documentation leaves open, or what differs from tenant to tenant.
+#[derive(Clone, Copy, Debug)]
+pub struct Switches {
+    /// `GET users/{id}/organizations` says `total: 0` whatever it lists.
+    pub wrong_totals: bool,
+    /// A 404 carries an error code that tells what is missing.
+    pub coded_404: bool,
+    /// Roles, APIs and members that Auth0 does not know are a 404, not a silent 204.
+    pub unknown_items_are_404: bool,
+    /// Removing roles from somebody who is no member is a 404.
+    pub strangers_are_404: bool,
+    /// A list of members has a cursor on every page that is not empty.
+    pub next_on_every_page: bool,
+}
+
+/// Something that somebody does to the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Edit {
+    Suspend,
+    Resume,
+    Delete,
+    Recreate,
+    Retarget,
+    Ask,
+    UnknownField,
+    KnownAgain,
+    OtherIfNotFound,
+    SuspendTenant,
+    ResumeTenant,
+    MoveTenant,
+    MoveTenantBack,
+    Rotate,
+    Revoke,
+    LoseScopes,
+    ChangeLimits,
+    ChangeVerification,
+    GiveBack,
+    DeleteUser,
+    DeleteRole,
+    DeleteOrganization,
+    StrangersStatus,
+    OlderOperator,
+    NewerOperator,
+}
+
+impl Edit {
+    pub const ALL: [Self; 25] = [
+        Self::Suspend,
+        Self::Resume,
+        Self::Delete,
+        Self::Recreate,
+        Self::Retarget,
+        Self::Ask,
+        Self::UnknownField,
+        Self::KnownAgain,
+        Self::OtherIfNotFound,
+        Self::SuspendTenant,
+        Self::ResumeTenant,
+        Self::MoveTenant,
+        Self::MoveTenantBack,
+        Self::Rotate,
+        Self::Revoke,
+        Self::LoseScopes,
+        Self::ChangeLimits,
+        Self::ChangeVerification,
+        Self::GiveBack,
+        Self::DeleteUser,
+        Self::DeleteRole,
+        Self::DeleteOrganization,
+        Self::StrangersStatus,
+        Self::OlderOperator,
+        Self::NewerOperator,
+    ];
+}
+
+/// A world before it begins.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub seed: u64,
+    pub switches: Switches,
+    /// Limit, tokens a second, and whether headers tell; none: no limit at all.
+    pub bucket: Option<(f64, f64, bool)>,
+    pub lag: Millis,
+    /// Our clock minus Auth0's, in seconds.
+    pub skew: i64,
+    pub latency: (Millis, Millis),
+    /// Faults of this world, each with its share of calls in percent.
+    pub faults: Vec<(Fault, u64)>,
+    /// After this nothing goes wrong any more, and everybody who stopped something lets it go on.
+    pub calm: Millis,
+    pub namespaces: usize,
+    pub objects: usize,
+    /// Objects come within this time.
+    pub arrivals: Millis,
+    pub edits: Vec<(Millis, Edit)>,
+    pub crashes: Vec<Millis>,
+    /// The caches lag behind the API server by this much.
+    pub cache_lag: Millis,
+    /// How long a preflight check takes.
+    pub preflight: (Millis, Millis),
+    /// Share of preflight checks, in percent, that the API server does not answer in time.
+    pub unconfirmed: u64,
+    /// Share of status writes, in percent, that fail.
+    pub write_faults: u64,
+    /// Items that Auth0 accepts to remove and that stay: something gives them back at once.
+    pub sticky: u64,
+    pub before_and_after: bool,
+    pub max_per_second: u64,
+    pub reserve: u64,
+}
+
+impl Plan {
+    pub fn of(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let calm = 1000 * rng.u64(60..400);
+        let wild = rng.u8(..4) > 0;
+        let mut faults = Vec::new();
+        if wild {
+            for fault in Fault::ALL {
+                if rng.u8(..3) == 0 {
+                    faults.push((fault, rng.u64(1..25)));
+                }
+            }
+        }
+        let edits = rng.usize(3..12);
+        let edits = (0..edits).map(|_| (rng.u64(500..calm), Edit::ALL[rng.usize(..Edit::ALL.len())])).collect();
+        let crashes = if rng.bool() { (0..rng.usize(1..3)).map(|_| rng.u64(500..calm)).collect() } else { Vec::new() };
+        let slow = rng.u8(..4) == 0;
+        Self {
+            seed,
+            switches: Switches {
+                wrong_totals: rng.u8(..4) == 0,
+                coded_404: rng.bool(),
+                unknown_items_are_404: rng.bool(),
+                strangers_are_404: rng.bool(),
+                next_on_every_page: rng.bool(),
+            },
+            bucket: match rng.u8(..4) {
+                0 => None,
+                1 => Some((rng.u64(5..50) as f64, rng.u64(1..10) as f64, false)),
+                _ => Some((rng.u64(2..60) as f64, rng.u64(1..30) as f64, true)),
+            },
+            lag: if rng.bool() { 0 } else { rng.u64(500..10_000) },
+            skew: if rng.u8(..3) == 0 { rng.i64(-4000..4000) } else { 0 },
+            latency: (5, rng.u64(10..600)),
+            faults,
+            calm,
+            namespaces: rng.usize(2..5),
+            objects: rng.usize(12..30),
+            arrivals: if rng.bool() { 200 } else { rng.u64(1000..calm / 2) },
+            edits,
+            crashes,
+            cache_lag: if rng.bool() { 5 } else { rng.u64(10..900) },
+            preflight: if slow { (100, 4800) } else { (0, 20) },
+            unconfirmed: if rng.u8(..4) == 0 { rng.u64(1..30) } else { 0 },
+            write_faults: if rng.u8(..4) == 0 { rng.u64(1..30) } else { 0 },
+            sticky: if rng.u8(..6) == 0 { 8 } else { 0 },
+            before_and_after: rng.u8(..3) == 0,
+            max_per_second: if rng.u8(..4) == 0 { rng.u64(1..8) } else { 500 },
+            reserve: if rng.bool() { 0 } else { rng.u64(1..60) },
+        }
+    }
+}
+
+/// Every scope that a token can have.
+pub fn all_scopes() -> BTreeSet<&'static str> {
+    [
+        "update:users",
+        "delete:organization_members",
+        "delete:organization_member_roles",
+        "read:users",
+        "read:organizations",
+        "read:organization_members",
+        "read:organization_member_roles",
+    ]
+    .into()
+}

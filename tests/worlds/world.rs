@@ -1,0 +1,336 @@
+//! One world from its beginning to its end: people, objects and tenants on one side, Auth0 on the other, the operator in
+//! between, all on one virtual clock.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use fastrand::Rng;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http_body_util::BodyExt;
+use kube::client::Body;
+use rescind::auth0::{Answer, CallError, Domain, Endpoint, Item, ManagementApi, Page, Query, RateHeaders, Read, Token};
+use rescind::dispatch::Owner;
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::auth0::{EPOCH, Fault, Millis, Tenant, Wire};
+use crate::cluster::{Cluster, Key, State, failure};
+use crate::coverage::Coverage;
+use crate::invariants::{Books, condition};
+use crate::plan::Plan;
+
+/// Everything there is.
+pub struct World {
+    pub plan: Plan,
+    start: Instant,
+    inner: Mutex<Inner>,
+    /// The numbers of the tokens, by what tells them apart.
+    tokens: HashMap<u64, u64>,
+    /// Something was written to the API server.
+    pub written: Notify,
+}
+
+pub struct Inner {
+    pub rng: Rng,
+    pub cluster: Cluster,
+    pub auth0: BTreeMap<String, Tenant>,
+    pub books: Books,
+    pub coverage: Coverage,
+    pub is_calm: bool,
+    /// Everything is told.
+    pub tells: bool,
+    /// Status writes so far.
+    pub writes: u64,
+}
+
+/// So many different tokens a world may see.
+pub const TOKENS: u64 = 64;
+
+impl World {
+    pub fn new(plan: Plan, inner: impl FnOnce(&Plan, &mut Rng) -> (Cluster, BTreeMap<String, Tenant>)) -> Arc<Self> {
+        let mut rng = Rng::with_seed(plan.seed);
+        fastrand::seed(plan.seed);
+        let (cluster, auth0) = inner(&plan, &mut rng);
+        let now = jiff::Timestamp::from_second(EPOCH).unwrap();
+        let fingerprint = |n: u64| {
+            let text = format!("token-{n}");
+            (Token::read(text.as_bytes(), "https://any/api/v2/", now).unwrap().fingerprint(), n)
+        };
+        let inner = Inner {
+            rng,
+            cluster,
+            auth0,
+            books: Books::default(),
+            coverage: Coverage::default(),
+            is_calm: false,
+            tells: std::env::var_os("RESCIND_WORLD").is_some(),
+            writes: 0,
+        };
+        let tokens = (0..TOKENS).map(fingerprint).collect();
+        Arc::new(Self { plan, start: Instant::now(), inner: Mutex::new(inner), tokens, written: Notify::new() })
+    }
+
+    pub fn now(&self) -> Millis {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap()
+    }
+
+    pub fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap()
+    }
+
+    pub fn events(&self) -> Vec<(Millis, Key)> {
+        self.inner().cluster.events.clone()
+    }
+
+    pub fn state(&self) -> State {
+        self.inner().cluster.now.clone()
+    }
+
+    pub fn state_at(&self, time: Millis) -> State {
+        self.inner().cluster.at(time).clone()
+    }
+
+    pub fn violated(&self, promise: u8, what: &str) {
+        let at = self.now();
+        self.inner().books.violated(promise, at, what);
+    }
+
+    /// A DELETE for these was answered.
+    pub fn delete_finished(&self, domain: &Domain, owners: &[Owner], items: &[Item], is_accepted: bool) {
+        if is_accepted {
+            let at = self.now();
+            let Inner { books, cluster, tells, .. } = &mut *self.inner();
+            if *tells {
+                let names: Vec<_> = owners.iter().map(|owner| format!("{}/{}", owner.namespace, owner.name)).collect();
+                println!("{at} accepted for {names:?}");
+            }
+            let uids: Vec<&str> = owners.iter().map(|owner| &*owner.uid).collect();
+            books.delete_accepted(cluster, &domain.to_string(), &uids, items, at);
+        }
+    }
+
+    /// A call to Auth0 ended that was made for these.
+    pub fn request_finished(&self, owners: &[Owner]) {
+        assert!(!owners.is_empty(), "a call for nobody");
+    }
+
+    pub fn way_to(self: &Arc<Self>, domain: &Domain) -> Arc<dyn ManagementApi> {
+        Arc::new(Wires { world: self.clone(), domain: domain.to_string() })
+    }
+
+    /// The API server, as a client of it.
+    pub fn client(self: &Arc<Self>) -> kube::Client {
+        let world = self.clone();
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            let world = world.clone();
+            async move { Ok::<_, std::convert::Infallible>(world.answer(request).await) }
+        });
+        kube::Client::new(service, "default")
+    }
+
+    async fn answer(&self, request: http::Request<Body>) -> http::Response<Body> {
+        let is_put = request.method() == http::Method::PUT;
+        let path = request.uri().path().to_owned();
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        let (wait, fails) = self.trouble(is_put);
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        let (code, value) = if fails { failure(500, "InternalError") } else { self.serve(&path, is_put, &body) };
+        let value = serde_json::to_vec(&value).unwrap();
+        http::Response::builder().status(code).body(Body::from(value)).unwrap()
+    }
+
+    fn trouble(&self, is_put: bool) -> (Millis, bool) {
+        let mut inner = self.inner();
+        let Plan { preflight, unconfirmed, write_faults, .. } = self.plan;
+        if inner.is_calm {
+            return (1, false);
+        }
+        let percent = inner.rng.u64(..100);
+        if is_put {
+            let fails = percent < write_faults;
+            if fails {
+                inner.coverage.count("api", "write fails");
+            }
+            return (inner.rng.u64(1..20), fails);
+        }
+        if percent < unconfirmed {
+            inner.coverage.count("api", "no answer in time");
+            return (7000, false);
+        }
+        (inner.rng.u64(preflight.0..=preflight.1), false)
+    }
+
+    fn serve(&self, path: &str, is_put: bool, body: &[u8]) -> (u16, Value) {
+        let parts: Vec<&str> = path.split('/').collect();
+        // /apis/rescind.dev/v1alpha1/namespaces/NAMESPACE/PLURAL/NAME[/status]
+        let (namespace, plural, name) = (parts[5], parts[6], parts[7]);
+        let mut inner = self.inner();
+        let Some(key) = inner.cluster.now.keys().find(|k| k.0 == plural && k.1 == namespace && k.2 == name).cloned()
+        else {
+            return failure(404, "NotFound");
+        };
+        if !is_put {
+            return inner.cluster.get(&key);
+        }
+        let (at, body) = (self.now(), serde_json::from_slice::<Value>(body).unwrap());
+        let before = inner.cluster.now[&key].clone();
+        let answer = inner.cluster.put_status(at, &key, &body);
+        if answer.0 == 200 {
+            inner.wrote(&key, &before, &body["status"], at);
+            self.written.notify_one();
+        }
+        answer
+    }
+}
+
+impl Inner {
+    fn wrote(&mut self, key: &Key, before: &crate::cluster::Object, status: &Value, at: Millis) {
+        if self.tells {
+            let (uid, generation) = (&before.uid, before.generation);
+            println!("{at} status of {}/{} {uid} generation {generation}: {status}", key.1, key.2);
+        }
+        self.writes += 1;
+        let reason = condition(status, "Ready").and_then(|ready| ready["reason"].as_str()).unwrap_or("none").to_owned();
+        self.coverage.count("reason", &reason);
+        self.books.status_written(key, &before.status, status, at);
+        let domain = status["domain"].as_str().map(str::to_owned);
+        let object = self.cluster.now.get(key).cloned();
+        if let (Some(domain), Some(object)) = (domain, object)
+            && let Some(auth0) = self.auth0.get(&domain)
+            && condition(&before.status, "Ready").is_none_or(|ready| ready["reason"] != reason.as_str())
+        {
+            self.books.verdict(key, &object, status, auth0, at);
+        }
+    }
+}
+
+/// The way to one domain.
+struct Wires {
+    world: Arc<World>,
+    domain: String,
+}
+
+impl std::fmt::Debug for Wires {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.domain)
+    }
+}
+
+impl ManagementApi for Wires {
+    fn remove<'a>(
+        &'a self,
+        token: &'a Token,
+        endpoint: &'a Endpoint,
+        items: &'a [Item],
+        _: &'a str,
+    ) -> BoxFuture<'a, Answer<()>> {
+        async move {
+            let answer = self.send(token, Wire::Delete(endpoint.clone(), items.to_vec())).await;
+            Answer { limits: answer.limits, outcome: answer.outcome.map(drop) }
+        }
+        .boxed()
+    }
+
+    fn page<'a>(&'a self, token: &'a Token, read: &'a Read, query: &'a Query) -> BoxFuture<'a, Answer<Page>> {
+        self.send(token, Wire::Get(read.clone(), query.to_vec())).boxed()
+    }
+}
+
+impl Wires {
+    async fn send(&self, token: &Token, wire: Wire) -> Answer<Page> {
+        let number = self.world.tokens[&token.fingerprint()];
+        let left = self.world.now();
+        let (latency, fault, hangs) = self.leaves(number, &wire);
+        tokio::time::sleep(Duration::from_millis(latency / 2)).await;
+        let (limits, outcome) = self.arrives(number, &wire, fault);
+        if hangs {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            self.unknown(&wire);
+            return Answer { limits: RateHeaders::default(), outcome: Err(CallError::no_answer("no answer in time")) };
+        }
+        tokio::time::sleep(Duration::from_millis(latency - latency / 2)).await;
+        self.answered(number, &wire, &outcome, left);
+        Answer { limits, outcome }
+    }
+
+    /// A call leaves the process.
+    fn leaves(&self, token: u64, wire: &Wire) -> (Millis, Option<Fault>, bool) {
+        let (at, plan) = (self.world.now(), &self.world.plan);
+        let mut inner = self.world.inner();
+        let Inner { books, cluster, auth0, rng, coverage, is_calm, .. } = &mut *inner;
+        books.call_leaves(&self.domain, at);
+        if let Wire::Delete(endpoint, items) = wire {
+            books.delete_leaves(cluster, &auth0[&self.domain], token, (endpoint, items), at);
+        }
+        let latency = rng.u64(plan.latency.0..=plan.latency.1);
+        if *is_calm {
+            return (latency, None, false);
+        }
+        let is_get = matches!(wire, Wire::Get(..));
+        let fits = |fault: &Fault| *fault != Fault::Paging || is_get;
+        let fault = plan.faults.iter().find(|(fault, percent)| fits(fault) && rng.u64(..100) < *percent);
+        let fault = fault.map(|(fault, _)| *fault);
+        if let Some(fault) = fault {
+            coverage.count("fault", &format!("{fault:?}"));
+        }
+        let hangs = matches!(fault, Some(Fault::Forgets | Fault::Refuses)) && rng.u8(..4) == 0;
+        (latency, fault, hangs)
+    }
+
+    fn arrives(&self, token: u64, wire: &Wire, fault: Option<Fault>) -> (RateHeaders, Result<Page, CallError>) {
+        let (at, skew) = (self.world.now(), self.world.plan.skew);
+        let mut inner = self.world.inner();
+        inner.auth0.get_mut(&self.domain).unwrap().call(token, wire, fault, at, skew)
+    }
+
+    fn unknown(&self, wire: &Wire) {
+        let at = self.world.now();
+        if let Wire::Delete(endpoint, items) = wire {
+            self.world.inner().books.outcome_unknown(&self.domain, endpoint, items, at);
+        }
+    }
+
+    /// The answer is with the process.
+    fn answered(&self, token: u64, wire: &Wire, outcome: &Result<Page, CallError>, left: Millis) {
+        let at = self.world.now();
+        if let Err(CallError::Unavailable(_)) = outcome {
+            self.unknown(wire);
+        }
+        let mut inner = self.world.inner();
+        let Inner { books, coverage, tells, .. } = &mut *inner;
+        if *tells {
+            println!("{at} {} token {token} {wire:?}: {outcome:?}", self.domain);
+        }
+        if let Err(error) = outcome {
+            let name = format!("{error:?}");
+            coverage.count("answer", name.split(['(', ' ', '{']).next().unwrap());
+        }
+        // A credential that Auth0 never accepted stops nobody else.
+        if books.crashes.iter().any(|crash| *crash >= left) {
+            // Nobody is there any more to hear it.
+            return;
+        }
+        let place = (self.domain.clone(), token);
+        let is_accepted = books.accepted.contains(&place);
+        match outcome {
+            Ok(_)
+            | Err(
+                CallError::Rejected(_)
+                | CallError::Denied(_)
+                | CallError::InsufficientScope(_)
+                | CallError::NotFound(_),
+            ) => {
+                books.accepted.insert(place);
+            }
+            Err(_) => {}
+        }
+        if let (Err(CallError::RateLimited(wait)), true) = (outcome, is_accepted) {
+            let until = at + u64::try_from(wait.as_millis()).unwrap();
+            let closed = books.closed_until.entry(self.domain.clone()).or_default();
+            *closed = (*closed).max(until);
+        }
+    }
+}
