@@ -1,12 +1,12 @@
-//! A limiter for what no header explains: it opens with every answer and halves after a refusal (additive or multiplicative
-//! increase, multiplicative decrease). Times are seconds since the limiter began.
+//! A limiter for what no header explains: it opens with every answer and halves after a refusal. Times are seconds since the
+//! limiter began.
 
 /// Calls on their way before anything is known.
 const FIRST_WINDOW: f64 = 2.0;
-/// Slowest rate in calls a second, and the slowest after a first refusal.
+/// Slowest rate in calls a second, and the slowest after a first refusal: a single one may have come out of the blue.
 const SLOWEST: f64 = 0.25;
 const SLOW: f64 = 2.0;
-/// Growth a second: far from the rate that was refused, and around it.
+/// Growth a second: far from the rate that was refused, it doubles in five seconds; around it, it takes its time.
 const GROWTH: (f64, f64) = (0.15, 0.005);
 /// What counts as around it.
 const AROUND: std::ops::Range<f64> = 0.9..1.1;
@@ -44,8 +44,8 @@ impl Default for Aimd {
 
 impl Aimd {
     /// Whether as many calls of unknown buckets are on their way as may be.
-    pub(super) fn is_full(&self, in_flight: u32) -> bool {
-        f64::from(in_flight) >= self.window
+    pub(super) fn is_full(&self, in_flight: i64) -> bool {
+        in_flight as f64 >= self.window
     }
 
     /// When the next call may leave: `None` for now.
@@ -98,19 +98,14 @@ impl Aimd {
     pub(super) fn close(&mut self, sent: f64, least: Option<f64>, now: f64) {
         let (rate, refused) = match &self.pace {
             Some(pace) if sent < pace.closed => return,
-            Some(pace) => ((pace.rate / 2.0).max(least.unwrap_or(SLOWEST)).min(pace.rate), pace.rate),
+            Some(pace) => ((pace.rate / 2.0).max(least.unwrap_or_default()).max(SLOWEST).min(pace.rate), pace.rate),
             // Calls left faster than it fills, but how much of that a full bucket gave is unknown: soon back to it.
             None => {
-                let rate = least.unwrap_or((self.tried_at(now) / 2.0).max(SLOW));
+                let rate = least.unwrap_or((self.tried_at(now) / 2.0).max(SLOW)).max(SLOWEST);
                 (rate, rate / AROUND.end)
             }
         };
         self.pace = Some(Pace { rate, refused, tokens: 0.0, at: now, grown: now, closed: now });
-    }
-
-    /// What was refused is explained now.
-    pub(super) fn forget(&mut self) {
-        self.pace = None;
     }
 
     pub(super) fn check(&self) -> bool {

@@ -18,7 +18,8 @@ const WHOLE: f64 = 0.99;
 #[derive(Debug)]
 pub(super) struct Level {
     limit: u64,
-    /// The kind of call that it was reported to last.
+    /// The last report, and to which kind of call.
+    last: Report,
     pub(super) reporter: CallName,
     /// Tokens left at `at`; below zero where more calls are on their way than it held.
     tokens: f64,
@@ -42,6 +43,7 @@ impl Level {
     pub(super) fn new(report: &Report, reporter: CallName, now: f64) -> Self {
         Self {
             limit: report.limit,
+            last: *report,
             reporter,
             tokens: report.remaining as f64,
             at: now,
@@ -56,10 +58,6 @@ impl Level {
         }
     }
 
-    fn rate(&self) -> f64 {
-        self.refill.low.max(self.refill.until_reset)
-    }
-
     fn refills_by_second(&self) -> bool {
         let fill = self.limit as f64 / self.refill.low;
         fill > FILLS_BY_MILLISECOND || (self.whole_seconds && fill >= 1.0)
@@ -68,13 +66,14 @@ impl Level {
     /// Tokens left, and up to when their refill was counted.
     fn left(&self, clock: &Clock, now: f64) -> (f64, f64) {
         let until = if self.refills_by_second() { clock.second(now) } else { now }.max(self.at);
-        ((until - self.at).mul_add(self.rate(), self.tokens).min(self.limit as f64), until)
+        ((until - self.at).mul_add(self.refill.low, self.tokens).min(self.limit as f64), until)
     }
 
     pub(super) fn is_stale(&self, now: f64) -> bool {
         now - self.heard > REPORT_LIFE
     }
 
+    /// Tokens that are left to others. A bucket of one or two keeps none back: it would hardly let anything pass.
     fn reserve(&self, percent: f64) -> f64 {
         let limit = self.limit as f64;
         (limit * percent / 100.0).floor().max(self.margin).min(limit - 2.0).max(0.0)
@@ -83,17 +82,17 @@ impl Level {
     /// Whether the reserve is still there, after all calls that were counted.
     pub(super) fn is_kept(&self, reserve_percent: f64, clock: &Clock, now: f64) -> bool {
         self.left(clock, now).0 >= self.reserve(reserve_percent) + WHOLE - 1.0
+            || (self.is_stale(now) && self.in_flight <= 1)
     }
 
-    /// When a token will be left for one more call above the reserve: `None` for now. A bucket of one or two keeps no
-    /// reserve back: it would hardly let anything pass.
+    /// When a token will be left for one more call above the reserve: `None` for now.
     pub(super) fn wait_until(&self, reserve_percent: f64, clock: &Clock, now: f64) -> Option<f64> {
         let needed = self.reserve(reserve_percent) + WHOLE;
         // After a long silence one call asks anew, whatever was said before.
         if self.left(clock, now).0 >= needed || (self.is_stale(now) && self.is_idle()) {
             return None;
         }
-        let due = (needed - self.tokens) / self.rate() + self.at;
+        let due = (needed - self.tokens) / self.refill.low + self.at;
         let second = clock.second(due);
         let due = if self.refills_by_second() && second < due { second + 1.0 } else { due };
         // A moment later, so that rounding does not have it asked again at once.
@@ -103,7 +102,9 @@ impl Level {
     /// A call leaves. Its number goes with it and comes back with its report.
     pub(super) fn draw(&mut self, clock: &Clock, now: f64) -> u64 {
         let (left, until) = self.left(clock, now);
-        (self.tokens, self.at) = (left - 1.0, until);
+        // A full bucket does not refill, also not afterwards.
+        let is_full = self.refill.low.mul_add(now - until, left) > self.limit as f64;
+        (self.tokens, self.at) = (left - 1.0, if is_full { now } else { until });
         self.sent += 1;
         self.in_flight += 1;
         self.sent
@@ -112,7 +113,7 @@ impl Level {
     /// A call that drew from it does not leave after all. Until the next report it may still be counted as uncounted.
     pub(super) fn give_back(&mut self) {
         self.tokens = (self.tokens + 1.0).min(self.limit as f64);
-        self.in_flight = self.in_flight.saturating_sub(1);
+        self.ended();
     }
 
     /// Whether no call that drew from it is on its way.
@@ -125,7 +126,7 @@ impl Level {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// Calls that the report of the call with this number does not count for certain: those on their way, and those that
+    /// Calls that the report of the call with this number may not count: those on their way, and those that
     /// left later and were answered without a report.
     fn uncounted(&self, number: u64) -> f64 {
         self.in_flight.max(self.sent - number) as f64
@@ -137,7 +138,7 @@ impl Level {
         &mut self,
         report: &Report,
         number: Option<u64>,
-        unseen: u32,
+        unseen: i64,
         age: f64,
         clock: &Clock,
         now: f64,
@@ -146,8 +147,9 @@ impl Level {
         self.refill = report.refill.map_or(self.refill, |new| self.refill.narrowed(new));
         self.margin *= MARGIN_DECAY;
         self.heard = now;
+        self.last = *report;
         let latest = self.counted.max(number.unwrap_or_default());
-        let unseen = if number.is_none() { f64::from(unseen) } else { 0.0 };
+        let unseen = if number.is_none() { unseen as f64 } else { 0.0 };
         let at = if self.refills_by_second() { report.second.max(now - age) } else { now - age };
         (self.tokens, self.at) = (report.remaining as f64 - self.uncounted(latest) - unseen, at);
         if number.unwrap_or_default() < self.counted {
@@ -158,10 +160,16 @@ impl Level {
         self.counted = latest;
     }
 
-    /// Whether this report shows far more than the bucket can hold, so that it must be about another one.
-    pub(super) fn is_contradicted(&self, report: &Report, number: u64, clock: &Clock, now: f64) -> bool {
-        let slack = self.refill.high.mul_add(now - self.heard + 1.0, 2.0 + self.in_flight as f64);
-        number >= self.counted && report.remaining as f64 > self.left(clock, now).0 + self.uncounted(number) + slack
+    /// Whether this report, `age` seconds late, can be about the same bucket as the last one, if both together tell.
+    pub(super) fn agrees(&self, report: &Report, number: u64, age: f64, now: f64) -> Option<bool> {
+        let last = &self.last;
+        if number < self.counted || last.remaining > self.limit / 2 {
+            return None;
+        }
+        // Whatever is on its way may have come later, and a refill on whole seconds counts those of Auth0's clock.
+        let seconds = (now - self.heard + age).max(report.second - last.second);
+        let most = self.refill.high.mul_add(seconds, last.remaining as f64 + self.in_flight as f64 + 1.0);
+        Some(report.remaining as f64 <= most)
     }
 
     /// The answer to the call with this number reports another bucket, with so much left. The tightest one is reported, so
@@ -182,9 +190,9 @@ impl Level {
 
     /// Whether all that must hold does.
     pub(super) fn check(&self) -> bool {
-        let Refill { low, high, until_reset } = self.refill;
+        let Refill { low, high } = self.refill;
         let counts = self.counted <= self.sent && self.in_flight <= self.sent;
-        let refill = 0.0 < low && low <= high && until_reset <= high && high.is_finite();
+        let refill = 0.0 < low && low <= high && high.is_finite();
         counts && refill && self.tokens <= self.limit as f64 && self.margin <= self.limit as f64 / 4.0
     }
 }

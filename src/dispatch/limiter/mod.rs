@@ -1,9 +1,10 @@
 //! How fast calls may go to one domain: what the answers say about Auth0's buckets, what is left to the customer's own
 //! logins, and each connection's own ceiling. Pure: time is an argument.
 //!
-//! Auth0 has many buckets, no header names one, and some are not reported. So:
-//! - Each kind of call has a level for each limit that its answers report. Kinds that report the same limit are taken for
-//!   one bucket until their reports contradict that.
+//! Auth0 has many token buckets, no header names one, and some are not reported. So:
+//! - There is a level for each kind of call and limit that its answers report. Kinds that report the same limit are taken for
+//!   one bucket until their reports contradict that. Of several buckets of a kind the tightest is reported, or always the
+//!   same one; so the last two count.
 //! - For what no header explains there is one AIMD limiter: it opens up where nothing is reported, and slows all calls after
 //!   a 429 that no level explains.
 
@@ -30,9 +31,6 @@ use report::{Clock, Refill, Report};
 const MIN_WAIT: Duration = Duration::from_millis(1);
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// So many reports in a row that one bucket cannot explain show that there are two.
-const CONTRADICTIONS: u32 = 2;
-
 /// Method and path template: calls of one name draw from the same buckets.
 pub(crate) type CallName = (&'static str, &'static str);
 
@@ -41,7 +39,7 @@ pub(crate) type CallName = (&'static str, &'static str);
 type Bucket = (u64, Option<CallName>);
 
 /// A call that left.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Sent {
     at: f64,
     /// Its number in each level that it drew from.
@@ -75,8 +73,8 @@ struct Kind {
     reports: Option<bool>,
     /// The buckets reported last.
     buckets: [Option<Bucket>; 2],
-    /// How often in a row a report was too high for the bucket that it shares with other kinds.
-    contradicted: u32,
+    /// Whether a report was too high for the bucket that it shares with other kinds.
+    contradicted: bool,
 }
 
 /// The limiter of one domain.
@@ -91,11 +89,9 @@ pub(crate) struct Limiter {
     /// The bucket reported last: kinds of which nothing is known are taken to draw from it.
     latest: Option<Bucket>,
     aimd: Aimd,
-    /// The kind of call and the limit that a 429 reported and no other answer did.
-    hidden: Option<(CallName, u64)>,
     /// Calls on their way, and those of them to whose kind no bucket was reported.
-    in_flight: u32,
-    unknown_in_flight: u32,
+    in_flight: i64,
+    unknown_in_flight: i64,
     /// Settings of each connection, and the last moment given out.
     connections: HashMap<ConnectionKey, (Limits, Option<Instant>)>,
 }
@@ -110,7 +106,6 @@ impl Limiter {
             levels: HashMap::default(),
             latest: None,
             aimd: Aimd::default(),
-            hidden: None,
             in_flight: 0,
             unknown_in_flight: 0,
             connections: HashMap::default(),
@@ -121,6 +116,7 @@ impl Limiter {
         now.saturating_duration_since(self.began).as_secs_f64()
     }
 
+    /// These are the settings of this connection now.
     pub(crate) fn set_limits(&mut self, connection: ConnectionKey, limits: Limits) {
         self.connections.entry(connection).or_insert((limits, None)).0 = limits;
     }
@@ -130,8 +126,8 @@ impl Limiter {
         self.connections.retain(|connection, _| alive.contains(connection));
     }
 
-    /// The moment at which the next call of this connection may leave as far as its own ceiling goes; the one after it may
-    /// not leave before its share of a second is over.
+    /// Gives out the moment at which the next call of this connection may leave as far as its own ceiling goes. What is not
+    /// used is not kept.
     pub(crate) fn slot(&mut self, connection: ConnectionKey, now: Instant) -> Instant {
         let Some((limits, last)) = self.connections.get_mut(&connection) else { return now };
         let gap = Duration::from_secs_f64(1.0 / limits.max_per_second.max(0.001));
@@ -163,7 +159,7 @@ impl Limiter {
         kind.buckets = kind.draw_from(self.latest);
         let unknown = kind.reports != Some(true);
         self.in_flight += 1;
-        self.unknown_in_flight += u32::from(unknown);
+        self.unknown_in_flight += i64::from(unknown);
         self.aimd.sent(at);
         let drawn = kind.buckets.map(|bucket| Some((bucket?, self.levels.get_mut(&bucket?)?.draw(&self.clock, at))));
         Sent { at, drawn, unknown }
@@ -184,8 +180,8 @@ impl Limiter {
             self.levels.get_mut(bucket).into_iter().for_each(Level::give_back);
         }
         self.aimd.give_back(at);
-        self.in_flight = self.in_flight.saturating_sub(1);
-        self.unknown_in_flight = self.unknown_in_flight.saturating_sub(u32::from(sent.unknown));
+        self.in_flight -= 1;
+        self.unknown_in_flight -= i64::from(sent.unknown);
     }
 
     /// Calls of all kinds on their way.
@@ -202,8 +198,8 @@ impl Limiter {
         if self.levels.len() > 2 * self.kinds.len() {
             self.forget_buckets();
         }
-        self.in_flight = self.in_flight.saturating_sub(1);
-        self.unknown_in_flight = self.unknown_in_flight.saturating_sub(u32::from(sent.unknown));
+        self.in_flight -= 1;
+        self.unknown_in_flight -= i64::from(sent.unknown);
         if end == CallEnd::Lost {
             return;
         }
@@ -214,7 +210,7 @@ impl Limiter {
         let report = Report::read(headers, &self.clock, sent.at, now, end == CallEnd::Limited);
         let kind = self.kinds.entry(call).or_default();
         if end == CallEnd::Limited {
-            return self.limited(call, report, sent, now);
+            return self.limited(call, report, &sent, now);
         }
         self.aimd.open(sent.unknown, now);
         if let Some(report) = report {
@@ -222,11 +218,7 @@ impl Limiter {
                 // What only refusals told, or other kinds of call.
                 *kind = Kind { reports: Some(true), ..Kind::default() };
             }
-            if self.hidden == Some((call, report.limit)) {
-                self.hidden = None;
-                self.aimd.forget();
-            }
-            self.reported(call, &report, false, sent, now);
+            self.reported(call, &report, false, &sent, now);
         } else if end == CallEnd::Accepted {
             // One answer without headers among others says nothing.
             let level = kind.buckets[0].and_then(|bucket| self.levels.get(&bucket));
@@ -239,7 +231,7 @@ impl Limiter {
 
     /// A 429 whose headers say that nothing is left, and when there will be more, is explained by them, if they are about a
     /// bucket that other answers report, too. Any other comes from a bucket that shows itself only by its refusals.
-    fn limited(&mut self, call: CallName, report: Option<Report>, sent: Sent, now: f64) {
+    fn limited(&mut self, call: CallName, report: Option<Report>, sent: &Sent, now: f64) {
         let kind = self.kinds.entry(call).or_default();
         let explained = report.filter(|report| report.remaining == 0 && report.resets);
         let known = report.filter(|report| {
@@ -258,28 +250,25 @@ impl Limiter {
             self.reported(call, &report, true, sent, now);
         }
         if explained.is_none() || known.is_none() {
-            self.hidden = explained.map(|report| (call, report.limit));
             let least = explained.map(|report| report.refill.unwrap_or(Refill::unknown(report.limit)).low);
             self.aimd.close(sent.at, least, now);
         }
     }
 
     /// Brings the level that this report is about up to date.
-    fn reported(&mut self, call: CallName, report: &Report, refused: bool, sent: Sent, now: f64) {
+    fn reported(&mut self, call: CallName, report: &Report, refused: bool, sent: &Sent, now: f64) {
         let kind = self.kinds.entry(call).or_default();
         let own = kind.find(report.limit).and_then(|bucket| bucket.1);
         let mut bucket = (report.limit, own);
         let number =
             |bucket| sent.drawn.iter().flatten().find(|(drawn, _)| *drawn == bucket).map(|(_, number)| *number);
         let level = self.levels.get(&bucket).filter(|level| own.is_none() && level.reporter != call);
-        if let Some((level, number)) = level.zip(number(bucket)) {
-            // Once may be chance: answers come out of order, buckets are raised.
-            let contradicts = level.is_contradicted(report, number, &self.clock, now);
-            kind.contradicted = if contradicts { kind.contradicted + 1 } else { 0 };
-            if kind.contradicted == CONTRADICTIONS {
-                kind.contradicted = 0;
-                bucket.1 = Some(call);
-            }
+        match level.and_then(|level| level.agrees(report, number(bucket)?, self.round_trip, now)) {
+            Some(true) => kind.contradicted = false,
+            // Once may be chance.
+            Some(false) if !kind.contradicted => kind.contradicted = true,
+            Some(false) => (kind.contradicted, bucket.1) = (false, Some(call)),
+            None => {}
         }
         let level = self.levels.entry(bucket).or_insert_with(|| Level::new(report, call, now));
         if !refused {
@@ -309,13 +298,13 @@ impl Limiter {
     /// Whether all that must hold does.
     pub(crate) fn check(&self) -> Result<(), Violation> {
         let buckets = self.kinds.values().flat_map(|kind| kind.buckets.iter().flatten()).chain(&self.latest);
-        let most = 2 * (self.kinds.len() + self.in_flight as usize);
+        let most = 2 * (self.kinds.len() as i64 + self.in_flight);
         let rules = [
             (self.levels.values().all(Level::check), "the level of a bucket is out of bounds"),
             (self.aimd.check(), "the AIMD limiter is out of bounds"),
             (buckets.into_iter().all(|bucket| self.levels.contains_key(bucket)), "a bucket without a level"),
-            (self.levels.len() <= most, "levels of buckets that nothing draws from"),
-            (self.unknown_in_flight <= self.in_flight, "more calls of unknown buckets on their way than calls"),
+            (self.levels.len() as i64 <= most, "levels of buckets that nothing draws from"),
+            ((0..=self.in_flight).contains(&self.unknown_in_flight), "calls on their way are miscounted"),
         ];
         rules.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, what)| Err(Violation(what)))
     }

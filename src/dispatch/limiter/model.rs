@@ -72,8 +72,10 @@ pub(super) struct World {
     pub calls: [usize; 2],
     /// Calls a second of somebody else, from bucket 0.
     pub others: f64,
-    /// Every so many calls are answered 404, without headers.
-    pub not_found: Option<usize>,
+    /// Every so many calls are answered without headers, and how.
+    pub bare: Option<(usize, CallEnd)>,
+    /// Of so many calls only one is of the first kind, which has nothing to do with the waits of the other.
+    pub sporadic: Option<usize>,
     /// What a 429 without other headers asks to wait.
     pub retry_after: Option<i64>,
     /// This call is answered 429, although there is nothing to say against it.
@@ -94,7 +96,8 @@ impl World {
             reserve: 0.0,
             calls: [calls / 2; 2],
             others: 0.0,
-            not_found: None,
+            bare: None,
+            sporadic: None,
             retry_after: None,
             spurious: None,
             in_flight: 64,
@@ -117,7 +120,7 @@ pub(super) struct Run {
 
 struct Call {
     kind: usize,
-    sent: Sent,
+    sent: Option<Sent>,
     probe: bool,
     end: CallEnd,
     headers: RateHeaders,
@@ -186,7 +189,13 @@ impl Runner {
     fn send(&mut self) -> Option<f64> {
         let now = self.now();
         let mut wake = None;
-        for kind in [self.calls.len() % 2, (self.calls.len() + 1) % 2] {
+        let turn = self.calls.len() % 2;
+        let kinds = match self.world.sporadic {
+            Some(every) if self.left[1] == 0 || (self.left[0] > 0 && self.calls.len().is_multiple_of(every)) => [0, 0],
+            Some(_) => [1, 1],
+            None => [turn, 1 - turn],
+        };
+        for kind in kinds {
             if self.left[kind] == 0 || self.in_flight == self.world.in_flight {
                 continue;
             }
@@ -213,8 +222,16 @@ impl Runner {
         for (after, answer) in [(latency / 2.0, false), (latency, true)] {
             self.events.push(Reverse((((self.clock + after) * 1e9) as u64, answer, self.calls.len())));
         }
-        let sent = self.limiter.sent(KINDS[kind], self.now());
-        self.calls.push(Call { kind, sent, probe, end: CallEnd::Accepted, headers: RateHeaders::default() });
+        let now = self.now();
+        let mut sent = self.limiter.sent(KINDS[kind], now);
+        assert!(self.limiter.confirm(US, &mut sent, now), "what may leave may leave");
+        self.calls.push(Call {
+            kind,
+            sent: Some(sent),
+            probe,
+            end: CallEnd::Accepted,
+            headers: RateHeaders::default(),
+        });
         self.left[kind] -= 1;
         self.in_flight += 1;
     }
@@ -254,8 +271,8 @@ impl Runner {
         self.run.lowest = self.run.lowest.min(buckets[0].tokens);
         let mut speaking = draws.iter().map(|index| &buckets[*index]).filter(|bucket| bucket.reported.0);
         let first = if self.world.first_speaks { speaking.next() } else { None };
-        if self.world.not_found.is_some_and(|every| number.is_multiple_of(every)) {
-            call.end = CallEnd::Refused;
+        if let Some((_, end)) = self.world.bare.filter(|(every, _)| (number + every / 2).is_multiple_of(*every)) {
+            call.end = end;
         } else if let Some(bucket) = first.or_else(|| speaking.min_by(|a, b| a.tokens.total_cmp(&b.tokens))) {
             call.headers = bucket.headers();
         }
@@ -263,8 +280,8 @@ impl Runner {
 
     fn answer(&mut self, number: usize) {
         let (now, clock) = (self.now(), self.clock);
-        let Call { kind, sent, probe, end, headers } = &self.calls[number];
-        self.limiter.finished(KINDS[*kind], *end, headers, *sent, now);
+        let Call { kind, sent, probe, end, headers } = &mut self.calls[number];
+        self.limiter.finished(KINDS[*kind], *end, headers, sent.take().unwrap(), now);
         assert_eq!(self.limiter.check(), Ok(()));
         self.in_flight -= 1;
         if *end == CallEnd::Limited {

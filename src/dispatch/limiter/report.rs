@@ -35,22 +35,20 @@ impl Clock {
 pub(super) struct Refill {
     pub(super) low: f64,
     pub(super) high: f64,
-    /// A rise at this rate from what remained is never above the true one until Reset.
-    pub(super) until_reset: f64,
 }
 
 impl Refill {
     /// Where nothing is known.
     pub(super) fn unknown(limit: u64) -> Self {
         let high = limit as f64 / FASTEST_FILL;
-        Self { low: BLIND_REFILL.min(high), high, until_reset: 0.0 }
+        Self { low: BLIND_REFILL.min(high), high }
     }
 
     /// What both say, or what `new` says where both contradict each other: then the refill was changed.
     pub(super) fn narrowed(self, new: Self) -> Self {
         let low = if self.low > new.high { new.low } else { self.low.max(new.low) };
         let high = if self.high < new.low { new.high } else { self.high.min(new.high) };
-        Self { low, high, until_reset: new.until_reset.min(high) }
+        Self { low, high }
     }
 }
 
@@ -81,8 +79,7 @@ impl Report {
             let (at_most, at_least) = (reset as f64 - sent - behind, reset as f64 - 1.0 - now - ahead);
             let unknown = Refill::unknown(limit);
             let high = if at_least * unknown.high > missing { missing / at_least } else { unknown.high };
-            let until_reset = if remaining == 0 { (missing / at_most).min(high) } else { 0.0 };
-            let refill = Refill { low: (missing_at_least / at_most).min(high), high, until_reset };
+            let refill = Refill { low: (missing_at_least / at_most).min(high), high };
             (0.0 < at_most && at_most < SLOWEST_FILL).then_some(refill)
         });
         let second = headers.date.zip(clock.0).map_or(0.0, |(date, (behind, _))| date as f64 - behind);

@@ -66,8 +66,11 @@ fn answers_may_be_fast_or_out_of_order() {
 }
 
 #[test]
-fn refusals_without_headers_tell_nothing() {
-    expect(1.05, 0.0, drained, |world| World { not_found: Some(3), ..world });
+fn answers_without_headers_tell_nothing() {
+    expect(1.05, 0.0, drained, |world| World { bare: Some((3, CallEnd::Refused)), ..world });
+    expect(1.05, 0.0, drained, |world| World { bare: Some((20, CallEnd::Accepted)), ..world });
+    let jitter = (0.05, 0.4);
+    expect(1.05, 3.0, drained, |world| World { bare: Some((2, CallEnd::Refused)), latency: jitter, ..world });
 }
 
 /// The world with more buckets, of which each kind of call draws from some.
@@ -86,6 +89,15 @@ fn a_bucket_above_others_is_respected() {
     expect(1.15, 12.0, best, |world| with(world, &[(3.0, 1.0), (2.0, 1.5)], [&[0, 2], &[1, 2]]));
 }
 
+#[test]
+fn a_kind_of_call_does_not_wait_for_the_bucket_of_another() {
+    let best = |size, refill, calls| drained(size, refill, calls / 4.0);
+    expect(1.1, 5.0, best, |world| {
+        let calls: usize = world.calls.iter().sum();
+        World { calls: [calls / 4, calls - calls / 4], ..with(world, &[(3.0, 3.0)], [&[0], &[1]]) }
+    });
+}
+
 /// Of several buckets the most specific is reported, and the other one when it refuses.
 #[test]
 fn a_bucket_that_one_kind_of_call_reports_is_learned_by_another() {
@@ -97,6 +109,20 @@ fn a_bucket_that_one_kind_of_call_reports_is_learned_by_another() {
 fn two_buckets_of_one_size_are_told_apart() {
     let best = |size, refill, calls| drained(size, refill, calls / 2.0);
     expect(1.15, 16.0, best, |world| with(world, &[(1.0, 1.0)], [&[0], &[1]]));
+}
+
+/// One of them is hardly used, so that its reports would let the other's calls go, too.
+#[test]
+fn a_full_bucket_of_the_same_size_misleads_nobody() {
+    let best = |size, refill, calls| drained(size, refill, calls * 0.9);
+    expect(1.1, 40.0, best, |world| {
+        let calls: usize = world.calls.iter().sum();
+        World {
+            sporadic: Some(10),
+            calls: [calls / 10, calls - calls / 10],
+            ..with(world, &[(1.0, 1.0)], [&[0], &[1]])
+        }
+    });
 }
 
 #[test]
@@ -135,6 +161,57 @@ fn a_429_out_of_the_blue_is_soon_forgotten() {
     expect(1.05, 1.0, best, |world| World { spurious: Some(500), retry_after: Some(1), ..world });
 }
 
+/// Auth0's own example has a limit per second that refills on whole seconds.
+#[test]
+fn a_fast_bucket_may_refill_on_whole_seconds() {
+    for (size, refill) in [(20, 20.0), (50, 50.0), (250, 250.0)] {
+        let calls = (30.0 * refill) as usize;
+        let run = run(&World::new(Bucket { by_second: true, ..Bucket::new(size, refill) }, calls));
+        let used = (calls as f64 - f64::from(size)) / run.done[calls - 1] / refill;
+        assert!(used > 0.85 && run.refused.len() * 200 < calls, "{size}: {used} used, {:?} refused", run.refused);
+    }
+}
+
+/// A report counts no call that left later, also when that one was answered sooner and without a report.
+#[test]
+fn what_left_later_is_not_counted() {
+    let start = Instant::now();
+    let at = |ms| start + Duration::from_millis(ms);
+    let mut limiter = Limiter::new(start);
+    let report = |remaining| RateHeaders {
+        limit: Some(10),
+        remaining: Some(remaining),
+        reset: Some(1_800_000_060),
+        date: Some(1_800_000_000),
+        retry_after: None,
+    };
+    let first = limiter.sent(KINDS[0], start);
+    limiter.finished(KINDS[0], CallEnd::Accepted, &report(9), first, at(10));
+    let (earlier, later) = (limiter.sent(KINDS[0], at(20)), limiter.sent(KINDS[0], at(30)));
+    limiter.finished(KINDS[0], CallEnd::Refused, &RateHeaders::default(), later, at(40));
+    limiter.finished(KINDS[0], CallEnd::Accepted, &report(1), earlier, at(50));
+    assert!(limiter.wait_until(KINDS[0], US, at(60)).is_some(), "the later one took the last token");
+}
+
+/// Whatever was said: after a minute without news one call asks anew.
+#[test]
+fn no_report_counts_for_ever() {
+    let start = Instant::now();
+    let mut limiter = Limiter::new(start);
+    let (limit, date) = (Some(10), Some(1_800_000_000));
+    let headers = RateHeaders { limit, remaining: Some(0), reset: Some(1_800_036_000), date, ..RateHeaders::default() };
+    let sent = limiter.sent(KINDS[0], start);
+    limiter.finished(KINDS[0], CallEnd::Accepted, &headers, sent, start + Duration::from_millis(100));
+    assert!(limiter.wait_until(KINDS[0], US, start + Duration::from_secs(60)).is_some());
+    let later = start + Duration::from_secs(61);
+    assert_eq!(limiter.wait_until(KINDS[0], US, later), None);
+    let mut sent = limiter.sent(KINDS[0], later);
+    assert!(limiter.confirm(US, &mut sent, later + Duration::from_secs(5)));
+    assert!(limiter.wait_until(KINDS[0], US, later).is_some(), "one call, not many");
+    limiter.unsent(sent, later);
+    assert_eq!((limiter.in_flight(), limiter.wait_until(KINDS[0], US, later)), (0, None));
+}
+
 /// The smallest buckets: what headers say is too coarse to use them up.
 #[test]
 fn a_bucket_of_one_or_two_is_half_used_at_least() {
@@ -164,6 +241,22 @@ fn a_hidden_bucket_is_found() {
             // The more calls are on their way when it is met, the more are refused at once.
             let most = 0.02 + 100.0 / calls as f64;
             assert!((0.7..=1.0).contains(&rate) && refused < most, "{size}, {refill}: {rate} used, {refused} refused");
+        }
+    }
+}
+
+/// A rate that was exceeded by far without another 429 is no starting point for the next one.
+#[test]
+fn an_old_refusal_is_forgotten() {
+    let mut aimd = Aimd::default();
+    for hundredth in 0..4000 {
+        let now = f64::from(hundredth) / 100.0;
+        aimd.sent(now);
+        aimd.open(false, now);
+        if hundredth == 200 || hundredth == 3999 {
+            aimd.close(now, None, now);
+            let wait = aimd.wait_until(now).unwrap() - now;
+            assert!((0.015..0.04).contains(&wait), "half of 100 a second: {wait}");
         }
     }
 }
