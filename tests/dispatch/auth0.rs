@@ -72,7 +72,7 @@ pub enum Fault {
 }
 
 /// The tenant.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Auth0 {
     pub held: HashMap<Endpoint, BTreeSet<Item>>,
     organizations: HashMap<String, BTreeSet<String>>,
@@ -86,8 +86,9 @@ pub struct Auth0 {
     pub crashing: HashSet<Item>,
     /// Items that Auth0 does not know: 404, with a code that says so, or without.
     pub unknown: HashMap<Item, Missing>,
-    /// Numbers of the credentials that are refused.
+    /// Numbers of the credentials that are refused, and of those that get a 429 with so many seconds for every call.
     pub refused: HashSet<u64>,
+    pub throttled: HashMap<u64, u64>,
     /// No list can be read.
     pub unreadable: bool,
     pub buckets: Vec<Bucket>,
@@ -117,6 +118,8 @@ impl Wire {
         }
     }
 }
+
+const UNKNOWN: CallError = CallError::NotFound(Missing::Unclear);
 
 fn unavailable() -> CallError {
     CallError::no_answer("Auth0 failed (5xx)")
@@ -178,6 +181,9 @@ impl Auth0 {
         if self.refused.contains(&credential) {
             return nothing(CallError::Unauthorized("401: the token is not valid"));
         }
+        if let Some(seconds) = self.throttled.get(&credential) {
+            return nothing(CallError::RateLimited(Duration::from_secs(*seconds)));
+        }
         let limits = match self.draw(wire.name(), now) {
             Ok(limits) => limits,
             Err(limits) => return self.limit(limits),
@@ -216,10 +222,10 @@ impl Auth0 {
         if items.iter().any(|item| self.poison.contains(item)) {
             return Err(CallError::Rejected(Rejection::Body));
         }
-        if let Some(missing) = items.iter().find_map(|item| self.unknown.get(item)) {
-            return Err(CallError::NotFound(*missing));
+        let Some(held) = self.held.get_mut(endpoint) else { return Err(UNKNOWN) };
+        if let Some(what) = items.iter().find_map(|item| self.unknown.get(item)) {
+            return Err(CallError::NotFound(*what));
         }
-        let Some(held) = self.held.get_mut(endpoint) else { return Err(CallError::NotFound(Missing::Unclear)) };
         for item in items.iter().filter(|item| held.remove(item)) {
             if let (Endpoint::OrganizationMembers { organization }, Item::Id(user)) = (endpoint, item) {
                 self.organizations.get_mut(&**user).map(|of| of.remove(&**organization));
@@ -233,7 +239,7 @@ impl Auth0 {
         let of = |key: &str| query.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_str());
         match read {
             Read::List(endpoint @ Endpoint::OrganizationMembers { .. }) => {
-                let held = self.held.get(endpoint).ok_or(CallError::NotFound(Missing::Unclear))?;
+                let held = self.held.get(endpoint).ok_or(UNKNOWN)?;
                 let ghosts = self.ghosts.entry(endpoint.clone()).or_default();
                 let lag = self.lag;
                 ghosts.retain(|_, gone| *gone > now - lag);
@@ -256,7 +262,7 @@ impl Auth0 {
                 Ok(json!({"members": members, "next": next}))
             }
             Read::List(endpoint) => {
-                let held = self.held.get(endpoint).ok_or(CallError::NotFound(Missing::Unclear))?;
+                let held = self.held.get(endpoint).ok_or(UNKNOWN)?;
                 let entry = |item: &Item| match item {
                     Item::Id(id) => json!({"id": **id}),
                     Item::Permission { resource_server, name } => {
@@ -266,7 +272,7 @@ impl Auth0 {
                 Ok(offset_page(held.iter().map(entry), held.len(), of("page"), read.list_key()))
             }
             Read::UserOrganizations { user } => {
-                let of_user = self.organizations.get(&**user).ok_or(CallError::NotFound(Missing::Unclear))?;
+                let of_user = self.organizations.get(&**user).ok_or(UNKNOWN)?;
                 let entries = of_user.iter().map(|id| json!({"id": id}));
                 Ok(offset_page(entries, of_user.len(), of("page"), read.list_key()))
             }

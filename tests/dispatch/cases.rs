@@ -13,24 +13,24 @@ const MEMBERS: (&str, &str) = ("DELETE", "organizations/{id}/members");
 const WALK: (&str, &str) = ("GET", "organizations/{id}/members");
 const PERSON: (&str, &str) = ("GET", "users/{id}/organizations");
 
-fn open(reserve_percent: f64) -> Limits {
+pub fn open(reserve_percent: f64) -> Limits {
     Limits { max_per_second: 5000.0, reserve_percent }
 }
 
-fn calm(latency_ms: u64) -> Weather {
+pub fn calm(latency_ms: u64) -> Weather {
     Box::new(move |_, _| (Duration::from_millis(latency_ms), None))
 }
 
-fn organization(name: &str) -> Endpoint {
+pub fn organization(name: &str) -> Endpoint {
     Endpoint::OrganizationMembers { organization: name.into() }
 }
 
-fn id(text: String) -> Item {
+pub fn id(text: String) -> Item {
     Item::Id(text.into())
 }
 
 /// `count` objects, each with one member of the organization, that arrive at 700 a second as they do after a start.
-fn leavers(sim: &mut Sim, namespace: &str, organization: &Endpoint, count: usize) {
+pub fn leavers(sim: &mut Sim, namespace: &str, organization: &Endpoint, count: usize) {
     let namespace: Arc<str> = namespace.into();
     let first = sim.objects.len();
     for n in first..first + count {
@@ -41,14 +41,14 @@ fn leavers(sim: &mut Sim, namespace: &str, organization: &Endpoint, count: usize
     }
 }
 
-fn all_draw_from(auth0: &mut Auth0, bucket: Bucket) {
+pub fn all_draw_from(auth0: &mut Auth0, bucket: Bucket) {
     auth0.buckets = vec![bucket];
     for call in crate::properties::CALLS {
         auth0.drawn.insert(call, vec![0]);
     }
 }
 
-fn assert_all_gone(sim: &Sim) {
+pub fn assert_all_gone(sim: &Sim) {
     for object in &sim.objects {
         let report = &object.ended.as_ref().unwrap().1;
         assert_eq!(report.end, End::Gone, "{:?}", object.owner);

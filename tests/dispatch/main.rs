@@ -3,7 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
+mod answers;
 mod auth0;
 mod cases;
+mod connections;
+mod fairness;
 mod properties;
 mod sim;
+mod waits;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rescind::auth0::{CallError, Endpoint, Item};
-use rescind::dispatch::{End, Limits};
+use rescind::auth0::{CallError, Endpoint, Item, Missing};
+use rescind::dispatch::{End, Limits, Unverified};
 
 use crate::auth0::{Auth0, Bucket, Fault, Wire};
 use crate::sim::{Object, Sim};
@@ -49,19 +49,30 @@ struct Plan {
     withdrawn: usize,
     verify_off: usize,
     shrink: bool,
+    /// Objects whose tenant gets another credential meanwhile; whether one credential is refused.
+    rotates: usize,
+    refused: bool,
+    /// Items that Auth0 does not know, and endpoints that do not exist.
+    unknown: usize,
+    missing: usize,
+    /// How long the check of a call takes at most, and panics of the machine.
+    checks_ms: u64,
+    panics: usize,
 }
 
 fn plans() -> impl Strategy<Value = Plan> {
     let bucket = (2.0f64..60.0, 0.5f64..50.0, any::<bool>());
-    let crowd = (1usize..60, 1usize..5, 1u64..3, prop_oneof![Just(0.0), 0.0f64..40.0]);
+    let crowd = (1usize..60, 1usize..5, 1u64..4, prop_oneof![Just(0.0), 0.0f64..40.0]);
     let limits = (prop::collection::vec(bucket, 10), any::<bool>(), 0.0f64..50.0, 2.0f64..200.0, any::<bool>());
     let weather = (1u64..600, 0u64..3, prop_oneof![Just(0u64), 0u64..30], 0.0f64..12.0, -4000.0f64..4000.0);
-    let trouble = (0usize..3, 0usize..3, 0usize..6, 0usize..6);
-    (any::<u64>(), crowd, limits, weather, trouble).prop_map(|(seed, crowd, limits, weather, trouble)| {
+    let trouble = (0usize..3, 0usize..3, 0usize..6, 0usize..6, 0usize..3, 0usize..3);
+    let house = (0usize..8, any::<bool>(), prop_oneof![Just(0u64), 1u64..800], prop_oneof![Just(0usize), 0usize..3]);
+    (any::<u64>(), crowd, limits, weather, trouble, house).prop_map(|(seed, crowd, limits, weather, trouble, house)| {
         let (objects, namespaces, credentials, over) = crowd;
         let (buckets, shared, reserve, ceiling, shrink) = limits;
         let (latency_ms, hung_percent, fault_percent, lag, skew) = weather;
-        let (poison, crashing, withdrawn, verify_off) = trouble;
+        let (poison, crashing, withdrawn, verify_off, unknown, missing) = trouble;
+        let (rotates, refused, checks_ms, panics) = house;
         let skew = skew.round();
         Plan {
             seed,
@@ -83,6 +94,12 @@ fn plans() -> impl Strategy<Value = Plan> {
             withdrawn,
             verify_off,
             shrink,
+            rotates,
+            refused,
+            unknown,
+            missing,
+            checks_ms,
+            panics,
         }
     })
 }
@@ -138,8 +155,12 @@ fn build(plan: &Plan) -> Sim {
             object
         })
         .collect();
+    let missing: Vec<&Endpoint> = objects.iter().rev().take(plan.missing).map(|o| &o.removal.endpoint).collect();
     for object in &objects {
-        // Some items are there, some never were; the endpoint exists in any case.
+        // Some items are there, some never were; and some endpoints do not exist.
+        if missing.contains(&&object.removal.endpoint) {
+            continue;
+        }
         auth0.held.entry(object.removal.endpoint.clone()).or_default();
         for item in &object.removal.items {
             if rng.u8(..4) > 0 {
@@ -153,7 +174,12 @@ fn build(plan: &Plan) -> Sim {
             auth0.poison.insert(item);
         } else if n < plan.poison + plan.crashing {
             auth0.crashing.insert(item);
+        } else if n < plan.poison + plan.crashing + plan.unknown {
+            auth0.unknown.insert(item, if n % 2 == 0 { Missing::Item } else { Missing::Unclear });
         }
+    }
+    if plan.refused {
+        auth0.refused.insert(plan.credentials);
     }
     let (latency, hung, faults) = (plan.latency_ms, plan.hung_percent, plan.fault_percent);
     let mut weather_rng = rng.fork();
@@ -179,9 +205,19 @@ fn build(plan: &Plan) -> Sim {
     };
     let limits = Limits { max_per_second: plan.ceiling, reserve_percent: plan.reserve };
     let mut sim = Sim::new(auth0, limits, Box::new(weather));
-    for object in objects {
+    let (mut checks_rng, most) = (rng.fork(), plan.checks_ms);
+    sim.checks = Box::new(move || Duration::from_millis(if most == 0 { 0 } else { checks_rng.u64(..most) }));
+    for (n, mut object) in objects.into_iter().enumerate() {
         let at = Duration::from_secs_f64(plan.over * rng.f64());
+        if n < plan.rotates {
+            let to = rng.u64(1..=plan.credentials);
+            let when = Duration::from_secs_f64((plan.over + 5.0) * rng.f64());
+            object.rotates = (to != object.credential).then_some((when, to));
+        }
         sim.add(object, at);
+    }
+    for _ in 0..plan.panics {
+        sim.panic(Duration::from_secs_f64((plan.over + 20.0) * rng.f64()));
     }
     for _ in 0..plan.withdrawn {
         let at = Duration::from_secs_f64((plan.over + 10.0) * rng.f64());
@@ -206,7 +242,10 @@ proptest! {
         sim.run(Duration::from_secs(4 * 3600));
         for (n, object) in sim.objects.iter().enumerate().filter(|(_, object)| !object.withdrawn) {
             let (endpoint, items) = (&object.removal.endpoint, &object.removal.items);
-            let poisoned = items.iter().any(|item| sim.auth0.poison.contains(item));
+            let named = |of: &dyn Fn(&Item) -> bool| items.iter().any(|item| of(item));
+            let poisoned = named(&|item| sim.auth0.poison.contains(item));
+            let unknown = named(&|item| sim.auth0.unknown.contains_key(item));
+            let exists = sim.auth0.held.contains_key(endpoint);
             let (_, report) = object.ended.as_ref().unwrap();
             let still: Vec<_> = items.iter().filter(|item| sim.auth0.holds(endpoint, item)).collect();
             match &report.end {
@@ -214,9 +253,18 @@ proptest! {
                     prop_assert!(still.is_empty(), "{still:?} is still there");
                     prop_assert!(sim.read_in_time(n), "a read that began too early: {report:?}");
                 }
-                End::Unverified(_) => prop_assert!(!object.verify && still.is_empty()),
+                End::Unverified(Unverified::Never) => prop_assert!(!object.verify && still.is_empty()),
+                End::Unverified(_) => prop_assert!(plan.fault_percent > 0 && still.is_empty(), "{report:?}"),
                 // What one object asks for alone is not split, so its other items may be left.
                 End::Failed(CallError::Rejected(_)) => prop_assert!(poisoned, "the bad one fails alone: {report:?}"),
+                End::Failed(CallError::Unauthorized(_)) => prop_assert!(sim.auth0.refused.contains(&object.credential)),
+                End::NotFound(Missing::Subject) => prop_assert!(!exists, "{report:?}"),
+                End::NotFound(Missing::Item) => {
+                    prop_assert!(unknown && exists, "{report:?}");
+                    prop_assert!(report.not_found.iter().all(|item| sim.auth0.unknown.contains_key(item)));
+                    prop_assert!(still.iter().all(|item| report.not_found.contains(item)));
+                }
+                End::NotFound(Missing::Unclear) => prop_assert!(plan.fault_percent > 0 && (unknown || !exists)),
                 other => prop_assert!(false, "{other:?}"),
             }
             prop_assert!(report.accepted.len() + report.already_absent.len() <= items.len());
@@ -227,7 +275,7 @@ proptest! {
     /// one; nobody gets a 429.
     #[test]
     fn the_reserve_is_kept(plan in plans(), one in any::<bool>()) {
-        let plan = Plan { fault_percent: 0, hung_percent: 0, shrink: false, shared: false, ..plan };
+        let plan = Plan { fault_percent: 0, hung_percent: 0, shrink: false, shared: false, panics: 0, ..plan };
         let mut sim = build(&plan);
         for bucket in &mut sim.auth0.buckets {
             bucket.reported = true;

@@ -28,6 +28,8 @@ pub struct Object {
     attempts: u32,
     history: History,
     submitted: Duration,
+    /// What came of its last job.
+    pub last: Option<Report>,
     pub ended: Option<(Duration, Report)>,
     pub withdrawn: bool,
     /// When it was told to look again although it had not ended.
@@ -48,6 +50,7 @@ impl Object {
             attempts: 0,
             history: History::default(),
             submitted: Duration::ZERO,
+            last: None,
             ended: None,
             withdrawn: false,
             woken: Vec::new(),
@@ -69,6 +72,7 @@ enum Event {
     Answer(u64),
     Compete,
     Tick,
+    Panic,
 }
 
 struct Flight {
@@ -109,6 +113,8 @@ pub struct Sim {
     accepted: HashSet<u64>,
     last_sent: HashMap<u64, Duration>,
     pub limits: Limits,
+    /// Those of a credential, if they are others.
+    pub own_limits: HashMap<u64, Limits>,
     open: usize,
     /// Order in which objects' DELETEs left.
     pub sent: Vec<(Duration, Vec<usize>)>,
@@ -151,6 +157,7 @@ impl Sim {
             accepted: HashSet::new(),
             last_sent: HashMap::new(),
             limits,
+            own_limits: HashMap::new(),
             open: 0,
             sent: Vec::new(),
             log: true,
@@ -176,12 +183,39 @@ impl Sim {
         self.events.push(Reverse((at, Event::Tick)));
     }
 
+    /// A panic in the middle of a decision: the machine is begun anew with its jobs.
+    pub fn panic(&mut self, at: Duration) {
+        self.events.push(Reverse((at, Event::Panic)));
+    }
+
     fn instant(&self) -> Instant {
         self.start + self.now
     }
 
+    pub const fn start(&self) -> Instant {
+        self.start
+    }
+
     fn wall(&self) -> Timestamp {
         self.wall + self.now
+    }
+
+    /// What comes of the only job first.
+    pub fn first_report(&mut self, most: Duration) -> Report {
+        while self.objects[0].last.is_none() {
+            self.step(most);
+        }
+        self.objects[0].last.clone().unwrap()
+    }
+
+    /// What comes of a job that only proves what this object removed earlier.
+    pub fn prove(&mut self, n: usize) -> Report {
+        let (now, object) = (self.instant(), &self.objects[n]);
+        let at = Some(self.wall);
+        let history = History { first_accepted_at: at, accepted_at: at, ..History::default() };
+        let (owner, removal) = (object.owner.clone(), object.removal.clone());
+        self.machine.submit(connection(object.credential), Job { owner, removal, task: Task::Prove, history }, now);
+        self.first_report(Duration::from_secs(600))
     }
 
     /// Runs until every object has its verdict; panics after `most` virtual time.
@@ -189,30 +223,35 @@ impl Sim {
         if let Some((every, ..)) = self.competitor {
             self.events.push(Reverse((every, Event::Compete)));
         }
-        let allowed = 100_000 + 300 * self.objects.len() as u64;
         while self.open > 0 {
-            self.steps += 1;
-            assert!(self.steps < allowed, "it goes round in circles at {:?}", self.now);
-            let wait = self.calls();
-            self.collect();
-            self.check();
-            if self.open == 0 {
-                break;
-            }
-            let event = self.events.peek().map(|Reverse((at, _))| *at);
-            let next = event.into_iter().chain(wait).min();
-            let next = next.unwrap_or_else(|| panic!("nothing will ever happen again, {} objects wait", self.open));
-            assert!(next <= most, "{} objects have no verdict after {most:?}", self.open);
-            self.now = self.now.max(next);
-            while let Some(Reverse((at, _))) = self.events.peek()
-                && *at <= self.now
-            {
-                let Some(Reverse((_, event))) = self.events.pop() else { break };
-                self.happen(event);
-                self.check();
-            }
+            self.step(most);
         }
         assert!(self.machine.is_empty() || self.objects.iter().any(|object| object.withdrawn));
+    }
+
+    /// Goes on to the next event.
+    pub fn step(&mut self, most: Duration) {
+        self.steps += 1;
+        let allowed = 100_000 + 300 * self.objects.len() as u64;
+        assert!(self.steps < allowed, "it goes round in circles at {:?}", self.now);
+        let wait = self.calls();
+        self.collect();
+        self.check();
+        if self.open == 0 {
+            return;
+        }
+        let event = self.events.peek().map(|Reverse((at, _))| *at);
+        let next = event.into_iter().chain(wait).min();
+        let next = next.unwrap_or_else(|| panic!("nothing will ever happen again, {} objects wait", self.open));
+        assert!(next <= most, "{} objects have no verdict after {most:?}", self.open);
+        self.now = self.now.max(next);
+        while let Some(Reverse((at, _))) = self.events.peek()
+            && *at <= self.now
+        {
+            let Some(Reverse((_, event))) = self.events.pop() else { break };
+            self.happen(event);
+            self.check();
+        }
     }
 
     /// Large worlds are looked at less often: it is linear in what waits.
@@ -258,7 +297,7 @@ impl Sim {
     }
 
     fn leave(&mut self, id: u64) {
-        let ask = self.asks.remove(&id).unwrap();
+        let Some(ask) = self.asks.remove(&id) else { return };
         let results = self.results(&ask);
         let Some((outgoing, owners)) = self.machine.send(id, &results, self.instant()) else { return };
         let objects: Vec<usize> = owners.iter().map(|owner| self.by_uid[&owner.uid]).collect();
@@ -322,7 +361,8 @@ impl Sim {
                 }
             }
             Event::Checked(id) => {
-                let results = self.results(&self.asks[&id]);
+                let Some(ask) = self.asks.get(&id) else { return };
+                let results = self.results(ask);
                 match self.machine.preflighted(id, &results, now).map(|slot| slot.duration_since(self.start)) {
                     Some(slot) if slot > self.now => self.events.push(Reverse((slot, Event::Leave(id)))),
                     Some(_) => self.leave(id),
@@ -370,6 +410,13 @@ impl Sim {
                 }
                 self.events.push(Reverse((self.now + every, Event::Compete)));
             }
+            Event::Panic => {
+                self.machine.rebuild(now);
+                // Their answers are nobody's any more.
+                self.asks.clear();
+                self.flights.clear();
+                self.in_flight_items.clear();
+            }
             Event::Tick => {
                 let due: Vec<_> = self.changes.extract_if(.., |(at, _)| *at <= self.now).collect();
                 for (_, change) in due {
@@ -379,8 +426,13 @@ impl Sim {
         }
     }
 
+    fn limits_of(&self, credential: u64) -> Limits {
+        self.own_limits.get(&credential).copied().unwrap_or(self.limits)
+    }
+
     fn submit(&mut self, n: usize) {
-        let (now, limits) = (self.instant(), self.limits);
+        let now = self.instant();
+        let limits = self.limits_of(self.objects[n].credential_at(self.now));
         let object = &mut self.objects[n];
         if object.withdrawn || object.ended.is_some() {
             return;
@@ -392,7 +444,7 @@ impl Sim {
         let task = if all && after { Task::Prove } else { Task::Remove { before, after } };
         let (owner, removal, history) = (object.owner.clone(), object.removal.clone(), object.history.clone());
         let connection = connection(object.credential);
-        self.machine.set_limits(connection, &"a/b".into(), limits, now);
+        self.machine.set_limits(connection, &owner.namespace, limits, now);
         self.machine.submit(connection, Job { owner, removal, task, history }, now);
     }
 
@@ -411,6 +463,7 @@ impl Sim {
             assert!(object.ended.is_none(), "two verdicts");
             assert!(report.read_at.is_none_or(|at| at <= wall), "a read of the future");
             object.attempts += 1;
+            object.last = Some(report.clone());
             object.history = History {
                 accepted: report.accepted.clone(),
                 first_accepted_at: report.first_accepted_at,

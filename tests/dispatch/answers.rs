@@ -1,0 +1,227 @@
+//! What an answer means for whom: 404s, lists that cannot be read, answers that never came.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rescind::auth0::{CallError, Endpoint, Item, Missing};
+use rescind::dispatch::{End, Report, Task, Unverified};
+
+use crate::auth0::{Auth0, Fault, Wire};
+use crate::cases::{assert_all_gone, calm, id, leavers, open, organization};
+use crate::sim::{Object, Sim, Weather};
+
+/// One object that names these items, in this world.
+fn one(auth0: Auth0, weather: Weather, endpoint: &Endpoint, items: &[&str], before: bool) -> (Report, Sim) {
+    let mut sim = Sim::new(auth0, open(0.0), weather);
+    let items = items.iter().map(|item| id((*item).to_owned())).collect();
+    let mut object = Object::new(&"a".into(), 0, endpoint.clone(), items, true);
+    object.before = before;
+    sim.add(object, Duration::ZERO);
+    sim.run(Duration::from_secs(600));
+    (sim.objects[0].ended.as_ref().unwrap().1.clone(), sim)
+}
+
+fn roles() -> Endpoint {
+    Endpoint::UserRoles { user: "auth0|jane".into() }
+}
+
+fn member_roles() -> Endpoint {
+    Endpoint::OrganizationMemberRoles { organization: "org_a".into(), user: "auth0|jane".into() }
+}
+
+fn items(report: &[Item]) -> Vec<String> {
+    report.iter().map(Item::to_string).collect()
+}
+
+/// Jane holds two roles, and is a member of an organization, where she holds one.
+fn janes() -> Auth0 {
+    let mut auth0 = Auth0::default();
+    auth0.give(&roles(), id("rol_a".into()));
+    auth0.give(&roles(), id("rol_b".into()));
+    auth0.give(&organization("org_a"), id("auth0|jane".into()));
+    auth0.give(&member_roles(), id("rol_a".into()));
+    auth0
+}
+
+/// Row by row: the world, the removal, how it ends, and how many calls that takes.
+#[test]
+fn a_404_is_looked_into_once() {
+    let subject = End::NotFound(Missing::Subject);
+    let without_membership = |other: bool| {
+        let mut auth0 = Auth0::default();
+        auth0.give(&organization("org_b"), id("auth0|jane".into()));
+        if other {
+            auth0.give(&organization("org_a"), id("auth0|jack".into()));
+        }
+        auth0
+    };
+    let table: [(Auth0, Endpoint, &str, End, u64); 6] = [
+        (Auth0::default(), roles(), "rol_a", subject.clone(), 2),
+        (Auth0::default(), organization("org_a"), "auth0|jane", subject.clone(), 2),
+        // The roles, the user.
+        (Auth0::default(), member_roles(), "rol_a", subject.clone(), 3),
+        // The roles, the user's organizations, the organization.
+        (without_membership(false), member_roles(), "rol_a", subject, 4),
+        // No member: then without any of a member's roles.
+        (without_membership(true), member_roles(), "rol_a", End::Gone, 4),
+        (janes(), member_roles(), "rol_a", End::Gone, 2),
+    ];
+    for (auth0, endpoint, item, end, calls) in table {
+        for before in [false, true] {
+            let (report, sim) = one(auth0.clone(), calm(40), &endpoint, &[item], before);
+            assert_eq!(report.end, end, "{endpoint:?}");
+            assert_eq!(sim.auth0.calls.values().sum::<u64>(), calls + u64::from(before), "{:?}", sim.auth0.calls);
+            assert!(report.read_at.is_some());
+            let absent = end == End::Gone && calls == 4;
+            assert_eq!((report.already_absent.len(), report.seen), (usize::from(absent), end == End::Gone && !absent));
+        }
+    }
+}
+
+/// A role that does not exist is named; the others are removed and verified.
+#[test]
+fn an_unknown_item_fails_alone() {
+    for missing in [Missing::Item, Missing::Unclear] {
+        for endpoint in [roles(), member_roles()] {
+            let mut auth0 = janes();
+            auth0.unknown.insert(id("rol_x".into()), missing);
+            let (report, sim) = one(auth0, calm(40), &endpoint, &["rol_a", "rol_x"], false);
+            assert_eq!(report.end, End::NotFound(Missing::Item), "{report:?}");
+            assert_eq!(
+                (items(&report.not_found), items(&report.accepted)),
+                (vec!["rol_x".into()], vec!["rol_a".into()])
+            );
+            assert!(sim.read_in_time(0) && !sim.auth0.holds(&endpoint, &id("rol_a".into())));
+        }
+    }
+}
+
+/// A user that does not exist is no member; the others of the call are removed.
+#[test]
+fn an_unknown_member_is_absent() {
+    let mut auth0 = janes();
+    auth0.unknown.insert(id("auth0|nobody".into()), Missing::Unclear);
+    let (report, _) = one(auth0, calm(40), &organization("org_a"), &["auth0|jane", "auth0|nobody"], false);
+    assert_eq!((report.end, items(&report.already_absent)), (End::Gone, vec!["auth0|nobody".into()]));
+}
+
+/// What cannot be read is neither proved nor looked into, and the removal is done all the same.
+#[test]
+fn without_the_right_to_read() {
+    for before in [false, true] {
+        let mut auth0 = janes();
+        auth0.unreadable = true;
+        let (report, _) = one(auth0, calm(40), &roles(), &["rol_a", "rol_b"], before);
+        assert!(matches!(&report.end, End::Unverified(Unverified::MissingScope(_))), "{report:?}");
+        assert_eq!(report.accepted.len(), 2);
+        let mut unreadable = Auth0::default();
+        unreadable.unreadable = true;
+        let (report, _) = one(unreadable, calm(40), &roles(), &["rol_a", "rol_b"], before);
+        assert_eq!(report.end, End::NotFound(Missing::Unclear));
+        assert_eq!(report.not_found.len(), 2);
+    }
+}
+
+/// At an organization a read before only counts; at a user it spares the DELETE.
+#[test]
+fn a_read_before_spares_only_where_lists_do_not_lag() {
+    let mut auth0 = janes();
+    auth0.held.entry(organization("org_b")).or_default();
+    let (report, sim) = one(auth0, calm(40), &organization("org_b"), &["auth0|jane"], true);
+    assert_eq!((&report.end, report.already_absent.len(), sim.auth0.calls["DELETE"]), (&End::Gone, 1, 1));
+    let (report, sim) = one(janes(), calm(40), &roles(), &["rol_x"], true);
+    assert_eq!((&report.end, report.already_absent.len()), (&End::Gone, 1));
+    assert_eq!(sim.auth0.calls.get("DELETE"), None);
+}
+
+/// A page that fails is asked for again; nothing is thrown away for it.
+#[test]
+fn a_failed_page_costs_one_page() {
+    let mut pages = 0;
+    let weather: Weather = Box::new(move |_, wire| {
+        pages += u32::from(matches!(wire, Wire::Get(..)));
+        let fails = matches!(wire, Wire::Get(..)) && [2, 3, 9].contains(&pages);
+        (Duration::from_millis(40), fails.then_some(Fault::Refuses))
+    });
+    let mut sim = Sim::new(Auth0::default(), open(0.0), weather);
+    let acme = organization("org_acme");
+    leavers(&mut sim, "a", &acme, 100);
+    (0..500).for_each(|n| sim.auth0.give(&acme, id(format!("auth0|stays-{n}"))));
+    sim.run(Duration::from_secs(120));
+    assert_all_gone(&sim);
+    assert_eq!((sim.auth0.calls["DELETE"], sim.auth0.calls["GET"]), (11, 10 + 3));
+}
+
+/// A list whose pages never fit together is begun anew, then the removal ends unverified.
+#[test]
+fn an_unreadable_list_is_no_verdict_on_the_removal() {
+    let weather: Weather = Box::new(|_, wire| {
+        let garbles = matches!(wire, Wire::Get(..)).then_some(Fault::Garbles);
+        (Duration::from_millis(40), garbles)
+    });
+    let (report, sim) = one(janes(), weather, &roles(), &["rol_a"], true);
+    assert!(matches!(report.end, End::Unverified(Unverified::ReadRefused(_))), "{report:?}");
+    assert_eq!((report.accepted.len(), sim.auth0.calls["DELETE"]), (1, 1));
+}
+
+/// What never left had no effect and has no name in Auth0's logs; what was declined is sent again at once.
+#[test]
+fn what_did_not_reach_auth0_is_no_attempt() {
+    let during = |fault: Fault, seconds: u64| -> Weather {
+        Box::new(move |now, _| (Duration::from_millis(40), (now < Duration::from_secs(seconds)).then_some(fault)))
+    };
+    let mut sim = Sim::new(janes(), open(0.0), during(Fault::Stays, 3600));
+    sim.add(Object::new(&"a".into(), 0, roles(), vec![id("rol_a".into())], true), Duration::ZERO);
+    let report = sim.first_report(Duration::from_secs(60));
+    assert!(matches!(report.end, End::Failed(CallError::NotSent(_))), "{report:?}");
+    assert!(!report.lost && report.correlation.is_none() && report.connection.is_none());
+    for (fault, seconds, by) in [(Fault::Stays, 2, 4), (Fault::Declines, 0, 1)] {
+        let mut declined = 0;
+        let mut weather = during(fault, seconds);
+        let weather: Weather = Box::new(move |now, wire| {
+            declined += 1;
+            let fault = if fault == Fault::Declines { (declined < 4).then_some(fault) } else { weather(now, wire).1 };
+            (Duration::from_millis(40), fault)
+        });
+        let (report, sim) = one(janes(), weather, &roles(), &["rol_a"], false);
+        assert!(report.end == End::Gone && !report.lost, "{report:?}");
+        assert!(sim.now < Duration::from_secs(by), "{:?}", sim.now);
+        assert_eq!(sim.auth0.calls["DELETE"], 1);
+    }
+}
+
+/// Whoever asks while a call or a walk is on its way is not answered by it.
+#[test]
+fn who_joins_late_is_answered_by_the_next() {
+    let mut sim = Sim::new(janes(), open(0.0), calm(1000));
+    let namespace: Arc<str> = "a".into();
+    for (n, at) in [(0, 0), (1, 600), (2, 1600)] {
+        let object = Object::new(&namespace, n, roles(), vec![id("rol_a".into())], true);
+        sim.add(object, Duration::from_millis(at));
+    }
+    // Somebody gives it back before the last one asks.
+    let back = |auth0: &mut Auth0| auth0.give(&roles(), id("rol_a".into()));
+    sim.change(Duration::from_millis(1550), Box::new(back));
+    sim.run(Duration::from_secs(60));
+    for n in 0..3 {
+        assert!(sim.objects[n].ended.as_ref().unwrap().1.end == End::Gone && sim.read_in_time(n), "{n}");
+    }
+    assert!(!sim.auth0.holds(&roles(), &id("rol_a".into())));
+    assert_eq!(sim.auth0.calls["DELETE"], 3, "each waits for the answer of the one before");
+}
+
+/// What was accepted earlier is only read, and a user that is gone by then was seen.
+#[test]
+fn a_proof_sends_nothing() {
+    for (auth0, end) in
+        [(janes(), End::Remaining(vec![id("rol_a".into())])), (Auth0::default(), End::NotFound(Missing::Subject))]
+    {
+        let mut sim = Sim::new(auth0, open(0.0), calm(40));
+        let object = Object::new(&"a".into(), 0, roles(), vec![id("rol_a".into())], true);
+        sim.add(object, Duration::from_secs(3600));
+        let report = sim.prove(0);
+        assert_eq!((report.end, report.seen), (end, true));
+        assert_eq!((sim.auth0.calls.get("DELETE"), sim.auth0.calls["GET"]), (None, 1));
+    }
+    assert_ne!(Task::Prove, Task::Remove { before: false, after: true });
+}

@@ -1,0 +1,123 @@
+//! Whose call it is: connections of one domain share Auth0's buckets once they are accepted, and nothing else ever.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rescind::auth0::{CallError, Endpoint, Item};
+use rescind::dispatch::{End, Limits};
+
+use crate::auth0::Auth0;
+use crate::cases::{assert_all_gone, calm, id, leavers, open, organization};
+use crate::sim::{Object, Sim, connection};
+
+const GONE_BY: Duration = Duration::from_secs(15);
+
+/// Twenty people of one organization in namespace `a`, with the credential 1, and as many of another in `b`, with 2.
+fn two_tenants() -> Sim {
+    let mut sim = Sim::new(Auth0::default(), open(0.0), calm(40));
+    for (namespace, credential) in [("a", 1), ("b", 2)] {
+        let first = sim.objects.len();
+        leavers(&mut sim, namespace, &organization(&format!("org_{namespace}")), 20);
+        sim.objects[first..].iter_mut().for_each(|object| object.credential = credential);
+    }
+    sim
+}
+
+fn assert_first_tenant_is_served(sim: &Sim) {
+    for object in &sim.objects[..20] {
+        let (at, report) = object.ended.as_ref().unwrap();
+        assert!(report.end == End::Gone && *at < GONE_BY, "{report:?} at {at:?}");
+    }
+}
+
+#[test]
+fn a_refused_credential_is_nobody_elses_matter() {
+    let mut sim = two_tenants();
+    sim.auth0.refused.insert(2);
+    sim.run(Duration::from_secs(60));
+    assert_first_tenant_is_served(&sim);
+    for object in &sim.objects[20..] {
+        let (_, report) = object.ended.as_ref().unwrap();
+        assert!(matches!(report.end, End::Failed(CallError::Unauthorized(_))), "{report:?}");
+        assert_eq!(report.connection, Some(connection(2)));
+    }
+    assert!(sim.machine.accepted(connection(1)) && !sim.machine.accepted(connection(2)));
+}
+
+/// A 429 to a credential that is not accepted opens its own breaker, nobody else's.
+#[test]
+fn a_429_before_it_is_accepted_is_its_own() {
+    let mut sim = two_tenants();
+    sim.auth0.throttled.insert(2, 30);
+    sim.change(Duration::from_secs(45), Box::new(|auth0: &mut Auth0| auth0.throttled.clear()));
+    sim.run(Duration::from_secs(600));
+    assert_first_tenant_is_served(&sim);
+    assert_all_gone(&sim);
+    assert!(sim.objects[20..].iter().all(|object| object.ended.as_ref().unwrap().0 > Duration::from_secs(45)));
+}
+
+/// The ceiling is each connection's own, accepted or not; that it is obeyed is asserted in `sim`.
+#[test]
+fn a_ceiling_slows_its_own_connection_only() {
+    let mut sim = two_tenants();
+    sim.own_limits.insert(2, Limits { max_per_second: 0.5, reserve_percent: 90.0 });
+    sim.run(Duration::from_secs(600));
+    assert_first_tenant_is_served(&sim);
+    assert_all_gone(&sim);
+}
+
+/// A remembered 429 holds the domain only if the connection it is remembered for is accepted.
+#[test]
+fn a_remembered_wait_holds_whom_it_was_named_for() {
+    let mut sim = two_tenants();
+    sim.machine.hold(connection(2), Duration::from_secs(20), sim.start());
+    sim.run(Duration::from_secs(600));
+    assert_first_tenant_is_served(&sim);
+    assert!(sim.objects[20..].iter().all(|object| object.ended.as_ref().unwrap().0 >= Duration::from_secs(20)));
+}
+
+/// A job moves to the new connection with what came of it: what was accepted is proved there, not sent again.
+#[test]
+fn a_rotated_credential_costs_no_call_twice() {
+    let slow = Limits { max_per_second: 1.0, reserve_percent: 0.0 };
+    let mut sim = Sim::new(Auth0::default(), slow, calm(40));
+    let members: Vec<Item> = (0..25).map(|n| id(format!("auth0|{n:02}"))).collect();
+    let acme = organization("org_acme");
+    members.iter().for_each(|member| sim.auth0.give(&acme, member.clone()));
+    let mut object = Object::new(&"a".into(), 0, acme, members, true);
+    object.rotates = Some((Duration::from_millis(1500), 2));
+    sim.add(object, Duration::ZERO);
+    sim.run(Duration::from_secs(120));
+    assert_all_gone(&sim);
+    let (_, report) = sim.objects[0].ended.as_ref().unwrap();
+    assert_eq!((report.accepted.len(), report.connection), (25, Some(connection(2))));
+    assert_eq!(sim.auth0.calls["DELETE"], 3);
+}
+
+/// Each of a hundred namespaces with a credential of its own and the same person to remove a role from: a call each.
+#[test]
+fn equal_removals_with_other_credentials_are_other_calls() {
+    let mut sim = Sim::new(Auth0::default(), open(0.0), calm(40));
+    let endpoint = Endpoint::UserRoles { user: "auth0|a".into() };
+    sim.auth0.give(&endpoint, id("rol_a".into()));
+    for n in 0..100 {
+        let namespace: Arc<str> = format!("ns{n}").into();
+        let mut object = Object::new(&namespace, n, endpoint.clone(), vec![id("rol_a".into())], true);
+        object.credential = n as u64;
+        sim.add(object, Duration::ZERO);
+    }
+    sim.run(Duration::from_secs(120));
+    assert_all_gone(&sim);
+    assert_eq!((sim.auth0.calls["DELETE"], sim.auth0.calls["GET"]), (100, 100));
+}
+
+/// What no tenant has any more is forgotten, once it has nothing to do.
+#[test]
+fn connections_that_are_gone_are_forgotten() {
+    let mut sim = two_tenants();
+    sim.run(Duration::from_secs(60));
+    let now = sim.start() + sim.now;
+    assert!(sim.machine.retain(&[connection(1)].into(), now));
+    assert!(sim.machine.accepted(connection(1)) && !sim.machine.accepted(connection(2)));
+    assert!(!sim.machine.retain(&[].into(), now));
+}
