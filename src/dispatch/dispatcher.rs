@@ -214,7 +214,7 @@ impl Dispatcher {
     }
 
     fn gone(&self, owner: &Owner, partial: &Report) {
-        if !partial.accepted.is_empty() {
+        if matches!(partial.end, End::HandedBack(_)) && !partial.accepted.is_empty() {
             self.observer.owner_gone(owner, partial);
         }
     }

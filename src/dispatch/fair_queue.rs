@@ -10,7 +10,7 @@
 //! A call costs the logarithm of what waits, and the number of kinds of call that wait; not that of namespaces, items or
 //! connections.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use foldhash::{HashMap, HashMapExt};
@@ -84,21 +84,17 @@ struct Namespace {
     full: bool,
 }
 
+/// Classes of one key are held back together.
+type GroupKey = (Rank, CallName, u8);
+
 #[derive(Debug)]
 struct Lane<W> {
-    group: usize,
+    group: GroupKey,
     /// The namespaces that wait here, least recently served first.
     turns: BTreeSet<(u64, Ns)>,
     waiting: HashMap<Ns, BTreeSet<(u64, W)>>,
     /// Under which turn it stands in its group.
     listed: Option<(u64, Ns)>,
-}
-
-/// Classes that are held back together.
-#[derive(Debug)]
-struct Group {
-    key: (Rank, CallName, u8),
-    order: BTreeSet<(u64, Ns, Class)>,
 }
 
 /// Units of work that could send a call.
@@ -107,7 +103,8 @@ pub(super) struct FairQueue<W> {
     namespaces: Slab<Namespace>,
     by_name: HashMap<Arc<str>, Ns>,
     lanes: HashMap<Class, Lane<W>>,
-    groups: Vec<Group>,
+    /// The lanes of each group that are not held back, by the turn of their first namespace.
+    groups: BTreeMap<GroupKey, BTreeSet<(u64, Ns, Class)>>,
     /// The classes of each connection that waits, and whether its own settings hold it back.
     connections: HashMap<ConnectionKey, (Vec<Class>, bool)>,
     full: Vec<Ns>,
@@ -125,7 +122,7 @@ impl<W> Default for FairQueue<W> {
             namespaces: Slab::new(),
             by_name: HashMap::new(),
             lanes: HashMap::new(),
-            groups: Vec::new(),
+            groups: BTreeMap::new(),
             connections: HashMap::new(),
             full: Vec::new(),
             waiting: 0,
@@ -228,7 +225,7 @@ impl<W: Copy + Ord> FairQueue<W> {
         namespace.places += 1;
         let (served, full) = (namespace.served, namespace.full);
         if !self.lanes.contains_key(&class) {
-            let group = self.group((class.rank, class.call, flavor));
+            let group = (class.rank, class.call, flavor);
             self.connections.entry(class.connection).or_default().0.push(class);
             self.lanes.insert(class, Lane { group, turns: BTreeSet::new(), waiting: HashMap::new(), listed: None });
         }
@@ -264,25 +261,20 @@ impl<W: Copy + Ord> FairQueue<W> {
         }
     }
 
-    fn group(&mut self, key: (Rank, CallName, u8)) -> usize {
-        // Kinds of call and percentages: there are only so many.
-        self.groups.iter().position(|group| group.key == key).unwrap_or_else(|| {
-            self.groups.push(Group { key, order: BTreeSet::new() });
-            self.groups.len() - 1
-        })
-    }
-
     /// Brings a lane's place in its group up to date.
     fn list(&mut self, class: Class) {
         let Some(lane) = self.lanes.get_mut(&class) else { return };
         let (classes, held) = self.connections.entry(class.connection).or_default();
         let first = lane.turns.first().copied().filter(|_| !*held);
         if lane.listed != first {
-            let order = &mut self.groups[lane.group].order;
+            let order = self.groups.entry(lane.group).or_default();
             if let Some((served, ns)) = lane.listed {
                 order.remove(&(served, ns, class));
             }
             order.extend(first.map(|(served, ns)| (served, ns, class)));
+            if order.is_empty() {
+                self.groups.remove(&lane.group);
+            }
             lane.listed = first;
         }
         if lane.waiting.is_empty() {
@@ -294,18 +286,15 @@ impl<W: Copy + Ord> FairQueue<W> {
         }
     }
 
-    /// The settings that hold this connection's calls back changed.
+    /// What holds this connection's calls back is another flavor from now on.
     pub(super) fn regroup(&mut self, connection: ConnectionKey, flavor: u8) {
+        self.hold(connection, true);
         for class in self.classes(connection) {
-            let group = self.group((class.rank, class.call, flavor));
             if let Some(lane) = self.lanes.get_mut(&class) {
-                if let Some((served, ns)) = lane.listed.take() {
-                    self.groups[lane.group].order.remove(&(served, ns, class));
-                }
-                lane.group = group;
+                lane.group = (class.rank, class.call, flavor);
             }
-            self.list(class);
         }
+        self.hold(connection, false);
     }
 
     fn classes(&self, connection: ConnectionKey) -> Vec<Class> {
@@ -339,8 +328,8 @@ impl<W: Copy + Ord> FairQueue<W> {
     /// Who is first in this rank. What turns out to be held back on its own account stands aside until it is let back.
     fn first(&mut self, rank: Rank, gate: &impl Gate, aside: &mut Vec<ConnectionKey>) -> Option<(Class, Ns)> {
         loop {
-            let of_rank = self.groups.iter().filter(|group| group.key.0 == rank);
-            let firsts = of_rank.filter_map(|group| group.order.first());
+            let of_rank = self.groups.iter().filter(|((of, ..), _)| *of == rank);
+            let firsts = of_rank.filter_map(|(_, order)| order.first());
             let (_, ns, class) = *firsts.filter(|(.., class)| gate.passes(class)).min()?;
             if !gate.admits(class.connection) {
                 self.hold(class.connection, true);
@@ -358,11 +347,9 @@ impl<W: Copy + Ord> FairQueue<W> {
 
     /// Whether a connection stands aside. It is let back when it is said to stand aside no more.
     pub(super) fn hold(&mut self, connection: ConnectionKey, aside: bool) {
-        let Some((classes, held)) = self.connections.get_mut(&connection) else { return };
+        let Some((_, held)) = self.connections.get_mut(&connection) else { return };
         if std::mem::replace(held, aside) != aside {
-            for class in classes.clone() {
-                self.list(class);
-            }
+            self.classes(connection).into_iter().for_each(|class| self.list(class));
         }
     }
 
@@ -397,7 +384,7 @@ impl<W: Copy + Ord> FairQueue<W> {
 
     /// One class of each group that waits.
     pub(super) fn groups(&self) -> impl Iterator<Item = &Class> {
-        self.groups.iter().filter_map(|group| group.order.first()).map(|(.., class)| class)
+        self.groups.values().filter_map(BTreeSet::first).map(|(.., class)| class)
     }
 
     /// Whether what must hold does.
@@ -413,12 +400,13 @@ impl<W: Copy + Ord> FairQueue<W> {
             }
             let held = self.connections.get(&class.connection).ok_or("a lane of no connection")?.1;
             let first = lane.turns.first().copied().filter(|_| !held);
-            let listed = |(served, ns)| self.groups[lane.group].order.contains(&(served, ns, *class));
+            let order = self.groups.get(&lane.group);
+            let listed = |(served, ns)| order.is_some_and(|order| order.contains(&(served, ns, *class)));
             if lane.turns.len() > lane.waiting.len() || lane.listed != first || !first.is_none_or(listed) {
                 return Err("a lane stands in a wrong place");
             }
         }
-        let listed: usize = self.groups.iter().map(|group| group.order.len()).sum();
+        let listed: usize = self.groups.values().map(BTreeSet::len).sum();
         let lanes = self.lanes.values().filter(|lane| lane.listed.is_some()).count();
         let counted = self
             .namespaces

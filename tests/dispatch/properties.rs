@@ -175,6 +175,8 @@ fn build(plan: &Plan) -> Sim {
         } else if n < plan.poison + plan.crashing {
             auth0.crashing.insert(item);
         } else if n < plan.poison + plan.crashing + plan.unknown {
+            // What does not exist is held by nobody.
+            auth0.held.values_mut().for_each(|held| held.retain(|other| *other != item));
             auth0.unknown.insert(item, if n % 2 == 0 { Missing::Item } else { Missing::Unclear });
         }
     }

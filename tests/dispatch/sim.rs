@@ -473,7 +473,8 @@ impl Sim {
             };
             let back_in = match &report.end {
                 End::Remaining(_) => {
-                    let since = report.first_accepted_at.expect("something was accepted").duration_since(self.wall);
+                    // What was gone after a DELETE without an answer may have come back.
+                    let since = report.first_accepted_at.unwrap_or(wall).duration_since(self.wall);
                     let accepted = Duration::try_from(since).unwrap();
                     let looks = [2, 7, 17, 37, 77].map(Duration::from_secs);
                     let next = looks.into_iter().find(|look| accepted + *look > now);

@@ -55,8 +55,8 @@ fn at(second: i64) -> Timestamp {
 /// How an object comes to a status.
 #[derive(Clone, Debug)]
 enum Way {
-    /// This came of its jobs, one after the other.
-    Ends(Vec<Report>),
+    /// This came of its job.
+    Ends(Box<Report>),
     /// Its job waits.
     Waits(Wait),
     /// Nothing may be sent.
@@ -110,12 +110,8 @@ fn ways() -> Vec<Way> {
         failed(CallError::RateLimited(Duration::from_secs(9))),
         failed(CallError::no_answer("it does not answer")),
     ];
-    let accepted = |second, end| {
-        let (first_accepted_at, accepted_at) = (Some(at(-3600)), Some(at(second)));
-        Report { first_accepted_at, accepted_at, ..report(true, end) }
-    };
-    let shown = || End::Remaining(removal().items);
-    let still_present = Way::Ends(vec![accepted(-3600, shown()), accepted(-600, shown())]);
+    let (an_hour_ago, shown) = (Some(at(-3600)), End::Remaining(removal().items));
+    let still_present = Report { first_accepted_at: an_hour_ago, accepted_at: an_hour_ago, ..report(true, shown) };
     let options = RemovalOptions::default;
     let suspended = RemovalOptions { suspend: true, ..options() };
     let continuous = RemovalOptions { policy: Policy::Continuous, ..options() };
@@ -144,7 +140,7 @@ fn ways() -> Vec<Way> {
         Reason::BrakeEngaged,
     ];
     let blocked = blocked.into_iter().map(|(options, tenant)| Way::Blocked(options, tenant));
-    let reports = reports.into_iter().map(|report| Way::Ends(vec![report])).chain([still_present]);
+    let reports = reports.into_iter().chain([still_present]).map(|report| Way::Ends(Box::new(report)));
     reports.chain(waits.map(Way::Waits)).chain(blocked).chain(of_others.map(Way::Told)).collect()
 }
 
@@ -179,22 +175,21 @@ impl Way {
             tenant,
             refusal: None,
             refused_with: None,
+            tries: false,
             submitted_with: Some(key),
             submitted_to: Some(&domain),
             view: &view,
             asked: None,
-            unconfirmed: 0,
+            handed_back: None,
+            failures: None,
             not_before: None,
             now,
             jitter: 0.0,
         };
         let status = match (self, decide(&inputs)) {
-            (Self::Ends(reports), _) => {
-                let absorb_one = |status: Option<RemovalStatus>, report: &Report| {
-                    Some(absorb(&Inputs { status: status.as_ref(), ..inputs }, generation, report).status)
-                };
-                let status = reports.iter().fold(old.cloned(), absorb_one);
-                acknowledged(&Inputs { status: status.as_ref(), ..inputs })
+            (Self::Ends(report), _) => {
+                let status = absorb(&inputs, generation, report).status;
+                acknowledged(&Inputs { status: Some(&status), ..inputs })
             }
             (Self::Told(reason), _) => {
                 let before = old.map(|old| old.conditions.clone()).unwrap_or_default();

@@ -53,7 +53,8 @@ impl Machine {
         });
         // One that is not accepted can slow only itself, so its answers teach nothing about the others' buckets.
         let end = match &outcome {
-            _ if !accepted || !ours => CallEnd::Lost,
+            // A failure may report the bucket that it drew from, too.
+            _ if !accepted || !(ours || answer.limits.remaining.is_some()) => CallEnd::Lost,
             Ok(_) => CallEnd::Accepted,
             Err(CallError::RateLimited(_)) => CallEnd::Limited,
             Err(_) => CallEnd::Refused,
@@ -143,10 +144,10 @@ impl Machine {
         let Some(queue) = self.queues.get_mut(key) else { return Fate::Again { smaller: false } };
         let strikes = std::mem::take(&mut queue.strikes);
         let kind = (delete(&queue.endpoint), queue.connection);
-        let jobs = &self.jobs;
-        let mut owners = parts.iter().flat_map(|part| &part.waiters).filter(|waiter| jobs.get(waiter.job).is_some());
-        let first = owners.next().map(|waiter| waiter.job);
-        let several = parts.len() > 1 && owners.any(|waiter| Some(waiter.job) != first);
+        // Those who are gone meanwhile were part of it, too.
+        let mut owners = parts.iter().flat_map(|part| &part.waiters).map(|waiter| waiter.job);
+        let first = owners.next();
+        let several = parts.len() > 1 && owners.any(|job| Some(job) != first);
         match outcome {
             Ok(_) => {
                 self.worked.insert(kind, now);

@@ -108,16 +108,13 @@ impl Machine {
         self.ids += 1;
         let (id, connection) = (self.ids, class.connection);
         self.fair.begun(class.rank, ns);
-        let mut probe = matches!(self.breaker.state(now), State::HalfOpen { .. });
+        let mut probe = false;
         if let Some(conn) = self.conns.get_mut(&connection) {
             conn.calls += 1;
             conn.checking += 1;
-            if !conn.accepted {
-                self.first = Some(id);
-                probe = false;
-            }
             let breaker = if conn.accepted { &mut self.breaker } else { &mut conn.breaker };
-            probe |= breaker.allow(now) == Allow::Now { probe: true };
+            probe = breaker.allow(now) == Allow::Now { probe: true };
+            self.first = if conn.accepted { self.first } else { Some(id) };
         }
         let reserved = self.limiter.sent(class.call, now);
         let named = owners.iter().filter_map(|id| Some(self.jobs.get(*id)?.owner.clone())).collect();
@@ -136,8 +133,9 @@ impl Machine {
         self.refuse(id, results, now)?;
         let call = self.calls.get_mut(&id)?;
         call.slotted = true;
-        let slot = self.limiter.slot(call.class.connection, now);
         let conn = self.conns.get_mut(&call.class.connection)?;
+        // After a panic the limiter is a new one, the ceiling is not.
+        let slot = self.limiter.slot(call.class.connection, conn.next_slot.map_or(now, |slot| slot.max(now)));
         conn.checking -= 1;
         conn.next_slot = Some(slot + conn.gap());
         Some(slot)
@@ -231,8 +229,8 @@ impl Machine {
     /// A call that was begun does not leave; what it was for waits again.
     pub fn call_off(&mut self, id: CallId, now: Instant) {
         let Some(call) = self.calls.remove(&id) else { return };
-        self.limiter.unsent(call.reserved, now);
         self.finish(id, &call, false, now);
+        self.limiter.unsent(call.reserved, now);
         self.put_back(call.what, now);
     }
 

@@ -122,7 +122,6 @@ impl Machine {
             let (limits, flavor) = (conn.limits, conn.flavor());
             self.limiter.set_limits(connection, limits);
             self.fair.regroup(connection, flavor);
-            self.fair.hold(connection, false);
         }
     }
 
