@@ -518,6 +518,10 @@ mod tests {
                     2 => if let Some(at) = here.iter().position(|(.., other, _, _)| *other == ns) {
                         let (_, class, _, unit, mut places) = here.remove(at);
                         fair.refresh(unit, &mut places, false, [], (class.call, class.connection, 0), |_| None);
+                        // Whoever comes back waits anew.
+                        if here.iter().all(|(_, _, other, ..)| *other != ns) {
+                            passed.remove(&ns);
+                        }
                     },
                     _ => {
                         CONNECTIONS.iter().for_each(|connection| fair.hold(*connection, false));

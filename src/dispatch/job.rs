@@ -53,6 +53,8 @@ pub enum Task {
 pub struct History {
     /// Items that Auth0 accepted a DELETE of; they are proved, not sent again. Empty if only counts are known.
     pub accepted: Vec<Item>,
+    /// Items that were not there, or that Auth0 does not know; they are not sent again either.
+    pub absent: Vec<Item>,
     /// When the first of all accepted DELETEs was accepted.
     pub first_accepted_at: Option<Timestamp>,
     /// When the last one was.

@@ -32,6 +32,11 @@ pub(super) fn of_report(inputs: &Inputs<'_>, report: &Report, known: Known) -> O
         End::Gone if !known.items.unknown.is_empty() => return not_found(Missing::Item, inputs, report, known),
         End::Gone => gone(inputs, known, n),
         End::Unverified(why) => unverified(why, known, n),
+        End::Remaining(left) if left.iter().all(|item| known.items.unknown.contains(item)) => {
+            return not_found(Missing::Item, inputs, report, known);
+        }
+        // What was gone after a DELETE without an answer is there again: it is still to be removed.
+        End::Remaining(_) if !known.has_accepted() => return None,
         End::Remaining(left) => remaining(left.len(), inputs, report.read_at.unwrap_or(inputs.now.wall), known),
         End::NotFound(missing) => return not_found(*missing, inputs, report, known),
         End::Failed(CallError::NotFound(missing)) => return not_found(*missing, inputs, report, known),

@@ -78,7 +78,7 @@ impl Known {
             may_spare,
             accepted,
             // What a read did not find may be what an earlier process had accepted.
-            absent: count(result.already_absent).max(items.not_held()).min(requested - accepted),
+            absent: count(result.already_absent).max(items.not_held().count()).min(requested - accepted),
             remaining,
             items: items.clone(),
             since: since("Unknown").or(accepted_at),
@@ -117,7 +117,7 @@ impl Known {
     fn count(&mut self, report: &Report) {
         let known = self.items.accepted.len();
         self.items.add(report, self.may_spare);
-        let absent = self.items.not_held();
+        let absent = self.items.not_held().count();
         let nameless = self.accepted.saturating_sub(known).min(absent);
         self.accepted = self.accepted.max(self.items.accepted.len() + nameless);
         self.absent = self.absent.max(absent - nameless);
@@ -126,9 +126,10 @@ impl Known {
                 (self.accepted, self.absent) = (0, self.requested);
             }
             End::Gone => self.remaining = 0,
-            End::Remaining(left) => {
+            End::Remaining(left) if self.accepted_at.max(report.accepted_at).is_some() => {
                 // What is there is not absent, whatever a read before it said.
-                self.remaining = left.len().min(self.requested);
+                let unknown = left.iter().filter(|item| self.items.unknown.contains(*item)).count();
+                self.remaining = (left.len() - unknown).min(self.requested);
                 self.absent = self.absent.min(self.requested - self.remaining);
                 self.accepted = self.accepted.max(self.remaining);
             }
@@ -179,13 +180,23 @@ impl Known {
 
     /// What the dispatcher is told. If it is to be sent `again`, nothing is taken for accepted.
     pub(super) fn history(&self, removal: &Removal, again: bool) -> History {
-        let accepted = match () {
-            () if again => Vec::new(),
-            () if self.is_complete() => removal.items.clone(),
-            () => self.items.settled(),
+        let absent = || self.items.not_held().cloned().collect::<Vec<_>>();
+        let (accepted, absent) = match () {
+            () if again => (Vec::new(), Vec::new()),
+            () if self.is_complete() => {
+                let absent = absent();
+                (removal.items.iter().filter(|item| !absent.contains(item)).cloned().collect(), absent)
+            }
+            () => (self.items.accepted.iter().cloned().collect(), absent()),
         };
-        let seen = self.was_seen();
-        History { accepted, first_accepted_at: self.since, accepted_at: self.accepted_at, lost: self.lost, seen }
+        History {
+            accepted,
+            absent,
+            first_accepted_at: self.since,
+            accepted_at: self.accepted_at,
+            lost: self.lost,
+            seen: self.was_seen(),
+        }
     }
 
     /// Puts it into a status; `Verified` is not part of it.
@@ -215,10 +226,10 @@ pub(super) fn unproved(
     if let Some(report) = &report {
         known.add(report, report.domain.as_ref(), now);
     }
-    let History { accepted, first_accepted_at, accepted_at, lost, .. } = known.history(removal, false);
+    let History { accepted, absent, first_accepted_at, accepted_at, lost, .. } = known.history(removal, false);
     known.has_accepted().then(|| Report {
         accepted,
-        already_absent: Vec::new(),
+        already_absent: absent,
         not_found: Vec::new(),
         refused: Vec::new(),
         first_accepted_at,

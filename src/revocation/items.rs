@@ -35,7 +35,8 @@ impl Items {
             let sent = self.absent.iter().filter(|item| !may_spare && shown(item)).cloned();
             self.accepted.extend(sent.collect::<Vec<_>>());
             self.absent.retain(|item| !shown(item));
-            self.unknown.retain(|item| !shown(item));
+            // That a list shows what a DELETE was told to be unknown makes it no better known.
+            self.unknown.retain(|item| !shown(item) || report.not_found.contains(item));
         }
         self.absent.retain(|item| !self.unknown.contains(item));
         let other = |item: &Item| self.absent.contains(item) || self.unknown.contains(item);
@@ -43,13 +44,8 @@ impl Items {
         self.accepted.retain(|item| !self.unknown.contains(item));
     }
 
-    /// All that need not be sent again.
-    pub(super) fn settled(&self) -> Vec<Item> {
-        self.accepted.iter().chain(&self.absent).chain(&self.unknown).cloned().collect()
-    }
-
-    /// How many there is nobody to hold.
-    pub(super) fn not_held(&self) -> usize {
-        self.absent.len() + self.unknown.len()
+    /// Those that there is nobody to hold.
+    pub(super) fn not_held(&self) -> impl Iterator<Item = &Item> {
+        self.absent.iter().chain(&self.unknown)
     }
 }

@@ -439,7 +439,8 @@ impl Sim {
         }
         object.credential = object.credential_at(self.now);
         object.submitted = self.now;
-        let all = object.removal.items.iter().all(|item| object.history.accepted.contains(item));
+        let History { accepted, absent, .. } = &object.history;
+        let all = object.removal.items.iter().all(|item| accepted.contains(item) || absent.contains(item));
         let (before, after) = (object.before, object.verify);
         let task = if all && after { Task::Prove } else { Task::Remove { before, after } };
         let (owner, removal, history) = (object.owner.clone(), object.removal.clone(), object.history.clone());
@@ -466,6 +467,12 @@ impl Sim {
             object.last = Some(report.clone());
             object.history = History {
                 accepted: report.accepted.clone(),
+                absent: match &report.end {
+                    End::Remaining(left) => {
+                        report.already_absent.iter().filter(|item| !left.contains(item)).cloned().collect()
+                    }
+                    _ => report.already_absent.clone(),
+                },
                 first_accepted_at: report.first_accepted_at,
                 accepted_at: report.accepted_at,
                 lost: report.lost,

@@ -155,7 +155,7 @@ pub(super) struct Progress {
     asking: Option<Asking>,
     error: Option<CallError>,
     missing: Option<Missing>,
-    /// Something was accepted that no read has proved.
+    /// Something was accepted, or told of before, that no read has proved.
     unproved: bool,
     over: Option<End>,
     first_accepted_at: Option<Timestamp>,
@@ -240,8 +240,12 @@ const fn is_refusal(error: &CallError) -> bool {
 impl Progress {
     fn new(job: Job, connection: ConnectionKey, ns: Ns, now: Instant) -> Self {
         let Job { owner, removal, task, history } = job;
-        let History { accepted, first_accepted_at, accepted_at, lost, seen } = history;
-        let state = |item| if accepted.contains(item) { State::Accepted } else { State::Open };
+        let History { accepted, absent, first_accepted_at, accepted_at, lost, seen } = history;
+        let state = |item| match () {
+            () if accepted.contains(item) => State::Accepted,
+            () if absent.contains(item) => State::Absent,
+            () => State::Open,
+        };
         let states: Vec<State> = removal.items.iter().map(state).collect();
         let mut open = states.iter().filter(|state| **state == State::Open).count();
         let phase = match task {
@@ -272,7 +276,7 @@ impl Progress {
             asking: None,
             error: None,
             missing: None,
-            unproved: states.contains(&State::Accepted),
+            unproved: states.iter().any(|state| *state != State::Open),
             over: nothing,
             first_accepted_at,
             accepted_at,
@@ -493,7 +497,7 @@ impl Progress {
                 let absent = self.opened().into_iter().filter(|(n, _)| !present.contains(&self.removal.items[*n]));
                 for (index, _) in absent.collect::<Vec<_>>() {
                     if self.may_spare() {
-                        self.gone(index, self.lost, began);
+                        self.gone(index, began);
                     } else if !self.lost {
                         self.states[index] = State::Unseen;
                     }
@@ -510,10 +514,11 @@ impl Progress {
         self.again = self.opened();
     }
 
-    /// A complete read that may spare a DELETE does not show this item. If an earlier one was `lost`, that removed it.
-    fn gone(&mut self, index: usize, lost: bool, began: Option<Timestamp>) {
+    /// A complete read that may spare a DELETE does not show this item. An earlier one without an answer may have removed
+    /// it; nobody accepted that.
+    fn gone(&mut self, index: usize, began: Option<Timestamp>) {
         self.read_at = began;
-        self.close(index, if lost { State::Accepted } else { State::Absent });
+        self.close(index, State::Absent);
     }
 
     /// A read after DELETEs without an answer: what is gone is settled, the rest is sent again, in smaller batches.
@@ -524,7 +529,7 @@ impl Progress {
             if failing {
                 self.settle(index, Settled::Failed(error));
             } else if self.may_spare() && !shown {
-                self.gone(index, true, began);
+                self.gone(index, began);
             } else {
                 self.again.push((index, Some(suspect)));
             }
@@ -597,9 +602,9 @@ impl Progress {
 
     /// The same job once more, with what is known so far.
     pub(super) fn again(&self) -> Job {
-        let of = |wanted| self.removal.items.iter().zip(&self.states).filter(move |(_, state)| **state == wanted);
         let history = History {
-            accepted: of(State::Accepted).map(|(item, _)| item.clone()).collect(),
+            accepted: self.of(State::Accepted),
+            absent: self.of(State::Absent),
             first_accepted_at: self.first_accepted_at,
             accepted_at: self.accepted_at,
             lost: self.lost || self.out > 0,
@@ -608,16 +613,17 @@ impl Progress {
         Job { owner: self.owner.clone(), removal: self.removal.clone(), task: self.task, history }
     }
 
+    fn of(&self, wanted: State) -> Vec<Item> {
+        let items = self.removal.items.iter().zip(&self.states).filter(|(_, state)| **state == wanted);
+        items.map(|(item, _)| item.clone()).collect()
+    }
+
     pub(super) fn report(&self, end: End, domain: &Domain) -> Report {
-        let of = |wanted: State| {
-            let items = self.removal.items.iter().zip(&self.states).filter(|(_, state)| **state == wanted);
-            items.map(|(item, _)| item.clone()).collect()
-        };
         Report {
-            accepted: of(State::Accepted),
-            already_absent: of(State::Absent),
-            not_found: of(State::NotFound),
-            refused: of(State::Refused),
+            accepted: self.of(State::Accepted),
+            already_absent: self.of(State::Absent),
+            not_found: self.of(State::NotFound),
+            refused: self.of(State::Refused),
             first_accepted_at: self.first_accepted_at,
             accepted_at: self.accepted_at,
             // What is on its way is answered to nobody.

@@ -46,6 +46,7 @@ impl Case {
             Task::Remove { .. } => self.accepted(left),
             Task::Prove => Report {
                 accepted: history.accepted.clone(),
+                already_absent: history.absent.clone(),
                 first_accepted_at: history.first_accepted_at,
                 accepted_at: history.accepted_at,
                 ..self.report(left)
@@ -181,7 +182,7 @@ fn only_what_is_open_is_sent_again() {
     let failed = object.accepted(End::Failed(unavailable()));
     object.absorb(&Report { accepted: vec![role(0)], already_absent: vec![role(1)], ..failed });
     let (_, task, history) = object.submits();
-    assert_eq!((task, history.accepted), (REMOVE, vec![role(0), role(1)]));
+    assert_eq!((task, history.accepted, history.absent), (REMOVE, vec![role(0)], vec![role(1)]));
 }
 
 /// At an organization the DELETE goes out also for what a read before it did not show. Where the read may spare it,
