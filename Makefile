@@ -1,6 +1,6 @@
 # Every target is one command; what it does is in the Rust crates under tests/.
 
-.PHONY: tools demo up down programs test test-long bench simulate lint crds scripts mutants chart image-check sbom
+.PHONY: tools demo up down programs test test-long bench simulate lint docs crds scripts mutants chart image-check sbom
 
 # Finds etcd, kube-apiserver, kubectl, helm, promtool, Argo CD and kstatus, builds what is missing, and prints where
 # they are.
@@ -44,6 +44,11 @@ bench: tools
 # What removing access costs under the limits of Auth0's plans, in virtual time. Seconds, once built.
 simulate:
 	cargo bench --package rescind --bench simulate
+
+# Writes anew the pages of docs/ that are made from what the code does.
+docs:
+	RESCIND_WRITE=1 cargo test --quiet --test worlds every_answer
+	RESCIND_WRITE=1 cargo test --quiet --test e2e numbers_are_right
 
 # Format and clippy.
 lint:

@@ -22,15 +22,15 @@ const VERDICTS: Millis = 3 * 3_600_000;
 /// And then nothing happens for this long.
 const QUIET: Millis = 50 * 60_000;
 
-fn user(n: usize) -> String {
+pub fn user(n: usize) -> String {
     format!("auth0|5f7c8ec7c33c6c004bbafe{n:02}")
 }
 
-fn organization(n: usize) -> String {
+pub fn organization(n: usize) -> String {
     format!("org_9ybsU1dN2dKfDk{n:02}")
 }
 
-fn role(n: usize) -> String {
+pub fn role(n: usize) -> String {
     format!("rol_bN1a2b3c4d5e6f{n:02}")
 }
 
@@ -66,7 +66,7 @@ fn fill(schema: &Value, value: &mut Value) {
     }
 }
 
-fn object(kind: &'static str, uid: String, spec: Value, at: Millis) -> Object {
+pub fn object(kind: &'static str, uid: String, spec: Value, at: Millis) -> Object {
     Object {
         kind,
         uid,
@@ -181,7 +181,7 @@ fn removal(plan: &Plan, rng: &mut Rng, n: usize, at: Millis) -> (Key, Object) {
 
 /// Lives through a world; what it broke, and what happened.
 pub async fn live(plan: Plan) -> (Vec<String>, Coverage) {
-    let world = World::new(plan.clone(), begin);
+    let world = World::new(plan.clone(), None, begin);
     let mut rng = Rng::with_seed(plan.seed ^ 0xabcd);
     let mut arrivals: Vec<(Millis, usize)> = (0..plan.objects).map(|n| (rng.u64(0..=plan.arrivals), n)).collect();
     arrivals.sort_unstable();
