@@ -53,14 +53,16 @@ fn the_table_of_flags_is_that_of_the_program() {
 /// Values of the chart that are named somewhere are values, and flags that are named as ours are flags.
 #[test]
 fn values_in_code_font_exist() {
-    let values: BTreeSet<String> = page("charts/rescind/README.md").rows.iter().map(|row| cells(row)[0].clone()).collect();
+    let values: BTreeSet<String> =
+        page("charts/rescind/README.md").rows.iter().map(|row| cells(row)[0].clone()).collect();
     let groups: BTreeSet<&str> = values.iter().filter_map(|value| Some(value.split_once('.')?.0)).collect();
     assert!(groups.len() >= 5);
     let mut findings = Vec::new();
     for page in pages().iter().filter(|page| !page.path.starts_with("tests/")) {
         for span in &page.spans {
             let path = words(span, |c| c.is_alphanumeric() || c == '.').next().unwrap_or_default();
-            let is_value = path.split_once('.').is_some_and(|(group, _)| groups.contains(group)) && span.starts_with(path);
+            let is_value =
+                path.split_once('.').is_some_and(|(group, _)| groups.contains(group)) && span.starts_with(path);
             let covers = |value: &String| path == value || path.starts_with(&format!("{value}."));
             if is_value && !values.iter().any(covers) && !values.iter().any(|value| value.starts_with(path)) {
                 findings.push(format!("{}: the chart has no value {path}", page.path));
@@ -93,7 +95,8 @@ fn tests_and_mutants_in_the_pages_exist() {
     let mutants = read("tests/mutants.sh");
     let mut findings = Vec::new();
     for page in pages().iter().filter(|page| !page.path.starts_with("tests/fake-auth0")) {
-        findings.extend(unknown(page, "cargo test ", |name| name.contains('_') && !tests.contains(&named(&tests, name))));
+        findings
+            .extend(unknown(page, "cargo test ", |name| name.contains('_') && !tests.contains(&named(&tests, name))));
         findings.extend(unknown(page, "tests/mutants.sh ", |name| {
             name.starts_with(|c: char| c.is_ascii_digit()) && !mutants.contains(&format!("\nmutant {name} "))
         }));
@@ -104,12 +107,16 @@ fn tests_and_mutants_in_the_pages_exist() {
 /// How a test whose name holds `name` is written; something that is nowhere if there is none.
 fn named(tests: &str, name: &str) -> String {
     let functions = tests.match_indices("fn ").filter_map(|(at, _)| tests[at..].split_once('(').map(|(head, _)| head));
-    functions.into_iter().find(|head| head.contains(name)).map_or_else(|| format!("fn {name} is nowhere"), str::to_owned)
+    functions
+        .into_iter()
+        .find(|head| head.contains(name))
+        .map_or_else(|| format!("fn {name} is nowhere"), str::to_owned)
 }
 
 /// The last words of such commands, as far as `is_wrong` says so.
 fn unknown(page: &Page, command: &str, is_wrong: impl Fn(&str) -> bool) -> Vec<String> {
     let lines = page.in_code_font().filter_map(|code| Some(code.split_once(command)?.1));
-    let names = lines.filter_map(|rest| rest.split(" #").next()?.split_whitespace().rfind(|word| !word.starts_with('-')));
+    let names =
+        lines.filter_map(|rest| rest.split(" #").next()?.split_whitespace().rfind(|word| !word.starts_with('-')));
     names.filter(|name| is_wrong(name)).map(|name| format!("{}: {command}{name} finds nothing", page.path)).collect()
 }

@@ -8,8 +8,10 @@ use crate::markdown::words;
 use crate::repository::{assert_none, files, pages, read};
 
 fn crds() -> Vec<Value> {
-    let crds: Vec<Value> =
-        files("crds", |name| name.ends_with(".yaml")).iter().map(|path| serde_saphyr::from_str(&read(path)).unwrap()).collect();
+    let crds: Vec<Value> = files("crds", |name| name.ends_with(".yaml"))
+        .iter()
+        .map(|path| serde_saphyr::from_str(&read(path)).unwrap())
+        .collect();
     assert!(crds.len() >= 5);
     crds
 }

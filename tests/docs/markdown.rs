@@ -64,7 +64,8 @@ impl Page {
     /// Anchors as the usual forges make them.
     fn heading(&mut self, title: &str) {
         let kept = |c: &char| c.is_alphanumeric() || " -_".contains(*c);
-        let anchor: String = title.to_lowercase().chars().filter(kept).map(|c| if c == ' ' { '-' } else { c }).collect();
+        let anchor: String =
+            title.to_lowercase().chars().filter(kept).map(|c| if c == ' ' { '-' } else { c }).collect();
         let numbered = (1..).map(|n| format!("{anchor}-{n}"));
         let free = std::iter::once(anchor.clone()).chain(numbered).find(|anchor| !self.anchors.contains(anchor));
         self.anchors.extend(free);
@@ -110,5 +111,8 @@ fn a_page_is_read() {
     assert_eq!(page.headings, ["A b c!", "Twice", "Twice"]);
     assert_eq!(page.anchors, ["a-b-c", "twice", "twice-1"].map(str::to_owned).into());
     assert_eq!((page.links, page.code), (vec!["two.md#three".to_owned()], vec!["make six".to_owned()]));
-    assert_eq!((page.spans, page.rows), (vec!["b".into(), "four five".into(), "seven".into()], vec!["| `seven` |".into()]));
+    assert_eq!(
+        (page.spans, page.rows),
+        (vec!["b".into(), "four five".into(), "seven".into()], vec!["| `seven` |".into()])
+    );
 }

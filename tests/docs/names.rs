@@ -51,7 +51,8 @@ fn names_in_pages_for_users_exist() {
     known.extend(words_of_the_schema());
     known.extend(alerts());
     let mut findings = Vec::new();
-    let is_for_users = |path: &str| path == "README.md" || (path.starts_with("docs/") && !FOR_DEVELOPERS.contains(&path));
+    let is_for_users =
+        |path: &str| path == "README.md" || (path.starts_with("docs/") && !FOR_DEVELOPERS.contains(&path));
     for page in pages().iter().filter(|page| is_for_users(&page.path)) {
         let names = page.spans.iter().filter(|span| is_camel(span) && !known.contains(*span));
         findings.extend(names.map(|name| format!("{}: there is no {name}", page.path)));
@@ -105,7 +106,9 @@ fn metrics_in_the_pages_are_in_the_table() {
     let mut findings = Vec::new();
     // What changed has other names before.
     for page in pages().iter().filter(|page| page.path != "CHANGELOG.md") {
-        for name in page.in_code_font().flat_map(|code| words(code, is_word)).filter(|word| word.starts_with("rescind_")) {
+        for name in
+            page.in_code_font().flat_map(|code| words(code, is_word)).filter(|word| word.starts_with("rescind_"))
+        {
             let family = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
             if !known.contains(name) && !family.is_some_and(|family| known.contains(family)) {
                 findings.push(format!("{}: there is no metric {name}", page.path));

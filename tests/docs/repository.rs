@@ -52,7 +52,9 @@ pub fn sources(folders: &[&str]) -> Vec<(String, String)> {
             || ["Makefile", "Dockerfile", "run"].contains(&name)
     };
     let paths = folders.iter().flat_map(|folder| files(folder, wanted));
-    paths.map(|path| (path.clone(), String::from_utf8_lossy(&fs::read(root().join(path)).unwrap()).into_owned())).collect()
+    paths
+        .map(|path| (path.clone(), String::from_utf8_lossy(&fs::read(root().join(path)).unwrap()).into_owned()))
+        .collect()
 }
 
 /// Fails with all findings at once.
