@@ -1,6 +1,10 @@
-//! Runs the machine of one domain against the model of Auth0 on a virtual clock, and plays the parts around it: the objects'
-//! reconcile, which comes back after failures and for proofs; the preflight check, which may be slow and may say no; the
-//! network. Checks on the way what must hold at every call, and the machine's own invariants after every step.
+//! Runs the machine of one domain against the model of Auth0 on a virtual clock, and plays the parts around it: the
+//! reconcile of the objects, which comes back after failures and for proofs; the preflight check, which may be slow and may
+//! refuse; the network. It asserts what must hold at every call, and the machine's own invariants after every step.
+
+// By path, because tests/simulate takes this file in by its path.
+#[path = "sim/objects.rs"]
+mod objects;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -10,57 +14,11 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rescind::auth0::{Answer, CallError, Domain, Endpoint, Item, Page, Token};
 use rescind::dispatch::machine::{Ask, MAX_IN_FLIGHT, Machine, Outgoing, Step};
-use rescind::dispatch::{ConnectionKey, End, History, Job, Limits, Owner, Refusal, Removal, Report, Task};
+use rescind::dispatch::{ConnectionKey, End, History, Job, Limits, Owner, Refusal, Report, Task};
 
 use crate::auth0::{Auth0, Fault, Wire, seconds};
 
-/// An object, as the operator would hold it.
-#[derive(Clone, Debug)]
-pub struct Object {
-    pub owner: Owner,
-    pub removal: Removal,
-    /// Number of its tenant's credential, and what its tenant changes it to, when.
-    pub credential: u64,
-    pub rotates: Option<(Duration, u64)>,
-    /// Reads before and after.
-    pub before: bool,
-    pub verify: bool,
-    attempts: u32,
-    history: History,
-    submitted: Duration,
-    /// What came of its last job.
-    pub last: Option<Report>,
-    pub ended: Option<(Duration, Report)>,
-    pub withdrawn: bool,
-    /// When it was told to look again although it had not ended.
-    pub woken: Vec<Duration>,
-}
-
-impl Object {
-    pub fn new(namespace: &Arc<str>, number: usize, endpoint: Endpoint, items: Vec<Item>, verify: bool) -> Self {
-        let uid: Arc<str> = format!("{number:08}").into();
-        let owner = Owner { kind: "K", namespace: namespace.clone(), name: uid.clone(), uid, generation: 1 };
-        Self {
-            owner,
-            removal: Removal { endpoint, items },
-            credential: 1,
-            rotates: None,
-            before: false,
-            verify,
-            attempts: 0,
-            history: History::default(),
-            submitted: Duration::ZERO,
-            last: None,
-            ended: None,
-            withdrawn: false,
-            woken: Vec::new(),
-        }
-    }
-
-    fn credential_at(&self, now: Duration) -> u64 {
-        self.rotates.filter(|(at, _)| *at <= now).map_or(self.credential, |(_, to)| to)
-    }
-}
+pub use objects::Object;
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
@@ -424,97 +382,5 @@ impl Sim {
                 }
             }
         }
-    }
-
-    fn limits_of(&self, credential: u64) -> Limits {
-        self.own_limits.get(&credential).copied().unwrap_or(self.limits)
-    }
-
-    fn submit(&mut self, n: usize) {
-        let now = self.instant();
-        let limits = self.limits_of(self.objects[n].credential_at(self.now));
-        let object = &mut self.objects[n];
-        if object.withdrawn || object.ended.is_some() {
-            return;
-        }
-        object.credential = object.credential_at(self.now);
-        object.submitted = self.now;
-        let History { accepted, absent, .. } = &object.history;
-        let all = object.removal.items.iter().all(|item| accepted.contains(item) || absent.contains(item));
-        let (before, after) = (object.before, object.verify);
-        let task = if all && after { Task::Prove } else { Task::Remove { before, after } };
-        let (owner, removal, history) = (object.owner.clone(), object.removal.clone(), object.history.clone());
-        let connection = connection(object.credential);
-        self.machine.set_limits(connection, &owner.namespace, limits, now);
-        self.machine.submit(connection, Job { owner, removal, task, history }, now);
-    }
-
-    /// What the reconcile would do with each report.
-    fn collect(&mut self) {
-        for owner in self.machine.woken() {
-            self.objects[self.by_uid[&owner.uid]].woken.push(self.now);
-        }
-        for (owner, report) in self.machine.ended() {
-            let n = self.by_uid[&owner.uid];
-            let (now, wall) = (self.now, self.wall());
-            let object = &mut self.objects[n];
-            if object.withdrawn {
-                continue;
-            }
-            assert!(object.ended.is_none(), "two verdicts");
-            assert!(report.read_at.is_none_or(|at| at <= wall), "a read of the future");
-            object.attempts += 1;
-            object.last = Some(report.clone());
-            object.history = History {
-                accepted: report.accepted.clone(),
-                absent: match &report.end {
-                    End::Remaining(left) => {
-                        report.already_absent.iter().filter(|item| !left.contains(item)).cloned().collect()
-                    }
-                    _ => report.already_absent.clone(),
-                },
-                first_accepted_at: report.first_accepted_at,
-                accepted_at: report.accepted_at,
-                lost: report.lost,
-                seen: report.seen,
-            };
-            let back_in = match &report.end {
-                End::Remaining(_) => {
-                    // What was gone after a DELETE without an answer may have come back.
-                    let since = report.first_accepted_at.unwrap_or(wall).duration_since(self.wall);
-                    let accepted = Duration::try_from(since).unwrap();
-                    let looks = [2, 7, 17, 37, 77].map(Duration::from_secs);
-                    let next = looks.into_iter().find(|look| accepted + *look > now);
-                    next.map_or(Duration::from_secs(60), |look| accepted + look - now)
-                }
-                End::Failed(CallError::Unavailable(_) | CallError::NotSent(_) | CallError::NotProcessed) => {
-                    let doubled = 1_u64 << object.attempts.min(10);
-                    Duration::from_millis(500 * doubled + n as u64 % 97).min(Duration::from_secs(600))
-                }
-                End::HandedBack(refusal) => {
-                    assert_eq!(*refusal, Refusal::OtherConnection, "handed back although it is wanted");
-                    assert_ne!(object.credential, object.credential_at(now), "its connection is no other");
-                    Duration::ZERO
-                }
-                // Its tenant may get another credential.
-                End::Failed(CallError::Unauthorized(_)) if object.rotates.is_some_and(|(at, _)| at > now) => {
-                    object.rotates.map_or(Duration::ZERO, |(at, _)| at - now)
-                }
-                _ => {
-                    object.ended = Some((now, report));
-                    self.open -= 1;
-                    continue;
-                }
-            };
-            self.events.push(Reverse((now + back_in, Event::Submit(n))));
-        }
-    }
-
-    /// Whether the read that a verdict rests on began after the object asked last.
-    pub fn read_in_time(&self, n: usize) -> bool {
-        let object = &self.objects[n];
-        let Some((_, report)) = &object.ended else { return false };
-        let after = |at: Timestamp| report.accepted_at.is_none_or(|accepted| accepted <= at);
-        report.read_at.is_some_and(|at| after(at) && at >= self.wall + object.submitted)
     }
 }

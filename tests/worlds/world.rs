@@ -50,10 +50,10 @@ pub struct Inner {
 pub const TOKENS: u64 = 64;
 
 impl World {
-    pub fn new(plan: Plan, inner: impl FnOnce(&Plan, &mut Rng) -> (Cluster, BTreeMap<String, Tenant>)) -> Arc<Self> {
-        let mut rng = Rng::with_seed(plan.seed);
+    pub fn new(plan: Plan) -> Arc<Self> {
+        let rng = Rng::with_seed(plan.seed);
         fastrand::seed(plan.seed);
-        let (cluster, auth0) = inner(&plan, &mut rng);
+        let (cluster, auth0) = crate::begin::begin(&plan);
         let now = jiff::Timestamp::from_second(EPOCH).unwrap();
         let fingerprint = |n: u64| {
             let text = format!("token-{n}");
