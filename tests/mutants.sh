@@ -125,10 +125,10 @@ mutant 6-words-shown "--lib every_documented_answer" \
     src/auth0/answer.rs 's/\["create", "read", "update", "delete"\].contains(&verb)/!verb.is_empty()/'
 mutant 4-empty-list "--lib what_is_blocked_is_never" \
     src/revocation/kinds.rs 's/if items.is_empty()/if false/'
-mutant 5-no-last-look "--test e2e the_last_look_sees" \
+mutant 5-no-preflight "--test e2e the_preflight_sees" \
     src/revocation/decide.rs 's/if \*generation != inputs.generation || is_elsewhere/if *generation < 0 || is_elsewhere/; s/(Some(_), View::Pending { .. }) => Decision::TakeReport,/(Some(_), View::Pending { .. }) => Decision::AwaitChange(None),/' \
     src/revocation/preflight.rs 's/if meta.generation != Some(owner.generation) || options.suspend || /if /; s/if (self.fresh)() {/if true {/'
-mutant 5-no-look-at-all "--test worlds" \
+mutant 5-no-preflight-anywhere "--test worlds" \
     src/revocation/decide.rs 's/if \*generation != inputs.generation || is_elsewhere/if *generation < 0 || is_elsewhere/; s/(Some(_), View::Pending { .. }) => Decision::TakeReport,/(Some(_), View::Pending { .. }) => Decision::AwaitChange(None),/' \
     src/revocation/preflight.rs 's/if meta.generation != Some(owner.generation) || options.suspend || /if /; s/if (self.fresh)() {/if true {/'
 mutant 5-list-believed "--lib a_cache_is_not_believed" \
@@ -187,7 +187,7 @@ mutant 9-sent-twice "--test dispatch every_wanted" \
     src/dispatch/machine/queue.rs 's/^        entry.out = true;//'
 mutant 9-place-kept "--lib a_place_that_is_gone" \
     src/runtime/cache/resync.rs 's/if is_gone(error) => self.begin_anew()/if is_gone(error) => {}/'
-mutant 9-place-kept-by-all "--test e2e a_place_that_is_gone" \
+mutant 9-place-kept-by-all "--test e2e an_expired_resource_version" \
     src/runtime/cache/resync.rs 's/if is_gone(error) => self.begin_anew()/if is_gone(error) => {}/'
 mutant 9-listed-once "--test e2e what_a_watch_was_never_told" \
     src/runtime/cache/resync.rs 's/if !self.listing \&\& Instant::now() >= self.until/if false/'

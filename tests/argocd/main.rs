@@ -6,7 +6,7 @@ mod application;
 mod processes;
 mod repository;
 mod runner;
-mod stories;
+mod scenarios;
 
 #[path = "../e2e/harness.rs"]
 #[allow(dead_code, reason = "it serves other tests, too")]
@@ -14,6 +14,6 @@ mod harness;
 #[path = "../chart/helm.rs"]
 #[allow(dead_code, reason = "it serves other tests, too")]
 mod helm;
-#[path = "../e2e/meddler.rs"]
+#[path = "../e2e/fault_injector.rs"]
 #[allow(dead_code, reason = "it serves other tests, too")]
-mod meddler;
+mod fault_injector;

@@ -1,4 +1,4 @@
-//! The control plane, and the sites on it: namespaces that are connected to a tenant of Auth0 of their own.
+//! The control plane, and the namespaces on it, each connected to a tenant of Auth0 of its own.
 //!
 //! Objects are plain JSON here, so that the benchmark knows the operator as its users do: by its manifests.
 
@@ -33,13 +33,13 @@ impl<'a> Cluster<'a> {
         Self { plane, client: Client::try_from(config).unwrap() }
     }
 
-    /// A new namespace, not connected yet.
-    pub fn site(&self, namespace: &'static str, fake: &FakeAuth0) -> Site<'_> {
-        self.namespace(namespace);
-        Site { cluster: self, namespace, fake: fake.clone() }
+    /// A new namespace for this tenant, not connected yet.
+    pub fn namespace(&self, name: &'static str, fake: &FakeAuth0) -> Namespace<'_> {
+        self.create_namespace(name);
+        Namespace { cluster: self, name, fake: fake.clone() }
     }
 
-    pub fn namespace(&self, name: &str) {
+    pub fn create_namespace(&self, name: &str) {
         self.plane.run(&["create", "namespace", name]).expect("a namespace");
     }
 
@@ -48,25 +48,25 @@ impl<'a> Cluster<'a> {
     }
 }
 
-/// A namespace and its tenant.
-pub struct Site<'a> {
+/// A namespace and its tenant of Auth0.
+pub struct Namespace<'a> {
     pub cluster: &'a Cluster<'a>,
-    pub namespace: &'static str,
+    pub name: &'static str,
     pub fake: FakeAuth0,
 }
 
-impl Site<'_> {
+impl Namespace<'_> {
     /// Applies a Secret and a tenant object with this `reservePercent`, and whatever else comes with them.
     pub fn connect(&self, reserve: u32, more: &[Value]) {
         let token = self.fake.token(&self.fake.all_scopes());
         let labels = json!({"rescind.dev/credentials": "true"});
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "stringData": {"token": token},
-            "metadata": {"name": "auth0-management", "namespace": self.namespace, "labels": labels},
+            "metadata": {"name": "auth0-management", "namespace": self.name, "labels": labels},
         });
         let tenant = json!({
             "apiVersion": "rescind.dev/v1alpha1", "kind": "Auth0Tenant",
-            "metadata": {"name": "default", "namespace": self.namespace},
+            "metadata": {"name": "default", "namespace": self.name},
             "spec": {
                 "domain": self.fake.domain(),
                 "caBundle": self.fake.ca_base64(),
@@ -80,7 +80,7 @@ impl Site<'_> {
     }
 
     pub fn api(&self, kind: Kind) -> Api<DynamicObject> {
-        self.cluster.api(kind, self.namespace)
+        self.cluster.api(kind, self.name)
     }
 
     /// Applies objects of these numbers, many at a time.

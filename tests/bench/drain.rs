@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use crate::auth0::{Auth0, Conditions};
-use crate::cluster::{Cluster, Kind, Site};
+use crate::cluster::{Cluster, Kind, Namespace};
 use crate::common::progress;
 use crate::operator::{Operator, Who};
 use crate::race::prepare;
@@ -45,22 +45,22 @@ pub struct Drain {
 /// Each limit for about so many seconds.
 pub async fn measure(cluster: &Cluster<'_>, auth0: &Auth0, seconds: f64) -> Vec<Drain> {
     progress(&format!("three limits, drained for {seconds:.0} s and longer"));
-    let mut sites = Vec::new();
+    let mut namespaces = Vec::new();
     for limit in &LIMITS {
         // A DELETE and a read for each object.
         let objects = (f64::from(limit.burst) + seconds * limit.stretch * limit.per_second) as usize / 2;
         let conditions = Conditions { latency: LATENCY, ..Conditions::limit(limit.burst, limit.per_second) };
-        sites.push((prepare(cluster, auth0, limit.namespace, conditions, objects).await, limit, objects));
+        namespaces.push((prepare(cluster, auth0, limit.namespace, conditions, objects).await, limit, objects));
     }
-    join_all(sites.iter().map(|(site, limit, objects)| drain(site, limit, *objects))).await
+    join_all(namespaces.iter().map(|(ns, limit, objects)| drain(ns, limit, *objects))).await
 }
 
-async fn drain(site: &Site<'_>, limit: &Limit, objects: usize) -> Drain {
-    let mut watch = Watch::start(site.cluster, Kind::UserRoles, site.namespace).await;
-    let operator = Operator::start(Who::Rescind, site).await;
+async fn drain(ns: &Namespace<'_>, limit: &Limit, objects: usize) -> Drain {
+    let mut watch = Watch::start(ns.cluster, Kind::UserRoles, ns.name).await;
+    let operator = Operator::start(Who::Rescind, ns).await;
     watch.wait(objects).await;
     operator.stop();
-    let calls = site.fake.calls();
+    let calls = ns.fake.calls();
     let limited = calls.iter().filter(|call| call.status() == Some(429)).count();
     let through = calls.len() - limited;
     let took = calls.last().zip(calls.first()).map_or(Duration::ZERO, |(last, first)| last.at - first.at);

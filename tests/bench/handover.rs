@@ -9,7 +9,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::ListParams;
 
-use crate::cluster::{Kind, Removal, Site};
+use crate::cluster::{Kind, Removal, Namespace};
 use crate::common::progress;
 use crate::latency::milliseconds;
 use crate::operator;
@@ -30,12 +30,12 @@ struct Replica {
 }
 
 impl Replica {
-    fn start(site: &Site<'_>) -> Self {
+    fn start(ns: &Namespace<'_>) -> Self {
         let probe = operator::free_address();
-        let mut command = operator::rescind(site, site.namespace, probe);
+        let mut command = operator::rescind(ns, ns.name, probe);
         let log =
-            std::fs::File::options().create(true).append(true).open(site.cluster.plane.dir().join("replicas.log"));
-        command.env("RESCIND_LEADER_ELECT", "true").env("RESCIND_NAMESPACE", site.namespace);
+            std::fs::File::options().create(true).append(true).open(ns.cluster.plane.dir().join("replicas.log"));
+        command.env("RESCIND_LEADER_ELECT", "true").env("RESCIND_NAMESPACE", ns.name);
         command.stderr(log.expect("a log"));
         let child = tokio::process::Command::from(command).kill_on_drop(true).spawn().expect("rescind starts");
         Self { child, probe }
@@ -57,27 +57,27 @@ impl Replica {
     }
 }
 
-/// At a connected site.
-pub async fn measure(site: &Site<'_>) -> Handover {
+/// At a connected ns.
+pub async fn measure(ns: &Namespace<'_>) -> Handover {
     progress(&format!("{} hand-overs between two replicas", HANDOVERS.len()));
     let http = reqwest::Client::new();
     let mut handover = Handover { lease: vec![], ready: vec![] };
-    let mut watch = Watch::start(site.cluster, Kind::UserRoles, site.namespace).await;
-    let mut leader = Replica::start(site);
+    let mut watch = Watch::start(ns.cluster, Kind::UserRoles, ns.name).await;
+    let mut leader = Replica::start(ns);
     leader.is(&http, "leader\n").await;
     for (round, number) in HANDOVERS.enumerate() {
-        let standby = Replica::start(site);
+        let standby = Replica::start(ns);
         standby.is(&http, "standby, the leader").await;
-        let before = holder(site).await;
+        let before = holder(ns).await;
         let began = Instant::now();
         leader.terminate();
         let taken = async {
-            while holder(site).await.is_none_or(|holder| Some(holder) == before) {
+            while holder(ns).await.is_none_or(|holder| Some(holder) == before) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             milliseconds(began.elapsed())
         };
-        let ((), lease) = tokio::join!(site.apply(Removal::Role, number..number + 1), taken);
+        let ((), lease) = tokio::join!(ns.apply(Removal::Role, number..number + 1), taken);
         handover.lease.push(lease);
         handover.ready.push(milliseconds(watch.wait(round + 1).await - began));
         assert!(leader.child.wait().await.expect("it ends").success());
@@ -89,8 +89,8 @@ pub async fn measure(site: &Site<'_>) -> Handover {
 }
 
 /// Who holds the only lease there, if somebody does.
-async fn holder(site: &Site<'_>) -> Option<String> {
-    let leases = Api::<Lease>::namespaced(site.cluster.client.clone(), site.namespace);
+async fn holder(ns: &Namespace<'_>) -> Option<String> {
+    let leases = Api::<Lease>::namespaced(ns.cluster.client.clone(), ns.name);
     let lease = leases.list(&ListParams::default()).await.expect("leases").items.pop()?;
     lease.spec?.holder_identity.filter(|holder| !holder.is_empty())
 }

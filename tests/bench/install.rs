@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use stack::ControlPlane;
 
-use crate::cluster::{Kind, Removal, Site};
+use crate::cluster::{Kind, Removal, Namespace};
 use crate::common::progress;
 use crate::operator::{Operator, Who};
 use crate::watching::Watch;
@@ -41,16 +41,16 @@ pub fn helm(plane: &ControlPlane) -> Duration {
     began.elapsed()
 }
 
-/// The rest, at a site that is not connected yet.
-pub async fn measure(site: &Site<'_>, helm: Duration) -> Install {
+/// The rest, at a ns that is not connected yet.
+pub async fn measure(ns: &Namespace<'_>, helm: Duration) -> Install {
     progress("the first start and the first removal");
-    let mut operator = Operator::start(Who::Rescind, site).await;
+    let mut operator = Operator::start(Who::Rescind, ns).await;
     let ready = operator.ready().await;
-    let mut watch = Watch::start(site.cluster, Kind::UserRoles, site.namespace).await;
+    let mut watch = Watch::start(ns.cluster, Kind::UserRoles, ns.name).await;
     let began = Instant::now();
     let mut removal = Removal::Role.manifest(FIRST);
-    removal["metadata"]["namespace"] = site.namespace.into();
-    tokio::task::block_in_place(|| site.connect(0, &[removal]));
+    removal["metadata"]["namespace"] = ns.name.into();
+    tokio::task::block_in_place(|| ns.connect(0, &[removal]));
     let kubectl = began.elapsed();
     let first = watch.wait(1).await - began;
     operator.stop();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use fake_auth0::{Call, Kind as CallKind};
 
-use crate::cluster::{Kind, Removal, Site};
+use crate::cluster::{Kind, Removal, Namespace};
 use crate::common::progress;
 use crate::watching::Watch;
 
@@ -28,11 +28,11 @@ pub struct Idle {
 }
 
 /// Beside an operator that is ready, with the objects from this number on.
-pub async fn measure(site: &Site<'_>, first: usize) -> Idle {
+pub async fn measure(ns: &Namespace<'_>, first: usize) -> Idle {
     progress(&format!("latency of {OBJECTS} objects, one after another"));
-    site.fake.reset_calls();
+    ns.fake.reset_calls();
     let mut idle = Idle { one_by_one: vec![], applies: vec![], after_silence: vec![], with_kubectl: vec![] };
-    let mut watch = Watch::start(site.cluster, Kind::UserRoles, site.namespace).await;
+    let mut watch = Watch::start(ns.cluster, Kind::UserRoles, ns.name).await;
     for n in 0..OBJECTS {
         let number = first + n;
         let (one_by_one, after_silence) = (n < ONE_BY_ONE, n < ONE_BY_ONE + AFTER_SILENCE);
@@ -41,15 +41,15 @@ pub async fn measure(site: &Site<'_>, first: usize) -> Idle {
         }
         let began = Instant::now();
         if after_silence {
-            site.apply(Removal::Role, number..number + 1).await;
+            ns.apply(Removal::Role, number..number + 1).await;
             idle.applies.push(milliseconds(began.elapsed()));
         } else {
             let mut manifest = Removal::Role.manifest(number);
-            manifest["metadata"]["namespace"] = site.namespace.into();
-            let applied = tokio::task::block_in_place(|| site.cluster.plane.apply(&manifest.to_string()));
+            manifest["metadata"]["namespace"] = ns.name.into();
+            let applied = tokio::task::block_in_place(|| ns.cluster.plane.apply(&manifest.to_string()));
             applied.expect("kubectl applies");
         }
-        let latency = milliseconds(arrival(site, n + 1).await - began);
+        let latency = milliseconds(arrival(ns, n + 1).await - began);
         match (one_by_one, after_silence) {
             (true, _) => idle.one_by_one.push(latency),
             (_, true) => idle.after_silence.push(latency),
@@ -64,9 +64,9 @@ pub async fn measure(site: &Site<'_>, first: usize) -> Idle {
 }
 
 /// When the DELETE with this number, counted from 1, came in.
-async fn arrival(site: &Site<'_>, number: usize) -> Instant {
+async fn arrival(ns: &Namespace<'_>, number: usize) -> Instant {
     let count = u64::try_from(number).unwrap();
-    let calls = site.fake.wait_for_count(CallKind::DeleteUserRoles, count, PATIENCE).await.expect("a DELETE");
+    let calls = ns.fake.wait_for_count(CallKind::DeleteUserRoles, count, PATIENCE).await.expect("a DELETE");
     let mut deletes = calls.iter().filter(|call: &&std::sync::Arc<Call>| call.kind == CallKind::DeleteUserRoles);
     deletes.nth(number - 1).expect("the log holds it").at
 }

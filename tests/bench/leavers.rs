@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use fake_auth0::{Bucket, Call, FakeAuth0, Group};
 
 use crate::auth0::{Auth0, Conditions};
-use crate::cluster::{Cluster, Kind, Removal, Site};
+use crate::cluster::{Cluster, Kind, Removal, Namespace};
 use crate::common::progress;
 use crate::operator::Operator;
 use crate::watching::Watch;
@@ -30,8 +30,8 @@ const SHARED: Removal = Removal::Member("org_cccccccccccccccc");
 
 /// Two teams on one tenant, with one credential.
 pub struct Teams<'a> {
-    one: Site<'a>,
-    other: Site<'a>,
+    one: Namespace<'a>,
+    other: Namespace<'a>,
 }
 
 impl<'a> Teams<'a> {
@@ -44,7 +44,7 @@ impl<'a> Teams<'a> {
         };
         let fake = auth0.tenant(conditions, fill).await;
         refill(&fake);
-        Self { one: cluster.site("leavers-a", &fake), other: cluster.site("leavers-b", &fake) }
+        Self { one: cluster.namespace("leavers-a", &fake), other: cluster.namespace("leavers-b", &fake) }
     }
 
     fn reserve(&self, percent: u32) {
@@ -53,7 +53,7 @@ impl<'a> Teams<'a> {
     }
 
     async fn operator(&self) -> Operator {
-        Operator::rescind(&self.one, &format!("{},{}", self.one.namespace, self.other.namespace)).await
+        Operator::rescind(&self.one, &format!("{},{}", self.one.name, self.other.name)).await
     }
 }
 
@@ -85,8 +85,8 @@ pub async fn offboard(teams: &Teams<'_>, objects: usize) -> Crowd {
     teams.reserve(0);
     teams.one.apply(LEAVING, 0..objects).await;
     let fake = &teams.one.fake;
-    let mut watch = Watch::start(teams.one.cluster, Kind::Memberships, teams.one.namespace).await;
-    let mut others = Watch::start(teams.one.cluster, Kind::Memberships, teams.other.namespace).await;
+    let mut watch = Watch::start(teams.one.cluster, Kind::Memberships, teams.one.name).await;
+    let mut others = Watch::start(teams.one.cluster, Kind::Memberships, teams.other.name).await;
     let began = Instant::now();
     let operator = teams.operator().await;
     // In the thick of it, one of another team.
@@ -147,7 +147,7 @@ pub async fn beside_another(teams: &Teams<'_>, objects: usize) -> Shared {
     refill(fake);
     teams.reserve(20);
     teams.one.apply(SHARED, 0..objects).await;
-    let mut watch = Watch::start(teams.one.cluster, Kind::Memberships, teams.one.namespace).await;
+    let mut watch = Watch::start(teams.one.cluster, Kind::Memberships, teams.one.name).await;
     let operator = teams.operator().await;
     while fake.deletes().len() < 10.min(objects / PER_CALL) {
         tokio::time::sleep(Duration::from_millis(5)).await;

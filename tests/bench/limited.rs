@@ -32,17 +32,17 @@ pub struct Limited {
 
 pub async fn measure(cluster: &Cluster<'_>, auth0: &Auth0) -> Limited {
     progress(&format!("429 while {OBJECTS} objects wait"));
-    let site = prepare(cluster, auth0, "limited", Conditions::limit(10, 5.0), OBJECTS).await;
+    let ns = prepare(cluster, auth0, "limited", Conditions::limit(10, 5.0), OBJECTS).await;
     let watch = Watch::start(cluster, Kind::UserRoles, "limited").await;
     let began = Instant::now();
-    let operator = Operator::start(Who::Rescind, &site).await;
-    let limited = || site.fake.calls().iter().filter(|call| call.status() == Some(429)).count();
+    let operator = Operator::start(Who::Rescind, &ns).await;
+    let limited = || ns.fake.calls().iter().filter(|call| call.status() == Some(429)).count();
     for at in AT {
         tokio::time::sleep_until((began + at).into()).await;
         let (before, patience) = (limited(), Instant::now() + PATIENCE);
         // Another client takes everything, until we are told.
         while limited() == before && Instant::now() < patience {
-            site.fake.drain(Group::Global, 10);
+            ns.fake.drain(Group::Global, 10);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

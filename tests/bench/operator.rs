@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use stack::supervisor::Supervised;
 
-use crate::cluster::Site;
+use crate::cluster::Namespace;
 use crate::counters;
 
 /// Longest a start or the end of all work is waited for.
@@ -30,15 +30,15 @@ impl Who<'_> {
         }
     }
 
-    fn command(self, site: &Site<'_>, probe: SocketAddr) -> Command {
+    fn command(self, ns: &Namespace<'_>, probe: SocketAddr) -> Command {
         match self {
             Self::Rescind => {
-                let mut command = rescind(site, site.namespace, probe);
+                let mut command = rescind(ns, ns.name, probe);
                 // A lease is written every few seconds whatever the operator has to do.
                 command.env("RESCIND_LEADER_ELECT", "false");
                 command
             }
-            Self::Peer(status) => peer(site, status, probe),
+            Self::Peer(status) => peer(ns, status, probe),
         }
     }
 }
@@ -52,26 +52,26 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Starts it for one site and does not wait until it is ready.
-    pub async fn start(who: Who<'_>, site: &Site<'_>) -> Self {
+    /// Starts it for one ns and does not wait until it is ready.
+    pub async fn start(who: Who<'_>, ns: &Namespace<'_>) -> Self {
         let probe = free_address();
-        Self::spawn(who.command(site, probe), who.program(), site, probe).await
+        Self::spawn(who.command(ns, probe), who.program(), ns, probe).await
     }
 
     /// Starts Rescind for several namespaces, separated by commas.
-    pub async fn rescind(site: &Site<'_>, namespaces: &str) -> Self {
+    pub async fn rescind(ns: &Namespace<'_>, namespaces: &str) -> Self {
         let probe = free_address();
-        let mut command = rescind(site, namespaces, probe);
+        let mut command = rescind(ns, namespaces, probe);
         command.env("RESCIND_LEADER_ELECT", "false");
-        Self::spawn(command, "rescind", site, probe).await
+        Self::spawn(command, "rescind", ns, probe).await
     }
 
-    async fn spawn(mut command: Command, program: &str, site: &Site<'_>, probe: SocketAddr) -> Self {
+    async fn spawn(mut command: Command, program: &str, ns: &Namespace<'_>, probe: SocketAddr) -> Self {
         // Several may run at once; the address tells them apart.
         let mark = format!("RESCIND_BENCH_PROCESS={probe}");
         command.env("RESCIND_BENCH_PROCESS", probe.to_string());
         let kept = std::env::var_os("RESCIND_BENCH_KEEP_LOG").map(PathBuf::from);
-        let log = kept.unwrap_or_else(|| site.cluster.plane.dir().join(format!("{program}.log")));
+        let log = kept.unwrap_or_else(|| ns.cluster.plane.dir().join(format!("{program}.log")));
         let started = Instant::now();
         let mut process = Supervised::spawn(&command, &log).expect("it starts");
         let pid = loop {
@@ -120,28 +120,28 @@ impl Operator {
 }
 
 /// How a replica of Rescind is started.
-pub fn rescind(site: &Site<'_>, namespaces: &str, probe: SocketAddr) -> Command {
+pub fn rescind(ns: &Namespace<'_>, namespaces: &str, probe: SocketAddr) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rescind"));
     command
         .arg("run")
         // As variables: an operator that does not know one of them yet starts all the same.
-        .env("KUBECONFIG", site.cluster.plane.kubeconfig_path())
-        .env("RESCIND_ALLOWED_DOMAINS", site.fake.domain())
+        .env("KUBECONFIG", ns.cluster.plane.kubeconfig_path())
+        .env("RESCIND_ALLOWED_DOMAINS", ns.fake.domain())
         .env("RESCIND_WATCH_NAMESPACES", namespaces)
         .env("RESCIND_HEALTH_PROBE_BIND_ADDRESS", probe.to_string())
         .env("RESCIND_METRICS_BIND_ADDRESS", "0");
     command
 }
 
-fn peer(site: &Site<'_>, status: &Value, probe: SocketAddr) -> Command {
-    let ca = site.cluster.plane.dir().join("fake-auth0-ca.pem");
-    std::fs::write(&ca, site.fake.ca_pem()).expect("a file");
+fn peer(ns: &Namespace<'_>, status: &Value, probe: SocketAddr) -> Command {
+    let ca = ns.cluster.plane.dir().join("fake-auth0-ca.pem");
+    std::fs::write(&ca, ns.fake.ca_pem()).expect("a file");
     let mut command = Command::new(stack::binaries::locate("peer").expect("the plain operator is built"));
     command
-        .env("KUBECONFIG", site.cluster.plane.kubeconfig_path())
-        .env("PEER_NAMESPACE", site.namespace)
-        .env("PEER_DOMAIN", site.fake.domain())
-        .env("PEER_TOKEN", site.fake.token(&site.fake.all_scopes()))
+        .env("KUBECONFIG", ns.cluster.plane.kubeconfig_path())
+        .env("PEER_NAMESPACE", ns.name)
+        .env("PEER_DOMAIN", ns.fake.domain())
+        .env("PEER_TOKEN", ns.fake.token(&ns.fake.all_scopes()))
         .env("PEER_CA_FILE", ca)
         .env("PEER_STATUS", status.to_string())
         .env("PEER_PROBE", probe.to_string());

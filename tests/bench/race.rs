@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::auth0::{Auth0, Conditions};
-use crate::cluster::{Cluster, Kind, Removal, Site};
+use crate::cluster::{Cluster, Kind, Removal, Namespace};
 use crate::common::progress;
 use crate::counters::{Counts, Mark, memory};
 use crate::operator::{Operator, Who};
@@ -44,38 +44,38 @@ pub async fn prepare<'a>(
     namespace: &'static str,
     conditions: Conditions,
     objects: usize,
-) -> Site<'a> {
+) -> Namespace<'a> {
     let fake = auth0.tenant(conditions, |tenant| Removal::Role.fill(tenant, objects)).await;
-    let site = cluster.site(namespace, &fake);
-    site.connect(0, &[]);
-    site.apply(Removal::Role, 0..objects).await;
-    site
+    let ns = cluster.namespace(namespace, &fake);
+    ns.connect(0, &[]);
+    ns.apply(Removal::Role, 0..objects).await;
+    ns
 }
 
-/// Runs an operator on a prepared site.
-pub async fn run(who: Who<'_>, site: &Site<'_>, objects: usize, what: &str) -> Run {
-    progress(&format!("{objects} objects in {}: {what}", site.namespace));
+/// Runs an operator on a prepared ns.
+pub async fn run(who: Who<'_>, ns: &Namespace<'_>, objects: usize, what: &str) -> Run {
+    progress(&format!("{objects} objects in {}: {what}", ns.name));
     tokio::time::sleep(PAUSE).await;
-    let (client, fake) = (&site.cluster.client, &site.fake);
-    let mut watch = Watch::start(site.cluster, Kind::UserRoles, site.namespace).await;
+    let (client, fake) = (&ns.cluster.client, &ns.fake);
+    let mut watch = Watch::start(ns.cluster, Kind::UserRoles, ns.name).await;
     let mark = Mark::now(client).await;
     let began = mark.time();
-    let operator = Operator::start(who, site).await;
+    let operator = Operator::start(who, ns).await;
     let last = watch.wait(objects).await;
     let counts = mark.until(last, Some(operator.pid), client).await;
-    let gone = last_removal(site, objects);
+    let gone = last_removal(ns, objects);
     operator.quiet().await;
     let (resident, peak) = (memory(operator.pid, "VmRSS"), memory(operator.pid, "VmHWM"));
     operator.stop();
-    let fields = fields(&status_of(site, 0).await);
+    let fields = fields(&status_of(ns, 0).await);
     // Nothing that is asked later should have to go through them.
     fake.reset_calls();
     Run { objects, gone: gone - began, counts, resident, peak, fields }
 }
 
 /// When the last of the DELETEs that took something away was answered.
-fn last_removal(site: &Site<'_>, objects: usize) -> Instant {
-    let answers = site.fake.deletes().into_iter().filter_map(|call| call.answer());
+fn last_removal(ns: &Namespace<'_>, objects: usize) -> Instant {
+    let answers = ns.fake.deletes().into_iter().filter_map(|call| call.answer());
     let removals: Vec<_> = answers.filter(|answer| answer.removed > 0).collect();
     let removed: usize = removals.iter().map(|answer| answer.removed).sum();
     assert_eq!(removed, objects, "everything was taken away, once");
@@ -83,8 +83,8 @@ fn last_removal(site: &Site<'_>, objects: usize) -> Instant {
 }
 
 /// What the status of an object says.
-pub async fn status_of(site: &Site<'_>, n: usize) -> Value {
-    let object = site.api(Kind::UserRoles).get(&Removal::Role.name(n)).await.expect("an object");
+pub async fn status_of(ns: &Namespace<'_>, n: usize) -> Value {
+    let object = ns.api(Kind::UserRoles).get(&Removal::Role.name(n)).await.expect("an object");
     object.data["status"].clone()
 }
 

@@ -86,7 +86,7 @@ impl Raw {
 /// Creates objects in a namespace of their own, and then writes the status of each.
 pub async fn measure(cluster: &Cluster<'_>, namespace: &'static str, write: &Arc<Write>, objects: usize) -> Raw {
     progress(&format!("{objects} raw status writes ({:?})", write.verb));
-    cluster.namespace(namespace);
+    cluster.create_namespace(namespace);
     let applied = apply(cluster.api(Kind::UserRoles, namespace), Removal::Role, 0..objects).await;
     tokio::time::sleep(PAUSE).await;
     let (client, write, applied) = (cluster.client.clone(), write.clone(), Arc::new(applied));

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::cluster::Site;
+use crate::cluster::Namespace;
 use crate::common::progress;
 use crate::counters::{Counts, Mark, memory};
 use crate::operator::{Operator, Who};
@@ -31,16 +31,16 @@ impl Restart {
     }
 }
 
-/// Starts Rescind over everything that is finished at this site and waits until it has nothing more to do.
-pub async fn restart(site: &Site<'_>) -> Restart {
+/// Starts Rescind over everything that is finished at this ns and waits until it has nothing more to do.
+pub async fn restart(ns: &Namespace<'_>) -> Restart {
     progress("a start over what is finished");
-    site.fake.reset_calls();
-    let mark = Mark::now(&site.cluster.client).await;
-    let mut operator = Operator::start(Who::Rescind, site).await;
+    ns.fake.reset_calls();
+    let mark = Mark::now(&ns.cluster.client).await;
+    let mut operator = Operator::start(Who::Rescind, ns).await;
     let ready_after = operator.ready().await;
     operator.quiet().await;
-    let counts = mark.until(Instant::now(), Some(operator.pid), &site.cluster.client).await;
+    let counts = mark.until(Instant::now(), Some(operator.pid), &ns.cluster.client).await;
     let (resident, peak) = (memory(operator.pid, "VmRSS"), memory(operator.pid, "VmHWM"));
     operator.stop();
-    Restart { ready_after, resident, peak, calls: site.fake.total(), counts }
+    Restart { ready_after, resident, peak, calls: ns.fake.total(), counts }
 }

@@ -148,14 +148,14 @@ async fn a_release_lives_and_its_objects_outlive_it() {
     operator.ready().await;
     remove_leavers(&client, PEOPLE, OBJECTS..OBJECTS + 1).await;
     leavers_removed(&client, PEOPLE, OBJECTS + 1).await;
-    let wire = operator.stop().await;
+    let relay = operator.stop().await;
     let new = format!("leaver{OBJECTS:04}");
     let calls: Vec<String> = fake.calls().iter().skip(calls as usize).map(|call| call.to_string()).collect();
     assert!(!calls.is_empty() && calls.iter().all(|call| call.contains(&new)), "{calls:#?}");
     let mut after = versions(&client).await;
     after.retain(|(name, _)| *name != format!("leaver-{OBJECTS}"));
     assert_eq!(after, before);
-    assert!(wire.refused().is_empty(), "{:?}", wire.refused());
+    assert!(relay.refused().is_empty(), "{:?}", relay.refused());
 
     release.release(&["rollback", "--wait", "--timeout", "60s"], None).await.unwrap();
     assert_eq!(release.args(), args);

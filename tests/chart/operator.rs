@@ -7,12 +7,12 @@ use stack::ControlPlane;
 use tokio::process::{Child, Command};
 
 use crate::cluster::{PATIENCE, within};
-use crate::wire::Wire;
+use crate::relay::Relay;
 
 pub struct Operator {
     child: Child,
     probe: String,
-    pub wire: Wire,
+    pub relay: Relay,
     folder: tempfile::TempDir,
 }
 
@@ -22,7 +22,7 @@ impl Operator {
         let namespace = deployment["metadata"]["namespace"].as_str().unwrap();
         let pod = &deployment["spec"]["template"]["spec"];
         let token = plane.service_account_token(namespace, pod["serviceAccountName"].as_str().unwrap()).unwrap();
-        let wire = Wire::start(plane).await;
+        let relay = Relay::start(plane).await;
         let folder = tempfile::tempdir().unwrap();
         let probe = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let container = &pod["containers"][0];
@@ -40,7 +40,7 @@ impl Operator {
             }
         }
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let kubeconfig = wire.kubeconfig(folder.path(), &token);
+        let kubeconfig = relay.kubeconfig(folder.path(), &token);
         let child = command
             .envs(env)
             .env("KUBECONFIG", kubeconfig)
@@ -48,7 +48,7 @@ impl Operator {
             .kill_on_drop(true)
             .spawn()
             .expect("the operator starts");
-        Self { child, probe, wire, folder }
+        Self { child, probe, relay, folder }
     }
 
     /// Waits until it says that it is ready.
@@ -64,12 +64,12 @@ impl Operator {
     }
 
     /// SIGTERM, as the kubelet ends it.
-    pub async fn stop(mut self) -> Wire {
+    pub async fn stop(mut self) -> Relay {
         let pid = self.child.id().expect("it still runs").to_string();
         assert!(std::process::Command::new("kill").arg(pid).status().unwrap().success());
         let status = within("the operator ends", self.child.wait()).await.unwrap();
         assert!(status.success(), "{status}\n{}", self.log());
-        self.wire
+        self.relay
     }
 
     pub fn log(&self) -> String {

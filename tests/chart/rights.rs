@@ -9,7 +9,7 @@ use crate::cluster::{client, namespace, shared, wait_until_allowed};
 use crate::helm::{self, chart, of_kind, only, render};
 use crate::operator::Operator;
 use crate::tenant::{REMOVALS, all_removed, connect, limit, remove_one_of_each, tenant};
-use crate::wire::Right;
+use crate::relay::Right;
 
 /// How many operators run at once in the test that takes away one right after the other.
 const AT_ONCE: usize = 8;
@@ -71,15 +71,15 @@ async fn the_rights_granted_are_those_used() {
     connect(plane, "rights", &fake);
     remove_one_of_each(plane, "rights");
     all_removed(&client(plane).await, "rights").await;
-    assert!(operator.wire.sees(|request| request.right.resource == "events").await, "no event was written");
-    let renewal = |request: &crate::wire::Request| request.right.resource == "leases" && request.right.verb == "update";
-    assert!(operator.wire.sees(renewal).await, "the lease was not renewed");
-    assert!(standby.wire.sees(|request| request.right.resource == "leases" && request.right.verb == "watch").await);
+    assert!(operator.relay.sees(|request| request.right.resource == "events").await, "no event was written");
+    let renewal = |request: &crate::relay::Request| request.right.resource == "leases" && request.right.verb == "update";
+    assert!(operator.relay.sees(renewal).await, "the lease was not renewed");
+    assert!(standby.relay.sees(|request| request.right.resource == "leases" && request.right.verb == "watch").await);
     let logs = [operator.log(), standby.log()];
-    let wires = [operator.stop().await, standby.stop().await];
+    let relays = [operator.stop().await, standby.stop().await];
 
-    let requests: Vec<_> = wires.iter().flat_map(|wire| wire.requests()).collect();
-    let refused: Vec<_> = wires.iter().flat_map(|wire| wire.refused()).collect();
+    let requests: Vec<_> = relays.iter().flat_map(|relay| relay.requests()).collect();
+    let refused: Vec<_> = relays.iter().flat_map(|relay| relay.refused()).collect();
     assert!(refused.is_empty(), "{refused:?}\n{logs:#?}");
     let used: BTreeSet<Right> = requests.iter().map(|request| request.right.clone()).collect();
     assert_eq!(used, granted.into_iter().map(|(right, _)| right).collect());
@@ -132,7 +132,7 @@ async fn without(number: usize, right: Right) -> Result<(), String> {
     };
     remove_one_of_each(plane, &name);
     // Roles may take effect a moment late, so other refusals may come first.
-    let refused = operator.wire.sees(|request| request.right == right && request.status == 403).await;
+    let refused = operator.relay.sees(|request| request.right == right && request.status == 403).await;
     drop(leader);
-    if refused { Ok(()) } else { Err(format!("{right}: {:?}\n{}", operator.wire.refused(), operator.log())) }
+    if refused { Ok(()) } else { Err(format!("{right}: {:?}\n{}", operator.relay.refused(), operator.log())) }
 }

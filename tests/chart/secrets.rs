@@ -63,9 +63,9 @@ async fn an_operator_for_the_cluster_reads_secrets_in_one_namespace() {
     plane.run(&["wait", "-n", "others", "a0t/default", unread, "--timeout=30s"]).unwrap();
 
     let log = operator.log();
-    let wire = operator.stop().await;
-    assert!(wire.refused().is_empty(), "{:?}\n{log}", wire.refused());
+    let relay = operator.stop().await;
+    assert!(relay.refused().is_empty(), "{:?}\n{log}", relay.refused());
     let secrets: BTreeSet<_> =
-        wire.requests().into_iter().filter(|r| r.right.resource == "secrets").map(|r| r.namespace).collect();
+        relay.requests().into_iter().filter(|r| r.right.resource == "secrets").map(|r| r.namespace).collect();
     assert_eq!(secrets, BTreeSet::from([Some("people".to_owned())]));
 }

@@ -8,11 +8,11 @@ use rescind::dispatch::{End, Report, Task, Unverified};
 
 use crate::auth0::{Auth0, Fault, Wire};
 use crate::cases::{assert_all_gone, calm, id, leavers, open, organization};
-use crate::sim::{Object, Sim, Weather};
+use crate::sim::{Object, Sim, NetworkModel};
 
 /// One object that names these items, in this world.
-fn one(auth0: Auth0, weather: Weather, endpoint: &Endpoint, items: &[&str], before: bool) -> (Report, Sim) {
-    let mut sim = Sim::new(auth0, open(0.0), weather);
+fn one(auth0: Auth0, network: NetworkModel, endpoint: &Endpoint, items: &[&str], before: bool) -> (Report, Sim) {
+    let mut sim = Sim::new(auth0, open(0.0), network);
     let items = items.iter().map(|item| id((*item).to_owned())).collect();
     let mut object = Object::new(&"a".into(), 0, endpoint.clone(), items, true);
     object.before = before;
@@ -138,12 +138,12 @@ fn a_read_before_spares_only_where_lists_do_not_lag() {
 #[test]
 fn a_failed_page_costs_one_page() {
     let mut pages = 0;
-    let weather: Weather = Box::new(move |_, wire| {
+    let network: NetworkModel = Box::new(move |_, wire| {
         pages += u32::from(matches!(wire, Wire::Get(..)));
         let fails = matches!(wire, Wire::Get(..)) && [2, 3, 9].contains(&pages);
         (Duration::from_millis(40), fails.then_some(Fault::Refuses))
     });
-    let mut sim = Sim::new(Auth0::default(), open(0.0), weather);
+    let mut sim = Sim::new(Auth0::default(), open(0.0), network);
     let acme = organization("org_acme");
     leavers(&mut sim, "a", &acme, 100);
     (0..500).for_each(|n| sim.auth0.give(&acme, id(format!("auth0|stays-{n}"))));
@@ -155,11 +155,11 @@ fn a_failed_page_costs_one_page() {
 /// A list whose pages never fit together is begun anew, then the removal ends unverified.
 #[test]
 fn an_unreadable_list_is_no_verdict_on_the_removal() {
-    let weather: Weather = Box::new(|_, wire| {
+    let network: NetworkModel = Box::new(|_, wire| {
         let garbles = matches!(wire, Wire::Get(..)).then_some(Fault::Garbles);
         (Duration::from_millis(40), garbles)
     });
-    let (report, sim) = one(janes(), weather, &roles(), &["rol_a"], true);
+    let (report, sim) = one(janes(), network, &roles(), &["rol_a"], true);
     assert!(matches!(report.end, End::Unverified(Unverified::ReadRefused(_))), "{report:?}");
     assert_eq!((report.accepted.len(), sim.auth0.calls["DELETE"]), (1, 1));
 }
@@ -167,7 +167,7 @@ fn an_unreadable_list_is_no_verdict_on_the_removal() {
 /// What never left had no effect and has no name in Auth0's logs; what was declined is sent again at once.
 #[test]
 fn what_did_not_reach_auth0_is_no_attempt() {
-    let during = |fault: Fault, seconds: u64| -> Weather {
+    let during = |fault: Fault, seconds: u64| -> NetworkModel {
         Box::new(move |now, _| (Duration::from_millis(40), (now < Duration::from_secs(seconds)).then_some(fault)))
     };
     let mut sim = Sim::new(janes(), open(0.0), during(Fault::Stays, 3600));
@@ -177,13 +177,13 @@ fn what_did_not_reach_auth0_is_no_attempt() {
     assert!(!report.lost && report.correlation.is_none() && report.connection.is_none());
     for (fault, seconds, by) in [(Fault::Stays, 2, 4), (Fault::Declines, 0, 1)] {
         let mut declined = 0;
-        let mut weather = during(fault, seconds);
-        let weather: Weather = Box::new(move |now, wire| {
+        let mut network = during(fault, seconds);
+        let network: NetworkModel = Box::new(move |now, wire| {
             declined += 1;
-            let fault = if fault == Fault::Declines { (declined < 4).then_some(fault) } else { weather(now, wire).1 };
+            let fault = if fault == Fault::Declines { (declined < 4).then_some(fault) } else { network(now, wire).1 };
             (Duration::from_millis(40), fault)
         });
-        let (report, sim) = one(janes(), weather, &roles(), &["rol_a"], false);
+        let (report, sim) = one(janes(), network, &roles(), &["rol_a"], false);
         assert!(report.end == End::Gone && !report.lost, "{report:?}");
         assert!(sim.now < Duration::from_secs(by), "{:?}", sim.now);
         assert_eq!(sim.auth0.calls["DELETE"], 1);

@@ -7,7 +7,7 @@ use rescind::auth0::{CallError, Endpoint, Item, Missing};
 use rescind::dispatch::{End, Limits};
 
 use crate::auth0::{Auth0, Bucket, Fault, Wire, seconds};
-use crate::sim::{Object, Sim, Weather};
+use crate::sim::{Object, Sim, NetworkModel};
 
 const MEMBERS: (&str, &str) = ("DELETE", "organizations/{id}/members");
 const WALK: (&str, &str) = ("GET", "organizations/{id}/members");
@@ -17,7 +17,7 @@ pub fn open(reserve_percent: f64) -> Limits {
     Limits { max_per_second: 5000.0, reserve_percent }
 }
 
-pub fn calm(latency_ms: u64) -> Weather {
+pub fn calm(latency_ms: u64) -> NetworkModel {
     Box::new(move |_, _| (Duration::from_millis(latency_ms), None))
 }
 
@@ -180,7 +180,7 @@ fn same_person(sim: &mut Sim, count: usize) -> Endpoint {
 fn a_lost_answer_is_read_before_it_is_repeated() {
     for roles in [true, false] {
         let mut lost = false;
-        let weather: Weather = Box::new(move |_, wire| {
+        let network: NetworkModel = Box::new(move |_, wire| {
             let fault = match wire {
                 Wire::Delete(_, items) if items.len() > 1 && !lost => {
                     lost = true;
@@ -190,7 +190,7 @@ fn a_lost_answer_is_read_before_it_is_repeated() {
             };
             (Duration::from_millis(40), fault)
         });
-        let mut sim = Sim::new(Auth0::default(), open(0.0), weather);
+        let mut sim = Sim::new(Auth0::default(), open(0.0), network);
         if roles {
             same_person(&mut sim, 11);
         } else {
@@ -207,11 +207,11 @@ fn a_lost_answer_is_read_before_it_is_repeated() {
 /// A failing Auth0 costs fewer calls than a healthy one.
 #[test]
 fn an_outage_costs_few_calls() {
-    let weather: Weather = Box::new(|now, _| {
+    let network: NetworkModel = Box::new(|now, _| {
         let down = now < Duration::from_secs(300);
         (Duration::from_millis(40), down.then_some(Fault::Refuses))
     });
-    let mut sim = Sim::new(Auth0::default(), open(0.0), weather);
+    let mut sim = Sim::new(Auth0::default(), open(0.0), network);
     leavers(&mut sim, "a", &organization("org_a"), 1000);
     sim.run(Duration::from_secs(3600));
     assert_all_gone(&sim);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::auth0::{Auth0, Bucket, Wire};
 use crate::cases::{all_draw_from, assert_all_gone, calm, id, leavers, open, organization};
-use crate::sim::{Object, Sim, Weather};
+use crate::sim::{Object, Sim, NetworkModel};
 
 /// Calls of others between the moment an object asked and the call that serves it.
 fn passed_over(sim: &Sim, asked: Duration, object: usize) -> usize {
@@ -68,7 +68,7 @@ fn namespaces_take_turns_at_one_organization() {
 /// Calls of one namespace that hang leave places to others at once.
 #[test]
 fn what_hangs_in_one_namespace_leaves_places_to_others() {
-    let weather: Weather = Box::new(|now, wire| {
+    let network: NetworkModel = Box::new(|now, wire| {
         let hangs =
             matches!(wire, Wire::Delete(endpoint, _) if endpoint.user().is_some_and(|user| user.contains("hangs")));
         let hangs = hangs && (2..60).contains(&now.as_secs());
@@ -77,7 +77,7 @@ fn what_hangs_in_one_namespace_leaves_places_to_others() {
     });
     let mut auth0 = Auth0::default();
     all_draw_from(&mut auth0, Bucket::new(1000.0, 1000.0));
-    let mut sim = Sim::new(auth0, open(0.0), weather);
+    let mut sim = Sim::new(auth0, open(0.0), network);
     let roles = |user: String| rescind::auth0::Endpoint::UserRoles { user: user.into() };
     for n in 0..300 {
         let (namespace, endpoint) =

@@ -64,13 +64,13 @@ fn plans() -> impl Strategy<Value = Plan> {
     let bucket = (2.0f64..60.0, 0.5f64..50.0, any::<bool>());
     let crowd = (1usize..60, 1usize..5, 1u64..4, prop_oneof![Just(0.0), 0.0f64..40.0]);
     let limits = (prop::collection::vec(bucket, 10), any::<bool>(), 0.0f64..50.0, 2.0f64..200.0, any::<bool>());
-    let weather = (1u64..600, 0u64..3, prop_oneof![Just(0u64), 0u64..30], 0.0f64..12.0, -4000.0f64..4000.0);
+    let network = (1u64..600, 0u64..3, prop_oneof![Just(0u64), 0u64..30], 0.0f64..12.0, -4000.0f64..4000.0);
     let trouble = (0usize..3, 0usize..3, 0usize..6, 0usize..6, 0usize..3, 0usize..3);
     let house = (0usize..8, any::<bool>(), prop_oneof![Just(0u64), 1u64..800], prop_oneof![Just(0usize), 0usize..3]);
-    (any::<u64>(), crowd, limits, weather, trouble, house).prop_map(|(seed, crowd, limits, weather, trouble, house)| {
+    (any::<u64>(), crowd, limits, network, trouble, house).prop_map(|(seed, crowd, limits, network, trouble, house)| {
         let (objects, namespaces, credentials, over) = crowd;
         let (buckets, shared, reserve, ceiling, shrink) = limits;
-        let (latency_ms, hung_percent, fault_percent, lag, skew) = weather;
+        let (latency_ms, hung_percent, fault_percent, lag, skew) = network;
         let (poison, crashing, withdrawn, verify_off, unknown, missing) = trouble;
         let (rotates, refused, checks_ms, panics) = house;
         let skew = skew.round();
@@ -185,7 +185,7 @@ fn build(plan: &Plan) -> Sim {
     }
     let (latency, hung, faults) = (plan.latency_ms, plan.hung_percent, plan.fault_percent);
     let mut weather_rng = rng.fork();
-    let weather = move |now: Duration, _: &Wire| {
+    let network = move |now: Duration, _: &Wire| {
         let rng = &mut weather_rng;
         if now > CALM {
             return (Duration::from_millis(latency), None);
@@ -206,7 +206,7 @@ fn build(plan: &Plan) -> Sim {
         (Duration::from_millis(rng.u64(1..=latency)), fault)
     };
     let limits = Limits { max_per_second: plan.ceiling, reserve_percent: plan.reserve };
-    let mut sim = Sim::new(auth0, limits, Box::new(weather));
+    let mut sim = Sim::new(auth0, limits, Box::new(network));
     let (mut checks_rng, most) = (rng.fork(), plan.checks_ms);
     sim.checks = Box::new(move || Duration::from_millis(if most == 0 { 0 } else { checks_rng.u64(..most) }));
     for (n, mut object) in objects.into_iter().enumerate() {

@@ -41,7 +41,7 @@ struct Flight {
 }
 
 /// What to make of faults and latency: asked once for each call.
-pub type Weather = Box<dyn FnMut(Duration, &Wire) -> (Duration, Option<Fault>)>;
+pub type NetworkModel = Box<dyn FnMut(Duration, &Wire) -> (Duration, Option<Fault>)>;
 /// A change of the world at a time.
 pub type Change = Box<dyn FnOnce(&mut Auth0)>;
 
@@ -58,7 +58,7 @@ pub struct Sim {
     asks: HashMap<u64, Ask>,
     flights: HashMap<u64, Flight>,
     in_flight_items: HashSet<(u64, Endpoint, Item)>,
-    weather: Weather,
+    network: NetworkModel,
     /// How long the preflight check of a call takes.
     pub checks: Box<dyn FnMut() -> Duration>,
     changes: Vec<(Duration, Change)>,
@@ -91,7 +91,7 @@ pub fn domain() -> Domain {
 }
 
 impl Sim {
-    pub fn new(auth0: Auth0, limits: Limits, weather: Weather) -> Self {
+    pub fn new(auth0: Auth0, limits: Limits, network: NetworkModel) -> Self {
         let (start, wall) = (Instant::now(), Timestamp::from_second(1_800_000_000).unwrap());
         Self {
             machine: Machine::new(domain(), "sim", wall, start),
@@ -105,7 +105,7 @@ impl Sim {
             asks: HashMap::new(),
             flights: HashMap::new(),
             in_flight_items: HashSet::new(),
-            weather,
+            network,
             checks: Box::new(|| Duration::ZERO),
             changes: Vec::new(),
             competitor: None,
@@ -295,7 +295,7 @@ impl Sim {
             }
             Outgoing::Page { read, query } => Wire::Get(read, query.to_vec()),
         };
-        let (latency, fault) = (self.weather)(self.now, &wire);
+        let (latency, fault) = (self.network)(self.now, &wire);
         self.events.push(Reverse((self.now + latency / 2, Event::Arrive(id))));
         self.events.push(Reverse((self.now + latency, Event::Answer(id))));
         self.flights.insert(id, Flight { wire, credential, fault, answer: None });

@@ -6,7 +6,7 @@ use rescind::dispatch::{End, Wait};
 
 use crate::auth0::{Auth0, Bucket, Fault};
 use crate::cases::{all_draw_from, assert_all_gone, calm, leavers, open, organization};
-use crate::sim::{Sim, Weather};
+use crate::sim::{Sim, NetworkModel};
 
 fn wait(sim: &Sim, n: usize) -> Option<Wait> {
     sim.machine.view(&sim.objects[n].owner.uid, sim.start() + sim.now).map(|(wait, _)| wait)
@@ -60,11 +60,11 @@ fn a_place_in_the_queue_is_about_right() {
 #[test]
 fn a_429_is_told_to_those_of_the_call() {
     let mut calls = 0;
-    let weather: Weather = Box::new(move |_, _| {
+    let network: NetworkModel = Box::new(move |_, _| {
         calls += 1;
         (Duration::from_millis(40), (calls == 2).then_some(Fault::Limits(20)))
     });
-    let mut sim = Sim::new(Auth0::default(), open(0.0), weather);
+    let mut sim = Sim::new(Auth0::default(), open(0.0), network);
     leavers(&mut sim, "a", &organization("org_a"), 200);
     until(&mut sim, Duration::from_secs(5));
     let told: Vec<usize> = (0..200).filter(|n| !sim.objects[*n].woken.is_empty()).collect();

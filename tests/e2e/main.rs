@@ -1,4 +1,6 @@
-//! Everything that needs a real API server: one kube-apiserver for all tests, a namespace and a fake tenant for each.
+//! Everything that needs a real API server: one kube-apiserver for all tests, and a namespace and a fake tenant for
+//! each.
+//! Promises are cited by their numbers in docs/design.md; `tests/mutants.sh` breaks them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
@@ -6,23 +8,23 @@ mod answers;
 mod crashes;
 mod credentials;
 mod harness;
-mod held;
+mod preflight;
 mod imports;
 mod leader;
 mod lifecycle;
 mod manifests;
-mod meddler;
+mod fault_injector;
 mod merging;
 mod metrics;
-mod pacing;
-mod policy;
+mod rate_limits;
+mod docs_security;
 mod process;
 mod program;
 mod proof;
 mod removals;
 mod repository;
-mod requests;
-mod scopes;
+mod reconcile_requests;
+mod unreadable;
 mod traces;
-mod waiting;
+mod docs_flux;
 mod watches;

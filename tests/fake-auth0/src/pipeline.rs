@@ -117,16 +117,16 @@ pub(crate) async fn handle(
 
 async fn befallen(tenant: &Tenant, request: &Request, rule: &Rule) -> Befallen {
     let plan = &rule.fault.plan;
-    rule.gate.arrive();
+    rule.waiting.arrive();
     if !plan.delay.is_zero() {
         tokio::time::sleep(plan.delay).await;
     }
     if plan.hold == Hold::BeforeActing {
-        rule.gate.pass().await;
+        rule.waiting.pass().await;
     }
     let natural = (plan.act != Act::Not).then(|| natural::answer(tenant, request, plan.act));
     if plan.hold == Hold::AfterActing {
-        rule.gate.pass().await;
+        rule.waiting.pass().await;
     }
     reply(plan, natural, request.call.kind)
 }

@@ -4,13 +4,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use crate::{Fault, gate::Gate, log::Call};
+use crate::{Fault, hold::Waiting, log::Call};
 
 /// A fault at work.
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub fault: Fault,
-    pub gate: Gate,
+    pub waiting: Waiting,
     counters: Mutex<Counters>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Faults {
 
 impl Faults {
     pub(crate) fn add(&self, fault: Fault) -> Arc<Rule> {
-        let rule = Arc::new(Rule { fault, gate: Gate::default(), counters: Mutex::default() });
+        let rule = Arc::new(Rule { fault, waiting: Waiting::default(), counters: Mutex::default() });
         self.rules.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&rule));
         rule
     }
@@ -60,7 +60,7 @@ impl Faults {
     /// Forgets all faults and lets go of whatever they hold.
     pub(crate) fn clear(&self) {
         for rule in self.rules.write().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            rule.gate.open();
+            rule.waiting.open();
         }
     }
 

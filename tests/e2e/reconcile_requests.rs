@@ -1,4 +1,5 @@
-//! `rescind.dev/reconcile-requested-at`: each new value is answered once, in `status.lastHandledReconcileAt`.
+//! The annotation `rescind.dev/reconcile-requested-at`: each new value is answered once, in
+//! `status.lastHandledReconcileAt`.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use serde_json::json;
 
 use crate::harness::*;
 
-/// Asks as `kubectl annotate` and Argo CD's button do.
+/// Sets the annotation as `kubectl annotate` and Argo CD's button do.
 async fn ask(world: &World, name: &str, value: &str) {
     world.api::<UserRoleRevocation>().patch(name, &PatchParams::default(), &question(value)).await.unwrap();
 }
@@ -26,7 +27,7 @@ async fn answered(world: &World, name: &str, value: &str) -> RemovalStatus {
     world.wait(name, is_answered).await.status.unwrap()
 }
 
-/// Promise 12. Broken on purpose by a decision that submits what was asked for: it failed.
+/// Promise 12.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_finished_object_answers_with_one_write_and_no_call() {
     let world = World::new("asked").await;
@@ -38,7 +39,7 @@ async fn a_finished_object_answers_with_one_write_and_no_call() {
     ask(&world, "jane", "1").await;
     let after = answered(&world, "jane", "1").await;
     assert_eq!(after, RemovalStatus { last_handled_reconcile_at: Some("1".into()), ..before });
-    // Another annotation asks nothing; a second value is answered once more.
+    // Another annotation is no request; a second value is answered once more.
     let other = Patch::Merge(json!({"metadata": {"annotations": {"example.com/x": "y"}}}));
     world.api::<UserRoleRevocation>().patch("jane", &PatchParams::default(), &other).await.unwrap();
     ask(&world, "jane", "2").await;
@@ -79,15 +80,14 @@ async fn asking_shortens_no_wait_that_auth0_named() {
     world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
     let limited = world.reason::<UserRoleRevocation>("jane", "RateLimited").await;
     ask(&world, "jane", "1").await;
-    // It is answered with what came of it.
+    // The request is answered together with the verdict.
     let removed = world.reason::<UserRoleRevocation>("jane", "Removed").await;
-    // Both are whole seconds.
+    // Both times are truncated to whole seconds.
     let earliest = limited.next_attempt_time.unwrap().0 - Duration::from_secs(1);
     assert!(removed.last_removal_time.unwrap().0 >= earliest);
     assert_eq!(removed.last_handled_reconcile_at.as_deref(), Some("1"));
 }
 
-/// Broken on purpose by a tenant whose annotation is no change: it failed (tests/mutants.sh).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_answers_with_one_write_and_no_call() {
     let world = World::new("askedtenant").await;
@@ -102,7 +102,7 @@ async fn a_tenant_answers_with_one_write_and_no_call() {
         world.wait("default", answered).await;
     }
     assert_eq!(operator.status_writes(), writes + 2);
-    // A status write of the tenant's comes back as an event before this one is done.
+    // The tenant's own status write comes back as an event before this removal is done.
     world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
     assert_eq!(operator.removal_writes(), 1);

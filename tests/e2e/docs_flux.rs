@@ -1,4 +1,4 @@
-//! The commands of docs/flux.md, run as they stand there.
+//! Runs the commands of docs/flux.md as they stand there.
 
 use std::process::Command;
 

@@ -11,18 +11,18 @@ use crate::rules::{Faults, Rule};
 
 /// Where the calls of one fault wait.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub(crate) struct Waiting {
     arrived: watch::Sender<u64>,
     passes: Semaphore,
 }
 
-impl Default for Gate {
+impl Default for Waiting {
     fn default() -> Self {
         Self { arrived: watch::Sender::new(0), passes: Semaphore::new(0) }
     }
 }
 
-impl Gate {
+impl Waiting {
     /// Notes that a call came, held or not.
     pub(crate) fn arrive(&self) {
         self.arrived.send_modify(|count| *count += 1);
@@ -75,7 +75,7 @@ impl FaultHandle {
 
     /// Counts an arrival as seen only when it is told, so that giving up waiting loses none.
     async fn next_arrival(&self) {
-        let mut arrived = self.rule.gate.arrived.subscribe();
+        let mut arrived = self.rule.waiting.arrived.subscribe();
         loop {
             // The sender lives in the rule, so there always is one.
             let Ok(count) = arrived.wait_for(|count| *count > self.seen.load(Relaxed)).await.map(|count| *count) else {
@@ -90,12 +90,12 @@ impl FaultHandle {
 
     /// Lets one held call go on, now or when it comes.
     pub fn release_one(&self) {
-        self.rule.gate.passes.add_permits(1);
+        self.rule.waiting.passes.add_permits(1);
     }
 
     /// Lets all held calls go on, and all that come later.
     pub fn release(&self) {
-        self.rule.gate.open();
+        self.rule.waiting.open();
     }
 
     /// Takes the fault away; calls it holds go on.

@@ -36,7 +36,7 @@ pub struct Request {
     pub status: u16,
 }
 
-pub struct Wire {
+pub struct Relay {
     address: std::net::SocketAddr,
     seen: watch::Receiver<Vec<Request>>,
     server: tokio::task::JoinHandle<()>,
@@ -48,7 +48,7 @@ struct Relay {
     seen: watch::Sender<Vec<Request>>,
 }
 
-impl Wire {
+impl Relay {
     pub async fn start(plane: &ControlPlane) -> Self {
         let mut kubeconfig = kube::config::Kubeconfig::from_yaml(&plane.kubeconfig()).unwrap();
         // The relay is nobody: what it passes on carries its sender's token.
@@ -67,12 +67,12 @@ impl Wire {
     /// A kubeconfig for `token` whose server is this relay, as a file in `folder`.
     pub fn kubeconfig(&self, folder: &Path, token: &str) -> PathBuf {
         let config = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "wire",
-            "clusters": [{"name": "wire", "cluster": {"server": format!("http://{}", self.address)}}],
-            "users": [{"name": "wire", "user": {"token": token}}],
-            "contexts": [{"name": "wire", "context": {"cluster": "wire", "user": "wire"}}],
+            "apiVersion": "v1", "kind": "Config", "current-context": "relay",
+            "clusters": [{"name": "relay", "cluster": {"server": format!("http://{}", self.address)}}],
+            "users": [{"name": "relay", "user": {"token": token}}],
+            "contexts": [{"name": "relay", "context": {"cluster": "relay", "user": "relay"}}],
         });
-        let path = folder.join("wire.kubeconfig");
+        let path = folder.join("relay.kubeconfig");
         std::fs::write(&path, config.to_string()).unwrap();
         path
     }
@@ -94,7 +94,7 @@ impl Wire {
     }
 }
 
-impl Drop for Wire {
+impl Drop for Relay {
     fn drop(&mut self) {
         self.server.abort();
     }
