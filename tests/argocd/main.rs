@@ -1,4 +1,4 @@
-//! The real Argo CD syncs from a real git repository what the real operator carries out against the fake Auth0.
+//! The real Argo CD syncs manifests from a git repository, and the operator carries them out against the fake Auth0.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 

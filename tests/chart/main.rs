@@ -1,4 +1,4 @@
-//! The Helm chart as its users meet it: rendered, refused, installed, and with the rights it grants and no others.
+//! The Helm chart: what it renders and refuses, how it installs, and the rights it grants.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 

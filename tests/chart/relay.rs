@@ -1,5 +1,5 @@
-//! What the operator asks the API server, and what it is answered: a plain-HTTP relay on loopback between the two. The
-//! operator's token goes through it unchanged, so the API server decides as it would in a cluster.
+//! Records the operator's requests to the API server and the answers: a plain-HTTP relay on loopback between the two.
+//! It passes the operator's token on unchanged, so the API server decides as it would in a cluster.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,11 +14,11 @@ use tokio::sync::watch;
 
 use crate::cluster::PATIENCE;
 
-/// One right: a verb on a resource of a group, and with which answer it was used.
+/// One right: a verb on a resource of a group.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Right {
     pub group: String,
-    /// With its subresource: `deployments/status`.
+    /// Including the subresource: `deployments/status`.
     pub resource: String,
     pub verb: String,
 }
@@ -51,7 +51,7 @@ struct Relay {
 impl Relay {
     pub async fn start(plane: &ControlPlane) -> Self {
         let mut kubeconfig = kube::config::Kubeconfig::from_yaml(&plane.kubeconfig()).unwrap();
-        // The relay is nobody: what it passes on carries its sender's token.
+        // The relay has no credential of its own; requests carry the token of their sender.
         kubeconfig.auth_infos[0].auth_info = Some(Default::default());
         let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
         config.default_retry = false;
@@ -64,7 +64,7 @@ impl Relay {
         Self { address, seen, server }
     }
 
-    /// A kubeconfig for `token` whose server is this relay, as a file in `folder`.
+    /// Writes a kubeconfig for `token` with this relay as its server to `folder`.
     pub fn kubeconfig(&self, folder: &Path, token: &str) -> PathBuf {
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "relay",
@@ -81,7 +81,7 @@ impl Relay {
         self.seen.borrow().clone()
     }
 
-    /// What was refused for want of a right.
+    /// The requests that were refused for lack of a right.
     pub fn refused(&self) -> Vec<Request> {
         self.requests().into_iter().filter(|request| matches!(request.status, 401 | 403)).collect()
     }
@@ -123,7 +123,7 @@ async fn pass(State(relay): State<Relay>, request: axum::extract::Request) -> ax
     axum::response::Response::from_parts(parts, axum::body::Body::new(body))
 }
 
-/// What the API server will ask RBAC about; nothing for paths that are no resources.
+/// The right and the namespace that RBAC decides about; `None` for paths that are no resources.
 fn understand(parts: &http::request::Parts) -> Option<(Right, Option<String>)> {
     let path: Vec<&str> = parts.uri.path().trim_matches('/').split('/').collect();
     let (group, rest) = match path.as_slice() {

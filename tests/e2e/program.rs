@@ -180,7 +180,7 @@ fn a_wrong_command_line_ends_in_plain_words() {
     assert!(text.contains(&plane().server_url()) && text.contains("refuses"), "{text}");
 }
 
-/// The program warns when it cannot send traces, unless no one asked for traces.
+/// The program warns when it cannot send the traces it was asked to send, and only then.
 #[test]
 fn traces_that_cannot_be_sent_are_warned_about() {
     let path = plane().write_kubeconfig_for("nobody", "not-a-token").unwrap();
