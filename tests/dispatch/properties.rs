@@ -1,8 +1,5 @@
-//! Whatever comes, in whatever order: nothing is lost, nothing is sent twice at once, no verdict is early, no bound is
-//! broken. What must hold at each call is asserted in `sim`; what must hold at the end, here.
-//!
-//! Breakages that these notice are in tests/mutants.sh: items of a call not marked as out, half of a split call lost, a
-//! walk that answers who asked after it began.
+//! Random runs: nothing is lost, nothing is sent twice at once, no verdict is early, no bound is broken. `sim` asserts
+//! what must hold at each call; these tests assert what must hold at the end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,10 +29,10 @@ struct Plan {
     objects: usize,
     namespaces: usize,
     credentials: u64,
-    /// Seconds over which they arrive.
+    /// The seconds over which objects arrive.
     over: f64,
     buckets: Vec<(f64, f64, bool)>,
-    /// Whether all calls share the first bucket, too.
+    /// Whether all calls also share the first bucket.
     shared: bool,
     reserve: f64,
     ceiling: f64,
@@ -49,13 +46,13 @@ struct Plan {
     withdrawn: usize,
     verify_off: usize,
     shrink: bool,
-    /// Objects whose tenant gets another credential meanwhile; whether one credential is refused.
+    /// The number of objects whose tenant gets another credential meanwhile; whether one credential is refused.
     rotates: usize,
     refused: bool,
-    /// Items that Auth0 does not know, and endpoints that do not exist.
+    /// The numbers of items that Auth0 does not know and of endpoints that do not exist.
     unknown: usize,
     missing: usize,
-    /// How long the check of a call takes at most, and panics of the machine.
+    /// The longest preflight check in milliseconds, and when the machine panics.
     checks_ms: u64,
     panics: usize,
 }
@@ -104,7 +101,7 @@ fn plans() -> impl Strategy<Value = Plan> {
     })
 }
 
-/// Faults end then.
+/// Faults end at this time.
 const CALM: Duration = Duration::from_secs(120);
 
 fn endpoint(rng: &mut fastrand::Rng) -> (Endpoint, Vec<Item>) {
@@ -138,7 +135,7 @@ fn build(plan: &Plan) -> Sim {
     (auth0.lag, auth0.skew) = (plan.lag, plan.skew);
     for (n, (burst, refill, reported)) in plan.buckets.iter().enumerate() {
         let bucket = Bucket::new(burst.floor(), refill.max(burst / 60.0));
-        // The last one is for all.
+        // The last bucket is the shared one.
         auth0.buckets.push(if *reported && n < 9 { bucket } else { bucket.hidden() });
     }
     for (n, call) in CALLS.iter().enumerate() {
@@ -157,7 +154,7 @@ fn build(plan: &Plan) -> Sim {
         .collect();
     let missing: Vec<&Endpoint> = objects.iter().rev().take(plan.missing).map(|o| &o.removal.endpoint).collect();
     for object in &objects {
-        // Some items are there, some never were; and some endpoints do not exist.
+        // Some items are held and some never were; some endpoints do not exist.
         if missing.contains(&&object.removal.endpoint) {
             continue;
         }
@@ -175,7 +172,7 @@ fn build(plan: &Plan) -> Sim {
         } else if n < plan.poison + plan.crashing {
             auth0.crashing.insert(item);
         } else if n < plan.poison + plan.crashing + plan.unknown {
-            // What does not exist is held by nobody.
+            // An item that does not exist is held by nobody.
             auth0.held.values_mut().for_each(|held| held.retain(|other| *other != item));
             auth0.unknown.insert(item, if n % 2 == 0 { Missing::Item } else { Missing::Unclear });
         }
@@ -191,7 +188,7 @@ fn build(plan: &Plan) -> Sim {
             return (Duration::from_millis(latency), None);
         }
         if rng.u64(..100) < hung {
-            // Our own time-out; the call may have been made or not.
+            // Our own timeout; the call may have been carried out or not.
             let fault = if rng.bool() { Fault::Forgets } else { Fault::Refuses };
             return (Duration::from_secs(30), Some(fault));
         }
@@ -257,7 +254,7 @@ proptest! {
                 }
                 End::Unverified(Unverified::Never) => prop_assert!(!object.verify && still.is_empty()),
                 End::Unverified(_) => prop_assert!(plan.fault_percent > 0 && still.is_empty(), "{report:?}"),
-                // What one object asks for alone is not split, so its other items may be left.
+                // The items of one object are not split, so its other items may be left.
                 End::Failed(CallError::Rejected(_)) => prop_assert!(poisoned, "the bad one fails alone: {report:?}"),
                 End::Failed(CallError::Unauthorized(_)) => prop_assert!(sim.auth0.refused.contains(&object.credential)),
                 End::NotFound(Missing::Subject) => prop_assert!(!exists, "{report:?}"),
@@ -274,7 +271,7 @@ proptest! {
     }
 
     /// The reserve of every reported bucket stays for others, whether each kind of call has its own bucket or all share
-    /// one; nobody gets a 429.
+    /// one; no call of ours gets a 429.
     #[test]
     fn the_reserve_is_kept(plan in plans(), one in any::<bool>()) {
         let plan = Plan { fault_percent: 0, hung_percent: 0, shrink: false, shared: false, panics: 0, ..plan };
@@ -288,7 +285,7 @@ proptest! {
         sim.run(Duration::from_secs(4 * 3600));
         for bucket in &sim.auth0.buckets {
             let reserve = (bucket.burst * plan.reserve / 100.0).floor().min(bucket.burst - 2.0);
-            // Before its first answer a kind of call is tried twice; headers count whole tokens and whole seconds.
+            // Two calls of a kind may leave before its first answer; headers count whole tokens and whole seconds.
             let fair = (bucket.burst - if one { 8.0 } else { 2.0 }).min(reserve) - 2.0;
             prop_assert!(bucket.lowest >= fair, "{} left of {}, {} are reserved", bucket.lowest, bucket.burst, reserve);
         }

@@ -40,12 +40,12 @@ struct Flight {
     answer: Option<Answer<Page>>,
 }
 
-/// What to make of faults and latency: asked once for each call.
+/// Decides the latency and the fault of each call.
 pub type NetworkModel = Box<dyn FnMut(Duration, &Wire) -> (Duration, Option<Fault>)>;
-/// A change of the world at a time.
+/// A change of Auth0 at a given time.
 pub type Change = Box<dyn FnOnce(&mut Auth0)>;
 
-/// The run.
+/// One run.
 pub struct Sim {
     pub machine: Machine,
     pub auth0: Auth0,
@@ -59,22 +59,23 @@ pub struct Sim {
     flights: HashMap<u64, Flight>,
     in_flight_items: HashSet<(u64, Endpoint, Item)>,
     network: NetworkModel,
-    /// How long the preflight check of a call takes.
+    /// Decides how long the preflight check of a call takes.
     pub checks: Box<dyn FnMut() -> Duration>,
     changes: Vec<(Duration, Change)>,
-    /// The competing client: so many calls of this name at once, this often; how many it got and was refused.
+    /// Another client: how often it calls, how many calls at once, and which. `competed` counts those that got through
+    /// and those that got a 429.
     pub competitor: Option<(Duration, u32, (&'static str, &'static str))>,
     pub competed: (u64, u64),
-    /// Until when nothing may be sent to the domain, and with a credential that is not accepted.
+    /// Until when nothing may be sent to the domain; `own_closed_until`, with a credential that is not accepted yet.
     closed_until: Duration,
     own_closed_until: HashMap<u64, Duration>,
     accepted: HashSet<u64>,
     last_sent: HashMap<u64, Duration>,
     pub limits: Limits,
-    /// Those of a credential, if they are others.
+    /// The limits of single credentials, where they differ.
     pub own_limits: HashMap<u64, Limits>,
     open: usize,
-    /// Order in which objects' DELETEs left.
+    /// When each DELETE left, and for which objects.
     pub sent: Vec<(Duration, Vec<usize>)>,
     pub log: bool,
     steps: u64,
@@ -141,7 +142,7 @@ impl Sim {
         self.events.push(Reverse((at, Event::Tick)));
     }
 
-    /// A panic in the middle of a decision: the machine is begun anew with its jobs.
+    /// A panic in the middle of a decision: the machine is rebuilt with its jobs.
     pub fn panic(&mut self, at: Duration) {
         self.events.push(Reverse((at, Event::Panic)));
     }
@@ -158,7 +159,7 @@ impl Sim {
         self.wall + self.now
     }
 
-    /// What comes of the only job first.
+    /// The first report of the only job.
     pub fn first_report(&mut self, most: Duration) -> Report {
         while self.objects[0].last.is_none() {
             self.step(most);
@@ -166,7 +167,7 @@ impl Sim {
         self.objects[0].last.clone().unwrap()
     }
 
-    /// What comes of a job that only proves what this object removed earlier.
+    /// The report of a job that only proves what this object removed earlier.
     pub fn prove(&mut self, n: usize) -> Report {
         let (now, object) = (self.instant(), &self.objects[n]);
         let at = Some(self.wall);
@@ -187,7 +188,7 @@ impl Sim {
         assert!(self.machine.is_empty() || self.objects.iter().any(|object| object.withdrawn));
     }
 
-    /// Goes on to the next event.
+    /// Advances to the next event.
     pub fn step(&mut self, most: Duration) {
         self.steps += 1;
         let allowed = 100_000 + 300 * self.objects.len() as u64;
@@ -212,7 +213,7 @@ impl Sim {
         }
     }
 
-    /// Large worlds are looked at less often: it is linear in what waits.
+    /// Checks the machine's invariants; rarely when much waits, because the check is linear in that.
     fn check(&self) {
         let every = 1 + self.machine.len() as u64 / 50;
         if self.steps.is_multiple_of(every) {
@@ -220,7 +221,7 @@ impl Sim {
         }
     }
 
-    /// Begins the calls that may be begun; when to ask again.
+    /// Starts the calls that may start now; returns when to ask again.
     fn calls(&mut self) -> Option<Duration> {
         for _ in 0..100_000 {
             match self.machine.next(self.instant()) {
@@ -245,7 +246,7 @@ impl Sim {
         panic!("it sends for ever at {:?}", self.now)
     }
 
-    /// What the owners of a call say to it now.
+    /// The result of the preflight check for each owner of a call.
     fn results(&self, ask: &Ask) -> Vec<Result<ConnectionKey, Refusal>> {
         let result = |owner: &Owner| {
             let object = &self.objects[self.by_uid[&owner.uid]];
@@ -310,7 +311,7 @@ impl Sim {
                     self.objects[n].withdrawn = true;
                     self.open -= 1;
                     let uid = self.objects[n].owner.uid.clone();
-                    // Half of them are taken back at once, the others are left to the checks.
+                    // Half of the jobs are taken back at once, the others are left to the preflight check.
                     if n.is_multiple_of(2)
                         && let Some(report) = self.machine.take_back(&uid, now)
                     {
@@ -370,7 +371,7 @@ impl Sim {
             }
             Event::Panic => {
                 self.machine.rebuild(now);
-                // Their answers are nobody's any more.
+                // Nobody receives these answers any more.
                 self.asks.clear();
                 self.flights.clear();
                 self.in_flight_items.clear();

@@ -1,5 +1,5 @@
-//! One world from its beginning to its end: people, objects and tenants on one side, Auth0 on the other, the operator in
-//! between, all on one virtual clock.
+//! One world: people, objects and tenants on one side, Auth0 on the other, the operator in between, all on one virtual
+//! clock.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -22,14 +22,14 @@ use crate::coverage::Coverage;
 use crate::invariants::{Books, condition};
 use crate::plan::Plan;
 
-/// Everything there is.
+/// A world.
 pub struct World {
     pub plan: Plan,
     start: Instant,
     inner: Mutex<Inner>,
-    /// The numbers of the tokens, by what tells them apart.
+    /// The number of each token by its fingerprint.
     tokens: HashMap<u64, u64>,
-    /// Something was written to the API server.
+    /// Notified when the operator has written a status.
     pub written: Notify,
 }
 
@@ -40,13 +40,13 @@ pub struct Inner {
     pub books: Books,
     pub coverage: Coverage,
     pub is_calm: bool,
-    /// Everything is told.
+    /// Whether to print everything that happens.
     pub tells: bool,
-    /// Status writes so far.
+    /// The number of status writes so far.
     pub writes: u64,
 }
 
-/// So many different tokens a world may see.
+/// The most tokens that a world can have.
 pub const TOKENS: u64 = 64;
 
 impl World {
@@ -98,7 +98,7 @@ impl World {
         self.inner().books.violated(promise, at, what);
     }
 
-    /// A DELETE for these was answered.
+    /// A DELETE for these owners was answered.
     pub fn delete_finished(&self, domain: &Domain, owners: &[Owner], items: &[Item], is_accepted: bool) {
         if is_accepted {
             let at = self.now();
@@ -112,7 +112,7 @@ impl World {
         }
     }
 
-    /// A call to Auth0 ended that was made for these.
+    /// A call to Auth0 for these owners ended.
     pub fn request_finished(&self, owners: &[Owner]) {
         assert!(!owners.is_empty(), "a call for nobody");
     }
@@ -121,7 +121,7 @@ impl World {
         Arc::new(Wires { world: self.clone(), domain: domain.to_string() })
     }
 
-    /// The API server, as a client of it.
+    /// A client of the API server of this world.
     pub fn client(self: &Arc<Self>) -> kube::Client {
         let world = self.clone();
         let service = tower::service_fn(move |request: http::Request<Body>| {
@@ -207,7 +207,7 @@ impl Inner {
     }
 }
 
-/// The way to one domain.
+/// The network between the operator and one domain.
 struct Wires {
     world: Arc<World>,
     domain: String,
@@ -308,11 +308,11 @@ impl Wires {
             let name = format!("{error:?}");
             coverage.count("answer", name.split(['(', ' ', '{']).next().unwrap());
         }
-        // A credential that Auth0 never accepted stops nobody else.
         if books.crashes.iter().any(|crash| *crash >= left) {
-            // Nobody is there any more to hear it.
+            // The process that sent the call is gone.
             return;
         }
+        // Only a 429 to a credential that Auth0 had accepted closes the domain.
         let place = (self.domain.clone(), token);
         let is_accepted = books.accepted.contains(&place);
         match outcome {

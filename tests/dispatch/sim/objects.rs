@@ -10,25 +10,25 @@ use rescind::dispatch::{End, History, Job, Limits, Owner, Refusal, Removal, Repo
 
 use super::{Event, Sim, connection};
 
-/// An object, as the operator would hold it.
+/// An object with what the operator would know of it.
 #[derive(Clone, Debug)]
 pub struct Object {
     pub owner: Owner,
     pub removal: Removal,
-    /// Number of its tenant's credential, and what its tenant changes it to, when.
+    /// The number of its tenant's credential; `rotates` says when the tenant gets which other one.
     pub credential: u64,
     pub rotates: Option<(Duration, u64)>,
-    /// Reads before and after.
+    /// Whether to read before the removal; `verify`, whether to read after it.
     pub before: bool,
     pub verify: bool,
     attempts: u32,
     history: History,
     submitted: Duration,
-    /// What came of its last job.
+    /// The report of its last job.
     pub last: Option<Report>,
     pub ended: Option<(Duration, Report)>,
     pub withdrawn: bool,
-    /// When it was told to look again although it had not ended.
+    /// When it was woken although its job had not ended.
     pub woken: Vec<Duration>,
 }
 
@@ -84,7 +84,7 @@ impl Sim {
         self.machine.submit(connection, Job { owner, removal, task, history }, now);
     }
 
-    /// What the reconcile would do with each report.
+    /// Does what the reconcile would do with each report.
     pub(super) fn collect(&mut self) {
         for owner in self.machine.woken() {
             self.objects[self.by_uid[&owner.uid]].woken.push(self.now);
@@ -115,7 +115,7 @@ impl Sim {
             };
             let back_in = match &report.end {
                 End::Remaining(_) => {
-                    // What was gone after a DELETE without an answer may have come back.
+                    // After a DELETE without an answer there is no time of acceptance.
                     let since = report.first_accepted_at.unwrap_or(wall).duration_since(self.wall);
                     let accepted = Duration::try_from(since).unwrap();
                     let looks = [2, 7, 17, 37, 77].map(Duration::from_secs);
@@ -131,7 +131,7 @@ impl Sim {
                     assert_ne!(object.credential, object.credential_at(now), "its connection is no other");
                     Duration::ZERO
                 }
-                // Its tenant may get another credential.
+                // It comes back when its tenant gets another credential.
                 End::Failed(CallError::Unauthorized(_)) if object.rotates.is_some_and(|(at, _)| at > now) => {
                     object.rotates.map_or(Duration::ZERO, |(at, _)| at - now)
                 }
@@ -145,7 +145,7 @@ impl Sim {
         }
     }
 
-    /// Whether the read that a verdict rests on began after the object asked last.
+    /// Whether the read behind the verdict began after the object last asked and after its removal was accepted.
     pub fn read_in_time(&self, n: usize) -> bool {
         let object = &self.objects[n];
         let Some((_, report)) = &object.ended else { return false };
