@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use stack::ControlPlane;
 use tokio::task::JoinSet;
 
-/// Requests at once: as many as the operators make by default.
+/// Concurrent requests: as many as the operators make by default.
 pub const CONCURRENCY: usize = 16;
 
 const ROLE: &str = "rol_bN1a2b3c4d5e6f7g";
@@ -89,7 +89,7 @@ impl Namespace<'_> {
     }
 }
 
-/// Which kind of object.
+/// A kind of removal object.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     UserRoles,
@@ -105,16 +105,16 @@ impl Kind {
         ApiResource::from_gvk(&GroupVersionKind::gvk("rescind.dev", "v1alpha1", kind))
     }
 
-    /// Where its objects are in the API.
+    /// The path of its objects in the API.
     pub fn path(self, namespace: &str) -> String {
         DynamicObject::url_path(&self.resource(), Some(namespace))
     }
 }
 
-/// What the objects of a measurement remove, one thing each.
+/// What the objects of a measurement remove, one item each.
 #[derive(Clone, Copy)]
 pub enum Removal {
-    /// The n-th user's role.
+    /// The role of the n-th user.
     Role,
     /// The n-th member of this organization.
     Member(&'static str),
@@ -140,7 +140,7 @@ impl Removal {
     pub fn user(self, n: usize) -> String {
         match self {
             Self::Role => format!("auth0|5f7c8ec7c33c6c00{n:08}"),
-            // The organizations differ in their letter.
+            // The organizations differ in this letter.
             Self::Member(organization) => format!("auth0|{}{n:023}", &organization[4..5]),
         }
     }
@@ -155,7 +155,7 @@ impl Removal {
         json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": self.name(n)}, "spec": spec})
     }
 
-    /// Puts what the first `objects` objects remove into a tenant.
+    /// Seeds a tenant with what the first `objects` objects remove.
     pub fn fill(self, tenant: &mut Edit<'_>, objects: usize) {
         match self {
             Self::Role => (0..objects).for_each(|n| drop(tenant.user(self.user(n)).role(ROLE))),
@@ -168,14 +168,14 @@ impl Removal {
     }
 }
 
-/// What an applied object is known by.
+/// The identity of an applied object.
 pub struct Applied {
     pub name: String,
     pub uid: String,
     pub version: String,
 }
 
-/// Applies objects, many at a time; what they became comes back in order.
+/// Applies objects concurrently and returns them in order.
 pub async fn apply(api: Api<DynamicObject>, removal: Removal, numbers: Range<usize>) -> Vec<Applied> {
     let apply = move |n| {
         let api = api.clone();
@@ -190,7 +190,7 @@ pub async fn apply(api: Api<DynamicObject>, removal: Removal, numbers: Range<usi
     for_each(numbers, apply).await
 }
 
-/// Does `work` for each number, many at a time; what it yields comes back in order.
+/// Runs `work` for each number concurrently and returns the results in order.
 pub async fn for_each<T, F>(numbers: Range<usize>, work: impl Fn(usize) -> F + Clone + Send + 'static) -> Vec<T>
 where
     T: Send + 'static,

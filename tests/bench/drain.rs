@@ -1,6 +1,5 @@
-//! How well the calls that Auth0 allows are used: one bucket for all calls, slow answers, headers in whole seconds,
-//! nothing held back for others. In real time, all limits at once, each with an operator of its own: they wait, most of
-//! the time.
+//! How well the calls that Auth0 allows are used: one bucket for all calls, slow answers, headers in whole seconds, no
+//! reserve. In real time, all limits at once, each with an operator of its own, because they wait most of the time.
 
 use std::time::Duration;
 
@@ -15,13 +14,13 @@ use crate::watching::Watch;
 
 const LATENCY: Duration = Duration::from_millis(150);
 
-/// A bucket: how many calls at once, and what it gains a second.
+/// A bucket: its size, and the calls it gains a second.
 struct Limit {
     namespace: &'static str,
     what: &'static str,
     burst: u32,
     per_second: f64,
-    /// How long it is drained for, compared to the others: fewer calls need longer to say something.
+    /// How much longer than the others it is drained, because figures of few calls say little.
     stretch: f64,
 }
 
@@ -33,16 +32,16 @@ const LIMITS: [Limit; 3] = [
 
 pub struct Drain {
     pub what: &'static str,
-    /// Calls that got through.
+    /// The calls that got through.
     pub calls: usize,
     pub limited: usize,
-    /// From the first call to the last.
+    /// The time from the first call to the last.
     pub took: Duration,
-    /// How long the bucket takes for these calls at best.
+    /// The shortest time in which the bucket allows these calls.
     pub at_best: Duration,
 }
 
-/// Each limit for about so many seconds.
+/// Drains each limit for about this many seconds.
 pub async fn measure(cluster: &Cluster<'_>, auth0: &Auth0, seconds: f64) -> Vec<Drain> {
     progress(&format!("three limits, drained for {seconds:.0} s and longer"));
     let mut namespaces = Vec::new();

@@ -1,5 +1,5 @@
-//! How long nobody works when the leader is told to end, as in every upgrade: until the other replica has the lease,
-//! and until what was applied in that moment is Ready.
+//! How long no replica works when the leader is told to end, as in every upgrade: until the other replica has the
+//! lease, and until an object applied at that moment is Ready.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -15,10 +15,10 @@ use crate::latency::milliseconds;
 use crate::operator;
 use crate::watching::Watch;
 
-/// How often, with an object of a number of its own each time.
+/// The handovers, by the number of the object that each applies.
 pub const HANDOVERS: Range<usize> = 1..21;
 
-/// Sorted, in milliseconds since the signal.
+/// Times since the signal in milliseconds, sorted.
 pub struct Handover {
     pub lease: Vec<f64>,
     pub ready: Vec<f64>,
@@ -41,7 +41,7 @@ impl Replica {
         Self { child, probe }
     }
 
-    /// Waits until it says this of itself.
+    /// Waits until the replica reports this role.
     async fn is(&self, http: &reqwest::Client, role: &str) {
         let (began, url) = (Instant::now(), format!("http://{}/readyz", self.probe));
         let says = async || http.get(&url).send().await?.text().await;
@@ -57,7 +57,7 @@ impl Replica {
     }
 }
 
-/// At a connected ns.
+/// Measures in a connected namespace.
 pub async fn measure(ns: &Namespace<'_>) -> Handover {
     progress(&format!("{} hand-overs between two replicas", HANDOVERS.len()));
     let http = reqwest::Client::new();
@@ -88,7 +88,7 @@ pub async fn measure(ns: &Namespace<'_>) -> Handover {
     handover
 }
 
-/// Who holds the only lease there, if somebody does.
+/// The holder of the only lease in the namespace.
 async fn holder(ns: &Namespace<'_>) -> Option<String> {
     let leases = Api::<Lease>::namespaced(ns.cluster.client.clone(), ns.name);
     let lease = leases.list(&ListParams::default()).await.expect("leases").items.pop()?;

@@ -1,4 +1,4 @@
-//! How long a removal takes on an idle system: from just before the apply request to the DELETE on the wire.
+//! The latency of a removal on an idle system: from just before the apply request until the DELETE arrives.
 
 use std::time::{Duration, Instant};
 
@@ -8,26 +8,26 @@ use crate::cluster::{Kind, Removal, Namespace};
 use crate::common::progress;
 use crate::watching::Watch;
 
-/// One after the other without a pause.
+/// Objects applied one after the other without a pause.
 const ONE_BY_ONE: usize = 200;
-/// With a pause before each, after which the operator's caches are not believed any more and the API server is asked.
+/// Objects with a pause before each, after which the operator's caches are not fresh and it asks the API server.
 const AFTER_SILENCE: usize = 20;
 const SILENCE: Duration = Duration::from_millis(1200);
 const WITH_KUBECTL: usize = 5;
-/// All of them.
+/// All objects of this measurement.
 pub const OBJECTS: usize = ONE_BY_ONE + AFTER_SILENCE + WITH_KUBECTL;
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Sorted, in milliseconds.
+/// Latencies in milliseconds, sorted.
 pub struct Idle {
     pub one_by_one: Vec<f64>,
-    /// Of these, how long the apply request itself took.
+    /// How long the apply requests of `one_by_one` took.
     pub applies: Vec<f64>,
     pub after_silence: Vec<f64>,
     pub with_kubectl: Vec<f64>,
 }
 
-/// Beside an operator that is ready, with the objects from this number on.
+/// Measures while an operator runs and is ready, with the objects from number `first` on.
 pub async fn measure(ns: &Namespace<'_>, first: usize) -> Idle {
     progress(&format!("latency of {OBJECTS} objects, one after another"));
     ns.fake.reset_calls();
@@ -63,7 +63,7 @@ pub async fn measure(ns: &Namespace<'_>, first: usize) -> Idle {
     idle
 }
 
-/// When the DELETE with this number, counted from 1, came in.
+/// When the DELETE with this number, counted from 1, arrived.
 async fn arrival(ns: &Namespace<'_>, number: usize) -> Instant {
     let count = u64::try_from(number).unwrap();
     let calls = ns.fake.wait_for_count(CallKind::DeleteUserRoles, count, PATIENCE).await.expect("a DELETE");
@@ -71,7 +71,7 @@ async fn arrival(ns: &Namespace<'_>, number: usize) -> Instant {
     deletes.nth(number - 1).expect("the log holds it").at
 }
 
-/// The value below which this share of the sorted values lies.
+/// The percentile `share` (0 to 1) of sorted values.
 pub fn percentile(sorted: &[f64], share: f64) -> f64 {
     sorted[((sorted.len() - 1) as f64 * share).ceil() as usize]
 }

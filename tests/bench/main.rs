@@ -1,12 +1,14 @@
-//! `make bench`: what the operator costs, as ratios and counts of one run. Prints, never fails for a figure.
+//! `make bench`: what the operator costs, as ratios and counts of one run. It prints figures and never fails because of
+//! one.
 //!
-//! A real etcd and kube-apiserver, the operators in processes of their own, and fake Auth0s on a thread of their own.
-//! Beside Rescind runs a plain controller-runtime operator for the same job (`peer`), on the same control plane, with
-//! as many objects, the same status, the same Auth0, watched in the same way; and a client that does nothing but
-//! Rescind's own final write. What is compared is measured close together, because an API server grows slower with age.
+//! A real etcd and kube-apiserver, the operators as processes, and fake Auth0s on a thread of their own. Rescind is
+//! compared with a plain controller-runtime operator for the same job (`peer`), on the same control plane, with as many
+//! objects, the same status, the same Auth0, watched in the same way; and with a client that only makes Rescind's final
+//! status write. Figures that are compared are measured close together, because an API server grows slower with age.
 //!
-//! `RESCIND_BENCH_OBJECTS` scales it (10,000 by default), `RESCIND_BENCH_LARGE=1` adds 100,000 objects to measure
-//! memory, which takes ten minutes more, and `RESCIND_BENCH_KEEP_LOG=FILE` appends the operators' logs there.
+//! `RESCIND_BENCH_OBJECTS` sets the number of objects (10,000 by default), `RESCIND_BENCH_LARGE=1` adds 100,000 objects
+//! to measure memory, which takes ten minutes more, and `RESCIND_BENCH_KEEP_LOG=FILE` appends the operators' logs to a
+//! file.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a benchmark: whatever goes wrong ends it")]
 
@@ -38,7 +40,7 @@ use counters::{Mark, memory};
 use operator::{Operator, Who};
 use report::Report;
 
-/// How many objects memory is measured with if that is asked for.
+/// The number of objects with `RESCIND_BENCH_LARGE=1`.
 const LARGE: usize = 100_000;
 
 fn main() {
@@ -81,7 +83,7 @@ async fn run(plane: &stack::ControlPlane, auth0: &Auth0, objects: usize) -> Repo
     let write = Arc::new(raw::Write::learn(&sample, &counts));
     let peer = Who::Peer(&write.status);
 
-    // Many, as fast as it goes.
+    // Many objects, as fast as possible.
     let raw = raw::measure(cluster, "raw-before", &write, objects / 2).await;
     let ns = race::prepare(cluster, auth0, "rescind-limits", Conditions::large(), objects).await;
     let limits = race::run(Who::Rescind, &ns, objects, "Rescind, large limits reported").await;
@@ -95,7 +97,7 @@ async fn run(plane: &stack::ControlPlane, auth0: &Auth0, objects: usize) -> Repo
     let none = race::run(Who::Rescind, &ns, objects, "Rescind, no limit reported").await;
     drop(ns);
 
-    // As fast as Auth0 allows.
+    // Many objects, as fast as Auth0 allows.
     let teams = leavers::Teams::new(cluster, auth0, objects).await;
     let crowd = leavers::offboard(&teams, objects).await;
     let shared = leavers::beside_another(&teams, objects).await;

@@ -1,4 +1,4 @@
-//! The operators as processes of their own, run as a cluster runs them: Rescind, and the plain one it is compared with.
+//! The operators as processes, started as in a cluster: Rescind, and the plain one it is compared with.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -11,14 +11,14 @@ use stack::supervisor::Supervised;
 use crate::cluster::Namespace;
 use crate::counters;
 
-/// Longest a start or the end of all work is waited for.
+/// The longest wait for a start or for the end of all work.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Whose operator.
+/// Which operator.
 #[derive(Clone, Copy)]
 pub enum Who<'a> {
     Rescind,
-    /// The plain one in `peer`, which writes this status with its own times and names.
+    /// The plain operator in `peer`, which writes this status with its own times and names.
     Peer(&'a Value),
 }
 
@@ -34,7 +34,7 @@ impl Who<'_> {
         match self {
             Self::Rescind => {
                 let mut command = rescind(ns, ns.name, probe);
-                // A lease is written every few seconds whatever the operator has to do.
+                // A leader writes its lease every few seconds, whatever the load.
                 command.env("RESCIND_LEADER_ELECT", "false");
                 command
             }
@@ -43,7 +43,7 @@ impl Who<'_> {
     }
 }
 
-/// A running one; it ends as a crash ends it.
+/// A running operator, killed when dropped.
 pub struct Operator {
     process: Supervised,
     probe: SocketAddr,
@@ -52,7 +52,7 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Starts it for one ns and does not wait until it is ready.
+    /// Starts it for one namespace and does not wait until it is ready.
     pub async fn start(who: Who<'_>, ns: &Namespace<'_>) -> Self {
         let probe = free_address();
         Self::spawn(who.command(ns, probe), who.program(), ns, probe).await
@@ -67,7 +67,7 @@ impl Operator {
     }
 
     async fn spawn(mut command: Command, program: &str, ns: &Namespace<'_>, probe: SocketAddr) -> Self {
-        // Several may run at once; the address tells them apart.
+        // Several may run at once; the address identifies them.
         let mark = format!("RESCIND_BENCH_PROCESS={probe}");
         command.env("RESCIND_BENCH_PROCESS", probe.to_string());
         let kept = std::env::var_os("RESCIND_BENCH_KEEP_LOG").map(PathBuf::from);
@@ -85,7 +85,7 @@ impl Operator {
         Self { process, probe, started, pid }
     }
 
-    /// Waits until it says that it is ready; how long that took from its start.
+    /// Waits until it is ready; returns the time since its start.
     pub async fn ready(&mut self) -> Duration {
         let http = reqwest::Client::new();
         let url = format!("http://{}/readyz", self.probe);
@@ -100,7 +100,7 @@ impl Operator {
         }
     }
 
-    /// Waits until it has next to nothing to do: at most 2 % of a CPU for a second.
+    /// Waits until it is idle: at most 2 % of a CPU for a second.
     pub async fn quiet(&self) {
         let deadline = Instant::now() + PATIENCE;
         let mut before = counters::cpu_of(self.pid);
@@ -119,12 +119,12 @@ impl Operator {
     }
 }
 
-/// How a replica of Rescind is started.
+/// The command that starts a replica of Rescind.
 pub fn rescind(ns: &Namespace<'_>, namespaces: &str, probe: SocketAddr) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rescind"));
     command
         .arg("run")
-        // As variables: an operator that does not know one of them yet starts all the same.
+        // As variables, because an operator that does not know one of them still starts.
         .env("KUBECONFIG", ns.cluster.plane.kubeconfig_path())
         .env("RESCIND_ALLOWED_DOMAINS", ns.fake.domain())
         .env("RESCIND_WATCH_NAMESPACES", namespaces)

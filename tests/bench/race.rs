@@ -1,4 +1,4 @@
-//! One operator at work on objects that exist when it starts, at an Auth0 that answers at once: from the start of its
+//! One operator works on objects that exist when it starts, at an Auth0 that answers at once: from the start of its
 //! process until the last access is gone and the last object is Ready.
 
 use std::collections::BTreeSet;
@@ -13,17 +13,17 @@ use crate::counters::{Counts, Mark, memory};
 use crate::operator::{Operator, Who};
 use crate::watching::Watch;
 
-/// Let the API server finish what the creation of the objects left it to do.
+/// Lets the API server finish the work that the creation of the objects caused.
 pub const PAUSE: Duration = Duration::from_secs(2);
 
-/// How one did.
+/// The result of one operator.
 pub struct Run {
     pub objects: usize,
-    /// Until the last DELETE that took something away was answered.
+    /// The time until the last DELETE that removed something was answered.
     pub gone: Duration,
-    /// Until the last object was seen to be Ready.
+    /// Counts up to the moment when the last object was Ready.
     pub counts: Counts,
-    /// Megabytes of memory afterwards, now and at most.
+    /// Resident memory in megabytes after the run; `peak`, the most.
     pub resident: f64,
     pub peak: f64,
     /// Fields of the status of a finished object.
@@ -31,13 +31,13 @@ pub struct Run {
 }
 
 impl Run {
-    /// Objects per second to Ready.
+    /// Objects that became Ready per second.
     pub fn rate(&self) -> f64 {
         self.objects as f64 / self.counts.seconds
     }
 }
 
-/// Where somebody works, prepared: the objects exist, and so does what they remove.
+/// Prepares a namespace: the objects exist, and so does what they remove.
 pub async fn prepare<'a>(
     cluster: &'a Cluster<'a>,
     auth0: &Auth0,
@@ -52,7 +52,7 @@ pub async fn prepare<'a>(
     ns
 }
 
-/// Runs an operator on a prepared ns.
+/// Runs an operator in a prepared namespace.
 pub async fn run(who: Who<'_>, ns: &Namespace<'_>, objects: usize, what: &str) -> Run {
     progress(&format!("{objects} objects in {}: {what}", ns.name));
     tokio::time::sleep(PAUSE).await;
@@ -68,12 +68,12 @@ pub async fn run(who: Who<'_>, ns: &Namespace<'_>, objects: usize, what: &str) -
     let (resident, peak) = (memory(operator.pid, "VmRSS"), memory(operator.pid, "VmHWM"));
     operator.stop();
     let fields = fields(&status_of(ns, 0).await);
-    // Nothing that is asked later should have to go through them.
+    // Later queries need not go through these calls.
     fake.reset_calls();
     Run { objects, gone: gone - began, counts, resident, peak, fields }
 }
 
-/// When the last of the DELETEs that took something away was answered.
+/// When the last DELETE that removed something was answered.
 fn last_removal(ns: &Namespace<'_>, objects: usize) -> Instant {
     let answers = ns.fake.deletes().into_iter().filter_map(|call| call.answer());
     let removals: Vec<_> = answers.filter(|answer| answer.removed > 0).collect();
@@ -82,13 +82,13 @@ fn last_removal(ns: &Namespace<'_>, objects: usize) -> Instant {
     removals.iter().map(|answer| answer.at).max().expect("there was something to take away")
 }
 
-/// What the status of an object says.
+/// The status of the n-th object.
 pub async fn status_of(ns: &Namespace<'_>, n: usize) -> Value {
     let object = ns.api(Kind::UserRoles).get(&Removal::Role.name(n)).await.expect("an object");
     object.data["status"].clone()
 }
 
-/// The fields that are set, conditions by their type.
+/// The fields of a status that are set, and its conditions by type.
 fn fields(status: &Value) -> BTreeSet<String> {
     fn collect(value: &Value, path: &str, into: &mut BTreeSet<String>) {
         match value {

@@ -52,7 +52,7 @@ struct Plan {
     /// The numbers of items that Auth0 does not know and of endpoints that do not exist.
     unknown: usize,
     missing: usize,
-    /// The longest preflight check in milliseconds, and when the machine panics.
+    /// The longest preflight check in milliseconds, and the number of panics of the machine.
     checks_ms: u64,
     panics: usize,
 }
