@@ -17,3 +17,6 @@ mod helm;
 #[path = "../e2e/fault_injector.rs"]
 #[allow(dead_code, reason = "it serves other tests, too")]
 mod fault_injector;
+#[path = "../shared/fixtures.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod fixtures;

@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use stack::ControlPlane;
 use tokio::task::JoinSet;
 
+use crate::fixtures::{self, ROLE};
+
 /// Concurrent requests: as many as the operators make by default.
 pub const CONCURRENCY: usize = 16;
-
-const ROLE: &str = "rol_bN1a2b3c4d5e6f7g";
 
 /// A cluster into which the operator is installed.
 pub struct Cluster<'a> {
@@ -28,9 +28,7 @@ pub struct Cluster<'a> {
 
 impl<'a> Cluster<'a> {
     pub async fn new(plane: &'a ControlPlane) -> Self {
-        let config = kube::config::Kubeconfig::from_yaml(&plane.kubeconfig()).unwrap();
-        let config = kube::Config::from_custom_kubeconfig(config, &Default::default()).await.unwrap();
-        Self { plane, client: Client::try_from(config).unwrap() }
+        Self { plane, client: Client::try_from(fixtures::admin(plane).await).unwrap() }
     }
 
     /// A new namespace for this tenant, not connected yet.
@@ -58,22 +56,13 @@ pub struct Namespace<'a> {
 impl Namespace<'_> {
     /// Applies a Secret and a tenant object with this `reservePercent`, and whatever else comes with them.
     pub fn connect(&self, reserve: u32, more: &[Value]) {
-        let token = self.fake.token(&self.fake.all_scopes());
-        let labels = json!({"rescind.dev/credentials": "true"});
-        let secret = json!({
-            "apiVersion": "v1", "kind": "Secret", "stringData": {"token": token},
-            "metadata": {"name": "auth0-management", "namespace": self.name, "labels": labels},
-        });
+        let secret = fixtures::secret(self.name, &self.fake);
+        let mut spec = fixtures::tenant_spec(&self.fake);
+        spec["rateLimit"] = json!({"maxRequestsPerSecond": 5000, "reservePercent": reserve});
+        spec["verification"] = json!("After");
         let tenant = json!({
             "apiVersion": "rescind.dev/v1alpha1", "kind": "Auth0Tenant",
-            "metadata": {"name": "default", "namespace": self.name},
-            "spec": {
-                "domain": self.fake.domain(),
-                "caBundle": self.fake.ca_base64(),
-                "credentials": {"tokenSecretRef": {"name": "auth0-management"}},
-                "rateLimit": {"maxRequestsPerSecond": 5000, "reservePercent": reserve},
-                "verification": "After",
-            },
+            "metadata": {"name": "default", "namespace": self.name}, "spec": spec,
         });
         let manifests = [&secret, &tenant].into_iter().chain(more).map(|manifest| format!("---\n{manifest}\n"));
         self.cluster.plane.apply(&manifests.collect::<String>()).expect("good manifests");

@@ -7,7 +7,7 @@ use std::io::Write;
 pub fn is_asked_for() -> bool {
     let asked = std::env::args().any(|argument| argument == "--bench");
     if !asked {
-        progress("nothing is measured: run make bench");
+        progress("nothing to do: run make bench or make simulate");
     }
     asked
 }

@@ -30,6 +30,10 @@ mod report;
 mod standing;
 mod watching;
 
+#[path = "../shared/fixtures.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod fixtures;
+
 use std::io::Write;
 use std::sync::Arc;
 

@@ -46,9 +46,7 @@ pub fn namespace(plane: &ControlPlane, name: &str) {
 
 /// A client with the rights of the administrator.
 pub async fn client(plane: &ControlPlane) -> Client {
-    let config = kube::config::Kubeconfig::from_yaml(&plane.kubeconfig()).unwrap();
-    let config = kube::Config::from_custom_kubeconfig(config, &Default::default()).await.unwrap();
-    Client::try_from(config).unwrap()
+    Client::try_from(crate::fixtures::admin(plane).await).unwrap()
 }
 
 /// Panics instead of waiting for ever.

@@ -18,3 +18,7 @@ mod schema;
 mod secrets;
 mod tenant;
 mod relay;
+
+#[path = "../shared/fixtures.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod fixtures;

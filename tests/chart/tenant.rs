@@ -20,13 +20,11 @@ use serde_json::{Value, json};
 use stack::ControlPlane;
 
 use crate::cluster::within;
+pub use crate::fixtures::ROLE;
+use crate::fixtures::{API, ORG, USER, secret, tenant_spec};
 use crate::helm;
 
-const USER: &str = "auth0|5f7c8ec7c33c6c004bbafe82";
 const MEMBER: &str = "auth0|5f7c8ec7c33c6c004bbafe83";
-pub const ROLE: &str = "rol_bN1a2b3c4d5e6f7g";
-const ORG: &str = "org_9ybsU1dN2dKfDkBi";
-const API: &str = "https://api.example.com/";
 
 /// A tenant, and the number of users `leaver(0..)` that hold [`ROLE`].
 pub async fn tenant(leavers: usize) -> FakeAuth0 {
@@ -50,17 +48,7 @@ fn leaver(number: usize) -> String {
 
 /// Applies the labelled Secret and the `Auth0Tenant` in `namespace`.
 pub fn connect(plane: &ControlPlane, namespace: &str, fake: &FakeAuth0) {
-    let token = fake.token(&fake.all_scopes());
-    let secret = json!({
-        "apiVersion": "v1", "kind": "Secret", "stringData": {"token": token},
-        "metadata": {"name": "auth0-management", "namespace": namespace, "labels": {"rescind.dev/credentials": "true"}},
-    });
-    let spec = json!({
-        "domain": fake.domain(),
-        "caBundle": fake.ca_base64(),
-        "credentials": {"tokenSecretRef": {"name": "auth0-management"}},
-        "rateLimit": {"maxRequestsPerSecond": 1000},
-    });
+    let (secret, spec) = (secret(namespace, fake), tenant_spec(fake));
     plane.apply(&helm::stream(&[secret, object("Auth0Tenant", namespace, "default", &spec)])).expect("a tenant");
 }
 

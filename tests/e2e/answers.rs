@@ -98,7 +98,7 @@ async fn a_refused_credential_is_said_in_our_words() {
         let world = World::new("refused").await;
         world.fake.fault(fault.on_deletes());
         let _operator = world.operator().await;
-        world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+        world.put::<UserRoleRevocation>("jane", roles(USER)).await;
         let status = world.reason::<UserRoleRevocation>("jane", reason).await;
         let message = &status.condition(ConditionType::Stalled).unwrap().message;
         assert!(message.contains(text), "{message}");
@@ -124,7 +124,7 @@ async fn nothing_is_sent_through(network: Network, text: &str) {
     let world = World::new("network").await;
     let _operator = world.operator().await;
     world.fake.network(network);
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     let status = world.reason::<UserRoleRevocation>("jane", "Auth0Unavailable").await;
     let message = &status.condition(ConditionType::Ready).unwrap().message;
     assert!(message.contains(text), "{network:?}: {message}");
@@ -150,7 +150,7 @@ async fn a_broken_connection_and_a_missing_certificate() {
     let without: Value = json!({"caBundle": null});
     world.put_tenant(without).await;
     world.tenant_reason("Unproved").await;
-    world.put::<UserRoleRevocation>("system-roots", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("system-roots", roles(USER)).await;
     let message = world.tenant_reason("InvalidConnection").await;
     assert!(message.contains("set spec.caBundle"), "{message}");
 }

@@ -13,7 +13,7 @@ use crate::process::Process;
 async fn a_finished_object_costs_one_write_and_then_nothing() {
     let world = World::new("finished").await;
     let operator = world.operator().await;
-    world.put::<UserRoleRevocation>("roles", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("roles", roles(USER)).await;
     world.put::<OrgMembershipRemoval>("members", json!({"organizationId": ORG, "members": [OTHER_USER]})).await;
     let gone = json!({"userId": "auth0|nobody", "roles": [ROLE], "ifNotFound": "Ignore"});
     world.put::<UserRoleRevocation>("gone", gone).await;
@@ -29,7 +29,7 @@ async fn a_finished_object_costs_one_write_and_then_nothing() {
     world.put_secret(&world.fake.token(&world.fake.all_scopes())).await;
     let label = kube::api::Patch::Merge(json!({"metadata": {"labels": {"x": "y"}}}));
     world.api::<UserRoleRevocation>().patch("roles", &Default::default(), &label).await.unwrap();
-    world.put::<UserRoleRevocation>("control", json!({"userId": OTHER_USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("control", roles(OTHER_USER)).await;
     world.reason::<UserRoleRevocation>("control", "Removed").await;
     assert_eq!(world.fake.total() - calls, 2, "the control's own: {:?}", world.calls());
     assert_eq!(operator.removal_writes(), 1, "the control's own: {:?}", operator.writes());
@@ -43,7 +43,7 @@ async fn a_status_that_cannot_be_written_is_written_later_and_nothing_is_done_tw
     world.tenant_reason("Unproved").await;
     let failures = [Failure::Refused(409), Failure::Refused(500), Failure::Refused(429), Failure::AnswerLost];
     injector.fail_writes(failures);
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
     assert_eq!(injector.failures_left(), 0);
     assert_eq!(world.fake.count(Kind::DeleteUserRoles), 1, "{:?}", world.calls());
@@ -57,7 +57,7 @@ async fn killed_at(name: &str, fault: Fault, kind: Kind) -> (World, u64) {
     let before = world.fake.state();
     let held: FaultHandle = world.fake.fault(fault.on(kind).once());
     let operator = Process::start(&world);
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     held.arrived().await;
     operator.kill().await;
     held.release();
@@ -86,7 +86,7 @@ async fn a_crash_costs_at_most_a_repeated_call() {
 #[tokio::test(flavor = "multi_thread")]
 async fn foreign_conditions_are_kept() {
     let world = World::new("foreign").await;
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     let condition = json!({
         "type": "Audited", "status": "True", "reason": "ByHand", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
     });
@@ -107,7 +107,7 @@ async fn foreign_conditions_are_kept() {
 async fn nothing_but_status_is_written() {
     let world = World::new("own").await;
     let operator = world.operator().await;
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
     let object = world.api::<UserRoleRevocation>().get("jane").await.unwrap();
     assert_eq!((object.metadata.generation, object.metadata.finalizers), (Some(1), None));

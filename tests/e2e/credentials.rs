@@ -11,10 +11,6 @@ use serde_json::json;
 
 use crate::harness::*;
 
-fn roles(user: &str) -> serde_json::Value {
-    json!({"userId": user, "roles": [ROLE]})
-}
-
 /// Promise 7: without its owner's label a Secret is not read. The label takes effect at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_is_waited_for_and_needs_its_owners_consent() {

@@ -26,16 +26,19 @@ use stack::ControlPlane;
 use tokio_util::sync::CancellationToken;
 
 pub use crate::fault_injector::FaultInjector;
+pub use crate::fixtures::{API, ORG, ROLE, USER};
+use crate::fixtures::{SECRET, admin, consent, tenant_spec};
 
 /// The longest wait for anything; a test that reaches it has failed.
 pub const PATIENCE: Duration = Duration::from_secs(40);
 
-pub const USER: &str = "auth0|5f7c8ec7c33c6c004bbafe82";
 pub const OTHER_USER: &str = "google-oauth2|1/2+3";
-pub const ROLE: &str = "rol_bN1a2b3c4d5e6f7g";
 pub const OTHER_ROLE: &str = "rol_0123456789abcdef";
-pub const ORG: &str = "org_9ybsU1dN2dKfDkBi";
-pub const API: &str = "https://api.example.com/";
+
+/// The spec of a `UserRoleRevocation` that takes [`ROLE`] from `user`.
+pub fn roles(user: &str) -> Value {
+    json!({"userId": user, "roles": [ROLE]})
+}
 
 /// The run's control plane, with the CRDs installed.
 pub fn plane() -> &'static ControlPlane {
@@ -84,8 +87,7 @@ pub async fn client(plane: &ControlPlane) -> (Client, Arc<Mutex<Vec<Request>>>) 
 
 /// The same, with a fault injector in between.
 async fn client_through(plane: &ControlPlane, injector: FaultInjector) -> (Client, Arc<Mutex<Vec<Request>>>) {
-    let kubeconfig = kube::config::Kubeconfig::from_yaml(&plane.kubeconfig()).unwrap();
-    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
+    let mut config = admin(plane).await;
     config.default_retry = false;
     let requests = Arc::<Mutex<Vec<Request>>>::default();
     let noted = requests.clone();
@@ -246,29 +248,24 @@ impl World {
 
     /// The labelled Secret that the tenant object names.
     pub async fn put_secret(&self, token: &str) {
-        self.put_raw_secret(json!({"labels": {"rescind.dev/credentials": "true"}}), json!({ "token": token })).await;
+        self.put_raw_secret(json!({ "labels": consent() }), json!({ "token": token })).await;
     }
 
     /// `texts` become `data`, because applying another `stringData` would not remove keys.
     pub async fn put_raw_secret(&self, mut metadata: Value, texts: Value) {
-        metadata["name"] = json!("auth0-management");
+        metadata["name"] = json!(SECRET);
         let encode = |text: &Value| base64::engine::general_purpose::STANDARD.encode(text.as_str().unwrap());
         let data: Value =
             texts.as_object().unwrap().iter().map(|(key, text)| (key.clone(), json!(encode(text)))).collect();
         let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data});
         let api = self.api::<k8s_openapi::api::core::v1::Secret>();
         let params = PatchParams::apply("test").force();
-        api.patch("auth0-management", &params, &Patch::Apply(secret)).await.expect("a Secret");
+        api.patch(SECRET, &params, &Patch::Apply(secret)).await.expect("a Secret");
     }
 
     /// The tenant object named default, with `changes` to its spec.
     pub async fn put_tenant(&self, changes: Value) {
-        let mut spec = json!({
-            "domain": self.fake.domain(),
-            "caBundle": self.fake.ca_base64(),
-            "credentials": {"tokenSecretRef": {"name": "auth0-management"}},
-            "rateLimit": {"maxRequestsPerSecond": 1000},
-        });
+        let mut spec = tenant_spec(&self.fake);
         for (field, value) in changes.as_object().unwrap() {
             spec[field] = value.clone();
         }

@@ -26,10 +26,6 @@ use serde_json::json;
 use crate::harness::*;
 use crate::process::Process;
 
-fn roles(user: &str) -> serde_json::Value {
-    json!({"userId": user, "roles": [ROLE]})
-}
-
 /// Waits until a replica other than `not` holds the lease and returns its identity.
 async fn leader(world: &World, not: &str) -> String {
     let holder = |lease: &Lease| lease.spec.clone().and_then(|spec| spec.holder_identity).unwrap_or_default();

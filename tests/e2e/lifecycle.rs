@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use stack::ControlPlane;
 
 use crate::harness::*;
+use crate::metrics::address;
 use crate::process::Process;
 
 fn crds() -> String {
@@ -33,10 +34,6 @@ async fn probe(port: u16, path: &str, status: u16, words: &[&str]) -> String {
         assert!(started.elapsed() < PATIENCE, "{path} says {answer:?}, not {status} with {words:?}");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Lines of the log that warn, with these words.
@@ -132,7 +129,7 @@ async fn compact(plane: &ControlPlane) {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_missing_is_waited_for() {
     let plane = own_plane().await;
-    let (fake, other_fake, port) = (prompt_fake().await, prompt_fake().await, free_port());
+    let (fake, other_fake, port) = (prompt_fake().await, prompt_fake().await, address().port());
     let (address, domains) = (format!("127.0.0.1:{port}"), format!("{},{}", fake.domain(), other_fake.domain()));
     let args = ["--allowed-domains", &domains, "--health-probe-bind-address", &address];
 
@@ -156,13 +153,13 @@ async fn whatever_is_missing_is_waited_for() {
     plane.apply(&crds()).unwrap();
     let world = World::with(plane, fake, "late").await;
     let before = world.fake.state();
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
     assert_eq!(probe(port, "/readyz", 200, &[]).await, "ok\nleader\n");
     assert_eq!(warnings(&operator, "auth0tenants in all namespaces").len(), 1, "{}", operator.log());
 
     // A standby is ready.
-    let standby_port = free_port();
+    let standby_port = address().port();
     let address = format!("127.0.0.1:{standby_port}");
     let mut standby = Process::run(plane.kubeconfig_path(), &["--health-probe-bind-address", &address]);
     probe(standby_port, "/readyz", 200, &["ok\nstandby, the leader is "]).await;
@@ -177,7 +174,7 @@ async fn whatever_is_missing_is_waited_for() {
     let mut operator = Process::run(&kubeconfig, &[&args[..], &more].concat());
     let message = other.tenant_reason("SecretNotFound").await;
     assert!(message.contains("cannot be read") && message.contains("check the operator's RBAC"), "{message}");
-    world.put::<UserRoleRevocation>("jack", json!({"userId": OTHER_USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
     world.reason::<UserRoleRevocation>("jack", "Removed").await;
     let unread = format!("going on without the list of secrets in namespace {}: not allowed", other.namespace);
     let ready = probe(port, "/readyz", 200, &[]).await;
@@ -216,7 +213,7 @@ async fn whatever_is_missing_is_waited_for() {
     // kubectl retries while the API server prepares its cache of the kind.
     assert_eq!(plane.run(&["get", "urr", "--all-namespaces", "-o", "name"]).unwrap(), "");
     world.fake.edit(|tenant| drop(tenant.user(USER).role(ROLE)));
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
 
     // One object that cannot be parsed, stored under another schema, is left alone and named in the log.

@@ -28,3 +28,7 @@ mod unreadable;
 mod traces;
 mod docs_flux;
 mod watches;
+
+#[path = "../shared/fixtures.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod fixtures;

@@ -52,7 +52,7 @@ async fn a_lost_answer_is_read_before_it_is_repeated() {
     });
     world.fake.fault(Fault::act_then_drop().on_deletes().once());
     let _operator = world.operator().await;
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     let status = world.reason::<UserRoleRevocation>("jane", "AlreadyAbsent").await;
     assert_eq!(world.fake.count(Kind::DeleteUserRoles), 1, "{:?}", world.calls());
     assert_eq!((status.result.unwrap().accepted, status.result.unwrap().already_absent), (0, 1));

@@ -9,10 +9,6 @@ use serde_json::json;
 
 use crate::harness::*;
 
-fn roles(user: &str) -> serde_json::Value {
-    json!({"userId": user, "roles": [ROLE]})
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_suspended_object_or_tenant_costs_no_call() {
     let world = World::new("suspend").await;

@@ -98,7 +98,7 @@ async fn events_tell_of_changes_of_reason() {
     world.fake.fault(Fault::status(503).user(USER).on(Kind::DeleteUserRoles).once());
     let _operator = world.operator().await;
     world.put::<UserRoleRevocation>("away", json!({"userId": "auth0|away", "roles": [ROLE]})).await;
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     world.put::<UserRoleRevocation>("typo", json!({"userId": "auth0|nobody", "roles": [ROLE]})).await;
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
     let api: Api<Event> = world.api();
@@ -140,7 +140,7 @@ async fn probes_say_what_is_missing() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let operator = world.operator_with(|s| s.probe_address = Some(([127, 0, 0, 1], port).into())).await;
     world.tenant_reason("Unproved").await;
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
     let get = async |path: &str| reqwest::get(format!("http://127.0.0.1:{port}{path}")).await.unwrap();
     assert_eq!(get("/healthz").await.status(), 200);
@@ -208,7 +208,7 @@ async fn only_the_namespaces_named_are_watched() {
         })
         .await;
     for world in [&three, &one, &two] {
-        world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+        world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     }
     one.reason::<UserRoleRevocation>("jane", "Removed").await;
     two.reason::<UserRoleRevocation>("jane", "Removed").await;
@@ -225,7 +225,7 @@ async fn sigterm_ends_it_during_a_wait() {
     let world = World::new("sigterm").await;
     world.fake.fault(Fault::status(429).header("Retry-After", "540").on(Kind::DeleteUserRoles).once());
     let mut operator = Process::start(&world);
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     let status = world.reason::<UserRoleRevocation>("jane", "RateLimited").await;
     assert!(status.next_attempt_time.is_some());
     assert_eq!(operator.terminate().await, Some(0));

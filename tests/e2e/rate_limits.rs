@@ -31,11 +31,11 @@ async fn after_a_429_nothing_is_sent_before_the_time_it_named() {
     world.put::<UserRoleRevocation>("accepted", json!({"userId": USER, "roles": [OTHER_ROLE]})).await;
     world.reason::<UserRoleRevocation>("accepted", "Removed").await;
     limit(&world.fake, 4);
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     let status = world.reason::<UserRoleRevocation>("jane", "RateLimited").await;
     assert!(status.next_attempt_time.is_some());
     // Neither another object nor an edit nor an annotation nor a fresh token shortens the wait.
-    world.put::<UserRoleRevocation>("other", json!({"userId": OTHER_USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("other", roles(OTHER_USER)).await;
     world.change::<UserRoleRevocation>("jane", json!({"ifNotFound": "Ignore"})).await;
     let note = kube::api::Patch::Merge(json!({"metadata": {"annotations": {"note": "now, please"}}}));
     world.api::<UserRoleRevocation>().patch("jane", &Default::default(), &note).await.unwrap();
@@ -52,7 +52,7 @@ async fn a_restart_does_not_shorten_the_wait() {
     let world = World::new("limitrestart").await;
     limit(&world.fake, 6);
     let operator = world.operator().await;
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     world.reason::<UserRoleRevocation>("jane", "RateLimited").await;
     let asked = Instant::now();
     operator.stop().await;
@@ -68,7 +68,7 @@ async fn a_short_wait_stays_in_the_dispatcher() {
     let world = World::new("short").await;
     world.fake.fault(Fault::status(429).header("Retry-After", "1").on(Kind::DeleteUserRoles).once());
     let operator = world.operator().await;
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
     assert!(pause(&world.fake) >= Duration::from_secs(1));
     assert_eq!(operator.removal_writes(), 1, "{:?}", operator.writes());
@@ -97,7 +97,7 @@ async fn failures_are_tried_again() {
     }
     let _operator = world.operator().await;
     for (n, user) in users.into_iter().enumerate() {
-        world.put::<UserRoleRevocation>(&format!("u{n}"), json!({"userId": user, "roles": [ROLE]})).await;
+        world.put::<UserRoleRevocation>(&format!("u{n}"), roles(user)).await;
     }
     for (n, user) in users.into_iter().enumerate() {
         // What is gone after a DELETE without an answer may have been gone before it.

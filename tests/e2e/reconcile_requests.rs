@@ -32,7 +32,7 @@ async fn answered(world: &World, name: &str, value: &str) -> RemovalStatus {
 async fn a_finished_object_answers_with_one_write_and_no_call() {
     let world = World::new("asked").await;
     let operator = world.operator().await;
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     let before = world.reason::<UserRoleRevocation>("jane", "Removed").await;
     let (calls, writes) = (world.fake.total(), operator.removal_writes());
 
@@ -54,7 +54,7 @@ async fn a_stalled_object_is_tried_again_once() {
     let world = World::new("again").await;
     let _operator = world.operator().await;
     let nobody = "auth0|nobody";
-    world.put::<UserRoleRevocation>("jane", json!({"userId": nobody, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(nobody)).await;
     world.reason::<UserRoleRevocation>("jane", "SubjectNotFound").await;
     let calls = world.fake.total();
     ask(&world, "jane", "1").await;
@@ -77,7 +77,7 @@ async fn asking_shortens_no_wait_that_auth0_named() {
     let world = World::new("patience").await;
     world.fake.fault(Fault::status(429).header("Retry-After", "3").on(Kind::DeleteUserRoles).once());
     let _operator = world.operator().await;
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     let limited = world.reason::<UserRoleRevocation>("jane", "RateLimited").await;
     ask(&world, "jane", "1").await;
     // The request is answered together with the verdict.
@@ -103,7 +103,7 @@ async fn a_tenant_answers_with_one_write_and_no_call() {
     }
     assert_eq!(operator.status_writes(), writes + 2);
     // The tenant's own status write comes back as an event before this removal is done.
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
     assert_eq!(operator.removal_writes(), 1);
     assert_eq!(world.fake.total(), 2, "{:?}", world.calls());

@@ -14,7 +14,7 @@ async fn the_four_removals() {
     let world = World::new("four").await;
     let before = world.fake.state();
     let _operator = world.operator().await;
-    world.put::<UserRoleRevocation>("roles", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("roles", roles(USER)).await;
     let permission = json!({"resourceServerIdentifier": API, "permissionName": "read:x"});
     world.put::<UserPermissionRevocation>("permissions", json!({"userId": USER, "permissions": [permission]})).await;
     let member_roles = json!({"organizationId": ORG, "userId": USER, "roles": [ROLE]});
@@ -161,7 +161,7 @@ async fn not_found_has_several_meanings() {
     let world = World::new("gone").await;
     let _operator = world.operator().await;
     let (nobody, nowhere) = ("auth0|nobody", "org_0000000000000000");
-    world.put::<UserRoleRevocation>("typo", json!({"userId": nobody, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("typo", roles(nobody)).await;
     let ignored = json!({"userId": nobody, "roles": [ROLE], "ifNotFound": "Ignore"});
     world.put::<UserRoleRevocation>("ignored", ignored).await;
     world.put::<OrgMembershipRemoval>("no-org", json!({"organizationId": nowhere, "members": [USER]})).await;
@@ -193,7 +193,7 @@ async fn a_user_who_vanishes_meanwhile_is_gone() {
     let world = World::new("vanish").await;
     let held = world.fake.fault(fake_auth0::Fault::hold().on(Kind::GetUserRoles).once());
     let _operator = world.operator().await;
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     held.arrived().await;
     world.fake.edit(|tenant| tenant.delete_user(USER));
     held.release();
@@ -205,7 +205,7 @@ async fn verification_can_be_off_or_on_both_sides() {
     let world = World::new("verify").await;
     world.put_tenant(json!({"verification": "Never"})).await;
     let _operator = world.operator().await;
-    world.put::<UserRoleRevocation>("off", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("off", roles(USER)).await;
     let status = world.reason::<UserRoleRevocation>("off", "RemovedUnverified").await;
     assert_eq!(status.condition(ConditionType::Verified).unwrap().status, "False");
     assert_eq!(world.fake.total(), 1, "{:?}", world.calls());

@@ -35,7 +35,7 @@ async fn the_trace_of_an_object_holds_all_its_work_and_no_person() {
     let (world, collector) = (World::new("traces").await, Arc::new(Collector::default()));
     world.fake.fault(Fault::status(503).on(Kind::DeleteUserRoles).once());
     let _operator = world.operator_with(|settings| settings.traces = Traces::to(collector.clone())).await;
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     let correlation = world.reason::<UserRoleRevocation>("jane", "Removed").await.correlation_id;
     let uid = world.api::<UserRoleRevocation>().get("jane").await.unwrap().uid().unwrap();
     let spans = collector.of(&uid);

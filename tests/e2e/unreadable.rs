@@ -8,10 +8,6 @@ use serde_json::{Value, json};
 use crate::harness::*;
 use crate::metrics::{address, scrape};
 
-fn roles(user: &str) -> Value {
-    json!({"userId": user, "roles": [ROLE]})
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watched_namespace_that_cannot_be_read_holds_up_no_other() {
     let (world, other) = (World::new("readable").await, World::new("unreadable").await);

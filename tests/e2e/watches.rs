@@ -20,10 +20,10 @@ async fn learns_in_spite_of(name: &str, watches: WatchTiming, disturb: impl FnOn
     let (world, injector) = (World::new(name).await, FaultInjector::default());
     let before = world.fake.state();
     let _operator = world.operator_through(injector.clone(), |settings| settings.watches = watches).await;
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
     disturb(&injector);
-    world.put::<UserRoleRevocation>("jack", json!({"userId": OTHER_USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
     world.reason::<UserRoleRevocation>("jack", "Removed").await;
     let removed = [Relation::user_role(USER, ROLE), Relation::user_role(OTHER_USER, ROLE)];
     world.fake.assert_removed_exactly(&before, removed);

@@ -8,6 +8,8 @@
 
 #[path = "../dispatch/auth0.rs"]
 mod auth0;
+#[path = "../bench/common.rs"]
+mod common;
 #[allow(dead_code, reason = "the tests of the dispatcher use the rest")]
 #[path = "../dispatch/sim.rs"]
 mod sim;
@@ -80,8 +82,7 @@ pub struct Cost {
 }
 
 fn main() {
-    // `cargo test --all-targets` runs benches, too.
-    if !std::env::args().any(|argument| argument == "--bench") {
+    if !common::is_asked_for() {
         return;
     }
     let most: usize = std::env::var("RESCIND_SIMULATE_OBJECTS").map_or(100_000, |text| text.parse().expect("a number"));

@@ -1,5 +1,5 @@
-//! The documented limits of Auth0's plans. Where the documentation does not say whether a listed call also draws from
-//! the global bucket, it does not here, as docs/rate-limits.md says.
+//! The documented limits of Auth0's plans. Where the documentation does not say whether a call with a bucket of its own
+//! also draws from the global bucket, it does not here.
 
 use crate::auth0::{Auth0, Bucket};
 

@@ -36,10 +36,10 @@ fn file(path: &str) -> PathBuf {
 async fn some_removals(world: &World) {
     world.fake.limit(Group::UsersWrite, Bucket::new(50, 10.0));
     world.fake.fault(Fault::status(429).header("Retry-After", "3").on(Kind::DeleteUserRoles).once());
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     world.reason::<UserRoleRevocation>("jane", "RateLimited").await;
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
-    world.put::<UserRoleRevocation>("jack", json!({"userId": OTHER_USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
     world.put::<UserRoleRevocation>("typo", json!({"userId": "auth0|nobody", "roles": [ROLE]})).await;
     world.put::<OrgMembershipRemoval>("out", json!({"organizationId": ORG, "members": [OTHER_USER]})).await;
     world.reason::<UserRoleRevocation>("jack", "Removed").await;
@@ -273,7 +273,7 @@ async fn a_delete_that_is_cut_off_leaves_an_audit_line() {
     let world = World::new("audit-cut").await;
     let held = world.fake.fault(Fault::hold().on(Kind::DeleteUserRoles).once());
     let mut operator = Process::start(&world);
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     held.arrived().await;
     assert_eq!(operator.terminate().await, Some(0));
     let log = operator.log();

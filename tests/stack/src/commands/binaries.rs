@@ -1,4 +1,4 @@
-//! `stack binaries`: find or build everything, and print where it is.
+//! `stack binaries`: finds or builds all programs and prints their paths.
 
 use stack::binaries;
 
