@@ -1,6 +1,6 @@
 //! Runs the machine of one domain against the model of Auth0 on a virtual clock, and plays the parts around it: the
-//! reconcile of the objects, which comes back after failures and for proofs; the preflight check, which may be slow and may
-//! refuse; the network. It asserts what must hold at every call, and the machine's own invariants after every step.
+//! reconcile of the objects, which comes back after failures and for proofs; the preflight check, which may be slow and
+//! may refuse; the network. It asserts what must hold at every call, and the machine's own invariants after every step.
 
 // By path, because tests/simulate takes this file in by its path.
 #[path = "sim/objects.rs"]

@@ -26,12 +26,12 @@
 //! # Ok(()) }
 //! ```
 //!
-//! What documents or recordings say is what it does by default, down to a list of members that goes on showing who was
-//! removed for five to ten seconds ([`FakeAuth0::no_lag`] for suites with another subject). What they leave open is a
-//! switch ([`Switches`]), which suites can draw at random.
+//! By default it does what documents or recordings say, down to a list of members that still shows who was removed for
+//! five to ten seconds ([`FakeAuth0::no_lag`] for tests about other subjects). What they leave open is a switch
+//! ([`Switches`]), which tests can draw at random.
 //!
-//! What each part does is told where it lives: `endpoints` has the table of calls, `natural` the order of checks,
-//! `faults` everything that can go wrong, `switches` everything that is not known.
+//! Where to look: `endpoints` has the table of calls, `natural` the order of checks, `faults` everything that can go
+//! wrong, `switches` everything that is not known.
 
 mod answers;
 mod assertion;

@@ -1,12 +1,12 @@
-//! The faults of one tenant at work: which of them befalls a call, and how often each has.
+//! The active faults of one tenant: which of them applies to a call, and how often each has.
 //!
-//! What a fault is, is in `faults.rs`.
+//! `faults.rs` defines faults.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::{Fault, hold::Waiting, log::Call};
 
-/// A fault at work.
+/// An active fault.
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub fault: Fault,
@@ -21,7 +21,7 @@ struct Counters {
 }
 
 impl Rule {
-    /// Whether it befalls this call, which is then counted.
+    /// Whether it applies to this call, which is then counted.
     fn hit(&self, call: &Call) -> bool {
         if !self.fault.fits(call) {
             return false;
@@ -57,7 +57,7 @@ impl Faults {
         self.rules.write().unwrap_or_else(PoisonError::into_inner).retain(|other| !Arc::ptr_eq(other, rule));
     }
 
-    /// Forgets all faults and lets go of whatever they hold.
+    /// Removes all faults and releases the calls that they hold.
     pub(crate) fn clear(&self) {
         for rule in self.rules.write().unwrap_or_else(PoisonError::into_inner).drain(..) {
             rule.waiting.open();
@@ -65,7 +65,7 @@ impl Faults {
     }
 
     pub(crate) fn pick(&self, call: &Call) -> Option<Arc<Rule>> {
-        // Copied, since a predicate is a test's code and may well add or remove faults.
+        // Copied, because a predicate is code of a test and may add or remove faults.
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner).clone();
         rules.into_iter().find(|rule| rule.hit(call))
     }
