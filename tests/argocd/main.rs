@@ -8,15 +8,15 @@ mod repository;
 mod runner;
 mod scenarios;
 
-#[path = "../e2e/harness.rs"]
-#[allow(dead_code, reason = "it serves other tests, too")]
-mod harness;
-#[path = "../chart/helm.rs"]
-#[allow(dead_code, reason = "it serves other tests, too")]
-mod helm;
 #[path = "../e2e/fault_injector.rs"]
 #[allow(dead_code, reason = "it serves other tests, too")]
 mod fault_injector;
 #[path = "../shared/fixtures.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod fixtures;
+#[path = "../e2e/harness.rs"]
+#[allow(dead_code, reason = "it serves other tests, too")]
+mod harness;
+#[path = "../chart/helm.rs"]
+#[allow(dead_code, reason = "it serves other tests, too")]
+mod helm;

@@ -9,7 +9,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::ListParams;
 
-use crate::cluster::{Kind, Removal, Namespace};
+use crate::cluster::{Kind, Namespace, Removal};
 use crate::common::progress;
 use crate::latency::milliseconds;
 use crate::operator;
@@ -33,8 +33,7 @@ impl Replica {
     fn start(ns: &Namespace<'_>) -> Self {
         let probe = operator::free_address();
         let mut command = operator::rescind(ns, ns.name, probe);
-        let log =
-            std::fs::File::options().create(true).append(true).open(ns.cluster.plane.dir().join("replicas.log"));
+        let log = std::fs::File::options().create(true).append(true).open(ns.cluster.plane.dir().join("replicas.log"));
         command.env("RESCIND_LEADER_ELECT", "true").env("RESCIND_NAMESPACE", ns.name);
         command.stderr(log.expect("a log"));
         let child = tokio::process::Command::from(command).kill_on_drop(true).spawn().expect("rescind starts");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use stack::ControlPlane;
 
-use crate::cluster::{Kind, Removal, Namespace};
+use crate::cluster::{Kind, Namespace, Removal};
 use crate::common::progress;
 use crate::operator::{Operator, Who};
 use crate::watching::Watch;

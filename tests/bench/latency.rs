@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use fake_auth0::{Call, Kind as CallKind};
 
-use crate::cluster::{Kind, Removal, Namespace};
+use crate::cluster::{Kind, Namespace, Removal};
 use crate::common::progress;
 use crate::watching::Watch;
 

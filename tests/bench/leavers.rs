@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use fake_auth0::{Bucket, Call, FakeAuth0, Group};
 
 use crate::auth0::{Auth0, Conditions};
-use crate::cluster::{Cluster, Kind, Removal, Namespace};
+use crate::cluster::{Cluster, Kind, Namespace, Removal};
 use crate::common::progress;
 use crate::operator::Operator;
 use crate::watching::Watch;

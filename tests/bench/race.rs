@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::auth0::{Auth0, Conditions};
-use crate::cluster::{Cluster, Kind, Removal, Namespace};
+use crate::cluster::{Cluster, Kind, Namespace, Removal};
 use crate::common::progress;
 use crate::counters::{Counts, Mark, memory};
 use crate::operator::{Operator, Who};

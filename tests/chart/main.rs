@@ -10,14 +10,14 @@ mod helm;
 mod image;
 mod lifecycle;
 mod operator;
-mod user_roles;
 mod readme;
+mod relay;
 mod rendered;
 mod rights;
 mod schema;
 mod secrets;
 mod tenant;
-mod relay;
+mod user_roles;
 
 #[path = "../shared/fixtures.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]

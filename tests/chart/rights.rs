@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::cluster::{client, namespace, shared, wait_until_allowed};
 use crate::helm::{self, chart, of_kind, only, render};
 use crate::operator::Operator;
-use crate::tenant::{REMOVALS, all_removed, connect, limit, remove_one_of_each, tenant};
 use crate::relay::Right;
+use crate::tenant::{REMOVALS, all_removed, connect, limit, remove_one_of_each, tenant};
 
 /// The number of operators that run at once in `each_right_is_missed_when_it_is_gone`.
 const AT_ONCE: usize = 8;
@@ -73,7 +73,8 @@ async fn the_rights_granted_are_those_used() {
     remove_one_of_each(plane, "rights");
     all_removed(&client(plane).await, "rights").await;
     assert!(operator.relay.sees(|request| request.right.resource == "events").await, "no event was written");
-    let renewal = |request: &crate::relay::Request| request.right.resource == "leases" && request.right.verb == "update";
+    let renewal =
+        |request: &crate::relay::Request| request.right.resource == "leases" && request.right.verb == "update";
     assert!(operator.relay.sees(renewal).await, "the lease was not renewed");
     assert!(standby.relay.sees(|request| request.right.resource == "leases" && request.right.verb == "watch").await);
     let logs = [operator.log(), standby.log()];

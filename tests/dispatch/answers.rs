@@ -8,7 +8,7 @@ use rescind::dispatch::{End, Report, Task, Unverified};
 
 use crate::auth0::{Auth0, Fault, Wire};
 use crate::cases::{assert_all_gone, calm, id, leavers, open, organization};
-use crate::sim::{Object, Sim, NetworkModel};
+use crate::sim::{NetworkModel, Object, Sim};
 
 /// Runs one object that names these items and returns its report.
 fn one(auth0: Auth0, network: NetworkModel, endpoint: &Endpoint, items: &[&str], before: bool) -> (Report, Sim) {

@@ -7,7 +7,7 @@ use rescind::auth0::{CallError, Endpoint, Item, Missing};
 use rescind::dispatch::{End, Limits};
 
 use crate::auth0::{Auth0, Bucket, Fault, Wire, seconds};
-use crate::sim::{Object, Sim, NetworkModel};
+use crate::sim::{NetworkModel, Object, Sim};
 
 const MEMBERS: (&str, &str) = ("DELETE", "organizations/{id}/members");
 const WALK: (&str, &str) = ("GET", "organizations/{id}/members");

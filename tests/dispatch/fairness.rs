@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::auth0::{Auth0, Bucket, Wire};
 use crate::cases::{all_draw_from, assert_all_gone, calm, id, leavers, open, organization};
-use crate::sim::{Object, Sim, NetworkModel};
+use crate::sim::{NetworkModel, Object, Sim};
 
 /// The number of calls between the moment an object asked and the call that serves it.
 fn passed_over(sim: &Sim, asked: Duration, object: usize) -> usize {

@@ -6,7 +6,7 @@ use rescind::dispatch::{End, Wait};
 
 use crate::auth0::{Auth0, Bucket, Fault};
 use crate::cases::{all_draw_from, assert_all_gone, calm, leavers, open, organization};
-use crate::sim::{Sim, NetworkModel};
+use crate::sim::{NetworkModel, Sim};
 
 fn wait(sim: &Sim, n: usize) -> Option<Wait> {
     sim.machine.view(&sim.objects[n].owner.uid, sim.start() + sim.now).map(|(wait, _)| wait)

@@ -4,8 +4,8 @@ use fake_auth0::{Fault, FaultHandle, Kind, Relation};
 use rescind::api::{Auth0Tenant, OrgMembershipRemoval, UserRoleRevocation};
 use serde_json::json;
 
-use crate::harness::*;
 use crate::fault_injector::Failure;
+use crate::harness::*;
 use crate::process::Process;
 
 /// Promise 12, and one status write in all.

@@ -7,26 +7,26 @@
 mod answers;
 mod crashes;
 mod credentials;
+mod docs_flux;
+mod docs_security;
+mod fault_injector;
 mod harness;
-mod preflight;
 mod imports;
 mod leader;
 mod lifecycle;
 mod manifests;
-mod fault_injector;
 mod merging;
 mod metrics;
-mod rate_limits;
-mod docs_security;
+mod preflight;
 mod process;
 mod program;
 mod proof;
+mod rate_limits;
+mod reconcile_requests;
 mod removals;
 mod repository;
-mod reconcile_requests;
-mod unreadable;
 mod traces;
-mod docs_flux;
+mod unreadable;
 mod watches;
 
 #[path = "../shared/fixtures.rs"]

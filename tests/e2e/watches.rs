@@ -32,7 +32,10 @@ async fn learns_in_spite_of(name: &str, watches: WatchTiming, disturb: impl FnOn
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_resource_version_is_listed_anew() {
-    learns_in_spite_of("gone", WatchTiming::default(), |injector| injector.expire_resource_version("userrolerevocations")).await;
+    learns_in_spite_of("gone", WatchTiming::default(), |injector| {
+        injector.expire_resource_version("userrolerevocations")
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

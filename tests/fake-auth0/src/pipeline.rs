@@ -92,11 +92,11 @@ pub(crate) async fn handle(
     let forbidden = request.endpoint.is_none() && natural::writes(&parts.method);
     let flight = tenant.log.arrive(&request.call, forbidden);
     let rule = tenant.faults.pick(&request.call);
-    let befallen = match &rule {
+    let outcome = match &rule {
         None => Faulted::Answer(natural::answer(&tenant, &request, Act::Fully)),
         Some(rule) => faulted(&tenant, &request, rule).await,
     };
-    let answer = match befallen {
+    let answer = match outcome {
         Faulted::Answer(answer) => answer,
         Faulted::Unprocessed { goodbye } if parts.version == Version::HTTP_2 => {
             if goodbye && stream.go_away_before() {
