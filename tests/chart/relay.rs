@@ -43,7 +43,7 @@ pub struct Relay {
 }
 
 #[derive(Clone)]
-struct Relay {
+struct Forwarder {
     client: Client,
     seen: watch::Sender<Vec<Request>>,
 }
@@ -56,10 +56,10 @@ impl Relay {
         let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
         config.default_retry = false;
         let (sender, seen) = watch::channel(Vec::new());
-        let relay = Relay { client: Client::try_from(config).unwrap(), seen: sender };
+        let forwarder = Forwarder { client: Client::try_from(config).unwrap(), seen: sender };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().fallback(pass).with_state(relay);
+        let router = Router::new().fallback(pass).with_state(forwarder);
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { address, seen, server }
     }
@@ -100,7 +100,7 @@ impl Drop for Relay {
     }
 }
 
-async fn pass(State(relay): State<Relay>, request: axum::extract::Request) -> axum::response::Response {
+async fn pass(State(forwarder): State<Forwarder>, request: axum::extract::Request) -> axum::response::Response {
     let (mut parts, body) = request.into_parts();
     let asked = understand(&parts);
     for name in [HOST, CONNECTION, TRANSFER_ENCODING] {
@@ -108,7 +108,7 @@ async fn pass(State(relay): State<Relay>, request: axum::extract::Request) -> ax
     }
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     let request = http::Request::from_parts(parts, kube::client::Body::from(body.to_vec()));
-    let Ok(answer) = relay.client.send(request).await else {
+    let Ok(answer) = forwarder.client.send(request).await else {
         let gone = axum::response::Response::builder().status(502);
         return gone.body(axum::body::Body::empty()).unwrap();
     };
@@ -118,7 +118,7 @@ async fn pass(State(relay): State<Relay>, request: axum::extract::Request) -> ax
     }
     if let Some((right, namespace)) = asked {
         let status = parts.status.as_u16();
-        relay.seen.send_modify(|seen| seen.push(Request { right, namespace, status }));
+        forwarder.seen.send_modify(|seen| seen.push(Request { right, namespace, status }));
     }
     axum::response::Response::from_parts(parts, axum::body::Body::new(body))
 }

@@ -232,8 +232,14 @@ fn build(plan: &Plan) -> Sim {
     sim
 }
 
+/// 128 cases, or `PROPTEST_CASES`, which a number in the configuration would override.
+fn config() -> ProptestConfig {
+    let config = ProptestConfig { max_shrink_iters: 200, ..ProptestConfig::default() };
+    if std::env::var_os("PROPTEST_CASES").is_some() { config } else { ProptestConfig { cases: 128, ..config } }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn every_wanted_removal_reaches_a_true_verdict(plan in plans()) {
@@ -241,7 +247,7 @@ proptest! {
         sim.run(Duration::from_secs(4 * 3600));
         for (n, object) in sim.objects.iter().enumerate().filter(|(_, object)| !object.withdrawn) {
             let (endpoint, items) = (&object.removal.endpoint, &object.removal.items);
-            let named = |of: &dyn Fn(&Item) -> bool| items.iter().any(|item| of(item));
+            let named = |of: &dyn Fn(&Item) -> bool| items.iter().any(of);
             let poisoned = named(&|item| sim.auth0.poison.contains(item));
             let unknown = named(&|item| sim.auth0.unknown.contains_key(item));
             let exists = sim.auth0.held.contains_key(endpoint);

@@ -43,9 +43,9 @@ pub enum Failure {
 #[derive(Clone, Copy, Default)]
 enum WatchFault {
     #[default]
-    Lives,
-    Ends,
-    FallsSilent,
+    None,
+    Ended,
+    Silent,
 }
 
 impl FaultInjector {

@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use stack::ControlPlane;
 
 use crate::harness::*;
-use crate::metrics::address;
 use crate::process::Process;
 
 fn crds() -> String {
@@ -129,7 +128,7 @@ async fn compact(plane: &ControlPlane) {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_missing_is_waited_for() {
     let plane = own_plane().await;
-    let (fake, other_fake, port) = (prompt_fake().await, prompt_fake().await, address().port());
+    let (fake, other_fake, port) = (prompt_fake().await, prompt_fake().await, crate::metrics::address().port());
     let (address, domains) = (format!("127.0.0.1:{port}"), format!("{},{}", fake.domain(), other_fake.domain()));
     let args = ["--allowed-domains", &domains, "--health-probe-bind-address", &address];
 
@@ -159,7 +158,7 @@ async fn whatever_is_missing_is_waited_for() {
     assert_eq!(warnings(&operator, "auth0tenants in all namespaces").len(), 1, "{}", operator.log());
 
     // A standby is ready.
-    let standby_port = address().port();
+    let standby_port = crate::metrics::address().port();
     let address = format!("127.0.0.1:{standby_port}");
     let mut standby = Process::run(plane.kubeconfig_path(), &["--health-probe-bind-address", &address]);
     probe(standby_port, "/readyz", 200, &["ok\nstandby, the leader is "]).await;

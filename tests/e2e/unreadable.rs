@@ -3,7 +3,7 @@
 use fake_auth0::{Fault, Kind, Relation};
 use rescind::api::UserRoleRevocation;
 use rescind::auth0::AllowedDomains;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::*;
 use crate::metrics::{address, scrape};
