@@ -1,7 +1,13 @@
 #!/usr/bin/env bash
-# Breaks each promise on purpose, in a copy of the tree, and demands that its test fails: a test that cannot fail is a
-# defect. `tests/mutants.sh NAME` runs one; `tests/mutants.sh --fits` compiles nothing and only demands that each breakage
-# still changes what it names. A line of the table: name, test, file, sed script (and further pairs).
+# Mutation tests: breaks each promise of docs/design.md on purpose, in a copy of the tree, and requires that the test named
+# beside the breakage fails. A test that cannot fail proves nothing.
+#
+#   tests/mutants.sh           all of them; hours
+#   tests/mutants.sh NAME      one of them
+#   tests/mutants.sh --fits    compiles nothing; checks that each breakage still changes its file, and that its test exists
+#
+# An entry of the table: a name that begins with the number of the promise, the arguments of `cargo test`, then a file and a
+# sed script, then further pairs of file and script. Log files are in target/mutants, named like the entries.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 copy=$root/target/mutants
@@ -10,11 +16,18 @@ lines=0
 misfits=0
 survivors=0
 
-# One snapshot for the whole run, so that the tree may be edited meanwhile; a target of its own, for the same reason.
+# One snapshot serves the whole run, so that the tree can be edited meanwhile. A check of fit needs the sources alone, and a
+# snapshot of its own, because `make lint` may call it during a run.
 snapshot=$copy/tree
+parts=.
+if [[ $only == --fits ]]; then
+    snapshot=$copy/fits
+    parts="src tests"
+fi
 rm -rf "$snapshot"
 mkdir -p "$snapshot"
-(cd "$root" && tar cf - --exclude=./target --exclude=./.git .) | tar xf - -C "$snapshot"
+# shellcheck disable=SC2086
+(cd "$root" && tar cf - --exclude=./target --exclude=./.git $parts) | tar xf - -C "$snapshot"
 export CARGO_TARGET_DIR=$copy/target
 
 mutant() {
@@ -27,12 +40,16 @@ mutant() {
         file=$snapshot/$1
         [[ ! -e $file || -e $file.whole ]] || cp "$file" "$file.whole"
         if [[ ! -e $file ]] || ! sed -i "$2" "$file" || cmp -s "$file" "$file.whole"; then
-            echo "$name: the breakage no longer fits $1; mend this table" >&2
+            echo "$name: the breakage no longer fits $1; adapt this table" >&2
             fits=no
         fi
         [[ ! -e $file.whole ]] || broken+=("$file")
         shift 2
     done
+    if ! exists "$test"; then
+        echo "$name: no test has the name in: cargo test $test" >&2
+        fits=no
+    fi
     if [[ $fits == no ]]; then
         misfits=$((misfits + 1))
     elif [[ $only != --fits ]]; then
@@ -42,6 +59,12 @@ mutant() {
         [[ ! -e $file.whole ]] || mv "$file.whole" "$file"
         touch "$file"
     done
+}
+
+# Whether these arguments of `cargo test` select a test. Without a name they select all tests of a target.
+exists() {
+    local name=${1##* }
+    [[ $1 =~ ^--test\ [a-z0-9]+$ ]] || grep -rqE "fn [a-z0-9_]*$name" "$snapshot/src" "$snapshot/tests"
 }
 
 try() {
@@ -102,10 +125,10 @@ mutant 6-words-shown "--lib every_documented_answer" \
     src/auth0/answer.rs 's/\["create", "read", "update", "delete"\].contains(&verb)/!verb.is_empty()/'
 mutant 4-empty-list "--lib what_is_blocked_is_never" \
     src/revocation/kinds.rs 's/if items.is_empty()/if false/'
-mutant 5-no-last-look "--test e2e the_last_look_sees" \
+mutant 5-no-preflight "--test e2e the_preflight_sees" \
     src/revocation/decide.rs 's/if \*generation != inputs.generation || is_elsewhere/if *generation < 0 || is_elsewhere/; s/(Some(_), View::Pending { .. }) => Decision::TakeReport,/(Some(_), View::Pending { .. }) => Decision::AwaitChange(None),/' \
     src/revocation/preflight.rs 's/if meta.generation != Some(owner.generation) || options.suspend || /if /; s/if (self.fresh)() {/if true {/'
-mutant 5-no-look-at-all "--test worlds" \
+mutant 5-no-preflight-anywhere "--test worlds" \
     src/revocation/decide.rs 's/if \*generation != inputs.generation || is_elsewhere/if *generation < 0 || is_elsewhere/; s/(Some(_), View::Pending { .. }) => Decision::TakeReport,/(Some(_), View::Pending { .. }) => Decision::AwaitChange(None),/' \
     src/revocation/preflight.rs 's/if meta.generation != Some(owner.generation) || options.suspend || /if /; s/if (self.fresh)() {/if true {/'
 mutant 5-list-believed "--lib a_cache_is_not_believed" \
@@ -142,7 +165,7 @@ mutant 8-said-before-done "--test e2e a_crash_costs" \
 mutant 8-forgotten-before-written "--test e2e a_status_that_cannot_be_written" \
     src/revocation/reconcile.rs '/What is known stays known/,+1 s/self.keep(memory, &stored.status);/state.forget(\&self.owner.uid);/'
 mutant 8-items-forgotten "--test worlds" \
-    src/revocation/decide.rs 's/items: known.items, outcome, pause/items: Items::default(), outcome, pause/'
+    src/revocation/decide.rs 's/items: known.items, outcome, failures/items: Items::default(), outcome, failures/'
 mutant 8-accepted-not-written "--test worlds" \
     src/revocation/publish.rs 's/^        State::Waiting => waiting(/        State::Waiting if wanted.last_removal_time.is_some() => Due::Nothing,\n&/'
 mutant 9-conflict-believed "--test e2e a_status_that_cannot_be_written" \
@@ -164,7 +187,7 @@ mutant 9-sent-twice "--test dispatch every_wanted" \
     src/dispatch/machine/queue.rs 's/^        entry.out = true;//'
 mutant 9-place-kept "--lib a_place_that_is_gone" \
     src/runtime/cache/resync.rs 's/if is_gone(error) => self.begin_anew()/if is_gone(error) => {}/'
-mutant 9-place-kept-by-all "--test e2e a_place_that_is_gone" \
+mutant 9-place-kept-by-all "--test e2e an_expired_resource_version" \
     src/runtime/cache/resync.rs 's/if is_gone(error) => self.begin_anew()/if is_gone(error) => {}/'
 mutant 9-listed-once "--test e2e what_a_watch_was_never_told" \
     src/runtime/cache/resync.rs 's/if !self.listing \&\& Instant::now() >= self.until/if false/'
@@ -175,7 +198,7 @@ mutant 9-silence-trusted "--test e2e a_silent_watch" \
 mutant 9-lists-add-only "--lib a_later_list_tells" \
     src/runtime/cache/store_writer.rs 's/state_filter(|object| !was_shown(/state_filter(|object| false \&\& !was_shown(/'
 mutant 9-lists-repeat-all "--lib a_later_list_tells" \
-    src/runtime/cache/store_writer.rs 's/if same \&\& version.is_some() \&\& version_before == version {/if false {/'
+    src/runtime/cache/store_writer.rs 's/if same \&\& identity.version.is_some() \&\& identity_before == Some(identity) {/if false {/'
 mutant 9-any-trouble "--lib another_trouble_is" \
     src/runtime/cache/resync.rs 's/if is_gone(error) => self.begin_anew()/=> { let _ = error; self.begin_anew() }/'
 mutant 9-tenant-deaf "--test e2e a_tenant_answers" \

@@ -12,9 +12,9 @@ use rescind::auth0::{AnswerRow, Call, Endpoint, Example, Item, Meaning, Missing,
 use serde_json::{Value, json};
 
 use crate::auth0::{Millis, Wire};
+use crate::begin::{defaulted, object, organization, role, user};
 use crate::cluster::Key;
 use crate::invariants::condition;
-use crate::life::{begin, defaulted, object, organization, role, user};
 use crate::operator::Operator;
 use crate::plan::Plan;
 use crate::world::{Script, World};
@@ -113,7 +113,7 @@ fn watch(phase: Phase, endpoint: &Endpoint, example: &Example) -> Seen {
         rescind::clock::begin_at(jiff::Timestamp::from_second(crate::auth0::EPOCH).unwrap());
         let calls: Arc<Mutex<Vec<&'static str>>> = Arc::default();
         let plan = Plan { before_and_after: phase == Phase::ReadBefore, ..Plan::quiet() };
-        let world = World::new(plan, Some(script(phase, endpoint, example, &calls)), begin);
+        let world = World::new(plan, Some(script(phase, endpoint, example, &calls)));
         let (plural, kind, spec, item) = kind(endpoint);
         let named = item.to_string();
         let key: Key = (plural, "ns0".to_owned(), "jane".to_owned());

@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Nobody to hear it is no reason to end differently.
+            // The exit code is the same if the message cannot be printed.
             let _ = writeln!(io::stderr(), "stack: {failure}");
             ExitCode::FAILURE
         }

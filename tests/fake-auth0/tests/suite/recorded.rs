@@ -1,5 +1,4 @@
-//! What documents and recordings say, and what the stand-in therefore does unless told otherwise. Each test is a line
-//! of the table in the README.
+//! The default behaviour, by documents and recordings. Each test is a line of the table in the README.
 
 use std::time::Duration;
 

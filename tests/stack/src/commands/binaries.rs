@@ -1,4 +1,4 @@
-//! `stack binaries` and `stack locate`: find or build everything, or one program, and print where it is.
+//! `stack binaries` and `stack locate`: finds or builds all programs, or one, and prints their paths.
 
 use stack::binaries;
 

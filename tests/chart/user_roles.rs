@@ -1,5 +1,5 @@
-//! What the chart's roles for people allow. No controller aggregates roles here, so they are bound by themselves, and
-//! the labels by which Kubernetes' own roles would take them up are looked at.
+//! What the chart's roles for people allow. No controller aggregates roles here, so each role is bound by itself, and
+//! the labels by which Kubernetes' own roles would aggregate them are checked.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::tenant::REMOVALS;
 
 const NAMESPACE: &str = "people-roles";
 
-/// Whether the person called like a role may do this, to a kind or to its status.
+/// Whether the person named like a role may do this to a kind or to its status.
 async fn may(client: &Client, person: &str, verb: &str, resource: &str) -> bool {
     let (resource, sub) = resource.split_once('/').unwrap_or((resource, ""));
     let review = json!({
@@ -60,7 +60,7 @@ async fn people_may_do_what_their_role_says() {
         ("people-edit", (false, true), (false, false), ("create", REMOVALS[0].0)),
         ("people-admin", (false, false), (false, true), ("create", "auth0tenants")),
     ] {
-        // Roles take effect a moment late.
+        // Roles take effect with a delay.
         let started = Instant::now();
         while !may(&client, person, first.0, first.1).await {
             assert!(started.elapsed() < PATIENCE, "{person} may not {} {}", first.0, first.1);
@@ -71,7 +71,7 @@ async fn people_may_do_what_their_role_says() {
             for (verb, allowed) in verbs {
                 assert_eq!(may(&client, person, verb, kind).await, allowed, "{person}: {verb} {kind}");
             }
-            // Nobody but the operator says what came of a removal.
+            // Only the operator writes statuses.
             assert!(!may(&client, person, "patch", &format!("{kind}/status")).await, "{person}: {kind}/status");
         }
     }

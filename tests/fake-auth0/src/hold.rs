@@ -1,4 +1,4 @@
-//! The gate at which held calls wait, and the handle a test holds it by.
+//! Where held calls wait, and the handle by which a test releases them.
 
 use std::{
     sync::{Arc, Weak, atomic::AtomicU64, atomic::Ordering::Relaxed},
@@ -9,28 +9,28 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::rules::{Faults, Rule};
 
-/// Where the calls of one fault wait.
+/// The held calls of one fault.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub(crate) struct Waiting {
     arrived: watch::Sender<u64>,
     passes: Semaphore,
 }
 
-impl Default for Gate {
+impl Default for Waiting {
     fn default() -> Self {
         Self { arrived: watch::Sender::new(0), passes: Semaphore::new(0) }
     }
 }
 
-impl Gate {
-    /// Notes that a call came, held or not.
+impl Waiting {
+    /// Records that a call arrived, held or not.
     pub(crate) fn arrive(&self) {
         self.arrived.send_modify(|count| *count += 1);
     }
 
-    /// Waits to be let through.
+    /// Waits until it is released.
     pub(crate) async fn pass(&self) {
-        // A closed semaphore is an open gate.
+        // Once the semaphore is closed, every call goes on at once.
         if let Ok(pass) = self.passes.acquire().await {
             pass.forget();
         }
@@ -44,7 +44,7 @@ impl Gate {
 /// How long [`FaultHandle::arrived`] waits before it fails the test.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A fault at work: counts its calls and holds the gate at which held calls wait. Dropping it changes nothing.
+/// An active fault: counts its calls and releases those that it holds. Dropping the handle changes nothing.
 #[derive(Debug)]
 pub struct FaultHandle {
     rule: Arc<Rule>,
@@ -57,13 +57,13 @@ impl FaultHandle {
         Self { rule, faults: Arc::downgrade(faults), seen: AtomicU64::new(0) }
     }
 
-    /// How many calls it has befallen.
+    /// The number of calls that got this fault.
     #[must_use]
     pub fn hits(&self) -> u64 {
         self.rule.hits()
     }
 
-    /// Waits for the next call that it befalls (one that came before this was asked counts, once).
+    /// Waits for the next call that gets this fault. A call that arrived before counts, once.
     ///
     /// # Panics
     ///
@@ -73,11 +73,11 @@ impl FaultHandle {
         assert!(came.is_ok(), "no further call that fits {:?} came within {PATIENCE:?}", self.rule.fault);
     }
 
-    /// Counts an arrival as seen only when it is told, so that giving up waiting loses none.
+    /// Counts an arrival as seen only when it returns, so that a cancelled wait loses none.
     async fn next_arrival(&self) {
-        let mut arrived = self.rule.gate.arrived.subscribe();
+        let mut arrived = self.rule.waiting.arrived.subscribe();
         loop {
-            // The sender lives in the rule, so there always is one.
+            // The rule owns the sender, so it exists.
             let Ok(count) = arrived.wait_for(|count| *count > self.seen.load(Relaxed)).await.map(|count| *count) else {
                 return;
             };
@@ -88,17 +88,17 @@ impl FaultHandle {
         }
     }
 
-    /// Lets one held call go on, now or when it comes.
+    /// Releases one held call, now or when it arrives.
     pub fn release_one(&self) {
-        self.rule.gate.passes.add_permits(1);
+        self.rule.waiting.passes.add_permits(1);
     }
 
-    /// Lets all held calls go on, and all that come later.
+    /// Releases all held calls and all that arrive later.
     pub fn release(&self) {
-        self.rule.gate.open();
+        self.rule.waiting.open();
     }
 
-    /// Takes the fault away; calls it holds go on.
+    /// Removes the fault and releases the calls that it holds.
     pub fn remove(&self) {
         if let Some(faults) = self.faults.upgrade() {
             faults.remove(&self.rule);

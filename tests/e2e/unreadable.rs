@@ -1,26 +1,22 @@
-//! A namespace that cannot be read, or an object, is nobody else's trouble. (For Secrets see lifecycle.rs.)
+//! A namespace or an object that cannot be read holds up nothing else. (For Secrets see lifecycle.rs.)
 
 use fake_auth0::{Fault, Kind, Relation};
 use rescind::api::UserRoleRevocation;
 use rescind::auth0::AllowedDomains;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::*;
 use crate::metrics::{address, scrape};
 
-fn roles(user: &str) -> Value {
-    json!({"userId": user, "roles": [ROLE]})
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watched_namespace_that_cannot_be_read_holds_up_no_other() {
     let (world, other) = (World::new("readable").await, World::new("unreadable").await);
-    let (meddler, probes) = (Meddler::default(), address());
-    meddler.forbid(&format!("/namespaces/{}/", other.namespace));
+    let (injector, probes) = (FaultInjector::default(), address());
+    injector.forbid(&format!("/namespaces/{}/", other.namespace));
     other.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
     world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     let _operator = world
-        .operator_through(meddler.clone(), |settings| {
+        .operator_through(injector.clone(), |settings| {
             settings.watch_namespaces = vec![world.namespace.clone(), other.namespace.clone()];
             settings.allowed_domains = AllowedDomains::parse([world.fake.domain(), other.fake.domain()]).unwrap();
             settings.probe_address = Some(probes);
@@ -34,22 +30,22 @@ async fn a_watched_namespace_that_cannot_be_read_holds_up_no_other() {
     assert!(words.contains(&named), "{words}");
     assert_eq!(other.fake.total(), 0);
 
-    meddler.forbid("");
+    injector.forbid("");
     other.reason::<UserRoleRevocation>("jack", "Removed").await;
 }
 
-/// What the cache said of it before is not believed: here, that it is not suspended.
+/// What the cache held of it before is not used any more, here that it was not suspended.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_cannot_be_read_any_more_is_held() {
-    let (world, meddler, metrics) = (World::new("garbled").await, Meddler::default(), address());
+    let (world, injector, metrics) = (World::new("garbled").await, FaultInjector::default(), address());
     let before = world.fake.state();
-    let operator = world.operator_through(meddler.clone(), |settings| settings.metrics_address = Some(metrics));
+    let operator = world.operator_through(injector.clone(), |settings| settings.metrics_address = Some(metrics));
     let _operator = operator.await;
-    // It waits for its turn until the time that this names.
+    // The object waits until the time that this 429 names.
     world.fake.fault(Fault::status(429).header("Retry-After", "4").on(Kind::DeleteUserRoles).once());
     world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     world.reason::<UserRoleRevocation>("jane", "RateLimited").await;
-    meddler.garble("jane");
+    injector.garble("jane");
     world.change::<UserRoleRevocation>("jane", json!({"suspend": true})).await;
     world.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
     world.reason::<UserRoleRevocation>("jack", "Removed").await;

@@ -1,4 +1,4 @@
-//! What a team that lives in Git meets.
+//! Scenarios of a team that keeps its manifests in Git.
 
 use fake_auth0::{Fault, Kind, Relation};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -10,7 +10,7 @@ use crate::harness::{OTHER_USER, ROLE, USER, World};
 use crate::processes::argocd;
 use crate::repository::Repository;
 
-/// Two waves and a hook, with a rate limit in wave one: the wave waits, and nothing is ever called Degraded.
+/// Two waves and a hook, with a rate limit in the first wave: the wave waits, and nothing ever becomes Degraded.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wave_waits_for_a_rate_limit_and_goes_on() {
     let argocd = argocd().await;
@@ -31,7 +31,7 @@ async fn a_wave_waits_for_a_rate_limit_and_goes_on() {
     };
     let waiting = application.wait("waiting for wave one", waits).await;
     assert_eq!(waiting["operationState"]["phase"], "Running");
-    // The application itself is Missing until the second wave has come.
+    // The Application is Missing until the second wave is applied.
     let progresses = |status: &serde_json::Value| {
         let mut resources = status["resources"].as_array().into_iter().flatten();
         resources.any(|resource| resource["name"] == "first" && resource["health"]["status"] == "Progressing")
@@ -49,8 +49,8 @@ async fn a_wave_waits_for_a_rate_limit_and_goes_on() {
     assert_eq!(deletes(&world), 3, "one was refused");
 }
 
-/// A manifest that names nobody fails the sync with the operator's words; without it the sync goes on, and what is pruned
-/// costs no call.
+/// A manifest that names an unknown user fails the sync with the operator's message. Without it the sync goes on, and
+/// pruning it costs no call.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_manifest_is_degraded_and_can_be_pruned() {
     let argocd = argocd().await;
@@ -84,8 +84,8 @@ async fn a_bad_manifest_is_degraded_and_can_be_pruned() {
     operator.stop().await;
 }
 
-/// Somebody deletes an object by hand: Argo CD makes it again, and the removal is carried out again, once and cheaply.
-/// Then the buttons: what they set survives a sync, as Git is silent about it.
+/// Somebody deletes an object by hand: Argo CD creates it again, and the removal is carried out again, once. Then the
+/// buttons: what they set survives a sync, because Git does not mention it.
 #[tokio::test(flavor = "multi_thread")]
 async fn self_heal_and_buttons() {
     let argocd = argocd().await;

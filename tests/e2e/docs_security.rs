@@ -1,4 +1,4 @@
-//! The policy of docs/security.md, applied as it stands there.
+//! Applies the admission policy of docs/security.md as it stands there.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::harness::*;
 
-/// The documents of the page's first block of YAML.
+/// The first block of YAML on the page.
 fn policy() -> String {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/security.md")).unwrap();
     let block = page.split("```yaml\n").nth(1).expect("a block of YAML");
@@ -32,7 +32,8 @@ async fn a_team_stays_within_its_organization() {
         }))
         .unwrap()
     };
-    // The API server compiles a policy some moments after it took it, and tells nobody when: it is tried until it holds.
+    // The API server compiles a policy some time after it accepted it and does not say when, so this tries until it
+    // applies.
     let started = Instant::now();
     let refused = loop {
         match api.create(&PostParams::default(), &removal("org_0000000000000000")).await {
@@ -44,7 +45,7 @@ async fn a_team_stays_within_its_organization() {
     };
     assert!(refused.contains("its own organization only"), "{refused}");
     api.create(&PostParams::default(), &removal(ORG)).await.expect("its own organization");
-    // Other namespaces are not concerned.
+    // Other namespaces are not affected.
     let other = World::bare("nopolicy").await;
     other.api::<OrgMembershipRemoval>().create(&PostParams::default(), &removal("org_0000000000000000")).await.unwrap();
 }

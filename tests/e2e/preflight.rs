@@ -1,5 +1,5 @@
-//! Promise 5: while suspended, or after the object was deleted or changed, no DELETE is sent, also if it was wanted when
-//! the wait for its turn began.
+//! Promise 5: while an object is suspended, or after it was deleted or changed, no DELETE is sent, even if it was
+//! wanted when the object joined the queue.
 
 use std::time::Duration;
 
@@ -8,10 +8,6 @@ use rescind::api::{Auth0Tenant, UserRoleRevocation};
 use serde_json::json;
 
 use crate::harness::*;
-
-fn roles(user: &str) -> serde_json::Value {
-    json!({"userId": user, "roles": [ROLE]})
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_suspended_object_or_tenant_costs_no_call() {
@@ -25,7 +21,7 @@ async fn a_suspended_object_or_tenant_costs_no_call() {
     world.change::<UserRoleRevocation>("jane", json!({"suspend": false})).await;
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
 
-    // Finished stays finished.
+    // A finished object stays finished.
     let calls = world.fake.total();
     world.put_tenant(json!({"suspend": true})).await;
     world
@@ -38,10 +34,9 @@ async fn a_suspended_object_or_tenant_costs_no_call() {
     world.reason::<UserRoleRevocation>("other", "Removed").await;
 }
 
-/// What changes while the calls wait for an open circuit breaker is seen at the last look.
-/// Broken on purpose by a last look that always says yes: it failed (tests/mutants.sh).
+/// The preflight check sees what changed while the calls waited for an open circuit breaker.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_look_sees_what_changed_while_waiting() {
+async fn the_preflight_sees_what_changed_while_waiting() {
     let world = World::new("lastlook").await;
     let users = ["first", "suspended", "deleted", "recreated", "control"].map(|name| (name, format!("auth0|{name}")));
     world.fake.edit(|tenant| {
@@ -74,7 +69,7 @@ async fn the_last_look_sees_what_changed_while_waiting() {
     world.fake.assert_removed_exactly(&before, removed.map(|(user, role)| Relation::user_role(user, role)));
 }
 
-/// The stop switch of the tenant stops what is waiting, too.
+/// `suspend` of the tenant also stops what already waits.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_suspended_during_a_wait_gets_nothing_more() {
     let world = World::new("stop").await;
@@ -89,7 +84,7 @@ async fn a_tenant_suspended_during_a_wait_gets_nothing_more() {
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
 }
 
-/// Deleted, or deleted and made anew, while its call is on its way: the answer is nobody else's.
+/// An object is deleted, or deleted and created again, while its call is in flight: the answer belongs to nobody else.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_successor_does_not_inherit_a_verdict() {
     let world = World::new("successor").await;
@@ -108,7 +103,7 @@ async fn a_successor_does_not_inherit_a_verdict() {
     assert_eq!(now.status.unwrap().reason_at(1).unwrap().as_str(), "SubjectNotFound");
 }
 
-/// Suspended while its DELETE is on its way: the call ends, what it did is known once it goes on.
+/// Suspended while its DELETE is in flight: the call ends, and the object knows its result when it is resumed.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_during_a_call_starts_afresh() {
     let world = World::new("edit").await;

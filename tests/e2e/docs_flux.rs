@@ -1,4 +1,4 @@
-//! The commands of docs/flux.md, run as they stand there.
+//! Runs the commands of docs/flux.md as they stand there.
 
 use std::process::Command;
 
@@ -18,7 +18,7 @@ async fn the_commands_of_the_docs_do_what_they_say() {
     let _operator = world.operator().await;
     let commands = commands();
     assert!(commands.len() >= 6, "{commands:?}");
-    world.put::<UserRoleRevocation>("jane-admin", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane-admin", roles(USER)).await;
     let labelled = json!({
         "apiVersion": "rescind.dev/v1alpha1", "kind": "UserRoleRevocation",
         "metadata": {"name": "joe", "namespace": world.namespace, "labels": {"team": "sales"}},

@@ -1,4 +1,4 @@
-//! Somebody between the operator and the API server who does what networks and API servers do on bad days.
+//! A layer between the operator and the API server that injects the faults of networks and API servers.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -12,65 +12,65 @@ use kube::client::Body;
 use serde_json::json;
 use tower::{Layer, Service};
 
-/// Meddles with the watches of every client it was laid around.
+/// Injects faults into the requests of every client that has it as a layer.
 #[derive(Clone, Default)]
-pub struct Meddler(Arc<Mutex<Plan>>, Arc<tokio::sync::watch::Sender<Fate>>);
+pub struct FaultInjector(Arc<Mutex<Plan>>, Arc<tokio::sync::watch::Sender<WatchFault>>);
 
 #[derive(Default)]
 struct Plan {
-    /// Resources whose place in the history is gone, and the paths where they were listed since.
+    /// Resources whose resource version has expired, and the paths that were listed since.
     gone: HashMap<String, HashSet<String>>,
-    /// Whose events are kept back.
+    /// Events that contain this name are withheld.
     hidden: Option<String>,
-    /// Whose events come with a spec that nobody can read.
+    /// Events that contain this name come with a spec of the wrong type.
     garbled: Option<String>,
-    /// Paths that hold this may not be read.
+    /// Requests whose path contains this are forbidden.
     forbidden: Option<String>,
-    /// What becomes of the next writes of a status.
+    /// How the next status writes fail, in order.
     failures: VecDeque<Failure>,
 }
 
 /// How a write fails.
 #[derive(Clone, Copy, Debug)]
 pub enum Failure {
-    /// It is refused with this status.
+    /// The API server refuses it with this status code.
     Refused(u16),
-    /// It is done, and the answer is lost.
+    /// It is carried out, but the answer is lost.
     AnswerLost,
 }
 
-/// What becomes of the watches that are open.
+/// The fault of the watches that are open.
 #[derive(Clone, Copy, Default)]
-enum Fate {
+enum WatchFault {
     #[default]
-    Lives,
-    Ends,
-    FallsSilent,
+    None,
+    Ended,
+    Silent,
 }
 
-impl Meddler {
-    /// Ends the open watches, and refuses to go on with one of `resource` by a status of 410: first it has to be listed.
-    pub fn forget_place(&self, resource: &str) {
+impl FaultInjector {
+    /// Ends the open watches, and answers further watches of `resource` with 410 until it has been listed again.
+    pub fn expire_resource_version(&self, resource: &str) {
         self.0.lock().unwrap().gone.insert(resource.to_owned(), HashSet::new());
-        self.1.send_replace(Fate::Ends);
+        self.1.send_replace(WatchFault::Ended);
     }
 
-    /// Nothing comes any more through the open watches, and nobody says so.
+    /// The open watches deliver nothing any more, without an error.
     pub fn silence(&self) {
-        self.1.send_replace(Fate::FallsSilent);
+        self.1.send_replace(WatchFault::Silent);
     }
 
-    /// No watch shows the object of this name any more.
+    /// Watches withhold all events of the object of this name.
     pub fn hide(&self, name: &str) {
         self.0.lock().unwrap().hidden = Some(format!("\"name\":\"{name}\""));
     }
 
-    /// Every watch shows the object of this name with a spec that nobody can read.
+    /// Watches show the object of this name with a spec that cannot be parsed.
     pub fn garble(&self, name: &str) {
         self.0.lock().unwrap().garbled = Some(format!("\"name\":\"{name}\""));
     }
 
-    /// Whatever has this in its path is forbidden to read; nothing, if it is empty.
+    /// Forbids reads whose path contains this; an empty text forbids none.
     pub fn forbid(&self, path: &str) {
         self.0.lock().unwrap().forbidden = Some(path.to_owned()).filter(|path| !path.is_empty());
     }
@@ -81,12 +81,12 @@ impl Meddler {
         request.method() == http::Method::GET && plan.forbidden.as_ref().is_some_and(is_forbidden)
     }
 
-    /// The next writes of a status fail, one after the other, in these ways.
+    /// The next status writes fail in these ways, one after the other.
     pub fn fail_writes(&self, failures: impl IntoIterator<Item = Failure>) {
         self.0.lock().unwrap().failures.extend(failures);
     }
 
-    /// Failures that have not happened yet.
+    /// The number of failures that have not happened yet.
     pub fn failures_left(&self) -> usize {
         self.0.lock().unwrap().failures.len()
     }
@@ -96,7 +96,7 @@ impl Meddler {
         is_write.then(|| self.0.lock().unwrap().failures.pop_front()).flatten()
     }
 
-    /// Whether a request is one for a place that is gone.
+    /// Whether the request watches from a resource version that has expired.
     fn refuses(&self, request: &Request<Body>) -> bool {
         let path = request.uri().path();
         let mut plan = self.0.lock().unwrap();
@@ -107,13 +107,13 @@ impl Meddler {
         !listed.contains(path)
     }
 
-    /// The lines of a watch that are shown, as long as it lives.
-    fn meddle(self, body: AnyBody) -> impl Stream<Item = Result<Bytes, axum::Error>> {
+    /// The body of a watch with its faults.
+    fn interfere(self, body: AnyBody) -> impl Stream<Item = Result<Bytes, axum::Error>> {
         let mut changes = self.1.subscribe();
         let fate = changes.clone();
         let changed = async move { drop(changes.changed().await) };
         let after = stream::once(async move {
-            let silent = matches!(*fate.borrow(), Fate::FallsSilent);
+            let silent = matches!(*fate.borrow(), WatchFault::Silent);
             if silent {
                 std::future::pending::<()>().await;
             }
@@ -160,21 +160,21 @@ fn refusal(code: u16, message: &str) -> Response<AnyBody> {
     Response::builder().status(code).body(AnyBody::from(status.to_string())).unwrap()
 }
 
-impl<S> Layer<S> for Meddler {
-    type Service = Meddling<S>;
+impl<S> Layer<S> for FaultInjector {
+    type Service = FaultyService<S>;
 
-    fn layer(&self, inner: S) -> Meddling<S> {
-        Meddling { inner, meddler: self.clone() }
+    fn layer(&self, inner: S) -> FaultyService<S> {
+        FaultyService { inner, injector: self.clone() }
     }
 }
 
 #[derive(Clone)]
-pub struct Meddling<S> {
+pub struct FaultyService<S> {
     inner: S,
-    meddler: Meddler,
+    injector: FaultInjector,
 }
 
-impl<S, B> Service<Request<Body>> for Meddling<S>
+impl<S, B> Service<Request<Body>> for FaultyService<S>
 where
     S: Service<Request<Body>, Response = Response<B>>,
     S::Future: Send + 'static,
@@ -191,14 +191,14 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (meddler, watches) = (self.meddler.clone(), is_watch(&request));
-        if meddler.refuses(&request) {
+        let (injector, watches) = (self.injector.clone(), is_watch(&request));
+        if injector.refuses(&request) {
             return std::future::ready(Ok(refusal(410, "too old resource version"))).boxed();
         }
-        if meddler.forbids(&request) {
+        if injector.forbids(&request) {
             return std::future::ready(Ok(refusal(403, "not yours"))).boxed();
         }
-        let failure = meddler.failure(&request);
+        let failure = injector.failure(&request);
         if let Some(Failure::Refused(status)) = failure {
             return std::future::ready(Ok(refusal(status, "a bad day"))).boxed();
         }
@@ -209,7 +209,7 @@ where
                 let broken = stream::iter([Ok("{"), Err("the connection broke off")]);
                 return Ok(answer.map(|_| AnyBody::from_stream(broken)));
             }
-            Ok(if watches { answer.map(|body| AnyBody::from_stream(meddler.meddle(body))) } else { answer })
+            Ok(if watches { answer.map(|body| AnyBody::from_stream(injector.interfere(body))) } else { answer })
         }
         .boxed()
     }

@@ -1,4 +1,5 @@
-//! `rescind.dev/reconcile-requested-at`: each new value is answered once, in `status.lastHandledReconcileAt`.
+//! The annotation `rescind.dev/reconcile-requested-at`: each new value is answered once, in
+//! `status.lastHandledReconcileAt`.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use serde_json::json;
 
 use crate::harness::*;
 
-/// Asks as `kubectl annotate` and Argo CD's button do.
+/// Sets the annotation as `kubectl annotate` and Argo CD's button do.
 async fn ask(world: &World, name: &str, value: &str) {
     world.api::<UserRoleRevocation>().patch(name, &PatchParams::default(), &question(value)).await.unwrap();
 }
@@ -26,19 +27,19 @@ async fn answered(world: &World, name: &str, value: &str) -> RemovalStatus {
     world.wait(name, is_answered).await.status.unwrap()
 }
 
-/// Promise 12. Broken on purpose by a decision that submits what was asked for: it failed.
+/// Promise 12.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_finished_object_answers_with_one_write_and_no_call() {
     let world = World::new("asked").await;
     let operator = world.operator().await;
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     let before = world.reason::<UserRoleRevocation>("jane", "Removed").await;
     let (calls, writes) = (world.fake.total(), operator.removal_writes());
 
     ask(&world, "jane", "1").await;
     let after = answered(&world, "jane", "1").await;
     assert_eq!(after, RemovalStatus { last_handled_reconcile_at: Some("1".into()), ..before });
-    // Another annotation asks nothing; a second value is answered once more.
+    // Another annotation is no request; a second value is answered once more.
     let other = Patch::Merge(json!({"metadata": {"annotations": {"example.com/x": "y"}}}));
     world.api::<UserRoleRevocation>().patch("jane", &PatchParams::default(), &other).await.unwrap();
     ask(&world, "jane", "2").await;
@@ -53,7 +54,7 @@ async fn a_stalled_object_is_tried_again_once() {
     let world = World::new("again").await;
     let _operator = world.operator().await;
     let nobody = "auth0|nobody";
-    world.put::<UserRoleRevocation>("jane", json!({"userId": nobody, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(nobody)).await;
     world.reason::<UserRoleRevocation>("jane", "SubjectNotFound").await;
     let calls = world.fake.total();
     ask(&world, "jane", "1").await;
@@ -76,18 +77,17 @@ async fn asking_shortens_no_wait_that_auth0_named() {
     let world = World::new("patience").await;
     world.fake.fault(Fault::status(429).header("Retry-After", "3").on(Kind::DeleteUserRoles).once());
     let _operator = world.operator().await;
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     let limited = world.reason::<UserRoleRevocation>("jane", "RateLimited").await;
     ask(&world, "jane", "1").await;
-    // It is answered with what came of it.
+    // The request is answered together with the verdict.
     let removed = world.reason::<UserRoleRevocation>("jane", "Removed").await;
-    // Both are whole seconds.
+    // Both times are truncated to whole seconds.
     let earliest = limited.next_attempt_time.unwrap().0 - Duration::from_secs(1);
     assert!(removed.last_removal_time.unwrap().0 >= earliest);
     assert_eq!(removed.last_handled_reconcile_at.as_deref(), Some("1"));
 }
 
-/// Broken on purpose by a tenant whose annotation is no change: it failed (tests/mutants.sh).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_answers_with_one_write_and_no_call() {
     let world = World::new("askedtenant").await;
@@ -102,8 +102,8 @@ async fn a_tenant_answers_with_one_write_and_no_call() {
         world.wait("default", answered).await;
     }
     assert_eq!(operator.status_writes(), writes + 2);
-    // A status write of the tenant's comes back as an event before this one is done.
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    // The tenant's own status write comes back as an event before this removal is done.
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
     assert_eq!(operator.removal_writes(), 1);
     assert_eq!(world.fake.total(), 2, "{:?}", world.calls());

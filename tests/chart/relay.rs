@@ -1,5 +1,5 @@
-//! What the operator asks the API server, and what it is answered: a plain-HTTP relay on loopback between the two. The
-//! operator's token goes through it unchanged, so the API server decides as it would in a cluster.
+//! Records the operator's requests to the API server and the answers: a plain-HTTP relay on loopback between the two.
+//! It passes the operator's token on unchanged, so the API server decides as it would in a cluster.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,11 +14,11 @@ use tokio::sync::watch;
 
 use crate::cluster::PATIENCE;
 
-/// One right: a verb on a resource of a group, and with which answer it was used.
+/// One right: a verb on a resource of a group.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Right {
     pub group: String,
-    /// With its subresource: `deployments/status`.
+    /// Including the subresource: `deployments/status`.
     pub resource: String,
     pub verb: String,
 }
@@ -36,43 +36,43 @@ pub struct Request {
     pub status: u16,
 }
 
-pub struct Wire {
+pub struct Relay {
     address: std::net::SocketAddr,
     seen: watch::Receiver<Vec<Request>>,
     server: tokio::task::JoinHandle<()>,
 }
 
 #[derive(Clone)]
-struct Relay {
+struct Forwarder {
     client: Client,
     seen: watch::Sender<Vec<Request>>,
 }
 
-impl Wire {
+impl Relay {
     pub async fn start(plane: &ControlPlane) -> Self {
         let mut kubeconfig = kube::config::Kubeconfig::from_yaml(&plane.kubeconfig()).unwrap();
-        // The relay is nobody: what it passes on carries its sender's token.
+        // The relay has no credential of its own; requests carry the token of their sender.
         kubeconfig.auth_infos[0].auth_info = Some(Default::default());
         let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
         config.default_retry = false;
         let (sender, seen) = watch::channel(Vec::new());
-        let relay = Relay { client: Client::try_from(config).unwrap(), seen: sender };
+        let forwarder = Forwarder { client: Client::try_from(config).unwrap(), seen: sender };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().fallback(pass).with_state(relay);
+        let router = Router::new().fallback(pass).with_state(forwarder);
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { address, seen, server }
     }
 
-    /// A kubeconfig for `token` whose server is this relay, as a file in `folder`.
+    /// Writes a kubeconfig for `token` with this relay as its server to `folder`.
     pub fn kubeconfig(&self, folder: &Path, token: &str) -> PathBuf {
         let config = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "wire",
-            "clusters": [{"name": "wire", "cluster": {"server": format!("http://{}", self.address)}}],
-            "users": [{"name": "wire", "user": {"token": token}}],
-            "contexts": [{"name": "wire", "context": {"cluster": "wire", "user": "wire"}}],
+            "apiVersion": "v1", "kind": "Config", "current-context": "relay",
+            "clusters": [{"name": "relay", "cluster": {"server": format!("http://{}", self.address)}}],
+            "users": [{"name": "relay", "user": {"token": token}}],
+            "contexts": [{"name": "relay", "context": {"cluster": "relay", "user": "relay"}}],
         });
-        let path = folder.join("wire.kubeconfig");
+        let path = folder.join("relay.kubeconfig");
         std::fs::write(&path, config.to_string()).unwrap();
         path
     }
@@ -81,7 +81,7 @@ impl Wire {
         self.seen.borrow().clone()
     }
 
-    /// What was refused for want of a right.
+    /// The requests that were refused for lack of a right.
     pub fn refused(&self) -> Vec<Request> {
         self.requests().into_iter().filter(|request| matches!(request.status, 401 | 403)).collect()
     }
@@ -94,13 +94,13 @@ impl Wire {
     }
 }
 
-impl Drop for Wire {
+impl Drop for Relay {
     fn drop(&mut self) {
         self.server.abort();
     }
 }
 
-async fn pass(State(relay): State<Relay>, request: axum::extract::Request) -> axum::response::Response {
+async fn pass(State(forwarder): State<Forwarder>, request: axum::extract::Request) -> axum::response::Response {
     let (mut parts, body) = request.into_parts();
     let asked = understand(&parts);
     for name in [HOST, CONNECTION, TRANSFER_ENCODING] {
@@ -108,7 +108,7 @@ async fn pass(State(relay): State<Relay>, request: axum::extract::Request) -> ax
     }
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     let request = http::Request::from_parts(parts, kube::client::Body::from(body.to_vec()));
-    let Ok(answer) = relay.client.send(request).await else {
+    let Ok(answer) = forwarder.client.send(request).await else {
         let gone = axum::response::Response::builder().status(502);
         return gone.body(axum::body::Body::empty()).unwrap();
     };
@@ -118,12 +118,12 @@ async fn pass(State(relay): State<Relay>, request: axum::extract::Request) -> ax
     }
     if let Some((right, namespace)) = asked {
         let status = parts.status.as_u16();
-        relay.seen.send_modify(|seen| seen.push(Request { right, namespace, status }));
+        forwarder.seen.send_modify(|seen| seen.push(Request { right, namespace, status }));
     }
     axum::response::Response::from_parts(parts, axum::body::Body::new(body))
 }
 
-/// What the API server will ask RBAC about; nothing for paths that are no resources.
+/// The right and the namespace that RBAC decides about; `None` for paths that are no resources.
 fn understand(parts: &http::request::Parts) -> Option<(Right, Option<String>)> {
     let path: Vec<&str> = parts.uri.path().trim_matches('/').split('/').collect();
     let (group, rest) = match path.as_slice() {
