@@ -204,7 +204,7 @@ async fn whatever_is_missing_is_waited_for() {
     crash(plane).await;
     operator.signal("CONT");
     world.reason::<UserPermissionRevocation>("unheard", "Removed").await;
-    assert!(operator.log().contains("its place is gone"), "{}", operator.log());
+    assert!(operator.log().contains("the resource version has expired"), "{}", operator.log());
 
     // A kind goes, and comes back empty; others do not notice.
     let crd = "userrolerevocations.rescind.dev";
