@@ -1,4 +1,4 @@
-//! Works off a queue, several names at a time.
+//! The workers of a workqueue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use crate::runtime::cache::Key;
 
 use super::workqueue::WorkQueue;
 
-/// Hands what is in `queue` to `reconcile`, `workers` at a time, until `ended`; what is being worked on then is finished.
-/// `reconcile` says after which pause it wants to see the same name again, if nothing wakes it.
+/// Runs `reconcile` for the keys in `queue`, at most `workers` at a time, until `ended`; reconciles in hand are
+/// finished. `reconcile` returns the pause after which the same key is queued again if nothing queues it before.
 pub(crate) async fn work<F>(
     queue: Arc<WorkQueue>,
     workers: usize,
@@ -33,7 +33,7 @@ pub(crate) async fn work<F>(
             None
         });
     }
-    // One that ends before it is told to is a bug, and whoever waits for all of this has to learn of it.
+    // A worker that ends by itself is a bug. Returning lets the leader notice and exit (`runtime::Error::Broken`).
     while let Some(Ok(_)) = tasks.join_next().await {
         if !ended.is_cancelled() {
             return;

@@ -1,8 +1,10 @@
-//! The names of what is to be reconciled. A name is in the queue once, however often it is added; while it is worked on it
-//! is handed to nobody else, and comes again if it was added meanwhile. Namespaces take turns, each with its names in the
-//! order in which they came, so thousands that are woken together hold nobody else up.
+//! The workqueue of a controller: the keys of the objects to be reconciled, as in client-go. A key is in the queue
+//! once, however often it is added. While a worker has it, no other worker gets it; if it is added meanwhile, it is
+//! queued again when the worker is done. Namespaces take turns, each with its keys in the order in which they were
+//! added, so that thousands of objects woken together do not delay other namespaces (promise 10).
 //!
-//! kube's controller hands out in the order of a hash table, ends with the first panic, and may never end otherwise.
+//! kube's `Controller` has no such queue: it picks waiting objects in the order of a hash table, and cannot expedite
+//! one.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,8 +15,8 @@ use tokio_util::time::{DelayQueue, delay_queue};
 
 use crate::runtime::cache::Key;
 
-/// Longer pauses are cut, as the timer knows no longer ones; whoever comes back too early waits again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// `DelayQueue` panics at delays beyond about two years. An object that comes back early just waits again.
+const MAX_PAUSE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 #[derive(Default)]
 pub(crate) struct WorkQueue {
@@ -25,34 +27,34 @@ pub(crate) struct WorkQueue {
 
 #[derive(Default)]
 struct Inner {
-    /// The names of each namespace that has any, without those that are worked on.
+    /// The queued keys by namespace. A namespace without any has no entry.
     waiting: HashMap<Arc<str>, VecDeque<Key>>,
-    /// Whose turn it is.
+    /// The namespaces in `waiting`, the next one first.
     turns: VecDeque<Arc<str>>,
-    /// What is in `waiting`.
+    /// The keys in `waiting`.
     queued: HashSet<Key>,
-    /// What is worked on, and whether it was added meanwhile.
+    /// The keys that workers have, and whether each was added meanwhile.
     working: HashMap<Key, bool>,
     timers: DelayQueue<Key>,
     timer_of: HashMap<Key, delay_queue::Key>,
 }
 
 impl WorkQueue {
-    /// To be reconciled as soon as its turn comes.
+    /// Queues the key now.
     pub(crate) fn add(&self, key: Key) {
         if self.lock().add(key) {
             self.added.notify_one();
         }
     }
 
-    /// To be reconciled after this pause, and not before unless it is added. Replaces an earlier pause.
+    /// Queues the key after this pause, unless it is added before. Replaces an earlier pause.
     pub(crate) fn add_after(&self, key: Key, pause: Duration) {
         let mut inner = self.lock();
         inner.add_after(key, pause);
         self.wake_timers(inner);
     }
 
-    /// The next name. It is to be handed to [`Self::done`] when it was worked on.
+    /// Takes the next key, and waits for one if there is none. Its worker must call [`Self::done`].
     pub(crate) async fn next(&self) -> Key {
         loop {
             let added = self.added.notified();
@@ -63,7 +65,8 @@ impl WorkQueue {
         }
     }
 
-    /// It was worked on, and is to come again after this pause, if any; sooner, if that was asked for meanwhile.
+    /// The worker is done with the key. It is queued again after `pause`, if any, or sooner if that was asked for while
+    /// the worker had it.
     pub(crate) fn done(&self, key: Key, pause: Option<Duration>) {
         let mut inner = self.lock();
         if inner.working.remove(&key) == Some(true) {
@@ -76,7 +79,7 @@ impl WorkQueue {
         }
     }
 
-    /// A timer is only waited for while there is one.
+    /// Wakes `run_timers` if this is the first timer, because it does not poll an empty `DelayQueue`.
     fn wake_timers(&self, inner: MutexGuard<'_, Inner>) {
         let first = inner.timers.len() == 1;
         drop(inner);
@@ -85,7 +88,7 @@ impl WorkQueue {
         }
     }
 
-    /// The object is gone: nothing is to be done for it later.
+    /// Cancels the pause of a key whose object is gone or settled.
     pub(crate) fn forget(&self, key: &Key) {
         let mut inner = self.lock();
         if let Some(timer) = inner.timer_of.remove(key) {
@@ -93,7 +96,7 @@ impl WorkQueue {
         }
     }
 
-    /// Adds what has waited long enough; for ever.
+    /// Queues the keys whose pause is over; never returns.
     pub(crate) async fn run_timers(&self) {
         loop {
             let delayed = self.delayed.notified();
@@ -109,7 +112,7 @@ impl WorkQueue {
                         self.added.notify_one();
                     }
                 }
-                // An empty queue ends at once and has to be asked again.
+                // An empty `DelayQueue` yields `None` at once; the branch above is then off, and this one waits.
                 () = delayed => {}
             }
         }
@@ -122,7 +125,7 @@ impl WorkQueue {
 
 impl Inner {
     fn add_after(&mut self, key: Key, pause: Duration) {
-        let pause = pause.min(LONGEST_PAUSE);
+        let pause = pause.min(MAX_PAUSE);
         match self.timer_of.get(&key).copied() {
             Some(timer) => self.timers.reset(&timer, pause),
             None => {
@@ -137,7 +140,7 @@ impl Inner {
         due.is_some_and(|due| due.saturating_duration_since(tokio::time::Instant::now()) <= pause)
     }
 
-    /// Returns whether there is one more to hand out.
+    /// Returns whether there is one more key to take.
     fn add(&mut self, key: Key) -> bool {
         if let Some(again) = self.working.get_mut(&key) {
             *again = true;
@@ -146,26 +149,26 @@ impl Inner {
         if !self.queued.insert(key.clone()) {
             return false;
         }
-        let names = self.waiting.entry(key.namespace.clone()).or_default();
-        if names.is_empty() {
+        let keys = self.waiting.entry(key.namespace.clone()).or_default();
+        if keys.is_empty() {
             self.turns.push_back(key.namespace.clone());
         }
-        names.push_back(key);
+        keys.push_back(key);
         true
     }
 
     fn next(&mut self) -> Option<Key> {
         let namespace = self.turns.pop_front()?;
-        let names = self.waiting.get_mut(&namespace)?;
-        let key = names.pop_front()?;
-        if names.is_empty() {
+        let keys = self.waiting.get_mut(&namespace)?;
+        let key = keys.pop_front()?;
+        if keys.is_empty() {
             self.waiting.remove(&namespace);
         } else {
             self.turns.push_back(namespace);
         }
         self.queued.remove(&key);
         self.working.insert(key.clone(), false);
-        // What it waited for is decided anew.
+        // The reconcile decides anew what the object waits for.
         if let Some(timer) = self.timer_of.remove(&key) {
             self.timers.remove(&timer);
         }
@@ -196,7 +199,7 @@ mod tests {
         queue.add(key("b", "1"));
         let order: Vec<_> = std::iter::from_fn(|| now(&queue)).collect();
         assert_eq!(order, ["a/1", "b/1", "a/2", "a/3"]);
-        // Added while it is worked on: again, but not at the same time.
+        // Added while a worker has it: queued again, but not handed out at the same time.
         queue.add(key("a", "1"));
         queue.add(key("a", "1"));
         assert_eq!(now(&queue), None);
@@ -207,7 +210,7 @@ mod tests {
         assert_eq!(now(&queue), None);
     }
 
-    /// Whoever asked for an early look while the name was worked on gets it.
+    /// An early reconcile that was asked for while a worker had the key is not put off by a longer pause.
     #[tokio::test(start_paused = true)]
     async fn what_is_asked_for_meanwhile_is_not_put_off() {
         let queue = Arc::new(WorkQueue::default());
@@ -245,7 +248,7 @@ mod tests {
             assert_eq!((&*next.name, started.elapsed().as_secs()), (name, second));
             queue.done(next, None);
         }
-        // Its pause ended with its turn.
+        // "at-once" had a pause, which was cancelled when it was handed out.
         assert!(tokio::time::timeout(Duration::from_secs(3600), queue.next()).await.is_err());
         task.abort();
     }

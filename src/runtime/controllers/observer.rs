@@ -1,4 +1,5 @@
-//! Who hears of calls: the audit, and the tenants whose status tells how calls fare.
+//! What the dispatcher reports of its calls goes to the audit log and the metrics, and queues the tenants whose status
+//! shows how calls fare.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,24 +12,26 @@ use crate::tenant::{TenantKey, Tenants};
 
 use super::workqueue::WorkQueue;
 
-/// The dispatcher takes note of a call right after this is told of it.
-const SETTLES: Duration = Duration::from_millis(200);
+/// The dispatcher takes an answer into account right after it has reported it. A tenant reconciled earlier would not
+/// see the open circuit breaker yet.
+const RECONCILE_DELAY: Duration = Duration::from_millis(200);
 
-pub(crate) struct Calls {
+pub(crate) struct CallObserver {
     pub(crate) audit: AuditRecorder,
     pub(crate) tenants: Arc<Tenants>,
+    /// The queue of the tenants.
     pub(crate) queue: Arc<WorkQueue>,
 }
 
-impl Observer for Calls {
+impl Observer for CallObserver {
     fn request_finished(&self, call: &RequestFinished<'_>) {
         self.audit.request_finished(call);
         let error = call.answer.outcome.as_ref().err();
         if matches!(error, Some(CallError::RateLimited(_))) {
-            self.look(self.tenants.with_domain(call.domain));
+            self.queue_soon(self.tenants.with_domain(call.domain));
         }
         if self.tenants.hear(call.connection, error) {
-            self.look(self.tenants.with_connection(call.connection));
+            self.queue_soon(self.tenants.with_connection(call.connection));
         }
     }
 
@@ -45,10 +48,10 @@ impl Observer for Calls {
     }
 }
 
-impl Calls {
-    fn look(&self, tenants: Vec<TenantKey>) {
+impl CallObserver {
+    fn queue_soon(&self, tenants: Vec<TenantKey>) {
         for TenantKey { namespace, name } in tenants {
-            self.queue.add_after(Key::new(&namespace, &name), SETTLES);
+            self.queue.add_after(Key::new(&namespace, &name), RECONCILE_DELAY);
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Which removals wait for which tenant, so that a change of one wakes its own and nobody has to look through all.
+//! The index from tenants to the removals that depend on them, so that a change of a tenant wakes those removals
+//! without a search through all objects.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -11,39 +12,40 @@ use crate::tenant::TenantKey;
 
 use super::workqueue::WorkQueue;
 
-/// The removals of every kind and scope.
+/// The indexes of every kind and scope.
 #[derive(Default)]
-pub(crate) struct Users(RwLock<Vec<Arc<dyn Wake>>>);
+pub(crate) struct Dependents(RwLock<Vec<Arc<dyn Wake>>>);
 
+/// An index without its kind.
 trait Wake: Send + Sync {
     fn wake(&self, tenant: &TenantKey);
 }
 
-impl Users {
-    /// Those of one kind and scope, which are woken through `queue`.
-    pub(crate) fn of<K: Revocation>(&self, store: Store<K>, queue: Arc<WorkQueue>) -> Arc<UsersOf<K>> {
-        let users = Arc::new(UsersOf { by_tenant: Mutex::default(), store, queue });
-        self.0.write().unwrap_or_else(PoisonError::into_inner).push(users.clone());
-        users
+impl Dependents {
+    /// Adds the index of one kind and scope, whose objects are woken through `queue`.
+    pub(crate) fn of<K: Revocation>(&self, store: Store<K>, queue: Arc<WorkQueue>) -> Arc<DependentsOf<K>> {
+        let dependents = Arc::new(DependentsOf { by_tenant: Mutex::default(), store, queue });
+        self.0.write().unwrap_or_else(PoisonError::into_inner).push(dependents.clone());
+        dependents
     }
 
-    /// Wakes everybody who waits for this tenant, the oldest first.
+    /// Queues the unsettled removals that depend on this tenant, within each kind the oldest first.
     pub(crate) fn wake(&self, tenant: &TenantKey) {
-        for users in self.0.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            users.wake(tenant);
+        for dependents in self.0.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            dependents.wake(tenant);
         }
     }
 }
 
-/// Those of one kind and scope.
-pub(crate) struct UsersOf<K: Revocation> {
+/// The index of one kind and scope.
+pub(crate) struct DependentsOf<K: Revocation> {
     by_tenant: Mutex<HashMap<TenantKey, HashSet<Key>>>,
     store: Store<K>,
     queue: Arc<WorkQueue>,
 }
 
-impl<K: Revocation> UsersOf<K> {
-    /// The object of this name was `before` and is `now`; none if it needs no tenant.
+impl<K: Revocation> DependentsOf<K> {
+    /// Takes note that the object with this key was `before` and is `now`; `None` if it needs no tenant.
     pub(crate) fn change(&self, key: &Key, before: Option<&K>, now: Option<&K>) {
         let tenant = |object: &K| TenantKey::of(&key.namespace, &object.options().tenant_ref);
         let (before, now) = (before.map(tenant), now.map(tenant));
@@ -51,9 +53,9 @@ impl<K: Revocation> UsersOf<K> {
             return;
         }
         let mut by_tenant = self.lock();
-        if let Some(users) = before.as_ref().and_then(|before| by_tenant.get_mut(before)) {
-            users.remove(key);
-            if users.is_empty() {
+        if let Some(keys) = before.as_ref().and_then(|before| by_tenant.get_mut(before)) {
+            keys.remove(key);
+            if keys.is_empty() {
                 before.map(|before| by_tenant.remove(&before));
             }
         }
@@ -67,13 +69,13 @@ impl<K: Revocation> UsersOf<K> {
     }
 }
 
-impl<K: Revocation> Wake for UsersOf<K> {
+impl<K: Revocation> Wake for DependentsOf<K> {
     fn wake(&self, tenant: &TenantKey) {
-        let users: Vec<Key> = self.lock().get(tenant).into_iter().flatten().cloned().collect();
-        let age = |key: &Key| Some(self.store.get(&key.reference())?.meta().creation_timestamp.as_ref()?.0);
-        let mut users: Vec<_> = users.into_iter().map(|key| (age(&key), key)).collect();
-        users.sort_unstable();
-        for (_, key) in users {
+        let keys: Vec<Key> = self.lock().get(tenant).into_iter().flatten().cloned().collect();
+        let created = |key: &Key| Some(self.store.get(&key.reference())?.meta().creation_timestamp.as_ref()?.0);
+        let mut keys: Vec<_> = keys.into_iter().map(|key| (created(&key), key)).collect();
+        keys.sort_unstable();
+        for (_, key) in keys {
             self.queue.add(key);
         }
     }
@@ -99,10 +101,10 @@ mod tests {
     }
 
     #[test]
-    fn users_are_woken_by_age_and_forgotten_when_they_are_done() {
+    fn dependents_are_woken_by_age_and_forgotten_when_they_are_settled() {
         let (store, mut writer) = reflector::store();
-        let (users, queue) = (Users::default(), Arc::new(WorkQueue::default()));
-        let of = users.of::<UserRoleRevocation>(store, queue.clone());
+        let (dependents, queue) = (Dependents::default(), Arc::new(WorkQueue::default()));
+        let of = dependents.of::<UserRoleRevocation>(store, queue.clone());
         let key = |name| Key::new("a", name);
         let young = object("young", "t", "2026-01-02T00:00:00Z");
         let old = object("z-old", "t", "2026-01-01T00:00:00Z");
@@ -112,7 +114,7 @@ mod tests {
             of.change(&key(name), None, Some(object));
         }
         let woken = |tenant: &str| {
-            users.wake(&TenantKey { namespace: "a".into(), name: tenant.into() });
+            dependents.wake(&TenantKey { namespace: "a".into(), name: tenant.into() });
             let next = || {
                 let key = queue.next().now_or_never()?;
                 queue.done(key.clone(), None);
