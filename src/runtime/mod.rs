@@ -30,7 +30,7 @@ use crate::telemetry::readiness::{Readiness, Role};
 use crate::telemetry::{events, http};
 use crate::tenant::Tenants;
 
-use controllers::{Calls, CountedPreflight, ReconcileGuard, Scope, TenantController, Users, WorkQueue, route};
+use controllers::{Calls, CountedPreflight, ReconcileGuard, Scope, TenantController, TenantRequests, Users, route};
 use election::{Elector, LeadershipToken};
 use tasks::Tasks;
 
@@ -145,10 +145,10 @@ impl Work {
         let ending = CancellationToken::new();
         let checker = PreflightChecker::new(client.clone(), Box::new(move || leadership.holds()));
         let tenants = Tenants::new(settings.allowed_domains.clone(), settings.timeouts);
-        let (state, tenant_queue) = (Arc::new(ReconcileState::default()), Arc::new(WorkQueue::default()));
+        let (state, requests) = (Arc::new(ReconcileState::default()), Arc::new(TenantRequests::default()));
         let audit =
             AuditRecorder { metrics: metrics.clone(), checker: checker.clone(), traces: settings.traces.clone() };
-        let calls = Calls { audit, tenants: tenants.clone(), queue: tenant_queue.clone() };
+        let calls = Calls { audit, tenants: tenants.clone(), requests: requests.clone() };
         let observer: Arc<dyn Observer> = Arc::new(calls);
         let preflight = CountedPreflight { preflight: checker.clone(), metrics: metrics.clone() };
         let (dispatcher, woken) = Dispatcher::new(Arc::new(preflight), observer.clone());
@@ -161,7 +161,7 @@ impl Work {
             tenants,
             dispatcher: dispatcher.clone(),
             users: Users::default(),
-            queue: tenant_queue,
+            requests,
             guard: ReconcileGuard::new("Auth0Tenant", metrics, settings.traces.clone()),
             announce: announce.clone(),
             connections: Notify::new(),
@@ -186,9 +186,8 @@ impl Work {
             settings: settings.clone(),
             shutdown: ending.clone(),
         });
-        let queues = scopes.map(|scope| scope.start(&mut tasks)).collect();
-        tasks.services.spawn(route(woken, queues));
-        tasks.controllers.spawn(controller.run(ending.clone()));
+        let requests = scopes.map(|scope| scope.start(&mut tasks)).collect();
+        tasks.services.spawn(route(woken, requests));
         Self { tasks, dispatcher, state, ending }
     }
 }

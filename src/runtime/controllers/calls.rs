@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use crate::auth0::CallError;
 use crate::dispatch::{DeleteFinished, Observer, Owner, Report, RequestFinished};
-use crate::runtime::cache::Key;
 use crate::telemetry::audit::AuditRecorder;
 use crate::tenant::{TenantKey, Tenants};
 
-use super::workqueue::WorkQueue;
+use super::tenants::TenantRequests;
 
 /// The dispatcher takes note of a call right after this is told of it.
 const SETTLES: Duration = Duration::from_millis(200);
@@ -17,7 +16,7 @@ const SETTLES: Duration = Duration::from_millis(200);
 pub(crate) struct Calls {
     pub(crate) audit: AuditRecorder,
     pub(crate) tenants: Arc<Tenants>,
-    pub(crate) queue: Arc<WorkQueue>,
+    pub(crate) requests: Arc<TenantRequests>,
 }
 
 impl Observer for Calls {
@@ -47,8 +46,13 @@ impl Observer for Calls {
 
 impl Calls {
     fn look(&self, tenants: Vec<TenantKey>) {
-        for TenantKey { namespace, name } in tenants {
-            self.queue.add_after(Key::new(&namespace, &name), SETTLES);
+        if tenants.is_empty() {
+            return;
         }
+        let requests = self.requests.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(SETTLES).await;
+            tenants.iter().for_each(|key| requests.add(key));
+        });
     }
 }

@@ -1,6 +1,5 @@
 //! The removals of one kind and scope: what of a change is remembered, and what is reconciled for it.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
@@ -12,15 +11,14 @@ use crate::api::RECONCILE_ANNOTATION;
 use crate::revocation::{Context, Revocation, Shared, is_settled, reason_of, reconcile};
 use crate::runtime::cache::{Change, Key, Settled};
 
+use super::controller::{Requested, Requests, run};
 use super::guard::ReconcileGuard;
 use super::users::UsersOf;
-use super::workers::work;
-use super::workqueue::WorkQueue;
 
 /// One kind in one scope.
 pub(crate) struct Removals<K: Revocation> {
     pub(crate) store: Store<K>,
-    pub(crate) queue: Arc<WorkQueue>,
+    pub(crate) requests: Requests<K>,
     pub(crate) users: Arc<UsersOf<K>>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) guard: ReconcileGuard,
@@ -32,7 +30,7 @@ pub(crate) fn settle<K: Revocation>(object: &K) -> Option<Settled> {
 }
 
 impl<K: Revocation> Removals<K> {
-    /// Keeps what is remembered about objects in step with the cache, and queues those that changed; for ever.
+    /// Keeps what is remembered about objects in step with the cache, and requests those that changed; for ever.
     pub(crate) async fn follow(&self, changes: impl Stream<Item = Change<K>>) {
         changes.for_each(async |change| self.follow_one(change)).await;
     }
@@ -45,17 +43,15 @@ impl<K: Revocation> Removals<K> {
                 self.shared.state.seen(uid, meta.resource_version.as_deref());
                 self.users.change(&key, before.as_deref(), (!settled).then_some(&*now));
                 if settled {
-                    self.queue.forget(&key);
                     self.guard.forget(uid);
                     self.shared.forget(uid);
                 // Our own status writes change none of these, so they trigger nothing.
                 } else if before.is_none_or(|before| asks(&*before) != asks(&*now)) {
-                    self.queue.add(key);
+                    self.requests.add(&key);
                 }
             }
             Change::Deleted { key, before } => {
                 self.users.change(&key, Some(&*before), None);
-                self.queue.forget(&key);
                 self.guard.forget(before.meta().uid.as_deref().unwrap_or_default());
                 self.shared.deleted(&*before);
             }
@@ -63,21 +59,20 @@ impl<K: Revocation> Removals<K> {
         }
     }
 
-    /// Reconciles what is queued until `ended`.
-    pub(crate) fn run(
+    /// Reconciles what is requested until `ended`.
+    pub(crate) async fn run(
         self: Arc<Self>,
         context: Arc<Context<K>>,
-        workers: usize,
+        requested: Requested<K>,
+        concurrency: u16,
         ended: CancellationToken,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        let queue = self.queue.clone();
-        work(queue, workers, ended, move |key| {
+    ) {
+        let store = self.store.clone();
+        let reconcile = move |object: Arc<K>| {
             let (removals, context) = (self.clone(), context.clone());
-            async move {
-                let object = removals.store.get(&key.reference())?;
-                removals.guard.run(&*object, reconcile(object.clone(), context)).await
-            }
-        })
+            async move { removals.guard.run(&*object, reconcile(object.clone(), context)).await }
+        };
+        run(store, requested, concurrency, ended, reconcile).await;
     }
 }
 

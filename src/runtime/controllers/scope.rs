@@ -31,10 +31,10 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::Readiness;
 use crate::tenant::{Listing, Secrets};
 
+use super::controller::Requests;
 use super::guard::ReconcileGuard;
 use super::removals::{Removals, settle};
 use super::tenants::TenantController;
-use super::workqueue::WorkQueue;
 
 /// Lists of Secrets are waited for so long at the start.
 const SECRETS_WITHIN: Duration = Duration::from_secs(10);
@@ -55,25 +55,27 @@ pub(crate) struct Scope {
     pub(crate) shutdown: CancellationToken,
 }
 
-/// The queues of a scope, by kind.
-pub(crate) struct Queues {
+type Request = Box<dyn Fn(&Key) + Send + Sync>;
+
+/// How to request a reconcile in a scope, by kind.
+pub(crate) struct ScopeRequests {
     namespace: Option<String>,
-    by_kind: HashMap<&'static str, Arc<WorkQueue>>,
+    by_kind: HashMap<&'static str, Request>,
 }
 
-/// Brings what the dispatcher says to the queues it is for.
-pub(crate) async fn route(mut woken: UnboundedReceiver<Owner>, scopes: Vec<Queues>) {
+/// Brings what the dispatcher says to the controllers it is for.
+pub(crate) async fn route(mut woken: UnboundedReceiver<Owner>, scopes: Vec<ScopeRequests>) {
     while let Some(owner) = woken.recv().await {
-        let covers = |scope: &&Queues| scope.namespace.as_deref().is_none_or(|own| own == &*owner.namespace);
-        if let Some(queue) = scopes.iter().find(covers).and_then(|scope| scope.by_kind.get(owner.kind)) {
-            queue.add(Key { namespace: owner.namespace, name: owner.name });
+        let covers = |scope: &&ScopeRequests| scope.namespace.as_deref().is_none_or(|own| own == &*owner.namespace);
+        if let Some(request) = scopes.iter().find(covers).and_then(|scope| scope.by_kind.get(owner.kind)) {
+            request(&Key { namespace: owner.namespace, name: owner.name });
         }
     }
 }
 
 impl Scope {
     /// Starts everything; what runs is put into `tasks`.
-    pub(crate) fn start(&self, tasks: &mut Tasks) -> Queues {
+    pub(crate) fn start(&self, tasks: &mut Tasks) -> ScopeRequests {
         let namespace = self.namespace.as_deref();
         let (tenant_cache, tenant_changes) = self.watch::<Auth0Tenant>(namespace, None, |_| None);
         let (secrets, listings) = self.watch_secrets(tasks);
@@ -81,6 +83,9 @@ impl Scope {
         let (tenants, controller) = (self.tenants.tenants.clone(), self.tenants.clone());
         tenants.add(namespace, tenant_cache.store.clone(), secrets);
         tasks.services.spawn(async move { controller.follow(tenant_changes).await });
+        let requested = self.tenants.requests.of(namespace);
+        let run = self.tenants.clone().run(tenant_cache.store.clone(), requested, self.shutdown.clone());
+        tasks.controllers.spawn(run.boxed());
         self.metrics.object_counts.tenants(tenant_cache.store.clone());
 
         let (announce, metrics) = (self.announce.clone(), self.metrics.clone());
@@ -96,7 +101,7 @@ impl Scope {
         let check = TenantCheck::new(tenants, tenant_cache.is_fresh());
         let mut kinds = Kinds { scope: self, shared, check, listings, by_kind: HashMap::new(), tasks };
         for_each_kind(&mut kinds);
-        Queues { namespace: self.namespace.clone(), by_kind: kinds.by_kind }
+        ScopeRequests { namespace: self.namespace.clone(), by_kind: kinds.by_kind }
     }
 
     fn watch<K>(
@@ -149,7 +154,7 @@ struct Kinds<'a> {
     shared: Arc<Shared>,
     check: Arc<TenantCheck>,
     listings: Listings,
-    by_kind: HashMap<&'static str, Arc<WorkQueue>>,
+    by_kind: HashMap<&'static str, Request>,
     tasks: &'a mut Tasks,
 }
 
@@ -164,17 +169,17 @@ impl ForEachKind for Kinds<'_> {
         metrics.object_counts.add(move |counts| {
             settled.by_reason().into_iter().for_each(|(reason, count)| counts.finished(K::KIND, reason, count));
         });
-        let queue = Arc::new(WorkQueue::default());
-        self.by_kind.insert(K::KIND, queue.clone());
+        let (requests, requested) = Requests::new();
+        let request = requests.clone();
+        self.by_kind.insert(K::KIND, Box::new(move |key| request.add(key)));
         let guard = ReconcileGuard::new(K::KIND, metrics, settings.traces.clone());
-        let (users, shared) = (tenants.users.of(store.clone(), queue.clone()), self.shared.clone());
-        let removals = Arc::new(Removals { store: store.clone(), queue, users, shared, guard });
+        let (users, shared) = (tenants.users.of(store.clone(), requests.clone()), self.shared.clone());
+        let removals = Arc::new(Removals { store: store.clone(), requests, users, shared, guard });
         let follower = removals.clone();
         self.tasks.services.spawn(async move { follower.follow(changes).await });
 
         let context = Arc::new(Context { client: client.clone(), store, shared: self.shared.clone() });
-        let workers = usize::from(settings.max_concurrent_reconciles);
-        let run = removals.run(context, workers, shutdown.clone());
+        let run = removals.run(context, requested, settings.max_concurrent_reconciles, shutdown.clone());
         // Not before the tenants are known: a removal would be told that its tenant is missing.
         self.tasks.controllers.spawn(once_listed(self.listings.clone(), shutdown.clone(), run).boxed());
     }

@@ -1,12 +1,13 @@
 //! Tenant objects: what makes one of them worth a look, waking the removals that use it, and its status.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
+use kube::runtime::reflector::Store;
 use kube::{Client, Resource, ResourceExt};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
@@ -21,17 +22,41 @@ use crate::runtime::cache::{Change, Key};
 use crate::telemetry::events;
 use crate::tenant::{Listing, Problem, TenantFacts, TenantKey, Tenants, Usable, tenant_status};
 
+use super::controller::{Requested, Requests, run};
 use super::guard::ReconcileGuard;
 use super::users::Users;
-use super::workers::work;
-use super::workqueue::WorkQueue;
 
 /// A tenant is looked at again this often: a token expires, a refusal grows old. Costs no call.
 const LOOK_AGAIN: Duration = Duration::from_secs(300);
 /// A tenant whose Secret is on its way is looked at again this soon, if nothing happens.
 const SECRET_COMES: Duration = Duration::from_secs(1);
+/// So many tenants of a scope are reconciled at once.
+const CONCURRENCY: u16 = 4;
 /// What calls find out is written this often at most.
 const WRITE_EVERY: Duration = Duration::from_secs(60);
+
+/// How to request a reconcile of a tenant, by scope.
+#[derive(Debug, Default)]
+pub(crate) struct TenantRequests(RwLock<Vec<(Option<String>, Requests<Auth0Tenant>)>>);
+
+impl TenantRequests {
+    /// What will be requested in this namespace, or in all if none.
+    pub(crate) fn of(&self, namespace: Option<&str>) -> Requested<Auth0Tenant> {
+        let (requests, requested) = Requests::new();
+        let mut scopes = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        scopes.push((namespace.map(str::to_owned), requests));
+        requested
+    }
+
+    /// Requests this one.
+    pub(crate) fn add(&self, key: &TenantKey) {
+        let scopes = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let covers = |(namespace, _): &&(Option<String>, _)| namespace.as_ref().is_none_or(|own| *own == key.namespace);
+        if let Some((_, requests)) = scopes.iter().find(covers) {
+            requests.add(&Key::new(&key.namespace, &key.name));
+        }
+    }
+}
 
 /// All tenant objects of all scopes.
 pub(crate) struct TenantController {
@@ -39,7 +64,7 @@ pub(crate) struct TenantController {
     pub(crate) tenants: Arc<Tenants>,
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) users: Users,
-    pub(crate) queue: Arc<WorkQueue>,
+    pub(crate) requests: Arc<TenantRequests>,
     pub(crate) guard: ReconcileGuard,
     pub(crate) announce: Sender<ReasonChange>,
     /// Told when a connection may have come or gone.
@@ -77,7 +102,7 @@ struct Version {
 }
 
 impl TenantController {
-    /// Queues the tenants that changed; for ever.
+    /// Requests the tenants that changed; for ever.
     pub(crate) async fn follow(&self, changes: impl Stream<Item = Change<Auth0Tenant>>) {
         changes
             .for_each(|change| {
@@ -88,12 +113,12 @@ impl TenantController {
                             before.metadata.generation != now.metadata.generation || asked(&before) != asked(&now)
                         });
                         if is_news {
-                            self.queue.add(Key::of(&now.metadata));
+                            self.requests.add(&tenant_key(&Key::of(&now.metadata)));
                         }
                     }
                     Change::Deleted { key, before } => {
                         self.guard.forget(before.metadata.uid.as_deref().unwrap_or_default());
-                        self.queue.add(key);
+                        self.gone(&tenant_key(&key));
                     }
                     Change::Listed => {}
                 }
@@ -102,7 +127,7 @@ impl TenantController {
             .await;
     }
 
-    /// Queues the tenants whose Secret changed, in `namespace` (in all if none); for ever.
+    /// Requests the tenants whose Secret changed, in `namespace` (in all if none); for ever.
     pub(crate) async fn follow_secrets(
         &self,
         namespace: Option<String>,
@@ -134,9 +159,7 @@ impl TenantController {
 
     /// These tenants are worth a look.
     pub(crate) fn look(&self, keys: Vec<TenantKey>) {
-        for key in keys {
-            self.queue.add(Key::new(&key.namespace, &key.name));
-        }
+        keys.iter().for_each(|key| self.requests.add(key));
     }
 
     /// What is known of the credential of this tenant has changed, and so of all that have the same.
@@ -151,20 +174,21 @@ impl TenantController {
         self.look(keys);
     }
 
-    /// Reconciles what is queued until `ended`.
-    pub(crate) fn run(self: Arc<Self>, ended: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
-        let queue = self.queue.clone();
-        work(queue, 4, ended, move |key| {
+    /// Reconciles the tenants of one scope that are requested, until `ended`.
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        store: Store<Auth0Tenant>,
+        requested: Requested<Auth0Tenant>,
+        ended: CancellationToken,
+    ) {
+        let reconcile = move |tenant: Arc<Auth0Tenant>| {
             let controller = self.clone();
             async move {
-                let key = TenantKey { namespace: key.namespace.to_string(), name: key.name.to_string() };
-                let Some(tenant) = controller.tenants.get(&key) else {
-                    controller.gone(&key);
-                    return None;
-                };
+                let key = tenant_key(&Key::of(&tenant.metadata));
                 controller.guard.run(&*tenant, controller.reconcile(&key, &tenant)).await
             }
-        })
+        };
+        run(store, requested, CONCURRENCY, ended, reconcile).await;
     }
 
     fn gone(&self, key: &TenantKey) {
@@ -275,6 +299,10 @@ impl TenantController {
     fn lock(&self) -> MutexGuard<'_, HashMap<TenantKey, Shown>> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn tenant_key(key: &Key) -> TenantKey {
+    TenantKey { namespace: key.namespace.to_string(), name: key.name.to_string() }
 }
 
 /// What the tenant's annotation asks.

@@ -9,7 +9,7 @@ use crate::revocation::Revocation;
 use crate::runtime::cache::Key;
 use crate::tenant::TenantKey;
 
-use super::workqueue::WorkQueue;
+use super::controller::Requests;
 
 /// The removals of every kind and scope.
 #[derive(Default)]
@@ -20,9 +20,9 @@ trait Wake: Send + Sync {
 }
 
 impl Users {
-    /// Those of one kind and scope, which are woken through `queue`.
-    pub(crate) fn of<K: Revocation>(&self, store: Store<K>, queue: Arc<WorkQueue>) -> Arc<UsersOf<K>> {
-        let users = Arc::new(UsersOf { by_tenant: Mutex::default(), store, queue });
+    /// Those of one kind and scope, which are woken through `requests`.
+    pub(crate) fn of<K: Revocation>(&self, store: Store<K>, requests: Requests<K>) -> Arc<UsersOf<K>> {
+        let users = Arc::new(UsersOf { by_tenant: Mutex::default(), store, requests });
         self.0.write().unwrap_or_else(PoisonError::into_inner).push(users.clone());
         users
     }
@@ -39,7 +39,7 @@ impl Users {
 pub(crate) struct UsersOf<K: Revocation> {
     by_tenant: Mutex<HashMap<TenantKey, HashSet<Key>>>,
     store: Store<K>,
-    queue: Arc<WorkQueue>,
+    requests: Requests<K>,
 }
 
 impl<K: Revocation> UsersOf<K> {
@@ -74,14 +74,14 @@ impl<K: Revocation> Wake for UsersOf<K> {
         let mut users: Vec<_> = users.into_iter().map(|key| (age(&key), key)).collect();
         users.sort_unstable();
         for (_, key) in users {
-            self.queue.add(key);
+            self.requests.add(&key);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt;
+    use futures::{FutureExt, StreamExt};
     use kube::runtime::reflector;
     use kube::runtime::watcher::Event;
     use serde_json::json;
@@ -101,8 +101,8 @@ mod tests {
     #[test]
     fn users_are_woken_by_age_and_forgotten_when_they_are_done() {
         let (store, mut writer) = reflector::store();
-        let (users, queue) = (Users::default(), Arc::new(WorkQueue::default()));
-        let of = users.of::<UserRoleRevocation>(store, queue.clone());
+        let (users, (requests, mut requested)) = (Users::default(), Requests::new());
+        let of = users.of::<UserRoleRevocation>(store, requests);
         let key = |name| Key::new("a", name);
         let young = object("young", "t", "2026-01-02T00:00:00Z");
         let old = object("z-old", "t", "2026-01-01T00:00:00Z");
@@ -111,14 +111,9 @@ mod tests {
             writer.apply_watcher_event(&Event::Apply(object.clone()));
             of.change(&key(name), None, Some(object));
         }
-        let woken = |tenant: &str| {
+        let mut woken = |tenant: &str| {
             users.wake(&TenantKey { namespace: "a".into(), name: tenant.into() });
-            let next = || {
-                let key = queue.next().now_or_never()?;
-                queue.done(key.clone(), None);
-                Some(key.name.to_string())
-            };
-            std::iter::from_fn(next).collect::<Vec<_>>()
+            std::iter::from_fn(|| Some(requested.next().now_or_never()??.name)).collect::<Vec<_>>()
         };
         assert_eq!(woken("t"), ["z-old", "young"]);
         of.change(&key("young"), Some(&young), Some(&object("young", "u", "2026-01-02T00:00:00Z")));
