@@ -12,7 +12,7 @@
 //! - [`tenant`]: from a `tenantRef` to a domain and a credential.
 //! - [`revocation`]: the one reconcile of all removal kinds, and the pure decisions that it carries out.
 //! - [`telemetry`]: logs, audit log, events, metrics, traces and probes.
-//! - [`runtime`]: watches, workqueues, leader election, startup and shutdown.
+//! - [`runtime`]: watches, controllers, leader election, startup and shutdown.
 //! - [`clock`]: the wall clock and the steady clock that the rooms read.
 
 pub mod api;

@@ -16,7 +16,7 @@ use crate::telemetry::readiness::Readiness;
 use crate::tenant::Tenants;
 
 use super::controllers::{
-    CallObserver, CountedPreflight, Dependents, ReconcileGuard, Scope, TenantController, WorkQueue, route,
+    CallObserver, CountedPreflight, Dependents, ReconcileGuard, Scope, TenantController, TenantQueues, route,
 };
 use super::election::LeadershipToken;
 use super::settings::Settings;
@@ -50,11 +50,11 @@ impl Work {
         let ending = CancellationToken::new();
         let checker = PreflightChecker::new(client.clone(), Box::new(move || leadership.holds()));
         let tenants = Tenants::new(settings.allowed_domains.clone(), settings.timeouts);
-        let (state, tenant_queue) = (Arc::new(ReconcileState::default()), Arc::new(WorkQueue::default()));
+        let (state, queues) = (Arc::new(ReconcileState::default()), Arc::new(TenantQueues::default()));
         let audit =
             AuditRecorder { metrics: metrics.clone(), checker: checker.clone(), traces: settings.traces.clone() };
         let observer: Arc<dyn Observer> =
-            Arc::new(CallObserver { audit, tenants: tenants.clone(), queue: tenant_queue.clone() });
+            Arc::new(CallObserver { audit, tenants: tenants.clone(), queues: queues.clone() });
         let preflight = CountedPreflight { preflight: checker.clone(), metrics: metrics.clone() };
         let (dispatcher, woken) = Dispatcher::new(Arc::new(preflight), observer.clone());
         metrics.object_counts.dispatcher(dispatcher.clone());
@@ -66,7 +66,7 @@ impl Work {
             tenants,
             dispatcher: dispatcher.clone(),
             dependents: Dependents::default(),
-            queue: tenant_queue,
+            queues,
             guard: ReconcileGuard::new("Auth0Tenant", metrics, settings.traces.clone()),
             announce: announce.clone(),
             connections: Notify::new(),
@@ -89,7 +89,6 @@ impl Work {
         });
         let queues = scopes.map(|scope| scope.start(&mut tasks)).collect();
         tasks.services.spawn(route(woken, queues));
-        tasks.controllers.spawn(controller.run(ending.clone()));
         Self { tasks, dispatcher, state, ending }
     }
 }

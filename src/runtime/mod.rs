@@ -1,4 +1,4 @@
-//! How the operator runs: watches and caches, workqueues and their workers, leader election, startup and shutdown.
+//! How the operator runs: watches and caches, controllers, leader election, startup and shutdown.
 //!
 //! Belongs here: everything about running. Does not belong here: decisions about objects (`revocation`, `tenant`).
 //!
@@ -9,18 +9,19 @@
 //! - `election/`: the Lease; one replica leads, the others stand by.
 //! - `leader.rs`: what a leader runs. `tasks.rs` holds its tasks, `shutdown.rs` ends them in order.
 //! - `cache/`: one watch and one cache for each kind and scope.
-//! - `controllers/`: which change queues which object, and the workers that reconcile what is queued.
+//! - `controllers/`: which change queues which object, and kube's `Controller`, which reconciles what is queued.
 //! - `settings.rs`: what the command line decides. `kube_error.rs`: errors of the API server in a few words.
 //!
-//! The watches are kube-runtime's `watcher`, the caches its `reflector` stores. What kube-runtime 5 has and we do not
-//! use is written here instead, each part because of something that version does:
+//! The watches are kube-runtime's `watcher`, the caches its `reflector` stores, and its `Controller` reconciles. Some
+//! things around them are ours, each because of something that kube-runtime 5 does:
 //!
-//! - `Controller` panics with the first reconcile that panics, and `shutdown_on_signal` never ends while a store has
-//!   not become ready, as with a missing CRD: `controllers/guard.rs`, `shutdown.rs`.
+//! - `Controller` panics with the first reconcile that panics, and never ends while a store has not become ready, as
+//!   with a missing CRD: `controllers/guard.rs`, `controllers/controller.rs`, `shutdown.rs`.
 //! - `Controller` hands out waiting objects in the order of a hash table, and polls every reconcile in flight whenever
-//!   one of them completes: `controllers/workqueue.rs` and `controllers/workers.rs`.
+//!   one of them completes: so a reconcile never waits for Auth0. It hands a job to the dispatcher, which keeps the
+//!   order and the turns of the namespaces.
 //! - One backoff pauses all watches of a `Controller` at the first error of any, and it is reset too early:
-//!   `cache/watch.rs`.
+//!   `cache/watch.rs`; only keys are handed to the `Controller`.
 //! - Subscribers of a shared stream can miss a wake-up when an object is deleted before it was delivered: every cache
 //!   has a watch of its own.
 //! - `watcher` asks again and again for a resource version that has expired: `cache/resync.rs`.

@@ -1,4 +1,4 @@
-//! The key of an object within its kind: what the workqueues and the caches know it by.
+//! The key of an object within its kind: what the queues and the caches know it by.
 
 use std::sync::Arc;
 

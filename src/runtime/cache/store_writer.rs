@@ -74,8 +74,12 @@ struct Listed {
 
 impl<K: Resource<DynamicType = ()> + Clone + 'static> StoreWriter<K> {
     /// Fills the cache behind `writer`, and keeps `fresh` current.
-    pub(crate) fn new(writer: Writer<K>, fresh: Arc<Freshness>, settle: Settle<K>) -> Self {
+    pub(crate) fn new(mut writer: Writer<K>, fresh: Arc<Freshness>, settle: Settle<K>) -> Self {
         let store = writer.as_reader();
+        // kube's controller waits for a cache that is ready. This one is from the start: whether it is complete is for
+        // `fresh` to tell.
+        writer.apply_watcher_event(&Event::Init);
+        writer.apply_watcher_event(&Event::InitDone);
         Self { writer, store, settle, uncached: Uncached::default(), unreadable: HashSet::new(), fresh, listed: None }
     }
 

@@ -10,7 +10,7 @@ use crate::revocation::Revocation;
 use crate::runtime::cache::Key;
 use crate::tenant::TenantKey;
 
-use super::workqueue::WorkQueue;
+use super::controller::Queue;
 
 /// The indexes of every kind and scope.
 #[derive(Default)]
@@ -23,7 +23,7 @@ trait Wake: Send + Sync {
 
 impl Dependents {
     /// Adds the index of one kind and scope, whose objects are woken through `queue`.
-    pub(crate) fn of<K: Revocation>(&self, store: Store<K>, queue: Arc<WorkQueue>) -> Arc<DependentsOf<K>> {
+    pub(crate) fn of<K: Revocation>(&self, store: Store<K>, queue: Queue<K>) -> Arc<DependentsOf<K>> {
         let dependents = Arc::new(DependentsOf { by_tenant: Mutex::default(), store, queue });
         self.0.write().unwrap_or_else(PoisonError::into_inner).push(dependents.clone());
         dependents
@@ -41,7 +41,7 @@ impl Dependents {
 pub(crate) struct DependentsOf<K: Revocation> {
     by_tenant: Mutex<HashMap<TenantKey, HashSet<Key>>>,
     store: Store<K>,
-    queue: Arc<WorkQueue>,
+    queue: Queue<K>,
 }
 
 impl<K: Revocation> DependentsOf<K> {
@@ -76,14 +76,14 @@ impl<K: Revocation> Wake for DependentsOf<K> {
         let mut keys: Vec<_> = keys.into_iter().map(|key| (created(&key), key)).collect();
         keys.sort_unstable();
         for (_, key) in keys {
-            self.queue.add(key);
+            self.queue.add(&key);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt;
+    use futures::{FutureExt, StreamExt};
     use kube::runtime::reflector;
     use kube::runtime::watcher::Event;
     use serde_json::json;
@@ -103,8 +103,8 @@ mod tests {
     #[test]
     fn dependents_are_woken_by_age_and_forgotten_when_they_are_settled() {
         let (store, mut writer) = reflector::store();
-        let (dependents, queue) = (Dependents::default(), Arc::new(WorkQueue::default()));
-        let of = dependents.of::<UserRoleRevocation>(store, queue.clone());
+        let (dependents, (queue, mut queued)) = (Dependents::default(), Queue::new());
+        let of = dependents.of::<UserRoleRevocation>(store, queue);
         let key = |name| Key::new("a", name);
         let young = object("young", "t", "2026-01-02T00:00:00Z");
         let old = object("z-old", "t", "2026-01-01T00:00:00Z");
@@ -113,14 +113,9 @@ mod tests {
             writer.apply_watcher_event(&Event::Apply(object.clone()));
             of.change(&key(name), None, Some(object));
         }
-        let woken = |tenant: &str| {
+        let mut woken = |tenant: &str| {
             dependents.wake(&TenantKey { namespace: "a".into(), name: tenant.into() });
-            let next = || {
-                let key = queue.next().now_or_never()?;
-                queue.done(key.clone(), None);
-                Some(key.name.to_string())
-            };
-            std::iter::from_fn(next).collect::<Vec<_>>()
+            std::iter::from_fn(|| Some(queued.next().now_or_never()??.name)).collect::<Vec<_>>()
         };
         assert_eq!(woken("t"), ["z-old", "young"]);
         of.change(&key("young"), Some(&young), Some(&object("young", "u", "2026-01-02T00:00:00Z")));

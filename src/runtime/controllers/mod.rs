@@ -1,4 +1,4 @@
-//! Which change queues which object, and the workers that reconcile what is queued.
+//! Which change queues which object, and the controllers that reconcile what is queued.
 //!
 //! Start reading at `scope.rs`: a scope is all namespaces or one of them, with the watches, caches and queues for it.
 //!
@@ -6,14 +6,15 @@
 //!   queues.
 //! - `removals.rs`: the controller of one removal kind. `dependents.rs` knows which removals need which tenant.
 //! - `tenants.rs`: the controller of the tenant objects, one for all scopes.
-//! - `workqueue.rs`, `workers.rs`: the workqueue, and the workers that take object keys from it.
+//! - `controller.rs`: kube's controller, fed with keys.
 //! - `guard.rs`: around every reconcile: deadline, panics, backoff.
 //! - `observer.rs`, `preflight.rs`: what the dispatcher reports of its calls, on its way to audit log, metrics and
 //!   tenants.
 //!
 //! A reconcile never waits for Auth0: it hands a job to the dispatcher and returns, and the dispatcher wakes the object
-//! when there is news. So a few workers are enough, and a slow Auth0 tenant does not occupy them.
+//! when there is news. So a few reconciles at once are enough, and a slow Auth0 tenant does not occupy them.
 
+mod controller;
 mod dependents;
 mod guard;
 mod observer;
@@ -21,13 +22,10 @@ mod preflight;
 mod removals;
 mod scope;
 mod tenants;
-mod workers;
-mod workqueue;
 
 pub(crate) use dependents::Dependents;
 pub(crate) use guard::ReconcileGuard;
 pub(crate) use observer::CallObserver;
 pub(crate) use preflight::CountedPreflight;
 pub(crate) use scope::{Scope, route};
-pub(crate) use tenants::TenantController;
-pub(crate) use workqueue::WorkQueue;
+pub(crate) use tenants::{TenantController, TenantQueues};

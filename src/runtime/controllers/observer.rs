@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use crate::auth0::CallError;
 use crate::dispatch::{DeleteFinished, Observer, Owner, Report, RequestFinished};
-use crate::runtime::cache::Key;
 use crate::telemetry::audit::AuditRecorder;
 use crate::tenant::{TenantKey, Tenants};
 
-use super::workqueue::WorkQueue;
+use super::tenants::TenantQueues;
 
 /// The dispatcher takes an answer into account right after it has reported it. A tenant reconciled earlier would not
 /// see the open circuit breaker yet.
@@ -19,8 +18,7 @@ const RECONCILE_DELAY: Duration = Duration::from_millis(200);
 pub(crate) struct CallObserver {
     pub(crate) audit: AuditRecorder,
     pub(crate) tenants: Arc<Tenants>,
-    /// The queue of the tenants.
-    pub(crate) queue: Arc<WorkQueue>,
+    pub(crate) queues: Arc<TenantQueues>,
 }
 
 impl Observer for CallObserver {
@@ -50,8 +48,13 @@ impl Observer for CallObserver {
 
 impl CallObserver {
     fn queue_soon(&self, tenants: Vec<TenantKey>) {
-        for TenantKey { namespace, name } in tenants {
-            self.queue.add_after(Key::new(&namespace, &name), RECONCILE_DELAY);
+        if tenants.is_empty() {
+            return;
         }
+        let queues = self.queues.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(RECONCILE_DELAY).await;
+            tenants.iter().for_each(|key| queues.add(key));
+        });
     }
 }

@@ -1,6 +1,5 @@
-//! The controller of one removal kind in one scope: which changes queue an object, and what the workers do with it.
+//! The controller of one removal kind in one scope: which changes queue an object, and how it is reconciled.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
@@ -12,15 +11,14 @@ use crate::api::RECONCILE_ANNOTATION;
 use crate::revocation::{Context, Revocation, Shared, is_settled, reason_of, reconcile};
 use crate::runtime::cache::{Change, Key, Settled};
 
+use super::controller::{Queue, Queued, run};
 use super::dependents::DependentsOf;
 use super::guard::ReconcileGuard;
-use super::workers::work;
-use super::workqueue::WorkQueue;
 
 /// The controller of one kind in one scope.
 pub(crate) struct Removals<K: Revocation> {
     pub(crate) store: Store<K>,
-    pub(crate) queue: Arc<WorkQueue>,
+    pub(crate) queue: Queue<K>,
     pub(crate) dependents: Arc<DependentsOf<K>>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) guard: ReconcileGuard,
@@ -46,17 +44,15 @@ impl<K: Revocation> Removals<K> {
                 self.shared.state.seen(uid, meta.resource_version.as_deref());
                 self.dependents.change(&key, before.as_deref(), (!settled).then_some(&*now));
                 if settled {
-                    self.queue.forget(&key);
                     self.guard.forget(uid);
                     self.shared.forget(uid);
                 // Our own status writes change neither of them, so they queue nothing.
                 } else if before.is_none_or(|before| request_of(&*before) != request_of(&*now)) {
-                    self.queue.add(key);
+                    self.queue.add(&key);
                 }
             }
             Change::Deleted { key, before } => {
                 self.dependents.change(&key, Some(&*before), None);
-                self.queue.forget(&key);
                 self.guard.forget(before.meta().uid.as_deref().unwrap_or_default());
                 self.shared.deleted(&*before);
             }
@@ -64,21 +60,20 @@ impl<K: Revocation> Removals<K> {
         }
     }
 
-    /// Reconciles what is queued, with this many workers, until `ended`.
-    pub(crate) fn run(
+    /// Reconciles what is queued, this many objects at once, until `ended`.
+    pub(crate) async fn run(
         self: Arc<Self>,
         context: Arc<Context<K>>,
-        workers: usize,
+        queued: Queued<K>,
+        concurrency: u16,
         ended: CancellationToken,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        let queue = self.queue.clone();
-        work(queue, workers, ended, move |key| {
+    ) {
+        let store = self.store.clone();
+        let reconcile = move |object: Arc<K>| {
             let (removals, context) = (self.clone(), context.clone());
-            async move {
-                let object = removals.store.get(&key.reference())?;
-                removals.guard.run(&*object, reconcile(object.clone(), context)).await
-            }
-        })
+            async move { removals.guard.run(&*object, reconcile(object.clone(), context)).await }
+        };
+        run(store, queued, concurrency, ended, reconcile).await;
     }
 }
 

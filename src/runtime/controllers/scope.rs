@@ -33,10 +33,10 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::Readiness;
 use crate::tenant::{Listing, Secrets};
 
+use super::controller::Queue;
 use super::guard::ReconcileGuard;
 use super::removals::{Removals, settle};
 use super::tenants::TenantController;
-use super::workqueue::WorkQueue;
 
 /// How long the start of the reconciles waits for lists of Secrets.
 const SECRETS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -58,10 +58,13 @@ pub(crate) struct Scope {
     pub(crate) shutdown: CancellationToken,
 }
 
-/// The workqueues of a scope, by kind.
+/// Queues an object of a kind.
+type Add = Box<dyn Fn(&Key) + Send + Sync>;
+
+/// The queues of a scope, by kind.
 pub(crate) struct Queues {
     namespace: Option<String>,
-    by_kind: HashMap<&'static str, Arc<WorkQueue>>,
+    by_kind: HashMap<&'static str, Add>,
 }
 
 /// Queues the objects that the dispatcher wakes, each in the queue of its kind and scope. Runs as long as the
@@ -69,8 +72,8 @@ pub(crate) struct Queues {
 pub(crate) async fn route(mut woken: UnboundedReceiver<Owner>, scopes: Vec<Queues>) {
     while let Some(owner) = woken.recv().await {
         let covers = |scope: &&Queues| scope.namespace.as_deref().is_none_or(|own| own == &*owner.namespace);
-        if let Some(queue) = scopes.iter().find(covers).and_then(|scope| scope.by_kind.get(owner.kind)) {
-            queue.add(Key { namespace: owner.namespace, name: owner.name });
+        if let Some(add) = scopes.iter().find(covers).and_then(|scope| scope.by_kind.get(owner.kind)) {
+            add(&Key { namespace: owner.namespace, name: owner.name });
         }
     }
 }
@@ -85,6 +88,9 @@ impl Scope {
         let (tenants, controller) = (self.tenants.tenants.clone(), self.tenants.clone());
         tenants.add(namespace, tenant_cache.store.clone(), secrets);
         tasks.services.spawn(async move { controller.follow(tenant_changes).await });
+        let queued = self.tenants.queues.of(namespace);
+        let run = self.tenants.clone().run(tenant_cache.store.clone(), queued, self.shutdown.clone());
+        tasks.controllers.spawn(run.boxed());
         self.metrics.object_counts.tenants(tenant_cache.store.clone());
 
         let (announce, metrics) = (self.announce.clone(), self.metrics.clone());
@@ -155,7 +161,7 @@ struct Kinds<'a> {
     shared: Arc<Shared>,
     check: Arc<TenantCheck>,
     listings: Listings,
-    by_kind: HashMap<&'static str, Arc<WorkQueue>>,
+    by_kind: HashMap<&'static str, Add>,
     tasks: &'a mut Tasks,
 }
 
@@ -170,8 +176,9 @@ impl ForEachKind for Kinds<'_> {
         metrics.object_counts.add(move |counts| {
             settled.by_reason().into_iter().for_each(|(reason, count)| counts.finished(K::KIND, reason, count));
         });
-        let queue = Arc::new(WorkQueue::default());
-        self.by_kind.insert(K::KIND, queue.clone());
+        let (queue, queued) = Queue::new();
+        let add = queue.clone();
+        self.by_kind.insert(K::KIND, Box::new(move |key| add.add(key)));
         let guard = ReconcileGuard::new(K::KIND, metrics, settings.traces.clone());
         let (dependents, shared) = (tenants.dependents.of(store.clone(), queue.clone()), self.shared.clone());
         let removals = Arc::new(Removals { store: store.clone(), queue, dependents, shared, guard });
@@ -179,8 +186,7 @@ impl ForEachKind for Kinds<'_> {
         self.tasks.services.spawn(async move { follower.follow(changes).await });
 
         let context = Arc::new(Context { client: client.clone(), store, shared: self.shared.clone() });
-        let workers = usize::from(settings.max_concurrent_reconciles);
-        let run = removals.run(context, workers, shutdown.clone());
+        let run = removals.run(context, queued, settings.max_concurrent_reconciles, shutdown.clone());
         // Not before the tenants are listed, or removals would report their tenant as missing.
         self.tasks.controllers.spawn(once_listed(self.listings.clone(), shutdown.clone(), run).boxed());
     }

@@ -2,12 +2,13 @@
 //! status.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
+use kube::runtime::reflector::Store;
 use kube::{Client, Resource, ResourceExt};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
@@ -22,10 +23,9 @@ use crate::runtime::cache::{Change, Key};
 use crate::telemetry::events;
 use crate::tenant::{Listing, Problem, TenantFacts, TenantKey, Tenants, Usable, tenant_status};
 
+use super::controller::{Queue, Queued, run};
 use super::dependents::Dependents;
 use super::guard::ReconcileGuard;
-use super::workers::work;
-use super::workqueue::WorkQueue;
 
 /// A tenant is reconciled again this often, because a token expires and a refusal grows old. This costs no call to
 /// Auth0.
@@ -35,13 +35,39 @@ const SECRETS_RETRY: Duration = Duration::from_secs(1);
 /// The shortest time between two status writes that only report what calls found out.
 const WRITE_INTERVAL: Duration = Duration::from_secs(60);
 
+/// How many tenants of a scope are reconciled at once.
+const CONCURRENCY: u16 = 4;
+
+/// The queues of the tenant objects, by scope.
+#[derive(Debug, Default)]
+pub(crate) struct TenantQueues(RwLock<Vec<(Option<String>, Queue<Auth0Tenant>)>>);
+
+impl TenantQueues {
+    /// Adds the queue of a namespace, or of all if none.
+    pub(crate) fn of(&self, namespace: Option<&str>) -> Queued<Auth0Tenant> {
+        let (queue, queued) = Queue::new();
+        let mut scopes = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        scopes.push((namespace.map(str::to_owned), queue));
+        queued
+    }
+
+    /// Queues a tenant.
+    pub(crate) fn add(&self, key: &TenantKey) {
+        let scopes = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let covers = |(namespace, _): &&(Option<String>, _)| namespace.as_ref().is_none_or(|own| *own == key.namespace);
+        if let Some((_, queue)) = scopes.iter().find(covers) {
+            queue.add(&Key::new(&key.namespace, &key.name));
+        }
+    }
+}
+
 /// The controller of the tenant objects of all scopes.
 pub(crate) struct TenantController {
     pub(crate) client: Client,
     pub(crate) tenants: Arc<Tenants>,
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) dependents: Dependents,
-    pub(crate) queue: Arc<WorkQueue>,
+    pub(crate) queues: Arc<TenantQueues>,
     pub(crate) guard: ReconcileGuard,
     pub(crate) announce: Sender<ReasonChange>,
     /// Notified when a connection may have come or gone.
@@ -90,12 +116,12 @@ impl TenantController {
                             before.metadata.generation != now.metadata.generation || asked(&before) != asked(&now)
                         });
                         if is_news {
-                            self.queue.add(Key::of(&now.metadata));
+                            self.queues.add(&tenant_key(&Key::of(&now.metadata)));
                         }
                     }
                     Change::Deleted { key, before } => {
                         self.guard.forget(before.metadata.uid.as_deref().unwrap_or_default());
-                        self.queue.add(key);
+                        self.deleted(&tenant_key(&key));
                     }
                     Change::Listed => {}
                 }
@@ -136,9 +162,7 @@ impl TenantController {
     }
 
     fn enqueue(&self, keys: Vec<TenantKey>) {
-        for key in keys {
-            self.queue.add(Key::new(&key.namespace, &key.name));
-        }
+        keys.iter().for_each(|key| self.queues.add(key));
     }
 
     /// Queues this tenant and all that share its credential, and wakes their dependents: what is known of the
@@ -154,20 +178,21 @@ impl TenantController {
         self.enqueue(keys);
     }
 
-    /// Reconciles what is queued until `ended`.
-    pub(crate) fn run(self: Arc<Self>, ended: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
-        let queue = self.queue.clone();
-        work(queue, 4, ended, move |key| {
+    /// Reconciles the tenants of one scope that are queued, until `ended`.
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        store: Store<Auth0Tenant>,
+        queued: Queued<Auth0Tenant>,
+        ended: CancellationToken,
+    ) {
+        let reconcile = move |tenant: Arc<Auth0Tenant>| {
             let controller = self.clone();
             async move {
-                let key = TenantKey { namespace: key.namespace.to_string(), name: key.name.to_string() };
-                let Some(tenant) = controller.tenants.get(&key) else {
-                    controller.deleted(&key);
-                    return None;
-                };
+                let key = tenant_key(&Key::of(&tenant.metadata));
                 controller.guard.run(&*tenant, controller.reconcile(&key, &tenant)).await
             }
-        })
+        };
+        run(store, queued, CONCURRENCY, ended, reconcile).await;
     }
 
     fn deleted(&self, key: &TenantKey) {
@@ -287,6 +312,10 @@ impl TenantController {
 fn asked(tenant: &Auth0Tenant) -> Option<String> {
     let asked = tenant.annotations().get(RECONCILE_ANNOTATION).map(|asked| printable(asked));
     asked.filter(|asked| !asked.is_empty())
+}
+
+fn tenant_key(key: &Key) -> TenantKey {
+    TenantKey { namespace: key.namespace.to_string(), name: key.name.to_string() }
 }
 
 /// Whether writing `new` over `old` would change nothing but conditions of others or their order.
