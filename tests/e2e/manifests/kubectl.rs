@@ -39,7 +39,7 @@ fn ready() -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn columns_and_short_names() {
+async fn kubectl_shows_the_columns_and_knows_the_short_names() {
     let world = World::bare("manifests").await;
     let mut compared = Compared::default();
     let namespace = world.namespace.as_str();
