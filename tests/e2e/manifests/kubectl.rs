@@ -207,7 +207,9 @@ async fn every_field_is_explained() {
     let explained: Vec<_> = futures::stream::iter(explain).buffered(KUBECTLS).collect().await;
     let mut failed = Vec::new();
     for (path, fields, text) in explained {
-        let cites_a_page = [".md", "DESIGN"].iter().any(|page| text.contains(page));
+        // Texts of Kubernetes itself link to pages.
+        let mut ours = text.lines().filter(|line| !line.contains("https://"));
+        let cites_a_page = ours.any(|line| line.contains(".md") || line.contains("DESIGN"));
         let missing = fields.iter().any(|field| !text.contains(&format!("\n  {field}\t")));
         if missing || cites_a_page || text.contains("<no description>") {
             failed.push(format!("{path}:\n{text}"));
