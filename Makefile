@@ -1,6 +1,7 @@
 # Every target is one command; most of the work is done by the Rust crates under tests/.
 
-.PHONY: tools demo up down programs test test-long bench simulate lint crds scripts mutants chart image-check sbom
+.PHONY: tools demo up down programs test test-long bench simulate lint docs crds scripts mutants chart image-check sbom
+.PHONY: test-programs release-check chart-package install-manifest
 
 # Finds etcd, kube-apiserver, kubectl, helm, promtool, Argo CD and kstatus, builds what is missing, and prints where
 # they are.
@@ -29,11 +30,17 @@ test: tools
 	PROPTEST_RNG_SEED=20261125 cargo test --workspace
 	cargo test --features otlp --lib otlp::
 
+# Compiles what `make test` runs.
+test-programs:
+	cargo test --workspace --no-run
+	cargo test --features otlp --lib --no-run
+
 # What takes too long for `make test`: hours. docs/testing.md has the date and the result of the last run.
 test-long: tools
 	RESCIND_WORLDS=100000 cargo test --release --test worlds -- --nocapture
 	PROPTEST_CASES=2000 cargo test --release --lib --test dispatch
 	tests/mutants.sh
+	$(MAKE) release-check chart-package install-manifest image-check sbom
 
 # Measures what the operator costs, compared with a plain Go operator and with the rate of the API server itself, and prints
 # ratios and counts of one run. Ten minutes; RESCIND_BENCH_OBJECTS=300 is quicker and less telling, RESCIND_BENCH_LARGE=1
@@ -44,6 +51,11 @@ bench: tools
 # Simulates what removing access costs under the limits of Auth0's plans, in virtual time. Seconds, once built.
 simulate:
 	cargo bench --package rescind --bench simulate
+
+# Writes anew the pages of docs/ that are made from what the code does.
+docs:
+	RESCIND_WRITE=1 cargo test --quiet --test worlds every_answer
+	RESCIND_WRITE=1 cargo test --quiet --test e2e numbers_are_right
 
 # Format, clippy, and whether tests/mutants.sh still fits the code.
 lint:
@@ -79,3 +91,20 @@ sbom:
 	cargo install --quiet --locked --root target/sbom --version 0.5.9 cargo-cyclonedx
 	target/sbom/bin/cargo-cyclonedx cyclonedx --format json --no-build-deps --target $$(rustc -vV | sed -n 's/^host: //p')
 	rm -f tests/*/*.cdx.json
+
+# The image that the chart and the manifest of a release name, without its tag; and its digest, for the manifest.
+IMAGE ?= rescind
+DIGEST ?=
+
+# Compares the versions in Cargo.toml, the chart and config/; with TAG=vX.Y.Z also the tag, and looks for the
+# changelog's section. This and the two below are the steps of .github/workflows/release.yaml that need no forge.
+release-check:
+	release/check.sh $(TAG)
+
+# The chart of a release in target/dist.
+chart-package:
+	release/chart.sh "$$(cargo run --quiet --package stack -- locate helm)" $(IMAGE)
+
+# The manifest of a release for `kubectl apply`, target/dist/install.yaml.
+install-manifest:
+	release/manifest.sh $(IMAGE) $(DIGEST)

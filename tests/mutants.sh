@@ -143,7 +143,7 @@ mutant 5-not-leading "--test e2e the_preflight_asks" \
 mutant 5-two-leaders "--lib at_most_one_leads" \
     src/runtime/election/candidate.rs 's/\.max(self.timing.lease_duration)/.max(Duration::from_secs(8)).min(Duration::from_secs(8))/'
 mutant 5-woken-up "--test e2e a_paused_leader" \
-    src/runtime/election/lease.rs 's/self.timing.retry_period.min(left)/self.timing.retry_period/; s/if left.is_zero() {/if false {/; s/tokio::time::timeout(left, self.look())/tokio::time::timeout(Duration::from_secs(5), self.look())/' \
+    src/runtime/election/lease.rs 's/self.timing.retry_period.min(left)/self.timing.retry_period/; s/if left.is_zero() {/if false {/; s/tokio::time::timeout(left, self.try_acquire_or_renew())/tokio::time::timeout(Duration::from_secs(5), self.try_acquire_or_renew())/' \
     src/revocation/preflight.rs 's/if !(self.is_leader)() {/if false {/; s/^        (self.is_leader)()$/        true/'
 mutant 6-token-logged "--test e2e no_token_is_shown" \
     src/auth0/client.rs 's/        bearer.set_sensitive(true);/        tracing::trace!(?bearer, "calling");/'
@@ -185,26 +185,26 @@ mutant 9-woken-or-never "--test worlds" \
     src/revocation/reconcile.rs 's/decided.pause = Some(SUBMITTED.mul_f64(1.0 + inputs.jitter));/decided.pause = Some(SUBMITTED).filter(|_| false);/'
 mutant 9-sent-twice "--test dispatch every_wanted" \
     src/dispatch/machine/queue.rs 's/^        entry.out = true;//'
-mutant 9-place-kept "--lib a_place_that_is_gone" \
-    src/runtime/cache/resync.rs 's/if is_gone(error) => self.begin_anew()/if is_gone(error) => {}/'
+mutant 9-place-kept "--lib an_expired_resource_version" \
+    src/runtime/cache/resync.rs 's/if is_expired(error) => self.restart()/if is_expired(error) => {}/'
 mutant 9-place-kept-by-all "--test e2e an_expired_resource_version" \
-    src/runtime/cache/resync.rs 's/if is_gone(error) => self.begin_anew()/if is_gone(error) => {}/'
+    src/runtime/cache/resync.rs 's/if is_expired(error) => self.restart()/if is_expired(error) => {}/'
 mutant 9-listed-once "--test e2e what_a_watch_was_never_told" \
-    src/runtime/cache/resync.rs 's/if !self.listing \&\& Instant::now() >= self.until/if false/'
-mutant 9-lists-never-end "--lib now_and_then" \
+    src/runtime/cache/resync.rs 's/if !self.listing \&\& Instant::now() >= self.next_list/if false/'
+mutant 9-lists-never-end "--lib a_periodic_resync" \
     src/runtime/cache/resync.rs 's/if !self.listing \&\& Instant/if Instant/'
 mutant 9-silence-trusted "--test e2e a_silent_watch" \
     src/runtime/cache/watch.rs 's/.timeout(timing.seconds)/.timeout(0)/'
 mutant 9-lists-add-only "--lib a_later_list_tells" \
-    src/runtime/cache/store_writer.rs 's/state_filter(|object| !was_shown(/state_filter(|object| false \&\& !was_shown(/'
+    src/runtime/cache/store_writer.rs 's/state_filter(|object| !was_listed(/state_filter(|object| false \&\& !was_listed(/'
 mutant 9-lists-repeat-all "--lib a_later_list_tells" \
     src/runtime/cache/store_writer.rs 's/if same \&\& identity.version.is_some() \&\& identity_before == Some(identity) {/if false {/'
-mutant 9-any-trouble "--lib another_trouble_is" \
-    src/runtime/cache/resync.rs 's/if is_gone(error) => self.begin_anew()/=> { let _ = error; self.begin_anew() }/'
+mutant 9-any-trouble "--lib another_error_does_not" \
+    src/runtime/cache/resync.rs 's/if is_expired(error) => self.restart()/=> { let _ = error; self.restart() }/'
 mutant 9-tenant-deaf "--test e2e a_tenant_answers" \
     src/runtime/controllers/tenants.rs 's/asked: asked.as_deref(),/asked: None,/'
 mutant 6-traces-astray "--features otlp --lib a_span_arrives" \
-    src/telemetry/otlp.rs 's/NUMBER.set(.*/NUMBER.set(0);/'
+    src/telemetry/otlp.rs 's/NEXT_TRACE_ID.set(.*/NEXT_TRACE_ID.set(0);/'
 mutant 9-always-alive "--lib liveness_fails" \
     src/telemetry/http.rs 's/readiness.stuck().as_slice()/Vec::<String>::new().as_slice()/'
 mutant 9-half-alive "--lib a_part_that_ends" \

@@ -22,13 +22,13 @@ pub struct Conditions {
 
 impl Conditions {
     /// One limit for all calls together.
-    pub fn limit(burst: u32, per_second: f64) -> Self {
-        Self { limits: vec![(Group::Global, Bucket::new(burst, per_second))], ..Self::default() }
+    pub fn limit(bucket: Bucket) -> Self {
+        Self { limits: vec![(Group::Global, bucket)], ..Self::default() }
     }
 
     /// A limit that is never reached, but reported.
     pub fn large() -> Self {
-        Self::limit(100_000, 100_000.0)
+        Self::limit(Bucket::new(100_000, 100_000.0))
     }
 }
 

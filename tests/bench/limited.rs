@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use fake_auth0::Group;
+use fake_auth0::{Bucket, Group};
 
 use crate::auth0::{Auth0, Conditions};
 use crate::cluster::{Cluster, Kind};
@@ -33,7 +33,7 @@ pub struct Limited {
 
 pub async fn measure(cluster: &Cluster<'_>, auth0: &Auth0) -> Limited {
     progress(&format!("429 while {OBJECTS} objects wait"));
-    let ns = prepare(cluster, auth0, "limited", Conditions::limit(10, 5.0), OBJECTS).await;
+    let ns = prepare(cluster, auth0, "limited", Conditions::limit(Bucket::new(10, 5.0)), OBJECTS).await;
     let watch = Watch::start(cluster, Kind::UserRoles, "limited").await;
     let began = Instant::now();
     let operator = Operator::start(Who::Rescind, &ns).await;

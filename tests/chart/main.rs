@@ -12,12 +12,14 @@ mod lifecycle;
 mod operator;
 mod readme;
 mod relay;
+mod release;
 mod rendered;
 mod rights;
 mod schema;
 mod secrets;
 mod tenant;
 mod user_roles;
+mod workflows;
 
 #[path = "../shared/fixtures.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]

@@ -114,6 +114,7 @@ const MATRIX: &[&[&str]] = &[
         r#"@metrics.serviceMonitor.metricRelabelings=[{"action":"drop","regex":"go_.*","sourceLabels":["__name__"]}]"#,
         "metrics.prometheusRule.enabled=true",
         "metrics.prometheusRule.labels.release=prometheus",
+        "metrics.prometheusRule.runbookUrl=https://wiki.example/rescind",
         "metrics.dashboard.enabled=true",
     ],
     &[
@@ -290,6 +291,20 @@ fn alerts_and_dashboard_are_the_files_of_the_chart() {
     let dashboard = only(&objects, "ConfigMap");
     assert_eq!(dashboard["data"]["rescind.json"].as_str().unwrap().trim(), DASHBOARD.trim());
     assert_eq!(dashboard["metadata"]["labels"]["grafana_dashboard"], "1");
+}
+
+/// Alertmanager can only link to a whole URL, and only the installation knows where the runbooks are served.
+#[test]
+fn runbook_urls_are_those_of_the_installation() {
+    let url = "https://wiki.example/rescind";
+    let set = format!("metrics.prometheusRule.runbookUrl={url}");
+    let objects = objects(&["metrics.prometheusRule.enabled=true", &set]);
+    let rules = only(&objects, "PrometheusRule")["spec"]["groups"][0]["rules"].as_array().unwrap();
+    assert!(!rules.is_empty());
+    for rule in rules {
+        let runbook = rule["annotations"]["runbook_url"].as_str().unwrap();
+        assert!(runbook.starts_with(&format!("{url}#")), "{runbook}");
+    }
 }
 
 /// Every selector selects the pods, whatever labels people add.

@@ -19,7 +19,7 @@ use rescind::dispatch::{
     Connection, ConnectionKey, Dispatcher, End, History, Job, Owner, Preflight, Refusal, Task, View,
 };
 use rescind::revocation::{IsFresh, PreflightChecker, Revocation, TenantCheck};
-use rescind::runtime::{Error, LEASE, Lost, Timing};
+use rescind::runtime::{ElectionTiming, Error, LEASE, Lost};
 use rescind::tenant::{Listing, Secrets, Tenants};
 use serde_json::json;
 
@@ -112,7 +112,7 @@ async fn a_paused_leader_that_wakes_up_sends_nothing() {
     assert_eq!(world.fake.total(), all, "{:?}", world.calls());
     let log = first.log();
     let last = log.lines().last().unwrap();
-    assert!(last.starts_with("rescind: not the leader any more"), "{last}");
+    assert!(last.starts_with("rescind: lost the leadership"), "{last}");
     world.fake.assert_removed_exactly(&before, people.iter().map(|person| Relation::user_role(person, ROLE)));
     let deletes = world.fake.count(Kind::DeleteUserRoles) - calls;
     assert_eq!(deletes, people.len() as u64, "one each: {:?}", world.calls());
@@ -168,7 +168,7 @@ async fn a_leader_that_cannot_renew_ends() {
         }
     });
     let client = kube::Client::new(slow, "default");
-    let timing = Timing {
+    let timing = ElectionTiming {
         lease_duration: Duration::from_secs(6),
         renew_deadline: Duration::from_secs(4),
         retry_period: Duration::from_millis(200),

@@ -199,7 +199,7 @@ async fn whatever_is_missing_is_waited_for() {
     crash(plane).await;
     operator.signal("CONT");
     world.reason::<UserPermissionRevocation>("unheard", "Removed").await;
-    assert!(operator.log().contains("its place is gone"), "{}", operator.log());
+    assert!(operator.log().contains("the resource version has expired"), "{}", operator.log());
 
     // A CRD is deleted and comes back without objects; the other kinds are not affected.
     let crd = "userrolerevocations.rescind.dev";

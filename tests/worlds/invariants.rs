@@ -167,7 +167,7 @@ impl Books {
             }
             if accepted.is_none() && !ignores && !unknown {
                 let spared = may_spare(endpoint) && absence_was_read(auth0, endpoint, item, object.created);
-                if !spared {
+                if !spared && !was_no_member(auth0, endpoint, object.created) {
                     self.violated(4, at, format!("{who}: {item} was neither sent nor may it be spared"));
                 }
             }
@@ -212,6 +212,14 @@ fn absence_was_read(auth0: &Tenant, endpoint: &Endpoint, item: &Item, since: Mil
         }
         _ => false,
     })
+}
+
+/// Whether the user's own list, read since then, shows no membership: who is no member has no roles there.
+fn was_no_member(auth0: &Tenant, endpoint: &Endpoint, since: Millis) -> bool {
+    let Endpoint::OrganizationMemberRoles { organization, user } = endpoint else { return false };
+    let of_user = |read: &Read| matches!(read, Read::UserOrganizations { user: of } if of == user);
+    let reads = auth0.log.reads.iter().filter(|read| read.began >= since && of_user(&read.read));
+    reads.into_iter().any(|read| !read.seen.contains(&Item::Id(organization.clone())))
 }
 
 /// Whether some object names this item at this domain, and all that do are finished.

@@ -18,7 +18,7 @@ const QUIET: Millis = 50 * 60_000;
 
 /// Lives through a world; returns what was violated and what happened.
 pub async fn live(plan: Plan) -> (Vec<String>, Coverage) {
-    let world = World::new(plan.clone());
+    let world = World::new(plan.clone(), None);
     let mut rng = Rng::with_seed(plan.seed ^ 0xabcd);
     let mut agenda = agenda(&plan, &mut rng);
     let mut people = People::new(world.clone(), rng);

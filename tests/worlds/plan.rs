@@ -120,6 +120,39 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// A world in which nothing goes wrong and nobody does anything.
+    pub const fn quiet() -> Self {
+        Self {
+            seed: 0,
+            switches: Switches {
+                wrong_totals: false,
+                coded_404: true,
+                unknown_items_are_404: true,
+                strangers_are_404: true,
+                next_on_every_page: false,
+            },
+            bucket: None,
+            lag: 0,
+            skew: 0,
+            latency: (20, 20),
+            faults: Vec::new(),
+            calm: 0,
+            namespaces: 1,
+            objects: 0,
+            arrivals: 0,
+            edits: Vec::new(),
+            crashes: Vec::new(),
+            cache_lag: 5,
+            preflight: (1, 1),
+            unconfirmed: 0,
+            write_faults: 0,
+            sticky: 0,
+            before_and_after: false,
+            max_per_second: 500,
+            reserve: 0,
+        }
+    }
+
     pub fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let calm = 1000 * rng.u64(60..400);

@@ -182,7 +182,7 @@ fn every_reason_and_alert_has_a_runbook() {
         assert!(anchors.contains(reason), "no section on {reason}");
     }
     let alerts = std::fs::read_to_string(file("charts/rescind/files/alerts.yaml")).unwrap();
-    let runbooks: Vec<&str> = alerts.lines().filter_map(|line| line.trim().strip_prefix("runbook: ")).collect();
+    let runbooks: Vec<&str> = alerts.lines().filter_map(|line| line.trim().strip_prefix("runbook_url: ")).collect();
     assert_eq!(runbooks.len(), alerts.matches("- alert: ").count());
     for runbook in runbooks {
         let anchor = runbook.strip_prefix("docs/troubleshooting.md#").expect(runbook);
@@ -248,10 +248,10 @@ async fn every_delete_leaves_an_audit_line() {
     assert_eq!(audit.len(), deletes.len(), "{log}");
     for call in &deletes {
         let correlation = call.correlation_id.as_deref().unwrap();
-        let line = audit.iter().find(|line| line["correlation"] == correlation).unwrap();
+        let line = audit.iter().find(|line| line["correlation_id"] == correlation).unwrap();
         let verdict = if call.status() == Some(204) { "accepted" } else { "refused" };
         assert_eq!(line["verdict"], verdict, "{line}");
-        assert_eq!(line["why"].is_null(), verdict == "accepted", "{line}");
+        assert_eq!(line["error"].is_null(), verdict == "accepted", "{line}");
         assert!(line["timestamp"].is_string() && line["domain"] == world.fake.domain(), "{line}");
     }
     let of_jane = |line: &&&Value| line["user"] == USER && line["verdict"] == "accepted";

@@ -85,6 +85,14 @@ pub(crate) const TOOLS: &[Tool] = &[
         takes: "about half a minute",
     },
     Tool {
+        folder: "tools/actionlint",
+        module: "github.com/rhysd/actionlint",
+        programs: &[("actionlint", "github.com/rhysd/actionlint/cmd/actionlint")],
+        tags: "",
+        variables: &["github.com/rhysd/actionlint.version={version}"],
+        takes: "about a quarter of a minute",
+    },
+    Tool {
         folder: "tools/prometheus-operator",
         module: "github.com/prometheus-operator/prometheus-operator",
         programs: &[],

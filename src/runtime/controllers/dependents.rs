@@ -1,4 +1,5 @@
-//! Which removals wait for which tenant, so that a change of one wakes its own and nobody has to look through all.
+//! The index from tenants to the removals that depend on them, so that a change of a tenant wakes those removals
+//! without a search through all objects.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -9,41 +10,42 @@ use crate::revocation::Revocation;
 use crate::runtime::cache::Key;
 use crate::tenant::TenantKey;
 
-use super::workqueue::WorkQueue;
+use super::controller::Queue;
 
-/// The removals of every kind and scope.
+/// The indexes of every kind and scope.
 #[derive(Default)]
-pub(crate) struct Users(RwLock<Vec<Arc<dyn Wake>>>);
+pub(crate) struct Dependents(RwLock<Vec<Arc<dyn Wake>>>);
 
+/// An index without its kind.
 trait Wake: Send + Sync {
     fn wake(&self, tenant: &TenantKey);
 }
 
-impl Users {
-    /// Those of one kind and scope, which are woken through `queue`.
-    pub(crate) fn of<K: Revocation>(&self, store: Store<K>, queue: Arc<WorkQueue>) -> Arc<UsersOf<K>> {
-        let users = Arc::new(UsersOf { by_tenant: Mutex::default(), store, queue });
-        self.0.write().unwrap_or_else(PoisonError::into_inner).push(users.clone());
-        users
+impl Dependents {
+    /// Adds the index of one kind and scope, whose objects are woken through `queue`.
+    pub(crate) fn of<K: Revocation>(&self, store: Store<K>, queue: Queue<K>) -> Arc<DependentsOf<K>> {
+        let dependents = Arc::new(DependentsOf { by_tenant: Mutex::default(), store, queue });
+        self.0.write().unwrap_or_else(PoisonError::into_inner).push(dependents.clone());
+        dependents
     }
 
-    /// Wakes everybody who waits for this tenant, the oldest first.
+    /// Queues the unsettled removals that depend on this tenant, within each kind the oldest first.
     pub(crate) fn wake(&self, tenant: &TenantKey) {
-        for users in self.0.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            users.wake(tenant);
+        for dependents in self.0.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            dependents.wake(tenant);
         }
     }
 }
 
-/// Those of one kind and scope.
-pub(crate) struct UsersOf<K: Revocation> {
+/// The index of one kind and scope.
+pub(crate) struct DependentsOf<K: Revocation> {
     by_tenant: Mutex<HashMap<TenantKey, HashSet<Key>>>,
     store: Store<K>,
-    queue: Arc<WorkQueue>,
+    queue: Queue<K>,
 }
 
-impl<K: Revocation> UsersOf<K> {
-    /// The object of this name was `before` and is `now`; none if it needs no tenant.
+impl<K: Revocation> DependentsOf<K> {
+    /// Takes note that the object with this key was `before` and is `now`; `None` if it needs no tenant.
     pub(crate) fn change(&self, key: &Key, before: Option<&K>, now: Option<&K>) {
         let tenant = |object: &K| TenantKey::of(&key.namespace, &object.options().tenant_ref);
         let (before, now) = (before.map(tenant), now.map(tenant));
@@ -51,9 +53,9 @@ impl<K: Revocation> UsersOf<K> {
             return;
         }
         let mut by_tenant = self.lock();
-        if let Some(users) = before.as_ref().and_then(|before| by_tenant.get_mut(before)) {
-            users.remove(key);
-            if users.is_empty() {
+        if let Some(keys) = before.as_ref().and_then(|before| by_tenant.get_mut(before)) {
+            keys.remove(key);
+            if keys.is_empty() {
                 before.map(|before| by_tenant.remove(&before));
             }
         }
@@ -67,21 +69,21 @@ impl<K: Revocation> UsersOf<K> {
     }
 }
 
-impl<K: Revocation> Wake for UsersOf<K> {
+impl<K: Revocation> Wake for DependentsOf<K> {
     fn wake(&self, tenant: &TenantKey) {
-        let users: Vec<Key> = self.lock().get(tenant).into_iter().flatten().cloned().collect();
-        let age = |key: &Key| Some(self.store.get(&key.reference())?.meta().creation_timestamp.as_ref()?.0);
-        let mut users: Vec<_> = users.into_iter().map(|key| (age(&key), key)).collect();
-        users.sort_unstable();
-        for (_, key) in users {
-            self.queue.add(key);
+        let keys: Vec<Key> = self.lock().get(tenant).into_iter().flatten().cloned().collect();
+        let created = |key: &Key| Some(self.store.get(&key.reference())?.meta().creation_timestamp.as_ref()?.0);
+        let mut keys: Vec<_> = keys.into_iter().map(|key| (created(&key), key)).collect();
+        keys.sort_unstable();
+        for (_, key) in keys {
+            self.queue.add(&key);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt;
+    use futures::{FutureExt, StreamExt};
     use kube::runtime::reflector;
     use kube::runtime::watcher::Event;
     use serde_json::json;
@@ -99,10 +101,10 @@ mod tests {
     }
 
     #[test]
-    fn users_are_woken_by_age_and_forgotten_when_they_are_done() {
+    fn dependents_are_woken_by_age_and_forgotten_when_they_are_settled() {
         let (store, mut writer) = reflector::store();
-        let (users, queue) = (Users::default(), Arc::new(WorkQueue::default()));
-        let of = users.of::<UserRoleRevocation>(store, queue.clone());
+        let (dependents, (queue, mut queued)) = (Dependents::default(), Queue::new());
+        let of = dependents.of::<UserRoleRevocation>(store, queue);
         let key = |name| Key::new("a", name);
         let young = object("young", "t", "2026-01-02T00:00:00Z");
         let old = object("z-old", "t", "2026-01-01T00:00:00Z");
@@ -111,14 +113,9 @@ mod tests {
             writer.apply_watcher_event(&Event::Apply(object.clone()));
             of.change(&key(name), None, Some(object));
         }
-        let woken = |tenant: &str| {
-            users.wake(&TenantKey { namespace: "a".into(), name: tenant.into() });
-            let next = || {
-                let key = queue.next().now_or_never()?;
-                queue.done(key.clone(), None);
-                Some(key.name.to_string())
-            };
-            std::iter::from_fn(next).collect::<Vec<_>>()
+        let mut woken = |tenant: &str| {
+            dependents.wake(&TenantKey { namespace: "a".into(), name: tenant.into() });
+            std::iter::from_fn(|| Some(queued.next().now_or_never()??.name)).collect::<Vec<_>>()
         };
         assert_eq!(woken("t"), ["z-old", "young"]);
         of.change(&key("young"), Some(&young), Some(&object("young", "u", "2026-01-02T00:00:00Z")));
