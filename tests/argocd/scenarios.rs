@@ -87,7 +87,7 @@ async fn a_bad_manifest_is_degraded_and_can_be_pruned() {
 /// Somebody deletes an object by hand: Argo CD creates it again, and the removal is carried out again, once. Then the
 /// buttons: what they set survives a sync, because Git does not mention it.
 #[tokio::test(flavor = "multi_thread")]
-async fn self_heal_and_buttons() {
+async fn self_heal_removes_again_and_buttons_survive_a_sync() {
     let argocd = argocd().await;
     let world = World::new("heal").await;
     let _operator = world.operator().await;

@@ -107,7 +107,7 @@ fn an_unknown_member_is_absent() {
 
 /// Without the right to read, the removal is done all the same, but neither verified nor investigated after a 404.
 #[test]
-fn without_the_right_to_read() {
+fn a_removal_without_the_right_to_read_ends_unverified() {
     for before in [false, true] {
         let mut auth0 = janes();
         auth0.unreadable = true;
@@ -193,7 +193,7 @@ fn what_did_not_reach_auth0_is_no_attempt() {
 
 /// An object that asks while a call or a walk is in flight is not answered by that one.
 #[test]
-fn who_joins_late_is_answered_by_the_next() {
+fn an_object_that_joins_late_is_answered_by_the_next_call() {
     let mut sim = Sim::new(janes(), open(0.0), calm(1000));
     let namespace: Arc<str> = "a".into();
     for (n, at) in [(0, 0), (1, 600), (2, 1600)] {

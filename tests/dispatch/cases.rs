@@ -118,7 +118,7 @@ fn a_fifth_of_the_bucket_is_left_to_others() {
 
 /// A refused batch is split: the bad item fails alone and the others succeed, in few calls.
 #[test]
-fn a_bad_one_fails_alone() {
+fn a_bad_item_of_a_batch_fails_alone() {
     let mut sim = Sim::new(Auth0::default(), open(0.0), calm(40));
     leavers(&mut sim, "a", &organization("org_a"), 11);
     let bad = sim.objects[5].removal.items[0].clone();
@@ -134,7 +134,7 @@ fn a_bad_one_fails_alone() {
 
 /// So does an item that Auth0 says it does not know.
 #[test]
-fn an_unknown_one_fails_alone() {
+fn an_unknown_item_of_a_batch_fails_alone() {
     let mut sim = Sim::new(Auth0::default(), open(0.0), calm(40));
     same_person(&mut sim, 11);
     let unknown = sim.objects[5].removal.items[0].clone();
@@ -149,7 +149,7 @@ fn an_unknown_one_fails_alone() {
 
 /// An object that makes Auth0 fail does not hold up those in the same batch.
 #[test]
-fn one_that_breaks_auth0_fails_alone() {
+fn an_object_that_breaks_auth0_holds_up_no_other() {
     let mut sim = Sim::new(Auth0::default(), open(0.0), calm(40));
     leavers(&mut sim, "a", &organization("org_a"), 21);
     let bad = sim.objects[5].removal.items[0].clone();

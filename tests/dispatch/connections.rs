@@ -47,7 +47,7 @@ fn a_refused_credential_is_nobody_elses_matter() {
 
 /// A 429 to a credential that is not accepted yet opens only its own circuit breaker.
 #[test]
-fn a_429_before_it_is_accepted_is_its_own() {
+fn a_429_to_an_unaccepted_credential_stops_no_other() {
     let mut sim = two_tenants();
     sim.auth0.throttled.insert(2, 30);
     sim.change(Duration::from_secs(45), Box::new(|auth0: &mut Auth0| auth0.throttled.clear()));
@@ -69,7 +69,7 @@ fn a_ceiling_slows_its_own_connection_only() {
 
 /// A 429 remembered from a status holds the whole domain only if its connection is accepted.
 #[test]
-fn a_remembered_wait_holds_whom_it_was_named_for() {
+fn a_remembered_429_holds_the_domain_only_if_it_was_accepted() {
     let mut sim = two_tenants();
     sim.machine.hold(connection(2), Duration::from_secs(20), sim.start());
     sim.run(Duration::from_secs(600));

@@ -67,7 +67,7 @@ fn namespaces_take_turns_at_one_organization() {
 
 /// When calls of one namespace hang, other namespaces get places at once.
 #[test]
-fn what_hangs_in_one_namespace_leaves_places_to_others() {
+fn hanging_calls_of_one_namespace_leave_places_to_others() {
     let network: NetworkModel = Box::new(|now, wire| {
         let hangs =
             matches!(wire, Wire::Delete(endpoint, _) if endpoint.user().is_some_and(|user| user.contains("hangs")));

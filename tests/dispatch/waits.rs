@@ -20,7 +20,7 @@ fn until(sim: &mut Sim, time: Duration) {
 
 /// After 15 s each waiting object is woken once, and once more when only its proof is outstanding.
 #[test]
-fn a_long_wait_is_told_once() {
+fn a_long_wait_wakes_each_object_once() {
     let mut auth0 = Auth0::default();
     all_draw_from(&mut auth0, Bucket::new(2.0, 1.0));
     let mut sim = Sim::new(auth0, open(0.0), calm(40));
@@ -39,7 +39,7 @@ fn a_long_wait_is_told_once() {
 
 /// The number of calls ahead and the expected time are right within a factor of two.
 #[test]
-fn a_place_in_the_queue_is_about_right() {
+fn the_announced_wait_is_right_within_a_factor_of_two() {
     let mut auth0 = Auth0::default();
     all_draw_from(&mut auth0, Bucket::new(10.0, 5.0));
     let mut sim = Sim::new(auth0, open(0.0), calm(40));
@@ -58,7 +58,7 @@ fn a_place_in_the_queue_is_about_right() {
 
 /// A 429 wakes the objects of that call at once, and no others.
 #[test]
-fn a_429_is_told_to_those_of_the_call() {
+fn a_429_wakes_the_objects_of_its_call_only() {
     let mut calls = 0;
     let network: NetworkModel = Box::new(move |_, _| {
         calls += 1;

@@ -137,7 +137,7 @@ async fn nothing_is_sent_through(network: Network, text: &str) {
 /// Not part of the table of answers: HTTP/2 uses one connection for all calls, so this fault breaks whatever is in
 /// flight.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_connection_and_a_missing_certificate() {
+async fn a_broken_connection_and_an_unknown_authority_are_named() {
     let world = World::new("broken").await;
     let _operator = world.operator().await;
     world.fake.edit(|tenant| drop(tenant.user("auth0|drop").role(ROLE)));

@@ -160,7 +160,7 @@ fn defined_in(path: Module, handed_on: &BTreeMap<Module, BTreeMap<String, Module
 }
 
 #[test]
-fn circles_are_found() {
+fn circular_imports_are_found() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join("room").join(name), text).unwrap();
     fs::create_dir(folder.path().join("room")).unwrap();

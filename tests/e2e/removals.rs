@@ -157,7 +157,7 @@ async fn offset_lists_are_read_to_their_end() {
 
 /// What a 404 means depends on the endpoint.
 #[tokio::test(flavor = "multi_thread")]
-async fn not_found_has_several_meanings() {
+async fn the_meaning_of_a_404_depends_on_the_endpoint() {
     let world = World::new("gone").await;
     let _operator = world.operator().await;
     let (nobody, nowhere) = ("auth0|nobody", "org_0000000000000000");

@@ -1,4 +1,4 @@
-//! What the suites and the benchmark that talk to an API server share: ids, and what connects a namespace to a fake tenant.
+//! What the suites and the benchmark with an API server share: ids, and what connects a namespace to a fake tenant.
 
 use fake_auth0::FakeAuth0;
 use serde_json::{Value, json};

@@ -20,14 +20,7 @@ const QUIET: Millis = 50 * 60_000;
 pub async fn live(plan: Plan) -> (Vec<String>, Coverage) {
     let world = World::new(plan.clone(), None);
     let mut rng = Rng::with_seed(plan.seed ^ 0xabcd);
-    let mut arrivals: Vec<(Millis, usize)> = (0..plan.objects).map(|n| (rng.u64(0..=plan.arrivals), n)).collect();
-    arrivals.sort_unstable();
-    let mut agenda: Vec<(Millis, Deed)> = arrivals.into_iter().map(|(at, n)| (at, Deed::Create(n))).collect();
-    agenda.extend(plan.edits.iter().map(|(at, edit)| (*at, Deed::Edit(*edit))));
-    agenda.extend(plan.crashes.iter().map(|at| (*at, Deed::Crash)));
-    agenda.push((plan.calm, Deed::Calm));
-    agenda.sort_by_key(|(at, _)| *at);
-    agenda.reverse();
+    let mut agenda = agenda(&plan, &mut rng);
     let mut people = People::new(world.clone(), rng);
     let mut operator = Operator::start(&world);
     let end = plan.calm + VERDICTS;
@@ -85,4 +78,17 @@ enum Deed {
     Edit(Edit),
     Crash,
     Calm,
+}
+
+/// Everything that happens by plan, the next last.
+fn agenda(plan: &Plan, rng: &mut Rng) -> Vec<(Millis, Deed)> {
+    let mut arrivals: Vec<(Millis, usize)> = (0..plan.objects).map(|n| (rng.u64(0..=plan.arrivals), n)).collect();
+    arrivals.sort_unstable();
+    let mut agenda: Vec<(Millis, Deed)> = arrivals.into_iter().map(|(at, n)| (at, Deed::Create(n))).collect();
+    agenda.extend(plan.edits.iter().map(|(at, edit)| (*at, Deed::Edit(*edit))));
+    agenda.extend(plan.crashes.iter().map(|at| (*at, Deed::Crash)));
+    agenda.push((plan.calm, Deed::Calm));
+    agenda.sort_by_key(|(at, _)| *at);
+    agenda.reverse();
+    agenda
 }

@@ -1,5 +1,6 @@
 //! The operator's whole life in random worlds, on a virtual clock: its real reconcile, dispatcher, preflight check and
-//! status writer between a model of the API server and a model of Auth0. After a crash it knows only what the statuses say.
+//! status writer between a model of the API server and a model of Auth0. After a crash it knows only what the statuses
+//! say.
 //!
 //! `RESCIND_WORLDS` sets the number of worlds; `RESCIND_WORLD` runs one of them, by its number, and prints all that
 //! happens in it.

@@ -137,6 +137,6 @@ pub fn table() -> Vec<Row> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn shared_fields_and_fields_that_do_not_exist() {
+async fn shared_fields_are_validated_and_unknown_fields_refused() {
     run(table()).await;
 }

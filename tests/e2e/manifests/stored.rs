@@ -112,7 +112,7 @@ async fn spec_and_status_are_written_apart() {
 
 /// `full_status` has every field of the status schema, so the test above covers all of them.
 #[test]
-fn the_full_status_is_full() {
+fn the_full_status_has_every_field_of_the_schema() {
     for crd in rescind::api::crds() {
         let kind = Kind::of(&crd.definition);
         let schema = kubectl::schema(&crd.definition);

@@ -172,7 +172,7 @@ fn assert_alerts_and_dashboard(scrape: &Scrape) {
 
 /// Each reason has a section in docs/troubleshooting.md, and each alert links to one.
 #[test]
-fn runbooks_are_there() {
+fn every_reason_and_alert_has_a_runbook() {
     let page = std::fs::read_to_string(file("docs/troubleshooting.md")).unwrap();
     let sections = page.lines().filter_map(|line| line.strip_prefix("## "));
     let anchors: BTreeSet<String> = sections.map(|title| title.to_lowercase().replace(' ', "-")).collect();

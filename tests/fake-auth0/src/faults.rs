@@ -77,7 +77,7 @@ pub(crate) enum Reply {
     /// No answer: the connection is closed.
     Hangup,
     /// No answer: the client is told that the call was not processed, by a reset of the stream or by a GOAWAY.
-    Unprocessed { goodbye: bool },
+    Unprocessed { go_away: bool },
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -161,7 +161,7 @@ impl Fault {
     /// connection is closed.
     #[must_use]
     pub fn refuse_stream() -> Self {
-        Self::instead(Reply::Unprocessed { goodbye: false })
+        Self::instead(Reply::Unprocessed { go_away: false })
     }
 
     /// The call is not processed, and HTTP/2 says so: a GOAWAY whose last stream is the one before it. Calls of the
@@ -169,7 +169,7 @@ impl Fault {
     /// closed. For a GOAWAY without a fault, see [`crate::FakeAuth0::go_away`].
     #[must_use]
     pub fn go_away() -> Self {
-        Self::instead(Reply::Unprocessed { goodbye: true })
+        Self::instead(Reply::Unprocessed { go_away: true })
     }
 
     /// The call is never answered: it waits without acting until it is released (the connection is then closed) or

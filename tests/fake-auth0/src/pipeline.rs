@@ -72,7 +72,7 @@ enum Faulted {
     Hangup,
     /// The client is told that the call was not processed.
     Unprocessed {
-        goodbye: bool,
+        go_away: bool,
     },
 }
 
@@ -98,8 +98,8 @@ pub(crate) async fn handle(
     };
     let answer = match outcome {
         Faulted::Answer(answer) => answer,
-        Faulted::Unprocessed { goodbye } if parts.version == Version::HTTP_2 => {
-            if goodbye && stream.go_away_before() {
+        Faulted::Unprocessed { go_away } if parts.version == Version::HTTP_2 => {
+            if go_away && stream.go_away_before() {
                 return std::future::pending().await;
             }
             return Err(Box::new(h2::Error::from(h2::Reason::REFUSED_STREAM)));
@@ -135,7 +135,7 @@ fn reply(plan: &Plan, natural: Option<Answer>, kind: Kind) -> Faulted {
     let removed = natural.as_ref().map_or(0, |answer| answer.removed);
     let answer = match &plan.reply {
         Reply::Hangup => return Faulted::Hangup,
-        Reply::Unprocessed { goodbye } => return Faulted::Unprocessed { goodbye: *goodbye },
+        Reply::Unprocessed { go_away } => return Faulted::Unprocessed { go_away: *go_away },
         Reply::Natural => natural.unwrap_or_else(|| usual(StatusCode::INTERNAL_SERVER_ERROR, kind)),
         Reply::Status(status) => usual(*status, kind),
         Reply::Text { status, content_type, body } => Answer::new(*status, *content_type, body.clone()),

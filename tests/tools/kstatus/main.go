@@ -1,5 +1,5 @@
-// Prints the verdicts of kstatus, by which Flux and Helm judge: a stream of JSON objects on standard input, one verdict per
-// line on standard output.
+// Prints the verdicts of kstatus, by which Flux and Helm judge: a stream of JSON objects on standard input, one verdict
+// per line on standard output.
 package main
 
 import (

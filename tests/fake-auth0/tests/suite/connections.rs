@@ -49,7 +49,7 @@ async fn a_refused_stream_was_not_processed_and_leaves_the_others_alone() {
     assert_eq!((world.fake.connections().0, world.fake.deletes()[1].status()), (1, None));
 }
 
-async fn goodbye(world: &World, held: &FaultHandle, say: impl AsyncFnOnce()) {
+async fn go_away(world: &World, held: &FaultHandle, say: impl AsyncFnOnce()) {
     let (begun, ()) = tokio::join!(remove(world, EDITOR), async {
         held.arrived().await;
         say().await;
@@ -63,11 +63,11 @@ async fn goodbye(world: &World, held: &FaultHandle, say: impl AsyncFnOnce()) {
 }
 
 #[tokio::test]
-async fn a_goodbye_names_the_call_before_it_as_the_last() {
+async fn a_goaway_names_the_call_before_it_as_the_last() {
     let world = world(false).await;
     let held = world.fake.fault(Fault::hold_answer().body_names(EDITOR).once());
     world.fake.fault(Fault::go_away().on(Kind::DeleteUserRoles).once());
-    goodbye(&world, &held, async || {
+    go_away(&world, &held, async || {
         let gone = remove(&world, ADMIN).await.unwrap_err();
         assert_eq!(reason(&gone), Some(h2::Reason::NO_ERROR), "{gone:?}");
     })
@@ -77,10 +77,10 @@ async fn a_goodbye_names_the_call_before_it_as_the_last() {
 }
 
 #[tokio::test]
-async fn a_goodbye_without_a_fault_ends_every_connection_gracefully() {
+async fn a_goaway_without_a_fault_ends_every_connection_gracefully() {
     let world = world(false).await;
     let held = world.fake.fault(Fault::hold_answer().body_names(EDITOR).once());
-    goodbye(&world, &held, async || {
+    go_away(&world, &held, async || {
         world.fake.go_away();
         // The client may not have read the GOAWAY yet; what it sends meanwhile is not processed.
         while world.fake.connections().0 < 2 {
@@ -94,7 +94,7 @@ async fn a_goodbye_without_a_fault_ends_every_connection_gracefully() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_goodbye_in_the_middle_of_many_calls_loses_none_of_those_that_were_begun() {
+async fn a_goaway_in_the_middle_of_many_calls_loses_none_of_those_that_were_begun() {
     let world = world(false).await;
     world.fake.edit(|s| drop(s.organization(ACME).numbered_members("auth0|m", 200)));
     world.fake.fault(Fault::go_away().skip(50).every(50).times(3));

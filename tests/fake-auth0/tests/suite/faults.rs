@@ -23,7 +23,7 @@ fn removed(world: &World) -> bool {
 }
 
 #[tokio::test]
-async fn a_status_comes_instead_of_the_deed() {
+async fn a_status_comes_instead_of_the_action() {
     let world = World::new().await;
     for status in [400, 401, 403, 404, 409, 429, 500, 503, 524] {
         let handle = world.fake.fault(Fault::status(status).once());
@@ -140,7 +140,7 @@ async fn waiting_for_arrivals_may_be_given_up_without_losing_any() {
 }
 
 #[tokio::test]
-async fn connections_break_before_or_after_the_deed() {
+async fn connections_break_before_or_after_the_action() {
     for world in both_versions().await {
         world.fake.fault(Fault::drop_connection().once());
         assert!(remove(&world).await.is_err());
@@ -157,7 +157,7 @@ async fn connections_break_before_or_after_the_deed() {
 }
 
 #[tokio::test]
-async fn a_deed_can_be_answered_by_another_status_or_done_in_part() {
+async fn an_action_can_be_answered_by_another_status_or_be_partial() {
     let world = World::new().await;
     world.fake.fault(Fault::act_then_status(502).once());
     assert_eq!(remove(&world).await.unwrap().status(), 502);
@@ -305,7 +305,7 @@ async fn headers_lie_repeat_and_vanish() {
 }
 
 #[tokio::test]
-async fn a_delay_delays() {
+async fn a_delayed_answer_comes_late() {
     let world = World::new().await;
     world.fake.fault(Fault::delay(SOON).once());
     let began = std::time::Instant::now();
@@ -314,7 +314,7 @@ async fn a_delay_delays() {
 }
 
 #[tokio::test]
-async fn waiting_for_calls_gives_up_with_a_tale() {
+async fn a_wait_for_calls_times_out_with_the_calls_so_far() {
     let world = World::new().await;
     remove(&world).await.unwrap();
     let tired = world.fake.wait_for(|calls| calls.len() > 1, Duration::from_millis(10)).await.unwrap_err();

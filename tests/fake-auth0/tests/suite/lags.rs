@@ -114,7 +114,7 @@ async fn who_comes_back_while_the_end_is_not_shown_yet_is_listed_once() {
 }
 
 #[tokio::test]
-async fn a_ghost_is_walked_past_like_anybody() {
+async fn a_removed_member_who_is_still_listed_takes_a_place_in_a_page() {
     let fake = FakeAuth0::start().await;
     fake.lag(Kind::GetMembers, HOUR);
     fake.edit(|s| {

@@ -18,7 +18,7 @@ fn message(answer: &(u16, Value)) -> &str {
 }
 
 #[tokio::test]
-async fn errors_repeat_people() {
+async fn errors_repeat_user_ids() {
     let world = World::new().await;
     let path = world.get("/api/v2/users/jane%40example.com/roles").await;
     assert_eq!(code(&path), (400, "invalid_uri"));

@@ -246,7 +246,7 @@ async fn pages_may_end_at_fifty() {
 }
 
 #[tokio::test]
-async fn fewer_scopes_may_do() {
+async fn fewer_scopes_may_suffice() {
     let mut world = World::new().await;
     let all = world.token.clone();
     for (verdict, status) in [(Verdict::Refused, 403), (Verdict::Accepted, 204)] {
