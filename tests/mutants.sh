@@ -131,7 +131,7 @@ mutant 5-no-preflight "--test e2e the_preflight_sees" \
 mutant 5-no-preflight-anywhere "--test worlds" \
     src/revocation/decide.rs 's/if \*generation != inputs.generation || is_elsewhere/if *generation < 0 || is_elsewhere/; s/(Some(_), View::Pending { .. }) => Decision::TakeReport,/(Some(_), View::Pending { .. }) => Decision::AwaitChange(None),/' \
     src/revocation/preflight.rs 's/if meta.generation != Some(owner.generation) || options.suspend || /if /; s/if (self.fresh)() {/if true {/'
-mutant 5-list-believed "--lib a_cache_is_not_believed" \
+mutant 5-list-believed "--lib a_cache_is_not_fresh" \
     src/runtime/cache/freshness.rs 's/self.heard.store(0, Ordering::Relaxed);//'
 mutant 5-suspend-ignored "--test e2e a_suspended_object" \
     src/revocation/blocked.rs 's/inputs.options.suspend.then(/false.then(/' \
@@ -195,9 +195,9 @@ mutant 9-lists-never-end "--lib a_periodic_resync" \
     src/runtime/cache/resync.rs 's/if !self.listing \&\& Instant/if Instant/'
 mutant 9-silence-trusted "--test e2e a_silent_watch" \
     src/runtime/cache/watch.rs 's/.timeout(timing.seconds)/.timeout(0)/'
-mutant 9-lists-add-only "--lib a_later_list_tells" \
+mutant 9-lists-add-only "--lib a_later_list_yields" \
     src/runtime/cache/store_writer.rs 's/state_filter(|object| !was_listed(/state_filter(|object| false \&\& !was_listed(/'
-mutant 9-lists-repeat-all "--lib a_later_list_tells" \
+mutant 9-lists-repeat-all "--lib a_later_list_yields" \
     src/runtime/cache/store_writer.rs 's/if same \&\& identity.version.is_some() \&\& identity_before == Some(identity) {/if false {/'
 mutant 9-any-trouble "--lib another_error_does_not" \
     src/runtime/cache/resync.rs 's/if is_expired(error) => self.restart()/=> { let _ = error; self.restart() }/'
