@@ -1,16 +1,16 @@
-//! How far a removal is verified.
+//! How a removal is verified.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which reads accompany a removal; the later, the more.
+/// Which reads accompany a removal, ordered from the weakest verification to the strongest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Verification {
-    /// None: Auth0's answer is trusted.
+    /// No read: Auth0's answer is trusted.
     Never,
-    /// One after the removal.
+    /// A read after the removal.
     #[default]
     After,
-    /// One before, to remove only what is there, and one after.
+    /// A read before the removal, which finds out what is already absent, and one after it.
     BeforeAndAfter,
 }

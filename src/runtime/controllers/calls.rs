@@ -27,7 +27,7 @@ impl Observer for Calls {
         if matches!(error, Some(CallError::RateLimited(_))) {
             self.look(self.tenants.with_domain(call.domain));
         }
-        if self.tenants.hear(call.connection, error) {
+        if self.tenants.call_ended(call.connection, error) {
             self.look(self.tenants.with_connection(call.connection));
         }
     }

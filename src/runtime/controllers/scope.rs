@@ -90,7 +90,7 @@ impl Scope {
             tenants: tenants.clone(),
             state: self.state.clone(),
             observer: self.observer.clone(),
-            tell: Box::new(move |news| tell(&metrics, &announce, news)),
+            announce: Box::new(move |news| tell(&metrics, &announce, news)),
             tenant_changed: Box::new(move |key| controller.credential_changed(key)),
         });
         let check = TenantCheck::new(tenants, tenant_cache.is_fresh());
