@@ -30,7 +30,7 @@ pub struct Hold {
     pub reason: String,
 }
 
-/// Stops a mass removal that nobody meant.
+/// Stops an unintended mass removal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Brake {
@@ -83,7 +83,7 @@ pub struct Protected {
     #[x_kube(merge_strategy = ListMerge::Set, validation = together("self.map(id, id.size())", "protect roles or organizations instead"))]
     pub user_ids: Vec<UserId>,
 
-    /// Roles that are removed from nobody.
+    /// Roles that are never removed from anybody.
     #[serde(default)]
     #[schemars(length(max = 100))]
     #[x_kube(merge_strategy = ListMerge::Set)]

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::conditions::printable;
 
 /// The annotation that requests one retry of a stalled removal, one proof of a removal that could not be verified, or
-/// one more look at a tenant's credential. Each new value is answered once, in `status.lastHandledReconcileAt`.
+/// one more check of a tenant's credential. Each new value is answered once, in `status.lastHandledReconcileAt`.
 pub const RECONCILE_ANNOTATION: &str = "rescind.dev/reconcile-requested-at";
 
 /// The value of [`RECONCILE_ANNOTATION`] as a status may hold it: printable and cut at a fixed length. None if it is

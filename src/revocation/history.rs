@@ -178,7 +178,7 @@ impl Known {
         }
     }
 
-    /// What the next job needs to know. To have everything sent `again`, it is told of nothing accepted or absent.
+    /// What the next job needs to know. To have everything sent `again`, it lists no item as accepted or absent.
     pub(super) fn history(&self, removal: &Removal, again: bool) -> History {
         let absent = || self.items.not_held().cloned().collect::<Vec<_>>();
         let (accepted, absent) = match () {

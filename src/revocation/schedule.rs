@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 /// Waits shorter than this are not worth a write of the status.
 pub(super) const SHORT_WAIT: Duration = Duration::from_secs(15);
-/// An object without a change is reconciled after this long, should its wake-up have got lost.
+/// Even if nothing changes, an object is reconciled after this long, in case its wake-up got lost.
 const RESYNC: Duration = Duration::from_secs(600);
 /// If a read still shows an item this long after Auth0 accepted its removal, the DELETE is sent once more.
 pub(super) const REMOVE_AGAIN_AFTER: Duration = Duration::from_secs(120);
@@ -40,8 +40,8 @@ pub(super) fn since(at: Timestamp, now: Timestamp) -> Duration {
     until(now, at).unwrap_or_default()
 }
 
-/// When to reconcile an object without a change, should its wake-up have got lost. `jitter` in 0..1 spreads it over
-/// twice the time.
+/// After how long to reconcile an object even if nothing changes, in case its wake-up got lost. `jitter` in 0..1 makes
+/// it up to twice as long.
 pub(super) fn resync_after(jitter: f64) -> Duration {
     RESYNC.mul_f64(1.0 + jitter)
 }

@@ -10,7 +10,7 @@ use crate::dispatch::ConnectionKey;
 pub struct Unreachable {
     /// The cause, for users.
     pub why: &'static str,
-    /// Whether it is the certificate. That does not pass by itself: somebody has to change something.
+    /// Whether the cause is the certificate of the domain. Somebody has to mend that; other causes may pass by themselves.
     pub certificate: bool,
 }
 

@@ -147,7 +147,7 @@ impl Tenants {
             lock(&self.connections).resolve(key, tenant, secret.as_deref(), &self.rules, clock::wall()).clone();
         match (resolved, unreadable) {
             (Ok((connection, verification)), None) => self.unless_rejected(connection, verification),
-            // Nobody can tell whether the Secret is missing, so say why not.
+            // It may exist all the same, so the cause is that it cannot be read.
             (Err(error), Some(unreadable)) if error.reason == Reason::SecretNotFound => Usable::No(unreadable),
             (Err(error), _) => Usable::No(error),
             (Ok(_), Some(unreadable)) => Usable::No(unreadable),

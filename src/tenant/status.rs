@@ -36,7 +36,7 @@ pub fn tenant_status(
     let old = tenant.status.as_ref();
     let before = old.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let verdicts = judge(tenant, facts);
-    // The wait is for connections that Auth0 accepted; another one is not told of it.
+    // A tenant whose credential Auth0 has not accepted must not show what others found out about the domain.
     let open_until = facts.open_until.filter(|_| facts.accepted && facts.error.is_none());
     let open_until = open_until.map(|until| shown_or_rounded_up(until, old.and_then(|old| old.open_until.as_ref())));
     Auth0TenantStatus {
