@@ -205,7 +205,7 @@ mutant 12-works-again "--test e2e a_finished_object" \
 mutant 12-never-finished "--test worlds" \
     src/revocation/finished.rs 's/filter(|ready| ready.status == "True") else/filter(|ready| ready.status == "never") else/'
 mutant 11-asked-shortens "--lib a_request_shortens" \
-    src/revocation/decide.rs 's/Some(Reason::Auth0Unavailable | Reason::AwaitingConsistency) =>/Some(Reason::Auth0Unavailable | Reason::AwaitingConsistency) if inputs.request.is_none() =>/'
+    src/revocation/decide.rs 's/pause_left(next, now, MAX_PAUSE))/&.filter(|_| inputs.request.is_none())/'
 mutant 12-asked-works-again "--test e2e a_finished_object_answers" \
     src/revocation/decide.rs 's/if is_new || inputs.request.is_some() { Decision::Acknowledge(None) }/if inputs.request.is_some() { submit(inputs, known, None) } else if is_new { Decision::Acknowledge(None) }/'
 mutant 13-unknown-field-unnamed "--lib what_this_version_does_not_know" \

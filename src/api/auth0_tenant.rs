@@ -42,8 +42,8 @@ pub struct Auth0TenantSpec {
         validation = Rule::new("self.split(':')[0].size() <= 253").message("must be a host name of at most 253 characters"))]
     pub domain: String,
 
-    /// The audience of the Management API. Default: "https://DOMAIN/api/v2/". The operator does not use a token that was
-    /// issued for another audience. Required if `domain` is a custom domain.
+    /// The audience of the Management API. Default: "https://DOMAIN/api/v2/". The operator does not use a token that
+    /// was issued for another audience. Required if `domain` is a custom domain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 600))]
     #[x_kube(validation = Rule::new("self.matches('^https://[-.a-z0-9]+(:[0-9]+)?/api/v2/$')")

@@ -252,17 +252,15 @@ fn decide_next(inputs: &Inputs<'_>, known: Known) -> Decision {
     let own = inputs.status.filter(|status| concerns(status, inputs.domain()));
     let next = own.and_then(RemovalStatus::next_attempt);
     let now = inputs.now.wall;
-    match inputs.reason() {
-        Some(Reason::SubjectNotFound | Reason::ItemNotFound | Reason::InvalidRequest) if inputs.request.is_none() => {
-            return Decision::AwaitChange(None);
-        }
-        Some(Reason::StillPresent) if inputs.request.is_none() => {
+    match inputs.reason().map(resumption) {
+        Some(Resumption::OnRequest) if inputs.request.is_none() => return Decision::AwaitChange(None),
+        Some(Resumption::LateReads) if inputs.request.is_none() => {
             let Some(next) = next else { return Decision::AwaitChange(None) };
             if let Some(left) = pause_left(next, now, LATE_READ_EVERY) {
                 return Decision::AwaitChange(Some(left));
             }
         }
-        Some(Reason::Auth0Unavailable | Reason::AwaitingConsistency) => {
+        Some(Resumption::AfterPause) => {
             if let Some(left) = next.and_then(|next| pause_left(next, now, MAX_PAUSE)) {
                 // A request shortens no wait.
                 return match inputs.request {
@@ -271,10 +269,42 @@ fn decide_next(inputs: &Inputs<'_>, known: Known) -> Decision {
                 };
             }
         }
-        // Every other reason ends when nothing blocks the object any more. So does a request in the first two cases.
-        _ => {}
+        None | Some(Resumption::OnRequest | Resumption::LateReads | Resumption::AtOnce) => {}
     }
     submit(inputs, known, own.and_then(|status| limited_until(status, inputs)))
+}
+
+/// When an object that is not finished and that nothing blocks submits its next job.
+enum Resumption {
+    /// Only when somebody requests it.
+    OnRequest,
+    /// To read, on the schedule after `StillPresent`; to remove, only on request.
+    LateReads,
+    /// At the time of its next attempt, which a request does not bring forward.
+    AfterPause,
+    /// At once.
+    AtOnce,
+}
+
+const fn resumption(reason: Reason) -> Resumption {
+    use Reason as R;
+    match reason {
+        R::SubjectNotFound | R::ItemNotFound | R::InvalidRequest => Resumption::OnRequest,
+        R::StillPresent => Resumption::LateReads,
+        R::Auth0Unavailable | R::AwaitingConsistency => Resumption::AfterPause,
+        // What these say has ended, or it would block the object; a wait after a 429 goes to the dispatcher as a hold.
+        R::Unauthorized | R::InsufficientScope | R::Denied | R::Protected | R::NamespaceNotAllowed => {
+            Resumption::AtOnce
+        }
+        R::BrakeEngaged | R::UnknownField | R::TenantNotReady | R::Scheduled | R::Suspended => Resumption::AtOnce,
+        R::OnHold | R::Expired | R::Queued | R::AwaitingProof | R::RateLimited => Resumption::AtOnce,
+        // The verdict on another target.
+        R::Removed | R::RemovedUnverified | R::AlreadyAbsent | R::WouldRemove => Resumption::AtOnce,
+        R::SubjectGone | R::NotReplayed => Resumption::AtOnce,
+        // Reasons of tenants, which a removal never has.
+        R::Connected | R::Unproved | R::SecretNotFound | R::InvalidCredentials => Resumption::AtOnce,
+        R::DomainNotAllowed | R::InvalidConnection => Resumption::AtOnce,
+    }
 }
 
 /// The time that Auth0 named in a 429 to this object, if the status is all that remembers it. The wait outlives

@@ -25,16 +25,16 @@ pub struct Slot {
     pub at: Instant,
 }
 
-/// The limiter: one write in each [`INTERVAL`]. Who is refused gets a slot behind all who were refused before, except
-/// those of less urgent classes. It holds no list of waiters, only the end of each class's schedule: the waiters keep
-/// their slots.
+/// The limiter: one write in each [`INTERVAL`]. A caller that is refused gets a slot behind all that were refused
+/// before, except those of less urgent classes. The limiter keeps no list of the callers, only the end of each class's
+/// schedule: the callers keep their slots.
 #[derive(Debug, Default)]
 pub struct WaitWrites {
     /// Nothing is granted before this time.
     free_at: Option<Instant>,
     /// The last slot that was booked, by class.
     booked_until: [Option<Instant>; 3],
-    /// The last slot given to holders who came on time but found that another write had just been granted, by class.
+    /// The same for callers whose turn it was, but who found that another write had just been granted.
     overdue_until: [Option<Instant>; 3],
 }
 

@@ -10,7 +10,8 @@ use crate::dispatch::ConnectionKey;
 pub struct Unreachable {
     /// The cause, for users.
     pub why: &'static str,
-    /// Whether the cause is the certificate of the domain. Somebody has to mend that; other causes may pass by themselves.
+    /// Whether the cause is the certificate of the domain. Somebody has to mend that; other causes may pass by
+    /// themselves.
     pub certificate: bool,
 }
 
