@@ -127,7 +127,7 @@ pub fn time(at: Timestamp) -> Time {
     Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
 }
 
-/// `message`, cut at [`MAX_MESSAGE`], with a space for every control character: it can neither begin a new line nor
+/// `message`, cut at 1000 characters, with a space for every control character: it can neither begin a new line nor
 /// move a cursor.
 pub fn printable(message: &str) -> String {
     let clean = message.chars().map(|c| if c.is_control() { ' ' } else { c });
