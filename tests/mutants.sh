@@ -126,11 +126,11 @@ mutant 6-words-shown "--lib every_documented_answer" \
 mutant 4-empty-list "--lib what_is_blocked_is_never" \
     src/revocation/kinds.rs 's/if items.is_empty()/if false/'
 mutant 5-no-preflight "--test e2e the_preflight_sees" \
-    src/revocation/decide.rs 's/if \*generation != inputs.generation || is_elsewhere/if *generation < 0 || is_elsewhere/; s/(Some(_), View::Pending { .. }) => Decision::TakeReport,/(Some(_), View::Pending { .. }) => Decision::AwaitChange(None),/' \
-    src/revocation/preflight.rs 's/if meta.generation != Some(owner.generation) || options.suspend || /if /; s/if (self.fresh)() {/if true {/'
+    src/revocation/decide.rs 's/if \*generation != inputs.generation || has_other_connection/if *generation < 0 || has_other_connection/; s/(Some(_), View::Pending { .. }) => Decision::TakeReport,/(Some(_), View::Pending { .. }) => Decision::AwaitChange(None),/' \
+    src/revocation/preflight.rs 's/if meta.generation != Some(owner.generation) || options.suspend || /if /; s/if (self.is_fresh)() {/if true {/'
 mutant 5-no-preflight-anywhere "--test worlds" \
-    src/revocation/decide.rs 's/if \*generation != inputs.generation || is_elsewhere/if *generation < 0 || is_elsewhere/; s/(Some(_), View::Pending { .. }) => Decision::TakeReport,/(Some(_), View::Pending { .. }) => Decision::AwaitChange(None),/' \
-    src/revocation/preflight.rs 's/if meta.generation != Some(owner.generation) || options.suspend || /if /; s/if (self.fresh)() {/if true {/'
+    src/revocation/decide.rs 's/if \*generation != inputs.generation || has_other_connection/if *generation < 0 || has_other_connection/; s/(Some(_), View::Pending { .. }) => Decision::TakeReport,/(Some(_), View::Pending { .. }) => Decision::AwaitChange(None),/' \
+    src/revocation/preflight.rs 's/if meta.generation != Some(owner.generation) || options.suspend || /if /; s/if (self.is_fresh)() {/if true {/'
 mutant 5-list-believed "--lib a_cache_is_not_fresh" \
     src/runtime/cache/freshness.rs 's/self.heard.store(0, Ordering::Relaxed);//'
 mutant 5-suspend-ignored "--test e2e a_suspended_object" \
@@ -163,11 +163,11 @@ mutant 7-credentials-mix "--test dispatch do_not_mix" \
 mutant 8-said-before-done "--test e2e a_crash_costs" \
     src/revocation/reconcile.rs 's/shared.dispatcher.submit(connection, job);/memory.status = Some(Outcome::plain(Reason::Removed, "", super::history::Known::default()).status(\&inputs, true)); &/'
 mutant 8-forgotten-before-written "--test e2e a_status_that_cannot_be_written" \
-    src/revocation/reconcile.rs '/What is known stays known/,+1 s/self.keep(memory, &stored.status);/state.forget(\&self.owner.uid);/'
+    src/revocation/reconcile/write.rs '/Kept before the write/,+1 s/self.keep(memory, &stored.status);/self.context.shared.state.forget(\&self.owner.uid);/'
 mutant 8-items-forgotten "--test worlds" \
     src/revocation/decide.rs 's/items: known.items, outcome, failures/items: Items::default(), outcome, failures/'
 mutant 8-accepted-not-written "--test worlds" \
-    src/revocation/publish.rs 's/^        State::Waiting => waiting(/        State::Waiting if wanted.last_removal_time.is_some() => Due::Nothing,\n&/'
+    src/revocation/due.rs 's/^        State::Waiting => due_while_waiting(/        State::Waiting if wanted.last_removal_time.is_some() => Due::Nothing,\n&/'
 mutant 9-conflict-believed "--test e2e a_status_that_cannot_be_written" \
     src/revocation/status_writer.rs 's/Put::Conflict(_) => {}/Put::Conflict(_) => return Ok(Written::Successor),/'
 mutant 8-not-handed-over "--test e2e sigterm_hands_over" \
@@ -182,7 +182,7 @@ mutant 9-wait-for-ever "--test worlds" \
     src/revocation/decide.rs 's/^\( *\)None => Decision::AwaitChange(Some(left)),/\1None => Decision::AwaitChange(None),/'
 mutant 9-woken-or-never "--test worlds" \
     src/dispatch/dispatcher.rs '/entry.report = Some(Box::new(report));/{n;d}' \
-    src/revocation/reconcile.rs 's/decided.pause = Some(SUBMITTED.mul_f64(1.0 + inputs.jitter));/decided.pause = Some(SUBMITTED).filter(|_| false);/'
+    src/revocation/reconcile.rs 's/^        Some(resync_after(inputs.jitter))$/        None/'
 mutant 9-sent-twice "--test dispatch every_wanted" \
     src/dispatch/machine/queue.rs 's/^        entry.out = true;//'
 mutant 9-place-kept "--lib an_expired_resource_version" \
@@ -202,7 +202,7 @@ mutant 9-lists-repeat-all "--lib a_later_list_yields" \
 mutant 9-any-trouble "--lib another_error_does_not" \
     src/runtime/cache/resync.rs 's/if is_expired(error) => self.restart()/=> { let _ = error; self.restart() }/'
 mutant 9-tenant-deaf "--test e2e a_tenant_answers" \
-    src/runtime/controllers/tenants.rs 's/asked: asked.as_deref(),/asked: None,/'
+    src/runtime/controllers/tenants.rs 's/request: asked.as_deref(),/request: None,/'
 mutant 6-traces-astray "--features otlp --lib a_span_arrives" \
     src/telemetry/otlp.rs 's/NEXT_TRACE_ID.set(.*/NEXT_TRACE_ID.set(0);/'
 mutant 9-always-alive "--lib liveness_fails" \
@@ -227,10 +227,10 @@ mutant 12-works-again "--test e2e a_finished_object" \
     src/revocation/finished.rs 's/filter(|ready| ready.status == "True") else/filter(|ready| ready.status == "never") else/'
 mutant 12-never-finished "--test worlds" \
     src/revocation/finished.rs 's/filter(|ready| ready.status == "True") else/filter(|ready| ready.status == "never") else/'
-mutant 11-asked-shortens "--lib asking_shortens" \
-    src/revocation/decide.rs 's/Some(Reason::Auth0Unavailable | Reason::AwaitingConsistency) =>/Some(Reason::Auth0Unavailable | Reason::AwaitingConsistency) if inputs.asked.is_none() =>/'
+mutant 11-asked-shortens "--lib a_request_shortens" \
+    src/revocation/decide.rs 's/pause_left(next, now, MAX_PAUSE))/&.filter(|_| inputs.request.is_none())/'
 mutant 12-asked-works-again "--test e2e a_finished_object_answers" \
-    src/revocation/decide.rs 's/if is_new || inputs.asked.is_some() { Decision::Acknowledge(None) }/if inputs.asked.is_some() { submit(inputs, known, inputs.status) } else if is_new { Decision::Acknowledge(None) }/'
+    src/revocation/decide.rs 's/if is_new || inputs.request.is_some() { Decision::Acknowledge(None) }/if inputs.request.is_some() { submit(inputs, known, None) } else if is_new { Decision::Acknowledge(None) }/'
 mutant 13-unknown-field-unnamed "--lib what_this_version_does_not_know" \
     src/api/closed.rs 's/note(findings, || at.to_string());//'
 mutant 13-older-crd-unnoticed "--lib a_missing_default" \
