@@ -63,7 +63,7 @@ impl Known {
         let is_ready =
             |status: &RemovalStatus| status.condition(ConditionType::Ready).is_some_and(|c| c.status == "True");
         let status = status.filter(|status| is_of(status, domain) && (is_finished || !is_ready(status)));
-        let (requested, may_spare) = (removal.items.len(), removal.endpoint.row().may_spare);
+        let (requested, may_spare) = (removal.items.len(), removal.endpoint.row().strongly_consistent);
         let Some(status) = status else { return Self { requested, may_spare, ..Self::default() } };
         let count = |n: i32| usize::try_from(n).unwrap_or(0).min(requested);
         let result = status.result.unwrap_or_default();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rescind::auth0::{Answer, CallError, Domain, Endpoint, Item, Page, Token};
-use rescind::dispatch::machine::{Ask, MAX_IN_FLIGHT, Machine, Outgoing, Step};
+use rescind::dispatch::machine::{MAX_IN_FLIGHT, Machine, Outgoing, PendingCall, Step};
 use rescind::dispatch::{ConnectionKey, End, History, Job, Limits, Owner, Refusal, Removal, Report, Task};
 
 use crate::auth0::{Auth0, Fault, Wire, seconds};
@@ -97,7 +97,7 @@ pub struct Sim {
     start: Instant,
     wall: Timestamp,
     events: BinaryHeap<Reverse<(Duration, Event)>>,
-    asks: HashMap<u64, Ask>,
+    asks: HashMap<u64, PendingCall>,
     flights: HashMap<u64, Flight>,
     in_flight_items: HashSet<(u64, Endpoint, Item)>,
     weather: Weather,
@@ -288,7 +288,7 @@ impl Sim {
     }
 
     /// What the owners of a call say to it now.
-    fn results(&self, ask: &Ask) -> Vec<Result<ConnectionKey, Refusal>> {
+    fn results(&self, ask: &PendingCall) -> Vec<Result<ConnectionKey, Refusal>> {
         let result = |owner: &Owner| {
             let object = &self.objects[self.by_uid[&owner.uid]];
             if object.withdrawn { Err(Refusal::Changed) } else { Ok(connection(object.credential_at(self.now))) }
