@@ -79,7 +79,7 @@ proptest! {
         let mut passed: HashMap<NamespaceId, usize> = HashMap::new();
         let mut consecutive = 0;
         let numbers: Vec<NamespaceId> = (0..6).map(|n| fair.register(&n.to_string().into())).collect();
-        for (arrival, (action, n, route, connection, kind, aside)) in steps.into_iter().enumerate() {
+        for (arrival, (action, n, route, connection, held_route, held)) in steps.into_iter().enumerate() {
             let (ns, arrival) = (numbers[n], arrival as u64);
             match action {
                 0 | 1 => {
@@ -98,7 +98,7 @@ proptest! {
                 },
                 _ => {
                     CONNECTIONS.iter().for_each(|connection| fair.set_paused(*connection, false));
-                    let admission = Held(ROUTES.get(kind).copied(), CONNECTIONS.get(aside).copied());
+                    let admission = Held(ROUTES.get(held_route).copied(), CONNECTIONS.get(held).copied());
                     let could = |class: &TrafficClass| {
                         admission.admits_class(class) && admission.admits_connection(class.connection)
                     };

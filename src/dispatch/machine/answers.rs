@@ -23,7 +23,7 @@ const MAX_NOT_PROCESSED_RETRIES: u32 = 5;
 
 /// How to continue with the items of a DELETE.
 enum Resolution {
-    /// Send them again, in batches of at most the same size or of half of it.
+    /// Send them again; if `smaller`, in batches of at most half the size.
     Resend {
         smaller: bool,
     },
