@@ -2,8 +2,10 @@
 //!
 //! - `step`: what a job needs from the machine next, and what the machine tells it.
 //! - `state`: the state of one job: what became of each of its items, and what it needs next.
+//! - `pending`: what a job waits for while a list is read.
 //! - `reads`: what the result of a read means for a job.
 
+mod pending;
 mod reads;
 mod state;
 mod step;

@@ -6,7 +6,8 @@ use crate::auth0::{CallError, Endpoint, Item, Missing};
 use crate::dispatch::job::{End, Unverified};
 use crate::dispatch::machine::diagnosis::{Finding, Verdict};
 
-use super::state::{Diagnosis, ItemState, JobState, PendingRead, Phase, ReadPurpose};
+use super::pending::{Diagnosis, PendingRead, ReadPurpose};
+use super::state::{ItemState, JobState, Phase};
 use super::step::{ItemResult, ReadError, Unresolved};
 
 type ReadResult = Result<Vec<Item>, ReadError>;
