@@ -92,16 +92,16 @@ mutant 2-stays-behind "--test worlds" \
     src/dispatch/machine/calls.rs 's/Ok(_) => Some(Refusal::OtherConnection),/Ok(_) => None,/' \
     src/revocation/decide.rs 's/inputs.submitted_with.is_some_and(|with| with != key)/inputs.submitted_with.is_some_and(|with| with != key) \&\& false/'
 mutant 3-no-proof "--test e2e a_read_that_still_shows_it" \
-    src/dispatch/machine/jobs.rs 's/if present.is_empty() { self.verdict(End::Gone) } else { End::Remaining(present) }/self.verdict(End::Gone)/'
+    src/dispatch/machine/jobs/reads.rs 's/if present.is_empty() { self.end_unless_missing(End::Gone) } else { End::Remaining(present) }/self.end_unless_missing(End::Gone)/'
 mutant 3-remaining-is-gone "--test worlds" \
-    src/dispatch/machine/jobs.rs 's/if present.is_empty() { self.verdict(End::Gone) } else { End::Remaining(present) }/self.verdict(End::Gone)/'
+    src/dispatch/machine/jobs/reads.rs 's/if present.is_empty() { self.end_unless_missing(End::Gone) } else { End::Remaining(present) }/self.end_unless_missing(End::Gone)/'
 mutant 3-early-walk "--test dispatch every_wanted" \
-    src/dispatch/machine/list.rs 's/self.askers.push(asker);/match \&mut self.walk { Some(walking) => walking.askers.push(asker), None => self.askers.push(asker) }/'
+    src/dispatch/machine/read_queue.rs 's/self.waiters.push(waiter);/match \&mut self.walk { Some(active) => active.waiters.push(waiter), None => self.waiters.push(waiter) }/'
 mutant 4-incomplete-is-gone "--test e2e an_incomplete_read" \
     src/auth0/walk.rs 's/if entries == 0 \&\& seen < total => return Err(.*),$/if entries == 0 \&\& seen < total => return Ok(true),/'
 mutant 4-total-believed "--lib a_total_below_what_was_seen" \
     src/auth0/walk.rs 's/if total < seen => Total::Wrong/if total < 0 \&\& seen > 0 => Total::Wrong/'
-mutant 4-nothing-wanted "--lib a_glance_takes_one_page" \
+mutant 4-nothing-wanted "--lib a_first_page_walk_takes" \
     src/auth0/walk.rs 's/let all = !wanted.is_empty() \&\& /let all = /'
 mutant 4-other-paging "--lib a_checkpoint_walk_ends" \
     src/auth0/walk.rs 's/if total > (self.seen + entries) as u64 {/if false {/'
@@ -112,7 +112,7 @@ mutant 4-login-page "--lib a_page_is_no_success" \
 mutant 4-not-a-list "--lib a_page_is_no_success" \
     src/auth0/answer.rs 's/json.is_array() || json.get(call.list_key).is_some_and(Value::is_array)/json.is_array() || json.is_object()/'
 mutant 4-spared-anywhere "--test worlds" \
-    src/dispatch/machine/jobs.rs 's/^        self.endpoint().row().may_spare$/        true/'
+    src/dispatch/machine/jobs/state.rs 's/^        self.endpoint().row().strongly_consistent$/        true/'
 mutant 8-maybe-processed "--lib what_the_peer_did_not_process" \
     src/auth0/transport.rs 's/error.is_remote() \&\& (error.is_go_away() || is_refused)/error.is_remote()/'
 mutant 8-never-left "--lib what_cannot_be_reached" \
@@ -120,7 +120,7 @@ mutant 8-never-left "--lib what_cannot_be_reached" \
 mutant 9-no-ping "--lib an_idle_connection_is_asked" \
     src/auth0/client.rs 's/http2_keep_alive_while_idle(true)/http2_keep_alive_while_idle(false)/'
 mutant 9-wrong-cause "--lib each_cause_of_tls" \
-    src/auth0/transport.rs 's/Certificate::UnknownIssuer if own_ca =>/Certificate::UnknownIssuer if !own_ca =>/'
+    src/auth0/transport.rs 's/Certificate::UnknownIssuer if has_ca_bundle =>/Certificate::UnknownIssuer if !has_ca_bundle =>/'
 mutant 6-words-shown "--lib every_documented_answer" \
     src/auth0/answer.rs 's/\["create", "read", "update", "delete"\].contains(&verb)/!verb.is_empty()/'
 mutant 4-empty-list "--lib what_is_blocked_is_never" \
@@ -177,14 +177,14 @@ mutant 8-not-written "--test e2e sigterm_hands_over" \
 mutant 9-not-waited-for "--test e2e whatever_is_missing" \
     src/runtime/startup.rs 's/Ok(Err(error)) => explain(&error),/Ok(Err(_)) => return Err(Unauthorized(url.to_owned())),/'
 mutant 9-half-lost "--test dispatch every_wanted" \
-    src/dispatch/machine/answers.rs 's/let again = parts.into_iter().map(/let again = parts.into_iter().skip(usize::from(smaller)).map(/'
+    src/dispatch/machine/answers.rs 's/let again = batch.into_iter().map(/let again = batch.into_iter().skip(usize::from(smaller)).map(/'
 mutant 9-wait-for-ever "--test worlds" \
     src/revocation/decide.rs 's/^\( *\)None => Decision::AwaitChange(Some(left)),/\1None => Decision::AwaitChange(None),/'
 mutant 9-woken-or-never "--test worlds" \
     src/dispatch/dispatcher.rs '/entry.report = Some(Box::new(report));/{n;d}' \
     src/revocation/reconcile.rs 's/^        Some(resync_after(inputs.jitter))$/        None/'
 mutant 9-sent-twice "--test dispatch every_wanted" \
-    src/dispatch/machine/queue.rs 's/^        entry.out = true;//'
+    src/dispatch/machine/endpoint_queue.rs 's/^        entry.in_flight = true;//'
 mutant 9-place-kept "--lib an_expired_resource_version" \
     src/runtime/cache/resync.rs 's/if is_expired(error) => self.restart()/if is_expired(error) => {}/'
 mutant 9-place-kept-by-all "--test e2e an_expired_resource_version" \
@@ -210,11 +210,11 @@ mutant 9-always-alive "--lib liveness_fails" \
 mutant 9-half-alive "--lib a_part_that_ends" \
     src/runtime/mod.rs 's/{ Err(Error::Broken) } else/{ Ok(()) } else/'
 mutant 10-no-turns "--test dispatch one_object_does_not" \
-    src/dispatch/fair_queue.rs 's/self.move_turns(ns, |namespace| namespace.served = turn);/let _ = turn;/'
+    src/dispatch/fair_queue/mod.rs 's/self.update_namespace(ns, |namespace| namespace.last_served = sequence);/let _ = sequence;/'
 mutant 10-full-for-ever "--test worlds" \
-    src/dispatch/fair_queue.rs 's/let most = SHARED.div_ceil.*/let most = 2;/; s/|namespace| namespace.full = false/|_| ()/'
+    src/dispatch/fair_queue/mod.rs 's/let share = SHARED_IN_FLIGHT.div_ceil.*/let share = 2;/; s/|namespace| namespace.at_limit = false/|_| ()/'
 mutant 10-no-reserve "--test dispatch a_fifth_of_the_bucket" \
-    src/dispatch/limiter/level.rs 's/(limit \* percent/(0.0 * limit * percent/'
+    src/dispatch/limiter/token_bucket.rs 's/(limit \* percent/(0.0 * limit * percent/'
 mutant 11-no-wait "--test worlds" \
     src/dispatch/breaker.rs 's/Some(until) if now < until => State::Open(until),/Some(until) if now < until \&\& false => State::Open(until),/'
 mutant 11-no-wait-shown "--test e2e after_a_429" \
