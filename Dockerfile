@@ -1,5 +1,5 @@
-# One static program and the certificates it trusts. Build: docker build -t rescind .
-# For bytes that never change, name the base by digest: --build-arg BASE=rust:1.95-slim-bookworm@sha256:…
+# An image of one static program and the CA certificates. Build it with: docker build -t rescind .
+# For a reproducible build, pin the base by its digest: --build-arg BASE=rust:1.95-slim-bookworm@sha256:…
 ARG BASE=rust:1.95-slim-bookworm
 
 FROM ${BASE} AS build
@@ -8,7 +8,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /rescind
 COPY . .
-# otlp: can send traces.
+# Cargo features, comma-separated: `otlp` adds the export of traces.
 ARG FEATURES=
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/rescind/target \
@@ -17,7 +17,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /rescind.static /rescind
-# The number that the chart's pods run with; it has no name, as there is no /etc/passwd.
+# The numeric user of the chart's pods. A name would need an /etc/passwd.
 USER 65532:65532
 ENTRYPOINT ["/rescind"]
 CMD ["run"]

@@ -1,6 +1,7 @@
-# Every target is one command; what it does is in the Rust crates under tests/.
+# Every target is one command; most of the work is done by the Rust crates under tests/.
 
-.PHONY: tools demo up down programs test test-long bench simulate lint crds scripts mutants chart image-check sbom
+.PHONY: tools demo up down programs test test-long bench simulate lint docs crds scripts mutants chart image-check sbom
+.PHONY: test-programs release-check chart-package install-manifest
 
 # Finds etcd, kube-apiserver, kubectl, helm, promtool, Argo CD and kstatus, builds what is missing, and prints where
 # they are.
@@ -11,42 +12,54 @@ tools:
 demo: programs
 	@cargo run --quiet --package stack -- demo
 
-# The same, left running in the background, with a kubeconfig; and its end.
+# Starts the same in the background and leaves it running, with a kubeconfig; `make down` ends it.
 up: programs
 	@cargo run --quiet --package stack -- up
 
 down:
 	@cargo run --quiet --package stack -- down
 
-# The operator, the fake Auth0, and what starts them.
+# Builds the operator, the fake Auth0, and the program that starts them.
 programs:
 	cargo build --package rescind --package fake-auth0 --bins
 	cargo build --package stack
 
-# All tests, against a real API server that is built if it is missing. Random tests begin at fixed numbers here, so that
-# a run can be repeated; test-long begins anywhere.
+# All tests, against a real API server, which is built if it is missing. The property tests have a fixed seed here, so that a
+# run can be repeated; test-long has a new one each time. tests/README.md says which suite answers which question.
 test: tools
 	PROPTEST_RNG_SEED=20261125 cargo test --workspace
 	cargo test --features otlp --lib otlp::
 
-# What does not fit into `make test`: hours. docs/testing.md has the date and the result of the last run.
+# Compiles what `make test` runs.
+test-programs:
+	cargo test --workspace --no-run
+	cargo test --features otlp --lib --no-run
+
+# What takes too long for `make test`: hours. docs/testing.md has the date and the result of the last run.
 test-long: tools
 	RESCIND_WORLDS=100000 cargo test --release --test worlds -- --nocapture
 	PROPTEST_CASES=2000 cargo test --release --lib --test dispatch
 	tests/mutants.sh
+	$(MAKE) release-check chart-package install-manifest image-check sbom
 
-# What the operator costs, beside a plain Go operator and the API server's own rate, as ratios and counts of one run,
-# printed as tables. Ten minutes; RESCIND_BENCH_OBJECTS=300 is quicker and says less, RESCIND_BENCH_LARGE=1 adds 100,000
-# objects.
+# Measures what the operator costs, compared with a plain Go operator and with the rate of the API server itself, and prints
+# ratios and counts of one run. Ten minutes; RESCIND_BENCH_OBJECTS=300 is quicker and less telling, RESCIND_BENCH_LARGE=1
+# adds 100,000 objects.
 bench: tools
 	cargo bench --package rescind --bench operator --bench dispatch
 
-# What removing access costs under the limits of Auth0's plans, in virtual time. Seconds, once built.
+# Simulates what removing access costs under the limits of Auth0's plans, in virtual time. Seconds, once built.
 simulate:
 	cargo bench --package rescind --bench simulate
 
-# Format and clippy.
+# Writes anew the pages of docs/ that are made from what the code does.
+docs:
+	RESCIND_WRITE=1 cargo test --quiet --test worlds every_answer
+	RESCIND_WRITE=1 cargo test --quiet --test e2e numbers_are_right
+
+# Format, clippy, and whether tests/mutants.sh still fits the code.
 lint:
+	tests/mutants.sh --fits
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	cargo clippy --features otlp --lib --bins --quiet -- -D warnings
@@ -59,20 +72,39 @@ crds:
 scripts:
 	RESCIND_WRITE=1 cargo test --quiet --test scripts folders_are_up_to_date
 
-# Breaks each promise on purpose, in a copy, and demands that its test fails.
+# Breaks each promise on purpose, in a copy, and requires that its test fails. Hours.
 mutants: tools
 	tests/mutants.sh
 
-# Writes anew what is made from other files: the chart's CRDs, README and schema, and the kustomize base.
+# Writes anew what is generated from other files: the chart's CRDs, README and schema, and the kustomize base. Run it after
+# `make crds` and `make scripts`, whose results it copies.
 chart:
 	RESCIND_WRITE=1 cargo test --quiet --test chart generated_files_are_up_to_date
 
-# Builds the image's program as the Dockerfile does and runs it in a bare root. Minutes; needs no container engine.
+# Builds the program of the image as the Dockerfile does and runs it in an empty root directory. Minutes; needs no container
+# engine.
 image-check:
 	image/check.sh
 
-# The program's bill of materials, rescind.cdx.json (CycloneDX): its crates with versions, licenses and hashes.
+# Writes the software bill of materials, rescind.cdx.json (CycloneDX): the crates with versions, licenses and hashes.
 sbom:
 	cargo install --quiet --locked --root target/sbom --version 0.5.9 cargo-cyclonedx
 	target/sbom/bin/cargo-cyclonedx cyclonedx --format json --no-build-deps --target $$(rustc -vV | sed -n 's/^host: //p')
 	rm -f tests/*/*.cdx.json
+
+# The image that the chart and the manifest of a release name, without its tag; and its digest, for the manifest.
+IMAGE ?= rescind
+DIGEST ?=
+
+# Compares the versions in Cargo.toml, the chart and config/; with TAG=vX.Y.Z also the tag, and looks for the
+# changelog's section. This and the two below are the steps of .github/workflows/release.yaml that need no forge.
+release-check:
+	release/check.sh $(TAG)
+
+# The chart of a release in target/dist.
+chart-package:
+	release/chart.sh "$$(cargo run --quiet --package stack -- locate helm)" $(IMAGE)
+
+# The manifest of a release for `kubectl apply`, target/dist/install.yaml.
+install-manifest:
+	release/manifest.sh $(IMAGE) $(DIGEST)

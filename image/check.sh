@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs the image's program in a bare root as the image's user: nothing is there but certificates and what a kubelet
-# puts into every pod. Needs no container engine; uses a user namespace.
+# Runs the program of the image as the image's user in a root directory that has nothing but the CA certificates and the
+# files that a kubelet adds to every pod. Needs no container engine; uses a user namespace.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -12,13 +12,13 @@ cp "$program" "$root/rescind"
 cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 echo "127.0.0.1 api.test" > "$root/etc/hosts"
 echo "nameserver 127.0.0.1" > "$root/etc/resolv.conf"
-# A cluster that is not there, by a name that must be looked up. Port 1 refuses.
+# A cluster that does not exist, under a host name that has to be resolved. Port 1 refuses connections.
 echo '{"apiVersion":"v1","kind":"Config","current-context":"c","users":[{"name":"c","user":{"token":"t"}}],
 "clusters":[{"name":"c","cluster":{"server":"https://api.test:1"}}],
 "contexts":[{"name":"c","context":{"cluster":"c","user":"c"}}]}' > "$root/kubeconfig"
 chmod -R a+rX "$root"
 
-# Whatever waits for a cluster is told to end.
+# The operator waits for its cluster, so it is terminated after 5 s.
 run() { timeout 5 env -i "$@" unshare --user --map-user=65532 --map-group=65532 --root="$root" --wd=/ /rescind $arguments; }
 fail() { echo "image check: $*" >&2; exit 1; }
 
@@ -29,6 +29,6 @@ arguments=crds; [ "$(run | grep -c '^kind: CustomResourceDefinition')" -eq "$(ls
 arguments=run; said=$(run KUBECONFIG=/kubeconfig 2>&1) && fail "it ended by itself: $said"
 case "$said" in
   *refused*) ;;
-  *) fail "it did not get as far as to be refused: $said" ;;
+  *) fail "it did not get as far as a refused connection: $said" ;;
 esac
 echo "image check: ok, $size bytes, alone in its root as 65532"

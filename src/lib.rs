@@ -1,5 +1,19 @@
-//! Rescind takes access away in Auth0, declaratively: a manifest names a person and what they must no longer hold; the
-//! operator calls the Auth0 Management API, checks that it is gone, and says so in status.
+//! Rescind is a Kubernetes operator that takes access away in Auth0. A manifest names a user and the roles, permissions
+//! or memberships that the user must lose; the operator removes them with the Auth0 Management API, verifies that they
+//! are gone, and reports it in the object's status.
+//!
+//! Where to start reading: `revocation::reconcile` is what happens to one object, `dispatch` is how its calls reach
+//! Auth0, and [`runtime::run`] is what starts everything. The rooms and the arrows between them: docs/design.md, The
+//! rooms.
+//!
+//! - [`api`]: the kinds that users write, their conditions and reasons.
+//! - [`auth0`]: endpoints of the Management API, what their answers mean, tokens and domains.
+//! - [`dispatch`]: the queue in front of Auth0, with batches, rate limiter and circuit breaker.
+//! - [`tenant`]: from a `tenantRef` to a domain and a credential.
+//! - [`revocation`]: the one reconcile of all removal kinds, and the pure decisions that it carries out.
+//! - [`telemetry`]: logs, audit log, events, metrics, traces and probes.
+//! - [`runtime`]: watches, controllers, leader election, startup and shutdown.
+//! - [`clock`]: the wall clock and the steady clock that the rooms read.
 
 pub mod api;
 pub mod auth0;

@@ -1,4 +1,6 @@
-//! The command line: `rescind run` is the operator, `rescind crds` prints what to install.
+//! The command line: `rescind run` runs the operator, `rescind crds` prints the CustomResourceDefinitions.
+//!
+//! This file parses flags, sets up logs, TLS, traces and signals, and hands over to [`runtime::run`].
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -8,14 +10,18 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rescind::auth0::{AllowedDomains, Timeouts};
-use rescind::runtime::{self, Settings, Timing, WatchTiming};
+use rescind::runtime::{self, ElectionTiming, Settings, WatchTiming};
 use rescind::telemetry::traces::Traces;
 use rescind::telemetry::{self, LogFormat, trace_export};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
-/// Takes access away in Auth0, declared in Kubernetes.
+/// Gives memory back to the system after a burst, which the C library's allocator does not.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Kubernetes operator that takes access away in Auth0.
 #[derive(Debug, Parser)]
 #[command(version, disable_help_subcommand = true)]
 struct Cli {
@@ -25,7 +31,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the operator. The cluster is found as kubectl finds it: in-cluster, KUBECONFIG, or the default file.
+    /// Run the operator. It uses KUBECONFIG or ~/.kube/config if there is one, else the in-cluster service account.
     Run(Run),
     /// Print the CustomResourceDefinitions as YAML: rescind crds | kubectl apply --server-side -f -
     Crds,
@@ -33,11 +39,16 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Run {
-    /// Domains a credential may be sent to, comma-separated. "*." stands for any labels; a port must be written out.
-    #[arg(long, env = "RESCIND_ALLOWED_DOMAINS", default_value = "*.auth0.com,*.auth0app.com", value_parser = allowed_domains)]
+    /// Auth0 domains that credentials may be sent to, comma-separated. A leading "*." matches one or more labels; a
+    /// port other than 443 must be written out.
+    #[arg(
+        long, env = "RESCIND_ALLOWED_DOMAINS", default_value = "*.auth0.com,*.auth0app.com",
+        value_parser = allowed_domains
+    )]
     allowed_domains: AllowedDomains,
 
-    /// The operator's own namespace, where the lease is. Default: that of the service account or the kubeconfig.
+    /// Namespace of the operator and of its leader election Lease. Default: that of the service account or the
+    /// kubeconfig context.
     #[arg(long, env = "RESCIND_NAMESPACE")]
     namespace: Option<String>,
 
@@ -45,34 +56,40 @@ struct Run {
     #[arg(long, env = "RESCIND_WATCH_NAMESPACES", value_delimiter = ',')]
     watch_namespaces: Vec<String>,
 
-    /// Namespaces whose labelled Secrets are read, comma-separated. Default: all that are watched.
+    /// Namespaces to read credential Secrets from, comma-separated; only Secrets labelled rescind.dev/credentials=true
+    /// are read. Default: all that are watched.
     #[arg(long, env = "RESCIND_SECRET_NAMESPACES", value_delimiter = ',')]
     secret_namespaces: Vec<String>,
 
-    /// Of several replicas, only the one that holds the lease "rescind-leader" works. False: this one works always.
+    /// Elect a leader with the Lease "rescind-leader", so that only one replica is active. Disable it only with a
+    /// single replica.
     #[arg(
         long, env = "RESCIND_LEADER_ELECT", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1,
         default_missing_value = "true", require_equals = true
     )]
     leader_elect: bool,
 
-    /// Address and port of /healthz and /readyz, such as ":8081"; "0" serves none.
+    /// Address and port to serve /healthz and /readyz on, such as ":8081"; "0" disables them.
     #[arg(long, env = "RESCIND_HEALTH_PROBE_BIND_ADDRESS", default_value = ":8081", value_parser = bind_address)]
     health_probe_bind_address: BindAddress,
 
-    /// Address and port of /metrics, such as ":8080"; "0" serves none.
+    /// Address and port to serve /metrics on, such as ":8080"; "0" disables it.
     #[arg(long, env = "RESCIND_METRICS_BIND_ADDRESS", default_value = ":8080", value_parser = bind_address)]
     metrics_bind_address: BindAddress,
 
-    /// How many objects of one kind are worked on at once.
-    #[arg(long, env = "RESCIND_MAX_CONCURRENT_RECONCILES", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Maximum number of concurrent reconciles per removal kind, 1 to 256; with --watch-namespaces, per kind and
+    /// namespace.
+    #[arg(
+        long, env = "RESCIND_MAX_CONCURRENT_RECONCILES", default_value_t = 16,
+        value_parser = clap::value_parser!(u16).range(1..=256)
+    )]
     max_concurrent_reconciles: u16,
 
-    /// What to log: error, warn, info, debug or trace. The audit of removals is logged at each of them.
+    /// Log level: off, error, warn, info, debug or trace. The audit log of removals is written at every level but off.
     #[arg(long, env = "RESCIND_LOG_LEVEL", default_value = "info")]
     log_level: LevelFilter,
 
-    /// How log lines look.
+    /// Log format.
     #[arg(long, env = "RESCIND_LOG_FORMAT", default_value = "json")]
     log_format: Format,
 }
@@ -83,6 +100,7 @@ enum Format {
     Text,
 }
 
+/// A type of its own, because clap takes an `Option` field for an optional flag.
 #[derive(Clone, Copy, Debug)]
 struct BindAddress(Option<SocketAddr>);
 
@@ -95,21 +113,20 @@ fn bind_address(text: &str) -> Result<BindAddress, String> {
         return Ok(BindAddress(None));
     }
     let full = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
-    let address =
-        full.parse().map_err(|_| "write it as :8081, 127.0.0.1:8081 or [::1]:8081, or 0 for none".to_owned())?;
+    let address = full.parse().map_err(|_| "use :8081, 127.0.0.1:8081 or [::1]:8081, or 0 to disable it".to_owned())?;
     Ok(BindAddress(Some(address)))
 }
 
-/// Exit codes: 0 done, 1 could not run, 2 wrong command line.
+/// Exit codes: 0 success, 1 could not run or had to stop, 2 wrong command line (from clap).
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let result = match Cli::parse().command {
         Command::Crds => print_crds(),
         Command::Run(options) => run(options),
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // What to do, and the one cause that says most; what lies between is the libraries' own story.
+            // Our own sentence and the root cause, in one line; the errors between the two are the libraries' layers.
             let cause = error.chain().skip(1).last().map(|cause| format!(" ({cause})")).unwrap_or_default();
             let _ = writeln!(std::io::stderr(), "rescind: {error}{cause}");
             ExitCode::FAILURE
@@ -133,22 +150,23 @@ fn run(options: Run) -> anyhow::Result<()> {
     let subscriber = telemetry::subscriber(options.log_level, format, std::io::stderr);
     tracing::subscriber::set_global_default(subscriber).context("logs cannot be set up")?;
     rustls::crypto::ring::default_provider().install_default().map_err(|_| anyhow!("TLS cannot be set up"))?;
-    // Dropped last: the end of the work is traced, too.
+    // Dropped last, so that spans of the shutdown are exported as well.
     let (traces, _flush) = trace_export::from_environment()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
-    let done = runtime.block_on(operate(options, traces));
-    // Blocking work that is left, such as a DNS look-up, does not keep the process.
+    let result = runtime.block_on(operate(options, traces));
+    // Blocking work that is still running, such as a DNS lookup, must not keep the process alive.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    done
+    result
 }
 
 async fn operate(options: Run, traces: Traces) -> anyhow::Result<()> {
+    // An empty variable or flag yields one empty name.
     let named = |namespaces: Vec<String>| namespaces.into_iter().filter(|namespace| !namespace.is_empty()).collect();
     let config = cluster().await?;
     let settings = Settings {
         cluster_url: config.cluster_url.to_string(),
         namespace: options.namespace.filter(|n| !n.is_empty()).unwrap_or_else(|| config.default_namespace.clone()),
-        election: options.leader_elect.then(Timing::default),
+        election: options.leader_elect.then(ElectionTiming::default),
         allowed_domains: options.allowed_domains,
         watch_namespaces: named(options.watch_namespaces),
         secret_namespaces: named(options.secret_namespaces),
@@ -174,14 +192,17 @@ async fn operate(options: Run, traces: Traces) -> anyhow::Result<()> {
     Ok(runtime::run(settings, client, shutdown).await?)
 }
 
-/// Where the cluster is, and as whom. Whether it answers is another matter: that is waited for.
+/// The cluster's address and our credentials for it. Whether the API server answers is checked later
+/// (`runtime/startup.rs`).
 async fn cluster() -> anyhow::Result<kube::Config> {
     let mut config = kube::Config::infer()
         .await
         .context("no cluster found: set KUBECONFIG, or run in a cluster with a service account")?;
-    // Its retries would hide an API server that is away for up to a quarter of an hour; ours are visible.
+    // kube's retry layer hides an unreachable API server for up to a quarter of an hour. We retry ourselves and report
+    // it.
     config.default_retry = false;
-    // A list over a connection that is dead without a word would hang for ever. Watches speak at least every 225 s.
+    // kube sets no read timeout, so a list on a connection that died silently would hang for ever. A healthy watch ends
+    // by itself within 225 s (`WatchTiming`), so this does not cut one off.
     config.read_timeout = Some(Duration::from_secs(240));
     config.reset_reader_on_write = true;
     Ok(config)

@@ -63,7 +63,7 @@ impl Known {
         is_finished: bool,
     ) -> Self {
         let status = status.filter(|status| concerns(status, domain) && (is_finished || !status.is_ready()));
-        let (requested, may_spare) = (removal.items.len(), removal.endpoint.row().may_spare);
+        let (requested, may_spare) = (removal.items.len(), removal.endpoint.row().strongly_consistent);
         let Some(status) = status else { return Self { requested, may_spare, ..Self::default() } };
         let count = |n: i32| usize::try_from(n).unwrap_or(0).min(requested);
         let result = status.result.unwrap_or_default();

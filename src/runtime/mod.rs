@@ -1,49 +1,64 @@
-//! How it is run: watches and caches, queues and their workers, leader election, startup and shutdown.
+//! How the operator runs: watches and caches, controllers, leader election, startup and shutdown.
 //!
-//! Belongs here: everything about running. Does not belong here: decisions about objects.
+//! Belongs here: everything about running. Does not belong here: decisions about objects (`revocation`, `tenant`).
+//!
+//! Start reading at [`run`], which waits for the API server and for the lease, and then at `Work::start` in
+//! `leader.rs`, which puts together everything that only a leader does.
+//!
+//! - `startup.rs`: waits for the API server.
+//! - `election/`: the Lease; one replica leads, the others stand by.
+//! - `leader.rs`: what a leader runs. `tasks.rs` holds its tasks, `shutdown.rs` ends them in order.
+//! - `cache/`: one watch and one cache for each kind and scope.
+//! - `controllers/`: which change queues which object, and kube's `Controller`, which reconciles what is queued.
+//! - `settings.rs`: what the command line decides. `kube_error.rs`: errors of the API server in a few words.
+//!
+//! The watches are kube-runtime's `watcher`, the caches its `reflector` stores, and its `Controller` reconciles. Some
+//! things around them are ours, each because of something that kube-runtime 5 does:
+//!
+//! - `Controller` panics with the first reconcile that panics, and never ends while a store has not become ready, as
+//!   with a missing CRD: `controllers/guard.rs`, `controllers/controller.rs`, `shutdown.rs`.
+//! - `Controller` hands out waiting objects in the order of a hash table, and polls every reconcile in flight whenever
+//!   one of them completes: so a reconcile never waits for Auth0. It hands a job to the dispatcher, which keeps the
+//!   order and the turns of the namespaces.
+//! - One backoff pauses all watches of a `Controller` at the first error of any, and it is reset too early:
+//!   `cache/watch.rs`; only keys are handed to the `Controller`.
+//! - Subscribers of a shared stream can miss a wake-up when an object is deleted before it was delivered: every cache
+//!   has a watch of its own.
+//! - `watcher` asks again and again for a resource version that has expired: `cache/resync.rs`.
+//! - The client has no read timeout, so every call outside a watch has a deadline: `controllers/guard.rs`,
+//!   `startup.rs`, `election/lease.rs`. `main.rs` sets a read timeout for the watches, and turns off the retries that
+//!   would hide an unreachable API server.
 
 pub(crate) mod cache;
 mod controllers;
 mod election;
 mod kube_error;
+mod leader;
 mod settings;
 mod shutdown;
 mod startup;
 mod tasks;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use kube::Client;
 use thiserror::Error;
-use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::dispatch::{Dispatcher, Observer};
-use crate::revocation::{PreflightChecker, ReasonChange, ReconcileState};
-use crate::telemetry::audit::AuditRecorder;
+use crate::telemetry::http;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::{Readiness, Role};
-use crate::telemetry::{events, http};
-use crate::tenant::Tenants;
 
-use controllers::{Calls, CountedPreflight, ReconcileGuard, Scope, TenantController, Users, WorkQueue, route};
 use election::{Elector, LeadershipToken};
-use tasks::Tasks;
+use leader::Work;
 
 pub use cache::WatchTiming;
-pub use election::{LEASE, Lost, Timing};
+pub use election::{ElectionTiming, LEASE, Lost};
 pub use settings::Settings;
 
-/// How long what is remembered of a tenant may outlive it.
-const FORGET_WITHIN: Duration = Duration::from_secs(1);
-/// What could not be forgotten then is forgotten this much later.
-const FORGET_EVERY: Duration = Duration::from_secs(60);
-
-/// Why the operator cannot run, or go on. What to do: correct what it names, start again.
+/// Why the operator could not run, or stopped. What to do: correct what the message names, then start it again.
 #[derive(Debug, Error)]
 pub enum Error {
     /// The probe address cannot be used.
@@ -55,34 +70,39 @@ pub enum Error {
     /// The API server refuses the credentials.
     #[error(transparent)]
     Unauthorized(#[from] startup::Unauthorized),
-    /// Another replica leads now, or may. Nothing is lost: what was not finished is taken up again.
-    #[error("not the leader any more, so this replica ends and has to be started again: {0}")]
+    /// Another replica leads now, or may. Nothing is lost: the next leader resumes what was not finished.
+    #[error("lost the leadership, so this replica exits and has to be restarted: {0}")]
     Lost(Lost),
-    /// Something that never ends has ended.
-    #[error("a part of the operator has ended, which is a bug in rescind; start it again and report it with this log")]
+    /// A task that should never end has ended.
+    #[error("a part of the operator has ended, which is a bug in rescind; restart it and report it with this log")]
     Broken,
 }
 
-/// Runs until `shutdown` is cancelled, then at most ten seconds more. A leader that loses the lease ends at once: what it
-/// knows beyond the objects' status are caches, which a new start fills again in seconds, and calls on their way, which
-/// are repeated at most. To begin anew within the process would have to undo all of that without a gap. Waits for an API server, for the lease and for the
-/// CRDs as long as it takes.
+/// Runs the operator until `shutdown` is cancelled, and returns at most ten seconds after that: up to eight for the
+/// calls in flight and their status writes (`shutdown.rs`), up to two for giving up the lease. The process needs two
+/// seconds more (`main.rs`).
+///
+/// Waits for the API server, the lease and the CRDs as long as it takes.
+///
+/// A leader that loses the lease returns an error at once. What it knows beyond the objects' status are caches, which
+/// the next start fills within seconds, and calls in flight, which are idempotent. Restarting within the process would
+/// have to tear all of that down without a gap; exiting is simpler.
 pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken) -> Result<(), Error> {
     let readiness = Readiness::default();
-    // Dropped, and so ended, with this function: probes and metrics are answered to the last.
-    let mut helpers = JoinSet::new();
-    helpers.spawn(readiness.clone().tell());
+    // They end when this function returns, so probes and metrics are served until then.
+    let mut background = JoinSet::new();
+    background.spawn(readiness.clone().log_changes());
     if let Some(address) = settings.probe_address {
         let routes = http::routes(readiness.clone());
         let server = http::serve(address, routes, "/healthz and /readyz");
-        helpers.spawn(server.await.map_err(|error| Error::Probes(address, error))?);
+        background.spawn(server.await.map_err(|error| Error::Probes(address, error))?);
     }
     let metrics = Metrics::new(readiness.clone());
     if let Some(address) = settings.metrics_address {
         let server = http::serve(address, metrics.routes(), "/metrics");
-        helpers.spawn(server.await.map_err(|error| Error::Metrics(address, error))?);
+        background.spawn(server.await.map_err(|error| Error::Metrics(address, error))?);
     }
-    startup::api_server(&client, &settings.cluster_url, &readiness, &shutdown).await?;
+    startup::wait_for_api_server(&client, &settings.cluster_url, &readiness, &shutdown).await?;
     if shutdown.is_cancelled() {
         return Ok(());
     }
@@ -97,7 +117,7 @@ pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken
         return Ok(());
     }
     let work = Work::start(&settings, &client, &readiness, &metrics, elector.leadership());
-    // The lease is kept until the calls on their way have ended.
+    // The lease is renewed until the calls in flight have ended, and given up only after that.
     let led = lead(work, &shutdown, elector.keep_renewing()).await;
     if !matches!(led, Err(Error::Lost(_))) {
         elector.release().await;
@@ -105,136 +125,52 @@ pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken
     led
 }
 
-/// Works until `shutdown`, or until the lease is lost: then at once.
-async fn lead(mut work: Work, shutdown: &CancellationToken, keep: impl Future<Output = Lost>) -> Result<(), Error> {
-    tokio::pin!(keep);
+/// Lets `work` run until `shutdown`, and then drains it. Returns at once when `lost` completes: the lease is lost.
+async fn lead(mut work: Work, shutdown: &CancellationToken, lost: impl Future<Output = Lost>) -> Result<(), Error> {
+    tokio::pin!(lost);
     let broken = tokio::select! {
         biased;
-        lost = &mut keep => return Err(Error::Lost(lost)),
+        lost = &mut lost => return Err(Error::Lost(lost)),
         () = shutdown.cancelled() => false,
         _ = work.tasks.controllers.join_next() => true,
         _ = work.tasks.services.join_next() => true,
     };
     tokio::select! {
         biased;
-        lost = &mut keep => return Err(Error::Lost(lost)),
+        lost = &mut lost => return Err(Error::Lost(lost)),
         () = shutdown::drain(work.tasks, &work.dispatcher, &work.state, &work.ending) => {}
     }
     if broken && !shutdown.is_cancelled() { Err(Error::Broken) } else { Ok(()) }
 }
 
-/// The work of a leader.
-struct Work {
-    tasks: Tasks,
-    dispatcher: Arc<Dispatcher>,
-    state: Arc<ReconcileState>,
-    /// Ends the controllers.
-    ending: CancellationToken,
-}
-
-impl Work {
-    /// Nothing is sent while `leadership` does not hold.
-    fn start(
-        settings: &Settings,
-        client: &Client,
-        readiness: &Readiness,
-        metrics: &Metrics,
-        leadership: LeadershipToken,
-    ) -> Self {
-        let mut tasks = Tasks::default();
-        let ending = CancellationToken::new();
-        let checker = PreflightChecker::new(client.clone(), Box::new(move || leadership.holds()));
-        let tenants = Tenants::new(settings.allowed_domains.clone(), settings.timeouts);
-        let (state, tenant_queue) = (Arc::new(ReconcileState::default()), Arc::new(WorkQueue::default()));
-        let audit =
-            AuditRecorder { metrics: metrics.clone(), checker: checker.clone(), traces: settings.traces.clone() };
-        let calls = Calls { audit, tenants: tenants.clone(), queue: tenant_queue.clone() };
-        let observer: Arc<dyn Observer> = Arc::new(calls);
-        let preflight = CountedPreflight { preflight: checker.clone(), metrics: metrics.clone() };
-        let (dispatcher, woken) = Dispatcher::new(Arc::new(preflight), observer.clone());
-        metrics.object_counts.dispatcher(dispatcher.clone());
-        let (announce, events): (mpsc::Sender<ReasonChange>, _) = events::channel();
-        tasks.services.spawn(events::publish(client.clone(), events));
-
-        let controller = Arc::new(TenantController {
-            client: client.clone(),
-            tenants,
-            dispatcher: dispatcher.clone(),
-            users: Users::default(),
-            queue: tenant_queue,
-            guard: ReconcileGuard::new("Auth0Tenant", metrics, settings.traces.clone()),
-            announce: announce.clone(),
-            connections: Notify::new(),
-            shown: Mutex::default(),
-        });
-        tasks.services.spawn(forget_what_is_gone(controller.clone(), state.clone(), metrics.clone()));
-        let namespaces: Vec<Option<String>> = match settings.watch_namespaces.as_slice() {
-            [] => vec![None],
-            some => some.iter().cloned().map(Some).collect(),
-        };
-        let scopes = namespaces.into_iter().map(|namespace| Scope {
-            namespace,
-            client: client.clone(),
-            dispatcher: dispatcher.clone(),
-            checker: checker.clone(),
-            observer: observer.clone(),
-            state: state.clone(),
-            tenants: controller.clone(),
-            announce: announce.clone(),
-            metrics: metrics.clone(),
-            readiness: readiness.clone(),
-            settings: settings.clone(),
-            shutdown: ending.clone(),
-        });
-        let queues = scopes.map(|scope| scope.start(&mut tasks)).collect();
-        tasks.services.spawn(route(woken, queues));
-        tasks.controllers.spawn(controller.run(ending.clone()));
-        Self { tasks, dispatcher, state, ending }
-    }
-}
-
-/// What is remembered of connections and domains goes with the tenant objects that had them, or when it is not needed any
-/// more, as a wait that Auth0 named; for ever.
-async fn forget_what_is_gone(controller: Arc<TenantController>, state: Arc<ReconcileState>, metrics: Metrics) {
-    loop {
-        let _ = tokio::time::timeout(FORGET_EVERY, controller.connections.notified()).await;
-        // Many may change at once.
-        tokio::time::sleep(FORGET_WITHIN).await;
-        let alive = controller.tenants.retain();
-        controller.dispatcher.retain(&alive.connections);
-        state.retain(&alive.connections);
-        metrics.retain(&alive.domains);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
 
-    /// The work of a leader, as far as its end is concerned.
+    use futures::future::BoxFuture;
+
+    use super::tasks::Tasks;
+    use super::*;
+    use crate::dispatch::{Connection, ConnectionKey, Dispatcher, Owner, Preflight, Refusal};
+
+    /// Work that does nothing and never ends by itself.
     fn work() -> Work {
         let mut tasks = Tasks::default();
         tasks.controllers.spawn(std::future::pending());
         tasks.services.spawn(std::future::pending());
-        let (dispatcher, _) = Dispatcher::new(Arc::new(NobodyAsks), Arc::new(()));
+        let (dispatcher, _) = Dispatcher::new(Arc::new(RefuseAll), Arc::new(()));
         Work { tasks, dispatcher, state: Arc::default(), ending: CancellationToken::new() }
     }
 
-    struct NobodyAsks;
+    struct RefuseAll;
 
-    impl crate::dispatch::Preflight for NobodyAsks {
-        fn check<'a>(
-            &'a self,
-            _: &'a crate::dispatch::Owner,
-        ) -> futures::future::BoxFuture<'a, Result<crate::dispatch::Connection, crate::dispatch::Refusal>> {
-            Box::pin(std::future::ready(Err(crate::dispatch::Refusal::NotLeading)))
+    impl Preflight for RefuseAll {
+        fn check<'a>(&'a self, _: &'a Owner) -> BoxFuture<'a, Result<Connection, Refusal>> {
+            Box::pin(std::future::ready(Err(Refusal::NotLeading)))
         }
 
-        fn recheck(
-            &self,
-            _: &crate::dispatch::Owner,
-        ) -> Result<crate::dispatch::ConnectionKey, crate::dispatch::Refusal> {
-            Err(crate::dispatch::Refusal::NotLeading)
+        fn recheck(&self, _: &Owner) -> Result<ConnectionKey, Refusal> {
+            Err(Refusal::NotLeading)
         }
 
         fn may_send(&self) -> bool {
@@ -242,7 +178,6 @@ mod tests {
         }
     }
 
-    /// Broken on purpose by calling it a good end: it failed.
     #[tokio::test(start_paused = true)]
     async fn a_part_that_ends_ends_the_operator() {
         let (going, ended) = (CancellationToken::new(), CancellationToken::new());

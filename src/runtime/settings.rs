@@ -1,4 +1,4 @@
-//! How the operator is to run.
+//! What the command line decides about a run.
 
 use std::net::SocketAddr;
 
@@ -6,33 +6,33 @@ use crate::auth0::{AllowedDomains, Timeouts};
 use crate::telemetry::traces::Traces;
 
 use super::cache::WatchTiming;
-use super::election::Timing;
+use super::election::ElectionTiming;
 
-/// How to run.
+/// How to run the operator.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The cluster's address, for messages.
+    /// URL of the API server, for messages only.
     pub cluster_url: String,
-    /// The operator's own namespace, where the lease is.
+    /// Namespace of the operator and of its Lease.
     pub namespace: String,
-    /// How replicas choose a leader; if none, this one works without asking.
-    pub election: Option<Timing>,
-    /// The domains a credential may be sent to.
+    /// Timing of the leader election; `None` for no election, so that this replica is always active.
+    pub election: Option<ElectionTiming>,
+    /// Domains that credentials may be sent to.
     pub allowed_domains: AllowedDomains,
-    /// The namespaces to watch; all if empty.
+    /// Namespaces to watch; all if empty.
     pub watch_namespaces: Vec<String>,
-    /// The namespaces whose labelled Secrets are read; those that are watched if empty.
+    /// Namespaces to read labelled Secrets from; the watched ones if empty.
     pub secret_namespaces: Vec<String>,
-    /// Where `/healthz` and `/readyz` are served; nowhere if none.
+    /// Address of `/healthz` and `/readyz`; not served if `None`.
     pub probe_address: Option<SocketAddr>,
-    /// Where `/metrics` is served; nowhere if none.
+    /// Address of `/metrics`; not served if `None`.
     pub metrics_address: Option<SocketAddr>,
-    /// How many objects of one kind are reconciled at once.
+    /// Maximum number of concurrent reconciles per removal kind and scope.
     pub max_concurrent_reconciles: u16,
-    /// How long a call to Auth0 may take.
+    /// Timeouts of calls to Auth0.
     pub timeouts: Timeouts,
-    /// How long watches of the API server live.
+    /// How long a watch lives, and how often its cache is listed again.
     pub watches: WatchTiming,
-    /// Where traces go.
+    /// Where spans are sent.
     pub traces: Traces,
 }

@@ -1,4 +1,4 @@
-//! Waiting for the API server at the start: it may come later than we do.
+//! Waits for the API server at the start, because the operator may start before it.
 
 use std::time::Duration;
 
@@ -11,17 +11,18 @@ use crate::telemetry::readiness::Readiness;
 
 use super::kube_error::explain;
 
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-const ASK_EVERY: Duration = Duration::from_secs(2);
+/// kube sets no timeout of its own.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The API server refuses the credentials. What to do: correct the kubeconfig, start again.
+/// The API server refuses the credentials. What to do: correct the kubeconfig, then start the operator again.
 #[derive(Debug, Error)]
 #[error("the cluster at {0} refuses these credentials; is KUBECONFIG right?")]
 pub struct Unauthorized(String);
 
-/// Returns once the API server at `url` answers, or at `shutdown`. Refused credentials are an error: waiting does not
-/// mend a kubeconfig.
-pub(crate) async fn api_server(
+/// Returns once the API server at `url` answers, or at `shutdown`. Refused credentials are an error, because waiting
+/// does not correct a kubeconfig.
+pub(crate) async fn wait_for_api_server(
     client: &Client,
     url: &str,
     readiness: &Readiness,
@@ -30,18 +31,18 @@ pub(crate) async fn api_server(
     let part = format!("the API server at {url}");
     readiness.expect(&part, &part);
     loop {
-        let why = match tokio::time::timeout(ANSWER_WITHIN, client.apiserver_version()).await {
+        let why = match tokio::time::timeout(REQUEST_TIMEOUT, client.apiserver_version()).await {
             Ok(Err(kube::Error::Api(status))) if status.code == 401 => return Err(Unauthorized(url.to_owned())),
-            // Whoever refuses this is there, and what else it refuses will be told.
             Ok(Ok(_)) => break,
+            // It is reachable, even if it refuses this request. What else it refuses shows in the watches.
             Ok(Err(kube::Error::Api(status))) if (400..429).contains(&status.code) => break,
             Ok(Err(error)) => explain(&error),
-            Err(_) => format!("no answer in {ANSWER_WITHIN:?}"),
+            Err(_) => format!("no answer in {REQUEST_TIMEOUT:?}"),
         };
         readiness.problem(&part, &format!("{why}; is KUBECONFIG right?"));
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
-            () = tokio::time::sleep(ASK_EVERY) => {}
+            () = tokio::time::sleep(RETRY_INTERVAL) => {}
         }
     }
     readiness.ready(&part);

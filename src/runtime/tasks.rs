@@ -1,12 +1,12 @@
-//! The tasks of a leader.
+//! The tasks of a leader, in the two groups that a shutdown treats differently.
 
 use tokio::task::JoinSet;
 
-/// What runs.
+/// Tasks that run until the leader shuts down. One that ends before is a bug.
 #[derive(Default)]
 pub(crate) struct Tasks {
-    /// They end by themselves after the signal, and what they are doing is worth waiting for.
+    /// Workers. They end by themselves after the cancellation, once the reconciles in hand are done.
     pub(crate) controllers: JoinSet<()>,
-    /// They serve the controllers and are dropped after them.
+    /// Watches and queues that the controllers need. They are dropped after the controllers have ended.
     pub(crate) services: JoinSet<()>,
 }

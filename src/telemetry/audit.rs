@@ -1,5 +1,6 @@
-//! The audit: one line for each DELETE that left, with everything an auditor needs and no credential. Of the target
-//! [`TARGET`], and logged at every level but `off`.
+//! The audit log: one line for each DELETE that was sent, with what an auditor needs and no credential (promise 6). The
+//! lines have the log target [`TARGET`] and are written at every log level but `off`. Fields: docs/metrics.md, The
+//! audit log.
 
 use std::sync::Arc;
 
@@ -13,14 +14,15 @@ use crate::revocation::PreflightChecker;
 use super::metrics::Metrics;
 use super::traces::Traces;
 
-/// By this name the lines can be told from the others.
+/// The log target that tells audit lines from others.
 pub(crate) const TARGET: &str = "rescind::audit";
 
-/// More objects than this are only counted: collectors of logs cut long lines. They carry the correlation id in their
-/// status. As many as a call has items is usual.
+/// A line names at most this many objects, because log collectors cut long lines; the number of all of them is a field
+/// of its own. The rest can be found by `status.correlationId`. A DELETE has at most 50 items, mostly of one object
+/// each.
 const MAX_OBJECTS: usize = 50;
 
-/// Hears of every call: counts it, and writes down the DELETEs.
+/// Observes every call: writes the audit lines, and passes calls on to metrics and traces.
 pub(crate) struct AuditRecorder {
     pub(crate) metrics: Metrics,
     pub(crate) checker: Arc<PreflightChecker>,
@@ -35,30 +37,31 @@ impl Observer for AuditRecorder {
 
     fn delete_finished(&self, deletion: &DeleteFinished<'_>) {
         let DeleteFinished { domain, items, correlation, .. } = deletion;
-        // No line of Auth0's log answers to one that never left.
-        let Some((verdict, why)) = verdict(deletion.outcome) else { return };
+        // A DELETE that was not sent is in no log of Auth0 either.
+        let Some((verdict, error)) = verdict(deletion.outcome) else { return };
         let (user, organization) = (deletion.endpoint.user(), deletion.endpoint.organization());
         let (user, organization) = (user.map(|id| &**id), organization.map(|id| &**id));
         let endpoint = format!("DELETE {}", deletion.endpoint.template());
-        // As it was sent. JSON within JSON, as the log has no lists.
+        // The body as it was sent. JSON in a string, because log fields cannot be lists.
         let body = deletion.endpoint.body(items);
         let objects: Value = deletion.owners.iter().take(MAX_OBJECTS).map(|owner| self.object(owner)).collect();
-        let objects_in_all = deletion.owners.len();
-        let (items, took_ms) = (items.len(), u64::try_from(deletion.took.as_millis()).unwrap_or(u64::MAX));
+        let objects_total = deletion.owners.len();
+        let (items, duration_ms) = (items.len(), u64::try_from(deletion.took.as_millis()).unwrap_or(u64::MAX));
         info!(
-            target: TARGET, %domain, endpoint, user, organization, items, %body, %objects, objects_in_all,
-            correlation, took_ms, verdict, why,
+            target: TARGET, %domain, endpoint, user, organization, items, %body, %objects, objects_total,
+            correlation_id = correlation, duration_ms, verdict, error,
             "sent a DELETE to Auth0"
         );
     }
 
     fn owner_gone(&self, owner: &Owner, partial: &Report) {
         let (objects, accepted) = (Value::from(vec![self.object(owner)]), partial.accepted.len());
-        let (domain, correlation) = (partial.domain.as_ref().map(ToString::to_string), partial.correlation.as_deref());
+        let (domain, correlation_id) =
+            (partial.domain.as_ref().map(ToString::to_string), partial.correlation.as_deref());
         let accepted_at = partial.accepted_at.map(|at| at.to_string());
         info!(
-            target: TARGET, domain, %objects, accepted, accepted_at, correlation, verdict = "unproved",
-            "an object was deleted after Auth0 accepted its removal and before a read proved it; nobody looks any more"
+            target: TARGET, domain, %objects, accepted, accepted_at, correlation_id, verdict = "unproved",
+            "an object was deleted after Auth0 accepted its removal and before a read verified it; no read follows"
         );
     }
 
@@ -68,7 +71,7 @@ impl Observer for AuditRecorder {
 }
 
 impl AuditRecorder {
-    /// Anybody can claim to be a manager: it is what whoever wrote the object called themselves.
+    /// An object as the audit names it. Field managers are only claimed: a client chooses the name itself.
     fn object(&self, owner: &Owner) -> Value {
         let Owner { kind, namespace, name, uid, generation } = owner;
         let managers = self.checker.managers(owner);
@@ -79,12 +82,12 @@ impl AuditRecorder {
     }
 }
 
-/// What became of a DELETE, and why; none if it never left.
+/// The verdict on a DELETE, and the error if it was not accepted; `None` if it was not sent.
 fn verdict(outcome: Result<(), &CallError>) -> Option<(&'static str, Option<String>)> {
     match outcome {
         Ok(()) => Some(("accepted", None)),
         Err(CallError::NotSent(_)) => None,
-        // It may have had its effect before the answer was lost.
+        // Auth0 may have processed it before the answer was lost.
         Err(error @ CallError::Unavailable(_)) => Some(("unknown", Some(error.to_string()))),
         Err(error @ CallError::NotProcessed) => Some(("not processed", Some(error.to_string()))),
         Err(error) => Some(("refused", Some(error.to_string()))),

@@ -1,7 +1,8 @@
-//! Kubernetes events, for `kubectl describe`: best effort, slowly, never in the way of a removal.
+//! The event recorder: Kubernetes events for `kubectl describe`, best effort and rate limited, so that they never delay
+//! a removal.
 //!
-//! kube's own recorder keeps each event for six minutes and re-sends the first text of a series. An event here is a change
-//! of reason, so each is its own, and a plain create is enough.
+//! kube's `Recorder` keeps every event in memory for six minutes and repeats the first note of a series. Here an event
+//! is a change of reason, so each one is new, and a plain create is enough.
 
 use std::time::Duration;
 
@@ -17,37 +18,37 @@ use tracing::debug;
 use crate::api::{State, printable};
 use crate::revocation::ReasonChange;
 
-/// News waiting to be written; what does not fit is dropped, the status says it anyway.
-const QUEUE: usize = 200;
-/// At most one event in this time: ten thousand removals must not become a flood of events in etcd.
-const PACE: Duration = Duration::from_millis(50);
-const WRITE_WITHIN: Duration = Duration::from_secs(5);
-/// Longest note the API takes, in bytes.
+/// Changes waiting to be written. More are dropped, because the status says the same.
+const QUEUE_CAPACITY: usize = 200;
+/// The shortest time between two events: ten thousand removals must not flood etcd.
+const MIN_INTERVAL: Duration = Duration::from_millis(50);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest note that the API server accepts, in bytes.
 const MAX_NOTE: usize = 1000;
 
-/// Where news are handed in, and where they come out.
+/// The queue between those who announce a change and [`record`].
 pub(crate) fn channel() -> (mpsc::Sender<ReasonChange>, mpsc::Receiver<ReasonChange>) {
-    mpsc::channel(QUEUE)
+    mpsc::channel(QUEUE_CAPACITY)
 }
 
-/// Hands in; drops when there is no room.
-pub(crate) fn announce(sender: &mpsc::Sender<ReasonChange>, news: ReasonChange) {
-    if sender.try_send(news).is_err() {
-        debug!("an event was left out: too many at once");
+/// Queues a change, or drops it if the queue is full. Never waits.
+pub(crate) fn announce(sender: &mpsc::Sender<ReasonChange>, change: ReasonChange) {
+    if sender.try_send(change).is_err() {
+        debug!("event dropped: the queue is full");
     }
 }
 
-/// Writes events until all senders are gone.
-pub(crate) async fn publish(client: Client, mut news: mpsc::Receiver<ReasonChange>) {
-    let mut pace = tokio::time::interval_at(Instant::now(), PACE);
-    // A quiet time may be followed by a small burst, not by all the ticks it missed.
-    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while let Some(news) = news.recv().await {
-        pace.tick().await;
-        let namespace = news.object.namespace.clone().unwrap_or_default();
+/// Writes an event for each change until all senders are dropped.
+pub(crate) async fn record(client: Client, mut changes: mpsc::Receiver<ReasonChange>) {
+    let mut ticks = tokio::time::interval_at(Instant::now(), MIN_INTERVAL);
+    // Ticks that were missed in a quiet time do not allow a burst later.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while let Some(change) = changes.recv().await {
+        ticks.tick().await;
+        let namespace = change.object.namespace.clone().unwrap_or_default();
         let api: Api<Event> = Api::namespaced(client.clone(), &namespace);
-        let event = event(news, Timestamp::now());
-        match tokio::time::timeout(WRITE_WITHIN, api.create(&PostParams::default(), &event)).await {
+        let event = event(change, Timestamp::now());
+        match tokio::time::timeout(WRITE_TIMEOUT, api.create(&PostParams::default(), &event)).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => debug!("an event could not be written: {error}"),
             Err(_) => debug!("an event could not be written in time"),
@@ -55,27 +56,29 @@ pub(crate) async fn publish(client: Client, mut news: mpsc::Receiver<ReasonChang
     }
 }
 
-fn event(news: ReasonChange, now: Timestamp) -> Event {
-    let mut note = printable(&news.message);
+fn event(change: ReasonChange, now: Timestamp) -> Event {
+    let mut note = printable(&change.message);
     while note.len() > MAX_NOTE {
         note.pop();
     }
-    let name = news.object.name.clone().unwrap_or_default();
-    let type_ = if news.reason.state() == State::Stalled { "Warning" } else { "Normal" };
+    let name = change.object.name.clone().unwrap_or_default();
+    let type_ = if change.reason.state() == State::Stalled { "Warning" } else { "Normal" };
     Event {
         metadata: ObjectMeta {
-            // As client-go names them: the object and something that no other event has.
+            // Named as client-go does: the object's name and something unique.
             name: Some(format!("{}.{:x}", name.chars().take(230).collect::<String>(), fastrand::u64(..))),
-            namespace: news.object.namespace.clone(),
+            namespace: change.object.namespace.clone(),
             ..ObjectMeta::default()
         },
         action: Some("Reconcile".to_owned()),
         event_time: Some(MicroTime(now)),
         note: Some(note),
-        reason: Some(news.reason.as_str().to_owned()),
-        regarding: Some(news.object),
+        reason: Some(change.reason.as_str().to_owned()),
+        regarding: Some(change.object),
         reporting_controller: Some("rescind.dev/rescind".to_owned()),
-        reporting_instance: Some(std::env::var("HOSTNAME").ok().filter(|h| !h.is_empty()).unwrap_or("rescind".into())),
+        reporting_instance: Some(
+            std::env::var("HOSTNAME").ok().filter(|host| !host.is_empty()).unwrap_or("rescind".into()),
+        ),
         type_: Some(type_.to_owned()),
         ..Event::default()
     }

@@ -2,7 +2,7 @@
 
 use crate::auth0::CallError;
 
-/// How a reconcile failed.
+/// How a reconcile failed: the guard decides it, metrics and traces show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     Error,
@@ -11,8 +11,10 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// All of them, so that each has a counter from the start.
     pub(crate) const ALL: [Self; 3] = [Self::Error, Self::Timeout, Self::Panic];
 
+    /// The label value `cause`, and `error.type` of a span.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -22,7 +24,8 @@ impl Failure {
     }
 }
 
-/// The word for how a call ended.
+/// How a call to Auth0 ended: the label value `outcome`, and `error.type` of a span. docs/metrics.md explains the
+/// values.
 pub(crate) const fn call_outcome(error: Option<&CallError>) -> &'static str {
     match error {
         None => "ok",

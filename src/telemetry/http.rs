@@ -1,5 +1,5 @@
-//! `/healthz` and `/readyz`. Not ready says what it waits for; not alive says what only a restart can mend. And the one
-//! server for these and for metrics.
+//! The probes `/healthz` and `/readyz`, and the HTTP server for them and for metrics. A probe that fails says why in
+//! its body: `/readyz` what the operator waits for, `/healthz` what only a restart can help.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use super::readiness::Readiness;
 
-/// Binds at once; the returned future serves `routes` until it is dropped.
+/// Binds `address`; the returned future serves `routes` until it is dropped. `what` names them in the log.
 pub(crate) async fn serve(
     address: SocketAddr,
     routes: Router,
@@ -21,12 +21,12 @@ pub(crate) async fn serve(
     tracing::info!(address = %listener.local_addr()?, "serving {what}");
     Ok(async move {
         if let Err(error) = axum::serve(listener, routes).await {
-            tracing::warn!("the server of {what} ended: {error}");
+            tracing::warn!("the server for {what} ended: {error}");
         }
     })
 }
 
-/// Where the probes are answered.
+/// The routes of the two probes.
 pub(crate) fn routes(readiness: Readiness) -> Router {
     let alive = readiness.clone();
     Router::new()
@@ -44,8 +44,8 @@ fn healthz(readiness: &Readiness) -> (StatusCode, String) {
 fn readyz(readiness: &Readiness) -> (StatusCode, String) {
     match readiness.waiting_for().as_slice() {
         [] => {
-            let words = ["ok".to_owned()].into_iter().chain(readiness.role()).chain(readiness.left_out());
-            (StatusCode::OK, lines(&words.collect::<Vec<_>>()))
+            let text = ["ok".to_owned()].into_iter().chain(readiness.role_text()).chain(readiness.left_out());
+            (StatusCode::OK, lines(&text.collect::<Vec<_>>()))
         }
         waiting => (StatusCode::SERVICE_UNAVAILABLE, lines(waiting)),
     }
@@ -59,7 +59,6 @@ fn lines(lines: &[String]) -> String {
 mod tests {
     use super::*;
 
-    /// Broken on purpose by a probe that says ok to everything: it failed.
     #[test]
     fn liveness_fails_when_a_restart_would_help_and_only_then() {
         let readiness = Readiness::default();
@@ -70,9 +69,9 @@ mod tests {
         assert_eq!(readyz(&readiness).0, StatusCode::SERVICE_UNAVAILABLE);
         readiness.ready("the list of a");
         readiness.age_heartbeat("the list of a");
-        let (status, words) = healthz(&readiness);
+        let (status, text) = healthz(&readiness);
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
-        assert_eq!(words, "the list of a has not moved for 451 s\n");
+        assert_eq!(text, "the list of a has not moved for 451 s\n");
         assert_eq!(readyz(&readiness).0, StatusCode::OK);
     }
 }

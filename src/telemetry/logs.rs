@@ -1,4 +1,4 @@
-//! Logs: structured, on standard error, never with a credential.
+//! The log: structured, on standard error, never with a credential (promise 6).
 
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Subscriber;
@@ -7,32 +7,30 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry};
 
-/// How lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
-    /// For people.
+    /// Text for people.
     Text,
 }
 
-/// A subscriber that writes lines of at most `level` to `writer`.
+/// A subscriber that writes lines up to `level` to `writer`. Audit lines are written at every level but `off`.
 pub fn subscriber<W>(level: LevelFilter, format: LogFormat, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    // kube's client warns with the whole body of an answer it cannot read, and an answer may be a Secret (promise 6).
-    // Its errors come back to us, and we say what they mean.
-    // kube's runtime wraps every line of ours in a span that says the same again.
     let audit = if level == LevelFilter::OFF { level } else { level.max(LevelFilter::INFO) };
     let targets = Targets::new()
         .with_default(level)
-        // Whoever wants fewer words about the work still wants to know what was taken from whom.
         .with_target(super::audit::TARGET, audit)
+        // kube logs the whole body of an answer that it cannot parse, and that may be a Secret. Its errors are returned
+        // to us as well, and we log what they mean.
         .with_target("kube_client", LevelFilter::OFF)
         .with_target("kube_runtime::watcher", LevelFilter::OFF)
         .with_target("kube_runtime", level.min(LevelFilter::WARN))
-        // It tells of every batch, and its variables may hold the key of a collector.
+        // It logs every batch, and its settings may contain the key of a collector.
         .with_target("opentelemetry", level.min(LevelFilter::WARN));
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = match format {

@@ -1,6 +1,18 @@
-//! What is told: logs, the audit, events, metrics, traces, readiness, and the endpoints that serve them.
+//! What the operator reports about itself: logs, audit log, events, metrics, traces, readiness, and the endpoints that
+//! serve them.
 //!
-//! Belongs here: everything that observes. Does not belong here: decisions.
+//! Belongs here: everything that observes. Does not belong here: decisions about objects or calls.
+//!
+//! What happens reaches this room in four ways: the dispatcher reports its calls (`AuditRecorder`), a changed reason
+//! becomes a metric and an event (`ReasonChange`), the guard around each reconcile reports how it ended (`Failure`),
+//! and watches and election report their state (`Readiness`).
+//!
+//! - `logs.rs`: the log on standard error. `audit.rs`: its line for each DELETE.
+//! - `metrics/`: what `/metrics` serves; docs/metrics.md lists it.
+//! - `events.rs`: the event recorder.
+//! - `traces.rs`: which work becomes a span. `trace_export.rs`, `otlp.rs`: whether and how spans are exported.
+//! - `failure.rs`: how reconciles and calls end, in the words of metrics and traces.
+//! - `readiness.rs`: what the operator waits for. `http.rs`: the probes, and the server for them and for metrics.
 
 pub(crate) mod audit;
 pub(crate) mod events;
@@ -15,4 +27,3 @@ pub mod trace_export;
 pub mod traces;
 
 pub use logs::{LogFormat, subscriber};
-pub use readiness::{Readiness, Role};

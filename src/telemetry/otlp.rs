@@ -1,4 +1,9 @@
-//! Sends spans by OTLP over HTTP. Everything but the trace's number is left to OpenTelemetry's library and its variables.
+//! Exports spans by OTLP over HTTP. Only the trace ID is ours, because it is the object's UID; everything else is left
+//! to the OpenTelemetry SDK and its environment variables.
+//!
+//! The SDK has no way to set the trace ID of a root span but its ID generator, so the ID is handed to that in a
+//! thread-local variable. A made-up remote parent would work as well, but every span would then refer to a parent that
+//! does not exist.
 
 use std::cell::Cell;
 use std::time::{Duration, SystemTime};
@@ -11,17 +16,17 @@ use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracer, SdkTra
 
 use super::traces::{Span, Tracer, TracingSetupError};
 
-/// The last spans are given this long at the end.
-const FLUSH_WITHIN: Duration = Duration::from_secs(1);
+/// The longest time for exporting the last spans at shutdown.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Sends in batches, from a thread of its own.
+/// Exports spans in batches, from a thread of the SDK.
 pub(crate) struct Otlp {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
 }
 
 impl Otlp {
-    /// To `endpoint`, or to where the variables say.
+    /// Exports to `endpoint`; if `None`, to where the environment variables say.
     pub(crate) fn new(endpoint: Option<&str>) -> Result<Self, TracingSetupError> {
         let mut exporter = SpanExporter::builder().with_http();
         if let Some(endpoint) = endpoint {
@@ -42,10 +47,10 @@ impl Otlp {
         Ok(Self { provider, tracer })
     }
 
-    /// Sends what is left.
-    pub(crate) fn end(&self) {
-        if let Err(error) = self.provider.shutdown_with_timeout(FLUSH_WITHIN) {
-            tracing::warn!("the last traces were not sent: {error}");
+    /// Exports what is left. Blocks.
+    pub(crate) fn flush(&self) {
+        if let Err(error) = self.provider.shutdown_with_timeout(FLUSH_TIMEOUT) {
+            tracing::warn!("the last spans were not exported: {error}");
         }
     }
 }
@@ -53,7 +58,7 @@ impl Otlp {
 impl Tracer for Otlp {
     fn ended(&self, span: Span) {
         let now = SystemTime::now();
-        NUMBER.set(u128::from_str_radix(&span.uid.replace('-', ""), 16).unwrap_or_default());
+        NEXT_TRACE_ID.set(u128::from_str_radix(&span.uid.replace('-', ""), 16).unwrap_or_default());
         let mut attributes: Vec<_> =
             span.attributes.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();
         attributes.extend(span.failure.map(|failure| KeyValue::new("error.type", failure)));
@@ -63,28 +68,28 @@ impl Tracer for Otlp {
             .with_kind(if span.is_call { SpanKind::Client } else { SpanKind::Internal })
             .with_start_time(now.checked_sub(span.took).unwrap_or(now))
             .with_attributes(attributes);
-        let mut sent = self.tracer.build(builder);
+        let mut exported = self.tracer.build(builder);
         if let Some(failure) = span.failure {
-            sent.set_status(Status::error(failure));
+            exported.set_status(Status::error(failure));
         }
-        sent.end_with_timestamp(now);
+        exported.end_with_timestamp(now);
     }
 }
 
 thread_local! {
-    /// The number of the next trace; 0 for any.
-    static NUMBER: Cell<u128> = const { Cell::new(0) };
+    /// The trace ID of the next span that is built on this thread; 0 for a random one.
+    static NEXT_TRACE_ID: Cell<u128> = const { Cell::new(0) };
 }
 
-/// A span is built and numbered on one thread, so this reaches it without a parent that nobody would ever see.
+/// Takes trace IDs from [`NEXT_TRACE_ID`]. The SDK asks for an ID while it builds a span, so on the same thread.
 #[derive(Debug, Default)]
 struct ByObject(RandomIdGenerator);
 
 impl IdGenerator for ByObject {
     fn new_trace_id(&self) -> TraceId {
-        match NUMBER.take() {
+        match NEXT_TRACE_ID.take() {
             0 => self.0.new_trace_id(),
-            number => TraceId::from_bytes(number.to_be_bytes()),
+            id => TraceId::from_bytes(id.to_be_bytes()),
         }
     }
 
@@ -102,7 +107,7 @@ mod tests {
 
     const UID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
 
-    /// A collector that takes one request; returns its path and body.
+    /// A collector that takes one request; its thread returns the request line and the body.
     fn collector() -> (String, std::thread::JoinHandle<(String, Vec<u8>)>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/v1/traces", listener.local_addr().unwrap());
@@ -127,7 +132,6 @@ mod tests {
         (url, taken)
     }
 
-    /// Broken on purpose by traces with numbers of their own: it failed.
     #[test]
     fn a_span_arrives_in_the_trace_of_its_object() {
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -141,12 +145,12 @@ mod tests {
             failure: Some("rate_limited"),
             attributes: vec![("rescind.correlation_id", "rescind-1".to_owned())],
         });
-        otlp.end();
+        otlp.flush();
         let (path, body) = taken.join().unwrap();
         assert_eq!(path, "POST /v1/traces HTTP/1.1");
-        let number = u128::from_str_radix(&UID.replace('-', ""), 16).unwrap().to_be_bytes();
+        let trace_id = u128::from_str_radix(&UID.replace('-', ""), 16).unwrap().to_be_bytes();
         let words: [&[u8]; 5] =
-            [&number, b"DELETE /api/v2/users/{id}/roles", b"rate_limited", b"rescind-1", b"service.version"];
+            [&trace_id, b"DELETE /api/v2/users/{id}/roles", b"rate_limited", b"rescind-1", b"service.version"];
         for word in words {
             assert!(body.windows(word.len()).any(|bytes| bytes == word), "no {word:?} in {body:?}");
         }

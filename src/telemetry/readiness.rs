@@ -1,6 +1,9 @@
-//! What the operator waits for, and whether it still moves: the contents of `/readyz` and `/healthz`, and the log lines
-//! that say the same. A part that cannot be had does not hold up others of its kind: what is missing of one namespace is
-//! named, and the operator is ready for the others.
+//! What the operator waits for, and whether its watches still move: the contents of `/readyz` and `/healthz`, and the
+//! log lines that say the same.
+//!
+//! Parts have a kind, such as all lists of Secrets. A part that has a problem does not hold up the others of its kind:
+//! if the Secrets of one namespace cannot be listed, the operator is ready for the other namespaces, and names that
+//! one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,34 +12,35 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-/// A problem that was not seen again for this long is over: a watch that works again says nothing. More than the longest
-/// pause between two tries, and a try that hangs.
+/// A problem of a part that was ready is over when it was not reported again for this long, because a watch that works
+/// again reports nothing. More than the longest backoff and an attempt that hangs.
 const OVER_AFTER: Duration = Duration::from_secs(45);
-/// What happens within this time is told in one line.
-const SETTLE: Duration = Duration::from_secs(1);
-/// Every watch is polled at least every 225 s (watch.rs). One that was not for two periods hangs, and a restart helps.
+/// Problems that come within this time are logged together.
+const LOG_DELAY: Duration = Duration::from_secs(1);
+/// Every watch is polled at least every 225 s (runtime/cache/watch.rs). After two such periods without a poll it hangs,
+/// and a restart helps.
 const STUCK_AFTER: Duration = Duration::from_secs(450);
 
-/// What this replica does.
+/// The part of this replica in the election.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     /// Not known yet.
     #[default]
     Starting,
-    /// Another leads; this one takes over when it ends.
+    /// Another replica leads, and this one takes over when that one stops.
     Standby {
-        /// Who, if that is known.
+        /// The leader, if it is known.
         leader: Option<String>,
     },
-    /// This one does the work.
+    /// This replica leads, and is the active one.
     Leader,
-    /// There is no election.
+    /// There is no election, so this replica is active.
     NoElection,
 }
 
-/// The state of everything that has to be there.
+/// The state of everything that the operator needs. Clones share it.
 #[derive(Clone, Default)]
-pub struct Readiness(Arc<Shared>);
+pub(crate) struct Readiness(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
@@ -48,21 +52,21 @@ struct Shared {
 struct State {
     role: Role,
     parts: BTreeMap<String, Part>,
-    /// When each watch was polled last.
+    /// When each watch was last polled.
     heartbeats: BTreeMap<String, Instant>,
 }
 
 #[derive(Default)]
 struct Part {
-    /// What it is a part of.
+    /// Parts of one kind do not hold each other up.
     kind: String,
     ready: bool,
-    /// Why not, or what is wrong with it now, and when that was seen last.
+    /// What is wrong, and when that was last reported.
     problem: Option<(String, Instant)>,
 }
 
 impl Part {
-    /// What is wrong with it. What never was ready has its problem until it is.
+    /// Its current problem. A part that never was ready keeps its problem until it is ready.
     fn problem(&self, now: Instant) -> Option<&str> {
         let (why, seen) = self.problem.as_ref()?;
         let is_over = self.ready && now.saturating_duration_since(*seen) >= OVER_AFTER;
@@ -71,15 +75,15 @@ impl Part {
 }
 
 impl Readiness {
-    /// The operator is not ready before this is, or has a problem while another part of its kind is ready. `part` completes
-    /// "waiting for …".
-    pub fn expect(&self, part: &str, kind: &str) {
+    /// The operator needs `part`: it is not ready before the part is ready, or has a problem while another part of its
+    /// kind is ready. `part` completes the sentence "waiting for …".
+    pub(crate) fn expect(&self, part: &str, kind: &str) {
         self.state().parts.entry(part.to_owned()).or_default().kind = kind.to_owned();
         self.0.changed.notify_one();
     }
 
-    /// This is there. It stays ready when it has problems later.
-    pub fn ready(&self, part: &str) {
+    /// The part is ready, and stays so even if it has problems later.
+    pub(crate) fn ready(&self, part: &str) {
         let mut state = self.state();
         let part = state.parts.entry(part.to_owned()).or_default();
         (part.ready, part.problem) = (true, None);
@@ -87,18 +91,17 @@ impl Readiness {
         self.0.changed.notify_one();
     }
 
-    /// What is in the way, in words that say what to do. To be told each time it is seen.
-    pub fn problem(&self, part: &str, why: &str) {
+    /// The part has a problem; `why` says what to do. To be called each time the problem is seen.
+    pub(crate) fn problem(&self, part: &str, why: &str) {
         self.state().parts.entry(part.to_owned()).or_default().problem = Some((why.to_owned(), Instant::now()));
         self.0.changed.notify_one();
     }
 
-    /// What this replica does.
-    pub fn set_role(&self, role: Role) {
+    pub(crate) fn set_role(&self, role: Role) {
         self.state().role = role;
     }
 
-    /// The watch of this was polled.
+    /// This watch was polled just now.
     pub(crate) fn heartbeat(&self, watch: &str) {
         let mut state = self.state();
         match state.heartbeats.get_mut(watch) {
@@ -107,13 +110,13 @@ impl Readiness {
         }
     }
 
-    /// What is still missing, a line each; the operator is ready when nothing is.
-    pub fn waiting_for(&self) -> Vec<String> {
+    /// What keeps the operator from being ready, one line for each part; empty if it is ready.
+    pub(crate) fn waiting_for(&self) -> Vec<String> {
         self.missing(true)
     }
 
-    /// What is missing although the operator is ready, a line each.
-    pub fn left_out(&self) -> Vec<String> {
+    /// What is missing although it does not keep the operator from being ready, one line for each part.
+    pub(crate) fn left_out(&self) -> Vec<String> {
         self.missing(false)
     }
 
@@ -124,18 +127,18 @@ impl Readiness {
         let mut missing = Vec::new();
         for (name, part) in state.parts.iter().filter(|(_, part)| !part.ready) {
             let problem = part.problem(now);
-            let does = problem.is_none() || !ready_kinds.contains(part.kind.as_str());
-            if does == holds_up {
-                let word = if does { "waiting for" } else { "going on without" };
+            let is_needed = problem.is_none() || !ready_kinds.contains(part.kind.as_str());
+            if is_needed == holds_up {
+                let text = if is_needed { "waiting for" } else { "going on without" };
                 let why = problem.map(|why| format!(": {why}")).unwrap_or_default();
-                missing.push(format!("{word} {name}{why}"));
+                missing.push(format!("{text} {name}{why}"));
             }
         }
         missing
     }
 
-    /// What only a restart can mend, a line each.
-    pub fn stuck(&self) -> Vec<String> {
+    /// The watches that hang, so that only a restart helps, one line each.
+    pub(crate) fn stuck(&self) -> Vec<String> {
         let state = self.state();
         let stuck = state.heartbeats.iter().filter(|(_, heartbeat)| heartbeat.elapsed() > STUCK_AFTER);
         stuck
@@ -143,13 +146,13 @@ impl Readiness {
             .collect()
     }
 
-    /// What this replica does.
-    pub fn what(&self) -> Role {
+    /// The part of this replica in the election.
+    pub(crate) fn role(&self) -> Role {
         self.state().role.clone()
     }
 
-    /// The same, in a line.
-    pub fn role(&self) -> Option<String> {
+    /// The same as text; `None` if it is not known yet.
+    pub(crate) fn role_text(&self) -> Option<String> {
         match &self.state().role {
             Role::Starting => None,
             Role::Standby { leader: Some(leader) } => Some(format!("standby, the leader is {leader}")),
@@ -159,35 +162,35 @@ impl Readiness {
         }
     }
 
-    /// Logs what is in the way: a line when that changes, none while it stays the same.
-    pub(crate) async fn tell(self) {
-        let mut told: Vec<(String, Vec<String>)> = Vec::new();
+    /// Logs each problem once, when it appears, and once when all are over; never returns.
+    pub(crate) async fn log_changes(self) {
+        let mut logged: Vec<(String, Vec<String>)> = Vec::new();
         loop {
             tokio::select! {
-                () = self.0.changed.notified() => tokio::time::sleep(SETTLE).await,
-                // Problems end without a word.
-                () = tokio::time::sleep(OVER_AFTER), if !told.is_empty() => {}
+                () = self.0.changed.notified() => tokio::time::sleep(LOG_DELAY).await,
+                // Problems end without a notification.
+                () = tokio::time::sleep(OVER_AFTER), if !logged.is_empty() => {}
             }
             let problems = self.problems(Instant::now());
-            if problems == told {
+            if problems == logged {
                 continue;
             }
             for (why, parts) in &problems {
-                // That fewer wait for the same is no news.
-                let is_told = |part: &&String| told.iter().any(|(words, of)| words == why && of.contains(part));
-                let news: Vec<&str> = parts.iter().filter(|part| !is_told(part)).map(String::as_str).collect();
-                if !news.is_empty() {
-                    warn!("waiting for {}: {why}", news.join(", "));
+                // Fewer parts with the same problem are not worth a line.
+                let is_logged = |part: &&String| logged.iter().any(|(other, of)| other == why && of.contains(part));
+                let new: Vec<&str> = parts.iter().filter(|part| !is_logged(part)).map(String::as_str).collect();
+                if !new.is_empty() {
+                    warn!("waiting for {}: {why}", new.join(", "));
                 }
             }
             if problems.is_empty() {
-                info!("nothing is in the way any more");
+                info!("all problems are resolved");
             }
-            told = problems;
+            logged = problems;
         }
     }
 
-    /// What is in the way, each with the parts it is in the way of.
+    /// The current problems, each with the parts that have it.
     fn problems(&self, now: Instant) -> Vec<(String, Vec<String>)> {
         let mut problems = BTreeMap::<String, Vec<String>>::new();
         for (part, state) in &self.state().parts {
@@ -205,7 +208,7 @@ impl Readiness {
 
 #[cfg(test)]
 impl Readiness {
-    /// As if this watch had not been polled for as long as it takes to be stuck.
+    /// Makes this watch look as if it had hung for just long enough.
     pub(crate) fn age_heartbeat(&self, watch: &str) {
         let long_ago = Instant::now().checked_sub(STUCK_AFTER + Duration::from_secs(1)).expect("a machine that is up");
         self.state().heartbeats.insert(watch.to_owned(), long_ago);
@@ -216,7 +219,6 @@ impl Readiness {
 mod tests {
     use super::*;
 
-    /// Broken on purpose by never forgetting a problem: it failed.
     #[test]
     fn problems_are_grouped_and_end() {
         let readiness = Readiness::default();
@@ -228,9 +230,9 @@ mod tests {
         readiness.ready("c");
         readiness.problem("c", "refused");
         assert_eq!(readiness.waiting_for(), ["waiting for a: no such kind", "waiting for b: no such kind"]);
-        let told = readiness.problems(Instant::now());
-        assert_eq!(told.len(), 2);
-        assert_eq!(told[0], ("no such kind".to_owned(), vec!["a".to_owned(), "b".to_owned()]));
+        let problems = readiness.problems(Instant::now());
+        assert_eq!(problems.len(), 2);
+        assert_eq!(problems[0], ("no such kind".to_owned(), vec!["a".to_owned(), "b".to_owned()]));
         readiness.ready("a");
         readiness.ready("b");
         assert!(readiness.problems(Instant::now() + OVER_AFTER).is_empty());
@@ -249,10 +251,9 @@ mod tests {
         assert_eq!(readiness.waiting_for(), [""; 0]);
         assert_eq!(readiness.left_out(), ["going on without secrets in b: not allowed"]);
         readiness.expect("secrets in c", "secrets");
-        assert_eq!(readiness.waiting_for(), ["waiting for secrets in c"], "it was not tried yet");
+        assert_eq!(readiness.waiting_for(), ["waiting for secrets in c"], "it was not attempted yet");
     }
 
-    /// Broken on purpose by pulses that never grow old: it failed.
     #[test]
     fn a_watch_that_is_not_polled_is_stuck() {
         let readiness = Readiness::default();

@@ -1,12 +1,12 @@
-//! Whether traces are sent, and where to: OpenTelemetry's own variables decide.
+//! Whether spans are exported, and where to, by OpenTelemetry's own environment variables.
 
 #[cfg(feature = "otlp")]
 use std::sync::Arc;
 
 use super::traces::{Traces, TracingSetupError};
 
-/// Where OpenTelemetry's own variables say, or nowhere: `OTEL_EXPORTER_OTLP_ENDPOINT` turns traces on. To be called outside
-/// of any async runtime.
+/// Where spans go, by OpenTelemetry's variables: `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`
+/// turns the export on. To be called outside of any async runtime, because the exporter has a blocking client.
 pub fn from_environment() -> Result<(Traces, Flush), TracingSetupError> {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let endpoint = set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(|| set("OTEL_EXPORTER_OTLP_ENDPOINT"));
@@ -15,32 +15,32 @@ pub fn from_environment() -> Result<(Traces, Flush), TracingSetupError> {
     if endpoint.is_none() || off {
         return Ok((Traces::default(), Flush::default()));
     }
-    begin()
+    start()
 }
 
 #[cfg(feature = "otlp")]
-fn begin() -> Result<(Traces, Flush), TracingSetupError> {
+fn start() -> Result<(Traces, Flush), TracingSetupError> {
     let otlp = Arc::new(super::otlp::Otlp::new(None)?);
-    let last = otlp.clone();
-    Ok((Traces::to(otlp), Flush(Some(Box::new(move || last.end())))))
+    let flushed = otlp.clone();
+    Ok((Traces::to(otlp), Flush(Some(Box::new(move || flushed.flush())))))
 }
 
 #[cfg(not(feature = "otlp"))]
-fn begin() -> Result<(Traces, Flush), TracingSetupError> {
+fn start() -> Result<(Traces, Flush), TracingSetupError> {
     tracing::warn!(
-        "OTEL_EXPORTER_OTLP_ENDPOINT is set, but this program cannot send traces: build it with --features otlp"
+        "OTEL_EXPORTER_OTLP_ENDPOINT is set, but this build cannot export traces: build it with --features otlp"
     );
     Ok((Traces::default(), Flush::default()))
 }
 
-/// Sends what is left when it is dropped; outside of any async runtime.
+/// Exports the last spans when it is dropped, which must be outside of any async runtime.
 #[derive(Default)]
 pub struct Flush(Option<Box<dyn FnOnce()>>);
 
 impl Drop for Flush {
     fn drop(&mut self) {
-        if let Some(send) = self.0.take() {
-            send();
+        if let Some(flush) = self.0.take() {
+            flush();
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Traces: which work becomes a span, for whoever sends it (`otlp.rs`, if that was built in).
+//! Which work becomes a span, for the exporter (`otlp.rs`, with the feature `otlp`).
 //!
-//! All spans of one object have its UID as the number of their trace, so a trace is found without a search. They hang side
-//! by side: a reconcile never waits for Auth0, so no span contains another. A call that was shared by several objects is
-//! in the trace of each. No ids of people stand in a span; its attributes are named by OpenTelemetry's conventions.
+//! The trace ID of all spans of an object is its UID, so a trace is found without a search. All are root spans: a
+//! reconcile never waits for Auth0, so no span contains another. A call that several objects shared is in the trace of
+//! each. No span contains the ID of a person. Attributes are named by OpenTelemetry's semantic conventions where those
+//! have a name.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,33 +15,33 @@ use crate::dispatch::RequestFinished;
 
 use super::failure::{Failure, call_outcome};
 
-/// More traces than this do not get a shared call. As many objects as a call has items is usual.
+/// A shared call gets a span in at most this many traces. A call has at most 50 items, mostly of one object each.
 const MAX_TRACES: usize = 50;
 
-/// Work that ended just now.
+/// Work that has just ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
     /// The UID of the object it was done for.
     pub uid: String,
-    /// What was done, without ids.
+    /// What was done, without IDs.
     pub name: String,
-    /// Whether it was a call to somebody else.
+    /// Whether it was a call to Auth0.
     pub is_call: bool,
     /// How long it took.
     pub took: Duration,
-    /// The word for how it failed.
+    /// How it failed, as `failure.rs` names it; `None` if it did not.
     pub failure: Option<&'static str>,
-    /// More about it.
+    /// Attributes, by name.
     pub attributes: Vec<(&'static str, String)>,
 }
 
-/// Sends spans. Told in the middle of the work, so it must not wait for anything.
+/// Exports spans. It is called in the middle of the work, so it must not wait for anything.
 pub trait Tracer: Send + Sync + 'static {
-    /// This ended.
+    /// The work of this span has just ended.
     fn ended(&self, span: Span);
 }
 
-/// Where spans go, if anywhere.
+/// Where spans go; nowhere by default.
 #[derive(Clone, Default)]
 pub struct Traces(Option<Arc<dyn Tracer>>);
 
@@ -51,7 +52,7 @@ impl std::fmt::Debug for Traces {
 }
 
 impl Traces {
-    /// To this one.
+    /// Sends spans to `tracer`.
     pub fn to(tracer: Arc<dyn Tracer>) -> Self {
         Self(Some(tracer))
     }
@@ -98,7 +99,7 @@ impl Traces {
     }
 }
 
-/// Traces are asked for and cannot be sent. What to do: correct the variables that begin with `OTEL_`.
+/// The export of traces cannot be set up. What to do: correct the environment variables that begin with `OTEL_`.
 #[derive(Debug, Error)]
-#[error("traces cannot be sent, see the variables that begin with OTEL_: {0}")]
+#[error("traces cannot be exported, see the variables that begin with OTEL_: {0}")]
 pub struct TracingSetupError(pub(crate) String);

@@ -1,4 +1,4 @@
-//! An Application, and what Argo CD says of it.
+//! An Application and its status.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,12 +14,12 @@ use tokio::task::JoinHandle;
 use crate::processes::{ArgoCd, NAMESPACE};
 use crate::repository::Repository;
 
-/// Longest anything is waited for; Argo CD needs some seconds for most things.
+/// The longest wait for anything; Argo CD needs some seconds for most things.
 const PATIENCE: Duration = Duration::from_secs(150);
 
 const REFRESH: &str = "argocd.argoproj.io/refresh";
 
-/// One that syncs by itself, prunes and heals. Notes every health it ever had.
+/// An Application with automated sync, prune and self-heal. Records every health it had.
 pub struct Application {
     pub name: String,
     argocd: &'static ArgoCd,
@@ -41,9 +41,9 @@ impl Application {
                 "destination": {"server": "https://kubernetes.default.svc", "namespace": namespace},
                 "syncPolicy": {
                     "automated": {"prune": true, "selfHeal": true},
-                    // There is no garbage collector to end a deletion in the foreground.
+                    // No garbage collector would finish a foreground deletion.
                     "syncOptions": ["PrunePropagationPolicy=background"],
-                    // Five times by default, which takes minutes.
+                    // The default is five retries, which take minutes.
                     "retry": {"limit": 1, "backoff": {"duration": "1s"}},
                 },
             },
@@ -70,12 +70,12 @@ impl Application {
         Self { name, argocd, api, healths, watch }
     }
 
-    /// The healths so far, in order, each once in a row.
+    /// Every health so far, in order, without repetitions.
     pub fn healths(&self) -> Vec<String> {
         self.healths.lock().unwrap().clone()
     }
 
-    /// Waits until its status is like that.
+    /// Waits until its status satisfies `condition`.
     pub async fn wait(&self, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
         let last = Mutex::new(Value::Null);
         let met = |object: Option<&DynamicObject>| {
@@ -90,7 +90,7 @@ impl Application {
         last
     }
 
-    /// Waits until it has this health and nothing is left to sync.
+    /// Waits until it is synced and has this health.
     pub async fn settled(&self, health: &str) -> Value {
         self.wait(health, |status| {
             status["health"]["status"] == health
@@ -100,7 +100,7 @@ impl Application {
         .await
     }
 
-    /// Has it look at Git now, which it does by itself every three minutes, and waits until it has.
+    /// Makes it read Git now instead of every three minutes, and waits until it has.
     pub async fn refresh(&self) {
         let patch = json!({"metadata": {"annotations": {REFRESH: "normal"}}});
         self.api.patch(&self.name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
@@ -110,7 +110,7 @@ impl Application {
     }
 }
 
-/// What it says of one object.
+/// The entry of one object in its status.
 pub fn resource(status: &Value, name: &str) -> Value {
     let resources = status["resources"].as_array().cloned().unwrap_or_default();
     resources.into_iter().find(|resource| resource["name"] == name).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The real Argo CD syncs from a real git repository what the real operator carries out against the fake Auth0.
+//! The real Argo CD syncs manifests from a git repository, and the operator carries them out against the fake Auth0.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
@@ -6,14 +6,17 @@ mod application;
 mod processes;
 mod repository;
 mod runner;
-mod stories;
+mod scenarios;
 
+#[path = "../e2e/fault_injector.rs"]
+#[allow(dead_code, reason = "it serves other tests, too")]
+mod fault_injector;
+#[path = "../shared/fixtures.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod fixtures;
 #[path = "../e2e/harness.rs"]
 #[allow(dead_code, reason = "it serves other tests, too")]
 mod harness;
 #[path = "../chart/helm.rs"]
 #[allow(dead_code, reason = "it serves other tests, too")]
 mod helm;
-#[path = "../e2e/meddler.rs"]
-#[allow(dead_code, reason = "it serves other tests, too")]
-mod meddler;

@@ -1,4 +1,4 @@
-//! Argo CD as plain processes: its controller, repository server, API server, and a redis. No pods.
+//! Argo CD as plain processes instead of pods: its controller, repository server, API server, and a redis.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,21 +16,21 @@ use crate::helm::{objects, only};
 /// The namespace of Argo CD and its Applications.
 pub const NAMESPACE: &str = "argocd";
 
-/// Its kubeconfig, in the folder of its processes.
+/// The kubeconfig, in the working folder of the processes.
 const KUBECONFIG: &str = "kubeconfig";
 
-/// How long its processes may take until they answer.
+/// The time until its processes must answer.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 
 /// A running Argo CD with the chart's scripts.
 pub struct ArgoCd {
     processes: Vec<Supervised>,
-    /// Of its API server.
+    /// The URL of its API server.
     pub url: String,
     _dir: OwnedDir,
 }
 
-/// The run's Argo CD, on the run's control plane.
+/// The one Argo CD of the run, on the run's control plane.
 pub async fn argocd() -> &'static ArgoCd {
     static ARGOCD: OnceLock<ArgoCd> = OnceLock::new();
     let argocd = tokio::task::spawn_blocking(|| ARGOCD.get_or_init(|| ArgoCd::start(plane()))).await.unwrap();
@@ -45,7 +45,7 @@ impl ArgoCd {
         let [redis, repository, server] = stack::ports::free().unwrap();
         let [redis_at, repository_at] = [redis, repository].map(|port| format!("127.0.0.1:{port}"));
         let kubeconfig = dir.path().join(KUBECONFIG);
-        // The current namespace is where Argo CD looks for its settings.
+        // Argo CD looks for its settings in the current namespace.
         std::fs::write(&kubeconfig, plane.kubeconfig()).unwrap();
         let mut kubectl = Command::new(locate("kubectl").unwrap());
         kubectl.args(["config", "set-context", "--current", "--namespace", NAMESPACE]).env("KUBECONFIG", &kubeconfig);
@@ -59,7 +59,8 @@ impl ArgoCd {
         let cluster = ["--repo-server", &repository_at, "--repo-server-plaintext", "--namespace", NAMESPACE];
         let mut controller = program("argocd-application-controller", dir.path());
         controller.args(common).args(cluster);
-        // So that the tests see the health of each object in the Application. And a sync every second is enough.
+        // With the health of each object stored in the Application, the tests can see it. The delay shortens the sync
+        // waves.
         controller.arg("--persist-resource-health").env("ARGOCD_SYNC_WAVE_DELAY", "1");
         let mut api = program("argocd-server", dir.path());
         api.args(common).args(cluster);
@@ -72,21 +73,21 @@ impl ArgoCd {
         Self { processes, url: format!("http://127.0.0.1:{server}"), _dir: dir }
     }
 
-    /// Waits until both API servers answer; nothing tells when.
+    /// Polls until both API servers answer.
     async fn ready(&self) {
         let started = Instant::now();
         while !reqwest::get(format!("{}/healthz", self.url)).await.is_ok_and(|answer| answer.status().is_success()) {
             assert!(started.elapsed() < READY_WITHIN, "Argo CD does not answer:\n{}", self.logs());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        // With Argo CD asking for everything, the API server takes a moment until it lists our kinds (it answers 429).
+        // While Argo CD lists everything, the API server answers lists of our kinds with 429 for a moment.
         while plane().run(&["get", "rescind", "--all-namespaces"]).is_err() {
             assert!(started.elapsed() < READY_WITHIN, "the API server does not list our kinds");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
-    /// The end of what its processes said, for failures.
+    /// The last lines of its logs, for messages of failures.
     pub fn logs(&self) -> String {
         let tail = |process: &Supervised| {
             let text = std::fs::read_to_string(process.log()).unwrap_or_default();
@@ -96,7 +97,7 @@ impl ArgoCd {
         self.processes.iter().map(tail).collect()
     }
 
-    /// Presses a button, as its web interface does.
+    /// Runs a resource action, as a button of the web interface does.
     pub async fn press(&self, application: &str, namespace: &str, resource: &str, action: &str) {
         let request = json!({
             "name": application, "namespace": namespace, "resourceName": resource, "action": action,
@@ -109,11 +110,11 @@ impl ArgoCd {
     }
 }
 
-/// One binary plays all parts, by this variable.
+/// All its programs are one binary; this variable selects one.
 fn program(name: &str, dir: &Path) -> Command {
     let mut command = Command::new(locate("argocd").unwrap());
     command.env("ARGOCD_BINARY_NAME", name).env("ARGOCD_GPG_ENABLED", "false");
-    // Its own cluster is the one of the kubeconfig.
+    // The cluster it runs in is the one of the kubeconfig.
     command.env("ARGOCD_FAKE_IN_CLUSTER", "true").env("KUBECONFIG", dir.join(KUBECONFIG));
     let folders = ["ARGOCD_TLS_DATA_PATH", "ARGOCD_SSH_DATA_PATH", "ARGOCD_GNUPGHOME", "ARGOCD_PLUGINSOCKFILEPATH"];
     for variable in folders.into_iter().chain(["HOME", "TMPDIR"]) {
@@ -124,7 +125,7 @@ fn program(name: &str, dir: &Path) -> Command {
     command
 }
 
-/// Installs Argo CD's own manifests, and what the chart renders for it by the command of docs/argocd.md.
+/// Installs the manifests of Argo CD, and what the command in docs/argocd.md makes of the chart.
 fn configure(plane: &ControlPlane) {
     let source = source("argocd").unwrap();
     let path = |below: &str| source.join(below).to_str().unwrap().to_owned();

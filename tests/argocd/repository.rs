@@ -1,4 +1,4 @@
-//! A git repository of manifests, as a team has one.
+//! A git repository of manifests.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -22,14 +22,14 @@ impl Repository {
         self.0.path().join(format!("{name}.yaml"))
     }
 
-    /// A manifest of a `UserRoleRevocation`, in a wave.
+    /// Writes a `UserRoleRevocation` that belongs to a sync wave.
     pub fn revocation(&self, name: &str, wave: u8, user: &str, role: &str) {
         let annotations = json!({"argocd.argoproj.io/sync-wave": wave.to_string()});
         let spec = json!({"userId": user, "roles": [role]});
         self.write(name, &manifest("rescind.dev/v1alpha1", "UserRoleRevocation", name, annotations, "spec", spec));
     }
 
-    /// A hook after the sync. There is no kubelet, so it is an object that is done once it is there.
+    /// Writes a PostSync hook. There is no kubelet, so it is an object that is done as soon as it exists.
     pub fn post_sync(&self, name: &str) {
         let annotations = json!({"argocd.argoproj.io/hook": "PostSync"});
         self.write(name, &manifest("v1", "ConfigMap", name, annotations, "data", json!({"done": "true"})));

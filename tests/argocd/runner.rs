@@ -1,4 +1,4 @@
-//! The scripts in Argo CD's own Lua runner, with the libraries it gives them, by the keys that the chart renders.
+//! The scripts in the Lua runtime of Argo CD itself, under the keys that the chart renders.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,15 +8,14 @@ use stack::binaries::locate;
 
 use crate::helm::{objects, only, root, said};
 
-/// `argocd admin settings resource-overrides …`: reads files and needs no server.
+/// Runs `argocd admin settings resource-overrides`, which reads files and needs no server.
 fn overrides(command: &str, object: &Path, settings: &Path) -> String {
     let mut argocd = Command::new(locate("argocd").unwrap());
     argocd.args(["admin", "settings", "resource-overrides", command]).arg(object);
     said(argocd.arg("--argocd-cm-path").arg(settings).output().unwrap()).unwrap()
 }
 
-/// So what tests/scripts finds with another Lua holds for Argo CD.
-/// Broken on purpose by a script that uses `string.lower`: it failed.
+/// So the results of tests/scripts, which has another Lua, hold for Argo CD.
 #[test]
 fn argo_cd_finds_what_our_runner_finds() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The fake Auth0s, on a thread of their own, with everything set that a measurement depends on.
+//! The fake Auth0s, on a thread of their own, under the conditions of a measurement.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::counters::FAKE_THREAD;
 
-/// What all fakes run on.
+/// The runtime of all fakes.
 pub struct Auth0(Runtime);
 
 /// How a tenant behaves. By default it has no limits, reports none, answers at once, and its lists are always current.
@@ -22,24 +22,24 @@ pub struct Conditions {
 
 impl Conditions {
     /// One limit for all calls together.
-    pub fn limit(burst: u32, per_second: f64) -> Self {
-        Self { limits: vec![(Group::Global, Bucket::new(burst, per_second))], ..Self::default() }
+    pub fn limit(bucket: Bucket) -> Self {
+        Self { limits: vec![(Group::Global, bucket)], ..Self::default() }
     }
 
     /// A limit that is never reached, but reported.
     pub fn large() -> Self {
-        Self::limit(100_000, 100_000.0)
+        Self::limit(Bucket::new(100_000, 100_000.0))
     }
 }
 
 impl Auth0 {
     pub fn new() -> Self {
-        // One thread, by whose name its CPU time is found.
+        // One thread, whose name identifies its CPU time.
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name(FAKE_THREAD).enable_all().build();
         Self(runtime.expect("a runtime"))
     }
 
-    /// A tenant of its own in this state.
+    /// Starts a tenant with this content.
     pub async fn tenant(&self, conditions: Conditions, fill: impl FnOnce(&mut Edit<'_>)) -> FakeAuth0 {
         let fake = self.0.spawn(FakeAuth0::start()).await.expect("a fake Auth0");
         for group in Group::ALL {

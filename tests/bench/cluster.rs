@@ -1,4 +1,4 @@
-//! The control plane, and the sites on it: namespaces that are connected to a tenant of Auth0 of their own.
+//! The control plane, and the namespaces on it, each connected to a tenant of Auth0 of its own.
 //!
 //! Objects are plain JSON here, so that the benchmark knows the operator as its users do: by its manifests.
 
@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use stack::ControlPlane;
 use tokio::task::JoinSet;
 
-/// Requests at once: as many as the operators make by default.
-pub const CONCURRENCY: usize = 16;
+use crate::fixtures::{self, ROLE};
 
-const ROLE: &str = "rol_bN1a2b3c4d5e6f7g";
+/// Concurrent requests: as many as the operators make by default.
+pub const CONCURRENCY: usize = 16;
 
 /// A cluster into which the operator is installed.
 pub struct Cluster<'a> {
@@ -28,18 +28,16 @@ pub struct Cluster<'a> {
 
 impl<'a> Cluster<'a> {
     pub async fn new(plane: &'a ControlPlane) -> Self {
-        let config = kube::config::Kubeconfig::from_yaml(&plane.kubeconfig()).unwrap();
-        let config = kube::Config::from_custom_kubeconfig(config, &Default::default()).await.unwrap();
-        Self { plane, client: Client::try_from(config).unwrap() }
+        Self { plane, client: Client::try_from(fixtures::admin(plane).await).unwrap() }
     }
 
-    /// A new namespace, not connected yet.
-    pub fn site(&self, namespace: &'static str, fake: &FakeAuth0) -> Site<'_> {
-        self.namespace(namespace);
-        Site { cluster: self, namespace, fake: fake.clone() }
+    /// A new namespace for this tenant, not connected yet.
+    pub fn namespace(&self, name: &'static str, fake: &FakeAuth0) -> Namespace<'_> {
+        self.create_namespace(name);
+        Namespace { cluster: self, name, fake: fake.clone() }
     }
 
-    pub fn namespace(&self, name: &str) {
+    pub fn create_namespace(&self, name: &str) {
         self.plane.run(&["create", "namespace", name]).expect("a namespace");
     }
 
@@ -48,39 +46,30 @@ impl<'a> Cluster<'a> {
     }
 }
 
-/// A namespace and its tenant.
-pub struct Site<'a> {
+/// A namespace and its tenant of Auth0.
+pub struct Namespace<'a> {
     pub cluster: &'a Cluster<'a>,
-    pub namespace: &'static str,
+    pub name: &'static str,
     pub fake: FakeAuth0,
 }
 
-impl Site<'_> {
+impl Namespace<'_> {
     /// Applies a Secret and a tenant object with this `reservePercent`, and whatever else comes with them.
     pub fn connect(&self, reserve: u32, more: &[Value]) {
-        let token = self.fake.token(&self.fake.all_scopes());
-        let labels = json!({"rescind.dev/credentials": "true"});
-        let secret = json!({
-            "apiVersion": "v1", "kind": "Secret", "stringData": {"token": token},
-            "metadata": {"name": "auth0-management", "namespace": self.namespace, "labels": labels},
-        });
+        let secret = fixtures::secret(self.name, &self.fake);
+        let mut spec = fixtures::tenant_spec(&self.fake);
+        spec["rateLimit"] = json!({"maxRequestsPerSecond": 5000, "reservePercent": reserve});
+        spec["verification"] = json!("After");
         let tenant = json!({
             "apiVersion": "rescind.dev/v1alpha1", "kind": "Auth0Tenant",
-            "metadata": {"name": "default", "namespace": self.namespace},
-            "spec": {
-                "domain": self.fake.domain(),
-                "caBundle": self.fake.ca_base64(),
-                "credentials": {"tokenSecretRef": {"name": "auth0-management"}},
-                "rateLimit": {"maxRequestsPerSecond": 5000, "reservePercent": reserve},
-                "verification": "After",
-            },
+            "metadata": {"name": "default", "namespace": self.name}, "spec": spec,
         });
         let manifests = [&secret, &tenant].into_iter().chain(more).map(|manifest| format!("---\n{manifest}\n"));
         self.cluster.plane.apply(&manifests.collect::<String>()).expect("good manifests");
     }
 
     pub fn api(&self, kind: Kind) -> Api<DynamicObject> {
-        self.cluster.api(kind, self.namespace)
+        self.cluster.api(kind, self.name)
     }
 
     /// Applies objects of these numbers, many at a time.
@@ -89,7 +78,7 @@ impl Site<'_> {
     }
 }
 
-/// Which kind of object.
+/// A kind of removal object.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     UserRoles,
@@ -105,16 +94,16 @@ impl Kind {
         ApiResource::from_gvk(&GroupVersionKind::gvk("rescind.dev", "v1alpha1", kind))
     }
 
-    /// Where its objects are in the API.
+    /// The path of its objects in the API.
     pub fn path(self, namespace: &str) -> String {
         DynamicObject::url_path(&self.resource(), Some(namespace))
     }
 }
 
-/// What the objects of a measurement remove, one thing each.
+/// What the objects of a measurement remove, one item each.
 #[derive(Clone, Copy)]
 pub enum Removal {
-    /// The n-th user's role.
+    /// The role of the n-th user.
     Role,
     /// The n-th member of this organization.
     Member(&'static str),
@@ -140,7 +129,7 @@ impl Removal {
     pub fn user(self, n: usize) -> String {
         match self {
             Self::Role => format!("auth0|5f7c8ec7c33c6c00{n:08}"),
-            // The organizations differ in their letter.
+            // The organizations differ in this letter.
             Self::Member(organization) => format!("auth0|{}{n:023}", &organization[4..5]),
         }
     }
@@ -155,7 +144,7 @@ impl Removal {
         json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": self.name(n)}, "spec": spec})
     }
 
-    /// Puts what the first `objects` objects remove into a tenant.
+    /// Seeds a tenant with what the first `objects` objects remove.
     pub fn fill(self, tenant: &mut Edit<'_>, objects: usize) {
         match self {
             Self::Role => (0..objects).for_each(|n| drop(tenant.user(self.user(n)).role(ROLE))),
@@ -168,14 +157,14 @@ impl Removal {
     }
 }
 
-/// What an applied object is known by.
+/// The identity of an applied object.
 pub struct Applied {
     pub name: String,
     pub uid: String,
     pub version: String,
 }
 
-/// Applies objects, many at a time; what they became comes back in order.
+/// Applies objects concurrently and returns them in order.
 pub async fn apply(api: Api<DynamicObject>, removal: Removal, numbers: Range<usize>) -> Vec<Applied> {
     let apply = move |n| {
         let api = api.clone();
@@ -190,7 +179,7 @@ pub async fn apply(api: Api<DynamicObject>, removal: Removal, numbers: Range<usi
     for_each(numbers, apply).await
 }
 
-/// Does `work` for each number, many at a time; what it yields comes back in order.
+/// Runs `work` for each number concurrently and returns the results in order.
 pub async fn for_each<T, F>(numbers: Range<usize>, work: impl Fn(usize) -> F + Clone + Send + 'static) -> Vec<T>
 where
     T: Send + 'static,

@@ -1,4 +1,4 @@
-//! Who used the CPU, from /proc, and what the API server was asked, from its own metrics.
+//! CPU time by process, from /proc, and requests to the API server, from its own metrics.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -7,30 +7,30 @@ use std::time::Instant;
 
 use kube::Client;
 
-/// The name of the fake's thread, by which its CPU time is found.
+/// The name of the fake's thread, which identifies its CPU time.
 pub const FAKE_THREAD: &str = "fake-auth0";
 
-/// Linux counts CPU time in hundredths of a second wherever user space looks.
+/// Linux reports CPU time to user space in hundredths of a second.
 const TICKS: f64 = 100.0;
 
-/// CPU seconds by who used them.
+/// CPU seconds by process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cpu {
     pub operator: f64,
-    /// Of the operator's, those that the kernel used for it: sockets, mostly.
+    /// The part of `operator` spent in the kernel, mostly on sockets.
     pub operator_in_kernel: f64,
     pub apiserver: f64,
     pub etcd: f64,
     pub fake: f64,
     pub bench: f64,
-    /// Everything on this machine that is not ours.
+    /// Every process on this machine that is not part of the benchmark.
     pub others: f64,
 }
 
 /// Requests to the API server, by verb and resource (with subresource).
 pub type Requests = BTreeMap<(String, String), f64>;
 
-/// Everything countable at one moment, or between two.
+/// All counts at one moment, or their difference between two.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
     pub seconds: f64,
@@ -38,11 +38,11 @@ pub struct Counts {
     pub requests: Requests,
 }
 
-/// A moment from which [`Counts`] are taken.
+/// The start of a period for [`Counts`].
 pub struct Mark(Instant, Counts);
 
 impl Mark {
-    /// Before any operator runs.
+    /// Starts a period, before the operator of interest runs.
     pub async fn now(client: &Client) -> Self {
         let requests = requests(client).await;
         Self(Instant::now(), Counts { seconds: 0.0, cpu: cpu(None), requests })
@@ -52,7 +52,7 @@ impl Mark {
         self.0
     }
 
-    /// What happened since, up to `end`, which has just been. All that the operator of this process id did was since.
+    /// The counts since then, up to `end`, a moment ago. All CPU time of the operator with this process id counts.
     pub async fn until(self, end: Instant, operator: Option<u32>, client: &Client) -> Counts {
         let cpu = cpu(operator) - self.1.cpu;
         let mut requests = requests(client).await;
@@ -65,13 +65,13 @@ impl Mark {
 }
 
 impl Counts {
-    /// Requests of one verb, or all, to one resource.
+    /// The number of requests to one resource, of one verb or of all.
     pub fn requests_to(&self, verb: Option<&str>, resource: &str) -> f64 {
         let fits = |key: &(String, String)| key.1 == resource && verb.is_none_or(|verb| key.0 == verb);
         self.requests.iter().filter(|(key, _)| fits(key)).map(|(_, count)| count).sum()
     }
 
-    /// Both periods as one.
+    /// The sum of two periods.
     pub fn and(mut self, other: Self) -> Self {
         let (a, b) = (self.cpu, other.cpu);
         self.seconds += other.seconds;
@@ -92,7 +92,7 @@ impl Counts {
 }
 
 impl Cpu {
-    /// Everything that belongs to this run.
+    /// The CPU seconds of all processes of the benchmark.
     pub fn ours(&self) -> f64 {
         self.operator + self.apiserver + self.etcd + self.fake + self.bench
     }
@@ -145,12 +145,12 @@ fn cpu(operator: Option<u32>) -> Cpu {
     Cpu { operator, operator_in_kernel, apiserver, etcd, fake, bench, others }
 }
 
-/// CPU seconds of a process so far.
+/// The CPU seconds of a process so far.
 pub fn cpu_of(pid: u32) -> f64 {
     stat(&format!("/proc/{pid}/stat")).map_or(0.0, |stat| stat.seconds())
 }
 
-/// The process of this name below this one that has this in its environment.
+/// The descendant of this process with this name and this text in its environment.
 pub fn pid_of(name: &str, variable: &str) -> Option<u32> {
     let has = |process: &Stat| {
         let variables = fs::read(format!("/proc/{}/environ", process.pid)).unwrap_or_default();
@@ -159,13 +159,13 @@ pub fn pid_of(name: &str, variable: &str) -> Option<u32> {
     descendants().into_iter().find(|process| process.name == name && has(process)).map(|process| process.pid)
 }
 
-/// The processes that descend from this one.
+/// The descendants of this process.
 fn descendants() -> Vec<Stat> {
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let all: Vec<Stat> = pids.filter_map(|pid: u32| stat(&format!("/proc/{pid}/stat"))).collect();
     let mut ours = HashSet::from([std::process::id()]);
-    // Each round finds one generation more; a process is three below us at most.
+    // Each round finds one more generation; there are at most three.
     for _ in 0..3 {
         ours.extend(all.iter().filter(|stat| ours.contains(&stat.parent)).map(|stat| stat.pid).collect::<Vec<_>>());
     }
@@ -186,7 +186,7 @@ impl Stat {
     }
 }
 
-/// proc(5): the name stands in parentheses and may hold anything, so fields are counted from its end.
+/// Parses a `stat` file of proc(5). The name in parentheses may contain anything, so fields are counted from its end.
 fn stat(path: &str) -> Option<Stat> {
     let text = fs::read_to_string(path).ok()?;
     let (pid, rest) = text.split_once(" (")?;
@@ -202,12 +202,12 @@ fn stat(path: &str) -> Option<Stat> {
     })
 }
 
-/// CPU seconds of the whole machine that were not idle.
+/// The busy CPU seconds of the whole machine.
 fn machine() -> f64 {
     let text = fs::read_to_string("/proc/stat").unwrap_or_default();
     let fields = text.lines().next().unwrap_or_default().split_whitespace().skip(1);
     let ticks: Vec<f64> = fields.filter_map(|field| field.parse().ok()).collect();
-    // user nice system - - irq softirq steal; idle and waiting for disks do not count, guests are in user.
+    // user nice system - - irq softirq steal; idle and iowait do not count, and user includes guests.
     [0, 1, 2, 5, 6, 7].iter().filter_map(|index| ticks.get(*index)).sum::<f64>() / TICKS
 }
 

@@ -1,13 +1,13 @@
-//! How well the calls that Auth0 allows are used: one bucket for all calls, slow answers, headers in whole seconds,
-//! nothing held back for others. In real time, all limits at once, each with an operator of its own: they wait, most of
-//! the time.
+//! How well the calls that Auth0 allows are used: one bucket for all calls, slow answers, headers in whole seconds, no
+//! reserve. In real time, all limits at once, each with an operator of its own, because they wait most of the time.
 
 use std::time::Duration;
 
+use fake_auth0::Bucket;
 use futures::future::join_all;
 
 use crate::auth0::{Auth0, Conditions};
-use crate::cluster::{Cluster, Kind, Site};
+use crate::cluster::{Cluster, Kind, Namespace};
 use crate::common::progress;
 use crate::operator::{Operator, Who};
 use crate::race::prepare;
@@ -15,55 +15,58 @@ use crate::watching::Watch;
 
 const LATENCY: Duration = Duration::from_millis(150);
 
-/// A bucket: how many calls at once, and what it gains a second.
 struct Limit {
     namespace: &'static str,
     what: &'static str,
-    burst: u32,
-    per_second: f64,
-    /// How long it is drained for, compared to the others: fewer calls need longer to say something.
+    bucket: Bucket,
+    /// How much longer than the others it is drained, because figures of few calls say little.
     stretch: f64,
 }
 
-const LIMITS: [Limit; 3] = [
-    Limit { namespace: "drain-slow", what: "20 and 200 a minute", burst: 20, per_second: 200.0 / 60.0, stretch: 2.0 },
-    Limit { namespace: "drain-usual", what: "50 and 16 a second", burst: 50, per_second: 16.0, stretch: 1.0 },
-    Limit { namespace: "drain-fast", what: "100 and 250 a second", burst: 100, per_second: 250.0, stretch: 1.0 },
-];
+fn limits() -> [Limit; 3] {
+    let limit = |namespace, what, bucket, stretch| Limit { namespace, what, bucket, stretch };
+    [
+        limit("drain-slow", "20 and 200 a minute", Bucket::per_minute(20, 200.0), 2.0),
+        limit("drain-usual", "50 and 16 a second", Bucket::new(50, 16.0), 1.0),
+        limit("drain-fast", "100 and 250 a second", Bucket::new(100, 250.0), 1.0),
+    ]
+}
 
 pub struct Drain {
     pub what: &'static str,
-    /// Calls that got through.
+    /// The calls that got through.
     pub calls: usize,
     pub limited: usize,
-    /// From the first call to the last.
+    /// The time from the first call to the last.
     pub took: Duration,
-    /// How long the bucket takes for these calls at best.
+    /// The shortest time in which the bucket allows these calls.
     pub at_best: Duration,
 }
 
-/// Each limit for about so many seconds.
+/// Drains each limit for about this many seconds.
 pub async fn measure(cluster: &Cluster<'_>, auth0: &Auth0, seconds: f64) -> Vec<Drain> {
     progress(&format!("three limits, drained for {seconds:.0} s and longer"));
-    let mut sites = Vec::new();
-    for limit in &LIMITS {
+    let mut namespaces = Vec::new();
+    let limits = limits();
+    for limit in &limits {
         // A DELETE and a read for each object.
-        let objects = (f64::from(limit.burst) + seconds * limit.stretch * limit.per_second) as usize / 2;
-        let conditions = Conditions { latency: LATENCY, ..Conditions::limit(limit.burst, limit.per_second) };
-        sites.push((prepare(cluster, auth0, limit.namespace, conditions, objects).await, limit, objects));
+        let objects = (f64::from(limit.bucket.burst) + seconds * limit.stretch * limit.bucket.per_second) as usize / 2;
+        let conditions = Conditions { latency: LATENCY, ..Conditions::limit(limit.bucket) };
+        namespaces.push((prepare(cluster, auth0, limit.namespace, conditions, objects).await, limit, objects));
     }
-    join_all(sites.iter().map(|(site, limit, objects)| drain(site, limit, *objects))).await
+    join_all(namespaces.iter().map(|(ns, limit, objects)| drain(ns, limit, *objects))).await
 }
 
-async fn drain(site: &Site<'_>, limit: &Limit, objects: usize) -> Drain {
-    let mut watch = Watch::start(site.cluster, Kind::UserRoles, site.namespace).await;
-    let operator = Operator::start(Who::Rescind, site).await;
+async fn drain(ns: &Namespace<'_>, limit: &Limit, objects: usize) -> Drain {
+    let mut watch = Watch::start(ns.cluster, Kind::UserRoles, ns.name).await;
+    let operator = Operator::start(Who::Rescind, ns).await;
     watch.wait(objects).await;
     operator.stop();
-    let calls = site.fake.calls();
+    let calls = ns.fake.calls();
     let limited = calls.iter().filter(|call| call.status() == Some(429)).count();
     let through = calls.len() - limited;
     let took = calls.last().zip(calls.first()).map_or(Duration::ZERO, |(last, first)| last.at - first.at);
-    let at_best = Duration::from_secs_f64((through as f64 - f64::from(limit.burst)).max(0.0) / limit.per_second);
+    let at_best =
+        Duration::from_secs_f64((through as f64 - f64::from(limit.bucket.burst)).max(0.0) / limit.bucket.per_second);
     Drain { what: limit.what, calls: through, limited, took, at_best }
 }

@@ -1,4 +1,4 @@
-//! The last table: what is promised, and whether this run kept it.
+//! The last table: the goals, and whether this run met them.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::race::Run;
 use crate::report::Report;
 use crate::standing::Restart;
 
-/// Fewer objects say nothing: starts and ends are most of it.
+/// With fewer objects, starts and ends dominate and the figures say nothing.
 const ENOUGH: usize = 5_000;
 
 enum Goal {
@@ -23,7 +23,7 @@ struct Row {
     unit: &'static str,
     /// Whether the run was large enough.
     counts: bool,
-    /// What it is made of.
+    /// The figures behind the measurement.
     of: String,
 }
 

@@ -1,30 +1,31 @@
-//! From `helm install` to the first removal that is Ready, on an API server that is up. Of a real start two parts are
-//! missing: nobody pulls an image and nobody schedules a pod.
+//! The time from `helm install` until the first removal is Ready, on a running API server. Two parts of a real start
+//! are missing: pulling the image and scheduling the pod.
 
 use std::time::{Duration, Instant};
 
 use stack::ControlPlane;
 
-use crate::cluster::{Kind, Removal, Site};
+use crate::cluster::{Kind, Namespace, Removal};
 use crate::common::progress;
 use crate::operator::{Operator, Who};
 use crate::watching::Watch;
 
-/// The number of the object that is removed first.
+/// The number of the first object.
 pub const FIRST: usize = 0;
 
 pub struct Install {
-    /// `helm install` with its CRDs.
+    /// The time of `helm install`, CRDs included.
     pub helm: Duration,
-    /// The operator's process until it is ready: its first start, while the API server still prepares its new kinds.
+    /// The time until the operator's process is ready: its first start, while the API server still prepares the new
+    /// kinds.
     pub ready: Duration,
-    /// From `kubectl apply` of Secret, tenant and a removal until that is Ready.
+    /// The time from `kubectl apply` of Secret, tenant and a removal until the removal is Ready.
     pub first: Duration,
-    /// How long that kubectl ran: it knows nothing of this API server yet.
+    /// How long that kubectl ran; its discovery cache is empty.
     pub kubectl: Duration,
 }
 
-/// Installs the chart into a cluster without it.
+/// Installs the chart; returns how long that took.
 pub fn helm(plane: &ControlPlane) -> Duration {
     progress("helm install");
     let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/rescind");
@@ -41,16 +42,16 @@ pub fn helm(plane: &ControlPlane) -> Duration {
     began.elapsed()
 }
 
-/// The rest, at a site that is not connected yet.
-pub async fn measure(site: &Site<'_>, helm: Duration) -> Install {
+/// Measures the rest, in a namespace that is not connected yet.
+pub async fn measure(ns: &Namespace<'_>, helm: Duration) -> Install {
     progress("the first start and the first removal");
-    let mut operator = Operator::start(Who::Rescind, site).await;
+    let mut operator = Operator::start(Who::Rescind, ns).await;
     let ready = operator.ready().await;
-    let mut watch = Watch::start(site.cluster, Kind::UserRoles, site.namespace).await;
+    let mut watch = Watch::start(ns.cluster, Kind::UserRoles, ns.name).await;
     let began = Instant::now();
     let mut removal = Removal::Role.manifest(FIRST);
-    removal["metadata"]["namespace"] = site.namespace.into();
-    tokio::task::block_in_place(|| site.connect(0, &[removal]));
+    removal["metadata"]["namespace"] = ns.name.into();
+    tokio::task::block_in_place(|| ns.connect(0, &[removal]));
     let kubectl = began.elapsed();
     let first = watch.wait(1).await - began;
     operator.stop();

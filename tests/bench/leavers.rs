@@ -1,5 +1,5 @@
-//! A crowd leaves one organization while Auth0 limits the calls, answers slowly and shows an old list for a while;
-//! somebody of another team comes in between; and the same beside another client of the tenant.
+//! A crowd leaves one organization while Auth0 limits the calls, answers slowly and shows an old list for a while.
+//! Meanwhile an object of another team arrives. Then the same beside another client of the tenant.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,30 +8,30 @@ use std::time::{Duration, Instant};
 use fake_auth0::{Bucket, Call, FakeAuth0, Group};
 
 use crate::auth0::{Auth0, Conditions};
-use crate::cluster::{Cluster, Kind, Removal, Site};
+use crate::cluster::{Cluster, Kind, Namespace, Removal};
 use crate::common::progress;
 use crate::operator::Operator;
 use crate::watching::Watch;
 
-/// Size of each bucket, and what it gains a second.
+/// The size of each bucket, and the calls it gains a second.
 pub const LIMIT: u32 = 50;
-/// How far the list of members is behind.
+/// How far the list of members lags.
 pub const LAG: Duration = Duration::from_secs(7);
-/// People that one call can take out.
+/// The most members that one call can remove.
 pub const PER_CALL: usize = 10;
 
 const LATENCY: Duration = Duration::from_millis(150);
 const GROUPS: [Group; 3] = [Group::MembersWrite, Group::MembersRead, Group::UserOrgsRead];
 
-/// The organizations.
+/// The organizations of the two teams.
 const LEAVING: Removal = Removal::Member("org_aaaaaaaaaaaaaaaa");
 const OTHER: Removal = Removal::Member("org_bbbbbbbbbbbbbbbb");
 const SHARED: Removal = Removal::Member("org_cccccccccccccccc");
 
 /// Two teams on one tenant, with one credential.
 pub struct Teams<'a> {
-    one: Site<'a>,
-    other: Site<'a>,
+    one: Namespace<'a>,
+    other: Namespace<'a>,
 }
 
 impl<'a> Teams<'a> {
@@ -44,7 +44,7 @@ impl<'a> Teams<'a> {
         };
         let fake = auth0.tenant(conditions, fill).await;
         refill(&fake);
-        Self { one: cluster.site("leavers-a", &fake), other: cluster.site("leavers-b", &fake) }
+        Self { one: cluster.namespace("leavers-a", &fake), other: cluster.namespace("leavers-b", &fake) }
     }
 
     fn reserve(&self, percent: u32) {
@@ -53,11 +53,11 @@ impl<'a> Teams<'a> {
     }
 
     async fn operator(&self) -> Operator {
-        Operator::rescind(&self.one, &format!("{},{}", self.one.namespace, self.other.namespace)).await
+        Operator::rescind(&self.one, &format!("{},{}", self.one.name, self.other.name)).await
     }
 }
 
-/// Full buckets, as after a quiet minute.
+/// Fills the buckets, as after a quiet minute.
 fn refill(fake: &FakeAuth0) {
     for group in GROUPS {
         fake.limit(group, Bucket::new(LIMIT, f64::from(LIMIT)));
@@ -66,17 +66,17 @@ fn refill(fake: &FakeAuth0) {
 
 pub struct Crowd {
     pub objects: usize,
-    /// From the start of the operator until the last object is Ready.
+    /// The time from the start of the operator until the last object was Ready.
     pub took: Duration,
     pub deletes: usize,
     pub calls: usize,
-    /// Answers of 429.
+    /// The number of 429s.
     pub limited: usize,
-    /// Members that are still there.
+    /// The number of members who are still there.
     pub lost: usize,
-    /// Objects that were Ready before the tenant had changed.
+    /// The number of objects that were Ready before the tenant had changed.
     pub early: usize,
-    /// Calls sent before that of the other team, from its apply on.
+    /// The number of calls between the apply of the other team's object and its call.
     pub before_other: usize,
 }
 
@@ -85,11 +85,11 @@ pub async fn offboard(teams: &Teams<'_>, objects: usize) -> Crowd {
     teams.reserve(0);
     teams.one.apply(LEAVING, 0..objects).await;
     let fake = &teams.one.fake;
-    let mut watch = Watch::start(teams.one.cluster, Kind::Memberships, teams.one.namespace).await;
-    let mut others = Watch::start(teams.one.cluster, Kind::Memberships, teams.other.namespace).await;
+    let mut watch = Watch::start(teams.one.cluster, Kind::Memberships, teams.one.name).await;
+    let mut others = Watch::start(teams.one.cluster, Kind::Memberships, teams.other.name).await;
     let began = Instant::now();
     let operator = teams.operator().await;
-    // In the thick of it, one of another team.
+    // In the middle of it, an object of the other team.
     while fake.deletes().len() < 100.min(objects / 20) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -121,7 +121,7 @@ pub async fn offboard(teams: &Teams<'_>, objects: usize) -> Crowd {
     }
 }
 
-/// When each person was removed by a DELETE that succeeded.
+/// When each member was removed by a DELETE that succeeded.
 fn removals(deletes: &[&Arc<Call>]) -> HashMap<String, Instant> {
     let mut at = HashMap::new();
     for call in deletes.iter().filter(|call| call.status() == Some(204)) {
@@ -134,12 +134,12 @@ fn removals(deletes: &[&Arc<Call>]) -> HashMap<String, Instant> {
 }
 
 pub struct Shared {
-    /// What the other client got of all DELETEs of members that got through.
+    /// The share of the other client in all DELETEs of members that got through.
     pub share: f64,
     pub refused: usize,
 }
 
-/// Half as many leave while another client asks for a fifth of the refill and `reservePercent` is 20.
+/// Half as many people leave while another client makes calls for a fifth of the refill and `reservePercent` is 20.
 pub async fn beside_another(teams: &Teams<'_>, objects: usize) -> Shared {
     let (objects, fake) = (objects / 4, &teams.one.fake);
     progress(&format!("{objects} people leave while another client uses a fifth of the bucket"));
@@ -147,7 +147,7 @@ pub async fn beside_another(teams: &Teams<'_>, objects: usize) -> Shared {
     refill(fake);
     teams.reserve(20);
     teams.one.apply(SHARED, 0..objects).await;
-    let mut watch = Watch::start(teams.one.cluster, Kind::Memberships, teams.one.namespace).await;
+    let mut watch = Watch::start(teams.one.cluster, Kind::Memberships, teams.one.name).await;
     let operator = teams.operator().await;
     while fake.deletes().len() < 10.min(objects / PER_CALL) {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -156,7 +156,7 @@ pub async fn beside_another(teams: &Teams<'_>, objects: usize) -> Shared {
     let mut tick = tokio::time::interval(Duration::from_millis(100));
     let first = fake.deletes().len();
     let mut last = first;
-    // As long as the crowd's DELETEs go on.
+    // While the DELETEs of the crowd go on.
     while idle < 10 {
         tick.tick().await;
         match fake.drain(Group::MembersWrite, 1) {

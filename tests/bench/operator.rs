@@ -1,4 +1,4 @@
-//! The operators as processes of their own, run as a cluster runs them: Rescind, and the plain one it is compared with.
+//! The operators as processes, started as in a cluster: Rescind, and the plain one it is compared with.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use stack::supervisor::Supervised;
 
-use crate::cluster::Site;
+use crate::cluster::Namespace;
 use crate::counters;
 
-/// Longest a start or the end of all work is waited for.
+/// The longest wait for a start or for the end of all work.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Whose operator.
+/// Which operator.
 #[derive(Clone, Copy)]
 pub enum Who<'a> {
     Rescind,
-    /// The plain one in `peer`, which writes this status with its own times and names.
+    /// The plain operator in `peer`, which writes this status with its own times and names.
     Peer(&'a Value),
 }
 
@@ -30,20 +30,20 @@ impl Who<'_> {
         }
     }
 
-    fn command(self, site: &Site<'_>, probe: SocketAddr) -> Command {
+    fn command(self, ns: &Namespace<'_>, probe: SocketAddr) -> Command {
         match self {
             Self::Rescind => {
-                let mut command = rescind(site, site.namespace, probe);
-                // A lease is written every few seconds whatever the operator has to do.
+                let mut command = rescind(ns, ns.name, probe);
+                // A leader writes its lease every few seconds, whatever the load.
                 command.env("RESCIND_LEADER_ELECT", "false");
                 command
             }
-            Self::Peer(status) => peer(site, status, probe),
+            Self::Peer(status) => peer(ns, status, probe),
         }
     }
 }
 
-/// A running one; it ends as a crash ends it.
+/// A running operator, killed when dropped.
 pub struct Operator {
     process: Supervised,
     probe: SocketAddr,
@@ -52,26 +52,26 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Starts it for one site and does not wait until it is ready.
-    pub async fn start(who: Who<'_>, site: &Site<'_>) -> Self {
+    /// Starts it for one namespace and does not wait until it is ready.
+    pub async fn start(who: Who<'_>, ns: &Namespace<'_>) -> Self {
         let probe = free_address();
-        Self::spawn(who.command(site, probe), who.program(), site, probe).await
+        Self::spawn(who.command(ns, probe), who.program(), ns, probe).await
     }
 
     /// Starts Rescind for several namespaces, separated by commas.
-    pub async fn rescind(site: &Site<'_>, namespaces: &str) -> Self {
+    pub async fn rescind(ns: &Namespace<'_>, namespaces: &str) -> Self {
         let probe = free_address();
-        let mut command = rescind(site, namespaces, probe);
+        let mut command = rescind(ns, namespaces, probe);
         command.env("RESCIND_LEADER_ELECT", "false");
-        Self::spawn(command, "rescind", site, probe).await
+        Self::spawn(command, "rescind", ns, probe).await
     }
 
-    async fn spawn(mut command: Command, program: &str, site: &Site<'_>, probe: SocketAddr) -> Self {
-        // Several may run at once; the address tells them apart.
+    async fn spawn(mut command: Command, program: &str, ns: &Namespace<'_>, probe: SocketAddr) -> Self {
+        // Several may run at once; the address identifies them.
         let mark = format!("RESCIND_BENCH_PROCESS={probe}");
         command.env("RESCIND_BENCH_PROCESS", probe.to_string());
         let kept = std::env::var_os("RESCIND_BENCH_KEEP_LOG").map(PathBuf::from);
-        let log = kept.unwrap_or_else(|| site.cluster.plane.dir().join(format!("{program}.log")));
+        let log = kept.unwrap_or_else(|| ns.cluster.plane.dir().join(format!("{program}.log")));
         let started = Instant::now();
         let mut process = Supervised::spawn(&command, &log).expect("it starts");
         let pid = loop {
@@ -85,7 +85,7 @@ impl Operator {
         Self { process, probe, started, pid }
     }
 
-    /// Waits until it says that it is ready; how long that took from its start.
+    /// Waits until it is ready; returns the time since its start.
     pub async fn ready(&mut self) -> Duration {
         let http = reqwest::Client::new();
         let url = format!("http://{}/readyz", self.probe);
@@ -100,7 +100,7 @@ impl Operator {
         }
     }
 
-    /// Waits until it has next to nothing to do: at most 2 % of a CPU for a second.
+    /// Waits until it is idle: at most 2 % of a CPU for a second.
     pub async fn quiet(&self) {
         let deadline = Instant::now() + PATIENCE;
         let mut before = counters::cpu_of(self.pid);
@@ -119,29 +119,29 @@ impl Operator {
     }
 }
 
-/// How a replica of Rescind is started.
-pub fn rescind(site: &Site<'_>, namespaces: &str, probe: SocketAddr) -> Command {
+/// The command that starts a replica of Rescind.
+pub fn rescind(ns: &Namespace<'_>, namespaces: &str, probe: SocketAddr) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rescind"));
     command
         .arg("run")
-        // As variables: an operator that does not know one of them yet starts all the same.
-        .env("KUBECONFIG", site.cluster.plane.kubeconfig_path())
-        .env("RESCIND_ALLOWED_DOMAINS", site.fake.domain())
+        // As variables, because an operator that does not know one of them still starts.
+        .env("KUBECONFIG", ns.cluster.plane.kubeconfig_path())
+        .env("RESCIND_ALLOWED_DOMAINS", ns.fake.domain())
         .env("RESCIND_WATCH_NAMESPACES", namespaces)
         .env("RESCIND_HEALTH_PROBE_BIND_ADDRESS", probe.to_string())
         .env("RESCIND_METRICS_BIND_ADDRESS", "0");
     command
 }
 
-fn peer(site: &Site<'_>, status: &Value, probe: SocketAddr) -> Command {
-    let ca = site.cluster.plane.dir().join("fake-auth0-ca.pem");
-    std::fs::write(&ca, site.fake.ca_pem()).expect("a file");
+fn peer(ns: &Namespace<'_>, status: &Value, probe: SocketAddr) -> Command {
+    let ca = ns.cluster.plane.dir().join("fake-auth0-ca.pem");
+    std::fs::write(&ca, ns.fake.ca_pem()).expect("a file");
     let mut command = Command::new(stack::binaries::locate("peer").expect("the plain operator is built"));
     command
-        .env("KUBECONFIG", site.cluster.plane.kubeconfig_path())
-        .env("PEER_NAMESPACE", site.namespace)
-        .env("PEER_DOMAIN", site.fake.domain())
-        .env("PEER_TOKEN", site.fake.token(&site.fake.all_scopes()))
+        .env("KUBECONFIG", ns.cluster.plane.kubeconfig_path())
+        .env("PEER_NAMESPACE", ns.name)
+        .env("PEER_DOMAIN", ns.fake.domain())
+        .env("PEER_TOKEN", ns.fake.token(&ns.fake.all_scopes()))
         .env("PEER_CA_FILE", ca)
         .env("PEER_STATUS", status.to_string())
         .env("PEER_PROBE", probe.to_string());

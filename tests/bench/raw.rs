@@ -1,5 +1,5 @@
-//! What the API server manages for a client that does nothing but the operator's own final write: the same status, the
-//! same verb, fresh objects, and as many requests at once.
+//! The rate of the API server for a client that only makes the operator's final status write: the same status, the same
+//! verb, new objects, and as many concurrent requests.
 
 use std::sync::Arc;
 
@@ -14,18 +14,18 @@ use crate::counters::{Counts, Mark};
 use crate::race::PAUSE;
 use crate::watching::Watch;
 
-/// How Rescind writes a status, as seen at the API server.
+/// The verb of Rescind's status writes, as the API server counted them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     /// Server-side apply.
     Apply,
     /// A merge patch.
     Patch,
-    /// The whole, with the version it replaces.
+    /// A PUT of the whole object with the resource version that it replaces.
     Put,
 }
 
-/// The write of a finished object.
+/// The status write of a finished object.
 pub struct Write {
     pub verb: Verb,
     pub manager: String,
@@ -33,7 +33,7 @@ pub struct Write {
 }
 
 impl Write {
-    /// As Rescind did it: `object` was finished by it, and `counts` holds the requests from its start to its end.
+    /// Learns the write from Rescind: `object` is one that it finished, and `counts` has the requests of that run.
     pub fn learn(object: &Value, counts: &Counts) -> Self {
         let count = |verb: &str| counts.requests_to(Some(verb), "userrolerevocations/status");
         let verbs = [(Verb::Apply, count("APPLY")), (Verb::Patch, count("PATCH")), (Verb::Put, count("PUT"))];
@@ -45,7 +45,7 @@ impl Write {
         Self { verb, manager, status: object["status"].clone() }
     }
 
-    /// The request that writes it to this object.
+    /// The request that writes this status to an object.
     fn request(&self, namespace: &str, object: &Applied) -> Request<Vec<u8>> {
         let Applied { name, uid, version } = object;
         let requests = Requests::new(Kind::UserRoles.path(namespace));
@@ -66,7 +66,7 @@ impl Write {
     }
 }
 
-/// One measured stretch of writes.
+/// A measured series of writes.
 pub struct Raw {
     pub objects: usize,
     pub counts: Counts,
@@ -83,10 +83,10 @@ impl Raw {
     }
 }
 
-/// Creates objects in a namespace of their own, and then writes the status of each.
+/// Creates objects in a new namespace and then writes the status of each.
 pub async fn measure(cluster: &Cluster<'_>, namespace: &'static str, write: &Arc<Write>, objects: usize) -> Raw {
     progress(&format!("{objects} raw status writes ({:?})", write.verb));
-    cluster.namespace(namespace);
+    cluster.create_namespace(namespace);
     let applied = apply(cluster.api(Kind::UserRoles, namespace), Removal::Role, 0..objects).await;
     tokio::time::sleep(PAUSE).await;
     let (client, write, applied) = (cluster.client.clone(), write.clone(), Arc::new(applied));

@@ -1,4 +1,4 @@
-//! What is printed: figures of one run, the table of goals, and where the time goes.
+//! The report: the figures of one run, the table of goals, and where the CPU time goes.
 
 use std::fmt;
 use std::time::Duration;
@@ -130,8 +130,8 @@ impl Report {
         row(out, &format!("{:.2}", shared.share), "0.20", &what)
     }
 
-    /// CPU time, because that is what runs out when everything shares one machine. Unlike a rate it hardly depends on
-    /// what else the machine does.
+    /// CPU time, because on one machine that is the scarce resource. Unlike a rate, it hardly depends on what else the
+    /// machine does.
     fn where_it_goes(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { raw, limits, peer_limits, none, peer_none, restart, .. } = self;
         type Column<'a> = (&'static str, usize, &'a Counts);
@@ -201,7 +201,7 @@ impl Report {
     }
 }
 
-/// What everything shares.
+/// The number of CPUs that everything shares.
 fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -1,26 +1,26 @@
-//! What an operator costs that has nothing to do: memory, and what a restart over finished objects causes.
+//! The cost of an operator with nothing to do: its memory, and the requests of a restart over finished objects.
 
 use std::time::{Duration, Instant};
 
-use crate::cluster::Site;
+use crate::cluster::Namespace;
 use crate::common::progress;
 use crate::counters::{Counts, Mark, memory};
 use crate::operator::{Operator, Who};
 
-/// What a start over finished objects took, until there was nothing more to do.
+/// A start over finished objects, until there is nothing more to do.
 pub struct Restart {
-    /// From the start of the process until it was ready.
+    /// The time from the start of the process until it was ready.
     pub ready_after: Duration,
-    /// Megabytes of memory, now and at most.
+    /// Resident memory in megabytes; `peak`, the most.
     pub resident: f64,
     pub peak: f64,
-    /// Calls to Auth0.
+    /// The number of calls to Auth0.
     pub calls: u64,
     pub counts: Counts,
 }
 
 impl Restart {
-    /// Writes to our objects, and events.
+    /// The number of writes to our objects and of events.
     pub fn writes(&self) -> u64 {
         let ours = |resource: &str| {
             ["revocations", "removals", "auth0tenants", "events"].iter().any(|part| resource.contains(part))
@@ -31,16 +31,16 @@ impl Restart {
     }
 }
 
-/// Starts Rescind over everything that is finished at this site and waits until it has nothing more to do.
-pub async fn restart(site: &Site<'_>) -> Restart {
+/// Starts Rescind over the finished objects of this namespace and waits until it has nothing more to do.
+pub async fn restart(ns: &Namespace<'_>) -> Restart {
     progress("a start over what is finished");
-    site.fake.reset_calls();
-    let mark = Mark::now(&site.cluster.client).await;
-    let mut operator = Operator::start(Who::Rescind, site).await;
+    ns.fake.reset_calls();
+    let mark = Mark::now(&ns.cluster.client).await;
+    let mut operator = Operator::start(Who::Rescind, ns).await;
     let ready_after = operator.ready().await;
     operator.quiet().await;
-    let counts = mark.until(Instant::now(), Some(operator.pid), &site.cluster.client).await;
+    let counts = mark.until(Instant::now(), Some(operator.pid), &ns.cluster.client).await;
     let (resident, peak) = (memory(operator.pid, "VmRSS"), memory(operator.pid, "VmHWM"));
     operator.stop();
-    Restart { ready_after, resident, peak, calls: site.fake.total(), counts }
+    Restart { ready_after, resident, peak, calls: ns.fake.total(), counts }
 }

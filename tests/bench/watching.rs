@@ -1,5 +1,5 @@
-//! Watches objects become Ready, in the same way whoever makes them so. Of what the API server tells only a few fields
-//! are read, because this program shares the machine with what it measures.
+//! Watches objects become Ready, in the same way for both operators. It parses only a few fields, because this program
+//! shares the machine with what it measures.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,19 +15,19 @@ use tokio::task::JoinHandle;
 
 use crate::cluster::{Cluster, Kind};
 
-/// Longest all objects are waited for.
+/// The longest wait until all objects are Ready.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-/// What was seen of one kind in one namespace.
+/// What the watch of one kind in one namespace has seen.
 #[derive(Default)]
 pub struct Seen {
     /// When each object became Ready.
     pub ready: HashMap<String, Instant>,
-    /// All other changes.
+    /// The times of all other changes.
     pub others: Vec<Instant>,
 }
 
-/// Sees changes from its start on, until it is dropped.
+/// A watch from its start until it is dropped.
 pub struct Watch {
     seen: Arc<Mutex<Seen>>,
     count: watch::Receiver<usize>,
@@ -44,7 +44,7 @@ impl Watch {
         Self { seen, count, task }
     }
 
-    /// When so many objects had become Ready.
+    /// Waits until this many objects are Ready; returns when that was.
     pub async fn wait(&mut self, objects: usize) -> Instant {
         let reached = tokio::time::timeout(PATIENCE, self.count.wait_for(|count| *count >= objects)).await;
         let reached = reached.map(|reached| reached.map(|count| *count));
@@ -54,7 +54,7 @@ impl Watch {
         times[objects - 1]
     }
 
-    /// What was seen so far.
+    /// Calls `look` with what was seen so far.
     pub fn look<T>(&self, look: impl FnOnce(&Seen) -> T) -> T {
         look(&self.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,10 +1,10 @@
-//! The keys for argocd-cm: the scripts as they are, for every kind.
+//! The keys for argocd-cm hold the unchanged scripts for every kind.
 
 use serde_json::Value;
 
 use crate::helm::{objects, of_kind, only, root};
 
-/// That Argo CD takes them is tested with Argo CD itself (tests/argocd).
+/// That Argo CD accepts them is tested in tests/argocd.
 #[test]
 fn every_kind_has_its_health_and_actions() {
     assert!(of_kind(&objects(&[]), "ConfigMap").is_empty(), "only where Argo CD is");

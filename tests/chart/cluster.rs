@@ -1,4 +1,4 @@
-//! Control planes, clients, and what one waits for. Nothing here sleeps: what is waited for is watched.
+//! Control planes, clients, and helpers that wait. Nothing here sleeps: the helpers watch for what they wait for.
 
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,11 @@ use serde_json::json;
 use stack::ControlPlane;
 use tokio::task::JoinHandle;
 
-/// Longest anything is waited for; a test that reaches it has failed.
+/// The longest wait for anything; a test that reaches it has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The control plane of the tests that stay in namespaces of their own, with the CRDs of `crds/` and those of the
-/// Prometheus operator.
+/// The control plane shared by the tests that stay within their own namespaces, with the CRDs of `crds/` and those of
+/// the Prometheus operator.
 pub fn shared() -> &'static ControlPlane {
     static PLANE: std::sync::OnceLock<ControlPlane> = std::sync::OnceLock::new();
     PLANE.get_or_init(|| {
@@ -34,7 +34,7 @@ pub fn shared() -> &'static ControlPlane {
     })
 }
 
-/// A control plane with nothing in it.
+/// Starts an empty control plane.
 pub fn start() -> ControlPlane {
     let _ = rustls::crypto::ring::default_provider().install_default();
     ControlPlane::start().expect("a control plane")
@@ -44,20 +44,17 @@ pub fn namespace(plane: &ControlPlane, name: &str) {
     plane.run(&["create", "namespace", name]).expect("a namespace");
 }
 
-/// The administrator's client.
+/// A client with the rights of the administrator.
 pub async fn client(plane: &ControlPlane) -> Client {
-    let config = kube::config::Kubeconfig::from_yaml(&plane.kubeconfig()).unwrap();
-    let config = kube::Config::from_custom_kubeconfig(config, &Default::default()).await.unwrap();
-    Client::try_from(config).unwrap()
+    Client::try_from(crate::fixtures::admin(plane).await).unwrap()
 }
 
-/// Fails loudly instead of waiting for ever.
+/// Panics instead of waiting for ever.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("{what}: not within the test's patience"))
 }
 
-/// Roles take effect a moment after they are written, and nothing can be watched for that: kubectl is asked until they
-/// have.
+/// Polls `kubectl auth can-i`, because roles take effect a moment after they are written, which cannot be watched.
 pub fn wait_until_allowed(plane: &ControlPlane, account: &str, verb: &str, resource: &str, namespace: &[&str]) {
     let started = Instant::now();
     let who = format!("--as={account}");
@@ -68,8 +65,8 @@ pub fn wait_until_allowed(plane: &ControlPlane, account: &str, verb: &str, resou
     }
 }
 
-/// Plays the controller that this cluster lacks: every Deployment is rolled out as soon as it is written. Ends with the
-/// value.
+/// Stands in for the deployment controller: marks every Deployment as rolled out as soon as it is written. Ends when
+/// dropped.
 pub struct Controller(JoinHandle<()>);
 
 impl Controller {

@@ -1,6 +1,6 @@
-//! Files that are made from others: the chart's CRDs, its README and schema, and the kustomize base.
+//! Generated files: the chart's CRDs, its README and schema, and the kustomize base.
 //!
-//! `make chart` writes them; the tests here compare.
+//! `make chart` writes them; these tests compare them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::cluster;
 use crate::helm::{NAMESPACE, chart, documents, id, objects, of_kind, root};
 use crate::readme::{between_marks, described, documented, tables};
 
-/// Compares a file, or writes it if asked to.
+/// Compares a file with the expected text, or writes it if `RESCIND_WRITE` is set.
 fn up_to_date(path: PathBuf, expected: &str) {
     if std::env::var_os("RESCIND_WRITE").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -22,10 +22,10 @@ fn up_to_date(path: PathBuf, expected: &str) {
     assert!(stored == expected, "{} is out of date: run make chart", path.display());
 }
 
-/// One test, as each file is made from the one before.
+/// One test, because each file is generated from the one before.
 #[test]
 fn generated_files_are_up_to_date() {
-    // Helm reads only what is inside the chart, hence a copy of crds/.
+    // Helm reads only files inside the chart, hence a copy of crds/.
     let folder = chart().join("files/crds");
     let crds = rescind::api::crds();
     for crd in &crds {
@@ -61,7 +61,7 @@ fn generated_files_are_up_to_date() {
     }
 }
 
-/// Labels and annotations that say Helm made it would be untrue.
+/// The object without the labels and annotations that say it is managed by Helm.
 fn without_helm(mut object: Value) -> Value {
     for pointer in ["/metadata", "/spec/template/metadata"] {
         let Some(meta) = object.pointer_mut(pointer).and_then(Value::as_object_mut) else { continue };
@@ -80,7 +80,7 @@ fn yaml(object: &Value) -> String {
     serde_saphyr::to_string(object).unwrap()
 }
 
-/// What `kubectl apply -k config` installs is what the chart installs, and a namespace.
+/// `kubectl apply -k config` installs the same as the chart, plus a namespace.
 #[test]
 fn the_kustomize_base_renders_the_same() {
     let folder = root().join("config");
@@ -94,11 +94,11 @@ fn the_kustomize_base_renders_the_same() {
     assert_eq!(built, expected);
 }
 
-/// An overlay may put it elsewhere: nothing in the base names its namespace where kustomize does not find it.
+/// An overlay can choose another namespace, because the base names its namespace only where kustomize replaces it.
 #[test]
 fn an_overlay_moves_the_base_to_another_namespace() {
     let overlay = tempfile::tempdir().unwrap();
-    // kustomize takes no absolute path, so it is told the way up to the root and down again.
+    // kustomize accepts no absolute path, so this is a relative one by way of the root.
     let here = overlay.path().canonicalize().unwrap();
     let up = "../".repeat(here.components().count() - 1);
     let base = format!("{up}{}", root().join("config").strip_prefix("/").unwrap().display());

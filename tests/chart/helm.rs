@@ -1,4 +1,4 @@
-//! helm as a user runs it, and what it renders.
+//! Runs helm and reads what it renders.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -17,7 +17,7 @@ pub fn chart() -> PathBuf {
     root().join("charts/rescind")
 }
 
-/// helm with folders of its own, so that no setting of the user's counts.
+/// helm with its own folders, so that the user's settings have no effect.
 pub fn helm(args: &[&str]) -> Command {
     static PROGRAM: OnceLock<(PathBuf, tempfile::TempDir)> = OnceLock::new();
     let (program, home) =
@@ -30,7 +30,7 @@ pub fn helm(args: &[&str]) -> Command {
     command
 }
 
-/// What a command printed; a failure is what it complained of.
+/// The output of a command; on failure, its error message.
 pub fn said(output: Output) -> Result<String, String> {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
@@ -40,7 +40,7 @@ pub fn said(output: Output) -> Result<String, String> {
 pub fn render(chart: &Path, namespace: &str, sets: &[&str]) -> Result<Vec<Value>, String> {
     let mut command = helm(&["template", "rescind", chart.to_str().unwrap(), "--namespace", namespace]);
     for set in sets {
-        // `set-json` would be exact but is not what people type; a leading `@` reads the rest as JSON.
+        // People type `--set`; a leading `@` marks the rest as `--set-json`.
         match set.strip_prefix('@') {
             Some(json) => command.args(["--set-json", json]),
             None => command.args(["--set", set]),
@@ -54,7 +54,7 @@ pub fn objects(sets: &[&str]) -> Vec<Value> {
     render(&chart(), NAMESPACE, sets).unwrap_or_else(|refusal| panic!("{sets:?}: {refusal}"))
 }
 
-/// Why the chart does not render.
+/// The error with which the chart refuses these values.
 pub fn refusal(sets: &[&str]) -> String {
     match render(&chart(), NAMESPACE, sets) {
         Ok(objects) => panic!("{sets:?} rendered {} objects", objects.len()),
@@ -68,12 +68,12 @@ pub fn documents(text: &str) -> Vec<Value> {
     documents.into_iter().filter(|document| !document.is_null()).collect()
 }
 
-/// Those of a kind.
+/// The objects of a kind.
 pub fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
     objects.iter().filter(|object| object["kind"] == kind).collect()
 }
 
-/// The only one of a kind.
+/// The only object of a kind.
 pub fn only<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
     match of_kind(objects, kind).as_slice() {
         [one] => one,
@@ -88,7 +88,7 @@ pub fn id(object: &Value) -> String {
     format!("{}/{namespace}/{}", object["kind"].as_str().unwrap(), meta["name"].as_str().unwrap())
 }
 
-/// A stream of YAML documents; JSON is YAML too.
+/// The objects as a stream of YAML documents, each in JSON, which is YAML too.
 pub fn stream<'a>(objects: impl IntoIterator<Item = &'a Value>) -> String {
     objects.into_iter().map(|object| format!("---\n{object}\n")).collect()
 }

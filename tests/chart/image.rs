@@ -1,4 +1,4 @@
-//! The Dockerfile, read: no engine is needed to see that it fits the chart and the repository.
+//! Reads the Dockerfile and checks, without a container engine, that it fits the chart and the repository.
 
 use std::fs;
 
@@ -31,7 +31,7 @@ fn the_image_holds_the_program_and_certificates_and_no_more() {
     );
 }
 
-/// The chart gives arguments, so the program must be the entry point; and both name the same user.
+/// The chart passes arguments, so the program must be the entry point; and both must name the same user.
 #[test]
 fn the_chart_runs_the_image_as_it_was_made() {
     let objects = objects(&[]);
@@ -42,7 +42,7 @@ fn the_chart_runs_the_image_as_it_was_made() {
     assert!(container.get("command").is_none() && container["args"][0] == "run", "{container}");
 }
 
-/// What the build needs is sent to the engine: the Dockerfile copies the folder as .dockerignore leaves it.
+/// .dockerignore excludes nothing that the build needs.
 #[test]
 fn the_build_gets_what_it_needs() {
     let ignore = fs::read_to_string(root().join(".dockerignore")).unwrap();
@@ -55,7 +55,7 @@ fn the_build_gets_what_it_needs() {
         assert!(sent.contains(&needed), "{needed} is not sent");
     }
     assert!(ignore.lines().any(|line| line == "*"), "everything else stays");
-    // An image built with an older Rust than the package asks for fails late.
+    // With an older Rust than the package requires, the build would fail late.
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let version = |text: &str, before: &str| -> (u32, u32) {
         let rest = &text[text.find(before).unwrap() + before.len()..];

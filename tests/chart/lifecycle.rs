@@ -1,4 +1,4 @@
-//! A release's life: installed, used, upgraded, rolled back, uninstalled, installed again.
+//! A release is installed, used, upgraded, rolled back, uninstalled, and installed again.
 
 use std::path::Path;
 
@@ -13,9 +13,9 @@ use crate::helm::{NAMESPACE, chart, helm, root, said};
 use crate::operator::Operator;
 use crate::tenant::{connect, leavers_removed, remove_leavers, tenant};
 
-/// Where the objects are.
+/// The namespace of the objects.
 const PEOPLE: &str = "people";
-/// How many of them: as many as a big customer has after some years.
+/// The number of objects that a large customer has after some years.
 const OBJECTS: usize = 1000;
 
 struct Release {
@@ -47,18 +47,18 @@ impl Release {
         self.deployment()["spec"]["template"]["spec"]["containers"][0]["args"].to_string()
     }
 
-    /// Names of everything that carries the release's label, with its kind.
+    /// Names and kinds of everything with the label of the release.
     fn labelled(&self, kinds: &str) -> String {
         let all = ["get", kinds, "-A", "-l", "app.kubernetes.io/instance=rescind", "-o", "name"];
         self.plane.run(&all).unwrap()
     }
 }
 
-/// Kinds of all that the chart makes but CRDs.
+/// All kinds that the chart creates, except CRDs.
 const KINDS: &str = "deployments,serviceaccounts,services,poddisruptionbudgets,networkpolicies,\
                      roles,rolebindings,clusterroles,clusterrolebindings";
 
-/// The chart as it was before one kind had got its last printer column.
+/// Writes an older version of the chart, in which one kind lacks its last printer column.
 fn older_chart(folder: &Path) {
     let copied = std::process::Command::new("cp").arg("-r").arg(chart()).arg(folder).status().unwrap();
     assert!(copied.success());
@@ -81,7 +81,7 @@ fn has_age_column(plane: &ControlPlane) -> bool {
     plane.run(&["get", "crd", "userrolerevocations.rescind.dev", "-o", columns]).unwrap().contains("Age")
 }
 
-/// Types in what Helm's notes say to connect a tenant, which ends when it is connected.
+/// Connects a tenant with the commands in Helm's notes.
 async fn do_as_told(plane: &ControlPlane, notes: &str, fake: &FakeAuth0) {
     let (_, told) = notes.split_once("Connect a tenant").expect("how to connect a tenant");
     let commands: Vec<&str> = told.lines().filter_map(|line| line.strip_prefix("  ")).collect();
@@ -103,12 +103,12 @@ async fn a_release_lives_and_its_objects_outlive_it() {
     namespace(plane, PEOPLE);
     let values = ["--set", "watchNamespaces={people}"];
 
-    // Somebody had tried it out by hand, with newer CRDs even.
+    // Somebody has tried the operator by hand before, even with newer CRDs.
     let by_hand = root().join("crds");
     plane.run(&["apply", "--server-side", "-f", by_hand.to_str().unwrap()]).unwrap();
     assert!(has_age_column(plane));
 
-    // Nobody rolls the Deployment out yet, so a `--wait` that waits for nothing would be noticed.
+    // No controller rolls the Deployment out yet, so a `--wait` that does not wait would be noticed.
     let older = tempfile::tempdir().unwrap();
     older_chart(older.path());
     let old = older.path().join("rescind");
@@ -125,7 +125,7 @@ async fn a_release_lives_and_its_objects_outlive_it() {
     assert!(notes.contains("kubectl rollout status -n rescind-system deployment/rescind"), "{notes}");
     assert!(has_age_column(plane), "the upgrade brings the CRDs along");
 
-    // It works.
+    // The installed operator works.
     let account = format!("system:serviceaccount:{NAMESPACE}:rescind");
     wait_until_allowed(plane, &account, "watch", "secrets", &["-n", PEOPLE]);
     let fake = tenant(OBJECTS + 1).await;
@@ -140,7 +140,7 @@ async fn a_release_lives_and_its_objects_outlive_it() {
     let (calls, before, args) = (fake.total(), versions(&client).await, release.args());
     assert!(calls > 0 && before.len() == OBJECTS);
 
-    // An upgrade with finished objects: a call or a write for the one that is new, and none for the others.
+    // An upgrade with finished objects: calls and writes for the new object, none for the others.
     let changed = ["--reset-then-reuse-values", "--set", "log.level=debug", "--set", "replicas=3"];
     release.release(&[&upgrade[..4], &changed[..]].concat(), Some(&chart())).await.unwrap();
     assert!(release.args().contains("--log-level=debug"));
@@ -148,25 +148,25 @@ async fn a_release_lives_and_its_objects_outlive_it() {
     operator.ready().await;
     remove_leavers(&client, PEOPLE, OBJECTS..OBJECTS + 1).await;
     leavers_removed(&client, PEOPLE, OBJECTS + 1).await;
-    let wire = operator.stop().await;
+    let relay = operator.stop().await;
     let new = format!("leaver{OBJECTS:04}");
     let calls: Vec<String> = fake.calls().iter().skip(calls as usize).map(|call| call.to_string()).collect();
     assert!(!calls.is_empty() && calls.iter().all(|call| call.contains(&new)), "{calls:#?}");
     let mut after = versions(&client).await;
     after.retain(|(name, _)| *name != format!("leaver-{OBJECTS}"));
     assert_eq!(after, before);
-    assert!(wire.refused().is_empty(), "{:?}", wire.refused());
+    assert!(relay.refused().is_empty(), "{:?}", relay.refused());
 
     release.release(&["rollback", "--wait", "--timeout", "60s"], None).await.unwrap();
     assert_eq!(release.args(), args);
 
-    // Gone is what the chart made; what people made stays, and the CRDs with it.
+    // Everything that the chart created is gone except the CRDs; what people created stays.
     release.release(&["uninstall", "--wait", "--timeout", "60s"], None).await.unwrap();
     assert_eq!(release.labelled(KINDS), "");
     assert_eq!(release.labelled("crds").lines().count(), rescind::api::crds().len());
     assert_eq!(versions(&client).await.len(), OBJECTS + 1);
 
-    // The same release takes the CRDs up again; another one only if it is told to.
+    // The same release adopts the CRDs again; another release only if it is told to.
     let again = ["install", "--wait", "--timeout", "60s", values[0], values[1]];
     release.release(&again, Some(&chart())).await.unwrap();
     release.release(&["uninstall", "--wait", "--timeout", "60s"], None).await.unwrap();

@@ -1,4 +1,4 @@
-//! The Helm chart as its users meet it: rendered, refused, installed, and with the rights it grants and no others.
+//! The Helm chart: what it renders and refuses, how it installs, and the rights it grants.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
@@ -10,11 +10,17 @@ mod helm;
 mod image;
 mod lifecycle;
 mod operator;
-mod people;
 mod readme;
+mod relay;
+mod release;
 mod rendered;
 mod rights;
 mod schema;
 mod secrets;
 mod tenant;
-mod wire;
+mod user_roles;
+mod workflows;
+
+#[path = "../shared/fixtures.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod fixtures;

@@ -1,4 +1,4 @@
-//! The operator's program, started as the rendered Deployment says, with the token of its service account.
+//! Starts the operator as the rendered Deployment would, with the token of its service account.
 
 use std::net::TcpListener;
 
@@ -7,22 +7,22 @@ use stack::ControlPlane;
 use tokio::process::{Child, Command};
 
 use crate::cluster::{PATIENCE, within};
-use crate::wire::Wire;
+use crate::relay::Relay;
 
 pub struct Operator {
     child: Child,
     probe: String,
-    pub wire: Wire,
+    pub relay: Relay,
     folder: tempfile::TempDir,
 }
 
 impl Operator {
-    /// Starts what `deployment` runs; only the ports are others, so that several fit on one machine.
+    /// Starts the container of `deployment`, on other ports, so that several can run on one machine.
     pub async fn start(plane: &ControlPlane, deployment: &Value, changes: &[(&str, &str)]) -> Self {
         let namespace = deployment["metadata"]["namespace"].as_str().unwrap();
         let pod = &deployment["spec"]["template"]["spec"];
         let token = plane.service_account_token(namespace, pod["serviceAccountName"].as_str().unwrap()).unwrap();
-        let wire = Wire::start(plane).await;
+        let relay = Relay::start(plane).await;
         let folder = tempfile::tempdir().unwrap();
         let probe = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let container = &pod["containers"][0];
@@ -40,7 +40,7 @@ impl Operator {
             }
         }
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let kubeconfig = wire.kubeconfig(folder.path(), &token);
+        let kubeconfig = relay.kubeconfig(folder.path(), &token);
         let child = command
             .envs(env)
             .env("KUBECONFIG", kubeconfig)
@@ -48,28 +48,28 @@ impl Operator {
             .kill_on_drop(true)
             .spawn()
             .expect("the operator starts");
-        Self { child, probe, wire, folder }
+        Self { child, probe, relay, folder }
     }
 
-    /// Waits until it says that it is ready.
+    /// Waits until its probe says that it is ready.
     pub async fn ready(&mut self) {
         let started = std::time::Instant::now();
         let url = format!("http://{}/readyz", self.probe);
         while !reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()) {
             let ended = self.child.try_wait().unwrap();
             assert!(ended.is_none() && started.elapsed() < PATIENCE, "{ended:?}: not ready\n{}", self.log());
-            // Nothing tells when a server begins to listen.
+            // Nothing says when a server begins to listen, so this polls.
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     }
 
-    /// SIGTERM, as the kubelet ends it.
-    pub async fn stop(mut self) -> Wire {
+    /// Ends it with SIGTERM, as the kubelet does.
+    pub async fn stop(mut self) -> Relay {
         let pid = self.child.id().expect("it still runs").to_string();
         assert!(std::process::Command::new("kill").arg(pid).status().unwrap().success());
         let status = within("the operator ends", self.child.wait()).await.unwrap();
         assert!(status.success(), "{status}\n{}", self.log());
-        self.wire
+        self.relay
     }
 
     pub fn log(&self) -> String {
@@ -77,7 +77,7 @@ impl Operator {
     }
 }
 
-/// The container's variables; of field references only the pod's namespace is used.
+/// The environment of the container; the only field reference in use is the namespace of the pod.
 fn environment(container: &Value, namespace: &str) -> Vec<(String, String)> {
     let variables = container["env"].as_array().unwrap().iter();
     variables
@@ -94,7 +94,7 @@ fn environment(container: &Value, namespace: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// `$(NAME)` in arguments, as the kubelet reads it.
+/// Expands `$(NAME)` in an argument, as the kubelet does.
 fn expand(arg: &str, env: &[(String, String)]) -> String {
     env.iter().fold(arg.to_owned(), |arg, (name, value)| arg.replace(&format!("$({name})"), value))
 }

@@ -1,4 +1,4 @@
-//! `values.yaml` as its documentation: a comment right above a key tells of it, `# ## …` begins a section.
+//! Reads the documentation in `values.yaml`: the comment right above a key describes it, `# ## …` begins a section.
 
 use serde_json::{Map, Value};
 
@@ -12,11 +12,12 @@ pub struct Documented {
     pub default: Value,
 }
 
-/// What `values.yaml` says of each value; a value that is neither documented nor above documented ones is an error.
+/// The documentation of each value; a value that is neither documented nor above documented ones is an error.
 pub fn documented(values: &str) -> Vec<Documented> {
     let defaults: Value = serde_saphyr::from_str(values).unwrap();
     let (mut found, mut section, mut comment) = (Vec::new(), String::new(), String::new());
-    // The keys above the current line with their indentation, and the indentation of a documented value.
+    // The keys that enclose the current line, with their indentation, and the indentation of the documented value
+    // around it.
     let (mut above, mut inside): (Vec<(usize, String)>, Option<usize>) = (Vec::new(), None);
     for line in values.lines() {
         let (indent, text) = (line.len() - line.trim_start().len(), line.trim());
@@ -47,7 +48,7 @@ pub fn documented(values: &str) -> Vec<Documented> {
     found
 }
 
-/// The tables of values, a section each.
+/// The tables of values, one for each section.
 pub fn tables(documented: &[Documented]) -> String {
     let mut text = String::new();
     let mut section = "";
@@ -62,7 +63,7 @@ pub fn tables(documented: &[Documented]) -> String {
     text
 }
 
-/// `text` with what stands between the two marks replaced.
+/// `text` with `content` between the two marks.
 pub fn between_marks(text: &str, content: &str) -> String {
     const MARKS: [&str; 2] = ["<!-- values: written by `make chart` -->\n", "<!-- end of values -->"];
     let [(before, rest), (_, after)] = [text.split_once(MARKS[0]).unwrap(), text.split_once(MARKS[1]).unwrap()];
@@ -85,7 +86,7 @@ pub fn described(mut schema: Value, documented: &[Documented]) -> Value {
     schema
 }
 
-/// Where the schema of a value is.
+/// The JSON pointer to the schema of a value.
 pub fn schema_pointer(path: &str) -> String {
     path.split('.').map(|key| format!("/properties/{key}")).collect()
 }

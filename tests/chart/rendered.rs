@@ -1,4 +1,4 @@
-//! What the chart renders, for many values: taken by the API server, and what it should be.
+//! What the chart renders for many sets of values: the API server accepts it, and it is as documented.
 
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ fn the_crds_are_those_of_the_repository() {
     assert!(of_kind(&objects(&["crds.enabled=false"]), "CustomResourceDefinition").is_empty());
 }
 
-/// YAML's 1.0 is Helm's 1.
+/// A value with whole numbers as integers: YAML's 1.0 is Helm's 1.
 fn plain(value: &Value) -> Value {
     match value {
         Value::Number(number) => json!(number.as_f64()),
@@ -48,7 +48,7 @@ fn plain(value: &Value) -> Value {
     }
 }
 
-/// Values that people set, one row a rendering.
+/// Sets of values, one for each rendering.
 const MATRIX: &[&[&str]] = &[
     &[],
     &["watchNamespaces={matrix-a,matrix-b}"],
@@ -114,6 +114,7 @@ const MATRIX: &[&[&str]] = &[
         r#"@metrics.serviceMonitor.metricRelabelings=[{"action":"drop","regex":"go_.*","sourceLabels":["__name__"]}]"#,
         "metrics.prometheusRule.enabled=true",
         "metrics.prometheusRule.labels.release=prometheus",
+        "metrics.prometheusRule.runbookUrl=https://wiki.example/rescind",
         "metrics.dashboard.enabled=true",
     ],
     &[
@@ -124,7 +125,7 @@ const MATRIX: &[&[&str]] = &[
     ],
 ];
 
-/// Strictly: a field that Kubernetes does not know is an error, too.
+/// With strict validation: an unknown field is an error.
 #[test]
 fn the_api_server_takes_what_is_rendered() {
     for name in [NAMESPACE, "matrix-a", "matrix-b"] {
@@ -144,7 +145,7 @@ fn the_api_server_takes_what_is_rendered() {
     }
 }
 
-/// The Pod of the Deployment, in a namespace that admits only restricted ones; and that this namespace refuses others.
+/// A namespace that enforces the restricted standard admits the Pod of the Deployment and refuses others.
 #[test]
 fn pods_satisfy_the_restricted_standard() {
     let plane = shared();
@@ -186,7 +187,7 @@ fn combinations_that_cannot_work_are_refused_with_a_reason() {
     }
 }
 
-/// What Helm prints tells where Secrets are read and, if that is nowhere useful yet, how to change it.
+/// The notes that Helm prints say where Secrets are read and, if that is nowhere useful yet, how to change it.
 #[test]
 fn notes_tell_what_it_may_do() {
     let notes = |set: &str| {
@@ -210,7 +211,7 @@ fn notes_tell_what_it_may_do() {
     }
 }
 
-/// An installation for namespaces needs nobody who may write cluster-wide objects.
+/// Who installs for namespaces only needs no right to write cluster-wide objects.
 #[test]
 fn an_installation_for_namespaces_has_nothing_cluster_wide() {
     let objects = objects(&["watchNamespaces={a,b}", "crds.enabled=false", "rbac.userRoles.create=false"]);
@@ -232,7 +233,7 @@ fn the_image_is_by_digest_if_there_is_one() {
     assert_eq!(image(&["image.tag=v9", &format!("image.digest={digest}")]), format!("rescind@{digest}"));
 }
 
-/// That the API server takes them, with the CRDs of the Prometheus operator, is in the matrix.
+/// That the API server accepts them, with the CRDs of the Prometheus operator, is tested by the matrix.
 #[test]
 fn monitors_point_to_the_metrics_port() {
     for (kind, value, endpoints) in
@@ -262,8 +263,8 @@ fn monitors_point_to_the_metrics_port() {
     }
 }
 
-/// Alerts and dashboard are files of the chart, put into objects as they are, braces and all; without the file, asking
-/// for the object is an error.
+/// Alerts and dashboard are files of the chart that are rendered into objects unchanged, braces included; without the
+/// file, asking for the object is an error.
 #[test]
 fn alerts_and_dashboard_are_the_files_of_the_chart() {
     const ALERTS: &str =
@@ -292,7 +293,21 @@ fn alerts_and_dashboard_are_the_files_of_the_chart() {
     assert_eq!(dashboard["metadata"]["labels"]["grafana_dashboard"], "1");
 }
 
-/// Everything that selects pods selects these, whatever labels people add.
+/// Alertmanager can only link to a whole URL, and only the installation knows where the runbooks are served.
+#[test]
+fn runbook_urls_are_those_of_the_installation() {
+    let url = "https://wiki.example/rescind";
+    let set = format!("metrics.prometheusRule.runbookUrl={url}");
+    let objects = objects(&["metrics.prometheusRule.enabled=true", &set]);
+    let rules = only(&objects, "PrometheusRule")["spec"]["groups"][0]["rules"].as_array().unwrap();
+    assert!(!rules.is_empty());
+    for rule in rules {
+        let runbook = rule["annotations"]["runbook_url"].as_str().unwrap();
+        assert!(runbook.starts_with(&format!("{url}#")), "{runbook}");
+    }
+}
+
+/// Every selector selects the pods, whatever labels people add.
 #[test]
 fn selectors_select_the_pods() {
     let sets = ["networkPolicy.enabled=true", "commonLabels.app\\.kubernetes\\.io/name=other", "podLabels.a=b"];

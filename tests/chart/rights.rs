@@ -1,4 +1,5 @@
-//! The operator with the rights that the chart grants: they suffice, each is used, and each is missed when it is gone.
+//! The operator with the rights that the chart grants: they suffice, it uses each one, and it asks for each one that is
+//! taken away.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +9,13 @@ use serde_json::{Value, json};
 use crate::cluster::{client, namespace, shared, wait_until_allowed};
 use crate::helm::{self, chart, of_kind, only, render};
 use crate::operator::Operator;
+use crate::relay::Right;
 use crate::tenant::{REMOVALS, all_removed, connect, limit, remove_one_of_each, tenant};
-use crate::wire::Right;
 
-/// How many operators run at once in the test that takes away one right after the other.
+/// The number of operators that run at once in `each_right_is_missed_when_it_is_gone`.
 const AT_ONCE: usize = 8;
 
-/// The rules of these roles, one right each.
+/// The rules of these roles, split into single rights.
 fn rules(roles: &[&Value]) -> Vec<(Right, Value)> {
     let texts = |list: &Value| -> Vec<String> {
         list.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
@@ -71,15 +72,16 @@ async fn the_rights_granted_are_those_used() {
     connect(plane, "rights", &fake);
     remove_one_of_each(plane, "rights");
     all_removed(&client(plane).await, "rights").await;
-    assert!(operator.wire.sees(|request| request.right.resource == "events").await, "no event was written");
-    let renewal = |request: &crate::wire::Request| request.right.resource == "leases" && request.right.verb == "update";
-    assert!(operator.wire.sees(renewal).await, "the lease was not renewed");
-    assert!(standby.wire.sees(|request| request.right.resource == "leases" && request.right.verb == "watch").await);
+    assert!(operator.relay.sees(|request| request.right.resource == "events").await, "no event was written");
+    let renewal =
+        |request: &crate::relay::Request| request.right.resource == "leases" && request.right.verb == "update";
+    assert!(operator.relay.sees(renewal).await, "the lease was not renewed");
+    assert!(standby.relay.sees(|request| request.right.resource == "leases" && request.right.verb == "watch").await);
     let logs = [operator.log(), standby.log()];
-    let wires = [operator.stop().await, standby.stop().await];
+    let relays = [operator.stop().await, standby.stop().await];
 
-    let requests: Vec<_> = wires.iter().flat_map(|wire| wire.requests()).collect();
-    let refused: Vec<_> = wires.iter().flat_map(|wire| wire.refused()).collect();
+    let requests: Vec<_> = relays.iter().flat_map(|relay| relay.requests()).collect();
+    let refused: Vec<_> = relays.iter().flat_map(|relay| relay.refused()).collect();
     assert!(refused.is_empty(), "{refused:?}\n{logs:#?}");
     let used: BTreeSet<Right> = requests.iter().map(|request| request.right.clone()).collect();
     assert_eq!(used, granted.into_iter().map(|(right, _)| right).collect());
@@ -87,7 +89,7 @@ async fn the_rights_granted_are_those_used() {
     assert!(elsewhere.is_empty(), "{elsewhere:?}");
 }
 
-/// One operator for each right, with all the others.
+/// For each right, an operator that has all the others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn each_right_is_missed_when_it_is_gone() {
     let granted = rules(&of_kind(&own_namespace("x"), "Role"));
@@ -102,7 +104,7 @@ async fn each_right_is_missed_when_it_is_gone() {
     assert!(unmissed.is_empty(), "not missed: {unmissed:#?}");
 }
 
-/// Whether an operator without `right` asks for it and is refused.
+/// Checks that an operator without `right` asks for it and is refused.
 async fn without(number: usize, right: Right) -> Result<(), String> {
     let plane = shared();
     let name = format!("without-{number}");
@@ -115,7 +117,7 @@ async fn without(number: usize, right: Right) -> Result<(), String> {
     plane.apply(&helm::stream(&objects)).unwrap();
     let fake = tenant(0).await;
     if right.verb == "get" {
-        // Any removal looks at its tenant.
+        // Every removal reads its tenant.
         let (_, kind) = REMOVALS.iter().find(|(resource, _)| *resource == right.resource).unwrap_or(&REMOVALS[0]);
         limit(&fake, *kind);
     }
@@ -124,15 +126,15 @@ async fn without(number: usize, right: Right) -> Result<(), String> {
     let changes = [("--allowed-domains", fake.domain())];
     let mut operator = Operator::start(plane, deployment, &changes).await;
     let leader = if right.resource == "leases" && right.verb == "watch" {
-        // Only a standby watches the lease.
+        // Only standbys watch the lease.
         operator.ready().await;
         Some(std::mem::replace(&mut operator, Operator::start(plane, deployment, &changes).await))
     } else {
         None
     };
     remove_one_of_each(plane, &name);
-    // Roles may take effect a moment late, so other refusals may come first.
-    let refused = operator.wire.sees(|request| request.right == right && request.status == 403).await;
+    // Roles take effect with a delay, so other refusals may come first.
+    let refused = operator.relay.sees(|request| request.right == right && request.status == 403).await;
     drop(leader);
-    if refused { Ok(()) } else { Err(format!("{right}: {:?}\n{}", operator.wire.refused(), operator.log())) }
+    if refused { Ok(()) } else { Err(format!("{right}: {:?}\n{}", operator.relay.refused(), operator.log())) }
 }

@@ -11,7 +11,7 @@ fn schema() -> Value {
     serde_json::from_str(&fs::read_to_string(chart().join("values.schema.json")).unwrap()).unwrap()
 }
 
-/// Every map whose keys are ours, by its path; the empty path is the whole.
+/// Every map whose keys the chart defines, by path; the empty path is the root.
 fn maps(schema: &Value, path: &str, found: &mut Vec<String>) {
     let Some(properties) = schema["properties"].as_object() else { return };
     found.push(path.to_owned());
@@ -32,8 +32,8 @@ fn a_misspelt_value_is_refused_on_every_level() {
     }
 }
 
-/// And the other way round: nothing in the schema that is not in `values.yaml`, but for what Helm itself sets and what
-/// Kubernetes knows of probes, constraints and resources.
+/// The schema has no value that `values.yaml` lacks, and vice versa, except what Helm sets itself and what Kubernetes
+/// defines for probes, constraints and resources.
 #[test]
 fn schema_and_values_name_the_same() {
     let values = documented(&fs::read_to_string(chart().join("values.yaml")).unwrap());
@@ -50,7 +50,7 @@ fn schema_and_values_name_the_same() {
         for key in own["properties"].as_object().unwrap().keys() {
             let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
             let documented = |value: &str| {
-                // Documented itself, above something documented, or part of something documented.
+                // The value is documented itself, contains documented values, or is part of one.
                 value == full || value.starts_with(&format!("{full}.")) || full.starts_with(&format!("{value}."))
             };
             assert!(
@@ -86,7 +86,7 @@ fn wrong_values_are_refused_with_words_that_name_them() {
     }
 }
 
-/// The schema's idea of a domain is the program's.
+/// The schema and the program accept the same domains.
 #[test]
 fn domains_are_those_the_program_takes() {
     let pattern_takes = |domain: &str| {
@@ -112,7 +112,7 @@ fn domains_are_those_the_program_takes() {
         "a.com:",
         "*.",
     ] {
-        // The program reads an empty list entry as none.
+        // The program ignores an empty entry.
         let program = !domain.is_empty() && rescind::auth0::AllowedDomains::parse([domain]).is_ok();
         assert_eq!(pattern_takes(domain), program, "{domain:?}");
     }

@@ -1,4 +1,4 @@
-//! Where Secrets can be read: only where the values say.
+//! The operator can read Secrets only where the values say.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::helm::{NAMESPACE, objects, of_kind, only, stream};
 use crate::operator::Operator;
 use crate::tenant::{all_removed, connect, remove_one_of_each, tenant};
 
-/// The namespaces in which a rule on Secrets is granted, with a star for all of them.
+/// The namespaces in which a rule on Secrets is granted; `*` stands for all.
 fn readable(objects: &[Value]) -> BTreeSet<String> {
     let roles = of_kind(objects, "Role").into_iter().chain(of_kind(objects, "ClusterRole"));
     let about_secrets = |role: &&Value| role["rules"].to_string().contains("secrets");
@@ -30,10 +30,10 @@ fn secrets_are_granted_where_the_values_say() {
     }
 }
 
-/// Objects are watched everywhere, Secrets in one namespace, with the rights for just that.
+/// The operator watches objects everywhere and Secrets in one namespace, with no more rights than that needs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_operator_for_the_cluster_reads_secrets_in_one_namespace() {
-    // An operator for the whole cluster would meddle with other tests.
+    // An operator for the whole cluster would interfere with other tests.
     let plane = start();
     for name in [NAMESPACE, "people", "others"] {
         namespace(&plane, name);
@@ -63,9 +63,9 @@ async fn an_operator_for_the_cluster_reads_secrets_in_one_namespace() {
     plane.run(&["wait", "-n", "others", "a0t/default", unread, "--timeout=30s"]).unwrap();
 
     let log = operator.log();
-    let wire = operator.stop().await;
-    assert!(wire.refused().is_empty(), "{:?}\n{log}", wire.refused());
+    let relay = operator.stop().await;
+    assert!(relay.refused().is_empty(), "{:?}\n{log}", relay.refused());
     let secrets: BTreeSet<_> =
-        wire.requests().into_iter().filter(|r| r.right.resource == "secrets").map(|r| r.namespace).collect();
+        relay.requests().into_iter().filter(|r| r.right.resource == "secrets").map(|r| r.namespace).collect();
     assert_eq!(secrets, BTreeSet::from([Some("people".to_owned())]));
 }

@@ -1,4 +1,4 @@
-//! An Auth0 tenant with something of each kind to remove, and the objects that remove it.
+//! A fake tenant with something to remove for each kind, and the objects that remove it.
 
 use std::collections::HashSet;
 use std::fmt::Debug;
@@ -20,18 +20,16 @@ use serde_json::{Value, json};
 use stack::ControlPlane;
 
 use crate::cluster::within;
+pub use crate::fixtures::ROLE;
+use crate::fixtures::{API, ORG, USER, secret, tenant_spec};
 use crate::helm;
 
-const USER: &str = "auth0|5f7c8ec7c33c6c004bbafe82";
 const MEMBER: &str = "auth0|5f7c8ec7c33c6c004bbafe83";
-pub const ROLE: &str = "rol_bN1a2b3c4d5e6f7g";
-const ORG: &str = "org_9ybsU1dN2dKfDkBi";
-const API: &str = "https://api.example.com/";
 
 /// A tenant, and the number of users `leaver(0..)` that hold [`ROLE`].
 pub async fn tenant(leavers: usize) -> FakeAuth0 {
     let fake = FakeAuth0::start().await;
-    // Nothing here is about lists that lag.
+    // Lag is not the subject of these tests.
     fake.no_lag();
     fake.edit(|tenant| {
         tenant.user(USER).role(ROLE).permission(API, "read:x");
@@ -48,23 +46,13 @@ fn leaver(number: usize) -> String {
     format!("auth0|leaver{number:04}")
 }
 
-/// The labelled Secret and the `Auth0Tenant` in `namespace`.
+/// Applies the labelled Secret and the `Auth0Tenant` in `namespace`.
 pub fn connect(plane: &ControlPlane, namespace: &str, fake: &FakeAuth0) {
-    let token = fake.token(&fake.all_scopes());
-    let secret = json!({
-        "apiVersion": "v1", "kind": "Secret", "stringData": {"token": token},
-        "metadata": {"name": "auth0-management", "namespace": namespace, "labels": {"rescind.dev/credentials": "true"}},
-    });
-    let spec = json!({
-        "domain": fake.domain(),
-        "caBundle": fake.ca_base64(),
-        "credentials": {"tokenSecretRef": {"name": "auth0-management"}},
-        "rateLimit": {"maxRequestsPerSecond": 1000},
-    });
+    let (secret, spec) = (secret(namespace, fake), tenant_spec(fake));
     plane.apply(&helm::stream(&[secret, object("Auth0Tenant", namespace, "default", &spec)])).expect("a tenant");
 }
 
-/// Each kind of removal, by the resource that asks for it.
+/// The resource of each kind of removal, and the call it makes.
 pub const REMOVALS: [(&str, Kind); 4] = [
     ("userpermissionrevocations", Kind::DeleteUserPermissions),
     ("userrolerevocations", Kind::DeleteUserRoles),
@@ -72,14 +60,14 @@ pub const REMOVALS: [(&str, Kind); 4] = [
     ("orgmemberroleremovals", Kind::DeleteMemberRoles),
 ];
 
-/// A removal of this kind is refused with 429 once, and then goes through.
+/// Answers one removal of this kind with 429 and lets the next through.
 ///
-/// The wait is much longer than a watch counts as fresh, so that the last look asks the API server.
+/// The wait is much longer than a cache counts as fresh, so that the preflight check asks the API server.
 pub fn limit(fake: &FakeAuth0, kind: Kind) {
     fake.fault(Fault::status(429).header("Retry-After", "4").on(kind).once());
 }
 
-/// One object of each kind, all named jane.
+/// Applies one object of each kind, all named jane.
 pub fn remove_one_of_each(plane: &ControlPlane, namespace: &str) {
     let one = |kind: &str, spec: Value| object(kind, namespace, "jane", &spec);
     let objects = [
@@ -102,7 +90,7 @@ pub async fn all_removed(client: &Client, namespace: &str) {
     removed::<OrgMemberRoleRemoval>(client, namespace, "jane").await;
 }
 
-/// Takes [`ROLE`] from these leavers; each object is named like its leaver.
+/// Applies objects that take [`ROLE`] from these leavers, each named like its leaver.
 pub async fn remove_leavers(client: &Client, namespace: &str, numbers: std::ops::Range<usize>) {
     let api: &Api<UserRoleRevocation> = &Api::namespaced(client.clone(), namespace);
     let apply = async |number: usize| {
@@ -113,7 +101,7 @@ pub async fn remove_leavers(client: &Client, namespace: &str, numbers: std::ops:
     stream::iter(numbers).for_each_concurrent(16, apply).await;
 }
 
-/// Waits until the objects of so many leavers are done.
+/// Waits until the objects of this many leavers are done.
 pub async fn leavers_removed(client: &Client, namespace: &str, leavers: usize) {
     let api: Api<UserRoleRevocation> = Api::namespaced(client.clone(), namespace);
     let mut changes = watcher(api, watcher::Config::default()).default_backoff().applied_objects().boxed();

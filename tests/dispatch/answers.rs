@@ -1,4 +1,4 @@
-//! What an answer means for whom: 404s, lists that cannot be read, answers that never came.
+//! What an answer means, and for which objects: 404s, lists that cannot be read, answers that never came.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use rescind::dispatch::{End, Report, Task, Unverified};
 
 use crate::auth0::{Auth0, Fault, Wire};
 use crate::cases::{assert_all_gone, calm, id, leavers, open, organization};
-use crate::sim::{Object, Sim, Weather};
+use crate::sim::{NetworkModel, Object, Sim};
 
-/// One object that names these items, in this world.
-fn one(auth0: Auth0, weather: Weather, endpoint: &Endpoint, items: &[&str], before: bool) -> (Report, Sim) {
-    let mut sim = Sim::new(auth0, open(0.0), weather);
+/// Runs one object that names these items and returns its report.
+fn one(auth0: Auth0, network: NetworkModel, endpoint: &Endpoint, items: &[&str], before: bool) -> (Report, Sim) {
+    let mut sim = Sim::new(auth0, open(0.0), network);
     let items = items.iter().map(|item| id((*item).to_owned())).collect();
     let mut object = Object::new(&"a".into(), 0, endpoint.clone(), items, true);
     object.before = before;
@@ -43,7 +43,7 @@ fn janes() -> Auth0 {
     auth0
 }
 
-/// Row by row: the world, the removal, how it ends, and how many calls that takes.
+/// Each row: Auth0, the removal, how it ends, and how many calls that takes.
 #[test]
 fn a_404_is_looked_into_once() {
     let subject = End::NotFound(Missing::Subject);
@@ -58,11 +58,11 @@ fn a_404_is_looked_into_once() {
     let table: [(Auth0, Endpoint, &str, End, u64); 6] = [
         (Auth0::default(), roles(), "rol_a", subject.clone(), 2),
         (Auth0::default(), organization("org_a"), "auth0|jane", subject.clone(), 2),
-        // The roles, the user.
+        // The DELETE, then reads of the roles and of the user.
         (Auth0::default(), member_roles(), "rol_a", subject.clone(), 3),
-        // The roles, the user's organizations, the organization.
+        // The DELETE, then reads of the roles, of the user's organizations and of the organization.
         (without_membership(false), member_roles(), "rol_a", subject, 4),
-        // No member: then without any of a member's roles.
+        // Somebody who is not a member has no roles of a member.
         (without_membership(true), member_roles(), "rol_a", End::Gone, 4),
         (janes(), member_roles(), "rol_a", End::Gone, 2),
     ];
@@ -78,7 +78,7 @@ fn a_404_is_looked_into_once() {
     }
 }
 
-/// A role that does not exist is named; the others are removed and verified.
+/// The report names a role that does not exist; the others are removed and verified.
 #[test]
 fn an_unknown_item_fails_alone() {
     for missing in [Missing::Item, Missing::Unclear] {
@@ -96,7 +96,7 @@ fn an_unknown_item_fails_alone() {
     }
 }
 
-/// A user that does not exist is no member; the others of the call are removed.
+/// A user that does not exist is not a member; the others of the call are removed.
 #[test]
 fn an_unknown_member_is_absent() {
     let mut auth0 = janes();
@@ -105,9 +105,9 @@ fn an_unknown_member_is_absent() {
     assert_eq!((report.end, items(&report.already_absent)), (End::Gone, vec!["auth0|nobody".into()]));
 }
 
-/// What cannot be read is neither proved nor looked into, and the removal is done all the same.
+/// Without the right to read, the removal is done all the same, but neither verified nor investigated after a 404.
 #[test]
-fn without_the_right_to_read() {
+fn a_removal_without_the_right_to_read_ends_unverified() {
     for before in [false, true] {
         let mut auth0 = janes();
         auth0.unreadable = true;
@@ -122,7 +122,7 @@ fn without_the_right_to_read() {
     }
 }
 
-/// At an organization a read before only counts; at a user it spares the DELETE.
+/// A read before the removal spares the DELETE at a user; at an organization it only counts.
 #[test]
 fn a_read_before_spares_only_where_lists_do_not_lag() {
     let mut auth0 = janes();
@@ -134,16 +134,16 @@ fn a_read_before_spares_only_where_lists_do_not_lag() {
     assert_eq!(sim.auth0.calls.get("DELETE"), None);
 }
 
-/// A page that fails is asked for again; nothing is thrown away for it.
+/// A page that fails is requested again, without losing the pages before it.
 #[test]
 fn a_failed_page_costs_one_page() {
     let mut pages = 0;
-    let weather: Weather = Box::new(move |_, wire| {
+    let network: NetworkModel = Box::new(move |_, wire| {
         pages += u32::from(matches!(wire, Wire::Get(..)));
         let fails = matches!(wire, Wire::Get(..)) && [2, 3, 9].contains(&pages);
         (Duration::from_millis(40), fails.then_some(Fault::Refuses))
     });
-    let mut sim = Sim::new(Auth0::default(), open(0.0), weather);
+    let mut sim = Sim::new(Auth0::default(), open(0.0), network);
     let acme = organization("org_acme");
     leavers(&mut sim, "a", &acme, 100);
     (0..500).for_each(|n| sim.auth0.give(&acme, id(format!("auth0|stays-{n}"))));
@@ -152,22 +152,23 @@ fn a_failed_page_costs_one_page() {
     assert_eq!((sim.auth0.calls["DELETE"], sim.auth0.calls["GET"]), (11, 10 + 3));
 }
 
-/// A list whose pages never fit together is begun anew, then the removal ends unverified.
+/// A list whose pages contradict each other is read again from its beginning; then the removal ends unverified.
 #[test]
 fn an_unreadable_list_is_no_verdict_on_the_removal() {
-    let weather: Weather = Box::new(|_, wire| {
+    let network: NetworkModel = Box::new(|_, wire| {
         let garbles = matches!(wire, Wire::Get(..)).then_some(Fault::Garbles);
         (Duration::from_millis(40), garbles)
     });
-    let (report, sim) = one(janes(), weather, &roles(), &["rol_a"], true);
+    let (report, sim) = one(janes(), network, &roles(), &["rol_a"], true);
     assert!(matches!(report.end, End::Unverified(Unverified::ReadRefused(_))), "{report:?}");
     assert_eq!((report.accepted.len(), sim.auth0.calls["DELETE"]), (1, 1));
 }
 
-/// What never left had no effect and has no name in Auth0's logs; what was declined is sent again at once.
+/// A call that was not sent had no effect and no correlation id in Auth0's logs. A call that was declined is sent again
+/// at once.
 #[test]
 fn what_did_not_reach_auth0_is_no_attempt() {
-    let during = |fault: Fault, seconds: u64| -> Weather {
+    let during = |fault: Fault, seconds: u64| -> NetworkModel {
         Box::new(move |now, _| (Duration::from_millis(40), (now < Duration::from_secs(seconds)).then_some(fault)))
     };
     let mut sim = Sim::new(janes(), open(0.0), during(Fault::Stays, 3600));
@@ -177,29 +178,29 @@ fn what_did_not_reach_auth0_is_no_attempt() {
     assert!(!report.lost && report.correlation.is_none() && report.connection.is_none());
     for (fault, seconds, by) in [(Fault::Stays, 2, 4), (Fault::Declines, 0, 1)] {
         let mut declined = 0;
-        let mut weather = during(fault, seconds);
-        let weather: Weather = Box::new(move |now, wire| {
+        let mut network = during(fault, seconds);
+        let network: NetworkModel = Box::new(move |now, wire| {
             declined += 1;
-            let fault = if fault == Fault::Declines { (declined < 4).then_some(fault) } else { weather(now, wire).1 };
+            let fault = if fault == Fault::Declines { (declined < 4).then_some(fault) } else { network(now, wire).1 };
             (Duration::from_millis(40), fault)
         });
-        let (report, sim) = one(janes(), weather, &roles(), &["rol_a"], false);
+        let (report, sim) = one(janes(), network, &roles(), &["rol_a"], false);
         assert!(report.end == End::Gone && !report.lost, "{report:?}");
         assert!(sim.now < Duration::from_secs(by), "{:?}", sim.now);
         assert_eq!(sim.auth0.calls["DELETE"], 1);
     }
 }
 
-/// Whoever asks while a call or a walk is on its way is not answered by it.
+/// An object that asks while a call or a walk is in flight is not answered by that one.
 #[test]
-fn who_joins_late_is_answered_by_the_next() {
+fn an_object_that_joins_late_is_answered_by_the_next_call() {
     let mut sim = Sim::new(janes(), open(0.0), calm(1000));
     let namespace: Arc<str> = "a".into();
     for (n, at) in [(0, 0), (1, 600), (2, 1600)] {
         let object = Object::new(&namespace, n, roles(), vec![id("rol_a".into())], true);
         sim.add(object, Duration::from_millis(at));
     }
-    // Somebody gives it back before the last one asks.
+    // Somebody gives the role back before the last object asks.
     let back = |auth0: &mut Auth0| auth0.give(&roles(), id("rol_a".into()));
     sim.change(Duration::from_millis(1550), Box::new(back));
     sim.run(Duration::from_secs(60));
@@ -210,7 +211,7 @@ fn who_joins_late_is_answered_by_the_next() {
     assert_eq!(sim.auth0.calls["DELETE"], 3, "each waits for the answer of the one before");
 }
 
-/// What was accepted earlier is only read, and a user that is gone by then was seen.
+/// After an earlier accepted DELETE the list is only read; a user who is gone by then is reported as seen.
 #[test]
 fn a_proof_sends_nothing() {
     for (auth0, end) in

@@ -1,5 +1,5 @@
-//! Auth0 as the dispatcher meets it, with a virtual clock: relations, token buckets, lagging lists, refused credentials,
-//! faults. Written without looking at how the dispatcher works; shares nothing with it but the calls and their answers.
+//! A model of Auth0 on a virtual clock: relations, token buckets, lagging lists, refused credentials, faults. It was
+//! written without looking at the dispatcher and shares nothing with it but the calls and their answers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub struct Bucket {
     pub reported: bool,
     pub level: f64,
     at: f64,
-    /// Lowest level a call of ours left behind.
+    /// The lowest level after one of our calls.
     pub lowest: f64,
 }
 
@@ -57,17 +57,17 @@ impl Bucket {
 /// What may go wrong with one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// 5xx, nothing done.
+    /// A 5xx; nothing is done.
     Refuses,
-    /// Done, but the answer is a 5xx or lost.
+    /// The call is carried out, but its answer is a 5xx or lost.
     Forgets,
-    /// A 429 out of the blue that names this many seconds.
+    /// A 429 without an empty bucket, which names this many seconds.
     Limits(u64),
-    /// It never left us.
+    /// The call is not sent.
     Stays,
-    /// The peer says that it did not begin with it.
+    /// The peer says that it did not process the call.
     Declines,
-    /// A page that cannot be read; a DELETE is not affected.
+    /// A page of the wrong form; a DELETE is not affected.
     Garbles,
 }
 
@@ -76,7 +76,7 @@ pub enum Fault {
 pub struct Auth0 {
     pub held: HashMap<Endpoint, BTreeSet<Item>>,
     organizations: HashMap<String, BTreeSet<String>>,
-    /// Members removed, with the time: their list shows them for a while.
+    /// Removed members with the time of removal: their list still shows them for a while.
     ghosts: HashMap<Endpoint, BTreeMap<Item, f64>>,
     /// Seconds that a member list lags behind.
     pub lag: f64,
@@ -84,15 +84,16 @@ pub struct Auth0 {
     pub poison: HashSet<Item>,
     /// Items whose DELETE makes Auth0 fail with 500.
     pub crashing: HashSet<Item>,
-    /// Items that Auth0 does not know: 404, with a code that says so, or without.
+    /// Items that Auth0 does not know: 404, with a code that says which, or without.
     pub unknown: HashMap<Item, Missing>,
-    /// Numbers of the credentials that are refused, and of those that get a 429 with so many seconds for every call.
+    /// Numbers of the credentials that are refused. Those in `throttled` get a 429 with this many seconds for every
+    /// call.
     pub refused: HashSet<u64>,
     pub throttled: HashMap<u64, u64>,
-    /// No list can be read.
+    /// All reads are refused for lack of a scope.
     pub unreadable: bool,
     pub buckets: Vec<Bucket>,
-    /// The buckets each kind of call draws from, by method and template; the first is checked first.
+    /// The buckets that each kind of call draws from, by method and template, in the order in which they are checked.
     pub drawn: HashMap<(&'static str, &'static str), Vec<usize>>,
     /// Our clock minus Auth0's, in seconds.
     pub skew: f64,
@@ -100,7 +101,7 @@ pub struct Auth0 {
     pub limited: u64,
 }
 
-/// Which page.
+/// The query that selects a page.
 pub type Query = Vec<(&'static str, String)>;
 
 /// A call on the wire.
@@ -137,7 +138,7 @@ impl Auth0 {
         self.held.get(endpoint).is_some_and(|items| items.contains(item))
     }
 
-    /// Takes a token from each bucket; the headers, or a refusal.
+    /// Takes a token from each bucket; returns the headers, or those of the refusal.
     fn draw(&mut self, name: (&'static str, &'static str), now: f64) -> Result<RateHeaders, RateHeaders> {
         let drawn = self.drawn.get(&name).cloned().unwrap_or_default();
         for n in &drawn {
@@ -159,7 +160,7 @@ impl Auth0 {
         Ok(headers)
     }
 
-    /// Somebody else's call.
+    /// A call by another client; whether it got through.
     pub fn competitor(&mut self, name: (&'static str, &'static str), now: f64) -> bool {
         let lowest: Vec<f64> = self.buckets.iter().map(|bucket| bucket.lowest).collect();
         let drawn = self.draw(name, now).is_ok();
@@ -169,7 +170,7 @@ impl Auth0 {
         drawn
     }
 
-    /// One call of ours with this credential, arriving now.
+    /// One of our calls, with this credential, arriving now.
     pub fn call(&mut self, wire: &Wire, credential: u64, fault: Option<Fault>, now: f64) -> Answer<Page> {
         let nothing = |error| Answer { limits: RateHeaders::default(), outcome: Err(error) };
         match fault {

@@ -1,4 +1,4 @@
-//! Whose call it is: connections of one domain share Auth0's buckets once they are accepted, and nothing else ever.
+//! Connections: those of one domain share Auth0's buckets once they are accepted, and never anything else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,8 @@ use crate::sim::{Object, Sim, connection};
 
 const GONE_BY: Duration = Duration::from_secs(15);
 
-/// Twenty people of one organization in namespace `a`, with the credential 1, and as many of another in `b`, with 2.
+/// Twenty people of one organization in namespace `a`, with credential 1, and as many of another in `b`, with
+/// credential 2.
 fn two_tenants() -> Sim {
     let mut sim = Sim::new(Auth0::default(), open(0.0), calm(40));
     for (namespace, credential) in [("a", 1), ("b", 2)] {
@@ -44,9 +45,9 @@ fn a_refused_credential_is_nobody_elses_matter() {
     assert!(sim.machine.accepted(connection(1)) && !sim.machine.accepted(connection(2)));
 }
 
-/// A 429 to a credential that is not accepted opens its own breaker, nobody else's.
+/// A 429 to a credential that is not accepted yet opens only its own circuit breaker.
 #[test]
-fn a_429_before_it_is_accepted_is_its_own() {
+fn a_429_to_an_unaccepted_credential_stops_no_other() {
     let mut sim = two_tenants();
     sim.auth0.throttled.insert(2, 30);
     sim.change(Duration::from_secs(45), Box::new(|auth0: &mut Auth0| auth0.throttled.clear()));
@@ -56,7 +57,7 @@ fn a_429_before_it_is_accepted_is_its_own() {
     assert!(sim.objects[20..].iter().all(|object| object.ended.as_ref().unwrap().0 > Duration::from_secs(45)));
 }
 
-/// The ceiling is each connection's own, accepted or not; that it is obeyed is asserted in `sim`.
+/// Each connection has its own `maxRequestsPerSecond`, accepted or not; `sim` asserts that it is obeyed.
 #[test]
 fn a_ceiling_slows_its_own_connection_only() {
     let mut sim = two_tenants();
@@ -66,9 +67,9 @@ fn a_ceiling_slows_its_own_connection_only() {
     assert_all_gone(&sim);
 }
 
-/// A remembered 429 holds the domain only if the connection it is remembered for is accepted.
+/// A 429 remembered from a status holds the whole domain only if its connection is accepted.
 #[test]
-fn a_remembered_wait_holds_whom_it_was_named_for() {
+fn a_remembered_429_holds_the_domain_only_if_it_was_accepted() {
     let mut sim = two_tenants();
     sim.machine.hold(connection(2), Duration::from_secs(20), sim.start());
     sim.run(Duration::from_secs(600));
@@ -76,7 +77,7 @@ fn a_remembered_wait_holds_whom_it_was_named_for() {
     assert!(sim.objects[20..].iter().all(|object| object.ended.as_ref().unwrap().0 >= Duration::from_secs(20)));
 }
 
-/// A job moves to the new connection with what came of it: what was accepted is proved there, not sent again.
+/// A job moves to the new connection with its results: accepted removals are proved there, not sent again.
 #[test]
 fn a_rotated_credential_costs_no_call_twice() {
     let slow = Limits { max_per_second: 1.0, reserve_percent: 0.0 };
@@ -94,7 +95,7 @@ fn a_rotated_credential_costs_no_call_twice() {
     assert_eq!(sim.auth0.calls["DELETE"], 3);
 }
 
-/// Each of a hundred namespaces with a credential of its own and the same person to remove a role from: a call each.
+/// A hundred namespaces remove a role from the same person, each with a credential of its own: one call each.
 #[test]
 fn equal_removals_with_other_credentials_are_other_calls() {
     let mut sim = Sim::new(Auth0::default(), open(0.0), calm(40));
@@ -111,7 +112,7 @@ fn equal_removals_with_other_credentials_are_other_calls() {
     assert_eq!((sim.auth0.calls["DELETE"], sim.auth0.calls["GET"]), (100, 100));
 }
 
-/// What no tenant has any more is forgotten, once it has nothing to do.
+/// A connection that no tenant has any more is forgotten once it is idle.
 #[test]
 fn connections_that_are_gone_are_forgotten() {
     let mut sim = two_tenants();

@@ -1,4 +1,4 @@
-//! Who waits for whom: namespaces in turn, at one endpoint as at many, whatever hangs or is slow to be checked.
+//! The fair queue: namespaces take turns, at one endpoint as at many, whatever hangs or is slow to be checked.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::auth0::{Auth0, Bucket, Wire};
 use crate::cases::{all_draw_from, assert_all_gone, calm, id, leavers, open, organization};
-use crate::sim::{Object, Sim, Weather};
+use crate::sim::{NetworkModel, Object, Sim};
 
-/// Calls of others between the moment an object asked and the call that serves it.
+/// The number of calls between the moment an object asked and the call that serves it.
 fn passed_over(sim: &Sim, asked: Duration, object: usize) -> usize {
     let since = sim.sent.iter().filter(|(at, _)| *at >= asked);
     since.take_while(|(_, objects)| !objects.contains(&object)).count()
@@ -20,8 +20,8 @@ fn slow() -> Sim {
     Sim::new(auth0, open(0.0), calm(40))
 }
 
-/// One of another namespace at the very organization that a crowd leaves is in the next call but one, even if its member
-/// is the crowd's last.
+/// While a crowd leaves an organization, an object of another namespace at the same organization is in the next call
+/// but one, even if its member is the crowd's last.
 #[test]
 fn a_crowd_at_one_organization_holds_up_nobody_there() {
     for shared in [false, true] {
@@ -37,8 +37,8 @@ fn a_crowd_at_one_organization_holds_up_nobody_there() {
     }
 }
 
-/// With `n` namespaces waiting at one organization, at most `n - 1` calls of others leave between two of one, counted as
-/// calls that none of its objects has a part in.
+/// With `n` namespaces waiting at one organization, at most `n - 1` calls without any object of a given namespace leave
+/// between two calls that have one.
 #[test]
 fn namespaces_take_turns_at_one_organization() {
     let mut sim = slow();
@@ -57,7 +57,7 @@ fn namespaces_take_turns_at_one_organization() {
             let passed = since.entry(namespace).or_default();
             *passed = if served.contains(&namespace) { 0 } else { *passed + 1 };
         }
-        // The four small ones are through after some 25 calls; until then nobody is passed over for long.
+        // The four small namespaces are done after some 25 calls; until then the bound applies to all.
         if sim.sent.iter().position(|(_, other)| other == objects).is_some_and(|at| at < 20) {
             assert!(since.values().all(|passed| *passed <= 4), "{since:?}");
         }
@@ -65,10 +65,10 @@ fn namespaces_take_turns_at_one_organization() {
     assert_eq!(sim.auth0.calls["DELETE"], 71, "merged over namespaces");
 }
 
-/// Calls of one namespace that hang leave places to others at once.
+/// When calls of one namespace hang, other namespaces get places at once.
 #[test]
-fn what_hangs_in_one_namespace_leaves_places_to_others() {
-    let weather: Weather = Box::new(|now, wire| {
+fn hanging_calls_of_one_namespace_leave_places_to_others() {
+    let network: NetworkModel = Box::new(|now, wire| {
         let hangs =
             matches!(wire, Wire::Delete(endpoint, _) if endpoint.user().is_some_and(|user| user.contains("hangs")));
         let hangs = hangs && (2..60).contains(&now.as_secs());
@@ -77,7 +77,7 @@ fn what_hangs_in_one_namespace_leaves_places_to_others() {
     });
     let mut auth0 = Auth0::default();
     all_draw_from(&mut auth0, Bucket::new(1000.0, 1000.0));
-    let mut sim = Sim::new(auth0, open(0.0), weather);
+    let mut sim = Sim::new(auth0, open(0.0), network);
     let roles = |user: String| rescind::auth0::Endpoint::UserRoles { user: user.into() };
     for n in 0..300 {
         let (namespace, endpoint) =
@@ -100,7 +100,8 @@ fn what_hangs_in_one_namespace_leaves_places_to_others() {
     assert!(late < Duration::from_secs(7), "{late:?}");
 }
 
-/// Checks that take seconds: the ceiling is paid at the send (asserted in `sim`), and does not lose its rate to them.
+/// With slow preflight checks, `maxRequestsPerSecond` counts at the send (asserted in `sim`), so the rate does not
+/// drop.
 #[test]
 fn slow_checks_do_not_lower_the_rate() {
     let limits = rescind::dispatch::Limits { max_per_second: 10.0, reserve_percent: 0.0 };

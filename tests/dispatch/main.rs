@@ -1,5 +1,5 @@
-//! The dispatcher's decisions against a model of Auth0, on a virtual clock: properties over random arrivals, connections,
-//! limits, answers, lags, faults and clocks, and the cases it was built for.
+//! The decisions of the dispatcher against a model of Auth0, on a virtual clock: properties over random arrivals,
+//! connections, limits, answers, lags, faults and clocks, and single cases.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 

@@ -1,8 +1,5 @@
-//! Whatever comes, in whatever order: nothing is lost, nothing is sent twice at once, no verdict is early, no bound is
-//! broken. What must hold at each call is asserted in `sim`; what must hold at the end, here.
-//!
-//! Breakages that these notice are in tests/mutants.sh: items of a call not marked as out, half of a split call lost, a
-//! walk that answers who asked after it began.
+//! Random runs: nothing is lost, nothing is sent twice at once, no verdict is early, no bound is broken. `sim` asserts
+//! what must hold at each call; these tests assert what must hold at the end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,10 +29,10 @@ struct Plan {
     objects: usize,
     namespaces: usize,
     credentials: u64,
-    /// Seconds over which they arrive.
+    /// The seconds over which objects arrive.
     over: f64,
     buckets: Vec<(f64, f64, bool)>,
-    /// Whether all calls share the first bucket, too.
+    /// Whether all calls also share the first bucket.
     shared: bool,
     reserve: f64,
     ceiling: f64,
@@ -49,13 +46,13 @@ struct Plan {
     withdrawn: usize,
     verify_off: usize,
     shrink: bool,
-    /// Objects whose tenant gets another credential meanwhile; whether one credential is refused.
+    /// The number of objects whose tenant gets another credential meanwhile; whether one credential is refused.
     rotates: usize,
     refused: bool,
-    /// Items that Auth0 does not know, and endpoints that do not exist.
+    /// The numbers of items that Auth0 does not know and of endpoints that do not exist.
     unknown: usize,
     missing: usize,
-    /// How long the check of a call takes at most, and panics of the machine.
+    /// The longest preflight check in milliseconds, and the number of panics of the machine.
     checks_ms: u64,
     panics: usize,
 }
@@ -64,13 +61,13 @@ fn plans() -> impl Strategy<Value = Plan> {
     let bucket = (2.0f64..60.0, 0.5f64..50.0, any::<bool>());
     let crowd = (1usize..60, 1usize..5, 1u64..4, prop_oneof![Just(0.0), 0.0f64..40.0]);
     let limits = (prop::collection::vec(bucket, 10), any::<bool>(), 0.0f64..50.0, 2.0f64..200.0, any::<bool>());
-    let weather = (1u64..600, 0u64..3, prop_oneof![Just(0u64), 0u64..30], 0.0f64..12.0, -4000.0f64..4000.0);
+    let network = (1u64..600, 0u64..3, prop_oneof![Just(0u64), 0u64..30], 0.0f64..12.0, -4000.0f64..4000.0);
     let trouble = (0usize..3, 0usize..3, 0usize..6, 0usize..6, 0usize..3, 0usize..3);
     let house = (0usize..8, any::<bool>(), prop_oneof![Just(0u64), 1u64..800], prop_oneof![Just(0usize), 0usize..3]);
-    (any::<u64>(), crowd, limits, weather, trouble, house).prop_map(|(seed, crowd, limits, weather, trouble, house)| {
+    (any::<u64>(), crowd, limits, network, trouble, house).prop_map(|(seed, crowd, limits, network, trouble, house)| {
         let (objects, namespaces, credentials, over) = crowd;
         let (buckets, shared, reserve, ceiling, shrink) = limits;
-        let (latency_ms, hung_percent, fault_percent, lag, skew) = weather;
+        let (latency_ms, hung_percent, fault_percent, lag, skew) = network;
         let (poison, crashing, withdrawn, verify_off, unknown, missing) = trouble;
         let (rotates, refused, checks_ms, panics) = house;
         let skew = skew.round();
@@ -104,7 +101,7 @@ fn plans() -> impl Strategy<Value = Plan> {
     })
 }
 
-/// Faults end then.
+/// Faults end at this time.
 const CALM: Duration = Duration::from_secs(120);
 
 fn endpoint(rng: &mut fastrand::Rng) -> (Endpoint, Vec<Item>) {
@@ -138,7 +135,7 @@ fn build(plan: &Plan) -> Sim {
     (auth0.lag, auth0.skew) = (plan.lag, plan.skew);
     for (n, (burst, refill, reported)) in plan.buckets.iter().enumerate() {
         let bucket = Bucket::new(burst.floor(), refill.max(burst / 60.0));
-        // The last one is for all.
+        // The last bucket is the shared one.
         auth0.buckets.push(if *reported && n < 9 { bucket } else { bucket.hidden() });
     }
     for (n, call) in CALLS.iter().enumerate() {
@@ -157,7 +154,7 @@ fn build(plan: &Plan) -> Sim {
         .collect();
     let missing: Vec<&Endpoint> = objects.iter().rev().take(plan.missing).map(|o| &o.removal.endpoint).collect();
     for object in &objects {
-        // Some items are there, some never were; and some endpoints do not exist.
+        // Some items are held and some never were; some endpoints do not exist.
         if missing.contains(&&object.removal.endpoint) {
             continue;
         }
@@ -175,7 +172,7 @@ fn build(plan: &Plan) -> Sim {
         } else if n < plan.poison + plan.crashing {
             auth0.crashing.insert(item);
         } else if n < plan.poison + plan.crashing + plan.unknown {
-            // What does not exist is held by nobody.
+            // An item that does not exist is held by nobody.
             auth0.held.values_mut().for_each(|held| held.retain(|other| *other != item));
             auth0.unknown.insert(item, if n % 2 == 0 { Missing::Item } else { Missing::Unclear });
         }
@@ -185,13 +182,13 @@ fn build(plan: &Plan) -> Sim {
     }
     let (latency, hung, faults) = (plan.latency_ms, plan.hung_percent, plan.fault_percent);
     let mut weather_rng = rng.fork();
-    let weather = move |now: Duration, _: &Wire| {
+    let network = move |now: Duration, _: &Wire| {
         let rng = &mut weather_rng;
         if now > CALM {
             return (Duration::from_millis(latency), None);
         }
         if rng.u64(..100) < hung {
-            // Our own time-out; the call may have been made or not.
+            // Our own timeout; the call may have been carried out or not.
             let fault = if rng.bool() { Fault::Forgets } else { Fault::Refuses };
             return (Duration::from_secs(30), Some(fault));
         }
@@ -206,7 +203,7 @@ fn build(plan: &Plan) -> Sim {
         (Duration::from_millis(rng.u64(1..=latency)), fault)
     };
     let limits = Limits { max_per_second: plan.ceiling, reserve_percent: plan.reserve };
-    let mut sim = Sim::new(auth0, limits, Box::new(weather));
+    let mut sim = Sim::new(auth0, limits, Box::new(network));
     let (mut checks_rng, most) = (rng.fork(), plan.checks_ms);
     sim.checks = Box::new(move || Duration::from_millis(if most == 0 { 0 } else { checks_rng.u64(..most) }));
     for (n, mut object) in objects.into_iter().enumerate() {
@@ -235,8 +232,14 @@ fn build(plan: &Plan) -> Sim {
     sim
 }
 
+/// 128 cases, or `PROPTEST_CASES`, which a number in the configuration would override.
+fn config() -> ProptestConfig {
+    let config = ProptestConfig { max_shrink_iters: 200, ..ProptestConfig::default() };
+    if std::env::var_os("PROPTEST_CASES").is_some() { config } else { ProptestConfig { cases: 128, ..config } }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn every_wanted_removal_reaches_a_true_verdict(plan in plans()) {
@@ -244,7 +247,7 @@ proptest! {
         sim.run(Duration::from_secs(4 * 3600));
         for (n, object) in sim.objects.iter().enumerate().filter(|(_, object)| !object.withdrawn) {
             let (endpoint, items) = (&object.removal.endpoint, &object.removal.items);
-            let named = |of: &dyn Fn(&Item) -> bool| items.iter().any(|item| of(item));
+            let named = |of: &dyn Fn(&Item) -> bool| items.iter().any(of);
             let poisoned = named(&|item| sim.auth0.poison.contains(item));
             let unknown = named(&|item| sim.auth0.unknown.contains_key(item));
             let exists = sim.auth0.held.contains_key(endpoint);
@@ -257,7 +260,7 @@ proptest! {
                 }
                 End::Unverified(Unverified::Never) => prop_assert!(!object.verify && still.is_empty()),
                 End::Unverified(_) => prop_assert!(plan.fault_percent > 0 && still.is_empty(), "{report:?}"),
-                // What one object asks for alone is not split, so its other items may be left.
+                // The items of one object are not split, so its other items may be left.
                 End::Failed(CallError::Rejected(_)) => prop_assert!(poisoned, "the bad one fails alone: {report:?}"),
                 End::Failed(CallError::Unauthorized(_)) => prop_assert!(sim.auth0.refused.contains(&object.credential)),
                 End::NotFound(Missing::Subject) => prop_assert!(!exists, "{report:?}"),
@@ -274,7 +277,7 @@ proptest! {
     }
 
     /// The reserve of every reported bucket stays for others, whether each kind of call has its own bucket or all share
-    /// one; nobody gets a 429.
+    /// one; no call of ours gets a 429.
     #[test]
     fn the_reserve_is_kept(plan in plans(), one in any::<bool>()) {
         let plan = Plan { fault_percent: 0, hung_percent: 0, shrink: false, shared: false, panics: 0, ..plan };
@@ -288,7 +291,7 @@ proptest! {
         sim.run(Duration::from_secs(4 * 3600));
         for bucket in &sim.auth0.buckets {
             let reserve = (bucket.burst * plan.reserve / 100.0).floor().min(bucket.burst - 2.0);
-            // Before its first answer a kind of call is tried twice; headers count whole tokens and whole seconds.
+            // Two calls of a kind may leave before its first answer; headers count whole tokens and whole seconds.
             let fair = (bucket.burst - if one { 8.0 } else { 2.0 }).min(reserve) - 2.0;
             prop_assert!(bucket.lowest >= fair, "{} left of {}, {} are reserved", bucket.lowest, bucket.burst, reserve);
         }

@@ -1,6 +1,10 @@
-//! Runs the machine of one domain against the model of Auth0 on a virtual clock, and plays the parts around it: the objects'
-//! reconcile, which comes back after failures and for proofs; the preflight check, which may be slow and may say no; the
-//! network. Checks on the way what must hold at every call, and the machine's own invariants after every step.
+//! Runs the machine of one domain against the model of Auth0 on a virtual clock, and plays the parts around it: the
+//! reconcile of the objects, which comes back after failures and for proofs; the preflight check, which may be slow and
+//! may refuse; the network. It asserts what must hold at every call, and the machine's own invariants after every step.
+
+// By path, because tests/simulate takes this file in by its path.
+#[path = "sim/objects.rs"]
+mod objects;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -9,58 +13,12 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rescind::auth0::{Answer, CallError, Domain, Endpoint, Item, Page, Token};
-use rescind::dispatch::machine::{Ask, MAX_IN_FLIGHT, Machine, Outgoing, Step};
-use rescind::dispatch::{ConnectionKey, End, History, Job, Limits, Owner, Refusal, Removal, Report, Task};
+use rescind::dispatch::machine::{MAX_IN_FLIGHT, Machine, Outgoing, PendingCall, Step};
+use rescind::dispatch::{ConnectionKey, End, History, Job, Limits, Owner, Refusal, Report, Task};
 
 use crate::auth0::{Auth0, Fault, Wire, seconds};
 
-/// An object, as the operator would hold it.
-#[derive(Clone, Debug)]
-pub struct Object {
-    pub owner: Owner,
-    pub removal: Removal,
-    /// Number of its tenant's credential, and what its tenant changes it to, when.
-    pub credential: u64,
-    pub rotates: Option<(Duration, u64)>,
-    /// Reads before and after.
-    pub before: bool,
-    pub verify: bool,
-    attempts: u32,
-    history: History,
-    submitted: Duration,
-    /// What came of its last job.
-    pub last: Option<Report>,
-    pub ended: Option<(Duration, Report)>,
-    pub withdrawn: bool,
-    /// When it was told to look again although it had not ended.
-    pub woken: Vec<Duration>,
-}
-
-impl Object {
-    pub fn new(namespace: &Arc<str>, number: usize, endpoint: Endpoint, items: Vec<Item>, verify: bool) -> Self {
-        let uid: Arc<str> = format!("{number:08}").into();
-        let owner = Owner { kind: "K", namespace: namespace.clone(), name: uid.clone(), uid, generation: 1 };
-        Self {
-            owner,
-            removal: Removal { endpoint, items },
-            credential: 1,
-            rotates: None,
-            before: false,
-            verify,
-            attempts: 0,
-            history: History::default(),
-            submitted: Duration::ZERO,
-            last: None,
-            ended: None,
-            withdrawn: false,
-            woken: Vec::new(),
-        }
-    }
-
-    fn credential_at(&self, now: Duration) -> u64 {
-        self.rotates.filter(|(at, _)| *at <= now).map_or(self.credential, |(_, to)| to)
-    }
-}
+pub use objects::Object;
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
@@ -82,12 +40,12 @@ struct Flight {
     answer: Option<Answer<Page>>,
 }
 
-/// What to make of faults and latency: asked once for each call.
-pub type Weather = Box<dyn FnMut(Duration, &Wire) -> (Duration, Option<Fault>)>;
-/// A change of the world at a time.
+/// Decides the latency and the fault of each call.
+pub type NetworkModel = Box<dyn FnMut(Duration, &Wire) -> (Duration, Option<Fault>)>;
+/// A change of Auth0 at a given time.
 pub type Change = Box<dyn FnOnce(&mut Auth0)>;
 
-/// The run.
+/// One run.
 pub struct Sim {
     pub machine: Machine,
     pub auth0: Auth0,
@@ -97,26 +55,27 @@ pub struct Sim {
     start: Instant,
     wall: Timestamp,
     events: BinaryHeap<Reverse<(Duration, Event)>>,
-    asks: HashMap<u64, Ask>,
+    asks: HashMap<u64, PendingCall>,
     flights: HashMap<u64, Flight>,
     in_flight_items: HashSet<(u64, Endpoint, Item)>,
-    weather: Weather,
-    /// How long the preflight check of a call takes.
+    network: NetworkModel,
+    /// Decides how long the preflight check of a call takes.
     pub checks: Box<dyn FnMut() -> Duration>,
     changes: Vec<(Duration, Change)>,
-    /// The competing client: so many calls of this name at once, this often; how many it got and was refused.
+    /// Another client: how often it calls, how many calls at once, and which. `competed` counts those that got through
+    /// and those that got a 429.
     pub competitor: Option<(Duration, u32, (&'static str, &'static str))>,
     pub competed: (u64, u64),
-    /// Until when nothing may be sent to the domain, and with a credential that is not accepted.
+    /// Until when nothing may be sent to the domain; `own_closed_until`, with a credential that is not accepted yet.
     closed_until: Duration,
     own_closed_until: HashMap<u64, Duration>,
     accepted: HashSet<u64>,
     last_sent: HashMap<u64, Duration>,
     pub limits: Limits,
-    /// Those of a credential, if they are others.
+    /// The limits of single credentials, where they differ.
     pub own_limits: HashMap<u64, Limits>,
     open: usize,
-    /// Order in which objects' DELETEs left.
+    /// When each DELETE left, and for which objects.
     pub sent: Vec<(Duration, Vec<usize>)>,
     pub log: bool,
     steps: u64,
@@ -133,7 +92,7 @@ pub fn domain() -> Domain {
 }
 
 impl Sim {
-    pub fn new(auth0: Auth0, limits: Limits, weather: Weather) -> Self {
+    pub fn new(auth0: Auth0, limits: Limits, network: NetworkModel) -> Self {
         let (start, wall) = (Instant::now(), Timestamp::from_second(1_800_000_000).unwrap());
         Self {
             machine: Machine::new(domain(), "sim", wall, start),
@@ -147,7 +106,7 @@ impl Sim {
             asks: HashMap::new(),
             flights: HashMap::new(),
             in_flight_items: HashSet::new(),
-            weather,
+            network,
             checks: Box::new(|| Duration::ZERO),
             changes: Vec::new(),
             competitor: None,
@@ -183,7 +142,7 @@ impl Sim {
         self.events.push(Reverse((at, Event::Tick)));
     }
 
-    /// A panic in the middle of a decision: the machine is begun anew with its jobs.
+    /// A panic in the middle of a decision: the machine is rebuilt with its jobs.
     pub fn panic(&mut self, at: Duration) {
         self.events.push(Reverse((at, Event::Panic)));
     }
@@ -200,7 +159,7 @@ impl Sim {
         self.wall + self.now
     }
 
-    /// What comes of the only job first.
+    /// The first report of the only job.
     pub fn first_report(&mut self, most: Duration) -> Report {
         while self.objects[0].last.is_none() {
             self.step(most);
@@ -208,7 +167,7 @@ impl Sim {
         self.objects[0].last.clone().unwrap()
     }
 
-    /// What comes of a job that only proves what this object removed earlier.
+    /// The report of a job that only proves what this object removed earlier.
     pub fn prove(&mut self, n: usize) -> Report {
         let (now, object) = (self.instant(), &self.objects[n]);
         let at = Some(self.wall);
@@ -229,7 +188,7 @@ impl Sim {
         assert!(self.machine.is_empty() || self.objects.iter().any(|object| object.withdrawn));
     }
 
-    /// Goes on to the next event.
+    /// Advances to the next event.
     pub fn step(&mut self, most: Duration) {
         self.steps += 1;
         let allowed = 100_000 + 300 * self.objects.len() as u64;
@@ -254,7 +213,7 @@ impl Sim {
         }
     }
 
-    /// Large worlds are looked at less often: it is linear in what waits.
+    /// Checks the machine's invariants; rarely when much waits, because the check is linear in that.
     fn check(&self) {
         let every = 1 + self.machine.len() as u64 / 50;
         if self.steps.is_multiple_of(every) {
@@ -262,7 +221,7 @@ impl Sim {
         }
     }
 
-    /// Begins the calls that may be begun; when to ask again.
+    /// Starts the calls that may start now; returns when to ask again.
     fn calls(&mut self) -> Option<Duration> {
         for _ in 0..100_000 {
             match self.machine.next(self.instant()) {
@@ -287,8 +246,8 @@ impl Sim {
         panic!("it sends for ever at {:?}", self.now)
     }
 
-    /// What the owners of a call say to it now.
-    fn results(&self, ask: &Ask) -> Vec<Result<ConnectionKey, Refusal>> {
+    /// The result of the preflight check for each owner of a call.
+    fn results(&self, ask: &PendingCall) -> Vec<Result<ConnectionKey, Refusal>> {
         let result = |owner: &Owner| {
             let object = &self.objects[self.by_uid[&owner.uid]];
             if object.withdrawn { Err(Refusal::Changed) } else { Ok(connection(object.credential_at(self.now))) }
@@ -337,7 +296,7 @@ impl Sim {
             }
             Outgoing::Page { read, query } => Wire::Get(read, query.to_vec()),
         };
-        let (latency, fault) = (self.weather)(self.now, &wire);
+        let (latency, fault) = (self.network)(self.now, &wire);
         self.events.push(Reverse((self.now + latency / 2, Event::Arrive(id))));
         self.events.push(Reverse((self.now + latency, Event::Answer(id))));
         self.flights.insert(id, Flight { wire, credential, fault, answer: None });
@@ -352,7 +311,7 @@ impl Sim {
                     self.objects[n].withdrawn = true;
                     self.open -= 1;
                     let uid = self.objects[n].owner.uid.clone();
-                    // Half of them are taken back at once, the others are left to the checks.
+                    // Half of the jobs are taken back at once, the others are left to the preflight check.
                     if n.is_multiple_of(2)
                         && let Some(report) = self.machine.take_back(&uid, now)
                     {
@@ -412,7 +371,7 @@ impl Sim {
             }
             Event::Panic => {
                 self.machine.rebuild(now);
-                // Their answers are nobody's any more.
+                // Nobody receives these answers any more.
                 self.asks.clear();
                 self.flights.clear();
                 self.in_flight_items.clear();
@@ -424,97 +383,5 @@ impl Sim {
                 }
             }
         }
-    }
-
-    fn limits_of(&self, credential: u64) -> Limits {
-        self.own_limits.get(&credential).copied().unwrap_or(self.limits)
-    }
-
-    fn submit(&mut self, n: usize) {
-        let now = self.instant();
-        let limits = self.limits_of(self.objects[n].credential_at(self.now));
-        let object = &mut self.objects[n];
-        if object.withdrawn || object.ended.is_some() {
-            return;
-        }
-        object.credential = object.credential_at(self.now);
-        object.submitted = self.now;
-        let History { accepted, absent, .. } = &object.history;
-        let all = object.removal.items.iter().all(|item| accepted.contains(item) || absent.contains(item));
-        let (before, after) = (object.before, object.verify);
-        let task = if all && after { Task::Prove } else { Task::Remove { before, after } };
-        let (owner, removal, history) = (object.owner.clone(), object.removal.clone(), object.history.clone());
-        let connection = connection(object.credential);
-        self.machine.set_limits(connection, &owner.namespace, limits, now);
-        self.machine.submit(connection, Job { owner, removal, task, history }, now);
-    }
-
-    /// What the reconcile would do with each report.
-    fn collect(&mut self) {
-        for owner in self.machine.woken() {
-            self.objects[self.by_uid[&owner.uid]].woken.push(self.now);
-        }
-        for (owner, report) in self.machine.ended() {
-            let n = self.by_uid[&owner.uid];
-            let (now, wall) = (self.now, self.wall());
-            let object = &mut self.objects[n];
-            if object.withdrawn {
-                continue;
-            }
-            assert!(object.ended.is_none(), "two verdicts");
-            assert!(report.read_at.is_none_or(|at| at <= wall), "a read of the future");
-            object.attempts += 1;
-            object.last = Some(report.clone());
-            object.history = History {
-                accepted: report.accepted.clone(),
-                absent: match &report.end {
-                    End::Remaining(left) => {
-                        report.already_absent.iter().filter(|item| !left.contains(item)).cloned().collect()
-                    }
-                    _ => report.already_absent.clone(),
-                },
-                first_accepted_at: report.first_accepted_at,
-                accepted_at: report.accepted_at,
-                lost: report.lost,
-                seen: report.seen,
-            };
-            let back_in = match &report.end {
-                End::Remaining(_) => {
-                    // What was gone after a DELETE without an answer may have come back.
-                    let since = report.first_accepted_at.unwrap_or(wall).duration_since(self.wall);
-                    let accepted = Duration::try_from(since).unwrap();
-                    let looks = [2, 7, 17, 37, 77].map(Duration::from_secs);
-                    let next = looks.into_iter().find(|look| accepted + *look > now);
-                    next.map_or(Duration::from_secs(60), |look| accepted + look - now)
-                }
-                End::Failed(CallError::Unavailable(_) | CallError::NotSent(_) | CallError::NotProcessed) => {
-                    let doubled = 1_u64 << object.attempts.min(10);
-                    Duration::from_millis(500 * doubled + n as u64 % 97).min(Duration::from_secs(600))
-                }
-                End::HandedBack(refusal) => {
-                    assert_eq!(*refusal, Refusal::OtherConnection, "handed back although it is wanted");
-                    assert_ne!(object.credential, object.credential_at(now), "its connection is no other");
-                    Duration::ZERO
-                }
-                // Its tenant may get another credential.
-                End::Failed(CallError::Unauthorized(_)) if object.rotates.is_some_and(|(at, _)| at > now) => {
-                    object.rotates.map_or(Duration::ZERO, |(at, _)| at - now)
-                }
-                _ => {
-                    object.ended = Some((now, report));
-                    self.open -= 1;
-                    continue;
-                }
-            };
-            self.events.push(Reverse((now + back_in, Event::Submit(n))));
-        }
-    }
-
-    /// Whether the read that a verdict rests on began after the object asked last.
-    pub fn read_in_time(&self, n: usize) -> bool {
-        let object = &self.objects[n];
-        let Some((_, report)) = &object.ended else { return false };
-        let after = |at: Timestamp| report.accepted_at.is_none_or(|accepted| accepted <= at);
-        report.read_at.is_some_and(|at| after(at) && at >= self.wall + object.submitted)
     }
 }

@@ -1,4 +1,4 @@
-//! What those who wait are told, and what comes of a panic.
+//! What waiting objects are told, and what survives a panic.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use rescind::dispatch::{End, Wait};
 
 use crate::auth0::{Auth0, Bucket, Fault};
 use crate::cases::{all_draw_from, assert_all_gone, calm, leavers, open, organization};
-use crate::sim::{Sim, Weather};
+use crate::sim::{NetworkModel, Sim};
 
 fn wait(sim: &Sim, n: usize) -> Option<Wait> {
     sim.machine.view(&sim.objects[n].owner.uid, sim.start() + sim.now).map(|(wait, _)| wait)
@@ -18,9 +18,9 @@ fn until(sim: &mut Sim, time: Duration) {
     }
 }
 
-/// After 15 s each one that waits is told once, and once more when only its proof is outstanding.
+/// After 15 s each waiting object is woken once, and once more when only its proof is outstanding.
 #[test]
-fn a_long_wait_is_told_once() {
+fn a_long_wait_wakes_each_object_once() {
     let mut auth0 = Auth0::default();
     all_draw_from(&mut auth0, Bucket::new(2.0, 1.0));
     let mut sim = Sim::new(auth0, open(0.0), calm(40));
@@ -37,9 +37,9 @@ fn a_long_wait_is_told_once() {
     assert!(sim.objects.iter().all(|object| object.woken.len() <= 2));
 }
 
-/// How many calls are before one, and how long that takes, is right within a factor of two.
+/// The number of calls ahead and the expected time are right within a factor of two.
 #[test]
-fn a_place_in_the_queue_is_about_right() {
+fn the_announced_wait_is_right_within_a_factor_of_two() {
     let mut auth0 = Auth0::default();
     all_draw_from(&mut auth0, Bucket::new(10.0, 5.0));
     let mut sim = Sim::new(auth0, open(0.0), calm(40));
@@ -56,15 +56,15 @@ fn a_place_in_the_queue_is_about_right() {
     assert!((took / 2..=took * 2).contains(&about), "{about:?}, it were {took:?}");
 }
 
-/// A 429 is told at once to those of that call, and to nobody behind them.
+/// A 429 wakes the objects of that call at once, and no others.
 #[test]
-fn a_429_is_told_to_those_of_the_call() {
+fn a_429_wakes_the_objects_of_its_call_only() {
     let mut calls = 0;
-    let weather: Weather = Box::new(move |_, _| {
+    let network: NetworkModel = Box::new(move |_, _| {
         calls += 1;
         (Duration::from_millis(40), (calls == 2).then_some(Fault::Limits(20)))
     });
-    let mut sim = Sim::new(Auth0::default(), open(0.0), weather);
+    let mut sim = Sim::new(Auth0::default(), open(0.0), network);
     leavers(&mut sim, "a", &organization("org_a"), 200);
     until(&mut sim, Duration::from_secs(5));
     let told: Vec<usize> = (0..200).filter(|n| !sim.objects[*n].woken.is_empty()).collect();
@@ -80,7 +80,7 @@ fn a_429_is_told_to_those_of_the_call() {
     assert_all_gone(&sim);
 }
 
-/// A job that is taken back says what came of it so far.
+/// The report of a job that is taken back says what was done so far.
 #[test]
 fn a_partial_report_says_what_was_accepted() {
     let mut auth0 = Auth0::default();
@@ -95,7 +95,7 @@ fn a_partial_report_says_what_was_accepted() {
     assert!(report.correlation.is_some() && report.domain.is_some() && report.read_at.is_none());
 }
 
-/// After a panic it goes on with the jobs it had.
+/// After a panic the machine goes on with its jobs.
 #[test]
 fn a_panic_loses_nothing() {
     let mut auth0 = Auth0::default();

@@ -1,4 +1,4 @@
-//! Every documented answer of Auth0, and some nobody documented, become the reason that says what to do.
+//! Every documented answer of Auth0, and some undocumented ones, become the reason that says what to do.
 
 use fake_auth0::{Fault, Network};
 use rescind::api::{ConditionType, UserRoleRevocation};
@@ -14,7 +14,7 @@ fn error(status: u16, code: Option<&str>, message: &str) -> Fault {
     Fault::status(status).json(&body)
 }
 
-/// Answers to a DELETE that concern the one object only.
+/// Answers to a DELETE that concern only the object itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_becomes_a_reason() {
     let world = World::new("answers").await;
@@ -25,7 +25,7 @@ async fn an_answer_becomes_a_reason() {
         (error(400, None, "x"), "InvalidRequest", "400"),
         (error(413, None, "x"), "InvalidRequest", "413"),
         (error(404, Some("inexistent_user"), "The user does not exist."), "SubjectNotFound", "Check the id"),
-        // It does not say what is missing, and a look shows that the user is there.
+        // This 404 does not say what is missing, and a read shows that the user exists.
         (error(404, None, "Not found"), "ItemNotFound", "does not know the role"),
         (Fault::html(400), "Auth0Unavailable", "400: not Auth0's own answer (HTML)"),
         (Fault::html(401), "Auth0Unavailable", "401: not Auth0's own answer (HTML)"),
@@ -46,7 +46,8 @@ async fn an_answer_becomes_a_reason() {
     for (n, (fault, reason, _)) in rows.iter().enumerate() {
         world.fake.edit(|tenant| {
             let user = tenant.user(user(n));
-            // What failed is read before it is sent again: it must still be there to fail again.
+            // After a failure the list is read before the DELETE is sent again, so the role must still be there to fail
+            // again.
             if *reason == "Auth0Unavailable" {
                 user.role(ROLE);
             }
@@ -64,7 +65,7 @@ async fn an_answer_becomes_a_reason() {
     }
 }
 
-/// Answers that concern the credential close the tenant, so each has a world of its own.
+/// Answers that concern the credential stop the whole tenant, so each case has a namespace and a tenant of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_credential_is_said_in_our_words() {
     let rows = [
@@ -97,14 +98,14 @@ async fn a_refused_credential_is_said_in_our_words() {
         let world = World::new("refused").await;
         world.fake.fault(fault.on_deletes());
         let _operator = world.operator().await;
-        world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+        world.put::<UserRoleRevocation>("jane", roles(USER)).await;
         let status = world.reason::<UserRoleRevocation>("jane", reason).await;
         let message = &status.condition(ConditionType::Stalled).unwrap().message;
         assert!(message.contains(text), "{message}");
     }
 }
 
-/// TLS that cannot be trusted, hosts that are away: nothing is sent, and it heals by itself.
+/// With untrusted TLS or an unreachable host nothing is sent, and the operator recovers without help.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_network_is_trusted_only_with_its_certificate() {
     let rows = [
@@ -123,7 +124,7 @@ async fn nothing_is_sent_through(network: Network, text: &str) {
     let world = World::new("network").await;
     let _operator = world.operator().await;
     world.fake.network(network);
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     let status = world.reason::<UserRoleRevocation>("jane", "Auth0Unavailable").await;
     let message = &status.condition(ConditionType::Ready).unwrap().message;
     assert!(message.contains(text), "{network:?}: {message}");
@@ -133,9 +134,10 @@ async fn nothing_is_sent_through(network: Network, text: &str) {
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
 }
 
-/// Not among the answers: HTTP/2 has one connection for all calls, so this breaks off whatever is under way.
+/// Not part of the table of answers: HTTP/2 uses one connection for all calls, so this fault breaks whatever is in
+/// flight.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_connection_and_a_missing_certificate() {
+async fn a_broken_connection_and_an_unknown_authority_are_named() {
     let world = World::new("broken").await;
     let _operator = world.operator().await;
     world.fake.edit(|tenant| drop(tenant.user("auth0|drop").role(ROLE)));
@@ -148,7 +150,7 @@ async fn a_broken_connection_and_a_missing_certificate() {
     let without: Value = json!({"caBundle": null});
     world.put_tenant(without).await;
     world.tenant_reason("Unproved").await;
-    world.put::<UserRoleRevocation>("system-roots", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("system-roots", roles(USER)).await;
     let message = world.tenant_reason("InvalidConnection").await;
     assert!(message.contains("set spec.caBundle"), "{message}");
 }

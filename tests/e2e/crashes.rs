@@ -4,17 +4,16 @@ use fake_auth0::{Fault, FaultHandle, Kind, Relation};
 use rescind::api::{Auth0Tenant, OrgMembershipRemoval, UserRoleRevocation};
 use serde_json::json;
 
+use crate::fault_injector::Failure;
 use crate::harness::*;
-use crate::meddler::Failure;
 use crate::process::Process;
 
-/// Promise 12, and one status write in all. Broken on purpose by dropping the first check of `decide`: it
-/// failed (tests/mutants.sh).
+/// Promise 12, and one status write in all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_finished_object_costs_one_write_and_then_nothing() {
     let world = World::new("finished").await;
     let operator = world.operator().await;
-    world.put::<UserRoleRevocation>("roles", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("roles", roles(USER)).await;
     world.put::<OrgMembershipRemoval>("members", json!({"organizationId": ORG, "members": [OTHER_USER]})).await;
     let gone = json!({"userId": "auth0|nobody", "roles": [ROLE], "ifNotFound": "Ignore"});
     world.put::<UserRoleRevocation>("gone", gone).await;
@@ -26,40 +25,39 @@ async fn a_finished_object_costs_one_write_and_then_nothing() {
 
     let calls = world.fake.total();
     let operator = world.operator().await;
-    // A rotated Secret, an edited label and a new object reach every corner of the operator.
+    // A rotated Secret, an edited label and a new object wake every part of the operator.
     world.put_secret(&world.fake.token(&world.fake.all_scopes())).await;
     let label = kube::api::Patch::Merge(json!({"metadata": {"labels": {"x": "y"}}}));
     world.api::<UserRoleRevocation>().patch("roles", &Default::default(), &label).await.unwrap();
-    world.put::<UserRoleRevocation>("control", json!({"userId": OTHER_USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("control", roles(OTHER_USER)).await;
     world.reason::<UserRoleRevocation>("control", "Removed").await;
     assert_eq!(world.fake.total() - calls, 2, "the control's own: {:?}", world.calls());
     assert_eq!(operator.removal_writes(), 1, "the control's own: {:?}", operator.writes());
     operator.stop().await;
 }
 
-/// Broken on purpose by taking every conflict for a successor, and by forgetting a report before it is written: it failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_that_cannot_be_written_is_written_later_and_nothing_is_done_twice() {
-    let (world, meddler) = (World::new("unwritten").await, Meddler::default());
-    let operator = world.operator_through(meddler.clone(), |_| {}).await;
+    let (world, injector) = (World::new("unwritten").await, FaultInjector::default());
+    let operator = world.operator_through(injector.clone(), |_| {}).await;
     world.tenant_reason("Unproved").await;
     let failures = [Failure::Refused(409), Failure::Refused(500), Failure::Refused(429), Failure::AnswerLost];
-    meddler.fail_writes(failures);
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    injector.fail_writes(failures);
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
-    assert_eq!(meddler.failures_left(), 0);
+    assert_eq!(injector.failures_left(), 0);
     assert_eq!(world.fake.count(Kind::DeleteUserRoles), 1, "{:?}", world.calls());
     operator.stop().await;
     assert_eq!(world.fake.total(), 2, "{:?}", world.calls());
 }
 
-/// Kills the operator where `fault` holds a call, starts another, and counts.
+/// Kills the operator while `fault` holds a call, starts another, and returns the number of DELETEs.
 async fn killed_at(name: &str, fault: Fault, kind: Kind) -> (World, u64) {
     let world = World::new(name).await;
     let before = world.fake.state();
     let held: FaultHandle = world.fake.fault(fault.on(kind).once());
     let operator = Process::start(&world);
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     held.arrived().await;
     operator.kill().await;
     held.release();
@@ -71,7 +69,6 @@ async fn killed_at(name: &str, fault: Fault, kind: Kind) -> (World, u64) {
 }
 
 /// Promise 8: killed before the DELETE acts, after it acted, and during the proof.
-/// Broken on purpose by writing `Removed` before the DELETE is sent: it failed (tests/mutants.sh).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_costs_at_most_a_repeated_call() {
     let kills = [
@@ -85,11 +82,11 @@ async fn a_crash_costs_at_most_a_repeated_call() {
     }
 }
 
-/// A status somebody wrote by hand is not believed unless it says that all is done, and foreign conditions stay.
+/// A status written by hand counts only if it says that the object is finished. Conditions of others stay.
 #[tokio::test(flavor = "multi_thread")]
 async fn foreign_conditions_are_kept() {
     let world = World::new("foreign").await;
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     let condition = json!({
         "type": "Audited", "status": "True", "reason": "ByHand", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
     });
@@ -110,7 +107,7 @@ async fn foreign_conditions_are_kept() {
 async fn nothing_but_status_is_written() {
     let world = World::new("own").await;
     let operator = world.operator().await;
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
     let object = world.api::<UserRoleRevocation>().get("jane").await.unwrap();
     assert_eq!((object.metadata.generation, object.metadata.finalizers), (Some(1), None));

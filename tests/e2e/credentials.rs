@@ -1,4 +1,4 @@
-//! The token from a Secret: consent, rotation, what is wrong with it, and who learns of it.
+//! The token from a Secret: the label of consent, rotation, what can be wrong with it, and where that is shown.
 
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,7 @@ use serde_json::json;
 
 use crate::harness::*;
 
-fn roles(user: &str) -> serde_json::Value {
-    json!({"userId": user, "roles": [ROLE]})
-}
-
-/// Promise 7: without its owner's label a Secret is not read. Then it is felt at once.
+/// Promise 7: without its owner's label a Secret is not read. The label takes effect at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_is_waited_for_and_needs_its_owners_consent() {
     let world = World::bare("consent").await;
@@ -36,7 +32,7 @@ async fn a_secret_is_waited_for_and_needs_its_owners_consent() {
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
     world.reason::<UserRoleRevocation>("other", "Removed").await;
     world.tenant_reason("Connected").await;
-    // Generous on a busy machine, as it is ordinarily some hundredths of a second.
+    // Usually some hundredths of a second; a busy machine needs more.
     assert!(labelled.elapsed() < Duration::from_secs(10));
 }
 
@@ -113,11 +109,11 @@ async fn a_namespace_whose_secrets_nobody_reads_says_so() {
     assert_eq!(world.fake.total(), 0);
 }
 
-/// What was refused is the credential at one domain; elsewhere it may be good.
+/// A refused credential is refused at one domain only; at another it may be valid.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_corrected_domain_is_tried_at_once() {
     let (world, right) = (World::new("misspelt").await, World::new("misspelt-right").await);
-    // The token is the right domain's, so the other refuses it.
+    // The token belongs to the right domain, so the wrong one refuses it.
     world.put_secret(&right.token).await;
     let audience = json!({"audience": right.fake.audience()});
     world.put_tenant(audience.clone()).await;
@@ -131,14 +127,14 @@ async fn a_corrected_domain_is_tried_at_once() {
     let status = world.reason::<UserRoleRevocation>("jane", "Removed").await;
     assert_eq!(status.domain.as_deref(), Some(right.fake.domain()));
     world.tenant_reason("Connected").await;
-    // And back: that it was refused there is still known.
+    // Back at the wrong domain, the operator still knows that the token was refused there.
     let calls = world.fake.total();
     world.put_tenant(audience).await;
     world.tenant_reason("Unauthorized").await;
     assert_eq!(world.fake.total(), calls, "{:?}", world.calls());
 }
 
-/// An object says what it saw, the tenant what a person has to mend; and it goes on by itself.
+/// The object says what it saw, the tenant says what a person must do, and the work resumes without help.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_is_not_trusted_is_said_on_the_tenant() {
     let world = World::new("untrusted").await;
@@ -155,7 +151,7 @@ async fn a_certificate_that_is_not_trusted_is_said_on_the_tenant() {
     world.tenant_reason("Connected").await;
 }
 
-/// Those whose credential Auth0 accepted say until when nothing is sent; a made-up one says nothing.
+/// A tenant whose credential Auth0 accepted says until when nothing is sent; one with an invented credential does not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_says_how_long_nothing_is_sent() {
     let world = World::new("open-until").await;
@@ -177,7 +173,7 @@ async fn a_tenant_says_how_long_nothing_is_sent() {
     assert_eq!(operator.status_writes(), writes + 2);
 }
 
-/// A condition of somebody else's, and a field of a later version's, are kept and change nothing.
+/// A condition of another program and a field of a later version are kept, and cause no write.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_others_say_of_a_tenant_stays_and_is_no_reason_to_write() {
     let world = World::new("others").await;
@@ -205,8 +201,8 @@ async fn what_others_say_of_a_tenant_stays_and_is_no_reason_to_write() {
     assert_eq!(operator.status_writes(), writes + 1);
 }
 
-/// One object finds out that the token is refused; the others wait instead of asking the same. A fresh token is felt at
-/// once by all of them.
+/// One object learns that the token is refused; the others wait instead of asking the same. A new token takes effect
+/// for all of them at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_token_closes_the_tenant_until_it_is_rotated() {
     let world = World::new("rotate").await;
@@ -234,7 +230,7 @@ async fn a_refused_token_closes_the_tenant_until_it_is_rotated() {
     world.tenant_reason("Connected").await;
 }
 
-/// Rotated while a call is on its way: its 401 is about the old token, so the new one decides.
+/// Rotated while a call is in flight: its 401 concerns the old token, so the new one decides.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_rotated_during_a_call_is_no_failure() {
     let world = World::new("midway").await;
@@ -272,7 +268,7 @@ async fn a_missing_scope_is_named_and_heals_with_a_fresh_token() {
     world.put_secret(&world.token).await;
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
 
-    // Without the scope to read, the removal is done and says that it is not proven.
+    // Without the scope to read, the removal is done but not verified.
     world.put_secret(&world.fake.token(&["update:users"])).await;
     world.put::<UserRoleRevocation>("other", roles(OTHER_USER)).await;
     let status = world
@@ -283,6 +279,6 @@ async fn a_missing_scope_is_named_and_heals_with_a_fresh_token() {
         .status
         .unwrap();
     let verified = status.condition(ConditionType::Verified).unwrap();
-    // The rotation may be felt a moment after the object: then the old token proved it.
+    // The rotation may arrive a moment after the object; then the old token proved it.
     assert!(verified.status == "True" || verified.message.contains("lacks the scope"), "{verified:?}");
 }

@@ -1,6 +1,6 @@
 //! One control plane for the run, and a [`World`] for each test: a namespace, a fake tenant, an operator.
 //!
-//! Nothing here sleeps: what is waited for is watched.
+//! Nothing here sleeps: the helpers watch for what they wait for.
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -25,17 +25,20 @@ use serde_json::{Value, json};
 use stack::ControlPlane;
 use tokio_util::sync::CancellationToken;
 
-pub use crate::meddler::Meddler;
+pub use crate::fault_injector::FaultInjector;
+pub use crate::fixtures::{API, ORG, ROLE, USER};
+use crate::fixtures::{SECRET, admin, consent, tenant_spec};
 
-/// Longest anything is waited for; a test that reaches it has failed.
+/// The longest wait for anything; a test that reaches it has failed.
 pub const PATIENCE: Duration = Duration::from_secs(40);
 
-pub const USER: &str = "auth0|5f7c8ec7c33c6c004bbafe82";
 pub const OTHER_USER: &str = "google-oauth2|1/2+3";
-pub const ROLE: &str = "rol_bN1a2b3c4d5e6f7g";
 pub const OTHER_ROLE: &str = "rol_0123456789abcdef";
-pub const ORG: &str = "org_9ybsU1dN2dKfDkBi";
-pub const API: &str = "https://api.example.com/";
+
+/// The spec of a `UserRoleRevocation` that takes [`ROLE`] from `user`.
+pub fn roles(user: &str) -> Value {
+    json!({"userId": user, "roles": [ROLE]})
+}
 
 /// The run's control plane, with the CRDs installed.
 pub fn plane() -> &'static ControlPlane {
@@ -55,8 +58,8 @@ pub fn plane() -> &'static ControlPlane {
     })
 }
 
-/// The API server publishes the schemas that `kubectl explain` and strict validation read a moment after it took the CRDs,
-/// and nothing can be watched for that: it is asked until it has them.
+/// Waits for the schemas that `kubectl explain` and strict validation read. The API server publishes them a moment
+/// after it accepted the CRDs, and nothing can be watched for that, so this polls.
 fn wait_for_schemas(plane: &ControlPlane) {
     let started = std::time::Instant::now();
     let published = || {
@@ -77,15 +80,14 @@ pub struct Request {
     pub path: String,
 }
 
-/// A client that notes its requests.
+/// A client that records its requests.
 pub async fn client(plane: &ControlPlane) -> (Client, Arc<Mutex<Vec<Request>>>) {
-    client_through(plane, Meddler::default()).await
+    client_through(plane, FaultInjector::default()).await
 }
 
-/// The same, with somebody in between.
-async fn client_through(plane: &ControlPlane, meddler: Meddler) -> (Client, Arc<Mutex<Vec<Request>>>) {
-    let kubeconfig = kube::config::Kubeconfig::from_yaml(&plane.kubeconfig()).unwrap();
-    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
+/// The same, with a fault injector in between.
+async fn client_through(plane: &ControlPlane, injector: FaultInjector) -> (Client, Arc<Mutex<Vec<Request>>>) {
+    let mut config = admin(plane).await;
     config.default_retry = false;
     let requests = Arc::<Mutex<Vec<Request>>>::default();
     let noted = requests.clone();
@@ -97,7 +99,7 @@ async fn client_through(plane: &ControlPlane, meddler: Meddler) -> (Client, Arc<
     let client = kube::client::ClientBuilder::try_from(config)
         .unwrap()
         .with_layer(&tower::util::MapRequestLayer::new(note))
-        .with_layer(&meddler)
+        .with_layer(&injector)
         .build();
     for crd in rescind::api::crds() {
         let api: Api<CustomResourceDefinition> = Api::all(client.clone());
@@ -107,13 +109,13 @@ async fn client_through(plane: &ControlPlane, meddler: Meddler) -> (Client, Arc<
     (client, requests)
 }
 
-/// Fails loudly instead of waiting for ever.
+/// Panics instead of waiting for ever.
 pub async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("nothing happened within the test's patience")
 }
 
-/// A fake tenant whose lists never lag: as Auth0 documents it, each end of a membership would take five to ten seconds to
-/// prove. Tests about that set a lag of their own.
+/// A fake tenant whose lists never lag. With the lag that Auth0 documents, the proof of each ended membership would
+/// take five to ten seconds. Tests about lag set their own.
 pub async fn prompt_fake() -> FakeAuth0 {
     let fake = FakeAuth0::start().await;
     fake.no_lag();
@@ -134,7 +136,7 @@ impl World {
         Self::with(plane(), prompt_fake().await, name).await
     }
 
-    /// On a control plane of its own, with a fake that was there before.
+    /// The same on this control plane, with this fake tenant.
     pub async fn with(plane: &'static ControlPlane, fake: FakeAuth0, name: &str) -> Self {
         let world = Self::bare_with(plane, fake, name).await;
         world.put_secret(&world.token).await;
@@ -167,17 +169,17 @@ impl World {
         Self { plane, namespace: created.metadata.name.unwrap(), client, fake, token }
     }
 
-    /// An operator for this namespace alone, allowed to talk to the fake.
+    /// Starts an operator for this namespace alone, allowed to talk to the fake tenant.
     pub async fn operator(&self) -> Operator {
         self.operator_with(|_| {}).await
     }
 
     pub async fn operator_with(&self, change: impl FnOnce(&mut Settings)) -> Operator {
-        self.operator_through(Meddler::default(), change).await
+        self.operator_through(FaultInjector::default(), change).await
     }
 
-    pub async fn operator_through(&self, meddler: Meddler, change: impl FnOnce(&mut Settings)) -> Operator {
-        let (client, requests) = client_through(self.plane, meddler).await;
+    pub async fn operator_through(&self, injector: FaultInjector, change: impl FnOnce(&mut Settings)) -> Operator {
+        let (client, requests) = client_through(self.plane, injector).await;
         requests.lock().unwrap().clear();
         let settings = self.settings_with(change);
         let shutdown = CancellationToken::new();
@@ -216,7 +218,7 @@ impl World {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// Server-side applies `spec` as a test's user would.
+    /// Applies `spec` by server-side apply, as a user would.
     pub async fn put<K>(&self, name: &str, spec: Value) -> K
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize,
@@ -246,29 +248,24 @@ impl World {
 
     /// The labelled Secret that the tenant object names.
     pub async fn put_secret(&self, token: &str) {
-        self.put_raw_secret(json!({"labels": {"rescind.dev/credentials": "true"}}), json!({ "token": token })).await;
+        self.put_raw_secret(json!({ "labels": consent() }), json!({ "token": token })).await;
     }
 
-    /// `texts` become `data` here, because applying another `stringData` would not take keys away.
+    /// `texts` become `data`, because applying another `stringData` would not remove keys.
     pub async fn put_raw_secret(&self, mut metadata: Value, texts: Value) {
-        metadata["name"] = json!("auth0-management");
+        metadata["name"] = json!(SECRET);
         let encode = |text: &Value| base64::engine::general_purpose::STANDARD.encode(text.as_str().unwrap());
         let data: Value =
             texts.as_object().unwrap().iter().map(|(key, text)| (key.clone(), json!(encode(text)))).collect();
         let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data});
         let api = self.api::<k8s_openapi::api::core::v1::Secret>();
         let params = PatchParams::apply("test").force();
-        api.patch("auth0-management", &params, &Patch::Apply(secret)).await.expect("a Secret");
+        api.patch(SECRET, &params, &Patch::Apply(secret)).await.expect("a Secret");
     }
 
     /// The tenant object named default, with `changes` to its spec.
     pub async fn put_tenant(&self, changes: Value) {
-        let mut spec = json!({
-            "domain": self.fake.domain(),
-            "caBundle": self.fake.ca_base64(),
-            "credentials": {"tokenSecretRef": {"name": "auth0-management"}},
-            "rateLimit": {"maxRequestsPerSecond": 1000},
-        });
+        let mut spec = tenant_spec(&self.fake);
         for (field, value) in changes.as_object().unwrap() {
             spec[field] = value.clone();
         }
@@ -301,12 +298,12 @@ impl World {
         }
     }
 
-    /// Every call the fake tenant got, a line each.
+    /// Every call that the fake tenant received, one line each.
     pub fn calls(&self) -> Vec<String> {
         self.fake.calls().iter().map(|call| format!("{call} {:?}", call.status())).collect()
     }
 
-    /// Waits until the object carries this reason, of its current generation.
+    /// Waits until the object has this reason for its current generation.
     pub async fn reason<K: Revocation + Serialize>(&self, name: &str, reason: &str) -> RemovalStatus {
         let object = self
             .wait::<K>(name, |object| {
@@ -318,7 +315,7 @@ impl World {
         object.status().cloned().unwrap()
     }
 
-    /// Waits until the tenant object carries this reason and returns its message.
+    /// Waits until the tenant object has this reason and returns the message.
     pub async fn tenant_reason(&self, reason: &str) -> String {
         let ready = |tenant: &rescind::api::Auth0Tenant| {
             let status = tenant.status.clone().unwrap_or_default();
@@ -330,7 +327,7 @@ impl World {
     }
 }
 
-/// A running operator; ends with the value.
+/// A running operator, which ends when this is dropped.
 pub struct Operator {
     shutdown: CancellationToken,
     task: Option<tokio::task::JoinHandle<Result<(), runtime::Error>>>,
@@ -354,7 +351,7 @@ impl Operator {
         self.writes().iter().filter(|request| request.path.ends_with("/status")).count()
     }
 
-    /// Status writes of removals. Tenants have their own: that a call was accepted, for one.
+    /// Status writes of removals. Tenant objects have their own, for example when their credential is accepted.
     pub fn removal_writes(&self) -> usize {
         let is_removal = |path: &str| path.ends_with("/status") && !path.contains("/auth0tenants/");
         self.writes().iter().filter(|request| is_removal(&request.path)).count()

@@ -1,5 +1,5 @@
-//! Which file of a room imports which, as far as a reader of text can tell: `use` and paths that begin with `super`,
-//! `self` or `crate`. Names that a module only hands on lead to where they come from.
+//! Finds which file of a room imports which, from the text alone: `use` and paths that begin with `super`, `self` or
+//! `crate`. A re-exported name counts as an import from where it is defined.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 type Module = Vec<String>;
 
-/// The files of a room, and what each imports of the others.
+/// The files of a room, and which of the others each imports.
 pub struct Imports(BTreeMap<Module, BTreeSet<Module>>);
 
 impl Imports {
@@ -23,10 +23,10 @@ impl Imports {
         Self(edges.collect())
     }
 
-    /// Files that import each other, directly or by way of others.
+    /// Files that import each other, directly or through others.
     pub fn circle(&self) -> Option<Vec<String>> {
         let mut left = self.0.clone();
-        // Who imports nothing that is left is in no circle.
+        // A file that imports none of those left is in no circle.
         loop {
             let known: BTreeSet<Module> = left.keys().cloned().collect();
             let free: Vec<Module> =
@@ -51,7 +51,7 @@ impl Imports {
     }
 }
 
-/// Every file below `folder` but tests, by module.
+/// The text of every file below `folder` except tests, by module.
 fn read(folder: &Path, module: Module, files: &mut BTreeMap<Module, String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -69,7 +69,7 @@ fn read(folder: &Path, module: Module, files: &mut BTreeMap<Module, String>) {
     }
 }
 
-/// What `pub use` in a module gives its own name to, and where it comes from.
+/// The names that a module re-exports by `pub use`, and where each comes from.
 fn hands_on(module: &Module, text: &str) -> BTreeMap<String, Module> {
     let mut names = BTreeMap::new();
     for (at, _) in text.match_indices("use ") {
@@ -82,7 +82,7 @@ fn hands_on(module: &Module, text: &str) -> BTreeMap<String, Module> {
     names
 }
 
-/// Every path of the crate that a file mentions.
+/// Every path within the crate that a file mentions.
 fn paths(module: &Module, text: &str) -> Vec<Module> {
     let mut found = Vec::new();
     for (at, _) in text.match_indices("use ") {
@@ -96,7 +96,7 @@ fn paths(module: &Module, text: &str) -> Vec<Module> {
             let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
             if !text[..at].ends_with(is_name) {
                 let path: String = text[at..].chars().take_while(|c| is_name(*c)).collect();
-                // Else it is the head of a list, which was read as a whole.
+                // Otherwise it begins a list, which `use_paths` reads as a whole.
                 if !path.ends_with(':') {
                     found.extend(absolute(module, path.split("::")));
                 }
@@ -106,12 +106,12 @@ fn paths(module: &Module, text: &str) -> Vec<Module> {
     found
 }
 
-/// What stands before `at` in its line.
+/// The part of its line before `at`.
 fn line_before(text: &str, at: usize) -> &str {
     text[..at].rsplit('\n').next().unwrap_or_default().trim()
 }
 
-/// The paths of one `use`, whose tree begins here.
+/// The paths of one `use` statement, whose tree `text` begins with.
 fn use_paths(module: &Module, text: &str) -> Vec<Module> {
     let tree = text.split(';').next().unwrap();
     let flat = expand(&tree.split_whitespace().collect::<Vec<_>>().join(" "));
@@ -148,7 +148,7 @@ fn absolute<'a>(module: &Module, path: impl Iterator<Item = &'a str>) -> Option<
     (!named.is_empty()).then(|| at.into_iter().chain(named).collect())
 }
 
-/// The file in which what this path names is written.
+/// The file that defines what this path names.
 fn defined_in(path: Module, handed_on: &BTreeMap<Module, BTreeMap<String, Module>>, depth: usize) -> Option<Module> {
     let length = (1..=path.len()).rev().find(|length| handed_on.contains_key(&path[..*length]))?;
     let (module, rest) = path.split_at(length);
@@ -160,7 +160,7 @@ fn defined_in(path: Module, handed_on: &BTreeMap<Module, BTreeMap<String, Module
 }
 
 #[test]
-fn circles_are_found() {
+fn circular_imports_are_found() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join("room").join(name), text).unwrap();
     fs::create_dir(folder.path().join("room")).unwrap();

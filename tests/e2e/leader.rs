@@ -1,6 +1,7 @@
-//! Of two replicas one works: the other takes over when it is killed, paused or ended, and nothing is lost.
+//! Leader election: of two replicas one works; the other takes over when the first is killed, paused or ended, and
+//! nothing is lost.
 //!
-//! Replicas are processes with the times of production (15, 10 and 2 s), because that is what is promised.
+//! Replicas are processes with the timing of production (15, 10 and 2 s), because that is what users have.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -18,18 +19,14 @@ use rescind::dispatch::{
     Connection, ConnectionKey, Dispatcher, End, History, Job, Owner, Preflight, Refusal, Task, View,
 };
 use rescind::revocation::{IsFresh, PreflightChecker, Revocation, TenantCheck};
-use rescind::runtime::{Error, LEASE, Lost, Timing};
+use rescind::runtime::{ElectionTiming, Error, LEASE, Lost};
 use rescind::tenant::{Listing, Secrets, Tenants};
 use serde_json::json;
 
 use crate::harness::*;
 use crate::process::Process;
 
-fn roles(user: &str) -> serde_json::Value {
-    json!({"userId": user, "roles": [ROLE]})
-}
-
-/// Waits until somebody other than `not` holds the lease, and returns who.
+/// Waits until a replica other than `not` holds the lease and returns its identity.
 async fn leader(world: &World, not: &str) -> String {
     let holder = |lease: &Lease| lease.spec.clone().and_then(|spec| spec.holder_identity).unwrap_or_default();
     let api: Api<Lease> = world.api();
@@ -38,14 +35,14 @@ async fn leader(world: &World, not: &str) -> String {
     holder(&lease.unwrap())
 }
 
-/// Two replicas; the first leads.
+/// Starts two replicas, of which the first leads.
 async fn two(world: &World) -> (Process, Process, String) {
     let first = Process::start(world);
     let name = leader(world, "").await;
     (first, Process::start(world), name)
 }
 
-/// `count` people with the role.
+/// Gives the role to `count` users and returns their ids.
 fn people(world: &World, count: usize) -> Vec<String> {
     let people: Vec<String> = (0..count).map(|number| format!("auth0|person{number}")).collect();
     world.fake.edit(|tenant| people.iter().for_each(|person| drop(tenant.user(person.clone()).role(ROLE))));
@@ -58,8 +55,7 @@ async fn removed(world: &World, people: &[String]) {
     }
 }
 
-/// kill -9 in the middle of a call, with the times of production.
-/// Broken on purpose by standbys that wait 5 s: it failed.
+/// kill -9 in the middle of a call.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_leader_is_followed_when_its_time_has_run_out() {
     let world = World::new("leader-kill").await;
@@ -73,7 +69,7 @@ async fn a_killed_leader_is_followed_when_its_time_has_run_out() {
     held.release();
     world.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
     leader(&world, &name).await;
-    // It renewed at most two seconds before.
+    // The leader renewed its lease at most two seconds before.
     assert!(killed.elapsed() > Duration::from_secs(12), "after {:?}", killed.elapsed());
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
     world.reason::<UserRoleRevocation>("jack", "Removed").await;
@@ -84,17 +80,16 @@ async fn a_killed_leader_is_followed_when_its_time_has_run_out() {
     assert!(world.fake.count(Kind::DeleteUserRoles) <= 3, "jane's twice, jack's once: {calls:?}");
 }
 
-/// B12: a leader is stopped for longer than its time, with calls on their way and many more waiting; another does it all;
-/// then the first goes on, sends nothing, and ends.
-/// Broken on purpose by a last look that does not ask together with a leader that does not look at its time: it failed
-/// (tests/mutants.sh). One of the two is enough here; the look alone is tested below.
+/// A leader is paused for longer than its lease, with calls in flight and many more waiting; the other replica does all
+/// the work; then the first resumes, sends nothing, and ends. Both its own clock and the preflight check prevent a
+/// call; the check alone is tested below.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_leader_that_wakes_up_sends_nothing() {
     let world = World::new("leader-pause").await;
     let people = people(&world, 40);
     let before = world.fake.state();
     let (mut first, _second, name) = two(&world).await;
-    // They wait for their turn with the first one, whose circuit breaker closes while it is stopped.
+    // The objects wait in the first replica, whose circuit breaker closes again while it is paused.
     world.fake.fault(Fault::status(429).header("Retry-After", "30").on(Kind::DeleteUserRoles).once());
     let put = async |number: usize| {
         world.put::<UserRoleRevocation>(&format!("person{number}"), roles(&people[number])).await;
@@ -117,15 +112,13 @@ async fn a_paused_leader_that_wakes_up_sends_nothing() {
     assert_eq!(world.fake.total(), all, "{:?}", world.calls());
     let log = first.log();
     let last = log.lines().last().unwrap();
-    assert!(last.starts_with("rescind: not the leader any more"), "{last}");
+    assert!(last.starts_with("rescind: lost the leadership"), "{last}");
     world.fake.assert_removed_exactly(&before, people.iter().map(|person| Relation::user_role(person, ROLE)));
     let deletes = world.fake.count(Kind::DeleteUserRoles) - calls;
     assert_eq!(deletes, people.len() as u64, "one each: {:?}", world.calls());
 }
 
-/// SIGTERM with a call on its way: it ends, what came of it is written, and the lease is handed over.
-/// Broken on purpose by releasing nothing (15 s), and by not waiting for what came of the call (a second DELETE): it failed
-/// each time (tests/mutants.sh).
+/// SIGTERM with a call in flight: the call ends, its result is written, and the lease is handed over.
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_hands_over() {
     let world = World::new("leader-term").await;
@@ -143,7 +136,7 @@ async fn sigterm_hands_over() {
     world.reason::<UserRoleRevocation>("jack", "RemovedUnverified").await;
     assert_eq!(world.fake.count(Kind::DeleteUserRoles), 2, "one each: {:?}", world.calls());
 
-    // And back, idle, by the clock.
+    // The same again, idle and timed.
     let mut third = Process::start(&world);
     third.says("standing by").await;
     let asked = Instant::now();
@@ -152,16 +145,15 @@ async fn sigterm_hands_over() {
     assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
     assert_eq!(second.ended().await, Some(0));
     assert_ne!(last, name);
-    // The last one leaves a lease that is free.
+    // The last replica releases the lease.
     assert_eq!(third.terminate().await, Some(0));
     let spec = world.api::<Lease>().get(LEASE).await.unwrap().spec.unwrap();
     assert_eq!((spec.holder_identity.as_deref(), spec.lease_duration_seconds), (Some(""), Some(1)));
     assert_eq!(spec.lease_transitions, Some(2));
 }
 
-/// B13: the API server takes its time with the lease. As long as it answers within the deadline the leader stays; when it
-/// is silent for longer the leader ends, by its own clock, and others need not have taken over for that.
-/// Broken on purpose by calls without a timeout: it failed.
+/// The API server answers slowly about the lease. While it answers within the renew deadline, the leader stays. When it
+/// is silent for longer, the leader ends, by its own clock, even if no other replica has taken over.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_cannot_renew_ends() {
     let world = World::new("leader-slow").await;
@@ -176,7 +168,7 @@ async fn a_leader_that_cannot_renew_ends() {
         }
     });
     let client = kube::Client::new(slow, "default");
-    let timing = Timing {
+    let timing = ElectionTiming {
         lease_duration: Duration::from_secs(6),
         renew_deadline: Duration::from_secs(4),
         retry_period: Duration::from_millis(200),
@@ -184,7 +176,7 @@ async fn a_leader_that_cannot_renew_ends() {
     let (settings, shutdown) = (world.settings_with(|s| s.election = Some(timing)), Default::default());
     let operator = tokio::spawn(rescind::runtime::run(settings, client, shutdown));
     let name = leader(&world, "").await;
-    // Somebody deletes it: its holder is still alive, and makes it anew.
+    // Somebody deletes the lease: its holder is alive and creates it again.
     world.delete::<Lease>(LEASE).await;
     assert_eq!(leader(&world, "").await, name);
     *delay.lock().unwrap() = Duration::from_secs(1);
@@ -202,7 +194,6 @@ async fn a_leader_that_cannot_renew_ends() {
     assert!(silent.elapsed() < timing.renew_deadline + Duration::from_secs(1), "{:?}", silent.elapsed());
 }
 
-/// Broken on purpose by the API server's own words for both: it failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_that_cannot_be_had_is_explained() {
     let world = World::bare("leader-rights").await;
@@ -221,8 +212,7 @@ async fn a_lease_that_cannot_be_had_is_explained() {
     assert_eq!(nowhere.terminate().await, Some(0));
 }
 
-/// Promise 5, without an API server: everything speaks for the call but the lease.
-/// Broken on purpose by not asking before the look, and by not asking after it: it failed.
+/// Promise 5, without an API server: everything allows the call except the lease.
 #[tokio::test]
 async fn the_preflight_asks_whether_this_process_leads() {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -252,14 +242,14 @@ async fn the_preflight_asks_whether_this_process_leads() {
     secrets.add(None, cache(secret), complete);
     let allowed = AllowedDomains::parse([fake.domain()]).unwrap();
     let mut tenant: Auth0Tenant = serde_json::from_value(tenant).unwrap();
-    // No API server filled in the defaults.
+    // No API server has filled in the defaults.
     tenant.spec.unknown.clear();
     let tenants = Tenants::new(allowed, Timeouts::default());
     tenants.add(None, cache(tenant), secrets);
     let mut object: UserRoleRevocation = serde_json::from_value(object).unwrap();
     object.spec.options.unknown.clear();
 
-    // Nobody is there; the caches are fresh, so nobody is asked.
+    // No API server listens here; the caches are fresh, so none is asked.
     let client = kube::Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
     let owner = Owner {
         kind: "UserRoleRevocation",
@@ -278,7 +268,7 @@ async fn the_preflight_asks_whether_this_process_leads() {
     assert_eq!(checker.check(&owner).await.unwrap_err(), Refusal::NotLeading);
     assert!(!checker.may_send());
 
-    // The lease runs out while the owners of a call are asked.
+    // The lease expires while the preflight check asks about the owners of a call.
     let (dispatcher, mut woken) = Dispatcher::new(Arc::new(TooLate(connection.clone())), Arc::new(()));
     let task = Task::Remove { before: false, after: false };
     let job = Job { owner, removal: object.removal(), task, history: History::default() };

@@ -1,7 +1,7 @@
-//! Whatever comes late, goes away and comes back needs nobody's hand: API server, CRDs, watches.
+//! Whatever comes late, or goes away and comes back (API server, CRDs, watches), the operator recovers without help.
 //!
-//! These tests take the API server down, so they have a control plane of their own; and since each costs seconds and half
-//! a gigabyte, they are one story.
+//! These tests stop the API server, so they have a control plane of their own. Since a control plane costs seconds and
+//! half a gigabyte, they are one test.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -18,7 +18,7 @@ fn crds() -> String {
     rescind::api::crds().iter().map(|crd| format!("---\n{}", crd.yaml().unwrap())).collect()
 }
 
-/// Asks a probe until it answers with `status` and all of `words`; returns the answer.
+/// Polls a probe until it answers with `status` and all of `words`; returns the answer.
 async fn probe(port: u16, path: &str, status: u16, words: &[&str]) -> String {
     let started = Instant::now();
     loop {
@@ -35,17 +35,13 @@ async fn probe(port: u16, path: &str, status: u16, words: &[&str]) -> String {
     }
 }
 
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// Lines of the log that warn, with these words.
 fn warnings(operator: &Process, word: &str) -> Vec<String> {
     let log = operator.log();
     log.lines().filter(|line| line.contains("\"WARN\"") && line.contains(word)).map(str::to_owned).collect()
 }
 
-/// A control plane of the caller's own, until the end of the run.
+/// Starts a control plane for the caller alone, which lives until the end of the run.
 async fn own_plane() -> &'static ControlPlane {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let plane = tokio::task::spawn_blocking(|| ControlPlane::start().unwrap()).await.unwrap();
@@ -67,7 +63,7 @@ fn binding(kind: &str, metadata: &Value, role: &str, account: &str) -> Value {
     })
 }
 
-/// Lets it read the Secrets of `namespace`.
+/// Allows the account to read the Secrets of `namespace`.
 fn allow_secrets(plane: &ControlPlane, namespace: &str, account: &str) {
     let meta = json!({"name": "rescind", "namespace": namespace});
     let here = json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["list", "watch"]}]);
@@ -76,7 +72,8 @@ fn allow_secrets(plane: &ControlPlane, namespace: &str, account: &str) {
     }
 }
 
-/// May read all objects and write their status, but Secrets only in `namespace`. Returns the path of its kubeconfig.
+/// Makes a service account that may read all objects and write their status, but read Secrets only in `namespace`.
+/// Returns the path of its kubeconfig.
 fn stranger_to_most_secrets(plane: &ControlPlane, namespace: &str) -> PathBuf {
     let everywhere = json!([
         {"apiGroups": ["rescind.dev"], "resources": ["*"], "verbs": ["get", "list", "watch"]},
@@ -98,14 +95,14 @@ fn stranger_to_most_secrets(plane: &ControlPlane, namespace: &str) -> PathBuf {
 /// The API server crashes and comes back.
 async fn crash(plane: &'static ControlPlane) {
     tokio::task::spawn_blocking(|| plane.restart_apiserver().unwrap()).await.unwrap();
-    // kubectl tries again while the API server prepares its caches of the kinds.
+    // kubectl retries while the API server prepares its caches of the kinds.
     for crd in rescind::api::crds() {
         let path = format!("/apis/rescind.dev/v1alpha1/{}", crd.definition.spec.names.plural);
         plane.run(&["get", "--raw", &path]).unwrap();
     }
 }
 
-/// Applies a role revocation until the API server takes it: it needs a moment for a changed kind.
+/// Applies a role revocation until the API server accepts it, which takes a moment after a change of the CRD.
 async fn insist(world: &World, name: &str, spec: Value) {
     let manifest = json!({
         "apiVersion": "rescind.dev/v1alpha1", "kind": "UserRoleRevocation",
@@ -118,7 +115,7 @@ async fn insist(world: &World, name: &str, spec: Value) {
     }
 }
 
-/// etcd forgets how everything came to be what it is now.
+/// Makes etcd drop its history, so that no watch can resume.
 async fn compact(plane: &ControlPlane) {
     let ask = async |path: &str, body: Value| {
         let answer = reqwest::Client::new().post(format!("{}/v3/kv/{path}", plane.etcd_url())).json(&body).send();
@@ -128,12 +125,10 @@ async fn compact(plane: &ControlPlane) {
     ask("compaction", json!({"revision": now, "physical": true})).await;
 }
 
-/// Broken on purpose by an API server that must be there, by a line for every try, by Secrets watched everywhere, and by not
-/// knowing a missing kind by its 404: it failed each time.
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_missing_is_waited_for() {
     let plane = own_plane().await;
-    let (fake, other_fake, port) = (prompt_fake().await, prompt_fake().await, free_port());
+    let (fake, other_fake, port) = (prompt_fake().await, prompt_fake().await, crate::metrics::address().port());
     let (address, domains) = (format!("127.0.0.1:{port}"), format!("{},{}", fake.domain(), other_fake.domain()));
     let args = ["--allowed-domains", &domains, "--health-probe-bind-address", &address];
 
@@ -142,7 +137,7 @@ async fn whatever_is_missing_is_waited_for() {
     let mut operator = Process::run(plane.kubeconfig_path(), &args);
     probe(port, "/readyz", 503, &["waiting for the API server at", &plane.server_url(), "refused"]).await;
     assert_eq!(probe(port, "/healthz", 200, &[]).await, "ok\n");
-    // The log speaks a moment later: what comes at once need not be waited for.
+    // The log line comes with a delay, because what is there at once is not waited for.
     operator.says("waiting for the API server").await;
 
     // No CRDs.
@@ -153,24 +148,24 @@ async fn whatever_is_missing_is_waited_for() {
     operator.says("auth0tenants in all namespaces").await;
     assert_eq!(warnings(&operator, "waiting for the API server").len(), 1, "{}", operator.log());
 
-    // Everything is there.
+    // Nothing is missing any more.
     plane.apply(&crds()).unwrap();
     let world = World::with(plane, fake, "late").await;
     let before = world.fake.state();
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
     assert_eq!(probe(port, "/readyz", 200, &[]).await, "ok\nleader\n");
     assert_eq!(warnings(&operator, "auth0tenants in all namespaces").len(), 1, "{}", operator.log());
 
-    // A standby is as ready as it can be.
-    let standby_port = free_port();
+    // A standby is ready.
+    let standby_port = crate::metrics::address().port();
     let address = format!("127.0.0.1:{standby_port}");
     let mut standby = Process::run(plane.kubeconfig_path(), &["--health-probe-bind-address", &address]);
     probe(standby_port, "/readyz", 200, &["ok\nstandby, the leader is "]).await;
     assert_eq!(standby.terminate().await, Some(0));
     assert_eq!(operator.terminate().await, Some(0));
 
-    // Another, that is to read Secrets in two namespaces and may do so in one only.
+    // Another operator is told to read Secrets in two namespaces but is allowed to in one.
     let kubeconfig = stranger_to_most_secrets(plane, &world.namespace);
     let other = World::with(plane, other_fake, "unread").await;
     let namespaces = format!("{},{}", world.namespace, other.namespace);
@@ -178,14 +173,14 @@ async fn whatever_is_missing_is_waited_for() {
     let mut operator = Process::run(&kubeconfig, &[&args[..], &more].concat());
     let message = other.tenant_reason("SecretNotFound").await;
     assert!(message.contains("cannot be read") && message.contains("check the operator's RBAC"), "{message}");
-    world.put::<UserRoleRevocation>("jack", json!({"userId": OTHER_USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
     world.reason::<UserRoleRevocation>("jack", "Removed").await;
     let unread = format!("going on without the list of secrets in namespace {}: not allowed", other.namespace);
     let ready = probe(port, "/readyz", 200, &[]).await;
     assert!(ready.starts_with(&format!("ok\nno leader election\n{unread}")), "{ready}");
     operator.says(&format!("waiting for the list of secrets in namespace {}", other.namespace)).await;
     assert_eq!(warnings(&operator, "").len(), 1, "{}", operator.log());
-    // Once it may, nobody has to tell it.
+    // Once it is allowed, it goes on without help.
     allow_secrets(plane, &other.namespace, &world.namespace);
     other.tenant_reason("Unproved").await;
     assert_eq!(probe(port, "/readyz", 200, &[]).await, "ok\nno leader election\n");
@@ -195,7 +190,7 @@ async fn whatever_is_missing_is_waited_for() {
     world.put::<UserRoleRevocation>("again", json!({"userId": USER, "roles": [OTHER_ROLE]})).await;
     world.reason::<UserRoleRevocation>("again", "Removed").await;
 
-    // It crashes again, and of what changed while nobody listened etcd has forgotten how.
+    // It crashes again, and etcd has dropped the history of what changed meanwhile.
     operator.signal("STOP");
     let permission = json!({"resourceServerIdentifier": API, "permissionName": "read:x"});
     world.put::<UserPermissionRevocation>("unheard", json!({"userId": USER, "permissions": [permission]})).await;
@@ -204,9 +199,9 @@ async fn whatever_is_missing_is_waited_for() {
     crash(plane).await;
     operator.signal("CONT");
     world.reason::<UserPermissionRevocation>("unheard", "Removed").await;
-    assert!(operator.log().contains("its place is gone"), "{}", operator.log());
+    assert!(operator.log().contains("the resource version has expired"), "{}", operator.log());
 
-    // A kind goes, and comes back empty; others do not notice.
+    // A CRD is deleted and comes back without objects; the other kinds are not affected.
     let crd = "userrolerevocations.rescind.dev";
     plane.run(&["delete", "crd", crd]).unwrap();
     world.put::<OrgMembershipRemoval>("members", json!({"organizationId": ORG, "members": [OTHER_USER]})).await;
@@ -214,13 +209,13 @@ async fn whatever_is_missing_is_waited_for() {
     operator.says("userrolerevocations in all namespaces: the kind is not installed").await;
     plane.apply(&crds()).unwrap();
     plane.run(&["wait", "--for=condition=Established", "crd", crd]).unwrap();
-    // kubectl tries again while the API server prepares its cache of the kind.
+    // kubectl retries while the API server prepares its cache of the kind.
     assert_eq!(plane.run(&["get", "urr", "--all-namespaces", "-o", "name"]).unwrap(), "");
     world.fake.edit(|tenant| drop(tenant.user(USER).role(ROLE)));
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
 
-    // One object that nobody can read, stored while the kind was another, is left alone and named.
+    // One object that cannot be parsed, stored under another schema, is left alone and named in the log.
     let version = |rest: &str| format!("/spec/versions/0/{rest}");
     let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     let anything = json!([

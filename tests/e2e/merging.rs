@@ -1,5 +1,5 @@
-//! Objects that share a call: fewer calls, and to each its own verdict. The decisions are tested in tests/dispatch; here, that
-//! they reach the wire and the status.
+//! Objects that share a call: fewer calls, and a verdict for each. The decisions are tested in tests/dispatch; these
+//! tests show that they reach the wire and the status.
 
 use fake_auth0::{Fault, Kind, Unknown};
 use rescind::api::{OrgMembershipRemoval, UserRoleRevocation};
@@ -11,8 +11,8 @@ fn leaver(n: usize) -> String {
     format!("auth0|leaver-{n:02}")
 }
 
-/// While one call to an organization is on its way, the others gather: eleven objects, two DELETEs, one of them bad.
-/// Broken on purpose by one member a call: eleven DELETEs.
+/// While one call to an organization is in flight, the other objects gather: eleven objects, two DELETEs, one object
+/// bad.
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_share_calls_and_a_bad_one_fails_alone() {
     let world = World::new("merging").await;
@@ -29,7 +29,7 @@ async fn objects_share_calls_and_a_bad_one_fails_alone() {
     for n in 1..11 {
         world.put::<OrgMembershipRemoval>(&format!("m{n}"), spec(n)).await;
     }
-    // A full call does not wait for the one that is held.
+    // A full batch does not wait for the call that is held.
     let status = world.reason::<OrgMembershipRemoval>("m4", "InvalidRequest").await;
     assert!(status.conditions.iter().any(|condition| condition.message.contains("auth0|leaver-04")), "{status:?}");
     first.release();
@@ -42,8 +42,8 @@ async fn objects_share_calls_and_a_bad_one_fails_alone() {
     assert!(deletes <= 10, "{deletes} DELETEs");
 }
 
-/// What a lost answer leaves unknown is read before it is repeated; that nobody said who removed it is said.
-/// Broken on purpose by `answer_was_lost` saying no: a second DELETE.
+/// After a lost answer the list is read before the DELETE is repeated. If the role is gone, the status says that nobody
+/// confirmed who removed it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_is_read_before_it_is_repeated() {
     let world = World::new("lostanswer").await;
@@ -52,7 +52,7 @@ async fn a_lost_answer_is_read_before_it_is_repeated() {
     });
     world.fake.fault(Fault::act_then_drop().on_deletes().once());
     let _operator = world.operator().await;
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     let status = world.reason::<UserRoleRevocation>("jane", "AlreadyAbsent").await;
     assert_eq!(world.fake.count(Kind::DeleteUserRoles), 1, "{:?}", world.calls());
     assert_eq!((status.result.unwrap().accepted, status.result.unwrap().already_absent), (0, 1));

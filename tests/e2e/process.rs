@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use crate::harness::{PATIENCE, World, within};
 
-/// The real program, in a process of its own, at the most talkative log level.
+/// The real program in a process of its own, at log level trace.
 pub struct Process {
     child: tokio::process::Child,
     log: tempfile::NamedTempFile,
 }
 
 impl Process {
-    /// One that watches the world's namespace, where it takes part in the election.
+    /// Starts one that watches the namespace of `world` and takes part in the election there.
     pub fn start(world: &World) -> Self {
         Self::start_with(world, &[])
     }
@@ -28,7 +28,7 @@ impl Process {
         let child = tokio::process::Command::new(env!("CARGO_BIN_EXE_rescind"))
             .arg("run")
             .args(args)
-            // The default port would be everybody's.
+            // Processes that run at once cannot share the default port.
             .env("RESCIND_METRICS_BIND_ADDRESS", "0")
             .env("KUBECONFIG", kubeconfig)
             .stderr(log.reopen().unwrap())

@@ -12,8 +12,8 @@ use serde_json::json;
 use crate::harness::*;
 use crate::process::Process;
 
-/// Promise 6, at trace level, on every path a token takes: used, refused, limited, lost, wrongly stored, rotated.
-/// Broken on purpose by logging the header at trace level: it failed (tests/mutants.sh).
+/// Promise 6, at trace level, on every path a token takes: used, refused, limited, lost, malformed in its Secret,
+/// rotated.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_token_is_shown_anywhere() {
     let world = World::new("canary").await;
@@ -23,7 +23,7 @@ async fn no_token_is_shown_anywhere() {
             tenant.user(format!("auth0|{user}")).role(ROLE);
         }
     });
-    // An answer that repeats the token, as a proxy's error page may.
+    // An answer that echoes the token, as the error page of a proxy may.
     let echo = json!({"statusCode": 401, "error": "Unauthorized", "message": format!("Invalid token {}", world.token)});
     for (user, fault) in [
         ("limited", Fault::status(429).header("Retry-After", "3")),
@@ -57,7 +57,7 @@ async fn no_token_is_shown_anywhere() {
     let expired = world.fake.token_with(&TokenSpec::new(["x:y"]).expires_in(-99_999));
     world.put_secret(&expired).await;
     world.tenant_reason("InvalidCredentials").await;
-    // Another one: what Auth0 refused to the first is remembered.
+    // Another token, because the operator remembers that the first was refused.
     let fresh = world.fake.token_with(&TokenSpec::new(world.fake.all_scopes()).expires_in(1000));
     world.put_secret(&fresh).await;
     world.tenant_reason("Unproved").await;
@@ -98,7 +98,7 @@ async fn events_tell_of_changes_of_reason() {
     world.fake.fault(Fault::status(503).user(USER).on(Kind::DeleteUserRoles).once());
     let _operator = world.operator().await;
     world.put::<UserRoleRevocation>("away", json!({"userId": "auth0|away", "roles": [ROLE]})).await;
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     world.put::<UserRoleRevocation>("typo", json!({"userId": "auth0|nobody", "roles": [ROLE]})).await;
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
     let api: Api<Event> = world.api();
@@ -112,7 +112,7 @@ async fn events_tell_of_changes_of_reason() {
         told.iter().filter(|event| event.0 == name && event.1 == reason && event.2 == type_).count()
     };
     let told = within(async {
-        // Events are written behind; the next one to come is watched for.
+        // Events are written asynchronously.
         loop {
             let list = api.list(&ListParams::default()).await.unwrap();
             let version = list.metadata.resource_version.clone().unwrap();
@@ -129,7 +129,7 @@ async fn events_tell_of_changes_of_reason() {
         }
     })
     .await;
-    // Several failures in a row are one change of reason, and one that is over at once is none.
+    // Several failures in a row are one change of reason; a failure that is over at once is none.
     assert!(wanted.iter().all(|event| count(&told, *event) == 1), "{told:?}");
     assert!(!told.iter().any(|event| event.0 == "jane" && event.1 == "Auth0Unavailable"), "{told:?}");
 }
@@ -140,12 +140,12 @@ async fn probes_say_what_is_missing() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let operator = world.operator_with(|s| s.probe_address = Some(([127, 0, 0, 1], port).into())).await;
     world.tenant_reason("Unproved").await;
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
     let get = async |path: &str| reqwest::get(format!("http://127.0.0.1:{port}{path}")).await.unwrap();
     assert_eq!(get("/healthz").await.status(), 200);
     let ready = get("/readyz").await;
-    // Every list that a test can wait for has been made; the others are at most a moment behind.
+    // Every list that a test can wait for has been made; the others may be a moment behind.
     assert!(ready.status() == 200 || ready.text().await.unwrap().contains("waiting for the list of"));
     operator.stop().await;
 }
@@ -173,14 +173,14 @@ fn a_wrong_command_line_ends_in_plain_words() {
     assert_eq!((code, text.lines().count()), (Some(1), 1), "{text}");
     assert!(text.contains("KUBECONFIG"));
 
-    // An API server that cannot be reached is waited for (tests/e2e/lifecycle.rs); one that refuses us is not.
+    // The operator waits for an unreachable API server (tests/e2e/lifecycle.rs), but not for one that refuses it.
     let path = plane().write_kubeconfig_for("stranger", "not-a-token").unwrap();
     let (code, text) = run(&["run", "--health-probe-bind-address", "0"], path.to_str().unwrap());
     assert_eq!((code, text.lines().count()), (Some(1), 1), "{text}");
     assert!(text.contains(&plane().server_url()) && text.contains("refuses"), "{text}");
 }
 
-/// A program that cannot send traces says so, and one that is not asked to does not.
+/// The program warns when it cannot send the traces it was asked to send, and only then.
 #[test]
 fn traces_that_cannot_be_sent_are_warned_about() {
     let path = plane().write_kubeconfig_for("nobody", "not-a-token").unwrap();
@@ -208,7 +208,7 @@ async fn only_the_namespaces_named_are_watched() {
         })
         .await;
     for world in [&three, &one, &two] {
-        world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+        world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     }
     one.reason::<UserRoleRevocation>("jane", "Removed").await;
     two.reason::<UserRoleRevocation>("jane", "Removed").await;
@@ -219,13 +219,13 @@ async fn only_the_namespaces_named_are_watched() {
     );
 }
 
-/// A10: SIGTERM in the middle of a long wait ends in seconds, with 0, and the wait is not forgotten.
+/// SIGTERM in the middle of a long wait ends the program within seconds, with code 0, and the wait is not forgotten.
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_ends_it_during_a_wait() {
     let world = World::new("sigterm").await;
     world.fake.fault(Fault::status(429).header("Retry-After", "540").on(Kind::DeleteUserRoles).once());
     let mut operator = Process::start(&world);
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     let status = world.reason::<UserRoleRevocation>("jane", "RateLimited").await;
     assert!(status.next_attempt_time.is_some());
     assert_eq!(operator.terminate().await, Some(0));

@@ -1,5 +1,5 @@
-//! Promises 3 and 4: "removed" is said only after a complete read that does not contain it; nothing unreadable,
-//! incomplete or empty is ever taken for that.
+//! Promises 3 and 4: "removed" is said only after a complete read that does not contain the item. Nothing unreadable,
+//! incomplete or empty counts as such a read.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::harness::*;
 
-/// Promise 3. Broken on purpose by treating every read as `End::Gone`: it failed (tests/mutants.sh).
+/// Promise 3.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_that_still_shows_it_is_waited_out() {
     let world = World::new("lag").await;
@@ -24,8 +24,7 @@ async fn a_read_that_still_shows_it_is_waited_out() {
     assert_eq!(world.fake.count(Kind::DeleteMembers), 1, "looked at again, not removed again");
 }
 
-/// Promise 4: one user a way to misread. None may become Removed while its read is like this.
-/// Broken on purpose by ending a walk where the counts do not meet: it failed (tests/mutants.sh).
+/// Promise 4: one user for each way to misread a list. None may become `Removed` while its list is like this.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_incomplete_read_proves_nothing() {
     let world = World::new("misread").await;
@@ -49,7 +48,7 @@ async fn an_incomplete_read_proves_nothing() {
         ("endless", Fault::endless_body()),
         ("forbidden", Fault::status(500)),
     ];
-    // Pages that do not fit together are read anew some times, and then said to be no proof.
+    // Pages that contradict each other are read again a few times, and then proved nothing.
     let changes = |name: &str| ["more-exist", "wrong-start", "unreadable-entry"].contains(&name);
     for (name, fault) in &faults {
         let user = format!("auth0|{name}");
@@ -74,7 +73,7 @@ async fn an_incomplete_read_proves_nothing() {
     assert_eq!(world.fake.deletes().len(), faults.len(), "what was accepted is looked at, not repeated");
 }
 
-/// A member list that cannot be read to its end: pages that lead in a circle.
+/// A member list that cannot be read to its end, because its pages lead in a circle.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_list_that_does_not_end_proves_nothing() {
     let world = World::new("circle").await;
@@ -87,7 +86,7 @@ async fn a_member_list_that_does_not_end_proves_nothing() {
     world.put::<OrgMembershipRemoval>("both", json!({"organizationId": ORG, "members": members})).await;
     let status = world.reason::<OrgMembershipRemoval>("both", "RemovedUnverified").await;
     assert!(status.verified_time.is_none());
-    // Whoever asks gets another proof, and no DELETE.
+    // On request the object gets another read, and no DELETE.
     world.fake.paging(PagingQuirks::default());
     let ask = json!({"metadata": {"annotations": {RECONCILE_ANNOTATION: "1"}}});
     let api = world.api::<OrgMembershipRemoval>();

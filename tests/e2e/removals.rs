@@ -9,13 +9,12 @@ use serde_json::json;
 use crate::harness::*;
 
 /// Promises 1 and 2: exactly what the manifests name is gone; the fake fails the test on any other write.
-/// Broken on purpose by a POST instead of the DELETE, and by a body that names one more: it failed (tests/mutants.sh).
 #[tokio::test(flavor = "multi_thread")]
 async fn the_four_removals() {
     let world = World::new("four").await;
     let before = world.fake.state();
     let _operator = world.operator().await;
-    world.put::<UserRoleRevocation>("roles", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("roles", roles(USER)).await;
     let permission = json!({"resourceServerIdentifier": API, "permissionName": "read:x"});
     world.put::<UserPermissionRevocation>("permissions", json!({"userId": USER, "permissions": [permission]})).await;
     let member_roles = json!({"organizationId": ORG, "userId": USER, "roles": [ROLE]});
@@ -45,14 +44,14 @@ async fn the_four_removals() {
         assert!(call.correlation_id.as_deref().is_some_and(|id| id.starts_with("rescind-") && id.len() <= 64));
         assert_eq!(call.version, http::Version::HTTP_2);
     }
-    // Four at once may have opened four connections; from then on there is one.
+    // The first four calls may have opened four connections; after that there is one.
     let opened = world.fake.connections().0;
     world.put::<UserRoleRevocation>("more", json!({"userId": USER, "roles": [OTHER_ROLE]})).await;
     world.reason::<UserRoleRevocation>("more", "Removed").await;
     assert_eq!(world.fake.connections().0, opened, "one connection pool a tenant");
 }
 
-/// What neither Auth0's documents nor recordings settle: the four removals come to the same verdict whichever way it is.
+/// Where neither documents nor recordings say how Auth0 behaves, the four removals come to the same verdict either way.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_four_removals_whatever_is_unsure_of_auth0() {
     let runs = (0..6).map(|seed| tokio::spawn(the_four_removals_with(seed)));
@@ -100,7 +99,7 @@ async fn the_four_removals_with(seed: u64) {
     operator.stop().await;
 }
 
-/// Auth0 takes 10 members a call, and lists come in pages that may be shorter than asked.
+/// Auth0 accepts ten members in a call, and its pages may be shorter than requested.
 #[tokio::test(flavor = "multi_thread")]
 async fn long_lists_are_split_and_read_to_their_end() {
     let world = World::new("long").await;
@@ -128,7 +127,7 @@ async fn long_lists_are_split_and_read_to_their_end() {
     world.fake.assert_removed_exactly(&state, members.iter().map(|member| Relation::member(ORG, member)));
 }
 
-/// A user in more than one page of organizations and with more than one page of permissions.
+/// A user with more than one page of organizations and more than one page of permissions.
 #[tokio::test(flavor = "multi_thread")]
 async fn offset_lists_are_read_to_their_end() {
     let world = World::new("pages").await;
@@ -141,10 +140,10 @@ async fn offset_lists_are_read_to_their_end() {
     let _operator = world.operator().await;
     let permission = |name: &str| json!({"resourceServerIdentifier": API, "permissionName": name});
     world.put::<UserPermissionRevocation>("last", json!({"userId": USER, "permissions": [permission("p:129")]})).await;
-    // Short pages without a total: nothing tells the end but an empty page.
+    // With short pages and no total, only an empty page marks the end.
     world.reason::<UserPermissionRevocation>("last", "Removed").await;
     assert_eq!(world.fake.count(Kind::GetUserPermissions), 6, "{:?}", world.calls());
-    // Pages that leave gaps prove nothing.
+    // Pages with gaps prove nothing.
     world.fake.paging(PagingQuirks { hidden_per_page: 1, ..PagingQuirks::default() });
     world.put::<UserPermissionRevocation>("next", json!({"userId": USER, "permissions": [permission("p:128")]})).await;
     let status = world.reason::<UserPermissionRevocation>("next", "RemovedUnverified").await;
@@ -158,11 +157,11 @@ async fn offset_lists_are_read_to_their_end() {
 
 /// What a 404 means depends on the endpoint.
 #[tokio::test(flavor = "multi_thread")]
-async fn not_found_has_several_meanings() {
+async fn the_meaning_of_a_404_depends_on_the_endpoint() {
     let world = World::new("gone").await;
     let _operator = world.operator().await;
     let (nobody, nowhere) = ("auth0|nobody", "org_0000000000000000");
-    world.put::<UserRoleRevocation>("typo", json!({"userId": nobody, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("typo", roles(nobody)).await;
     let ignored = json!({"userId": nobody, "roles": [ROLE], "ifNotFound": "Ignore"});
     world.put::<UserRoleRevocation>("ignored", ignored).await;
     world.put::<OrgMembershipRemoval>("no-org", json!({"organizationId": nowhere, "members": [USER]})).await;
@@ -180,21 +179,21 @@ async fn not_found_has_several_meanings() {
     world.reason::<OrgMembershipRemoval>("no-org", "SubjectNotFound").await;
     world.reason::<OrgMemberRoleRemoval>("no-org", "SubjectNotFound").await;
     world.reason::<OrgMemberRoleRemoval>("no-user", "SubjectNotFound").await;
-    // In the ordinary leaver flow the membership may go first: then there are no roles left, and nobody need act.
+    // When somebody leaves, the membership may go first: then there are no roles left, and nobody needs to act.
     world.reason::<OrgMemberRoleRemoval>("no-member", "AlreadyAbsent").await;
 
-    // Changing one's mind is an edit away.
+    // An edit of `ifNotFound` changes the verdict.
     world.change::<UserRoleRevocation>("typo", json!({"ifNotFound": "Ignore"})).await;
     world.reason::<UserRoleRevocation>("typo", "SubjectGone").await;
 }
 
-/// A user who vanishes between removal and proof has no access left.
+/// A user who is deleted between removal and proof has no access left.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_who_vanishes_meanwhile_is_gone() {
     let world = World::new("vanish").await;
     let held = world.fake.fault(fake_auth0::Fault::hold().on(Kind::GetUserRoles).once());
     let _operator = world.operator().await;
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     held.arrived().await;
     world.fake.edit(|tenant| tenant.delete_user(USER));
     held.release();
@@ -206,7 +205,7 @@ async fn verification_can_be_off_or_on_both_sides() {
     let world = World::new("verify").await;
     world.put_tenant(json!({"verification": "Never"})).await;
     let _operator = world.operator().await;
-    world.put::<UserRoleRevocation>("off", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("off", roles(USER)).await;
     let status = world.reason::<UserRoleRevocation>("off", "RemovedUnverified").await;
     assert_eq!(status.condition(ConditionType::Verified).unwrap().status, "False");
     assert_eq!(world.fake.total(), 1, "{:?}", world.calls());

@@ -1,4 +1,5 @@
-//! What the repository promises about itself: the CRD files are the code's, and arrows between rooms run one way.
+//! Rules of the repository itself: the CRD files match the code, and rooms (the folders of `src`) depend on each other
+//! one way.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// `RESCIND_WRITE=1 cargo test crds_are_up_to_date` (or `make crds`) writes them.
+/// `make crds` writes them.
 #[test]
 fn crds_are_up_to_date() {
     let folder = root().join("crds");
@@ -52,7 +53,7 @@ fn arrows_between_rooms_run_one_way() {
     }
 }
 
-/// Whoever reads a file has not read the room around it yet.
+/// So a file can be read before the others of its room.
 #[test]
 fn no_two_files_of_a_room_import_each_other() {
     let circles: Vec<_> = ROOMS.iter().filter_map(|room| Imports::of(&root().join("src"), room).circle()).collect();

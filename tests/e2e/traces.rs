@@ -1,4 +1,4 @@
-//! What would be sent as traces; that it arrives is tested where it is sent (`src/runtime/otlp.rs`).
+//! The content of traces. That they arrive is tested where they are sent (`src/telemetry/otlp.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -30,13 +30,12 @@ fn attribute<'a>(span: &'a Span, key: &str) -> Option<&'a str> {
     span.attributes.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_str())
 }
 
-/// Broken on purpose by a path with its ids: it failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_trace_of_an_object_holds_all_its_work_and_no_person() {
     let (world, collector) = (World::new("traces").await, Arc::new(Collector::default()));
     world.fake.fault(Fault::status(503).on(Kind::DeleteUserRoles).once());
     let _operator = world.operator_with(|settings| settings.traces = Traces::to(collector.clone())).await;
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     let correlation = world.reason::<UserRoleRevocation>("jane", "Removed").await.correlation_id;
     let uid = world.api::<UserRoleRevocation>().get("jane").await.unwrap().uid().unwrap();
     let spans = collector.of(&uid);
@@ -52,8 +51,7 @@ async fn the_trace_of_an_object_holds_all_its_work_and_no_person() {
     assert!(!told.contains(USER) && !told.contains(ROLE) && !told.contains(&world.token), "{told}");
 }
 
-/// While one call is held the others gather, as in tests/e2e/merging.rs. Broken on purpose by a span for the first owner of a
-/// call alone: it failed.
+/// While one call is held, the others gather, as in tests/e2e/merging.rs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shared_call_is_in_each_trace() {
     let (world, collector) = (World::new("traces-shared").await, Arc::new(Collector::default()));
@@ -73,7 +71,7 @@ async fn a_shared_call_is_in_each_trace() {
         }
     }
     first.release();
-    // By correlation id: in how many traces the call is, and in how many it says to be.
+    // By correlation id: the number of traces that contain the call, and the numbers of traces that it says it is in.
     let mut calls = BTreeMap::<String, (usize, BTreeSet<String>)>::new();
     for (n, uid) in uids.iter().enumerate() {
         world.reason::<OrgMembershipRemoval>(&format!("m{n}"), "Removed").await;

@@ -1,4 +1,4 @@
-//! The buttons: which can be pressed, and that they change nothing but what they are there for.
+//! The resource actions (buttons): which are enabled, and that each changes only what it is for.
 
 use rescind::api::RECONCILE_ANNOTATION;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::statuses::{all, fresh};
 
 pub const ACTIONS: [&str; 3] = ["reconcile", "suspend", "resume"];
 
-/// What discovery finds: name, whether it is greyed out, and the icon.
+/// The actions that discovery returns: name, whether disabled, icon.
 pub fn discovered(kind: &str, object: &Value) -> Vec<(String, bool, String)> {
     let found = run(&script(kind, "actions/discovery.lua"), object).unwrap();
     let action = |(name, action): (&String, &Value)| {
@@ -34,7 +34,7 @@ fn what_is_suspended_can_only_be_resumed() {
     }
 }
 
-/// Argo CD sends the difference as a patch, so whatever a script changes is written.
+/// Argo CD sends the difference as a patch, so every change that a script makes is written.
 #[test]
 fn actions_change_one_field() {
     let objects = all().into_iter().map(|case| case.object).chain(KINDS.map(fresh));

@@ -1,5 +1,5 @@
-//! `resource_customizations/` in the form that Argo CD keeps upstream. The scripts are written by hand, once, in the folder
-//! of one kind; the other folders and all test data are made from it and from the operator's code by `make scripts`.
+//! `resource_customizations/` has the layout that Argo CD uses upstream. The scripts are written by hand, once, in the
+//! folder of one kind; `make scripts` makes the other folders and all test data from them and from the operator's code.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,10 +11,10 @@ use crate::actions::{ACTIONS, discovered};
 use crate::lua::{KINDS, NOW, folder, health, run, script};
 use crate::statuses::{Case, fresh, of_removal, of_tenant};
 
-/// The kind whose folder holds the scripts as they are written.
+/// The kind whose folder has the scripts written by hand.
 const SOURCE: &str = "UserRoleRevocation";
 
-/// Everything in the folder of a kind: paths and texts.
+/// The expected files in the folder of a kind: paths and texts.
 fn expected(kind: &str) -> Vec<(String, String)> {
     let mut files = vec!["health.lua".to_owned(), "actions/discovery.lua".to_owned()];
     files.extend(actions_of(kind).map(|action| format!("actions/{action}/action.lua")));
@@ -35,7 +35,8 @@ fn actions_of(kind: &str) -> impl Iterator<Item = &'static str> {
     ACTIONS.into_iter().filter(move |action| kind != "Auth0Tenant" || *action != "reconcile")
 }
 
-/// Objects in every state for the first kind; one of each health for the others, whose statuses are the same.
+/// Test data: objects in every state for the first kind; for the others, whose statuses are the same, one of each
+/// health.
 fn examples(kind: &str) -> Vec<(String, Value)> {
     let cases = if kind == "Auth0Tenant" { of_tenant() } else { of_removal(kind) };
     let mut examples = vec![("NotYetSeen".to_owned(), fresh(kind)), ("SuspendedByItself".to_owned(), suspended(kind))];
@@ -84,7 +85,7 @@ fn yaml(value: &Value) -> String {
     serde_saphyr::to_string(value).unwrap()
 }
 
-/// `make scripts` writes; this compares. So the five kinds cannot drift apart, nor the data from the code.
+/// `make scripts` writes the files and this compares them, so that the kinds stay alike and the data matches the code.
 #[test]
 fn folders_are_up_to_date() {
     let write = std::env::var_os("RESCIND_WRITE").is_some();
@@ -118,7 +119,7 @@ fn list(root: &Path, folder: &Path, found: &mut BTreeSet<String>) {
     }
 }
 
-/// What Argo CD's own test of these folders does.
+/// Does what the upstream test of Argo CD does with these folders.
 #[test]
 fn the_folders_pass_the_tests_they_hold() {
     for kind in KINDS {

@@ -1,4 +1,4 @@
-//! The health script on every status, whatever the order of its conditions and whatever is missing.
+//! The health script on every status, whatever the order of the conditions and whatever is missing.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,6 @@ fn text() -> String {
     script("UserRoleRevocation", "health.lua")
 }
 
-/// Broken on purpose by leaving `Stalled` out, and by calling `Reconciling` Degraded: it failed.
 #[test]
 fn every_status_has_the_health_of_the_table() {
     for Case { name, reason, object, health: expected, .. } in all() {
@@ -22,7 +21,7 @@ fn every_status_has_the_health_of_the_table() {
 }
 
 #[test]
-fn nobody_has_looked_is_progressing() {
+fn an_object_nobody_has_looked_at_is_progressing() {
     for kind in KINDS {
         let mut object = fresh(kind);
         for status in [json!({"observedGeneration": -1}), json!({}), Value::Null] {
@@ -36,13 +35,14 @@ fn nobody_has_looked_is_progressing() {
     }
 }
 
-/// An answer to an earlier spec is none to this one, be it good or bad: a wave must neither go on nor fail by it.
+/// A verdict on an earlier spec says nothing about this one, good or bad: a sync wave must neither go on nor fail by
+/// it.
 #[test]
 fn a_changed_object_is_progressing() {
     for Case { name, mut object, .. } in all() {
         object["metadata"]["generation"] = json!(4);
         assert_eq!(health(&text(), &object).unwrap().0, "Progressing", "{name}");
-        // Conditions that others write late count as little.
+        // The same holds for conditions that others write late.
         object["status"]["observedGeneration"] = json!(4);
         assert_eq!(health(&text(), &object).unwrap().0, "Progressing", "{name}");
     }
@@ -59,7 +59,7 @@ fn suspended_is_seen_at_once_and_whatever_the_status_says() {
     assert_eq!(health(&text(), &object).unwrap().0, "Suspended", "also while no operator runs");
 }
 
-/// All orders, with a condition that is not ours among them.
+/// Every order of the conditions, with a foreign one among them.
 #[test]
 fn the_order_of_conditions_carries_no_meaning() {
     for Case { name, mut object, health: expected, .. } in all() {
@@ -82,7 +82,8 @@ fn permutations(n: usize) -> Vec<Vec<usize>> {
     }
 }
 
-/// Any two fields missing, or null: never an error (Argo CD would say Unknown), never better than with them.
+/// With any two fields missing or null, the script never fails (Argo CD would show Unknown) and never gives a better
+/// health.
 #[test]
 fn missing_fields_are_never_an_error_and_never_good_news() {
     let text = text();
@@ -107,7 +108,7 @@ fn missing_fields_are_never_an_error_and_never_good_news() {
     }
 }
 
-/// The pointers to everything below the top, except `metadata`, which the API server writes.
+/// JSON pointers to everything below the top except `metadata`, which the API server writes.
 fn walk(at: &str, value: &Value, paths: &mut Vec<String>) {
     let children: Vec<(String, &Value)> = match value {
         Value::Object(map) => map.iter().map(|(key, value)| (format!("{at}/{key}"), value)).collect(),
@@ -127,7 +128,7 @@ fn drop_field(object: &mut Value, path: &str, replacement: Option<Value>) {
     match (object.pointer_mut(parent), replacement) {
         (Some(Value::Object(map)), None) => drop(map.remove(name)),
         (Some(Value::Object(map)), Some(value)) => drop(map.insert(name.to_owned(), value)),
-        // Lists of the API server have no holes.
+        // Lists from the API server have no null elements.
         (Some(Value::Array(list)), _) => {
             let index: usize = name.parse().unwrap();
             if index < list.len() {

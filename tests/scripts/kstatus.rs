@@ -1,4 +1,4 @@
-//! Flux, Helm 4 and `kubectl wait`-like tools judge by kstatus: here is the real one.
+//! Flux, Helm 4 and similar tools judge by kstatus. This runs the real one.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -22,7 +22,6 @@ fn verdicts(objects: &[Value]) -> Vec<String> {
     verdicts
 }
 
-/// Broken on purpose by a schema without the default of the status: fresh objects were Current.
 #[test]
 fn kstatus_says_what_the_table_says() {
     let cases = all();

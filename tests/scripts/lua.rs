@@ -1,11 +1,11 @@
-//! The scripts, run as Argo CD runs them: Lua 5.1 with the base and table libraries, no more, the object as `obj`.
+//! Runs the scripts as Argo CD does: Lua 5.1 with the base and table libraries only, and the object as `obj`.
 
 use std::path::{Path, PathBuf};
 
 use mlua::{Lua, LuaOptions, LuaSerdeExt, SerializeOptions, StdLib};
 use serde_json::{Value, json};
 
-/// What the clock of [`run`] shows.
+/// The time on the clock of [`run`].
 pub const NOW: &str = "2026-12-31T17:00:00Z";
 
 /// The kinds that have scripts.
@@ -22,14 +22,14 @@ pub fn script(kind: &str, path: &str) -> String {
     std::fs::read_to_string(folder(kind).join(path)).unwrap()
 }
 
-/// What `script` returns for `obj`.
+/// The value that `script` returns for `obj`.
 pub fn run(script: &str, obj: &Value) -> Result<Value, mlua::Error> {
     let lua = Lua::new_with(StdLib::TABLE, LuaOptions::default())?;
-    // Absent and null are both nil there, and lists are plain tables.
+    // Argo CD represents absent and null as nil, and lists as plain tables.
     let plain =
         SerializeOptions::new().serialize_none_to_null(false).serialize_unit_to_null(false).set_array_metatable(false);
     lua.globals().set("obj", lua.to_value_with(obj, plain)?)?;
-    // The one thing that can be required is a reduced `os`.
+    // Scripts can require a reduced `os` and nothing else.
     let os = lua.create_table()?;
     os.set("date", lua.create_function(|_, _: Option<String>| Ok(NOW))?)?;
     let require = lua.create_function(move |_, name: String| match name.as_str() {
@@ -42,7 +42,7 @@ pub fn run(script: &str, obj: &Value) -> Result<Value, mlua::Error> {
     Ok(returned)
 }
 
-/// Lua cannot tell an empty list from an empty map, so Argo CD looks at what it was before, and so does this.
+/// Lua cannot tell an empty list from an empty map, so Argo CD looks at the original object, and so does this.
 fn tell_empty_lists(returned: &mut Value, before: &Value) {
     match (returned, before) {
         (Value::Object(fields), Value::Object(before)) => {
@@ -55,7 +55,7 @@ fn tell_empty_lists(returned: &mut Value, before: &Value) {
     }
 }
 
-/// Status and message that `script` gives `obj`.
+/// The health status and message that `script` returns for `obj`.
 pub fn health(script: &str, obj: &Value) -> Result<(String, String), mlua::Error> {
     let answer = run(script, obj)?;
     let text = |field: &str| answer[field].as_str().map(str::to_owned);
@@ -63,7 +63,6 @@ pub fn health(script: &str, obj: &Value) -> Result<(String, String), mlua::Error
     both.ok_or_else(|| mlua::Error::runtime(format!("not a health: {answer}")))
 }
 
-/// Broken on purpose by opening all libraries: it failed.
 #[test]
 fn a_script_has_no_more_than_argo_cd_gives_it() {
     for missing in ["string.upper('a')", "('a'):upper()", "math.floor(1)", "os.date()", "io.open('x')"] {

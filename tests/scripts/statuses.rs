@@ -1,4 +1,4 @@
-//! Every status the operator's own code can produce, and what others are to make of it: the table of reasons.
+//! Every status that the operator's code can produce, and how Argo CD and kstatus must judge it: the table of reasons.
 
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,10 @@ use crate::lua::KINDS;
 const GENERATION: i64 = 3;
 const DOMAIN: &str = "acme.eu.auth0.com";
 
-/// An object and the verdicts on it.
+/// An object, its expected health, and its expected kstatus.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// How it came to this, for failures.
+    /// How the object got this status, for messages of failures.
     pub name: String,
     pub reason: Reason,
     pub object: Value,
@@ -26,7 +26,8 @@ pub struct Case {
     pub kstatus: &'static str,
 }
 
-/// Written down once more, on purpose; a new reason does not compile without its row.
+/// The expected health and kstatus of each reason, independent of the code under test. A new reason does not compile
+/// without its row.
 fn expected(reason: Reason) -> (&'static str, &'static str) {
     use Reason as R;
     match reason {
@@ -52,16 +53,16 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + second).unwrap()
 }
 
-/// How an object comes to a status.
+/// The ways in which an object gets a status.
 #[derive(Clone, Debug)]
 enum Way {
-    /// This came of its job.
+    /// Its job ended with this report.
     Ends(Box<Report>),
-    /// Its job waits.
+    /// Its job waits for this.
     Waits(Wait),
-    /// Nothing may be sent.
+    /// These options or this tenant allow no call.
     Blocked(RemovalOptions, Tenant<'static>),
-    /// No outcome of this version has this reason; another version's may.
+    /// No outcome of this version has this reason, but another version may write it.
     Told(Reason),
 }
 
@@ -91,7 +92,7 @@ fn report(accepted: bool, end: End) -> Report {
     }
 }
 
-/// One way to each reason an object can have, to some reasons several.
+/// At least one way to each reason that an object can have.
 fn ways() -> Vec<Way> {
     let failed = |error| report(false, End::Failed(error));
     let reports = [
@@ -145,7 +146,7 @@ fn ways() -> Vec<Way> {
 }
 
 impl Way {
-    /// The status that an object with this one has after it, and the reason it carries.
+    /// The status, and its reason, that an object with status `old` has next.
     fn status(&self, old: Option<&RemovalStatus>, generation: i64) -> (Reason, RemovalStatus) {
         let domain: Domain = DOMAIN.parse().unwrap();
         let token = Token::read(b"token", &domain.default_audience(), at(0)).unwrap();
@@ -201,7 +202,7 @@ impl Way {
             }
             (_, Decision::Block(blocked)) => blocked.outcome.status(&inputs, true),
             (_, Decision::UpdateStatus(outcome, _)) => outcome.status(&inputs, false),
-            // What is finished stays.
+            // A finished object stays finished.
             _ => acknowledged(&inputs),
         };
         let reason = status.reason_text().and_then(Reason::parse);
@@ -233,7 +234,7 @@ fn object(kind: &str, status: Option<Value>) -> Value {
             "protected": {"userIds": [], "roleIds": [], "organizationIds": [], "keepHolders": []},
         }),
     };
-    // What the schema fills in.
+    // The defaults of the schema.
     spec["mode"] = json!("Remove");
     spec["suspend"] = json!(false);
     if kind != "Auth0Tenant" {
@@ -251,14 +252,14 @@ fn object(kind: &str, status: Option<Value>) -> Value {
     })
 }
 
-/// What the schema makes of an object without a status.
+/// The default of the status in the schema.
 fn default_status(kind: &str) -> Value {
     let crd = rescind::api::crds().into_iter().find(|crd| crd.definition.spec.names.kind == kind).unwrap();
     let crd = serde_json::to_value(crd.definition).unwrap();
     crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["default"].clone()
 }
 
-/// An object of this kind that nobody has looked at.
+/// An object of this kind that the operator has not looked at.
 pub fn fresh(kind: &str) -> Value {
     object(kind, None)
 }
@@ -294,7 +295,7 @@ pub fn of_tenant() -> Vec<Case> {
         let name = format!("tenant, {reason}");
         let mut case = case("Auth0Tenant", name, reason, serde_json::to_value(&status).unwrap());
         if suspend {
-            // It is as ready as it was; nobody waits for a tenant.
+            // A suspended tenant stays as ready as it was; nothing waits for it to go on.
             case.kstatus = "Current";
         }
         cases.push(case);
@@ -307,13 +308,13 @@ fn to_case(kind: &str, name: &str, (reason, status): (Reason, RemovalStatus)) ->
     case(kind, format!("{name}{reason}"), reason, serde_json::to_value(status).unwrap())
 }
 
-/// Each outcome of an object of `kind`, once.
+/// Every outcome of an object of `kind`, once each.
 pub fn of_removal(kind: &str) -> Vec<Case> {
     ways().iter().map(|way| to_case(kind, &format!("{kind}, "), way.status(None, GENERATION))).collect()
 }
 
-/// Every status: each outcome on a new object and after each other outcome, of this generation and of the one before, for
-/// a kind; the others' statuses are the same; and the tenant's.
+/// Every status: for one kind, each outcome on a new object and after each other outcome, of this generation and of the
+/// one before (other kinds have the same statuses); and the statuses of the tenant.
 pub fn all() -> Vec<Case> {
     let mut cases: Vec<Case> = KINDS[..4].iter().flat_map(|kind| of_removal(kind)).collect();
     cases.extend(of_tenant());

@@ -1,13 +1,15 @@
 //! `make simulate`: what removing access costs under the limits of Auth0's plans, for Rescind and for a client that
-//! makes one call for each object and retries as Auth0's SDKs do. Virtual time: seconds, not hours.
+//! makes one call for each object and retries as Auth0's SDKs do. The time is virtual, so hours take seconds.
 //!
-//! Every object names one thing to remove, all exist when the operator starts, and each removal is verified.
-//! `RESCIND_SIMULATE_OBJECTS` (say, 1000) leaves out the larger crowds.
+//! Every object names one item to remove, all objects exist when the operator starts, and each removal is verified.
+//! `RESCIND_SIMULATE_OBJECTS` is the largest number of objects to simulate, 100,000 by default.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a simulation: whatever goes wrong ends it")]
 
 #[path = "../dispatch/auth0.rs"]
 mod auth0;
+#[path = "../bench/common.rs"]
+mod common;
 #[allow(dead_code, reason = "the tests of the dispatcher use the rest")]
 #[path = "../dispatch/sim.rs"]
 mod sim;
@@ -26,12 +28,12 @@ use auth0::{Auth0, seconds};
 use plans::Plan;
 use sim::{Object, Sim};
 
-/// How long an answer takes.
+/// The latency of a call.
 const LATENCY: Duration = Duration::from_millis(150);
-/// Objects a second that the operator hands to its dispatcher after a start.
+/// Objects per second that the operator submits to its dispatcher after a start.
 const ARRIVALS: f64 = 700.0;
 
-/// Which of the four kinds, and how many of them fit into one call at best.
+/// The kind of the objects.
 #[derive(Clone, Copy)]
 pub enum Kind {
     Memberships,
@@ -52,7 +54,7 @@ impl Kind {
         }
     }
 
-    /// The n-th object: everybody leaves one organization; roles and permissions are taken from people, four from each.
+    /// What the n-th object removes: a member of one organization, or one of four roles or permissions of a user.
     fn removal(self, n: usize) -> (Endpoint, Item) {
         let user: Arc<str> = format!("auth0|{:06}", n / 4).into();
         let role = || Item::Id(format!("rol_{}", n % 4).into());
@@ -71,7 +73,7 @@ impl Kind {
     }
 }
 
-/// What a run cost.
+/// The cost of a run.
 pub struct Cost {
     pub calls: u64,
     pub limited: u64,
@@ -80,8 +82,7 @@ pub struct Cost {
 }
 
 fn main() {
-    // `cargo test --all-targets` runs benches, too.
-    if !std::env::args().any(|argument| argument == "--bench") {
+    if !common::is_asked_for() {
         return;
     }
     let most: usize = std::env::var("RESCIND_SIMULATE_OBJECTS").map_or(100_000, |text| text.parse().expect("a number"));
@@ -134,7 +135,7 @@ fn rescind(plan: &Plan, kind: Kind, objects: usize) -> Cost {
     Cost { calls: sim.auth0.calls.values().sum(), limited: sim.auth0.limited, lost, took }
 }
 
-/// A tenant under this plan in which everything is there that is to be removed.
+/// A tenant under this plan that has everything that is to be removed.
 pub fn tenant(plan: &Plan, kind: Kind, objects: usize) -> Auth0 {
     let mut auth0 = Auth0::default();
     plan.limit(&mut auth0);

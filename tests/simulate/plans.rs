@@ -1,15 +1,16 @@
-//! The documented limits of Auth0's plans. Where the documentation is silent on whether a listed call
-//! also draws from the global bucket, it does not, as the page says.
+//! The documented limits of Auth0's plans. Where the documentation does not say whether a call with a bucket of its own
+//! also draws from the global bucket, it does not here.
 
 use crate::auth0::{Auth0, Bucket};
 
-/// A plan's buckets: burst and refill a second.
+/// The global bucket of a plan: its size, and the calls it gains a second.
 pub struct Plan {
     pub name: &'static str,
     global: (f64, f64),
-    /// Organization members: writes and member roles, 20 and 200 a minute; reads, 40 and 500 a minute.
+    /// Whether calls about organization members have buckets of their own: writes and member roles 20 and 200 a minute,
+    /// reads 40 and 500 a minute.
     listed: bool,
-    /// Whether reading a user's organizations is listed, too.
+    /// Whether reading a user's organizations has a bucket of its own, too.
     organizations_listed: bool,
 }
 

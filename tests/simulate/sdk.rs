@@ -1,6 +1,6 @@
-//! The client to compare with: one DELETE for each object and one read to verify it, ten at a time, each retried as the
-//! official Node SDK does: twice, after a wait until `X-RateLimit-Reset` with up to a fifth of jitter, at most a minute.
-//! A call that is refused three times is given up, and what it was for is lost.
+//! The client that Rescind is compared with: one DELETE and one read for each object, ten at a time. It retries as the
+//! official Node SDK does: twice, after a wait until `X-RateLimit-Reset` with up to a fifth of jitter, at most a
+//! minute. After three 429s it gives up, and the removal is lost.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,12 +12,12 @@ use crate::auth0::{Wire, seconds};
 use crate::plans::Plan;
 use crate::{Cost, Kind, LATENCY};
 
-/// Calls at once.
+/// The number of concurrent calls.
 const WORKERS: usize = 10;
 const ATTEMPTS: u32 = 3;
 const LONGEST: f64 = 60.0;
 
-/// A worker's next call: when, for which object, which of its two calls, and how often it was refused.
+/// The next call of a worker: its time, its object, which of the two calls it is, and how often it was refused.
 type Next = Reverse<(Duration, usize, u8, u32)>;
 
 pub fn run(plan: &Plan, kind: Kind, objects: usize) -> Cost {

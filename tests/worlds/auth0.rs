@@ -1,19 +1,20 @@
-//! Auth0 as the operator meets it, on a virtual clock: who holds what, tokens and scopes, token buckets, lists that lag,
-//! and everything that goes wrong on the way. Written from Auth0's documentation, without looking at how the operator
-//! works; it shares nothing with it but the calls and their answers.
+//! A model of Auth0 on a virtual clock: who holds what, tokens and scopes, token buckets, lists that lag, and faults on
+//! the way. It was written from Auth0's documentation, without looking at the operator, and shares nothing with it but
+//! the calls and their answers.
+
+mod lists;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use rescind::auth0::{CallError, Endpoint, Item, Missing, RateHeaders, Read, Rejection, Unavailable};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::plan::{Plan, Switches};
 
-/// Milliseconds of virtual time since the world began.
+/// Virtual time in milliseconds since the world began.
 pub type Millis = u64;
 /// Auth0's clock at the beginning, in seconds since the epoch.
 pub const EPOCH: i64 = 1_800_000_000;
-const PAGE: usize = 50;
 
 /// One tenant of Auth0, behind one domain.
 #[derive(Debug)]
@@ -24,16 +25,17 @@ pub struct Tenant {
     pub organizations: BTreeSet<String>,
     pub roles: BTreeSet<String>,
     pub apis: BTreeSet<String>,
-    /// What is held now, at every endpoint.
+    /// What is held now at every endpoint.
     held: BTreeSet<(Endpoint, Item)>,
-    /// How memberships changed: what a list shows lags behind.
+    /// Every change of a membership: time, organization, user, whether it is held now. Lagging lists look up the past
+    /// here.
     changes: Vec<(Millis, String, String, bool)>,
     pub lag: Millis,
     pub tokens: HashMap<u64, Token>,
     bucket: Option<Bucket>,
     cursors: HashMap<String, Cursor>,
     walks: HashMap<(u64, Read), Walked>,
-    /// What something gives back at once, whoever takes it away.
+    /// Items that another program gives back as soon as they are removed.
     pub sticky: BTreeSet<(Endpoint, Item)>,
     pub log: Log,
     ids: u64,
@@ -61,19 +63,19 @@ struct Cursor {
     after: String,
 }
 
-/// A list that somebody is reading, as far as pages were delivered.
+/// A list in the middle of being read: the pages delivered so far.
 #[derive(Clone, Debug)]
 struct Walked {
     began: Millis,
     seen: BTreeSet<Item>,
 }
 
-/// What an auditor of the tenant could know.
+/// The record by which verdicts are checked.
 #[derive(Debug, Default)]
 pub struct Log {
-    /// Every DELETE that took effect or was accepted: when, with which token, where, what.
+    /// Every DELETE that was carried out.
     pub deletes: Vec<Deleted>,
-    /// Lists that were read to their end: when their first page was asked for, with which token, what they showed.
+    /// Lists that were read to their end: when the first page was requested, and what they showed.
     pub reads: Vec<Complete>,
     pub calls: u64,
     pub limited: u64,
@@ -100,24 +102,24 @@ pub enum Wire {
     Get(Read, Vec<(&'static str, String)>),
 }
 
-/// What goes wrong with one call.
+/// The fault of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Fault {
-    /// 5xx, and nothing was done.
+    /// A 5xx; nothing is done.
     Refuses,
-    /// Done, but the answer is a 5xx or lost.
+    /// The call is carried out, but its answer is a 5xx or lost.
     Forgets,
-    /// A gateway answers in HTML; nothing reached Auth0.
+    /// A gateway answers in HTML; the call does not reach Auth0.
     Html,
-    /// The connection could not be made.
+    /// The connection cannot be made.
     NotSent,
     /// The peer says that it did not process the call.
     NotProcessed,
-    /// A 429 out of the blue.
+    /// A 429 although the bucket is not empty.
     Limits,
-    /// A 403 that is no matter of scopes.
+    /// A 403 for another reason than scopes.
     Denied,
-    /// The page of a list is refused.
+    /// The page of a list is refused with an error about paging.
     Paging,
 }
 
@@ -173,7 +175,7 @@ impl Tenant {
         self.held.contains(&(endpoint.clone(), item.clone()))
     }
 
-    /// Somebody gives this (back).
+    /// Somebody gives this item, or gives it back.
     pub fn give(&mut self, endpoint: &Endpoint, item: &Item, now: Millis) {
         if self.held.insert((endpoint.clone(), item.clone())) {
             self.changed(endpoint, item, true, now);
@@ -210,7 +212,7 @@ impl Tenant {
         last.is_some_and(|(.., held)| *held)
     }
 
-    /// Takes a call out of the bucket: its headers, or a 429's.
+    /// Takes a token from the bucket; returns the headers of the answer, or those of the 429.
     fn draw(&mut self, now: Millis, skew: i64) -> Result<RateHeaders, RateHeaders> {
         let date = EPOCH + i64::try_from(now / 1000).unwrap_or(0) + skew;
         let Some(bucket) = &mut self.bucket else { return Ok(RateHeaders { date: Some(date), ..Default::default() }) };
@@ -236,7 +238,7 @@ impl Tenant {
         if enough { Ok(headers) } else { Err(headers) }
     }
 
-    /// A call that arrives now, with this credential. The headers belong to 2xx and 429 only.
+    /// Answers a call that arrives now with this credential. Only 2xx and 429 have rate limit headers.
     pub fn call(
         &mut self,
         token: u64,
@@ -348,111 +350,5 @@ impl Tenant {
             return Err(CallError::NotFound(missing));
         }
         Ok(())
-    }
-
-    fn page(&mut self, token: u64, read: &Read, query: &[(&'static str, String)], lost: bool, now: Millis) -> Outcome {
-        let of = |key: &str| query.iter().find(|(name, _)| *name == key).map(|(_, value)| value.clone());
-        let (from, page) = (of("from"), of("page").and_then(|page| page.parse::<usize>().ok()).unwrap_or(0));
-        let all = self.listed(read, now)?;
-        let checkpoint = matches!(read, Read::List(Endpoint::OrganizationMembers { .. }));
-        let first = from.is_none() && page == 0;
-        let shown: Vec<Item> = if checkpoint {
-            let after = match &from {
-                Some(from) => {
-                    let cursor = self.cursors.get(from).filter(|cursor| cursor.read == *read);
-                    cursor.ok_or(CallError::Rejected(Rejection::Paging))?.after.clone()
-                }
-                None => String::new(),
-            };
-            all.into_iter().filter(|item| text(item) > after.as_str()).take(PAGE).collect()
-        } else {
-            all.iter().skip(page * PAGE).take(PAGE).cloned().collect()
-        };
-        let total = self.listed(read, now)?.len();
-        let entries: Vec<Value> = shown.iter().map(|item| entry(read, item)).collect();
-        let mut body = json!({ read.list_key(): entries });
-        let ends = if checkpoint {
-            let more = shown.len() == PAGE || (self.switches.next_on_every_page && !shown.is_empty());
-            if let Some(last) = shown.last().filter(|_| more) {
-                self.ids += 1;
-                let cursor = format!("c{}", self.ids);
-                let after = text(last).to_owned();
-                self.cursors.insert(cursor.clone(), Cursor { read: read.clone(), after });
-                body["next"] = json!(cursor);
-            }
-            !more
-        } else {
-            let wrong = self.switches.wrong_totals && matches!(read, Read::UserOrganizations { .. });
-            body["start"] = json!(page * PAGE);
-            body["limit"] = json!(PAGE);
-            body["total"] = json!(if wrong { 0 } else { total });
-            if wrong { shown.is_empty() } else { page * PAGE + shown.len() >= total }
-        };
-        if !lost {
-            self.walked(token, read, first, shown, ends, now);
-        }
-        Ok(body)
-    }
-
-    /// Keeps the books of lists that are read page by page.
-    fn walked(&mut self, token: u64, read: &Read, first: bool, shown: Vec<Item>, ends: bool, now: Millis) {
-        let key = (token, read.clone());
-        if first {
-            self.walks.insert(key.clone(), Walked { began: now, seen: BTreeSet::new() });
-        }
-        let Some(walked) = self.walks.get_mut(&key) else { return };
-        walked.seen.extend(shown);
-        if ends {
-            let Walked { began, seen } = walked.clone();
-            self.log.reads.push(Complete { began, read: read.clone(), seen });
-        }
-    }
-
-    /// What a list shows now: of memberships what was true a while ago.
-    fn listed(&self, read: &Read, now: Millis) -> Result<Vec<Item>, CallError> {
-        let then = now.saturating_sub(self.lag);
-        let not_found = || CallError::NotFound(Missing::Unclear);
-        match read {
-            Read::List(Endpoint::OrganizationMembers { organization }) => {
-                self.organizations.contains(&**organization).then_some(()).ok_or_else(not_found)?;
-                let shown = self.users.iter().filter(|user| self.was_member(organization, user, then));
-                Ok(shown.map(|user| Item::Id(user.as_str().into())).collect())
-            }
-            Read::UserOrganizations { user } => {
-                self.users.contains(&**user).then_some(()).ok_or(CallError::NotFound(Missing::Subject))?;
-                let shown = self.organizations.iter().filter(|organization| self.was_member(organization, user, then));
-                Ok(shown.map(|organization| Item::Id(organization.as_str().into())).collect())
-            }
-            Read::List(endpoint) => {
-                match endpoint {
-                    Endpoint::OrganizationMemberRoles { organization, user } => {
-                        let known = self.organizations.contains(&**organization) && self.is_member(organization, user);
-                        known.then_some(()).ok_or_else(not_found)?;
-                    }
-                    Endpoint::UserRoles { user } | Endpoint::UserPermissions { user } => {
-                        self.users.contains(&**user).then_some(()).ok_or(CallError::NotFound(Missing::Subject))?;
-                    }
-                    Endpoint::OrganizationMembers { .. } => {}
-                }
-                Ok(self.held.iter().filter(|(at, _)| at == endpoint).map(|(_, item)| item.clone()).collect())
-            }
-        }
-    }
-}
-
-fn entry(read: &Read, item: &Item) -> Value {
-    match (read, item) {
-        (Read::List(Endpoint::OrganizationMembers { .. }), Item::Id(id)) => json!({ "user_id": **id }),
-        (_, Item::Id(id)) => json!({ "id": **id }),
-        (_, Item::Permission { resource_server, name }) => {
-            json!({ "resource_server_identifier": **resource_server, "permission_name": **name })
-        }
-    }
-}
-
-fn text(item: &Item) -> &str {
-    match item {
-        Item::Id(id) => id,
-        Item::Permission { name, .. } => name,
     }
 }

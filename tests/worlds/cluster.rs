@@ -1,5 +1,5 @@
-//! The API server of a world: objects, tenants and Secrets as they are, and as the operator's caches believe them to be a
-//! moment later. It answers what the operator asks over HTTP; people and other operators edit it directly.
+//! The API server of a world: objects, tenants and Secrets, with the recent past that lagging caches still show. It
+//! answers the operator's HTTP requests; people and other operators edit it directly.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub const GROUP: &str = "rescind.dev/v1alpha1";
 /// Plural, namespace and name.
 pub type Key = (&'static str, String, String);
 
-/// Any object.
+/// An object of any kind.
 #[derive(Clone, Debug)]
 pub struct Object {
     pub kind: &'static str,
@@ -26,11 +26,11 @@ pub struct Object {
     pub asked: Option<String>,
     pub spec: Value,
     pub status: Value,
-    /// What a removal object names: where, and what.
+    /// The endpoint and the items that a removal object names.
     pub target: Option<(Endpoint, Vec<Item>)>,
-    /// The tenant that a removal was finished for, as the operator said.
+    /// The tenant for which the operator said that the removal is finished.
     pub finished_for: Option<String>,
-    /// When it last became something else than it was, or was asked to try again.
+    /// When somebody last changed it or requested another attempt.
     pub edited: Millis,
 }
 
@@ -71,22 +71,23 @@ impl Object {
 
 pub type State = BTreeMap<Key, Arc<Object>>;
 
-/// The API server, with as much of its past as somebody may still believe in.
+/// The API server with its recent past.
 #[derive(Debug, Default)]
 pub struct Cluster {
     pub now: State,
-    /// Earlier states, each with the time it ended; the youngest is last.
+    /// Earlier states, each with the time at which it ended, in order.
     past: Vec<(Millis, State)>,
     versions: u64,
-    /// What changed, in order, for the watches.
+    /// All changes in order, for the watches.
     pub events: Vec<(Millis, Key)>,
 }
 
-/// Longer ago than any cache or check is behind.
+/// How long states are kept: longer than any cache or preflight check lags.
 const REMEMBERED: Millis = 8000;
 
 impl Cluster {
-    /// Creates, changes or (with `None`) deletes an object at this time. `spec`: its generation counts up.
+    /// Creates, changes or (with `None`) deletes an object at this time. `spec`: the spec changes, so the generation
+    /// goes up.
     pub fn change(&mut self, at: Millis, key: &Key, spec: bool, change: impl FnOnce(Option<Object>) -> Option<Object>) {
         if self.past.last().is_none_or(|(ended, _)| *ended < at) {
             self.past.push((at, self.now.clone()));
@@ -108,12 +109,12 @@ impl Cluster {
         self.events.push((at, key.clone()));
     }
 
-    /// What was there at that time.
+    /// The state at that time.
     pub fn at(&self, time: Millis) -> &State {
         self.past.iter().find(|(ended, _)| *ended > time).map_or(&self.now, |(_, state)| state)
     }
 
-    /// Every state since then.
+    /// Every state since that time.
     pub fn since(&self, from: Millis) -> impl Iterator<Item = &State> {
         self.past.iter().filter(move |(ended, _)| *ended >= from).map(|(_, state)| state).chain([&self.now])
     }
@@ -123,7 +124,7 @@ impl Cluster {
         self.now.get(key).map_or_else(|| not_found(&key.2), |object| (200, object.json(key)))
     }
 
-    /// PUT on /status, bound to uid and version.
+    /// PUT on `/status`, bound to uid and resource version.
     pub fn put_status(&mut self, at: Millis, key: &Key, body: &Value) -> (u16, Value) {
         let Some(object) = self.now.get(key) else { return not_found(&key.2) };
         let metadata = &body["metadata"];
@@ -157,7 +158,7 @@ pub fn failure(code: u16, reason: &str) -> (u16, Value) {
     (code, status)
 }
 
-/// Of a removal object: the tenant it would act for, if nothing stops it.
+/// The tenant that a removal object acts on, unless something stops it.
 pub fn acts_for<'a>(state: &'a State, key: &Key, object: &Object) -> Option<&'a Object> {
     let tenant = state.get(&("auth0tenants", key.1.clone(), object.tenant().to_owned()))?;
     (!object.is_suspended() && !tenant.is_suspended()).then_some(tenant)
@@ -170,14 +171,14 @@ pub fn token_of(state: &State, namespace: &str, tenant: &Object) -> Option<u64> 
     number_of(secret.spec["token"].as_str()?)
 }
 
-/// The number of a token as it stands, base64-encoded, in a Secret.
+/// The number of the token that a Secret holds in base64.
 pub fn number_of(encoded: &str) -> Option<u64> {
     use base64::Engine as _;
     let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
     String::from_utf8(bytes).ok()?.strip_prefix("token-")?.parse().ok()
 }
 
-/// Whether somebody wants `item` absent at `endpoint` of this domain and asks with this credential. Who is stopped wants
+/// Whether some object wants `item` absent at `endpoint` of this domain and has this credential. Suspended objects want
 /// nothing.
 pub fn wants(state: &State, domain: &str, token: u64, endpoint: &Endpoint, item: &Item) -> bool {
     state.iter().any(|(key, object)| {

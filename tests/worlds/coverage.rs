@@ -1,4 +1,4 @@
-//! What happened in the worlds of a run: a run in which something hardly ever happens proves nothing of it.
+//! Counts what happened in the worlds of a run: about something that hardly ever happens, a run proves nothing.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use rescind::api::Reason;
 use crate::auth0::Fault;
 use crate::plan::Edit;
 
-/// In how many worlds each thing happened.
+/// The number of worlds in which each thing happened.
 #[derive(Clone, Debug, Default)]
 pub struct Coverage(BTreeMap<(&'static str, String), u64>);
 
-/// Reasons that this version writes only for fields it does not act on, or for tenants.
+/// Reasons that cannot occur in these worlds: for fields that this version does not act on, or for tenants only.
 const ELSEWHERE: [Reason; 15] = [
     Reason::WouldRemove,
     Reason::NotReplayed,
@@ -35,14 +35,14 @@ impl Coverage {
         *self.0.entry((what, which.to_owned())).or_default() += 1;
     }
 
-    /// Adds what happened in one world; each thing counts once.
+    /// Adds one world; each thing that happened in it counts once.
     pub fn add(&mut self, world: &Self) {
         for key in world.0.keys() {
             *self.0.entry(key.clone()).or_default() += 1;
         }
     }
 
-    /// Adds what happened in other worlds.
+    /// Adds the counts of other worlds.
     pub fn merge(&mut self, others: Self) {
         for (key, worlds) in others.0 {
             *self.0.entry(key).or_default() += worlds;

@@ -1,5 +1,5 @@
-//! What must hold in every world, at every step: the promises, as far as a world can see them. A number names the promise
-//! in docs/design.md.
+//! What must hold in every world at every step: the promises of docs/design.md, by their numbers, as far as a world can
+//! check them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,29 +10,29 @@ use serde_json::Value;
 use crate::auth0::{Deleted, Millis, Tenant};
 use crate::cluster::{Cluster, Key, Object, State, wants};
 
-/// So much may a cache be behind, or a check be old, when a DELETE leaves.
+/// How far a cache may lag, or how old a preflight check may be, when a DELETE leaves.
 const BEHIND: Millis = 1500;
-/// A crash may cost the DELETEs that were accepted within this time before it.
+/// After a crash, DELETEs accepted within this time before it may be repeated.
 const CRASH_COSTS: Millis = 30_000;
-/// After this long without effect a DELETE is sent once more.
+/// A DELETE may be sent once more when it had no effect for this long.
 const AGAIN: Millis = 110_000;
-/// Status writes a second, of those that only say what an object waits for.
+/// The most status writes in a second that only say what an object waits for.
 const WAITS_A_SECOND: usize = 50;
 
-/// Keeps the books of one world.
+/// Records what happens in one world, and its violations.
 #[derive(Debug, Default)]
 pub struct Books {
     pub violations: Vec<String>,
     /// Until when nothing may be sent to a domain.
     pub closed_until: HashMap<String, Millis>,
-    /// When the operator was last not told what became of a DELETE, by domain, endpoint and item.
+    /// When a DELETE last had an unknown outcome, by domain, endpoint and item.
     unknown: HashMap<(String, Endpoint, Item), Millis>,
     pub crashes: Vec<Millis>,
-    /// When Auth0 last accepted a DELETE of an item that an object asked for, by uid and domain.
+    /// When Auth0 last accepted a DELETE of an item for an object, by uid, domain and item.
     accepted_by: HashMap<(String, String, Item), Millis>,
-    /// Domains and tokens with which Auth0 answered a call since the process began.
+    /// The domains and tokens that Auth0 accepted since the process started.
     pub accepted: HashSet<(String, u64)>,
-    /// When what an object waits for was written.
+    /// The times of the status writes that say what an object waits for.
     waits: Vec<Millis>,
 }
 
@@ -41,14 +41,14 @@ impl Books {
         self.violations.push(format!("promise {promise} at {at} ms: {what}"));
     }
 
-    /// The process is gone, and what only it knew.
+    /// The process crashed and lost everything that is not in a status.
     pub fn crashed(&mut self, at: Millis) {
         self.crashes.push(at);
         self.accepted.clear();
         self.closed_until.clear();
     }
 
-    /// A DELETE leaves now.
+    /// Checks a DELETE that leaves now.
     pub fn delete_leaves(
         &mut self,
         cluster: &Cluster,
@@ -70,21 +70,21 @@ impl Books {
         }
     }
 
-    /// A DELETE that these objects asked for was accepted.
+    /// Checks that an accepted DELETE was not accepted for these objects before.
     pub fn delete_accepted(&mut self, cluster: &Cluster, domain: &str, uids: &[&str], items: &[Item], at: Millis) {
         for (key, object) in cluster.now.iter().filter(|(_, object)| uids.contains(&&*object.uid)) {
             let Some((endpoint, wanted)) = &object.target else { continue };
             let tenant = cluster.now.get(&("auth0tenants", key.1.clone(), object.tenant().to_owned()));
-            // Whoever is edited, or asks, or whose tenant is, may begin anew.
+            // After an edit of the object or of its tenant, or on request, it may begin again.
             let edited = object.edited.max(tenant.map_or(0, |tenant| tenant.edited));
             for item in items.iter().filter(|item| wanted.contains(item)) {
                 let own = (object.uid.clone(), domain.to_owned(), item.clone());
                 let Some(before) = self.accepted_by.insert(own, at) else { continue };
                 let place = (domain.to_owned(), endpoint.clone(), item.clone());
                 let unknown = self.unknown.get(&place).is_some_and(|when| *when >= before);
-                // What was on its way when the process died counts as well.
+                // Calls in flight at the crash count as well.
                 let crashed = self.crashes.iter().any(|crash| crash.abs_diff(before) <= CRASH_COSTS);
-                // A status has counts and no names: after a crash an object that was removed in part begins anew.
+                // A status has counts without names, so after a crash an object that was removed in part begins again.
                 let in_part = object.status["result"]["accepted"].as_i64() < Some(wanted.len() as i64);
                 let crashed = crashed || (in_part && self.crashes.iter().any(|crash| *crash >= before));
                 if !unknown && !crashed && edited + BEHIND < before && at < before + AGAIN {
@@ -95,21 +95,21 @@ impl Books {
         }
     }
 
-    /// The operator is not told what becomes of this DELETE.
+    /// This DELETE got no answer.
     pub fn outcome_unknown(&mut self, domain: &str, endpoint: &Endpoint, items: &[Item], at: Millis) {
         for item in items {
             self.unknown.insert((domain.to_owned(), endpoint.clone(), item.clone()), at);
         }
     }
 
-    /// Any call leaves now.
+    /// Checks a call of any kind that leaves now.
     pub fn call_leaves(&mut self, domain: &str, at: Millis) {
         if let Some(until) = self.closed_until.get(domain).copied().filter(|until| at < *until) {
             self.violated(11, at, format!("nothing may leave for {domain} before {until}"));
         }
     }
 
-    /// A status is written.
+    /// Checks a status write.
     pub fn status_written(&mut self, key: &Key, old: &Value, new: &Value, at: Millis) {
         let what = format!("{}/{}", key.1, key.2);
         if let Some(result) = new.get("result").filter(|result| !result.is_null()) {
@@ -145,7 +145,7 @@ impl Books {
         }
     }
 
-    /// A verdict is written: is there anything to say it from? `tokens`: those that are good for this domain.
+    /// Checks that the record of Auth0 supports a verdict.
     pub fn verdict(&mut self, key: &Key, object: &Object, new: &Value, auth0: &Tenant, at: Millis) {
         let Some((endpoint, items)) = &object.target else { return };
         let reason = condition(new, "Ready").and_then(|ready| ready["reason"].as_str()).and_then(Reason::parse);
@@ -167,7 +167,7 @@ impl Books {
             }
             if accepted.is_none() && !ignores && !unknown {
                 let spared = may_spare(endpoint) && absence_was_read(auth0, endpoint, item, object.created);
-                if !spared {
+                if !spared && !was_no_member(auth0, endpoint, object.created) {
                     self.violated(4, at, format!("{who}: {item} was neither sent nor may it be spared"));
                 }
             }
@@ -179,12 +179,12 @@ pub fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
     status.get("conditions")?.as_array()?.iter().find(|condition| condition["type"] == kind)
 }
 
-/// Lists that do not lag may spare a DELETE.
+/// Whether a read of this list may spare the DELETE, because the list does not lag.
 const fn may_spare(endpoint: &Endpoint) -> bool {
     matches!(endpoint, Endpoint::UserRoles { .. } | Endpoint::UserPermissions { .. })
 }
 
-/// Whether Auth0 does not know the item at all, so that neither a DELETE nor a list can say more.
+/// Whether Auth0 does not know the item, so that neither a DELETE nor a list says more.
 fn is_unknown(auth0: &Tenant, endpoint: &Endpoint, item: &Item) -> bool {
     match (endpoint, item) {
         (Endpoint::OrganizationMembers { .. }, Item::Id(user)) => !auth0.users.contains(&**user),
@@ -196,7 +196,7 @@ fn is_unknown(auth0: &Tenant, endpoint: &Endpoint, item: &Item) -> bool {
     }
 }
 
-/// Whether a complete list, begun since then, was read without the item.
+/// Whether a complete list without the item was read, begun since that time.
 fn absence_was_read(auth0: &Tenant, endpoint: &Endpoint, item: &Item, since: Millis) -> bool {
     let no_member = |organization: &std::sync::Arc<str>, seen: &std::collections::BTreeSet<Item>| {
         !seen.contains(&Item::Id(organization.clone()))
@@ -206,7 +206,7 @@ fn absence_was_read(auth0: &Tenant, endpoint: &Endpoint, item: &Item, since: Mil
         (Read::UserOrganizations { user }, Endpoint::OrganizationMembers { organization }, Item::Id(member)) => {
             user == member && no_member(organization, &read.seen)
         }
-        // Who is no member has no roles there.
+        // Somebody who is not a member has no roles there.
         (Read::UserOrganizations { user }, Endpoint::OrganizationMemberRoles { organization, user: of }, _) => {
             user == of && no_member(organization, &read.seen)
         }
@@ -214,7 +214,15 @@ fn absence_was_read(auth0: &Tenant, endpoint: &Endpoint, item: &Item, since: Mil
     })
 }
 
-/// Whether all who name this item at this domain are finished, and somebody does.
+/// Whether the user's own list, read since then, shows no membership: who is no member has no roles there.
+fn was_no_member(auth0: &Tenant, endpoint: &Endpoint, since: Millis) -> bool {
+    let Endpoint::OrganizationMemberRoles { organization, user } = endpoint else { return false };
+    let of_user = |read: &Read| matches!(read, Read::UserOrganizations { user: of } if of == user);
+    let reads = auth0.log.reads.iter().filter(|read| read.began >= since && of_user(&read.read));
+    reads.into_iter().any(|read| !read.seen.contains(&Item::Id(organization.clone())))
+}
+
+/// Whether some object names this item at this domain, and all that do are finished.
 fn all_finished(state: &State, domain: &str, endpoint: &Endpoint, item: &Item) -> bool {
     let mut some = false;
     for (key, object) in state {
@@ -226,7 +234,7 @@ fn all_finished(state: &State, domain: &str, endpoint: &Endpoint, item: &Item) -
         some = true;
         let answered = object.status["lastHandledReconcileAt"].as_str() == object.asked.as_deref();
         let done = object.ready().is_some_and(|(status, _)| status == "True");
-        // What another version wrote without saying for what counts for its generation only.
+        // `Ready=True` of another version, without `finished`, counts only for its generation.
         let current = object.status["observedGeneration"].as_i64() == Some(object.generation);
         let done = done && (current || !object.status["finished"].is_null());
         if !done || !answered || object.finished_for.as_deref() != Some(object.tenant()) {

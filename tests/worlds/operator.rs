@@ -1,5 +1,5 @@
-//! The operator in a world: its real dispatcher, preflight, tenants, reconcile and status writer, run by kube's own
-//! controllers. Only the watches are played: their caches hear of each change a moment later.
+//! The operator in a world: its real dispatcher, preflight check, tenants, reconcile and status writer, run by kube's
+//! own controllers. Only the watches are simulated: the caches learn of each change a moment later.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,7 +30,7 @@ use crate::auth0::Millis;
 use crate::cluster::Key;
 use crate::world::World;
 
-/// A cache that heard something within this time is believed.
+/// A cache that received something within this time is fresh.
 const FRESH: Millis = 1000;
 
 /// One process.
@@ -41,13 +41,13 @@ pub struct Operator {
     dispatcher: Arc<Dispatcher>,
     feeds: Feeds,
     heard: Arc<AtomicU64>,
-    /// Events of the cluster that its caches have taken.
+    /// The number of events of the cluster that its caches have received.
     taken: usize,
 }
 
-/// Brings an object, or that it is gone, into a cache.
+/// Puts an object, or its deletion, into a cache.
 type Feed = Box<dyn FnMut(&Key, Option<Value>) + Send>;
-/// Wakes the object whose job it was.
+/// Triggers a reconcile of the owner of a job.
 type WakeOwner = Box<dyn Fn(&Owner) + Send + Sync>;
 type Feeds = HashMap<&'static str, Feed>;
 type Wakers<T> = Arc<Mutex<Vec<Box<dyn Fn(&T) + Send + Sync>>>>;
@@ -71,7 +71,7 @@ impl Observer for Deaf {
 }
 
 impl Operator {
-    /// Starts a process, which lists everything first.
+    /// Starts a process, whose caches first list everything.
     pub fn start(world: &Arc<World>) -> Self {
         let (leads, ended) = (Arc::new(AtomicBool::new(true)), CancellationToken::new());
         let heard = Arc::new(AtomicU64::new(0));
@@ -142,7 +142,7 @@ impl Operator {
 
     fn list(&mut self) {
         let state = self.world.state();
-        // Tenants and Secrets first, as the controllers wait for them.
+        // Tenants and Secrets first, because the controllers wait for them.
         for first in [true, false] {
             for (key, object) in &state {
                 let is_first = matches!(key.0, "auth0tenants" | "secrets");
@@ -156,7 +156,7 @@ impl Operator {
         self.heard.store(self.world.now(), Ordering::Relaxed);
     }
 
-    /// Brings what happened long enough ago into the caches; returns when there is more.
+    /// Delivers the changes that are due to the caches; returns when the next is due.
     pub fn feed(&mut self) -> Option<Millis> {
         let (events, now, lag) = (self.world.events(), self.world.now(), self.world.plan.cache_lag);
         while let Some((at, key)) = events.get(self.taken) {
@@ -173,7 +173,7 @@ impl Operator {
         None
     }
 
-    /// The process is gone, at once. What it has sent is on its way.
+    /// Ends the process at once. Calls that it has sent stay in flight.
     pub fn crash(self) {
         self.leads.store(false, Ordering::Relaxed);
         self.ended.cancel();
@@ -182,7 +182,7 @@ impl Operator {
     }
 }
 
-/// A list that was read.
+/// A listing that is complete.
 fn listed() -> tokio::sync::watch::Receiver<Listing> {
     tokio::sync::watch::channel(Listing::Complete).1
 }
@@ -277,7 +277,7 @@ impl ForEachKind for Kinds {
             let Some(now) = now else { return };
             writer.apply_watcher_event(&Event::Apply(now.clone()));
             let meta = now.meta();
-            // What is settled is not worked on any more, whoever finished it.
+            // A settled object is not reconciled any more, whoever finished it.
             if is_settled(&now) {
                 shared.forget(meta.uid.as_deref().unwrap_or_default());
             }

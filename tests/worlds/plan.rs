@@ -1,6 +1,6 @@
-//! What a world is like: everything that varies, drawn from one number. A world has at least two namespaces, two
-//! connections of one domain and one of another, an endpoint shared by namespaces, twelve objects and three edits; half of
-//! the worlds have a crash.
+//! The plan of a world: everything that varies, drawn from one number. Each world has at least two namespaces, two
+//! connections of one domain and one of another, an endpoint shared by namespaces, twelve objects and three edits; half
+//! of the worlds have a crash.
 
 use std::collections::BTreeSet;
 
@@ -8,22 +8,22 @@ use fastrand::Rng;
 
 use crate::auth0::{Fault, Millis};
 
-/// What Auth0's documentation leaves open, or what differs from tenant to tenant.
+/// Where Auth0's documentation is silent, or where tenants differ.
 #[derive(Clone, Copy, Debug)]
 pub struct Switches {
     /// `GET users/{id}/organizations` says `total: 0` whatever it lists.
     pub wrong_totals: bool,
-    /// A 404 carries an error code that tells what is missing.
+    /// A 404 has an error code that says what is missing.
     pub coded_404: bool,
-    /// Roles, APIs and members that Auth0 does not know are a 404, not a silent 204.
+    /// Unknown roles, APIs and members cause a 404 instead of a 204.
     pub unknown_items_are_404: bool,
-    /// Removing roles from somebody who is no member is a 404.
+    /// Removing roles from somebody who is not a member is a 404.
     pub strangers_are_404: bool,
-    /// A list of members has a cursor on every page that is not empty.
+    /// Every page of members that is not empty has a cursor.
     pub next_on_every_page: bool,
 }
 
-/// Something that somebody does to the world.
+/// A change by people or other programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Edit {
     Suspend,
@@ -83,36 +83,36 @@ impl Edit {
     ];
 }
 
-/// A world before it begins.
+/// The plan of one world.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub seed: u64,
     pub switches: Switches,
-    /// Limit, tokens a second, and whether headers tell; none: no limit at all.
+    /// Size, tokens a second, and whether headers report them; `None`: no limit.
     pub bucket: Option<(f64, f64, bool)>,
     pub lag: Millis,
     /// Our clock minus Auth0's, in seconds.
     pub skew: i64,
     pub latency: (Millis, Millis),
-    /// Faults of this world, each with its share of calls in percent.
+    /// The faults, each with its share of calls in percent.
     pub faults: Vec<(Fault, u64)>,
-    /// After this nothing goes wrong any more, and everybody who stopped something lets it go on.
+    /// From this time on there are no faults, and everything that was suspended is resumed.
     pub calm: Millis,
     pub namespaces: usize,
     pub objects: usize,
-    /// Objects come within this time.
+    /// Objects are created within this time.
     pub arrivals: Millis,
     pub edits: Vec<(Millis, Edit)>,
     pub crashes: Vec<Millis>,
-    /// The caches lag behind the API server by this much.
+    /// How far the caches lag behind the API server.
     pub cache_lag: Millis,
-    /// How long a preflight check takes.
+    /// The shortest and longest time of a preflight check.
     pub preflight: (Millis, Millis),
-    /// Share of preflight checks, in percent, that the API server does not answer in time.
+    /// The percentage of preflight checks that the API server does not answer in time.
     pub unconfirmed: u64,
-    /// Share of status writes, in percent, that fail.
+    /// The percentage of status writes that fail.
     pub write_faults: u64,
-    /// Items that Auth0 accepts to remove and that stay: something gives them back at once.
+    /// The percentage of items that another program gives back as soon as they are removed.
     pub sticky: u64,
     pub before_and_after: bool,
     pub max_per_second: u64,
@@ -120,6 +120,39 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// A world in which nothing goes wrong and nobody does anything.
+    pub const fn quiet() -> Self {
+        Self {
+            seed: 0,
+            switches: Switches {
+                wrong_totals: false,
+                coded_404: true,
+                unknown_items_are_404: true,
+                strangers_are_404: true,
+                next_on_every_page: false,
+            },
+            bucket: None,
+            lag: 0,
+            skew: 0,
+            latency: (20, 20),
+            faults: Vec::new(),
+            calm: 0,
+            namespaces: 1,
+            objects: 0,
+            arrivals: 0,
+            edits: Vec::new(),
+            crashes: Vec::new(),
+            cache_lag: 5,
+            preflight: (1, 1),
+            unconfirmed: 0,
+            write_faults: 0,
+            sticky: 0,
+            before_and_after: false,
+            max_per_second: 500,
+            reserve: 0,
+        }
+    }
+
     pub fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let calm = 1000 * rng.u64(60..400);
@@ -172,7 +205,7 @@ impl Plan {
     }
 }
 
-/// Every scope that a token can have.
+/// Every scope that the operator can use.
 pub fn all_scopes() -> BTreeSet<&'static str> {
     [
         "update:users",

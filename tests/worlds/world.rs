@@ -1,5 +1,5 @@
-//! One world from its beginning to its end: people, objects and tenants on one side, Auth0 on the other, the operator in
-//! between, all on one virtual clock.
+//! One world: people, objects and tenants on one side, Auth0 on the other, the operator in between, all on one virtual
+//! clock.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -22,14 +22,18 @@ use crate::coverage::Coverage;
 use crate::invariants::{Books, condition};
 use crate::plan::Plan;
 
-/// Everything there is.
+/// Answers that are laid down, whatever the model of Auth0 would say.
+pub type Script = Box<dyn Fn(&Wire) -> Option<Result<Page, CallError>> + Send + Sync>;
+
+/// A world.
 pub struct World {
     pub plan: Plan,
+    script: Option<Script>,
     start: Instant,
     inner: Mutex<Inner>,
-    /// The numbers of the tokens, by what tells them apart.
+    /// The number of each token by its fingerprint.
     tokens: HashMap<u64, u64>,
-    /// Something was written to the API server.
+    /// Notified when the operator has written a status.
     pub written: Notify,
 }
 
@@ -40,20 +44,20 @@ pub struct Inner {
     pub books: Books,
     pub coverage: Coverage,
     pub is_calm: bool,
-    /// Everything is told.
+    /// Whether to print everything that happens.
     pub tells: bool,
-    /// Status writes so far.
+    /// The number of status writes so far.
     pub writes: u64,
 }
 
-/// So many different tokens a world may see.
+/// The most tokens that a world can have.
 pub const TOKENS: u64 = 64;
 
 impl World {
-    pub fn new(plan: Plan, inner: impl FnOnce(&Plan, &mut Rng) -> (Cluster, BTreeMap<String, Tenant>)) -> Arc<Self> {
-        let mut rng = Rng::with_seed(plan.seed);
+    pub fn new(plan: Plan, script: Option<Script>) -> Arc<Self> {
+        let rng = Rng::with_seed(plan.seed);
         fastrand::seed(plan.seed);
-        let (cluster, auth0) = inner(&plan, &mut rng);
+        let (cluster, auth0) = crate::begin::begin(&plan);
         let now = jiff::Timestamp::from_second(EPOCH).unwrap();
         let fingerprint = |n: u64| {
             let text = format!("token-{n}");
@@ -70,7 +74,7 @@ impl World {
             writes: 0,
         };
         let tokens = (0..TOKENS).map(fingerprint).collect();
-        Arc::new(Self { plan, start: Instant::now(), inner: Mutex::new(inner), tokens, written: Notify::new() })
+        Arc::new(Self { plan, script, start: Instant::now(), inner: Mutex::new(inner), tokens, written: Notify::new() })
     }
 
     pub fn now(&self) -> Millis {
@@ -98,7 +102,7 @@ impl World {
         self.inner().books.violated(promise, at, what);
     }
 
-    /// A DELETE for these was answered.
+    /// A DELETE for these owners was answered.
     pub fn delete_finished(&self, domain: &Domain, owners: &[Owner], items: &[Item], is_accepted: bool) {
         if is_accepted {
             let at = self.now();
@@ -112,7 +116,7 @@ impl World {
         }
     }
 
-    /// A call to Auth0 ended that was made for these.
+    /// A call to Auth0 for these owners ended.
     pub fn request_finished(&self, owners: &[Owner]) {
         assert!(!owners.is_empty(), "a call for nobody");
     }
@@ -121,7 +125,7 @@ impl World {
         Arc::new(Wires { world: self.clone(), domain: domain.to_string() })
     }
 
-    /// The API server, as a client of it.
+    /// A client of the API server of this world.
     pub fn client(self: &Arc<Self>) -> kube::Client {
         let world = self.clone();
         let service = tower::service_fn(move |request: http::Request<Body>| {
@@ -207,7 +211,7 @@ impl Inner {
     }
 }
 
-/// The way to one domain.
+/// The network between the operator and one domain.
 struct Wires {
     world: Arc<World>,
     domain: String,
@@ -281,6 +285,9 @@ impl Wires {
     }
 
     fn arrives(&self, token: u64, wire: &Wire, fault: Option<Fault>) -> (RateHeaders, Result<Page, CallError>) {
+        if let Some(outcome) = self.world.script.as_ref().and_then(|script| script(wire)) {
+            return (RateHeaders::default(), outcome);
+        }
         let (at, skew) = (self.world.now(), self.world.plan.skew);
         let mut inner = self.world.inner();
         inner.auth0.get_mut(&self.domain).unwrap().call(token, wire, fault, at, skew)
@@ -308,11 +315,11 @@ impl Wires {
             let name = format!("{error:?}");
             coverage.count("answer", name.split(['(', ' ', '{']).next().unwrap());
         }
-        // A credential that Auth0 never accepted stops nobody else.
         if books.crashes.iter().any(|crash| *crash >= left) {
-            // Nobody is there any more to hear it.
+            // The process that sent the call is gone.
             return;
         }
+        // Only a 429 to a credential that Auth0 had accepted closes the domain.
         let place = (self.domain.clone(), token);
         let is_accepted = books.accepted.contains(&place);
         match outcome {

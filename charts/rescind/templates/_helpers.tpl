@@ -2,7 +2,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* A release named like the chart does not say its name twice. 45 leaves room for our suffixes in 63. */}}
+{{/* A release that is named like the chart does not repeat the name. 45 characters leave room for our suffixes in 63. */}}
 {{- define "rescind.fullname" -}}
 {{- $name := include "rescind.name" . }}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) }}
@@ -14,7 +14,7 @@
 {{- default $default .Values.serviceAccount.name }}
 {{- end }}
 
-{{/* These never change: a Deployment's selector cannot. */}}
+{{/* These must never change, because the selector of a Deployment is immutable. */}}
 {{- define "rescind.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "rescind.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -1,4 +1,5 @@
-{{/* The plurals of the kinds, from the CRDs, so that a new kind needs nothing here: all, removals or tenants. */}}
+{{/* The plurals of the kinds, read from the CRDs, so that a new kind needs no change here. "which" is all, removals or
+tenants. */}}
 {{- define "rescind.plurals" -}}
 {{- $found := list }}
 {{- range $path, $_ := .root.Files.Glob "files/crds/*.yaml" }}
@@ -11,9 +12,9 @@
 {{- toYaml $found }}
 {{- end }}
 
-{{/* What the operator does with objects and events. A test removes each verb in turn and sees it missed. */}}
+{{/* Permissions on the kinds and on events. A test removes each verb in turn and checks that the operator misses it. */}}
 {{- define "rescind.rules.objects" -}}
-# get is for the last look before a removal leaves, when the watch has been silent, and after a write that conflicted.
+# get: for the preflight check when the watch has been silent, and after a conflicting status write.
 - apiGroups: [rescind.dev]
   resources:
     {{- include "rescind.plurals" (dict "root" . "which" "all") | nindent 4 }}
@@ -27,14 +28,14 @@
   verbs: [create]
 {{- end }}
 
-{{/* RBAC knows no labels: the operator asks only for Secrets with the label rescind.dev/credentials=true. */}}
+{{/* RBAC cannot select by label, but the operator lists and watches only Secrets with rescind.dev/credentials=true. */}}
 {{- define "rescind.rules.secrets" -}}
 - apiGroups: [""]
   resources: [secrets]
   verbs: [list, watch]
 {{- end }}
 
-{{/* Creating cannot be limited to a name. A standby watches, to take over at once. */}}
+{{/* RBAC cannot limit create to a name. A standby watches the Lease, to take over at once. */}}
 {{- define "rescind.rules.lease" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
@@ -45,7 +46,7 @@
   verbs: [get, update, watch]
 {{- end }}
 
-{{/* Where Secrets are read: a list of namespaces, or the one entry "*". */}}
+{{/* The namespaces to read Secrets from: a list, or the one entry "*" for all. */}}
 {{- define "rescind.secretNamespaces" -}}
 {{- $secrets := .Values.secretNamespaces }}
 {{- $watched := .Values.watchNamespaces }}

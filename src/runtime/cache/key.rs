@@ -1,4 +1,4 @@
-//! The name of an object within its kind.
+//! The key of an object within its kind: what the queues and the caches know it by.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ impl Key {
         Self::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
     }
 
-    /// As kube's caches know it.
+    /// The key of kube's stores.
     pub(crate) fn reference<K: Resource<DynamicType = ()>>(&self) -> ObjectRef<K> {
         ObjectRef::new(&self.name).within(&self.namespace)
     }

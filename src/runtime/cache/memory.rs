@@ -1,4 +1,4 @@
-//! What an object costs in memory. Alone in its process, as it measures all of it:
+//! Measures the memory that an object costs. Run it alone, because it measures the whole process:
 //! `cargo test --release --lib memory_per_object -- --ignored --nocapture`.
 
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use crate::api::UserRoleRevocation;
 
 const OBJECTS: usize = 100_000;
 
-/// Bytes of this process that are in memory.
+/// Resident memory of this process in bytes, with pages of 4096.
 fn resident() -> usize {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap();
     text.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }
 
-/// As the API server sends it, with what Argo CD and we wrote.
+/// A finished removal as the API server sends it, with what Argo CD and we wrote.
 fn removal(number: usize) -> Value {
     let manager = |name: &str, subresource: Option<&str>| {
         json!({
@@ -62,7 +62,7 @@ fn removal(number: usize) -> Value {
     })
 }
 
-/// Bytes that one object costs once all are listed.
+/// Bytes per object, once all are listed.
 fn measure(settle: fn(&UserRoleRevocation) -> Option<Settled>) -> usize {
     let (_store, writer) = reflector::store();
     let mut writer = StoreWriter::new(writer, Arc::default(), settle);
@@ -79,7 +79,7 @@ fn measure(settle: fn(&UserRoleRevocation) -> Option<Settled>) -> usize {
 
 #[test]
 #[ignore = "measures the whole process"]
-#[expect(clippy::print_stderr, reason = "a figure for whoever asked for it")]
+#[expect(clippy::print_stderr, reason = "prints the figures for whoever runs it")]
 fn memory_per_object() {
     let settled = measure(|_| Some(Settled { reason: None }));
     let unfinished = measure(|_| None);

@@ -1,7 +1,8 @@
-//! An object as far as it can be read. One that cannot be read must not fail the list or the watch that it came with.
+//! An object as far as it can be parsed. One that cannot be parsed, such as one stored under an older CRD, must not
+//! fail the list or the watch that it came with.
 //!
-//! kube has a guard for the same purpose; it copies every object twice on the way, and most of the operator's own work
-//! for a removal would be that.
+//! kube's `DeserializeGuard` has the same purpose, but copies every object twice on the way, which would be most of the
+//! operator's own work for a removal.
 
 use std::borrow::Cow;
 
@@ -11,7 +12,8 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// The object, or its metadata if no more of it can be read. Nothing else is kept of it, as it may be a Secret.
+/// The object, or only its metadata if the rest cannot be parsed. Nothing else is kept of it, because it may be a
+/// Secret.
 #[derive(Clone, Debug)]
 pub(crate) struct Readable<K>(pub(crate) Result<K, Box<ObjectMeta>>);
 
@@ -26,7 +28,7 @@ impl<'de, K: DeserializeOwned> Deserialize<'de> for Readable<K> {
         if let Ok(object) = serde_json::from_str(text.get()) {
             return Ok(Self(Ok(object)));
         }
-        // The parser's words may quote what it could not read.
+        // The parser's own error may quote what it could not read, so it is dropped.
         let Named { metadata } = serde_json::from_str(text.get()).map_err(|_| D::Error::custom("no metadata"))?;
         Ok(Self(Err(Box::new(metadata))))
     }
@@ -77,7 +79,7 @@ mod tests {
         json!({"metadata": {"name": "bad"}, "data": ["canary"]})
     }
 
-    /// As kube reads them: from text, within a list and within an event.
+    /// Parsed as kube does it: from text, within a list and within an event.
     #[test]
     fn one_that_cannot_be_read_leaves_the_others() {
         let list = json!({"apiVersion": "v1", "kind": "ConfigMapList", "metadata": {}, "items": [good(), bad()]});

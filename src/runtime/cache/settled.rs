@@ -1,8 +1,10 @@
-//! What is kept of objects that need nothing any more: enough to notice that one changed or vanished, and to count them.
-//! A hundred thousand finished removals are the usual state of a cluster that has used the operator for a while.
+//! What is kept of settled objects, which need no reconcile until they change: enough to notice that one changed or
+//! vanished, and to count them by reason. A cluster that has used the operator for a while may have a hundred thousand
+//! finished removals.
 //!
-//! Names and uids are kept as hashes, in one piece of memory: small pieces of it between all that comes and goes would
-//! keep much more from being given back. Two that are alike would only hide a change until the next one.
+//! Names and uids are kept as 64-bit hashes in one table. Many small allocations, scattered among those of objects that
+//! come and go, would keep the allocator from returning much more memory. If two hashes collide, one change goes
+//! unnoticed until the next one.
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
@@ -16,22 +18,22 @@ use crate::api::Reason;
 
 use super::key::Key;
 
-/// Smaller tables are not worth being made smaller still.
-const SMALL: usize = 1024;
+/// Tables with less room than this are not shrunk.
+const MIN_SHRINK: usize = 1024;
 
-/// An object for which nothing is to be done until it changes.
+/// What is counted of a settled object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Settled {
-    /// The reason it carries, if this version knows it.
+    /// The reason in its status, if this version knows it.
     pub(crate) reason: Option<Reason>,
 }
 
-/// Which object it is, and in which version. It is another one if either is.
+/// Which object it is, in which version. If the uid differs, it is another object of the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
-    /// Stands for the uid.
+    /// Hash of the uid.
     pub(super) uid: u64,
-    /// Resource versions are numbers; one that is none is like no other.
+    /// The resource version. `None` if it is not a number; the object then counts as changed.
     pub(super) version: Option<u64>,
 }
 
@@ -44,7 +46,7 @@ pub(crate) struct SettledObjects {
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// By what stands for the name.
+    /// By the hash of the key.
     objects: HashMap<u64, (Identity, Settled)>,
     by_reason: BTreeMap<Option<Reason>, usize>,
 }
@@ -75,7 +77,7 @@ impl SettledObjects {
         }
     }
 
-    /// Forgets those for whose uid `keep` says no.
+    /// Forgets the objects whose hashed uid `keep` rejects.
     pub(super) fn retain(&self, keep: impl Fn(u64) -> bool) {
         let mut inner = self.lock();
         let mut removed = Vec::new();
@@ -88,7 +90,7 @@ impl SettledObjects {
         inner.shrink();
     }
 
-    /// How many carry each reason.
+    /// The number of objects by reason.
     pub(crate) fn by_reason(&self) -> BTreeMap<Option<Reason>, usize> {
         self.lock().by_reason.clone()
     }
@@ -108,9 +110,9 @@ impl Inner {
         }
     }
 
-    /// Many may go at once, as with a namespace; their room is given back.
+    /// Returns memory after many objects were deleted, as with a namespace.
     fn shrink(&mut self) {
-        if self.objects.capacity() > SMALL && self.objects.len() < self.objects.capacity() / 4 {
+        if self.objects.capacity() > MIN_SHRINK && self.objects.len() < self.objects.capacity() / 4 {
             self.objects.shrink_to_fit();
         }
     }

@@ -1,13 +1,18 @@
-//! One watch: a stream with a backoff of its own that fills a cache and never ends.
+//! One watch: a stream with a backoff of its own, which fills a cache and never ends.
 //!
-//! Its errors are told to [`Readiness`] and go no further. Objects that cannot be read are left out, one by one.
+//! kube's `Controller` merges the streams of all its watches behind one backoff, so that an error of any pauses all of
+//! them, and resets the backoff at every event, also at the one that begins a list. Here each watch retries by itself,
+//! its errors go to [`Readiness`] and no further, and its backoff is reset only after a quiet minute. Objects that
+//! cannot be read are left out, one by one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::utils::Backoff;
@@ -25,17 +30,17 @@ use crate::tenant::Listing;
 
 use super::freshness::Freshness;
 use super::readable::Readable;
-use super::resync::{Resync, is_gone};
-use super::store_writer::{Beside, Change, Settle, StoreWriter};
+use super::resync::{Resync, is_expired};
+use super::store_writer::{Change, Settle, StoreWriter, Uncached};
 
-/// How long watches live.
+/// How long a watch lives, and how often its cache is listed again.
 #[derive(Clone, Copy, Debug)]
 pub struct WatchTiming {
-    /// A watch ends and goes on with another request after this many seconds. Below the 240 s after which balancers drop
-    /// idle links; a dead connection is noticed five seconds later.
+    /// The API server ends a watch request after this many seconds, and the next one continues it. Below the 240 s
+    /// after which load balancers drop idle connections. A dead connection is noticed five seconds later.
     pub seconds: u32,
-    /// After this long everything is listed anew, to find what a watch was never told. Thousands of
-    /// objects cost a few requests then, and nothing at Auth0.
+    /// The interval of the resync: a complete list finds what a watch has missed. Ten thousand objects cost twenty
+    /// requests to the API server and none to Auth0.
     pub list_every: Duration,
 }
 
@@ -45,41 +50,41 @@ impl Default for WatchTiming {
     }
 }
 
-/// Pauses after errors: doubling up to this, so that whatever comes back is noticed soon and nobody is flooded.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// Without an error for this long, pauses begin anew.
-const CALM: Duration = Duration::from_secs(60);
+/// The backoff doubles up to this: short enough to notice soon that the API server is back.
+const MAX_BACKOFF: Duration = Duration::from_secs(10);
+/// After this long without an error the backoff starts again from its shortest pause.
+const BACKOFF_RESET: Duration = Duration::from_secs(60);
 
-/// A cache and what is known of its watch.
+/// A cache and the state of its watch.
 pub(crate) struct Cache<K: Resource<DynamicType = ()> + Clone + 'static> {
     /// The objects that are not settled.
     pub(crate) store: Store<K>,
-    /// What else there is.
-    pub(crate) beside: Beside,
-    /// Whether everything was listed.
+    /// The settled and the unreadable ones.
+    pub(crate) uncached: Uncached,
+    /// Whether a list was complete since the start.
     pub(crate) listing: Receiver<Listing>,
     fresh: Arc<Freshness>,
 }
 
 impl<K: Resource<DynamicType = ()> + Clone + 'static> Cache<K> {
-    /// Tells, whenever it is asked, whether the cache has heard from the API server a moment ago.
+    /// A function that returns whether the cache is up to date ([`Freshness::is_fresh`]).
     pub(crate) fn is_fresh(&self) -> Arc<dyn Fn() -> bool + Send + Sync> {
         let fresh = self.fresh.clone();
         Arc::new(move || fresh.is_fresh())
     }
 }
 
-/// What to watch, and how.
+/// What to watch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Selection<'a> {
-    /// Of this namespace; of all if none.
+    /// The namespace; all if `None`.
     pub(crate) namespace: Option<&'a str>,
-    /// Only what carries these labels.
+    /// A label selector.
     pub(crate) labels: Option<&'a str>,
     pub(crate) timing: WatchTiming,
 }
 
-/// Starts watching `K`. The stream yields what changed after the cache took it; it must be polled for the cache to fill.
+/// Watches `K`. The stream yields each change after the cache has taken it; the cache fills only while it is polled.
 pub(crate) fn watch_kind<K>(
     client: &Client,
     selection: Selection<'_>,
@@ -87,31 +92,25 @@ pub(crate) fn watch_kind<K>(
     readiness: &Readiness,
 ) -> (Cache<K>, impl Stream<Item = Change<K>> + Send + 'static + use<K>)
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-    K::Scope: Namespaced<K>,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    K: Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
-    let Selection { namespace, labels, timing } = selection;
-    let api = K::Scope::api(client.clone(), namespace);
     let kind = format!("the list of {}", K::plural(&()));
-    let name = match namespace {
+    let name = match selection.namespace {
         Some(namespace) => format!("{kind} in namespace {namespace}"),
         None => format!("{kind} in all namespaces"),
     };
     readiness.expect(&name, &kind);
-    let mut config = watcher::Config::default().timeout(timing.seconds);
-    if let Some(labels) = labels {
-        config = config.labels(labels);
-    }
     let (store, writer) = reflector::store::<K>();
     let fresh = Arc::new(Freshness::default());
-    let (tell_listing, listing) = tokio::sync::watch::channel(Listing::NotYet);
-    let begin = move || watch(api.clone(), config.clone()).boxed();
-    let mut events = Resync::new(timing.list_every, begin).backoff(Pauses::default()).boxed();
+    let (set_listing, listing) = tokio::sync::watch::channel(Listing::NotYet);
+    let start = watcher_of(client, selection);
+    let mut events = Resync::new(selection.timing.list_every, start).backoff(WatchBackoff::default()).boxed();
     let mut writer = StoreWriter::new(writer, fresh.clone(), settle);
-    let cache = Cache { store, beside: writer.beside(), listing, fresh };
-    let told = Told { name, readiness: readiness.clone(), listing: tell_listing };
-    let heartbeat = told.clone();
-    // An idle watch yields nothing for hours, but it is polled at its every timeout.
+    let cache = Cache { store, uncached: writer.uncached(), listing, fresh };
+    let health = WatchHealth { name, readiness: readiness.clone(), listing: set_listing };
+    let heartbeat = health.clone();
+    // An idle watch yields nothing for hours, but it is polled at each of its timeouts.
     let events = futures::stream::poll_fn(move |cx| {
         heartbeat.readiness.heartbeat(&heartbeat.name);
         events.poll_next_unpin(cx)
@@ -119,16 +118,16 @@ where
     let changes = events.flat_map(move |event| {
         let changes = match event {
             Ok(event) => {
-                told.unreadable(&event);
+                health.unreadable(&event);
                 let complete = matches!(event, Event::InitDone);
                 let changes = writer.take(event.modify(prune));
                 if complete {
-                    told.complete();
+                    health.complete();
                 }
                 changes
             }
             Err(error) => {
-                told.failed(&error);
+                health.failed(&error);
                 Vec::new()
             }
         };
@@ -137,36 +136,57 @@ where
     (cache, changes)
 }
 
-/// Who is told how a watch fares.
+/// A function that starts a watcher of what is selected, which begins with a list.
+fn watcher_of<K>(
+    client: &Client,
+    selection: Selection<'_>,
+) -> impl Fn() -> BoxStream<'static, watcher::Result<Event<Readable<K>>>> + Send + 'static + use<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    K: Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let Selection { namespace, labels, timing } = selection;
+    let api: Api<Readable<K>> = match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    let mut config = watcher::Config::default().timeout(timing.seconds);
+    if let Some(labels) = labels {
+        config = config.labels(labels);
+    }
+    move || watch(api.clone(), config.clone()).boxed()
+}
+
+/// Reports the state of one watch to the probes and to those who wait for its first list.
 #[derive(Clone)]
-struct Told {
+struct WatchHealth {
     name: String,
     readiness: Readiness,
     listing: Sender<Listing>,
 }
 
-impl Told {
+impl WatchHealth {
     fn complete(&self) {
         self.readiness.ready(&self.name);
         self.listing.send_replace(Listing::Complete);
     }
 
     fn failed(&self, error: &watcher::Error) {
-        // A watch that ran out is ordinary.
-        if is_gone(error) {
-            debug!(watch = self.name, "its place is gone; listing anew");
+        // The API server keeps a few minutes of history, so this is ordinary.
+        if is_expired(error) {
+            debug!(watch = self.name, "the resource version has expired; listing again");
             return;
         }
-        let why = words(error);
-        debug!(watch = self.name, "trying again: {why}");
+        let why = describe(error);
+        debug!(watch = self.name, "retrying: {why}");
         self.readiness.problem(&self.name, &why);
         self.listing.send_if_modified(|listing| {
-            // What was complete once stays so: the cache holds on to it.
-            let news = !matches!(listing, Listing::Complete) && *listing != Listing::Failing(why.clone());
-            if news {
+            // What was complete once stays so, because the cache keeps its objects.
+            let is_news = !matches!(listing, Listing::Complete) && *listing != Listing::Failing(why.clone());
+            if is_news {
                 *listing = Listing::Failing(why);
             }
-            news
+            is_news
         });
     }
 
@@ -181,54 +201,38 @@ impl Told {
     }
 }
 
-/// kube's own begins anew with every try to list, so it never gets longer while there is nothing to list.
+/// kube's own backoff is reset by the event that begins each attempt to list, so it never grows while lists fail. This
+/// one ignores that reset.
 #[derive(Debug, Default)]
-struct Pauses {
+struct WatchBackoff {
     errors: u32,
     last: Option<Instant>,
 }
 
-impl Iterator for Pauses {
+impl Iterator for WatchBackoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        if self.last.is_none_or(|last| last.elapsed() > CALM) {
+        if self.last.is_none_or(|last| last.elapsed() > BACKOFF_RESET) {
             self.errors = 0;
         }
         self.last = Some(Instant::now());
         let pause = Duration::from_millis(500).saturating_mul(1 << self.errors.min(8));
         self.errors = self.errors.saturating_add(1);
-        Some(pause.min(LONGEST_PAUSE).mul_f64(1.0 + 0.2 * fastrand::f64()))
+        Some(pause.min(MAX_BACKOFF).mul_f64(1.0 + 0.2 * fastrand::f64()))
     }
 }
 
-impl Backoff for Pauses {
+impl Backoff for WatchBackoff {
     fn reset(&mut self) {}
 }
 
-/// The right `Api` for namespaced kinds.
-pub(crate) trait Namespaced<K: Resource> {
-    fn api(client: Client, namespace: Option<&str>) -> Api<Readable<K>>;
-}
-
-impl<K> Namespaced<K> for k8s_openapi::NamespaceResourceScope
-where
-    K: Resource<DynamicType = (), Scope = Self>,
-{
-    fn api(client: Client, namespace: Option<&str>) -> Api<Readable<K>> {
-        match namespace {
-            Some(namespace) => Api::namespaced(client, namespace),
-            None => Api::all(client),
-        }
-    }
-}
-
-/// What is wrong with a watch, and what to do.
-fn words(error: &watcher::Error) -> String {
+/// What is wrong with a watch, and what to do, for logs, probes and status.
+fn describe(error: &watcher::Error) -> String {
     use watcher::Error::{InitialListFailed, WatchFailed, WatchStartFailed};
     match error {
         InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status))
-            // Without the group there is not even a status, only the code.
+            // Only the code: while the API group is unknown the answer is not a Status object.
             if status.code == 404 =>
         {
             "the kind is not installed; install the CRDs: rescind crds | kubectl apply --server-side -f -".to_owned()
@@ -243,8 +247,9 @@ fn words(error: &watcher::Error) -> String {
     }
 }
 
-/// Keeps what is read, which is a small part of an object. The last-applied annotation of a Secret is a copy of it. Of the
-/// managed fields the names of the managers are left, for the audit, but not those who wrote only the status.
+/// Keeps the part of the metadata that the operator reads. The rest costs memory, and the last-applied annotation of a
+/// Secret is a copy of it. Of the managed fields only the names of the managers are kept, for the audit log, without
+/// those that wrote only the status.
 pub(super) fn prune<K: Resource>(object: &mut Readable<K>) {
     let Ok(object) = &mut object.0 else { return };
     let meta = std::mem::take(object.meta_mut());
@@ -275,19 +280,18 @@ pub(super) fn prune<K: Resource>(object: &mut Readable<K>) {
 mod tests {
     use super::*;
 
-    /// Broken on purpose by a reset that resets: it failed.
     #[test]
-    fn pauses_grow_although_every_try_begins_well() {
-        let mut pauses = Pauses::default();
+    fn backoff_grows_although_every_attempt_begins_well() {
+        let mut backoff = WatchBackoff::default();
         let mut next = || {
-            pauses.reset();
-            pauses.next().unwrap()
+            backoff.reset();
+            backoff.next().unwrap()
         };
         let first = next();
         assert!(first < Duration::from_millis(601));
         let later = (0..60).map(|_| next()).last().unwrap();
-        assert!(later >= LONGEST_PAUSE && later <= LONGEST_PAUSE * 2);
-        pauses.last = Instant::now().checked_sub(CALM * 2);
-        assert!(pauses.next().unwrap() < Duration::from_millis(601));
+        assert!(later >= MAX_BACKOFF && later <= MAX_BACKOFF * 2);
+        backoff.last = Instant::now().checked_sub(BACKOFF_RESET * 2);
+        assert!(backoff.next().unwrap() < Duration::from_millis(601));
     }
 }

@@ -1,6 +1,8 @@
-//! Around every reconcile: a panic, an error or a hang of one object is that object's alone.
+//! The guard around every reconcile: whatever happens to one object delays that object alone.
 //!
-//! A panic would end the worker, and a call to the API server can hang for minutes.
+//! With kube's `Controller`, one reconcile that panics ends the whole controller. Here a panic is caught and counted,
+//! and the object is retried like after an error. kube's client has no read timeout, so a reconcile also has a
+//! deadline. Retries back off per object.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -16,14 +18,15 @@ use crate::telemetry::failure::Failure;
 use crate::telemetry::metrics::{Metrics, Reconciles};
 use crate::telemetry::traces::Traces;
 
-/// A reconcile makes at most a few calls to the API server.
+/// Ample: a reconcile makes a few calls to the API server and none to Auth0.
 const RECONCILE_DEADLINE: Duration = Duration::from_secs(60);
-const FIRST_RETRY: Duration = Duration::from_millis(500);
-const LAST_RETRY: Duration = Duration::from_secs(300);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(500);
+const MAX_BACKOFF: Duration = Duration::from_secs(300);
 
-/// Failures in a row, by uid, of one kind.
+/// Guards the reconciles of one kind. Clones share the state.
 #[derive(Clone)]
 pub(crate) struct ReconcileGuard {
+    /// Failures in a row, by uid.
     failures: Arc<Mutex<HashMap<String, u32>>>,
     kind: &'static str,
     reconciles: Reconciles,
@@ -31,12 +34,13 @@ pub(crate) struct ReconcileGuard {
 }
 
 impl ReconcileGuard {
-    /// For objects of `kind`; everything is counted and traced.
+    /// For objects of `kind`. Every reconcile is counted in `metrics` and traced.
     pub(crate) fn new(kind: &'static str, metrics: &Metrics, traces: Traces) -> Self {
         Self { failures: Arc::default(), kind, reconciles: metrics.reconciles(kind), traces }
     }
 
-    /// Runs one reconcile of `object` and returns the pause before the next; whatever happens to it, it comes back.
+    /// Runs one reconcile of `object`. Returns the pause before the next one, if there is to be one: what `reconcile`
+    /// asks for, or the backoff after a failure.
     pub(crate) async fn run<K, E>(
         &self,
         object: &K,
@@ -57,7 +61,7 @@ impl ReconcileGuard {
                 return pause;
             }
             Ok(Ok(Err(error))) => (Failure::Error, error.to_string()),
-            // The panic's own words are not shown: they may hold anything.
+            // The panic's message is not logged, because it may contain anything (promise 6).
             Ok(Err(_)) => (Failure::Panic, "it panicked, which is a bug in rescind; please report it".to_owned()),
             Err(_) => (Failure::Timeout, format!("it took longer than {RECONCILE_DEADLINE:?}")),
         };
@@ -69,13 +73,13 @@ impl ReconcileGuard {
             *count = count.saturating_add(1);
             *count
         };
-        let pause = pause(failures, fastrand::f64());
+        let pause = backoff(failures, fastrand::f64());
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
         warn!(%namespace, %name, uid, generation = object.meta().generation, failures, ?pause, "reconcile failed: {problem}");
         Some(pause)
     }
 
-    /// The object is gone.
+    /// Drops what is remembered of an object that is gone or needs no reconcile any more.
     pub(crate) fn forget(&self, uid: &str) {
         self.failures().remove(uid);
     }
@@ -85,9 +89,10 @@ impl ReconcileGuard {
     }
 }
 
-fn pause(failures: u32, jitter: f64) -> Duration {
-    let doubled = FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(16));
-    doubled.min(LAST_RETRY).mul_f64(1.0 + 0.2 * jitter)
+/// The pause after this many failures in a row, at least one; up to a fifth longer by `jitter`, from 0 to 1.
+fn backoff(failures: u32, jitter: f64) -> Duration {
+    let doubled = INITIAL_BACKOFF.saturating_mul(1 << failures.saturating_sub(1).min(16));
+    doubled.min(MAX_BACKOFF).mul_f64(1.0 + 0.2 * jitter)
 }
 
 #[cfg(test)]
@@ -97,7 +102,7 @@ mod tests {
     use k8s_openapi::api::core::v1::ConfigMap;
 
     #[tokio::test]
-    async fn a_panic_or_an_error_becomes_a_growing_pause() {
+    async fn a_panic_or_an_error_is_retried_with_growing_backoff() {
         let metrics = Metrics::new(Readiness::default());
         let guard = ReconcileGuard::new("Test", &metrics, Traces::default());
         let object = ConfigMap::default();
@@ -115,6 +120,6 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "no {line} in {text}");
         }
         assert!(text.contains("rescind_reconcile_duration_seconds_count{kind=\"Test\"} 5"), "{text}");
-        assert!(pause(2, 0.0) == pause(1, 0.0) * 2 && pause(40, 1.0) <= LAST_RETRY * 2);
+        assert!(backoff(2, 0.0) == backoff(1, 0.0) * 2 && backoff(40, 1.0) <= MAX_BACKOFF * 2);
     }
 }

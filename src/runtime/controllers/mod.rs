@@ -1,19 +1,31 @@
-//! Which watch triggers which reconcile, and how many at once.
+//! Which change queues which object, and the controllers that reconcile what is queued.
+//!
+//! Start reading at `scope.rs`: a scope is all namespaces or one of them, with the watches, caches and queues for it.
+//!
+//! - `scope.rs`: starts the watches and the controllers of a scope, and routes wake-ups of the dispatcher to its
+//!   queues.
+//! - `removals.rs`: the controller of one removal kind. `dependents.rs` knows which removals need which tenant.
+//! - `tenants.rs`: the controller of the tenant objects, one for all scopes.
+//! - `controller.rs`: kube's controller, fed with keys.
+//! - `guard.rs`: around every reconcile: deadline, panics, backoff.
+//! - `observer.rs`, `preflight.rs`: what the dispatcher reports of its calls, on its way to audit log, metrics and
+//!   tenants.
+//!
+//! A reconcile never waits for Auth0: it hands a job to the dispatcher and returns, and the dispatcher wakes the object
+//! when there is news. So a few reconciles at once are enough, and a slow Auth0 tenant does not occupy them.
 
-mod calls;
+mod controller;
+mod dependents;
 mod guard;
+mod observer;
 mod preflight;
 mod removals;
 mod scope;
 mod tenants;
-mod users;
-mod workers;
-mod workqueue;
 
-pub(crate) use calls::Calls;
+pub(crate) use dependents::Dependents;
 pub(crate) use guard::ReconcileGuard;
+pub(crate) use observer::CallObserver;
 pub(crate) use preflight::CountedPreflight;
 pub(crate) use scope::{Scope, route};
-pub(crate) use tenants::TenantController;
-pub(crate) use users::Users;
-pub(crate) use workqueue::WorkQueue;
+pub(crate) use tenants::{TenantController, TenantQueues};

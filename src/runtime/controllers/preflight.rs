@@ -1,4 +1,4 @@
-//! Counts what the check right before a call refuses, so that one that always says no is seen.
+//! Counts the refusals of the preflight check, so that one that always refuses shows in a metric.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ impl Preflight for CountedPreflight {
     }
 
     fn recheck(&self, owner: &Owner) -> Result<ConnectionKey, Refusal> {
-        self.preflight.recheck(owner).inspect_err(|why| self.count(Some(why)))
+        self.preflight.recheck(owner).inspect_err(|refusal| self.count(Some(refusal)))
     }
 
     fn may_send(&self) -> bool {
@@ -28,9 +28,9 @@ impl Preflight for CountedPreflight {
 }
 
 impl CountedPreflight {
-    fn count(&self, why: Option<&Refusal>) {
-        if let Some(why) = why {
-            self.metrics.refused(*why);
+    fn count(&self, refusal: Option<&Refusal>) {
+        if let Some(refusal) = refusal {
+            self.metrics.refused(*refusal);
         }
     }
 }

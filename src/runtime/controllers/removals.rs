@@ -1,6 +1,5 @@
-//! The removals of one kind and scope: what of a change is remembered, and what is reconciled for it.
+//! The controller of one removal kind in one scope: which changes queue an object, and how it is reconciled.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
@@ -12,27 +11,27 @@ use crate::api::RECONCILE_ANNOTATION;
 use crate::revocation::{Context, Revocation, Shared, is_settled, reason_of, reconcile};
 use crate::runtime::cache::{Change, Key, Settled};
 
+use super::controller::{Queue, Queued, run};
+use super::dependents::DependentsOf;
 use super::guard::ReconcileGuard;
-use super::users::UsersOf;
-use super::workers::work;
-use super::workqueue::WorkQueue;
 
-/// One kind in one scope.
+/// The controller of one kind in one scope.
 pub(crate) struct Removals<K: Revocation> {
     pub(crate) store: Store<K>,
-    pub(crate) queue: Arc<WorkQueue>,
-    pub(crate) users: Arc<UsersOf<K>>,
+    pub(crate) queue: Queue<K>,
+    pub(crate) dependents: Arc<DependentsOf<K>>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) guard: ReconcileGuard,
 }
 
-/// Whether nothing is to be done for an object, and the reason that it carries then.
+/// What the cache keeps of an object that needs no reconcile until it changes; `None` while it needs one.
 pub(crate) fn settle<K: Revocation>(object: &K) -> Option<Settled> {
     is_settled(object).then(|| Settled { reason: reason_of(object) })
 }
 
 impl<K: Revocation> Removals<K> {
-    /// Keeps what is remembered about objects in step with the cache, and queues those that changed; for ever.
+    /// Follows the changes of the cache: queues the objects that need a reconcile, and forgets those that do not. Runs
+    /// as long as the watch.
     pub(crate) async fn follow(&self, changes: impl Stream<Item = Change<K>>) {
         changes.for_each(async |change| self.follow_one(change)).await;
     }
@@ -43,19 +42,17 @@ impl<K: Revocation> Removals<K> {
                 let (key, meta) = (Key::of(now.meta()), now.meta());
                 let uid = meta.uid.as_deref().unwrap_or_default();
                 self.shared.state.seen(uid, meta.resource_version.as_deref());
-                self.users.change(&key, before.as_deref(), (!settled).then_some(&*now));
+                self.dependents.change(&key, before.as_deref(), (!settled).then_some(&*now));
                 if settled {
-                    self.queue.forget(&key);
                     self.guard.forget(uid);
                     self.shared.forget(uid);
-                // Our own status writes change none of these, so they trigger nothing.
-                } else if before.is_none_or(|before| asks(&*before) != asks(&*now)) {
-                    self.queue.add(key);
+                // Our own status writes change neither of them, so they queue nothing.
+                } else if before.is_none_or(|before| request_of(&*before) != request_of(&*now)) {
+                    self.queue.add(&key);
                 }
             }
             Change::Deleted { key, before } => {
-                self.users.change(&key, Some(&*before), None);
-                self.queue.forget(&key);
+                self.dependents.change(&key, Some(&*before), None);
                 self.guard.forget(before.meta().uid.as_deref().unwrap_or_default());
                 self.shared.deleted(&*before);
             }
@@ -63,25 +60,24 @@ impl<K: Revocation> Removals<K> {
         }
     }
 
-    /// Reconciles what is queued until `ended`.
-    pub(crate) fn run(
+    /// Reconciles what is queued, this many objects at once, until `ended`.
+    pub(crate) async fn run(
         self: Arc<Self>,
         context: Arc<Context<K>>,
-        workers: usize,
+        queued: Queued<K>,
+        concurrency: u16,
         ended: CancellationToken,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        let queue = self.queue.clone();
-        work(queue, workers, ended, move |key| {
+    ) {
+        let store = self.store.clone();
+        let reconcile = move |object: Arc<K>| {
             let (removals, context) = (self.clone(), context.clone());
-            async move {
-                let object = removals.store.get(&key.reference())?;
-                removals.guard.run(&*object, reconcile(object.clone(), context)).await
-            }
-        })
+            async move { removals.guard.run(&*object, reconcile(object.clone(), context)).await }
+        };
+        run(store, queued, concurrency, ended, reconcile).await;
     }
 }
 
-/// What an object asks for, as far as a change of it is a reason to look.
-fn asks<K: Revocation>(object: &K) -> (Option<i64>, Option<&String>) {
+/// What a user changes to ask for something: the spec, by its generation, and the annotation.
+fn request_of<K: Revocation>(object: &K) -> (Option<i64>, Option<&String>) {
     (object.meta().generation, object.annotations().get(RECONCILE_ANNOTATION))
 }

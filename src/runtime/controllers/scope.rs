@@ -1,6 +1,7 @@
-//! One scope, all namespaces or one of them: its watches and caches, and what is done for the removals in them.
+//! A scope is all namespaces or, with `--watch-namespaces`, one of them: its watches and caches, and the controllers of
+//! the removals in it.
 //!
-//! A removal, its tenant and its Secret are always in one namespace, so a scope that cannot be read holds up no other.
+//! A removal, its tenant and its Secret are always in one namespace, so a scope that cannot be read delays no other.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
@@ -23,7 +25,7 @@ use crate::revocation::{
     Context, ForEachKind, PreflightChecker, ReasonChange, ReconcileState, Revocation, Shared, TenantCheck,
     for_each_kind,
 };
-use crate::runtime::cache::{Cache, Change, Key, Namespaced, Selection, Settled, watch_kind};
+use crate::runtime::cache::{Cache, Change, Key, Selection, Settled, watch_kind};
 use crate::runtime::settings::Settings;
 use crate::runtime::tasks::Tasks;
 use crate::telemetry::events;
@@ -31,16 +33,17 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::Readiness;
 use crate::tenant::{Listing, Secrets};
 
+use super::controller::Queue;
 use super::guard::ReconcileGuard;
 use super::removals::{Removals, settle};
 use super::tenants::TenantController;
-use super::workqueue::WorkQueue;
 
-/// Lists of Secrets are waited for so long at the start.
-const SECRETS_WITHIN: Duration = Duration::from_secs(10);
+/// How long the start of the reconciles waits for lists of Secrets.
+const SECRETS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Everything a scope is made of.
+/// What a scope needs. Everything but the namespace is the same for all scopes.
 pub(crate) struct Scope {
+    /// The namespace; `None` for all.
     pub(crate) namespace: Option<String>,
     pub(crate) client: Client,
     pub(crate) dispatcher: Arc<Dispatcher>,
@@ -55,24 +58,28 @@ pub(crate) struct Scope {
     pub(crate) shutdown: CancellationToken,
 }
 
+/// Queues an object of a kind.
+type Add = Box<dyn Fn(&Key) + Send + Sync>;
+
 /// The queues of a scope, by kind.
 pub(crate) struct Queues {
     namespace: Option<String>,
-    by_kind: HashMap<&'static str, Arc<WorkQueue>>,
+    by_kind: HashMap<&'static str, Add>,
 }
 
-/// Brings what the dispatcher says to the queues it is for.
+/// Queues the objects that the dispatcher wakes, each in the queue of its kind and scope. Runs as long as the
+/// dispatcher.
 pub(crate) async fn route(mut woken: UnboundedReceiver<Owner>, scopes: Vec<Queues>) {
     while let Some(owner) = woken.recv().await {
         let covers = |scope: &&Queues| scope.namespace.as_deref().is_none_or(|own| own == &*owner.namespace);
-        if let Some(queue) = scopes.iter().find(covers).and_then(|scope| scope.by_kind.get(owner.kind)) {
-            queue.add(Key { namespace: owner.namespace, name: owner.name });
+        if let Some(add) = scopes.iter().find(covers).and_then(|scope| scope.by_kind.get(owner.kind)) {
+            add(&Key { namespace: owner.namespace, name: owner.name });
         }
     }
 }
 
 impl Scope {
-    /// Starts everything; what runs is put into `tasks`.
+    /// Starts the watches and the controllers as `tasks`.
     pub(crate) fn start(&self, tasks: &mut Tasks) -> Queues {
         let namespace = self.namespace.as_deref();
         let (tenant_cache, tenant_changes) = self.watch::<Auth0Tenant>(namespace, None, |_| None);
@@ -81,6 +88,9 @@ impl Scope {
         let (tenants, controller) = (self.tenants.tenants.clone(), self.tenants.clone());
         tenants.add(namespace, tenant_cache.store.clone(), secrets);
         tasks.services.spawn(async move { controller.follow(tenant_changes).await });
+        let queued = self.tenants.queues.of(namespace);
+        let run = self.tenants.clone().run(tenant_cache.store.clone(), queued, self.shutdown.clone());
+        tasks.controllers.spawn(run.boxed());
         self.metrics.object_counts.tenants(tenant_cache.store.clone());
 
         let (announce, metrics) = (self.announce.clone(), self.metrics.clone());
@@ -90,7 +100,7 @@ impl Scope {
             tenants: tenants.clone(),
             state: self.state.clone(),
             observer: self.observer.clone(),
-            announce: Box::new(move |news| tell(&metrics, &announce, news)),
+            announce: Box::new(move |change| announce_change(&metrics, &announce, change)),
             tenant_changed: Box::new(move |key| controller.credential_changed(key)),
         });
         let check = TenantCheck::new(tenants, tenant_cache.is_fresh());
@@ -99,6 +109,7 @@ impl Scope {
         Queues { namespace: self.namespace.clone(), by_kind: kinds.by_kind }
     }
 
+    /// Watches `K` in `namespace` (in all if none), and counts the objects that cannot be read.
     fn watch<K>(
         &self,
         namespace: Option<&str>,
@@ -106,18 +117,18 @@ impl Scope {
         settle: fn(&K) -> Option<Settled>,
     ) -> (Cache<K>, BoxStream<'static, Change<K>>)
     where
-        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-        K::Scope: Namespaced<K>,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        K: Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
         let selection = Selection { namespace, labels, timing: self.settings.watches };
         let (cache, changes) = watch_kind(&self.client, selection, settle, &self.readiness);
-        let (beside, kind) = (cache.beside.clone(), K::kind(&()));
-        self.metrics.object_counts.add(move |counts| counts.unreadable(&kind, beside.unreadable()));
+        let (uncached, kind) = (cache.uncached.clone(), K::kind(&()));
+        self.metrics.object_counts.add(move |counts| counts.unreadable(&kind, uncached.unreadable()));
         (cache, changes.boxed())
     }
 
-    /// Watches the labelled Secrets wherever this scope may read them: a watch for all its namespaces, or one for each
-    /// that was named.
+    /// Watches the labelled Secrets of this scope that may be read: one watch for the whole scope, or one for each
+    /// namespace that `--secret-namespaces` names.
     fn watch_secrets(&self, tasks: &mut Tasks) -> (Secrets, Vec<Receiver<Listing>>) {
         let namespaces: Vec<Option<&str>> = match (self.settings.secret_namespaces.as_slice(), &self.namespace) {
             ([], namespace) => vec![namespace.as_deref()],
@@ -137,19 +148,20 @@ impl Scope {
     }
 }
 
-/// Whether the caches that every kind depends on are filled.
+/// Whether the caches that the reconciles of every kind depend on are filled.
 #[derive(Clone)]
 struct Listings {
     tenants: Receiver<Listing>,
     secrets: Vec<Receiver<Listing>>,
 }
 
+/// Starts the controller of each removal kind.
 struct Kinds<'a> {
     scope: &'a Scope,
     shared: Arc<Shared>,
     check: Arc<TenantCheck>,
     listings: Listings,
-    by_kind: HashMap<&'static str, Arc<WorkQueue>>,
+    by_kind: HashMap<&'static str, Add>,
     tasks: &'a mut Tasks,
 }
 
@@ -160,28 +172,28 @@ impl ForEachKind for Kinds<'_> {
         let store = cache.store.clone();
         checker.add(namespace.as_deref(), store.clone(), cache.is_fresh(), self.check.clone());
         metrics.object_counts.removals(store.clone());
-        let settled = cache.beside.settled;
+        let settled = cache.uncached.settled;
         metrics.object_counts.add(move |counts| {
             settled.by_reason().into_iter().for_each(|(reason, count)| counts.finished(K::KIND, reason, count));
         });
-        let queue = Arc::new(WorkQueue::default());
-        self.by_kind.insert(K::KIND, queue.clone());
+        let (queue, queued) = Queue::new();
+        let add = queue.clone();
+        self.by_kind.insert(K::KIND, Box::new(move |key| add.add(key)));
         let guard = ReconcileGuard::new(K::KIND, metrics, settings.traces.clone());
-        let (users, shared) = (tenants.users.of(store.clone(), queue.clone()), self.shared.clone());
-        let removals = Arc::new(Removals { store: store.clone(), queue, users, shared, guard });
+        let (dependents, shared) = (tenants.dependents.of(store.clone(), queue.clone()), self.shared.clone());
+        let removals = Arc::new(Removals { store: store.clone(), queue, dependents, shared, guard });
         let follower = removals.clone();
         self.tasks.services.spawn(async move { follower.follow(changes).await });
 
         let context = Arc::new(Context { client: client.clone(), store, shared: self.shared.clone() });
-        let workers = usize::from(settings.max_concurrent_reconciles);
-        let run = removals.run(context, workers, shutdown.clone());
-        // Not before the tenants are known: a removal would be told that its tenant is missing.
+        let run = removals.run(context, queued, settings.max_concurrent_reconciles, shutdown.clone());
+        // Not before the tenants are listed, or removals would report their tenant as missing.
         self.tasks.controllers.spawn(once_listed(self.listings.clone(), shutdown.clone(), run).boxed());
     }
 }
 
-/// Runs this once the tenants were listed, and the Secrets, unless the end comes first. A list that fails is not waited
-/// for, nor one of Secrets that hangs: what is not known of a tenant is said to those who use it.
+/// Runs `run` once the tenants and the Secrets are listed, unless `ended` comes first. A list of Secrets that fails or
+/// hangs is not waited for: removals then report that their tenant is not ready.
 async fn once_listed(listings: Listings, ended: CancellationToken, run: impl Future<Output = ()>) {
     let Listings { mut tenants, secrets } = listings;
     let listed = async {
@@ -189,15 +201,15 @@ async fn once_listed(listings: Listings, ended: CancellationToken, run: impl Fut
         let secrets = secrets.into_iter().map(|mut listing| async move {
             let _ = listing.wait_for(|listing| *listing != Listing::NotYet).await;
         });
-        let _ = tokio::time::timeout(SECRETS_WITHIN, futures::future::join_all(secrets)).await;
+        let _ = tokio::time::timeout(SECRETS_TIMEOUT, futures::future::join_all(secrets)).await;
     };
     if ended.run_until_cancelled(listed).await.is_some() {
         run.await;
     }
 }
 
-/// Counts a change of reason, then makes an event of it.
-fn tell(metrics: &Metrics, events: &Sender<ReasonChange>, news: ReasonChange) {
-    metrics.reason_changed(&news);
-    events::announce(events, news);
+/// Counts a change of reason, and makes an event of it.
+fn announce_change(metrics: &Metrics, events: &Sender<ReasonChange>, change: ReasonChange) {
+    metrics.reason_changed(&change);
+    events::announce(events, change);
 }

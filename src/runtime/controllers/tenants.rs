@@ -1,12 +1,14 @@
-//! Tenant objects: what makes one of them worth a look, waking the removals that use it, and its status.
+//! The controller of the tenant objects: which changes queue one, waking the removals that depend on it, and its
+//! status.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
+use kube::runtime::reflector::Store;
 use kube::{Client, Resource, ResourceExt};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
@@ -21,53 +23,79 @@ use crate::runtime::cache::{Change, Key};
 use crate::telemetry::events;
 use crate::tenant::{Listing, TenantError, TenantFacts, TenantKey, Tenants, Usable, tenant_status};
 
+use super::controller::{Queue, Queued, run};
+use super::dependents::Dependents;
 use super::guard::ReconcileGuard;
-use super::users::Users;
-use super::workers::work;
-use super::workqueue::WorkQueue;
 
-/// A tenant is looked at again this often: a token expires, a refusal grows old. Costs no call.
-const LOOK_AGAIN: Duration = Duration::from_secs(300);
-/// A tenant whose Secret is on its way is looked at again this soon, if nothing happens.
-const SECRET_COMES: Duration = Duration::from_secs(1);
-/// What calls find out is written this often at most.
-const WRITE_EVERY: Duration = Duration::from_secs(60);
+/// A tenant is reconciled again this often, because a token expires and a refusal grows old. This costs no call to
+/// Auth0.
+const RESYNC_INTERVAL: Duration = Duration::from_secs(300);
+/// While the Secrets are not listed yet, a tenant is reconciled again this soon, if nothing queues it before.
+const SECRETS_RETRY: Duration = Duration::from_secs(1);
+/// The shortest time between two status writes that only report what calls found out.
+const WRITE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// All tenant objects of all scopes.
+/// How many tenants of a scope are reconciled at once.
+const CONCURRENCY: u16 = 4;
+
+/// The queues of the tenant objects, by scope.
+#[derive(Debug, Default)]
+pub(crate) struct TenantQueues(RwLock<Vec<(Option<String>, Queue<Auth0Tenant>)>>);
+
+impl TenantQueues {
+    /// Adds the queue of a namespace, or of all if none.
+    pub(crate) fn of(&self, namespace: Option<&str>) -> Queued<Auth0Tenant> {
+        let (queue, queued) = Queue::new();
+        let mut scopes = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        scopes.push((namespace.map(str::to_owned), queue));
+        queued
+    }
+
+    /// Queues a tenant.
+    pub(crate) fn add(&self, key: &TenantKey) {
+        let scopes = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let covers = |(namespace, _): &&(Option<String>, _)| namespace.as_ref().is_none_or(|own| *own == key.namespace);
+        if let Some((_, queue)) = scopes.iter().find(covers) {
+            queue.add(&Key::new(&key.namespace, &key.name));
+        }
+    }
+}
+
+/// The controller of the tenant objects of all scopes.
 pub(crate) struct TenantController {
     pub(crate) client: Client,
     pub(crate) tenants: Arc<Tenants>,
     pub(crate) dispatcher: Arc<Dispatcher>,
-    pub(crate) users: Users,
-    pub(crate) queue: Arc<WorkQueue>,
+    pub(crate) dependents: Dependents,
+    pub(crate) queues: Arc<TenantQueues>,
     pub(crate) guard: ReconcileGuard,
     pub(crate) announce: Sender<ReasonChange>,
-    /// Told when a connection may have come or gone.
+    /// Notified when a connection may have come or gone.
     pub(crate) connections: Notify,
     pub(crate) shown: Mutex<HashMap<TenantKey, Shown>>,
 }
 
-/// What was told of a tenant last.
+/// What was last made known about a tenant.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
-    /// To those who use it.
-    told: Option<Told>,
-    /// In its status: what people made of it.
+    /// The state for which its dependents were woken last.
+    woken_for: Option<Usability>,
+    /// The version of the tenant that its status was last written for.
     version: Option<Version>,
-    /// When what calls found out since was last written.
+    /// When a status was last written for a version that had been written before.
     written: Option<Instant>,
 }
 
-/// What is of interest to those who use a tenant.
+/// What of a tenant matters to the removals that depend on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Told {
+enum Usability {
     Suspended,
     NotReady(TenantError),
     Ready(ConnectionKey),
 }
 
-/// What people made of a tenant, and whether it was found to be good, which happens once. Whatever else changes, changes
-/// back and forth with the calls.
+/// What of a tenant changes by edits, and whether Auth0 accepted its credential, which happens once. A status write for
+/// a new version is not delayed. Everything else in the status changes back and forth with the calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Version {
     generation: i64,
@@ -77,24 +105,24 @@ struct Version {
 }
 
 impl TenantController {
-    /// Queues the tenants that changed; for ever.
+    /// Queues the tenants that changed. Runs as long as the watch.
     pub(crate) async fn follow(&self, changes: impl Stream<Item = Change<Auth0Tenant>>) {
         changes
             .for_each(|change| {
                 match change {
                     Change::Applied { before, now, .. } => {
-                        // Our own status writes come back, too.
+                        // The watch delivers our own status writes as well.
                         let is_news = before.is_none_or(|before| {
                             before.metadata.generation != now.metadata.generation
                                 || reconcile_request(&before.metadata) != reconcile_request(&now.metadata)
                         });
                         if is_news {
-                            self.queue.add(Key::of(&now.metadata));
+                            self.queues.add(&tenant_key(&Key::of(&now.metadata)));
                         }
                     }
                     Change::Deleted { key, before } => {
                         self.guard.forget(before.metadata.uid.as_deref().unwrap_or_default());
-                        self.queue.add(key);
+                        self.deleted(&tenant_key(&key));
                     }
                     Change::Listed => {}
                 }
@@ -103,7 +131,8 @@ impl TenantController {
             .await;
     }
 
-    /// Queues the tenants whose Secret changed, in `namespace` (in all if none); for ever.
+    /// Queues the tenants in `namespace` (in all if `None`) whose Secret changed or whose list of Secrets fails. Runs
+    /// as long as the watch.
     pub(crate) async fn follow_secrets(
         &self,
         namespace: Option<String>,
@@ -114,15 +143,15 @@ impl TenantController {
             let keys = match change {
                 Change::Applied { now, .. } => self.using(&Key::of(&now.metadata)),
                 Change::Deleted { key, .. } => self.using(&key),
-                // Those that were not there either.
+                // A tenant whose Secret does not exist learns of it only now.
                 Change::Listed => self.tenants.keys(namespace.as_deref()),
             };
-            self.look(keys);
+            self.enqueue(keys);
             std::future::ready(())
         });
         let of_failures = async {
             while listing.changed().await.is_ok() {
-                self.look(self.tenants.keys(namespace.as_deref()));
+                self.enqueue(self.tenants.keys(namespace.as_deref()));
             }
             std::future::pending::<()>().await;
         };
@@ -133,54 +162,54 @@ impl TenantController {
         self.tenants.using_secret(&secret.namespace, &secret.name)
     }
 
-    /// These tenants are worth a look.
-    pub(crate) fn look(&self, keys: Vec<TenantKey>) {
-        for key in keys {
-            self.queue.add(Key::new(&key.namespace, &key.name));
-        }
+    fn enqueue(&self, keys: Vec<TenantKey>) {
+        keys.iter().for_each(|key| self.queues.add(key));
     }
 
-    /// What is known of the credential of this tenant has changed, and so of all that have the same.
+    /// Queues this tenant and all that share its credential, and wakes their dependents: what is known of the
+    /// credential has changed.
     pub(crate) fn credential_changed(&self, key: &TenantKey) {
         let mut keys = self.tenants.sharing(key);
         if !keys.contains(key) {
             keys.push(key.clone());
         }
         for key in &keys {
-            self.users.wake(key);
+            self.dependents.wake(key);
         }
-        self.look(keys);
+        self.enqueue(keys);
     }
 
-    /// Reconciles what is queued until `ended`.
-    pub(crate) fn run(self: Arc<Self>, ended: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
-        let queue = self.queue.clone();
-        work(queue, 4, ended, move |key| {
+    /// Reconciles the tenants of one scope that are queued, until `ended`.
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        store: Store<Auth0Tenant>,
+        queued: Queued<Auth0Tenant>,
+        ended: CancellationToken,
+    ) {
+        let reconcile = move |tenant: Arc<Auth0Tenant>| {
             let controller = self.clone();
             async move {
-                let key = TenantKey { namespace: key.namespace.to_string(), name: key.name.to_string() };
-                let Some(tenant) = controller.tenants.get(&key) else {
-                    controller.gone(&key);
-                    return None;
-                };
+                let key = tenant_key(&Key::of(&tenant.metadata));
                 controller.guard.run(&*tenant, controller.reconcile(&key, &tenant)).await
             }
-        })
+        };
+        run(store, queued, CONCURRENCY, ended, reconcile).await;
     }
 
-    fn gone(&self, key: &TenantKey) {
+    fn deleted(&self, key: &TenantKey) {
         self.lock().remove(key);
-        self.users.wake(key);
+        self.dependents.wake(key);
         self.connections.notify_one();
     }
 
-    /// Wakes who waits for the tenant, then brings its status up to date: no wake-up depends on a write.
+    /// Wakes the dependents of the tenant, then updates its status. In this order no wake-up depends on a write
+    /// (promise 9).
     async fn reconcile(&self, key: &TenantKey, tenant: &Auth0Tenant) -> Result<Option<Duration>, kube::Error> {
         let Some(generation) = tenant.metadata.generation else { return Ok(None) };
         let usable = self.tenants.usable(key, tenant);
-        self.tell(key, tenant, &usable);
+        self.wake_dependents(key, tenant, &usable);
         let (problem, connection) = match usable {
-            Usable::NotKnown => return Ok(Some(SECRET_COMES)),
+            Usable::NotKnown => return Ok(Some(SECRETS_RETRY)),
             Usable::No(problem) => (Some(problem), None),
             Usable::Yes(connection, _) => (None, Some(connection)),
         };
@@ -200,9 +229,9 @@ impl TenantController {
         let status = tenant_status(tenant, generation, facts, now);
         let connection = connection.map(|connection| connection.key).ok_or(problem);
         let version = Version { generation, asked, accepted, connection };
-        let again = wait.map_or(LOOK_AGAIN, |wait| wait.min(LOOK_AGAIN));
-        if is_same(tenant.status.as_ref(), &status) {
-            return Ok(Some(again));
+        let resync = wait.map_or(RESYNC_INTERVAL, |wait| wait.min(RESYNC_INTERVAL));
+        if is_unchanged(tenant.status.as_ref(), &status) {
+            return Ok(Some(resync));
         }
         if let Some(pause) = self.pause_before_write(key, &version, steady) {
             return Ok(Some(pause));
@@ -210,42 +239,43 @@ impl TenantController {
         if self.write(key, tenant, generation, &status).await? {
             self.announce(tenant, &status);
         }
-        self.wrote(key, version, steady);
-        Ok(Some(again))
+        self.record_write(key, version, steady);
+        Ok(Some(resync))
     }
 
-    /// Wakes those who use the tenant if it is not to them what it was.
-    fn tell(&self, key: &TenantKey, tenant: &Auth0Tenant, usable: &Usable) {
-        let told = match usable {
+    /// Wakes the dependents of the tenant if its usability has changed.
+    fn wake_dependents(&self, key: &TenantKey, tenant: &Auth0Tenant, usable: &Usable) {
+        let usability = match usable {
             Usable::NotKnown => return,
-            _ if tenant.spec.suspend => Told::Suspended,
-            Usable::No(problem) => Told::NotReady(problem.clone()),
-            Usable::Yes(connection, _) => Told::Ready(connection.key),
+            _ if tenant.spec.suspend => Usability::Suspended,
+            Usable::No(problem) => Usability::NotReady(problem.clone()),
+            Usable::Yes(connection, _) => Usability::Ready(connection.key),
         };
-        let before = self.lock().entry(key.clone()).or_default().told.replace(told.clone());
-        if before.as_ref() != Some(&told) {
-            self.users.wake(key);
+        let before = self.lock().entry(key.clone()).or_default().woken_for.replace(usability.clone());
+        if before.as_ref() != Some(&usability) {
+            self.dependents.wake(key);
             self.connections.notify_one();
         }
     }
 
-    /// How long a write that only tells what calls found out has to wait for the one before.
+    /// How long a status write that only reports what calls found out has to wait because of the one before.
     fn pause_before_write(&self, key: &TenantKey, version: &Version, now: Instant) -> Option<Duration> {
         let shown = self.lock();
         let shown = shown.get(key).filter(|shown| shown.version.as_ref() == Some(version))?;
         let since = now.saturating_duration_since(shown.written?);
-        WRITE_EVERY.checked_sub(since).filter(|pause| !pause.is_zero())
+        WRITE_INTERVAL.checked_sub(since).filter(|pause| !pause.is_zero())
     }
 
-    fn wrote(&self, key: &TenantKey, version: Version, now: Instant) {
+    fn record_write(&self, key: &TenantKey, version: Version, now: Instant) {
         let mut shown = self.lock();
         let shown = shown.entry(key.clone()).or_default();
-        // After an edit, what calls find out is said at once.
+        // The first write for a version starts no interval, so what calls find out after an edit is written at once.
         shown.written = (shown.version.as_ref() == Some(&version)).then_some(now);
         shown.version = Some(version);
     }
 
-    /// Returns whether there was somebody to tell.
+    /// Writes the status. Returns false if nothing was written, because the object is gone, edited or already up to
+    /// date.
     async fn write(
         &self,
         key: &TenantKey,
@@ -261,6 +291,7 @@ impl TenantController {
         Ok(matches!(written, Written::Written(_)))
     }
 
+    /// Logs a change of reason, and makes an event of it.
     fn announce(&self, tenant: &Auth0Tenant, status: &Auth0TenantStatus) {
         let before = tenant.status.as_ref().and_then(Auth0TenantStatus::reason_text);
         let Some(ready) = status.condition(ConditionType::Ready) else { return };
@@ -269,8 +300,8 @@ impl TenantController {
         let (uid, generation) = (tenant.uid(), tenant.metadata.generation);
         info!(kind = "Auth0Tenant", %namespace, %name, uid, generation, reason = reason.as_str(), "{}", ready.message);
         let (object, message) = (tenant.object_ref(&()), ready.message.clone());
-        let news = ReasonChange { object, reason, message, verdict_after: None, proof: None };
-        events::announce(&self.announce, news);
+        let change = ReasonChange { object, reason, message, verdict_after: None, proof: None };
+        events::announce(&self.announce, change);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<TenantKey, Shown>> {
@@ -278,8 +309,12 @@ impl TenantController {
     }
 }
 
-/// Whether writing `new` over `old` would change nothing of ours.
-fn is_same(old: Option<&Auth0TenantStatus>, new: &Auth0TenantStatus) -> bool {
+fn tenant_key(key: &Key) -> TenantKey {
+    TenantKey { namespace: key.namespace.to_string(), name: key.name.to_string() }
+}
+
+/// Whether writing `new` over `old` would change nothing but conditions of others or their order.
+fn is_unchanged(old: Option<&Auth0TenantStatus>, new: &Auth0TenantStatus) -> bool {
     let Some(mut old) = old.cloned() else { return false };
     old.conditions.retain(|c| ConditionType::ALL.iter().any(|kind| kind.as_str() == c.type_));
     old.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));

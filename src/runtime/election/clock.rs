@@ -1,4 +1,4 @@
-//! The clock of the lease, and until when this process may act by it.
+//! The clock of the election, and the token that says until when this process may act.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// A point in time, as the duration since this machine started. Of no meaning to any other machine.
+/// A point in time: the duration since this machine was booted. It means nothing on another machine.
 pub(super) type Moment = Duration;
 
-/// `CLOCK_BOOTTIME` goes on while this process is stopped (as `CLOCK_MONOTONIC` does) and while the machine sleeps (as
-/// that one does not). It does not see that a virtual machine was frozen from outside: then a leader may believe in
-/// itself for the rest of its ten seconds, and a removal may be repeated.
+/// `CLOCK_BOOTTIME` advances while this process is stopped (as `CLOCK_MONOTONIC` does) and while the machine is
+/// suspended (as that one does not). It does not advance while a hypervisor has paused the virtual machine: after that
+/// a leader may go on for the rest of its renew deadline, and a removal may be repeated.
 #[cfg(target_os = "linux")]
 const CLOCK: ClockId = ClockId::Boottime;
 #[cfg(not(target_os = "linux"))]
@@ -22,13 +22,13 @@ pub(super) fn now() -> Moment {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// Until when this process may act, for everybody to ask at any time. It is an instant and not a flag, so that it ends
-/// by itself, also when nothing in this process ran meanwhile.
+/// Whether this process may act, which is checked before every call to Auth0. It holds an instant instead of a flag, so
+/// that it expires even if nothing in this process ran meanwhile. Clones share the instant.
 #[derive(Clone, Debug, Default)]
 pub struct LeadershipToken(Arc<AtomicU64>);
 
 impl LeadershipToken {
-    /// Without an election there is nobody to give way to.
+    /// A token that never expires, for a run without election.
     pub(crate) fn always() -> Self {
         Self(Arc::new(AtomicU64::new(u64::MAX)))
     }
@@ -38,7 +38,7 @@ impl LeadershipToken {
         millis(now()) < self.0.load(Ordering::Acquire)
     }
 
-    /// `None`: not at all.
+    /// Lets the token hold until then; `None` ends it.
     pub(super) fn set(&self, until: Option<Moment>) {
         self.0.store(until.map_or(0, millis), Ordering::Release);
     }
@@ -52,7 +52,6 @@ fn millis(moment: Moment) -> u64 {
 mod tests {
     use super::*;
 
-    /// Broken on purpose by `<=` for `<` and by ignoring `None`: it failed.
     #[test]
     fn it_ends_by_itself() {
         let leadership = LeadershipToken::default();

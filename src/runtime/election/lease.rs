@@ -1,8 +1,4 @@
-//! Of several replicas one leads: who holds the lease does the work, and only while its claim is known to stand.
-//!
-//! Ours, because what is there either believes in itself while the API server is away or follows no kube release.
-//! `candidate` decides, `clock` keeps the time, `lease_watch` wakes a standby early, and this file
-//! calls.
+//! The elector: acquires, renews and releases the Lease, as `candidate.rs` decides.
 
 use std::time::Duration;
 
@@ -15,54 +11,53 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::api::FIELD_MANAGER;
-
 use crate::runtime::kube_error::explain;
 use crate::telemetry::readiness::{Readiness, Role};
 
-use super::candidate::{Candidate, LEASE, Step, Timing, holder};
+use super::candidate::{Candidate, ElectionTiming, LEASE, Step, holder};
 use super::clock::{self, LeadershipToken};
 use super::lease_watch::LeaseWatch;
 
-/// Giving up the lease at the end may take this long; if it fails, the others wait for it to run out.
-const RELEASE_WITHIN: Duration = Duration::from_secs(2);
+/// The longest time for releasing the Lease at shutdown. If it fails, the others wait for the Lease to expire.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Why this process does not lead any more. What to do: nothing; start it again.
+/// Why this replica does not lead any more. What to do: restart it, as a Deployment does by itself.
 #[derive(Debug, Error)]
 pub enum Lost {
-    /// Somebody else has it.
-    #[error("the lease is {0}'s now")]
+    /// Another replica holds the Lease.
+    #[error("the lease is now held by {0}")]
     Taken(String),
-    /// It could not be renewed in time.
+    /// The Lease could not be renewed within the renew deadline.
     #[error("the lease could not be renewed for {0:?}: {1}")]
     Expired(Duration, String),
 }
 
-/// What a look at the lease came to.
-enum Looked {
+/// What an attempt to acquire or renew the Lease came to.
+enum Attempt {
     Leading,
-    /// Not ours (any more, or yet). Who has it, and the version that was seen.
-    Standing {
+    /// The Lease is not ours. Who holds it, and the version that was read, if they are known.
+    Standby {
         holder: Option<String>,
         version: Option<String>,
     },
     Lost(String),
 }
 
-/// Takes part in the election.
+/// Takes part in the election on behalf of this replica.
 pub(crate) struct Elector {
     api: Api<Lease>,
     namespace: String,
     candidate: Candidate,
-    /// The lease as we wrote it last: while nobody else writes it, it need not be read.
+    /// The Lease as we wrote it last. A renewal is based on it and need not read the Lease first.
     written: Option<Lease>,
-    timing: Timing,
+    timing: ElectionTiming,
     leadership: LeadershipToken,
     readiness: Readiness,
     lease_watch: LeaseWatch,
 }
 
 impl Elector {
-    pub(crate) fn new(client: Client, namespace: &str, timing: Timing, readiness: Readiness) -> Self {
+    pub(crate) fn new(client: Client, namespace: &str, timing: ElectionTiming, readiness: Readiness) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
             namespace: namespace.to_owned(),
@@ -75,27 +70,27 @@ impl Elector {
         }
     }
 
-    /// Until when this process may act; stays current.
+    /// Whether this process may act, kept current by the renewals.
     pub(crate) fn leadership(&self) -> LeadershipToken {
         self.leadership.clone()
     }
 
-    /// Waits until the lease is ours; false if `shutdown` came first.
+    /// Waits until we hold the Lease. Returns false if `shutdown` came first.
     pub(crate) async fn acquire(&mut self, shutdown: &CancellationToken) -> bool {
         let waited_for = format!("the lease {LEASE} in namespace {}", self.namespace);
         self.readiness.expect(&waited_for, &waited_for);
         let mut leader = None;
         loop {
-            let Some(looked) = self.look_until(shutdown).await else { return false };
-            let version = match looked {
-                Ok(Looked::Leading) => {
+            let Some(attempt) = self.try_until(shutdown).await else { return false };
+            let version = match attempt {
+                Ok(Attempt::Leading) => {
                     info!(namespace = self.namespace, "leading");
                     self.readiness.set_role(Role::Leader);
                     self.readiness.ready(&waited_for);
                     return true;
                 }
-                Ok(Looked::Standing { holder, version }) => {
-                    // Ready to take over is as ready as a standby can be.
+                Ok(Attempt::Standby { holder, version }) => {
+                    // A standby is ready when it is able to take over.
                     self.readiness.set_role(Role::Standby { leader: holder.clone() });
                     self.readiness.ready(&waited_for);
                     if holder.is_some() && leader != holder {
@@ -104,8 +99,8 @@ impl Elector {
                     }
                     version
                 }
-                // Only a leader loses.
-                Ok(Looked::Lost(_)) => None,
+                // Only a leader can lose the Lease.
+                Ok(Attempt::Lost(_)) => None,
                 Err(why) => {
                     self.readiness.problem(&waited_for, &why);
                     None
@@ -121,67 +116,67 @@ impl Elector {
         }
     }
 
-    /// A look that `shutdown` breaks off, but not at once: a write that is on its way may make us the leader, and then the
-    /// lease has to be given up again.
-    async fn look_until(&mut self, shutdown: &CancellationToken) -> Option<Result<Looked, String>> {
-        let look = self.look();
-        tokio::pin!(look);
+    /// An attempt that `shutdown` ends, but only after a grace period: a write in flight may make us the leader, and
+    /// then the Lease has to be released.
+    async fn try_until(&mut self, shutdown: &CancellationToken) -> Option<Result<Attempt, String>> {
+        let attempt = self.try_acquire_or_renew();
+        tokio::pin!(attempt);
         tokio::select! {
             biased;
-            looked = &mut look => Some(looked),
-            () = shutdown.cancelled() => tokio::time::timeout(RELEASE_WITHIN, look).await.ok(),
+            attempt = &mut attempt => Some(attempt),
+            () = shutdown.cancelled() => tokio::time::timeout(RELEASE_TIMEOUT, attempt).await.ok(),
         }
     }
 
-    /// Renews what [`Self::acquire`] got until it is lost; may be dropped. Whoever lost it must end at once: the margin
-    /// until somebody else takes it is for calls on their way.
+    /// Renews the Lease that [`Self::acquire`] got, until it is lost. Cancel-safe. The caller must stop at once when
+    /// this returns: the time until another replica can take over is for the calls in flight.
     pub(crate) async fn keep_renewing(&mut self) -> Lost {
-        let mut trouble = None;
+        let mut problem = None;
         loop {
             let left = self.left();
             tokio::time::sleep(self.timing.retry_period.min(left)).await;
-            // Also when this process was stopped meanwhile: what it was doing then must not go on.
+            // Read again, because this process may have been stopped during the sleep. Then it must not go on.
             let left = self.left();
             if left.is_zero() {
                 self.leadership.set(None);
                 let why =
-                    trouble.unwrap_or_else(|| "this process did not run, or the API server was silent".to_owned());
+                    problem.unwrap_or_else(|| "this process was paused, or the API server did not answer".to_owned());
                 return Lost::Expired(self.timing.renew_deadline, why);
             }
-            match tokio::time::timeout(left, self.look()).await {
-                Ok(Ok(Looked::Leading)) => trouble = None,
-                Ok(Ok(Looked::Lost(holder))) => {
+            match tokio::time::timeout(left, self.try_acquire_or_renew()).await {
+                Ok(Ok(Attempt::Leading)) => problem = None,
+                Ok(Ok(Attempt::Lost(holder))) => {
                     self.leadership.set(None);
                     return Lost::Taken(holder);
                 }
-                // Somebody wrote to it in between; the next look tells who.
-                Ok(Ok(Looked::Standing { .. })) | Err(_) => {}
+                // Somebody else wrote the Lease; the next attempt reads it.
+                Ok(Ok(Attempt::Standby { .. })) | Err(_) => {}
                 Ok(Err(why)) => {
-                    if trouble.is_none() {
+                    if problem.is_none() {
                         warn!(seconds_left = self.left().as_secs(), "the lease cannot be renewed: {why}");
                     }
-                    trouble = Some(why);
+                    problem = Some(why);
                 }
             }
         }
     }
 
-    /// Gives the lease up, so that another takes over at once. Nothing is sent any more when this is called.
+    /// Releases the Lease, so that another replica takes over at once. To be called when no call to Auth0 is in flight.
     pub(crate) async fn release(mut self) {
         self.leadership.set(None);
         let released = async {
-            // A renewal that was broken off may still come between.
+            // A renewal that was cancelled may still reach the API server and cause a conflict.
             while !self.try_release().await? {}
             Ok::<_, kube::Error>(())
         };
-        match tokio::time::timeout(RELEASE_WITHIN, released).await {
-            Ok(Ok(())) => info!(namespace = self.namespace, "the lease is given up"),
-            Ok(Err(error)) => warn!("the lease could not be given up and has to run out: {}", explain(&error)),
-            Err(_) => warn!("the lease could not be given up in time and has to run out"),
+        match tokio::time::timeout(RELEASE_TIMEOUT, released).await {
+            Ok(Ok(())) => info!(namespace = self.namespace, "released the lease"),
+            Ok(Err(error)) => warn!("the lease could not be released and has to expire: {}", explain(&error)),
+            Err(_) => warn!("the lease could not be released in time and has to expire"),
         }
     }
 
-    /// False: try again.
+    /// Returns false on a conflict, after which it is to be tried again.
     async fn try_release(&mut self) -> Result<bool, kube::Error> {
         let Some(mut lease) = self.api.get_opt(LEASE).await? else { return Ok(true) };
         let spec = lease.spec.take().unwrap_or_default();
@@ -200,26 +195,26 @@ impl Elector {
         self.candidate.until().unwrap_or_default().saturating_sub(clock::now())
     }
 
-    /// One read, unless our own last write is known, and, if it says so, one write that succeeds only if nothing changed
-    /// since.
-    async fn look(&mut self) -> Result<Looked, String> {
-        let patience = self.timing.renew_deadline / 2;
+    /// One attempt: reads the Lease, unless our last write is known, and writes it if the candidate says so. The write
+    /// succeeds only if nobody else wrote since. An error says what is wrong and what to do.
+    async fn try_acquire_or_renew(&mut self) -> Result<Attempt, String> {
+        let timeout = self.timing.renew_deadline / 2;
         let read = match self.written.take() {
             Some(written) => Some(written),
-            None => call(patience, self.api.get_opt(LEASE)).await?.map_err(|error| self.explain(&error, "read"))?,
+            None => call(timeout, self.api.get_opt(LEASE)).await?.map_err(|error| self.explain(&error, "read"))?,
         };
         let version = read.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
         let spec = read.as_ref().map(|lease| lease.spec.clone().unwrap_or_default());
         let seen = spec.as_ref().map(|spec| (spec, version.as_deref().unwrap_or_default()));
-        let step = self.candidate.look(seen, clock::now(), Timestamp::now());
+        let step = self.candidate.observe(seen, clock::now(), Timestamp::now());
         let sent = clock::now();
         let written = match step {
-            Step::Wait(holder) => return Ok(Looked::Standing { holder, version }),
-            Step::Lost(holder) => return Ok(Looked::Lost(holder)),
-            Step::Create(spec) => call(patience, self.api.create(&params(), &new_lease(spec))).await?,
+            Step::Wait(holder) => return Ok(Attempt::Standby { holder, version }),
+            Step::Lost(holder) => return Ok(Attempt::Lost(holder)),
+            Step::Create(spec) => call(timeout, self.api.create(&params(), &new_lease(spec))).await?,
             Step::Replace(spec) => {
                 let lease = Lease { spec: Some(spec), ..read.unwrap_or_default() };
-                call(patience, self.api.replace(LEASE, &params(), &lease)).await?
+                call(timeout, self.api.replace(LEASE, &params(), &lease)).await?
             }
         };
         match written {
@@ -227,15 +222,15 @@ impl Elector {
                 self.written = Some(written);
                 self.candidate.record_renewal(sent);
                 self.leadership.set(self.candidate.until());
-                Ok(Looked::Leading)
+                Ok(Attempt::Leading)
             }
-            // Another was faster.
+            // Another candidate was faster.
             Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => {
-                Ok(Looked::Standing { holder: None, version: None })
+                Ok(Attempt::Standby { holder: None, version: None })
             }
-            // Somebody deleted it.
+            // Somebody deleted the Lease.
             Err(kube::Error::Api(status)) if status.is_not_found() && version.is_some() => {
-                Ok(Looked::Standing { holder: None, version: None })
+                Ok(Attempt::Standby { holder: None, version: None })
             }
             Err(error) => Err(self.explain(&error, "write")),
         }
@@ -245,8 +240,8 @@ impl Elector {
         let namespace = &self.namespace;
         match error {
             kube::Error::Api(status) if status.is_forbidden() => format!(
-                "not allowed to {verb} leases in namespace {namespace}: check the operator's RBAC (leases: get, create, \
-                 update, watch)"
+                "not allowed to {verb} leases in namespace {namespace}: check the operator's RBAC (leases: get, \
+                 create, update, watch)"
             ),
             kube::Error::Api(status) if status.is_not_found() => {
                 format!("there is no namespace {namespace}: create it, or set --namespace")
@@ -256,9 +251,9 @@ impl Elector {
     }
 }
 
-/// kube has no read timeout. A call that failed is not repeated before the next look.
-async fn call<T>(patience: Duration, call: impl Future<Output = T>) -> Result<T, String> {
-    tokio::time::timeout(patience, call).await.map_err(|_| format!("the API server did not answer in {patience:?}"))
+/// A call with a deadline, because kube's client has no read timeout. It is not retried before the next attempt.
+async fn call<T>(timeout: Duration, call: impl Future<Output = T>) -> Result<T, String> {
+    tokio::time::timeout(timeout, call).await.map_err(|_| format!("the API server did not answer in {timeout:?}"))
 }
 
 fn new_lease(spec: LeaseSpec) -> Lease {
@@ -270,7 +265,7 @@ fn params() -> PostParams {
     PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
 }
 
-/// Tells which pod it is, and one start of it from the next.
+/// The pod's name, and a random part that differs at each start.
 fn identity() -> String {
     let host = std::env::var("HOSTNAME")
         .or_else(|_| std::fs::read_to_string("/proc/sys/kernel/hostname"))

@@ -1,5 +1,5 @@
-//! Tells when the lease is free, so that a standby need not wait for its next look. It only wakes: what counts is read
-//! then. Where it cannot watch, a standby is some two seconds slower.
+//! Watches the Lease, so that a standby takes over at once when the leader gives it up. It only wakes the standby,
+//! which then reads the Lease. If the watch fails, the standby is at most one retry period slower (two seconds).
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -9,12 +9,12 @@ use kube::api::{WatchEvent, WatchParams};
 
 use super::candidate::{LEASE, holder};
 
+/// A watch request that outlives the calls of [`Self::freed`].
 #[derive(Default)]
 pub(super) struct LeaseWatch(Option<BoxStream<'static, kube::Result<WatchEvent<Lease>>>>);
 
 impl LeaseWatch {
-    /// Returns when the lease, seen last at `version`, was given up or deleted; never if that cannot be told. May be
-    /// dropped and asked again.
+    /// Returns when the Lease, last read at `version`, is given up or deleted; never if the watch fails. Cancel-safe.
     pub(super) async fn freed(&mut self, api: &Api<Lease>, version: Option<&str>) {
         if self.0.is_none() {
             let params = WatchParams::default().fields(&format!("metadata.name={LEASE}")).timeout(220);
@@ -31,7 +31,7 @@ impl LeaseWatch {
                     }
                 }
                 Some(Ok(WatchEvent::Bookmark(_))) => {}
-                // Over, or too old: the next look starts another.
+                // The watch timed out or its version expired. The next call starts another.
                 Some(Ok(WatchEvent::Error(_)) | Err(_)) | None => self.0 = None,
             }
         }

@@ -1,4 +1,4 @@
-//! What is counted for each Auth0 domain. It goes when no tenant object names the domain any more.
+//! Metrics by Auth0 domain. They are dropped when no tenant object names the domain any more.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -19,7 +19,8 @@ pub(super) struct Domains(Arc<Mutex<BTreeMap<Domain, Counts>>>);
 #[derive(Debug, Default)]
 struct Counts {
     calls: BTreeMap<(Endpoint, &'static str), u64>,
-    limited: u64,
+    rate_limited: u64,
+    /// What the rate limit headers of the last answer said.
     remaining: BTreeMap<Endpoint, u64>,
     limits: BTreeMap<Endpoint, u64>,
 }
@@ -28,19 +29,19 @@ struct Counts {
 type Endpoint = (&'static str, &'static str);
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
-pub(super) struct OfDomain {
+pub(super) struct DomainLabels {
     pub(super) domain: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfCall {
+struct EndpointLabels {
     domain: String,
     method: &'static str,
     path: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfOutcome {
+struct OutcomeLabels {
     domain: String,
     method: &'static str,
     path: &'static str,
@@ -51,13 +52,13 @@ impl Domains {
     /// A call ended.
     pub(super) fn request_finished(&self, call: &RequestFinished<'_>) {
         let mut domains = self.lock();
-        // The domain is there from its first call on, so that the first 429 is an increase.
+        // The domain exists from its first call on, so that Prometheus sees the first 429 as an increase.
         let counts = domains.entry(call.domain.clone()).or_default();
         let endpoint = (call.method, call.endpoint);
         let error = call.answer.outcome.as_ref().err();
         *counts.calls.entry((endpoint, call_outcome(error))).or_default() += 1;
         if matches!(error, Some(CallError::RateLimited(_))) {
-            counts.limited += 1;
+            counts.rate_limited += 1;
         }
         let limits = &call.answer.limits;
         for (known, number) in [(&mut counts.remaining, limits.remaining), (&mut counts.limits, limits.limit)] {
@@ -67,7 +68,7 @@ impl Domains {
         }
     }
 
-    /// There are no others.
+    /// Forgets all other domains.
     pub(super) fn retain(&self, domains: &HashSet<Domain>) {
         self.lock().retain(|domain, _| domains.contains(domain));
     }
@@ -83,22 +84,25 @@ impl Collector for Domains {
         let counts = || domains.iter().map(|(domain, counts)| (domain.to_string(), counts));
         let calls = counts().flat_map(|(domain, counts)| {
             counts.calls.iter().map(move |(((method, path), outcome), count)| {
-                (OfOutcome { domain: domain.clone(), method, path, outcome }, *count)
+                (OutcomeLabels { domain: domain.clone(), method, path, outcome }, *count)
             })
         });
-        counters(&mut encoder, "auth0_calls", "Calls to Auth0 that ended", calls)?;
-        let help = "Answers that said the rate limit is reached (429)";
-        let limited = counts().map(|(domain, counts)| (OfDomain { domain }, counts.limited));
+        counters(&mut encoder, "auth0_calls", "Calls to Auth0 that have ended", calls)?;
+        let help = "Calls that Auth0 answered with 429";
+        let limited = counts().map(|(domain, counts)| (DomainLabels { domain }, counts.rate_limited));
         counters(&mut encoder, "auth0_rate_limited", help, limited)?;
         type Of = fn(&Counts) -> &BTreeMap<Endpoint, u64>;
         let rows: [(&str, &str, Of); 2] = [
-            ("ratelimit_remaining", "Calls that Auth0's last answer said are left", |counts| &counts.remaining),
-            ("ratelimit_limit", "Calls at most, by Auth0's last answer", |counts| &counts.limits),
+            ("ratelimit_remaining", "X-RateLimit-Remaining of the last answer", |counts| &counts.remaining),
+            ("ratelimit_limit", "X-RateLimit-Limit of the last answer", |counts| &counts.limits),
         ];
         for (name, help, of) in rows {
             let known = counts().flat_map(|(domain, counts)| {
                 of(counts).iter().map(move |((method, path), number)| {
-                    (OfCall { domain: domain.clone(), method, path }, i64::try_from(*number).unwrap_or(i64::MAX))
+                    (
+                        EndpointLabels { domain: domain.clone(), method, path },
+                        i64::try_from(*number).unwrap_or(i64::MAX),
+                    )
                 })
             });
             gauges(&mut encoder, name, help, None, known)?;

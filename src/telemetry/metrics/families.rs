@@ -1,4 +1,4 @@
-//! Metrics with labels, as a collector writes them.
+//! Writes metric families in a collector.
 
 use std::fmt;
 
@@ -6,6 +6,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLab
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
+/// Writes a gauge for each label set; nothing if there is none.
 pub(super) fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
@@ -14,7 +15,6 @@ pub(super) fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
     values: impl IntoIterator<Item = (L, V)>,
 ) -> fmt::Result {
     let mut values = values.into_iter().peekable();
-    // A name without a value would only be noise.
     if values.peek().is_none() {
         return Ok(());
     }
@@ -22,6 +22,7 @@ pub(super) fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
     values.try_for_each(|(labels, value)| metric.encode_family(&labels)?.encode_gauge(&value))
 }
 
+/// Writes a counter for each label set; nothing if there is none.
 pub(super) fn counters<L: EncodeLabelSet>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,

@@ -1,9 +1,13 @@
-//! What can be counted and measured, in OpenMetrics text. docs/metrics.md lists it; a test holds the two together.
+//! Metrics in OpenMetrics text. docs/metrics.md lists all of them, and a test compares it with what is served.
 //!
-//! No label holds the id of a person or the name of an object: kinds, reasons, endpoints, domains of tenants and
-//! namespaces of tenant objects are all there is. None is called as what Prometheus adds to a target (`namespace`,
-//! `endpoint`, `pod` and the like): it would rename ours. `object_counts` is
-//! what is looked up at each scrape, `domains` what was counted for each domain, `process` the process.
+//! No label value is the ID of a person or the name of an object: kinds, reasons, endpoints, domains of tenants and
+//! namespaces of tenant objects are all there is. No label has a name that Prometheus itself adds to a target
+//! (`namespace`, `endpoint`, `pod` and the like), because it would rename ours.
+//!
+//! - This file: counters and histograms that are updated as things happen.
+//! - `object_counts.rs`: gauges that are computed at each scrape, from the caches and the dispatcher.
+//! - `domains.rs`: counters by Auth0 domain, which are dropped with the last tenant of the domain (promise 14).
+//! - `process.rs`: the standard metrics of a process. `families.rs`: helpers for collectors.
 
 mod domains;
 mod families;
@@ -35,15 +39,16 @@ use crate::telemetry::readiness::Readiness;
 use domains::Domains;
 use object_counts::ObjectCounts;
 
-/// Upper bounds of the buckets, in seconds.
+// Upper bounds of the histograms' buckets, in seconds.
+
 const RECONCILE_BUCKETS: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0];
 const CALL_BUCKETS: [f64; 8] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
-/// A read right after, then the looks at 2, 7, 17, 37 and 77 s, then each minute.
+/// A removal is verified right after it was accepted, then after 2, 7, 17, 37 and 77 s, then every minute.
 const PROOF_BUCKETS: [f64; 10] = [0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 600.0];
-/// From moments to days: thousands of removals at Auth0's lowest limit take hours.
+/// From moments to a day: thousands of removals under Auth0's lowest rate limit take hours.
 const AGE_BUCKETS: [f64; 12] = [0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 28_800.0, 86_400.0];
 
-/// Everything that is counted; clones count the same.
+/// All metrics of the process. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Metrics {
     registry: Arc<Registry>,
@@ -54,41 +59,41 @@ pub(crate) struct Metrics {
 
 #[derive(Clone)]
 struct Counts {
-    changes: Family<KindReason, Counter>,
-    verdicts: Family<Kind, Histogram, fn() -> Histogram>,
-    proofs: Family<Kind, Histogram, fn() -> Histogram>,
-    lags: Family<Kind, Histogram, fn() -> Histogram>,
-    durations: Family<Call, Histogram, fn() -> Histogram>,
-    reconciles: Family<Kind, Histogram, fn() -> Histogram>,
-    errors: Family<KindCause, Counter>,
-    refusals: Family<Cause, Counter>,
+    changes: Family<ReasonLabels, Counter>,
+    verdicts: Family<KindLabels, Histogram, fn() -> Histogram>,
+    proofs: Family<KindLabels, Histogram, fn() -> Histogram>,
+    lags: Family<KindLabels, Histogram, fn() -> Histogram>,
+    durations: Family<EndpointLabels, Histogram, fn() -> Histogram>,
+    reconciles: Family<KindLabels, Histogram, fn() -> Histogram>,
+    errors: Family<ErrorLabels, Counter>,
+    refusals: Family<CauseLabels, Counter>,
     restarts: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Kind {
+struct KindLabels {
     kind: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct KindReason {
+struct ReasonLabels {
     kind: String,
     reason: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct KindCause {
+struct ErrorLabels {
     kind: &'static str,
     cause: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Cause {
+struct CauseLabels {
     cause: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Call {
+struct EndpointLabels {
     method: &'static str,
     path: &'static str,
 }
@@ -114,36 +119,36 @@ impl Counts {
             restarts: Counter::default(),
         };
         let seconds = || Unit::Seconds;
-        let help = "Removal objects that came to this reason";
+        let help = "Removals that changed to this reason";
         registry.register("removal_reason_changes", help, counts.changes.clone());
-        let help = "From the creation of a removal object to its verdict (done or stalled)";
+        let help = "Time from the creation of a removal to its verdict (done or stalled)";
         registry.register_with_unit("removal_verdict", help, seconds(), counts.verdicts.clone());
-        let help = "From the creation of a removal object to the proof of its removal";
+        let help = "Time from the creation of a removal to its verification";
         registry.register_with_unit("removal_proof", help, seconds(), counts.proofs.clone());
-        let help = "From Auth0 accepting a removal to a complete read that proves it";
+        let help = "Time from Auth0 accepting a removal to a complete read that verifies it";
         registry.register_with_unit("proof_lag", help, seconds(), counts.lags.clone());
         let help = "Duration of calls to Auth0";
         registry.register_with_unit("auth0_call_duration", help, seconds(), counts.durations.clone());
-        let help = "Duration of one reconcile of an object, without waiting for Auth0";
+        let help = "Duration of reconciles, which do not wait for Auth0";
         registry.register_with_unit("reconcile_duration", help, seconds(), counts.reconciles.clone());
-        registry.register("reconcile_errors", "Reconciles that failed and are tried again", counts.errors.clone());
-        let help = "Calls that were not made because the check right before said no";
+        registry.register("reconcile_errors", "Reconciles that failed and are retried", counts.errors.clone());
+        let help = "Calls that the preflight check refused";
         registry.register("preflight_refusals", help, counts.refusals.clone());
-        let help = "Tasks of the dispatcher that panicked and were begun anew, which is a bug";
+        let help = "Dispatcher tasks that panicked and were restarted, which is a bug";
         registry.register("dispatcher_restarts", help, counts.restarts.clone());
-        // There from the start, so that the first one is an increase.
-        drop(counts.refusals.get_or_create(&Cause { cause: refusal(Refusal::Unconfirmed) }));
+        // It exists from the start, so that Prometheus sees the first one as an increase.
+        drop(counts.refusals.get_or_create(&CauseLabels { cause: refusal(Refusal::Unconfirmed) }));
         counts
     }
 }
 
 impl Metrics {
-    /// `readiness` knows what this replica does.
+    /// `readiness` knows whether this replica leads.
     pub(crate) fn new(readiness: Readiness) -> Self {
         let mut root = Registry::default();
         let registry = root.sub_registry_with_prefix("rescind");
         let version = [("version", env!("CARGO_PKG_VERSION"))];
-        registry.register("build", "The version that runs", Info::new(version.to_vec()));
+        registry.register("build", "Version of the operator", Info::new(version.to_vec()));
         let counts = Counts::register(registry);
         let (object_counts, domains) = (ObjectCounts::new(readiness), Domains::default());
         registry.register_collector(Box::new(object_counts.clone()));
@@ -152,7 +157,7 @@ impl Metrics {
         Self { registry: Arc::new(root), counts, domains, object_counts }
     }
 
-    /// Where `/metrics` is answered.
+    /// The route of `/metrics`.
     pub(crate) fn routes(&self) -> Router {
         let metrics = self.clone();
         let answer = move || {
@@ -162,63 +167,63 @@ impl Metrics {
         Router::new().route("/metrics", get(answer))
     }
 
-    /// Everything, as it is served.
+    /// All metrics, as they are served.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
-        // Writing into a string does not fail.
+        // Writing to a string cannot fail.
         let _ = encode(&mut text, &self.registry);
         text
     }
 
-    /// A removal object came to another reason.
-    pub(crate) fn reason_changed(&self, news: &ReasonChange) {
-        let (kind, counts) = (Kind { kind: news.object.kind.clone().unwrap_or_default() }, &self.counts);
-        if let Some(after) = news.verdict_after {
+    /// A removal changed to another reason.
+    pub(crate) fn reason_changed(&self, change: &ReasonChange) {
+        let (kind, counts) = (KindLabels { kind: change.object.kind.clone().unwrap_or_default() }, &self.counts);
+        if let Some(after) = change.verdict_after {
             counts.verdicts.get_or_create(&kind).observe(after.as_secs_f64());
         }
-        if let Some(proof) = news.proof {
+        if let Some(proof) = change.proof {
             counts.proofs.get_or_create(&kind).observe(proof.since_created.as_secs_f64());
             counts.lags.get_or_create(&kind).observe(proof.since_accepted.as_secs_f64());
         }
-        counts.changes.get_or_create(&KindReason { kind: kind.kind, reason: news.reason.as_str() }).inc();
+        counts.changes.get_or_create(&ReasonLabels { kind: kind.kind, reason: change.reason.as_str() }).inc();
     }
 
     /// A call ended.
     pub(crate) fn request_finished(&self, call: &RequestFinished<'_>) {
         let RequestFinished { method, endpoint: path, took, .. } = *call;
-        self.counts.durations.get_or_create(&Call { method, path }).observe(took.as_secs_f64());
+        self.counts.durations.get_or_create(&EndpointLabels { method, path }).observe(took.as_secs_f64());
         self.domains.request_finished(call);
     }
 
-    /// A call was not made for this reason.
+    /// The preflight check refused a call.
     pub(crate) fn refused(&self, why: Refusal) {
-        self.counts.refusals.get_or_create(&Cause { cause: refusal(why) }).inc();
+        self.counts.refusals.get_or_create(&CauseLabels { cause: refusal(why) }).inc();
     }
 
-    /// A task of the dispatcher was begun anew.
+    /// A task of the dispatcher was restarted.
     pub(crate) fn task_restarted(&self) {
         self.counts.restarts.inc();
     }
 
-    /// Tenant objects name these domains and no others.
+    /// Forgets all domains but these, which are those that tenant objects name.
     pub(crate) fn retain(&self, domains: &HashSet<Domain>) {
         self.domains.retain(domains);
     }
 
-    /// What counts the reconciles of `kind`.
+    /// The counters of the reconciles of `kind`.
     pub(crate) fn reconciles(&self, kind: &'static str) -> Reconciles {
         let counter = |cause: Failure| {
             let cause = cause.as_str();
-            self.counts.errors.get_or_create_owned(&KindCause { kind, cause })
+            self.counts.errors.get_or_create_owned(&ErrorLabels { kind, cause })
         };
         Reconciles {
-            durations: self.counts.reconciles.get_or_create_owned(&Kind { kind: kind.to_owned() }),
+            durations: self.counts.reconciles.get_or_create_owned(&KindLabels { kind: kind.to_owned() }),
             errors: Failure::ALL.map(|failure| (failure, counter(failure))),
         }
     }
 }
 
-/// The word for why a call was not made.
+/// The label value `cause` of a refusal; docs/metrics.md explains the values.
 const fn refusal(why: Refusal) -> &'static str {
     match why {
         Refusal::NotLeading => "not_leading",
@@ -231,7 +236,8 @@ const fn refusal(why: Refusal) -> &'static str {
     }
 }
 
-/// Counts the reconciles of one kind. What can fail is there from the start, so that the first time is an increase.
+/// Counts the reconciles of one kind. Every cause of failure has a counter from the start, so that Prometheus sees the
+/// first failure as an increase.
 #[derive(Clone)]
 pub(crate) struct Reconciles {
     durations: Histogram,
@@ -239,7 +245,7 @@ pub(crate) struct Reconciles {
 }
 
 impl Reconciles {
-    /// One ended after this long, and failed so if it did.
+    /// A reconcile ended after this time, and failed like this if it failed.
     pub(crate) fn ended(&self, took: Duration, failure: Option<Failure>) {
         self.durations.observe(took.as_secs_f64());
         for (_, counter) in self.errors.iter().filter(|(cause, _)| Some(*cause) == failure) {

@@ -1,4 +1,4 @@
-//! The process, under the names that every Prometheus client library gives it. What the system does not tell is left out.
+//! The standard `process_` metrics of Prometheus client libraries. Those that the system does not provide are left out.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 #[derive(Debug)]
 pub(crate) struct Process {
-    /// Seconds since the epoch.
+    /// Seconds since the Unix epoch.
     started: f64,
 }
 
@@ -27,25 +27,25 @@ impl Collector for Process {
         let mut gauge = |name: &str, help: &str, unit, value: f64| {
             encoder.encode_descriptor(name, help, unit, MetricType::Gauge)?.encode_gauge(&value)
         };
-        gauge("process_start_time", "When the process started, since the epoch", seconds, self.started)?;
+        gauge("process_start_time", "Start time of the process since the Unix epoch", seconds, self.started)?;
         if let Some(resident) = resident_bytes() {
-            gauge("process_resident_memory", "Memory in use", bytes, resident)?;
+            gauge("process_resident_memory", "Resident memory size", bytes, resident)?;
         }
         if let Some(open) = open_files() {
-            gauge("process_open_fds", "Open files and connections", None, open)?;
+            gauge("process_open_fds", "Number of open file descriptors", None, open)?;
         }
         if let Some(most) = max_files() {
-            gauge("process_max_fds", "Most files and connections that may be open", None, most)?;
+            gauge("process_max_fds", "Maximum number of open file descriptors", None, most)?;
         }
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
         let used = cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9;
         let mut metric =
-            encoder.encode_descriptor("process_cpu", "Time of processors used", seconds, MetricType::Counter)?;
+            encoder.encode_descriptor("process_cpu", "Total user and system CPU time", seconds, MetricType::Counter)?;
         metric.encode_counter::<NoLabelSet, _, f64>(&used, None)
     }
 }
 
-/// `VmRSS:   12345 kB`
+/// Reads the line `VmRSS:   12345 kB`.
 fn resident_bytes() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -54,11 +54,11 @@ fn resident_bytes() -> Option<f64> {
 }
 
 fn open_files() -> Option<f64> {
-    // One of them is the folder that is being read.
+    // One of them is the directory that is being read.
     Some(std::fs::read_dir("/proc/self/fd").ok()?.count().saturating_sub(1) as f64)
 }
 
-/// `Max open files            1024                 524288               files`
+/// Reads the soft limit of `Max open files            1024                 524288               files`.
 fn max_files() -> Option<f64> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;

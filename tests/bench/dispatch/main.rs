@@ -1,5 +1,5 @@
-//! The first half of `make bench`: how fast it is decided what is sent when. A million items in, a million out, nothing
-//! but the state machine, one core.
+//! Part of `make bench`: how fast the dispatcher decides what to send when. A million items in and out of the state
+//! machine, on one core.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a benchmark: whatever goes wrong ends it")]
 
@@ -31,15 +31,15 @@ fn main() {
     }
 }
 
-/// What a million cost.
+/// The cost of a million items.
 struct Cost {
-    /// For all.
+    /// The time for all.
     seconds: f64,
-    /// Memory of one that waits, its names and ids included.
+    /// The memory of one waiting item, with its names and ids.
     bytes_each: f64,
 }
 
-/// `merged`: members of one organization; otherwise roles of as many people.
+/// `merged`: members of one organization; otherwise one role each of a million users.
 fn measure(merged: bool) -> Cost {
     let before = resident();
     let namespace: Arc<str> = "identity".into();

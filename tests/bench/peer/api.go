@@ -25,7 +25,7 @@ type UserRoleRevocation struct {
 	Status Status `json:"status,omitempty"`
 }
 
-// UserRoleRevocationList is what a list of them is answered with.
+// UserRoleRevocationList is a list of them.
 type UserRoleRevocationList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata,omitempty"`
@@ -33,17 +33,17 @@ type UserRoleRevocationList struct {
 	Items []UserRoleRevocation `json:"items"`
 }
 
-// Spec is what is asked for. Fields that this operator does not act on are left out.
+// Spec has the fields that this operator acts on.
 type Spec struct {
 	UserID string   `json:"userId"`
 	Roles  []string `json:"roles"`
 }
 
-// Status holds the same fields as Rescind's.
+// Status has the same fields as Rescind's.
 type Status struct {
 	ObservedGeneration int64              `json:"observedGeneration,omitempty"`
 	Conditions         []metav1.Condition `json:"conditions,omitempty"`
-	// Counts by name: whichever Rescind writes are in the template.
+	// Counts by name; the template has those that Rescind writes.
 	Result          map[string]int32 `json:"result,omitempty"`
 	Domain          string           `json:"domain,omitempty"`
 	LastRemovalTime *metav1.Time     `json:"lastRemovalTime,omitempty"`
@@ -60,7 +60,7 @@ type Finished struct {
 	Generation int64  `json:"generation,omitempty"`
 }
 
-// DeepCopyInto copies the status, all it points to included.
+// DeepCopyInto copies the status with everything it points to.
 func (s *Status) DeepCopyInto(out *Status) {
 	*out = *s
 	if s.Conditions != nil {

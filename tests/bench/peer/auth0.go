@@ -15,14 +15,14 @@ import (
 	"time"
 )
 
-// Auth0 makes the two calls that one object needs.
+// Auth0 makes the two calls that an object needs.
 type Auth0 struct {
 	client *http.Client
 	domain string
 	token  string
 }
 
-// RateLimited says that Auth0 answered 429, and when to come back.
+// RateLimited is a 429, with the time to wait.
 type RateLimited struct {
 	After time.Duration
 }
@@ -31,7 +31,7 @@ func (e RateLimited) Error() string {
 	return fmt.Sprintf("rate limit reached, next try in %s", e.After)
 }
 
-// NewAuth0 connects to a tenant whose certificate this authority signed.
+// NewAuth0 makes a client for a tenant whose certificate this authority signed.
 func NewAuth0(domain, token string, caPEM []byte) (*Auth0, error) {
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(caPEM) {
@@ -39,13 +39,13 @@ func NewAuth0(domain, token string, caPEM []byte) (*Auth0, error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-	// As many as there are workers; the default of two would open a connection for nearly every call over HTTP/1.1.
+	// One for each worker; with the default of two, nearly every call over HTTP/1.1 would open a connection.
 	transport.MaxIdleConnsPerHost = workers
 	client := &http.Client{Timeout: 30 * time.Second, Transport: transport}
 	return &Auth0{client: client, domain: domain, token: token}, nil
 }
 
-// RemoveRoles takes roles from a user.
+// RemoveRoles removes roles from a user.
 func (a *Auth0) RemoveRoles(ctx context.Context, user string, roles []string, correlation string) error {
 	body, err := json.Marshal(map[string][]string{"roles": roles})
 	if err != nil {
@@ -55,7 +55,7 @@ func (a *Auth0) RemoveRoles(ctx context.Context, user string, roles []string, co
 	return err
 }
 
-// HasAnyRole says whether the user still has one of the roles. One page is enough for the few roles that people have
+// HasAnyRole says whether the user still has one of the roles. It reads one page, which is enough for the few roles
 // here.
 func (a *Auth0) HasAnyRole(ctx context.Context, user string, roles []string) (bool, error) {
 	answer, err := a.call(ctx, http.MethodGet, rolesPath(user)+"?per_page=50", nil, "")
@@ -112,7 +112,7 @@ func (a *Auth0) call(ctx context.Context, method, path string, body []byte, corr
 	return text, nil
 }
 
-// untilReset is how long Auth0 asks to wait, at least a second.
+// untilReset is the time that Auth0 asks to wait, at least a second.
 func untilReset(header http.Header, now time.Time) time.Duration {
 	reset, err := strconv.ParseInt(header.Get("X-RateLimit-Reset"), 10, 64)
 	if err != nil {

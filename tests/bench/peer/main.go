@@ -1,11 +1,14 @@
-// The operator that Rescind is measured against: the same job for one kind, as kubebuilder's scaffold and an afternoon
-// would give it. controller-runtime's cache and workqueue, one DELETE and one read for each object, the same status as
-// Rescind's, and a 429 means to come back later. It is spared what Rescind does beside: tenants, Secrets, events, an
-// audit log, metrics.
+// The operator that Rescind is compared with: the same job for one kind, as one would write it on the scaffold of
+// kubebuilder. It uses controller-runtime's cache and workqueue, makes one DELETE and one read for each object, writes
+// the
+// same status as Rescind, and requeues after a 429. It has none of Rescind's other work: tenants, Secrets, events, an
+// audit
+// log, metrics.
 //
-// Settings come from the environment: KUBECONFIG, PEER_NAMESPACE, PEER_DOMAIN, PEER_TOKEN, PEER_CA_FILE, PEER_STATUS
-// (the final status of one of Rescind's objects, whose reasons and messages are taken over) and PEER_PROBE (where
-// /readyz is).
+// Its settings are environment variables: KUBECONFIG, PEER_NAMESPACE, PEER_DOMAIN, PEER_TOKEN, PEER_CA_FILE,
+// PEER_STATUS
+// (the final status of an object of Rescind, whose reasons and messages it uses) and PEER_PROBE (the address of
+// /readyz).
 package main
 
 import (
@@ -33,23 +36,23 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 )
 
-// As many objects are worked on at once as Rescind does by default.
+// The number of concurrent reconciles, the default of Rescind.
 const workers = 16
 
-// A role that a read still shows is looked for again after this.
+// The time until the next read when one still shows the role.
 const lookAgain = 2 * time.Second
 
-// Reconciler brings one object to its end.
+// Reconciler carries out one removal.
 type Reconciler struct {
 	client.Client
 	Auth0 *Auth0
-	// Domain goes into the status.
+	// Domain is written to the status.
 	Domain string
-	// Template is what a finished object's status says, but for its times and names.
+	// Template is the status of a finished object, except for its times and names.
 	Template Status
 }
 
-// Reconcile removes, looks, and writes the status.
+// Reconcile removes, reads back, and writes the status.
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	var object UserRoleRevocation
 	if err := r.Get(ctx, request.NamespacedName, &object); err != nil {
@@ -76,7 +79,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	return ctrl.Result{}, r.Status().Patch(ctx, &object, client.MergeFrom(before))
 }
 
-// retry comes back when Auth0 says, and otherwise as the workqueue backs off.
+// retry requeues at the time that Auth0 named, or with the backoff of the workqueue.
 func retry(err error) (ctrl.Result, error) {
 	var limited RateLimited
 	if errors.As(err, &limited) {
@@ -85,7 +88,7 @@ func retry(err error) (ctrl.Result, error) {
 	return ctrl.Result{}, err
 }
 
-// finish fills in the status of an object whose removal was proved.
+// finish fills in the status of an object whose removal is verified.
 func (r *Reconciler) finish(object *UserRoleRevocation, correlation string, removed metav1.Time) {
 	now := metav1.Now()
 	status := &object.Status
@@ -132,7 +135,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	// The API server's priority and fairness is the limit, not the client's own.
+	// The limit is the API server's priority and fairness, not the client's own.
 	config.QPS, config.Burst = -1, -1
 	ca, err := os.ReadFile(os.Getenv("PEER_CA_FILE"))
 	if err != nil {

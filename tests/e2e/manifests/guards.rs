@@ -1,4 +1,4 @@
-//! The fields that say when, how carefully and for how long not: instants, durations, modes, holds, brakes, protected ids.
+//! The fields that restrain: instants, durations, modes, holds, brakes, protected ids.
 
 use serde_json::json;
 
@@ -62,13 +62,13 @@ fn instants() -> Vec<Case> {
 
 fn times() -> Vec<Row> {
     let mut cases = instants();
-    // The type is an Option: null says the same as leaving it out.
+    // The type is an Option, so null means the same as leaving it out.
     cases.extend([left_out_is(()), kept("null", ())]);
     let at = |place| REMOVALS.map(|kind| (kind, place));
     let mut all = rows(&at("spec.notBefore"), None, &cases);
     all.extend(rows(&at("spec.notAfter"), None, &cases));
 
-    // Beside another instant only what is wrong itself is blamed.
+    // With both instants set, only the wrong one is blamed.
     let early = "must not be earlier than notBefore";
     let cases = [
         kept("the same", "2027-01-01T00:00:00Z"),
@@ -268,7 +268,7 @@ fn protected() -> Vec<Row> {
     all
 }
 
-/// Lists that are heavy although no item is.
+/// Lists that are too large as a whole although no item is.
 fn heavy() -> Vec<Row> {
     let members = |count: usize| (0..count).map(|i| format!("a|{i:0>498}")).collect::<Vec<_>>();
     let cases = [kept("20,000 characters", members(40)), refused("more characters", members(41), TOGETHER)];

@@ -5,10 +5,8 @@
 //! the operator's own types; and where the operator judges a text itself (objects stored under an older CRD), both must
 //! agree. All failing rows are listed, not only the first.
 //!
-//! Tried: from the generated CRDs every rule, every rule's message, bound (one more, one less), default, enum word, list
-//! type, required field, refusal of unknown fields, description, column, selector, category and short name was taken out,
-//! about 440 changes, never two at one field; each time rows of that field failed. Nobody notices a `minLength` of 1
-//! where a rule refuses the empty text as well, `nullable`, and the number formats of the status.
+//! No row can notice a `minLength` of 1 where a rule refuses the empty text as well, `nullable`, or the number formats
+//! of the status.
 
 mod guards;
 mod kubectl;
@@ -31,7 +29,7 @@ use serde_json::{Value, json};
 
 use crate::harness::*;
 
-/// Requests at a time; the whole is bound by the API server's processor time.
+/// The number of requests at a time; the CPU time of the API server is the limit.
 const AT_ONCE: usize = 16;
 
 /// One kind, with a manifest that is good.
@@ -40,7 +38,7 @@ pub struct Kind {
     pub plural: &'static str,
     pub short: &'static str,
     good: fn() -> Value,
-    /// Reads an object as the operator does: what it cannot read would end its watch.
+    /// Parses an object as the operator does.
     read: fn(Value) -> serde_json::Result<()>,
 }
 
@@ -96,7 +94,7 @@ impl Kind {
     }
 }
 
-/// What is written at a place, and what shall come of it.
+/// A value for a place in a manifest, and the expected verdict.
 #[derive(Clone)]
 pub struct Case {
     name: &'static str,
@@ -107,11 +105,11 @@ pub struct Case {
 
 #[derive(Clone)]
 enum Verdict {
-    /// Accepted, and comes back as written.
+    /// Accepted and stored as written.
     Kept,
-    /// Accepted, and comes back as this.
+    /// Accepted and stored as this value.
     Becomes(Value),
-    /// Refused: the field at the place plus this suffix is blamed, with these words.
+    /// Refused, with an error about the field at the place plus this suffix, with these words.
     Refused(&'static str, &'static str),
 }
 
@@ -127,7 +125,7 @@ pub fn refused(name: &'static str, value: impl Into<Value>, says: &'static str) 
     refused_at(name, value, "", says)
 }
 
-/// A refusal that blames something inside the place.
+/// A refusal whose error names something inside the place.
 pub fn refused_at(name: &'static str, value: impl Into<Value>, suffix: &'static str, says: &'static str) -> Case {
     Case { name, value: Some(value.into()), verdict: Verdict::Refused(suffix, says) }
 }
@@ -140,7 +138,7 @@ pub fn left_out_is_refused() -> Case {
     Case { name: "left out", value: None, verdict: Verdict::Refused("", "Required value") }
 }
 
-/// The operator's own opinion of a text.
+/// Whether the operator itself accepts a text.
 type Judge = fn(&str) -> bool;
 
 /// One request.
@@ -160,7 +158,7 @@ pub fn rows(places: &[(&'static Kind, &'static str)], judge: Option<Judge>, case
     places.iter().copied().flat_map(at).collect()
 }
 
-/// These rows, with other fields in the spec as well.
+/// The same rows with further fields in the spec.
 pub fn beside(mut rows: Vec<Row>, fields: &Value) -> Vec<Row> {
     rows.iter_mut().for_each(|row| row.beside = fields.clone());
     rows
@@ -216,7 +214,7 @@ pub fn report(failed: Vec<String>, of: usize) {
     assert!(failed.is_empty(), "{} of {of} rows failed:\n{}", failed.len(), failed.join("\n"));
 }
 
-/// Compares one thing after the other, so that the first failure does not hide the next.
+/// Collects failed comparisons, so that the first does not hide the next.
 #[derive(Default)]
 pub struct Compared {
     failed: Vec<String>,
@@ -288,7 +286,7 @@ impl World {
 pub fn blames(status: &kube::core::Status, field: &str, says: &str) -> Result<(), String> {
     let message = &status.message;
     let causes = status.details.iter().flat_map(|details| &details.causes);
-    // The server adds a cause without a field when it left out rules, and calls a whole merge patch a field.
+    // The server adds a cause without a field when it skipped rules, and reports a whole merge patch as a field.
     let causes: Vec<_> = causes.filter(|cause| cause.field != "<nil>" && cause.field != "patch").collect();
     let named = match causes.as_slice() {
         [] => message.contains(&format!("{says} \"{field}\"")),

@@ -7,7 +7,7 @@ use super::*;
 
 const TENANT_NAME: &str = "must be the name of an Auth0Tenant in this namespace, or of a ClusterAuth0Tenant: lower-case letters, digits, '-' and '.'";
 
-/// Names of objects beside this one. `says` is the remedy.
+/// Names of other objects. `says` is what the message tells the user to write.
 pub fn object_names(says: &'static str) -> Vec<Case> {
     vec![
         kept("a name", "acme-eu.production"),
@@ -31,7 +31,7 @@ pub fn object_names(says: &'static str) -> Vec<Case> {
     ]
 }
 
-/// A switch that is off unless it is set.
+/// A boolean that defaults to false.
 pub fn switch() -> Vec<Case> {
     vec![
         kept("on", true),
@@ -44,7 +44,7 @@ pub fn switch() -> Vec<Case> {
     ]
 }
 
-/// One of some words; `says` lists them.
+/// An enum; `says` is the message that lists its words.
 pub fn word(words: &[&'static str], default: &'static str, says: &'static str) -> Vec<Case> {
     let mut cases: Vec<_> = words.iter().map(|word| kept("a word of the list", *word)).collect();
     cases.extend([
@@ -87,7 +87,7 @@ fn shared() -> Vec<Row> {
     rows
 }
 
-/// A misspelt field must not be taken for one that was left out.
+/// A misspelt field must be refused, not treated as left out.
 fn unknown() -> Vec<Row> {
     let says = [refused("unknown", "x", "unknown field")];
     let everywhere = ["spec.supend", "spec.namespace", "spec.status", "spec.tenantRef.namespace", "data"];
@@ -137,6 +137,6 @@ pub fn table() -> Vec<Row> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn shared_fields_and_fields_that_do_not_exist() {
+async fn shared_fields_are_validated_and_unknown_fields_refused() {
     run(table()).await;
 }

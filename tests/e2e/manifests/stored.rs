@@ -45,7 +45,7 @@ pub fn full_status(kind: &Kind) -> Value {
     }
 }
 
-/// kstatus takes an object without conditions for current; -1 is never the generation of an object.
+/// kstatus considers an object without conditions current, hence -1, which is never the generation of an object.
 #[tokio::test(flavor = "multi_thread")]
 async fn defaults_are_written_when_an_object_is_made() {
     let world = World::bare("manifests").await;
@@ -68,7 +68,7 @@ async fn defaults_are_written_when_an_object_is_made() {
     compared.report();
 }
 
-/// A manifest cannot claim that something was removed, and the operator's writes cannot change what is asked for.
+/// A manifest cannot claim that something was removed, and a status write of the operator cannot change the spec.
 #[tokio::test(flavor = "multi_thread")]
 async fn spec_and_status_are_written_apart() {
     let world = World::bare("manifests").await;
@@ -110,9 +110,9 @@ async fn spec_and_status_are_written_apart() {
     compared.report();
 }
 
-/// What is in the schema of the status is in `full_status`, so the test above speaks of every field.
+/// `full_status` has every field of the status schema, so the test above covers all of them.
 #[test]
-fn the_full_status_is_full() {
+fn the_full_status_has_every_field_of_the_schema() {
     for crd in rescind::api::crds() {
         let kind = Kind::of(&crd.definition);
         let schema = kubectl::schema(&crd.definition);
@@ -123,7 +123,7 @@ fn the_full_status_is_full() {
     }
 }
 
-/// Statuses that the schema keeps out, whoever writes them.
+/// The schema refuses these statuses, whoever writes them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_has_a_schema_too() {
     let world = World::bare("manifests").await;

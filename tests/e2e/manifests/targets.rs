@@ -12,7 +12,7 @@ const ORG_ID: &str =
 const IDENTIFIER: &str = "must be the identifier (audience) of the API exactly as Auth0 shows it";
 const NAME: &str = "must be the permission's name exactly as Auth0 shows it, such as read:reports";
 
-/// What can be no text at all.
+/// Values that are not strings.
 pub fn not_text() -> Vec<Case> {
     vec![
         refused("a number", 7, "must be of type string"),
@@ -23,12 +23,12 @@ pub fn not_text() -> Vec<Case> {
     ]
 }
 
-/// The server drops a null that has no meaning, and then misses the field.
+/// The server drops a null where the schema has none, and then reports the field as missing.
 pub fn null_is_missed() -> Case {
     refused("null", (), "Required value")
 }
 
-/// `id` spoiled by what copying adds.
+/// `id` with what copying may add to it.
 fn spoiled(id: &str, says: &'static str) -> Vec<Case> {
     vec![
         refused("empty", "", says),

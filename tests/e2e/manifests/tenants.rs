@@ -1,4 +1,4 @@
-//! The fields of the connection.
+//! The fields of the tenant kinds.
 
 use rescind::auth0::Domain;
 use serde_json::json;
@@ -84,7 +84,7 @@ fn audiences() -> Vec<Row> {
         kept("the longest", longest.as_str()),
         refused("one character too long", longest.replacen('a', "aa", 1), "may not be more than 600"),
         left_out_is(()),
-        // The type is an Option: null says the same as leaving it out.
+        // The type is an Option, so null means the same as leaving it out.
         kept("null", ()),
         refused("empty", "", AUDIENCE),
         refused("without the trailing slash", "https://acme.eu.auth0.com/api/v2", "with the trailing slash"),

@@ -1,4 +1,4 @@
-//! What may change in an object that exists: everything but its target.
+//! What may change in an existing object: everything except its target.
 
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ const OTHER_ORG: &str = "org_0123456789abcdef";
 const UNTIL: &str = "2026-12-24T00:00:00Z";
 const THIRD_ROLE: &str = "rol_aaaaaaaaaaaaaaaa";
 
-/// A list that may be written in another order and nothing else. `items` are the stored two and another one.
+/// A list that may only change its order. `items` are the two stored ones and a third.
 fn list(kind: &'static Kind, field: &'static str, items: [Value; 3], says: &'static str) -> Vec<Change> {
     let [first, second, other] = items;
     let name = field.trim_start_matches("spec.");
@@ -101,7 +101,7 @@ fn targets() -> Vec<Change> {
     changes
 }
 
-/// What is no target may change at any time, but stays checked.
+/// Fields outside the target may change at any time and are still validated.
 fn options() -> Vec<Change> {
     let mut changes = Vec::new();
     for kind in REMOVALS {
@@ -169,7 +169,7 @@ fn options() -> Vec<Change> {
     changes
 }
 
-/// Two items in every list, so that one can go and both can change places.
+/// Two items in every list, so that one can be removed and both can be swapped.
 fn stored(kind: &Kind) -> Value {
     let mut manifest = kind.manifest(STORED);
     let spec = manifest["spec"].as_object_mut().unwrap();
@@ -214,7 +214,6 @@ impl Change {
     }
 }
 
-/// Tried: without the rule on `roles` of UserRoleRevocation, its six rows "shorter", "longer" and "one is another" fail.
 #[tokio::test(flavor = "multi_thread")]
 async fn targets_never_change_and_the_rest_may() {
     let world = World::bare("manifests").await;

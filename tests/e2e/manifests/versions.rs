@@ -1,5 +1,5 @@
-//! CRDs of other versions than the operator's: an older one cuts off what it does not know, a newer one lets through what
-//! the operator does not know. Either way the operator can read the object and sees that it must not act.
+//! CRDs of other versions than the operator: an older one prunes fields that the operator expects, a newer one keeps
+//! fields that it does not know. Either way the operator can parse the object and sees that it must not act.
 
 use std::path::Path;
 use std::time::Instant;
@@ -14,7 +14,7 @@ use super::*;
 
 const NAMESPACE: &str = "default";
 
-/// What the operator sees of an object: why it does not act, and the status as it would write it back.
+/// Why the operator does not act on an object, and the status as it would write it back.
 fn look(kind: &Kind, object: &Value) -> (Vec<String>, Value) {
     fn removal<K: Revocation + DeserializeOwned>(object: &Value) -> (Vec<String>, Value) {
         let object: K = serde_json::from_value(object.clone()).expect("readable");
@@ -52,8 +52,8 @@ impl Changing {
         request(&self.client, method, &format!("{path}?{query}fieldManager=test"), body).await
     }
 
-    /// The object once it looks like this: the API server serves by a CRD some moments after it took it, and tells nobody
-    /// when.
+    /// The object once it looks like this. The API server applies a CRD some moments after it accepted it and does not
+    /// say when.
     async fn get(&self, kind: &Kind, name: &str, shows: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -104,8 +104,9 @@ async fn make(plane: &Changing, kind: &Kind, status: &Value) {
     plane.send(Method::PATCH, kind, "/finished/status", "", &status).await.expect("a good status");
 }
 
-/// Forward, back, and forward again under objects that nobody writes meanwhile: they are the same as before, and in
-/// between they are held. Then a newer CRD: what it adds is named, and what it adds to the status is written back.
+/// The CRDs go forward, back, and forward again under objects that nobody writes meanwhile: the objects are the same as
+/// before, and in between they are held. Under a newer CRD, its new spec field is named, and its new status field is
+/// written back.
 #[tokio::test(flavor = "multi_thread")]
 async fn crds_of_other_versions_hold_the_objects() {
     let plane = Changing::start().await;
@@ -147,7 +148,7 @@ async fn crds_of_other_versions_hold_the_objects() {
     compared.report();
 }
 
-/// Edits an object as somebody with the newer version would; then the operator writes its status in each way it may.
+/// Edits an object as a user of the newer version would, then writes its status in each way the operator may.
 async fn newer_fields(plane: &Changing, kind: &Kind, compared: &mut Compared) {
     let hold = json!({"until": "2027-01-01T00:00:00Z", "reason": "handover", "by": "jane"});
     let edit = json!({"spec": {"fromTheFuture": "x", "mode": "Rehearse", "hold": hold}});

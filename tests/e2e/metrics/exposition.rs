@@ -1,4 +1,4 @@
-//! Reads OpenMetrics text, as far as the tests need it.
+//! Parses OpenMetrics text as far as the tests need it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ pub struct Scrape {
     pub families: Vec<Family>,
 }
 
-/// What is said under one `# TYPE`.
+/// The samples under one `# TYPE`.
 #[derive(Debug, Default)]
 pub struct Family {
     pub name: String,
@@ -56,7 +56,7 @@ impl Scrape {
         all.filter(carries).map(|sample| sample.value).sum()
     }
 
-    /// The labels of everything of this name, or none if there is no such name.
+    /// The labels of all samples of this name; `None` if there are none.
     pub fn labels(&self, name: &str) -> Option<BTreeSet<&str>> {
         let samples: Vec<_> = self.families.iter().flat_map(|f| &f.samples).filter(|s| s.name == name).collect();
         (!samples.is_empty()).then(|| samples.iter().flat_map(|s| s.labels.keys().map(String::as_str)).collect())
@@ -64,7 +64,7 @@ impl Scrape {
 }
 
 impl Family {
-    /// As it is written in queries; of a histogram what its parts have in common.
+    /// The name as queries use it; for a histogram, the part that its series share.
     pub fn written(&self) -> String {
         match self.kind.as_str() {
             "counter" => format!("{}_total", self.name),
@@ -73,7 +73,7 @@ impl Family {
         }
     }
 
-    /// Without the one that tells the buckets of a histogram apart.
+    /// The labels, without the `le` of a histogram's buckets.
     pub fn labels(&self) -> BTreeSet<&str> {
         self.samples.iter().flat_map(|s| s.labels.keys().map(String::as_str)).filter(|label| *label != "le").collect()
     }
@@ -84,7 +84,7 @@ fn sample(line: &str) -> Sample {
     let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
     let mut rest = labels.strip_suffix('}').unwrap();
     let mut labels = BTreeMap::new();
-    // No value of ours holds a quote.
+    // None of our label values contains a quote.
     while let Some((key, more)) = rest.split_once("=\"") {
         let (value, more) = more.split_once('"').unwrap();
         labels.insert(key.trim_start_matches(',').to_owned(), value.to_owned());

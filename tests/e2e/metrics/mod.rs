@@ -1,5 +1,5 @@
-//! What can be counted: right after known removals, by the conventions, with nothing in it that points to a person; and
-//! what is built upon it: the alerts, the dashboard, the page.
+//! Metrics: right after known removals, named by the conventions, with nothing in them that identifies a person. Also
+//! what is built upon them: alerts, dashboard, docs/metrics.md.
 
 mod exposition;
 mod queries;
@@ -16,7 +16,7 @@ use crate::harness::*;
 use crate::process::Process;
 pub use exposition::Scrape;
 
-/// An address nobody listened on a moment ago.
+/// An address on which nobody listened a moment ago.
 pub fn address() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
@@ -32,14 +32,14 @@ fn file(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// One 429, three removals, one mistake.
+/// One 429, three removals, and one object with a mistake.
 async fn some_removals(world: &World) {
     world.fake.limit(Group::UsersWrite, Bucket::new(50, 10.0));
     world.fake.fault(Fault::status(429).header("Retry-After", "3").on(Kind::DeleteUserRoles).once());
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     world.reason::<UserRoleRevocation>("jane", "RateLimited").await;
     world.reason::<UserRoleRevocation>("jane", "Removed").await;
-    world.put::<UserRoleRevocation>("jack", json!({"userId": OTHER_USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
     world.put::<UserRoleRevocation>("typo", json!({"userId": "auth0|nobody", "roles": [ROLE]})).await;
     world.put::<OrgMembershipRemoval>("out", json!({"organizationId": ORG, "members": [OTHER_USER]})).await;
     world.reason::<UserRoleRevocation>("jack", "Removed").await;
@@ -47,7 +47,6 @@ async fn some_removals(world: &World) {
     world.reason::<OrgMembershipRemoval>("out", "Removed").await;
 }
 
-/// Broken on purpose by counting a call twice: it failed (tests/mutants.sh).
 #[tokio::test(flavor = "multi_thread")]
 async fn numbers_are_right_after_known_removals() {
     let world = World::new("metrics").await;
@@ -93,7 +92,7 @@ async fn numbers_are_right_after_known_removals() {
     operator.stop().await;
 }
 
-/// The status is seen before the cache and the lane have heard of it.
+/// Scrapes until the cache and the dispatcher have caught up with the statuses that were seen.
 async fn settled(address: SocketAddr) -> Scrape {
     within(async {
         loop {
@@ -102,7 +101,7 @@ async fn settled(address: SocketAddr) -> Scrape {
             let open = scrape.value("rescind_removals", &[("state", "waiting")])
                 + scrape.value("rescind_removals", &[("state", "new")]);
             let told = scrape.value("rescind_removal_reason_changes_total", &[]) >= 5.0;
-            // A tenant says a moment later that its credential was accepted.
+            // The tenant's status follows a moment after its credential was accepted.
             let unproved = scrape.value("rescind_tenants", &[("reason", "Unproved")]);
             if busy + open + unproved == 0.0 && told {
                 return scrape;
@@ -138,20 +137,20 @@ fn assert_conventions(scrape: &Scrape) {
     }
 }
 
-/// Neither people nor what they had, nor objects, nor the credential.
+/// No metric names people, what they held, objects, or the credential.
 fn assert_no_ids(scrape: &Scrape, world: &World) {
     let ids = [USER, OTHER_USER, ROLE, ORG, "nobody", "jane", "jack", "typo", TOKEN_CANARY, &world.token];
     for id in ids {
         assert!(!scrape.text.contains(id), "{id}");
     }
     let labels: BTreeSet<&str> = scrape.families.iter().flat_map(exposition::Family::labels).collect();
-    // Neither `namespace` nor `endpoint` nor `pod`: those are of the target, and Prometheus would rename ours.
+    // No label is called `namespace`, `endpoint` or `pod`: the scraped target has those, and Prometheus would rename
+    // ours.
     let allowed =
         ["kind", "reason", "state", "cause", "domain", "method", "path", "outcome", "tenant_namespace", "version"];
     assert!(labels.is_subset(&allowed.into()), "{labels:?}");
 }
 
-/// Broken on purpose by a name with one letter less, and by a label that is not there: it failed.
 fn assert_alerts_and_dashboard(scrape: &Scrape) {
     let alerts = std::fs::read_to_string(file("charts/rescind/files/alerts.yaml")).unwrap();
     let alerts: Value = serde_saphyr::from_str(&alerts).unwrap();
@@ -171,9 +170,9 @@ fn assert_alerts_and_dashboard(scrape: &Scrape) {
     }
 }
 
-/// Each reason has a section in the page on troubles, and each alert points to one.
+/// Each reason has a section in docs/troubleshooting.md, and each alert links to one.
 #[test]
-fn runbooks_are_there() {
+fn every_reason_and_alert_has_a_runbook() {
     let page = std::fs::read_to_string(file("docs/troubleshooting.md")).unwrap();
     let sections = page.lines().filter_map(|line| line.strip_prefix("## "));
     let anchors: BTreeSet<String> = sections.map(|title| title.to_lowercase().replace(' ', "-")).collect();
@@ -183,7 +182,7 @@ fn runbooks_are_there() {
         assert!(anchors.contains(reason), "no section on {reason}");
     }
     let alerts = std::fs::read_to_string(file("charts/rescind/files/alerts.yaml")).unwrap();
-    let runbooks: Vec<&str> = alerts.lines().filter_map(|line| line.trim().strip_prefix("runbook: ")).collect();
+    let runbooks: Vec<&str> = alerts.lines().filter_map(|line| line.trim().strip_prefix("runbook_url: ")).collect();
     assert_eq!(runbooks.len(), alerts.matches("- alert: ").count());
     for runbook in runbooks {
         let anchor = runbook.strip_prefix("docs/troubleshooting.md#").expect(runbook);
@@ -213,8 +212,7 @@ fn assert_page(scrape: &Scrape) {
     assert!(page.contains(&table), "docs/metrics.md is out of date; the table is\n{table}");
 }
 
-/// One line for each DELETE, also when nothing else is logged; and a standby says that it is none.
-/// Broken on purpose by a log without an exception for the audit: it failed (tests/mutants.sh).
+/// Each DELETE leaves one audit line, even when nothing else is logged; and a standby says that it does not lead.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_delete_leaves_an_audit_line() {
     let world = World::new("audit").await;
@@ -250,10 +248,10 @@ async fn every_delete_leaves_an_audit_line() {
     assert_eq!(audit.len(), deletes.len(), "{log}");
     for call in &deletes {
         let correlation = call.correlation_id.as_deref().unwrap();
-        let line = audit.iter().find(|line| line["correlation"] == correlation).unwrap();
+        let line = audit.iter().find(|line| line["correlation_id"] == correlation).unwrap();
         let verdict = if call.status() == Some(204) { "accepted" } else { "refused" };
         assert_eq!(line["verdict"], verdict, "{line}");
-        assert_eq!(line["why"].is_null(), verdict == "accepted", "{line}");
+        assert_eq!(line["error"].is_null(), verdict == "accepted", "{line}");
         assert!(line["timestamp"].is_string() && line["domain"] == world.fake.domain(), "{line}");
     }
     let of_jane = |line: &&&Value| line["user"] == USER && line["verdict"] == "accepted";
@@ -275,7 +273,7 @@ async fn a_delete_that_is_cut_off_leaves_an_audit_line() {
     let world = World::new("audit-cut").await;
     let held = world.fake.fault(Fault::hold().on(Kind::DeleteUserRoles).once());
     let mut operator = Process::start(&world);
-    world.put::<UserRoleRevocation>("jane", json!({"userId": USER, "roles": [ROLE]})).await;
+    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
     held.arrived().await;
     assert_eq!(operator.terminate().await, Some(0));
     let log = operator.log();

@@ -1,17 +1,17 @@
-//! Reads PromQL, as far as it takes to see which metrics and labels an expression speaks of.
+//! Parses PromQL just enough to find the metrics and labels that an expression uses.
 
 use std::collections::BTreeSet;
 
 use super::exposition::Scrape;
 
 const FUNCTIONS: [&str; 8] = ["absent", "sum", "max", "min", "count", "rate", "increase", "histogram_quantile"];
-/// After these comes a list of labels.
+/// A list of labels follows these words.
 const LISTS: [&str; 3] = ["by", "on", "without"];
 const WORDS: [&str; 4] = ["and", "or", "unless", "vector"];
-/// What Prometheus adds to whatever it scrapes.
+/// The labels that Prometheus adds to every sample it scrapes.
 const OF_TARGETS: [&str; 2] = ["instance", "job"];
 
-/// Fails if `expression` names a metric, or a label of one, that is not exposed.
+/// Panics if `expression` uses a metric, or a label of one, that is not exposed.
 pub fn check(expression: &str, scrape: &Scrape) {
     let mut known: BTreeSet<&str> = OF_TARGETS.into();
     let mut lists = BTreeSet::new();

@@ -1,4 +1,5 @@
-//! How many calls a second the stand-in answers per core: `cargo run --release -p fake-auth0 --example throughput`.
+//! Measures how many calls a second the stand-in answers per core: `cargo run --release -p fake-auth0 --example
+//! throughput`.
 //!
 //! The server runs on one thread; what counts is the time that thread spent on a CPU, not the time the clients took.
 
@@ -20,13 +21,13 @@ const AT_ONCE: usize = 64;
 const ROLE: &str = "rol_0123456789abcdef";
 const ORGANIZATION: &str = "org_0123456789abcdef";
 
-/// CPU time of this thread.
+/// The CPU time of this thread.
 fn cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     Duration::from_nanos(stat.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or_default())
 }
 
-/// Serves on a thread of its own. Every message asks for the CPU time spent so far.
+/// Serves on a thread of its own, which answers every message with the CPU time spent so far.
 fn server() -> Result<(FakeAuth0, mpsc::Sender<mpsc::Sender<Duration>>), Failure> {
     let (started, start) = mpsc::channel();
     let (questions, asked) = mpsc::channel::<mpsc::Sender<Duration>>();

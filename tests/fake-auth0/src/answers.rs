@@ -1,4 +1,4 @@
-//! What Auth0 says: answers before they are put on the wire, and the texts and codes of its errors.
+//! Answers before they are put on the wire, and the texts and codes of Auth0's errors.
 //!
 //! How an answer is mangled on its way out is in `body.rs`.
 
@@ -20,7 +20,7 @@ pub(crate) struct Answer {
     pub content_type: Option<&'static str>,
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub body: Bytes,
-    /// How many relations the call took away.
+    /// The number of relations that the call removed.
     pub removed: usize,
 }
 
@@ -70,11 +70,11 @@ impl Problem {
         Self::bad_request("invalid_uri", format!("Path validation error: {}", complaint.as_ref()))
     }
 
-    /// 400 for an id in a path. Like all of the validator's texts it repeats what was sent, people included.
+    /// 400 for an id in a path. Like all texts of the validator it repeats what was sent, personal data included.
     pub(crate) fn path_id(format: Format, sent: &str) -> Self {
         let wrong = |name: &str| format!("Object didn't pass validation for format {name}: {sent}");
         match format {
-            // The one text of its kind that was recorded has neither prefix nor property.
+            // The only recorded text of this kind has neither prefix nor property.
             Format::User => Self::bad_request("invalid_uri", wrong("user-id")),
             Format::Organization => {
                 Self::path(format!("'{}' on property id (Organization identifier).", wrong("organization-id")))
@@ -184,7 +184,7 @@ impl Problem {
         }
     }
 
-    /// Whether a token was there and is no good.
+    /// Whether the call had a token that is not valid.
     fn bad_token(&self) -> bool {
         self.status == StatusCode::UNAUTHORIZED && *self != Self::MISSING_TOKEN
     }
@@ -208,7 +208,7 @@ impl From<Problem> for Answer {
     }
 }
 
-/// The refusal by a bucket: by the one of a group, or by the global one.
+/// The 429 of a bucket: that of a group, or the global one.
 pub(crate) fn too_many(group: Group, per_minute: bool) -> Answer {
     let per = if per_minute { "minute" } else { "second" };
     let message = group.wording().map(|name| format!("Global per {per} {name} group limit has been reached"));
@@ -226,7 +226,7 @@ pub(crate) fn oauth(status: StatusCode, body: &Value) -> Answer {
     Answer::new(status, Some(OAUTH_JSON), body.to_string().into())
 }
 
-/// What a bare status means at an endpoint, when a test asks for one without saying more.
+/// The usual answer with this status at an endpoint, for tests that ask for a status alone.
 pub(crate) fn usual(status: StatusCode, kind: Kind) -> Answer {
     let problem = match status.as_u16() {
         200..=299 => return Answer::new(status, Some(JSON), if status == 204 { "" } else { "{}" }.into()),

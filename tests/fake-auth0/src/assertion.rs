@@ -1,7 +1,7 @@
-//! `private_key_jwt`: reading and checking the assertion an application signs with its own RSA key.
+//! `private_key_jwt`: parses and verifies the assertion that an application signs with its RSA key.
 //!
-//! Checks what Auth0 documents: algorithm, `iss` = `sub`, audience, life of at most five minutes. That an assertion
-//! is used once only is kept in `clients.rs`.
+//! It verifies what Auth0 documents: algorithm, `iss` = `sub`, audience, a lifetime of at most five minutes. That an
+//! assertion is used only once is verified in `clients.rs`.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::{rsa, signature};
@@ -43,7 +43,7 @@ pub(crate) fn claims(assertion: &str) -> Option<Claims> {
     read(assertion.split('.').nth(1)?)
 }
 
-/// Clocks may differ by this much.
+/// The tolerated difference of clocks in seconds.
 const SKEW: i64 = 10;
 const LONGEST_LIFE: i64 = 300;
 
@@ -57,7 +57,7 @@ impl PublicKey {
         Some(Self(pair.public().as_ref().to_vec()))
     }
 
-    /// Whether the assertion is good; if not, why. `domain` is `host:port`, `now` epoch seconds.
+    /// Verifies the assertion; an error says what is wrong. `domain` is `host:port`, `now` epoch seconds.
     pub(crate) fn verify(&self, assertion: &str, claims: &Claims, domain: &str, now: i64) -> Result<(), &'static str> {
         let (signed, signature) = assertion.rsplit_once('.').ok_or("Not a JWT")?;
         let header: Header = signed.split('.').next().and_then(read).ok_or("Unreadable header")?;

@@ -1,4 +1,4 @@
-//! Answers on their way out: whole, drop by drop, cut off, padded beyond measure.
+//! Bodies of answers: whole, byte by byte, cut off, or padded without end.
 
 use std::{
     io,
@@ -19,7 +19,7 @@ use crate::{
 
 /// The body of an answer.
 pub(crate) struct Out {
-    /// Blanks still to come before the rest; `None` for blanks without end.
+    /// The number of blanks still to come before the rest; `None` for blanks without end.
     blanks: Option<u64>,
     rest: Bytes,
     manner: Manner,
@@ -29,7 +29,8 @@ enum Manner {
     Whole,
     /// One byte after each pause.
     Drip(Pause),
-    /// Breaks off after a pause with so much withheld. Over HTTP/2 the break would otherwise overtake the rest.
+    /// Breaks off after a pause and withholds this many bytes. Without the pause, over HTTP/2 the break would overtake
+    /// the rest.
     Cut(Pause, usize),
 }
 

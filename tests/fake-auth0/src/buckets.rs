@@ -1,13 +1,13 @@
 //! Rate limits: token buckets per group of endpoints, and what their headers say.
 //!
-//! Pure: time is handed in as a duration since some fixed start. Which call draws from which group is in
+//! Pure: time is an argument, a duration since some fixed start. Which call draws from which group is in
 //! `endpoints.rs`.
 
 use std::time::Duration;
 
 use crate::{kinds::Group, switches::GlobalLimit};
 
-/// When a bucket gains calls.
+/// When a bucket is refilled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refill {
     /// Every millisecond, as limits per second do.
@@ -33,10 +33,10 @@ impl Refill {
     }
 }
 
-/// How large a bucket is, how fast it fills, and how openly it speaks of itself.
+/// The size of a bucket, its refill, and what answers report of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bucket {
-    /// Calls that may come at once.
+    /// The size: calls that may come at once.
     pub burst: u32,
     /// Calls added per second.
     pub per_second: f64,
@@ -90,7 +90,7 @@ struct Level {
     at: Duration,
 }
 
-/// So that sixty times a sixtieth is one.
+/// Tolerance of floating point, so that sixty times a sixtieth is one.
 const ROUNDING: f64 = 1e-9;
 
 impl Level {
@@ -156,7 +156,7 @@ pub(crate) struct Decision {
     pub report: Option<Report>,
     /// Only on a refusal by a bucket that says so.
     pub retry_after: Option<Duration>,
-    /// Whose bucket refused, and whether it fills by the minute.
+    /// The group whose bucket refused, and whether it is refilled by the minute.
     pub refused: Option<(Group, bool)>,
 }
 
@@ -171,7 +171,7 @@ impl Buckets {
         self.levels[group as usize] = bucket.map(|bucket| Level::new(bucket, now));
     }
 
-    /// Takes calls as some other client of the tenant would; says how many there were to take.
+    /// Takes calls as another client of the tenant would; returns how many there were to take.
     pub(crate) fn drain(&mut self, group: Group, calls: u32, now: Duration) -> u32 {
         let Some(level) = self.levels[group as usize].as_mut() else { return 0 };
         level.fill(now);
@@ -204,7 +204,7 @@ impl Buckets {
             if !untouched && !level.take(1) {
                 refused = Some((*group, *level));
             }
-            // The later, more specific bucket speaks, unless one before it refused and has spoken for itself.
+            // The headers report the later, more specific bucket, unless an earlier one refused and is reported.
             if level.bucket.reported && !(untouched && reported.is_some()) {
                 reported = Some(level.report(now));
             }

@@ -1,4 +1,4 @@
-//! Giving and taking, with what lists are late to show of it: what a removal does, and what an administrator does
+//! Gives and takes relations and records the lag of the lists: for removals, and for what an administrator does
 //! elsewhere while a test runs.
 
 use crate::{
@@ -22,7 +22,7 @@ pub(crate) fn member_key(organization: &str, user: &str) -> String {
 /// Stands for the membership itself among the roles of a member.
 pub(crate) const MEMBERSHIP: &str = "";
 
-/// A state about to change, and the lists that may be late about it.
+/// A state in the middle of a change, and the lags to record.
 pub(crate) struct Changing<'a> {
     pub state: &'a mut State,
     pub lags: &'a mut Lags,
@@ -82,7 +82,7 @@ impl Changing<'_> {
         self.lags.note(change, list, (0, item.to_owned()), self.lagging == LaggingLists::AllThree);
     }
 
-    /// Makes a fact untrue; what the four removals can take is shown as late as after a removal.
+    /// Removes a relation. Lists show the removal as late as that by a call.
     pub(crate) fn take(&mut self, relation: &Relation) {
         match relation {
             Relation::UserRole { user, role } => {
@@ -101,7 +101,7 @@ impl Changing<'_> {
         }
     }
 
-    /// Makes a fact true; what the four removals can take is shown as late.
+    /// Adds a relation, which lists show as late as a removal.
     pub(crate) fn give(&mut self, relation: &Relation) {
         let joins = match relation {
             Relation::Member { organization, user } | Relation::MemberRole { organization, user, .. } => {

@@ -1,7 +1,7 @@
-//! The token endpoint: which applications may get a Management API token, and how they prove who they are.
+//! The token endpoint: which applications may get a Management API token, and how they authenticate.
 //!
-//! Its errors have another shape than the Management API's. What a token is, is in `tokens.rs`; the proof by
-//! private key in `assertion.rs`.
+//! Its errors have another form than those of the Management API. Tokens are in `tokens.rs`, authentication by private
+//! key in `assertion.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,33 +26,33 @@ pub struct Client {
 }
 
 impl Client {
-    /// An application that proves itself by a secret, without a grant for the Management API yet.
+    /// An application that authenticates by a secret, without a grant for the Management API yet.
     pub fn new(id: impl Into<String>, secret: impl Into<String>) -> Self {
         let (id, secret) = (id.into(), Some(secret.into()));
         Self { id, secret, key: None, grant: None, expires_in: 86_400, canary: None }
     }
 
-    /// An application that proves itself by a private RSA key (PEM, PKCS #8 or PKCS #1), of which the tenant keeps
-    /// the public half. `None` when the text holds no such key.
+    /// An application that authenticates by a private RSA key (PEM, PKCS #8 or PKCS #1), of which the tenant keeps the
+    /// public half. `None` when the text is no such key.
     #[must_use]
     pub fn with_private_key(id: impl Into<String>, pem: &str) -> Option<Self> {
         let key = PublicKey::of_private_pem(pem)?;
         Some(Self { secret: None, key: Some(key), ..Self::new(id, "") })
     }
 
-    /// Grants the Management API with these scopes.
+    /// Grants it the Management API with these scopes.
     #[must_use]
     pub fn scopes<S: Into<String>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
         Self { grant: Some(scopes.into_iter().map(Into::into).collect()), ..self }
     }
 
-    /// How long its tokens are good, in seconds.
+    /// The lifetime of its tokens in seconds.
     #[must_use]
     pub fn expires_in(self, seconds: i64) -> Self {
         Self { expires_in: seconds, ..self }
     }
 
-    /// The text its tokens' signatures begin with.
+    /// The text with which the signatures of its tokens begin.
     #[must_use]
     pub fn canary(self, canary: impl Into<String>) -> Self {
         Self { canary: Some(canary.into()), ..self }
@@ -63,11 +63,11 @@ impl Client {
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
     clients: BTreeMap<String, Client>,
-    /// `jti` of assertions that were used.
+    /// The `jti` of every assertion that was used.
     used: BTreeSet<String>,
 }
 
-/// Where and when a token request is answered.
+/// The circumstances of a token request.
 #[derive(Clone, Copy)]
 pub(crate) struct Desk<'a> {
     pub tokens: &'a Tokens,

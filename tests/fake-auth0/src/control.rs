@@ -1,6 +1,6 @@
 //! The control API of the program: plain HTTP on loopback, JSON in and out, for tests in other processes.
 //!
-//! Only translation; the README of this crate lists the calls.
+//! It only translates; the README of this crate lists the calls.
 
 use std::{
     collections::BTreeMap,
@@ -40,7 +40,7 @@ pub async fn serve_control(listener: TcpListener, fake: FakeAuth0) {
         let control = Arc::clone(&control);
         tokio::spawn(async move {
             let service = service_fn(|request| control.answer(request));
-            // Whoever left will ask again.
+            // A client that went away will connect again.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
@@ -69,7 +69,7 @@ struct ClientRequest {
 struct EditRequest {
     remove: Vec<Relation>,
     add: Vec<Relation>,
-    /// Whether lists show it as late as they lag.
+    /// Whether lists show the changes with their lag.
     late: bool,
 }
 
@@ -92,7 +92,7 @@ struct LimitRequest {
 struct LagRequest {
     list: Kind,
     millis: Option<u64>,
-    /// With `millis`: at most so long.
+    /// With `millis`: the longest lag.
     up_to_millis: Option<u64>,
     reads: Option<u32>,
     flicker: Option<u32>,

@@ -1,6 +1,6 @@
 //! Checkpoints of a walk through members: base64url of `<time>UTC,<user id>`, as Auth0 makes them.
 //!
-//! So they hold personal data and stand in query strings, which is what tests for leaks look for.
+//! They contain personal data and appear in query strings, so tests for leaks search for them.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -20,7 +20,7 @@ pub(crate) fn encode(joined: Joined, user: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("{}UTC,{user}", time.strftime(TIME)))
 }
 
-/// `None` for what is no cursor.
+/// `None` if the text is not a cursor.
 pub(crate) fn decode(cursor: &str) -> Option<Key> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
     let (time, user) = text.split_once("UTC,")?;

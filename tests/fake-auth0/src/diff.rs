@@ -1,4 +1,4 @@
-//! What two states differ in, told as relations: the oracle "exactly this was removed, and nothing was added".
+//! The difference of two states, as relations: the oracle for "exactly this was removed, and nothing was added".
 
 use std::{collections::BTreeSet, fmt};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::state::{Source, State};
 
-/// One fact of a tenant, without its attributes: something exists, or somebody has something.
+/// One relation of a tenant: something exists, or somebody has something.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 #[allow(missing_docs, reason = "the names of the fields say all there is to say")]
@@ -110,7 +110,7 @@ impl fmt::Display for Change {
 }
 
 impl State {
-    /// Everything this state says, as a set.
+    /// All relations of this state.
     #[must_use]
     pub fn relations(&self) -> BTreeSet<Relation> {
         let mut facts = BTreeSet::new();
@@ -155,7 +155,7 @@ impl State {
         }
     }
 
-    /// What changed from this state to a later one: first what was removed, then what was added.
+    /// The changes from this state to a later one: first removals, then additions.
     #[must_use]
     pub fn diff(&self, later: &Self) -> Vec<Change> {
         let (before, after) = (self.relations(), later.relations());

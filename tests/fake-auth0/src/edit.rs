@@ -1,7 +1,7 @@
-//! Filling and changing a state by hand, as an administrator would: `s.user("auth0|jane").role("rol_…")`.
+//! Fills and changes a state by hand, as an administrator would: `s.user("auth0|jane").role("rol_…")`.
 //!
-//! Whatever a line mentions is created when absent, so a test seeds only what it is about. What the API itself does
-//! to a state is in `state.rs`.
+//! Whatever a line mentions is created when absent, so a test seeds only what it is about. What the API itself does to
+//! a state is in `state.rs`.
 
 use crate::{
     Relation,
@@ -15,7 +15,7 @@ pub struct Edit<'a> {
 }
 
 impl State {
-    /// A state made by one closure.
+    /// Builds a state by one closure.
     pub fn build(fill: impl FnOnce(&mut Edit<'_>)) -> Self {
         let mut state = Self::default();
         state.edit(fill);
@@ -60,7 +60,7 @@ impl State {
 }
 
 impl Edit<'_> {
-    /// The state as it is now, for edits that depend on it.
+    /// The current state, for edits that depend on it.
     #[must_use]
     pub fn state(&self) -> &State {
         self.state
@@ -104,7 +104,7 @@ impl Edit<'_> {
         OrganizationEdit { state: self.state, id }
     }
 
-    /// Deletes a user with everything that hangs on it.
+    /// Deletes a user with all its relations.
     pub fn delete_user(&mut self, id: &str) {
         self.state.drop_user(id);
     }
@@ -114,12 +114,12 @@ impl Edit<'_> {
         self.state.drop_organization(id);
     }
 
-    /// Deletes a role wherever it is held.
+    /// Deletes a role and takes it from all who hold it.
     pub fn delete_role(&mut self, id: &str) {
         self.state.drop_role(id);
     }
 
-    /// Makes one fact true, with whatever it mentions.
+    /// Adds one relation, and whatever it mentions.
     pub fn add(&mut self, relation: &Relation) {
         match relation {
             Relation::User { user } => drop(self.user(user)),
@@ -142,7 +142,7 @@ impl Edit<'_> {
         }
     }
 
-    /// Makes one fact untrue, with whatever hangs on it.
+    /// Removes one relation, and whatever depends on it.
     pub fn remove(&mut self, relation: &Relation) {
         match relation {
             Relation::User { user } => self.delete_user(user),
@@ -172,7 +172,7 @@ impl Edit<'_> {
     }
 }
 
-/// Changes to one user; every method returns it again, so lines chain.
+/// Changes to one user; methods chain.
 #[derive(Debug)]
 pub struct UserEdit<'a> {
     state: &'a mut State,
@@ -192,7 +192,7 @@ impl UserEdit<'_> {
         self
     }
 
-    /// Links another account to this one: the other id is no user any more.
+    /// Links another account to this one; the other id is not a user any more.
     pub fn linked(self, other: &str) -> Self {
         self.state.drop_user(other);
         self.state.user_entry(&self.id).linked.insert(other.to_owned());
@@ -216,7 +216,7 @@ impl UserEdit<'_> {
         self.permission_from(identifier, permission, Source::Direct)
     }
 
-    /// Gives a permission through a role (which is assigned, too).
+    /// Gives a permission through a role, which is also assigned.
     pub fn permission_via(self, identifier: &str, permission: &str, role: &str) -> Self {
         self.role(role).permission_from(identifier, permission, Source::Role(role.to_owned()))
     }
@@ -228,20 +228,20 @@ impl UserEdit<'_> {
         self
     }
 
-    /// Takes a tenant role away, behind the operator's back.
+    /// Takes a tenant role away without a call of the API.
     pub fn without_role(self, role: &str) -> Self {
         self.state.remove_user_role(&self.id, role);
         self
     }
 
-    /// Takes a direct permission away, behind the operator's back.
+    /// Takes a direct permission away without a call of the API.
     pub fn without_permission(self, identifier: &str, permission: &str) -> Self {
         self.state.remove_user_permission(&self.id, identifier, permission);
         self
     }
 }
 
-/// Changes to one organization; every method returns it again, so lines chain.
+/// Changes to one organization; methods chain.
 #[derive(Debug)]
 pub struct OrganizationEdit<'a> {
     state: &'a mut State,
@@ -272,7 +272,7 @@ impl OrganizationEdit<'_> {
         self.members((0..count).map(|number| format!("{prefix}{number:05}")))
     }
 
-    /// Gives a member (made one when it is not) a role within the organization.
+    /// Gives a user, who becomes a member if necessary, a role within the organization.
     pub fn member_role(self, user: &str, role: &str) -> Self {
         let edit = self.member(user);
         edit.state.define_role(role);
@@ -281,13 +281,13 @@ impl OrganizationEdit<'_> {
         edit
     }
 
-    /// Ends a membership, behind the operator's back.
+    /// Ends a membership without a call of the API.
     pub fn without_member(self, user: &str) -> Self {
         self.state.remove_member(&self.id, user);
         self
     }
 
-    /// Takes a role within the organization away, behind the operator's back.
+    /// Takes a role within the organization away without a call of the API.
     pub fn without_member_role(self, user: &str, role: &str) -> Self {
         self.state.remove_member_role(&self.id, user, role);
         self

@@ -1,5 +1,4 @@
-//! The one table of endpoints: what each is called, where it lives, which limit it draws from, which scopes it
-//! wants, what its body or list looks like. And the routing over that table.
+//! The table of endpoints (name, path, rate limit, scopes, form of body or list), and the routing over that table.
 //!
 //! Nothing else in this crate repeats a path, a scope or a body key.
 
@@ -27,12 +26,12 @@ impl Scopes {
     }
 }
 
-/// What an id or an item of a body must look like.
+/// The format of an id or of an item of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     User,
     Role,
-    /// A role, of which no document says what it looks like.
+    /// A role, for which no document gives a format.
     AnyRole,
     Organization,
     Permission,
@@ -42,24 +41,24 @@ pub(crate) enum Format {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyRule {
     pub key: &'static str,
-    /// What the schema says about it; error texts repeat that.
+    /// Its description in the schema, which error texts repeat.
     pub about: &'static str,
     pub items: Format,
     pub max: usize,
-    /// The switch that says what more items than that are.
+    /// The switch that decides about more items than that.
     pub excess: fn(&Switches) -> Verdict,
     /// Whether unknown keys beside `key` are silently accepted.
     pub additional: bool,
 }
 
-/// How a list may be read.
+/// How a list can be read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ListRule {
     /// The key of the items when the answer is an object.
     pub key: &'static str,
     /// Whether `from`/`take` work as well as `page`/`per_page`.
     pub checkpoint: bool,
-    /// The names that `fields` may hold, if `fields`/`include_fields` work.
+    /// The names that `fields` accepts, if `fields`/`include_fields` work.
     pub fields: &'static [&'static str],
     /// Whether the end of offset paging at 1000 records is documented for it.
     pub ends: bool,
@@ -260,8 +259,8 @@ pub(crate) fn route<'a>(method: &Method, path: &'a str) -> Option<(&'static Endp
         .find_map(|endpoint| endpoint.matches(path).map(|ids| (endpoint, ids)))
 }
 
-/// Every scope that some call of the table asks for, without those that only let somebody see themselves or the
-/// tokens of other identity providers.
+/// Every scope that some call of the table needs, without those that only let users see themselves or the tokens of
+/// other identity providers.
 #[must_use]
 pub fn all_scopes() -> Vec<&'static str> {
     let mut scopes: Vec<_> = ENDPOINTS.iter().flat_map(|endpoint| endpoint.scopes.names()).copied().collect();
@@ -272,10 +271,10 @@ pub fn all_scopes() -> Vec<&'static str> {
     scopes
 }
 
-/// What the documents name beside `update:users` for removing the roles of a user.
+/// The scope that the documents name beside `update:users` for removing the roles of a user.
 pub(crate) const ROLE_MEMBERS_SCOPE: &str = "delete:role_members";
 
-/// What listing members with `fields=roles` needs on top.
+/// The additional scope for listing members with `fields=roles`.
 pub(crate) const FIELD_ROLES_SCOPE: &str = "read:organization_member_roles";
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
-//! The handle a test or the program holds: starting a tenant, seeding it, steering it, reading what happened.
+//! The handle of a test or the program: it starts a tenant, seeds it, steers it, and reads what happened.
 //!
-//! Only delegation; every method's substance is in the module it names. How it misbehaves is chosen in
-//! `fake/steer.rs`.
+//! It only delegates to the other modules. How the tenant misbehaves is chosen in `fake/steer.rs`.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -25,18 +24,18 @@ mod steer;
 /// A tenant could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// No certificates.
+    /// The certificates could not be made.
     #[error("no certificates could be made: {0}")]
     Certificates(String),
-    /// No socket.
+    /// The socket could not be opened.
     #[error("cannot listen: {0}")]
     Listen(#[from] std::io::Error),
 }
 
 /// One tenant, serving on a port of its own until the last handle is dropped.
 ///
-/// Handles are cheap to clone. Dropping the last one panics when a write was tried that is neither one of the four
-/// removals nor the token request, see [`FakeAuth0::forbidden_writes`].
+/// Handles are cheap to clone. Dropping the last one panics if there was a write other than the four removals and the
+/// token request, see [`FakeAuth0::forbidden_writes`].
 #[derive(Clone, Debug)]
 pub struct FakeAuth0 {
     tenant: Arc<Tenant>,
@@ -64,7 +63,7 @@ impl Drop for Server {
     }
 }
 
-/// Starting and finding it.
+/// Start and addresses.
 impl FakeAuth0 {
     /// An empty tenant on a free port.
     ///
@@ -124,7 +123,7 @@ impl FakeAuth0 {
         tls::tls().map_or("", |tls| &tls.ca_pem)
     }
 
-    /// The same once more encoded, as `spec.caBundle` wants it.
+    /// The same in base64, for `spec.caBundle`.
     #[must_use]
     pub fn ca_base64(&self) -> String {
         STANDARD.encode(self.ca_pem())
@@ -133,19 +132,19 @@ impl FakeAuth0 {
 
 /// State: see [`State`].
 impl FakeAuth0 {
-    /// Changes the state as an administrator would, at once and without lag.
+    /// Changes the state as an administrator would, without lag.
     pub fn edit<R>(&self, change: impl FnOnce(&mut Edit<'_>) -> R) -> R {
         self.tenant.state_mut().edit(change)
     }
 
-    /// Gives back (or for the first time) what an administrator gives while a test runs: unlike after
-    /// [`FakeAuth0::edit`], lists show it as late as they lag.
+    /// Adds relations as an administrator would while a test runs: unlike after [`FakeAuth0::edit`], lists show them
+    /// with their lag.
     pub fn give(&self, relations: impl IntoIterator<Item = Relation>) {
         self.change(|changing| relations.into_iter().for_each(|relation| changing.give(&relation)));
     }
 
-    /// Takes away what somebody else takes while a test runs: unlike after [`FakeAuth0::edit`], lists show it as late
-    /// as they lag.
+    /// Removes relations as another client would while a test runs: unlike after [`FakeAuth0::edit`], lists show this
+    /// with their lag.
     pub fn take(&self, relations: impl IntoIterator<Item = Relation>) {
         self.change(|changing| relations.into_iter().for_each(|relation| changing.take(&relation)));
     }
@@ -168,11 +167,11 @@ impl FakeAuth0 {
         before.diff(&self.state())
     }
 
-    /// Fails unless exactly these relations went away since the snapshot, and nothing else changed.
+    /// Asserts that exactly these relations were removed since the snapshot, and nothing else changed.
     ///
     /// # Panics
     ///
-    /// When anything else was removed or added, or something is still there.
+    /// If anything else was removed or added, or something is still there.
     #[track_caller]
     pub fn assert_removed_exactly(&self, before: &State, expected: impl IntoIterator<Item = Relation>) {
         let mut expected: Vec<Change> = expected.into_iter().map(Change::Removed).collect();
@@ -201,7 +200,7 @@ impl FakeAuth0 {
         self.tenant.tokens.issue(spec, &self.tenant.domain, self.tenant.epoch())
     }
 
-    /// Makes a token invalid (401 from now on). Says whether it was valid.
+    /// Makes a token invalid (401 from now on). Returns whether it was valid.
     pub fn revoke_token(&self, token: &str) -> bool {
         self.tenant.tokens.revoke(token)
     }
@@ -222,7 +221,7 @@ impl FakeAuth0 {
         self.tenant.clients().set(client);
     }
 
-    /// Removes an application; tokens it got stay good.
+    /// Removes an application; its tokens stay valid.
     pub fn remove_client(&self, id: &str) {
         self.tenant.clients().remove(id);
     }
@@ -248,19 +247,19 @@ impl FakeAuth0 {
         self.calls().into_iter().filter(|call| call.kind.is_delete()).collect()
     }
 
-    /// How many calls came to an endpoint; also known when only counts are kept.
+    /// The number of calls to an endpoint; also known when only counts are kept.
     #[must_use]
     pub fn count(&self, kind: Kind) -> u64 {
         self.tenant.log.count(kind)
     }
 
-    /// How many calls came in all.
+    /// The number of all calls.
     #[must_use]
     pub fn total(&self) -> u64 {
         Kind::ALL.into_iter().map(|kind| self.count(kind)).sum()
     }
 
-    /// Waits until the calls are as wished, looked at now and after each arrival and answer.
+    /// Waits until the calls satisfy `enough`, which is checked now and after each arrival and answer.
     ///
     /// # Errors
     ///
@@ -273,7 +272,7 @@ impl FakeAuth0 {
         self.tenant.log.wait_until(|log| condition(&log.calls()), timeout).await
     }
 
-    /// Waits until an endpoint has had at least so many calls.
+    /// Waits until an endpoint has had at least this many calls.
     ///
     /// # Errors
     ///
@@ -292,19 +291,19 @@ impl FakeAuth0 {
         self.tenant.log.counts_only(on);
     }
 
-    /// Calls being answered now.
+    /// The number of calls in flight.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.tenant.log.in_flight()
     }
 
-    /// The most calls there ever were at once.
+    /// The most calls that were ever in flight at once.
     #[must_use]
     pub fn max_in_flight(&self) -> usize {
         self.tenant.log.max_in_flight()
     }
 
-    /// Connections accepted so far, and those open now.
+    /// The number of connections accepted so far, and of those open now.
     #[must_use]
     pub fn connections(&self) -> (u64, usize) {
         (self.tenant.accepted.load(Relaxed), self.tenant.open.load(Relaxed))
@@ -316,7 +315,7 @@ impl FakeAuth0 {
         self.tenant.log.forbidden()
     }
 
-    /// Lets the last handle be dropped in peace although there were forbidden writes.
+    /// Lets the last handle be dropped without a panic although there were forbidden writes.
     pub fn allow_forbidden_writes(&self) {
         self.server.forbidden_writes_allowed.store(true, Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Faults as JSON, for the control API: what [`Fault`]'s methods say, said in data.
+//! Faults as JSON, for the control API: the methods of [`Fault`] as data.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -64,7 +64,7 @@ struct ProblemSpec {
     message: String,
 }
 
-/// Which calls; everything that is said must be so.
+/// The calls that the fault applies to: those that satisfy every field.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 struct Target {

@@ -1,8 +1,8 @@
-//! Misbehaviour on demand: which calls a fault befalls, and what happens to them.
+//! Faults on demand: which calls a fault applies to, and what happens to them.
 //!
-//! A [`Fault`] is a matcher and a plan. The plan is four independent answers: how long does the call wait, does it
-//! act, what is replied, in what shape does the reply arrive. The matcher is in `faults/matching.rs`; `rules.rs` keeps
-//! the faults of a tenant, `pipeline.rs` carries them out, `body.rs` does the shapes.
+//! A [`Fault`] is a matcher and a plan. The plan has four independent parts: how long the call waits, whether it acts,
+//! what the reply is, and in what form it arrives. The matcher is in `faults/matching.rs`; `rules.rs` keeps the faults
+//! of a tenant, `pipeline.rs` carries them out, `body.rs` makes the forms.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -20,9 +20,9 @@ mod matching;
 
 type Predicate = Arc<dyn Fn(&Call) -> bool + Send + Sync>;
 
-/// Something that goes wrong with some calls; added by [`crate::FakeAuth0::fault`].
+/// A fault of some calls; added by [`crate::FakeAuth0::fault`].
 ///
-/// Of several faults that fit a call, the one added first befalls it.
+/// Of several faults that match a call, the one added first applies.
 #[derive(Clone, Default)]
 pub struct Fault {
     kinds: Vec<Kind>,
@@ -60,24 +60,24 @@ pub(crate) enum Hold {
 pub(crate) enum Act {
     #[default]
     Fully,
-    /// Only on so many items of the body.
+    /// Only on this many items of the body.
     First(usize),
     Not,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Reply {
-    /// What the call would be answered anyway.
+    /// The answer without the fault.
     #[default]
     Natural,
     /// The usual answer of a status, see `answers::usual`.
     Status(StatusCode),
     /// This.
     Text { status: StatusCode, content_type: Option<&'static str>, body: Bytes },
-    /// None: the connection is closed.
+    /// No answer: the connection is closed.
     Hangup,
-    /// None: it is told that the call was not processed, by a reset of its stream or by a GOAWAY.
-    Unprocessed { goodbye: bool },
+    /// No answer: the client is told that the call was not processed, by a reset of the stream or by a GOAWAY.
+    Unprocessed { go_away: bool },
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,13 +86,13 @@ pub(crate) enum Shape {
     Whole,
     /// One byte, then a pause.
     Drip(Duration),
-    /// The connection breaks after so many bytes of the body, without a number in its middle.
+    /// The connection breaks after this many bytes of the body; `None`: in its middle.
     Cut(Option<usize>),
-    /// Blanks before the body, without end when `None`.
+    /// This many blanks before the body; `None`: without end.
     Padded(Option<u64>),
 }
 
-/// What goes wrong.
+/// The kinds of faults.
 impl Fault {
     /// Nothing by itself: a base for headers, delays and holds on otherwise normal answers.
     #[must_use]
@@ -132,14 +132,14 @@ impl Fault {
         Self::status(status.as_u16()).json(&body)
     }
 
-    /// 403 because the plan does not include this, worded as recorded for another endpoint. No scope cures it.
+    /// 403 because the plan does not include this, worded as recorded for another endpoint. No scope helps.
     #[must_use]
     pub fn plan_refusal() -> Self {
         let message = "Please upgrade your subscription to use organizations";
         Self::problem(403, Some("insufficient_entitlement"), message)
     }
 
-    /// 403 because the tenant lacks a feature, as documented for endpoints in early access. No scope cures it.
+    /// 403 because the tenant lacks a feature, as documented for endpoints in early access. No scope helps.
     #[must_use]
     pub fn feature_refusal() -> Self {
         Self::problem(403, None, "This feature is not enabled for this tenant.")
@@ -157,11 +157,11 @@ impl Fault {
         Self::instead(Reply::Hangup)
     }
 
-    /// The call is not processed, and HTTP/2 says so: its stream is refused. Over HTTP/1.1, which has no such words,
-    /// the connection is closed.
+    /// The call is not processed, and HTTP/2 says so: its stream is refused. Over HTTP/1.1, which cannot say so, the
+    /// connection is closed.
     #[must_use]
     pub fn refuse_stream() -> Self {
-        Self::instead(Reply::Unprocessed { goodbye: false })
+        Self::instead(Reply::Unprocessed { go_away: false })
     }
 
     /// The call is not processed, and HTTP/2 says so: a GOAWAY whose last stream is the one before it. Calls of the
@@ -169,7 +169,7 @@ impl Fault {
     /// closed. For a GOAWAY without a fault, see [`crate::FakeAuth0::go_away`].
     #[must_use]
     pub fn go_away() -> Self {
-        Self::instead(Reply::Unprocessed { goodbye: true })
+        Self::instead(Reply::Unprocessed { go_away: true })
     }
 
     /// The call is never answered: it waits without acting until it is released (the connection is then closed) or
@@ -179,7 +179,7 @@ impl Fault {
         Self::drop_connection().held()
     }
 
-    /// The call is held before acting until [`crate::FaultHandle::release`], then goes on as ever.
+    /// The call is held before it acts until [`crate::FaultHandle::release`], then goes on as usual.
     #[must_use]
     pub fn hold() -> Self {
         Self::none().held()
@@ -218,37 +218,37 @@ impl Fault {
         Self { plan: Plan { act: Act::First(items), ..Plan::default() }, ..Self::default() }
     }
 
-    /// The natural answer, one byte at a time with a pause after each.
+    /// The usual answer, one byte at a time with a pause after each.
     #[must_use]
     pub fn drip(pause: Duration) -> Self {
         Self::none().shape(Shape::Drip(pause))
     }
 
-    /// The natural answer, broken off in the middle of its body.
+    /// The usual answer, broken off in the middle of its body.
     #[must_use]
     pub fn truncate() -> Self {
         Self::none().shape(Shape::Cut(None))
     }
 
-    /// The natural answer, broken off after so many bytes of its body.
+    /// The usual answer, broken off after this many bytes of its body.
     #[must_use]
     pub fn cut_after(bytes: usize) -> Self {
         Self::none().shape(Shape::Cut(Some(bytes)))
     }
 
-    /// The natural answer behind a body that never ends.
+    /// The usual answer after blanks without end.
     #[must_use]
     pub fn endless_body() -> Self {
         Self::none().shape(Shape::Padded(None))
     }
 
-    /// The natural answer behind `bytes` of blanks, so that only its size is wrong.
+    /// The usual answer after `bytes` blanks, so that only its size is wrong.
     #[must_use]
     pub fn huge_body(bytes: u64) -> Self {
         Self::none().shape(Shape::Padded(Some(bytes)))
     }
 
-    /// The natural answer after a delay.
+    /// The usual answer after a delay.
     #[must_use]
     pub fn delay(delay: Duration) -> Self {
         Self::none().delayed(delay)
@@ -280,13 +280,13 @@ impl Fault {
         self
     }
 
-    /// Replaces the body of the reply by JSON (or by whatever else calls itself JSON).
+    /// Replaces the body of the reply by this JSON.
     #[must_use]
     pub fn json(self, body: &Value) -> Self {
         self.body(body.to_string())
     }
 
-    /// Replaces the body of the reply, still called JSON. Without a status, 200.
+    /// Replaces the body of the reply and keeps the content type JSON. Without a status, 200.
     #[must_use]
     pub fn body(self, body: impl Into<Bytes>) -> Self {
         self.text(Some(JSON), body.into())
@@ -301,14 +301,14 @@ impl Fault {
         self
     }
 
-    /// Replaces one field of the reply's JSON and leaves the rest as it is: a genuine 404 whose `error` is an object.
+    /// Replaces one field of the JSON of the reply: for example a 404 of Auth0 whose `error` is an object.
     #[must_use]
     pub fn field(mut self, name: &str, value: Value) -> Self {
         self.plan.fields.push((name.to_owned(), value));
         self
     }
 
-    /// Sets a header of the answer, replacing the natural one. Twice the same name makes a duplicate.
+    /// Sets a header of the answer instead of the usual one. The same name twice makes a duplicate.
     ///
     /// # Panics
     ///

@@ -1,8 +1,8 @@
-//! Bodies as `application/x-www-form-urlencoded`: what the token endpoint is mostly asked with, and what the documents
-//! offer for the four removals beside JSON.
+//! Bodies as `application/x-www-form-urlencoded`: the usual form of token requests, which the documents offer for the
+//! four removals beside JSON.
 //!
-//! Nested keys are read as the library `qs` of JavaScript reads them: `roles[]=a`, `roles[0]=a`,
-//! `permissions[0][permission_name]=a`, and a key that comes again makes a list.
+//! Nested keys are parsed like the JavaScript library `qs` does: `roles[]=a`, `roles[0]=a`,
+//! `permissions[0][permission_name]=a`; a repeated key makes a list.
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
@@ -25,7 +25,7 @@ pub(crate) fn parse(body: &[u8]) -> Option<Value> {
     Some(form)
 }
 
-/// Puts a text where the steps lead; an empty step or a number is a place in a list.
+/// Puts a text at the path `steps`; an empty step or a number is a place in a list.
 fn put(into: &mut Value, steps: &[&str], text: String) {
     let Some((step, rest)) = steps.split_first() else {
         *into = match into.take() {
@@ -44,7 +44,7 @@ fn put(into: &mut Value, steps: &[&str], text: String) {
         }
         let Some(list) = into.as_array_mut() else { return };
         let index = step.parse().unwrap_or(list.len());
-        // A number beyond the end is the next place, so that nobody can ask for a long list by a short text.
+        // A number beyond the end means the next place, so that a short text cannot ask for a long list.
         if index >= list.len() {
             list.push(Value::Null);
         }

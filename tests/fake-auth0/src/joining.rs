@@ -1,13 +1,13 @@
-//! When the members of one organization joined: the order in which Auth0 lists them.
+//! When the members of one organization joined, which is the order in which Auth0 lists them.
 //!
 //! An index beside the memberships themselves, which are in `state.rs`.
 
 use std::{collections::BTreeMap, ops::Bound};
 
-/// Milliseconds since the beginning of 2026. No two joinings of a tenant share one.
+/// Milliseconds since the beginning of 2026, unique within a tenant.
 pub(crate) type Joined = u64;
 
-/// Who joined when.
+/// The members by the time they joined.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Joining {
     times: BTreeMap<String, Joined>,
@@ -15,7 +15,7 @@ pub(crate) struct Joining {
 }
 
 impl Joining {
-    /// Notes that a user joined; who is a member already keeps the time.
+    /// Records that a user joined; a member keeps the earlier time.
     pub(crate) fn join(&mut self, user: &str, at: Joined) {
         if !self.times.contains_key(user) {
             self.times.insert(user.to_owned(), at);

@@ -1,8 +1,8 @@
-//! What calls are called: the endpoint one went to, and the rate limit it draws from.
+//! Names of calls: the endpoint of a call, and the rate limit it draws from.
 
 use serde::{Deserialize, Serialize};
 
-/// Which endpoint a call went to.
+/// The endpoint of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(usize)]
@@ -69,12 +69,12 @@ impl Kind {
     }
 }
 
-/// The limits a call can draw from, as in Auth0's rate limit tables.
+/// The rate limit a call draws from, as in Auth0's tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(usize)]
 pub enum Group {
-    /// All calls to the Management API together; looked at before the endpoint's own.
+    /// All calls to the Management API together; checked before the group of the endpoint.
     Global,
     /// Removing roles and permissions of users.
     UsersWrite,
@@ -108,7 +108,7 @@ impl Group {
         Self::Token,
     ];
 
-    /// What Auth0 calls it in the text of a 429, by the one text that was ever seen.
+    /// The name of the group in the text of a 429, by the only such text that is known.
     pub(crate) fn wording(self) -> Option<&'static str> {
         match self {
             Self::Global | Self::Token => None,

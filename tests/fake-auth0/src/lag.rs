@@ -1,6 +1,6 @@
-//! Eventual consistency: lists that go on showing what was removed, and do not show yet what was given.
+//! Eventual consistency: lists that still show what was removed, and do not show yet what was given.
 //!
-//! Holds only what lists are late about. The state itself is always current.
+//! This keeps only the differences of the lists; the state itself is always current.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,18 +9,18 @@ use std::{
 
 use crate::{cursor::Key, kinds::Kind};
 
-/// How late a list shows a change: one that goes on showing what was removed, and does not show yet what was given.
+/// How late a list shows removals and additions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lag {
     /// For a time.
     For(Duration),
-    /// For a time between these two, drawn for each change.
+    /// For a random time between these two, drawn for each change.
     Between(Duration, Duration),
-    /// For the next walks through that list: a walk begins with a first page, its further pages belong to it.
-    /// A test that counts needs no sleeping.
+    /// For this many walks through the list. A walk begins with a first page and includes its further pages. So a test
+    /// can count instead of sleeping.
     Reads(u32),
-    /// For the next walks through that list every other one, beginning with the next: as if two servers answered in
-    /// turn, of which one is late.
+    /// During this many walks, for every other one, beginning with the next: as if two servers answered in turn, of
+    /// which one is late.
     Flicker(u32),
 }
 
@@ -29,7 +29,7 @@ impl Lag {
     pub const DOCUMENTED: Self = Self::Between(Duration::from_secs(5), Duration::from_secs(10));
 }
 
-/// Which way something changed.
+/// The direction of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Given,
@@ -43,7 +43,7 @@ enum Left {
 }
 
 impl Left {
-    /// Whether the list is late at this read; `None` when it never will be again.
+    /// Whether the list is late at this read; `None` once it has caught up.
     fn late(&mut self, begins: bool, now: Instant) -> Option<bool> {
         match self {
             Self::Until(end) => (now < *end).then_some(true),
@@ -59,19 +59,19 @@ impl Left {
     }
 }
 
-/// What a list shows beside the state.
+/// How a list differs from the state.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Overlay {
-    /// Removed, and still there.
+    /// Removed but still shown.
     pub ghosts: BTreeSet<Key>,
-    /// Given, and not there yet.
+    /// Given but not shown yet.
     pub hidden: BTreeSet<Key>,
 }
 
 /// (list kind, key of the list) -> item and way of the change -> how long the list is late about it.
 type Late = BTreeMap<(Kind, String), BTreeMap<(Key, bool), Left>>;
 
-/// What the lists of one tenant are late about.
+/// The lags of the lists of one tenant.
 #[derive(Debug)]
 pub(crate) struct Lags {
     lags: BTreeMap<Kind, Option<Lag>>,
@@ -91,7 +91,7 @@ impl Lags {
         self.lags.insert(list, lag);
     }
 
-    /// No list lags any more, and all are up to date.
+    /// Turns lag off and brings all lists up to date.
     pub(crate) fn none(&mut self) {
         self.lags.clear();
         self.catch_up();
@@ -101,8 +101,8 @@ impl Lags {
         self.late.clear();
     }
 
-    /// Notes that `item` of a list was just given or taken. A list of memberships without a lag of its own has that
-    /// of the members, if `as_members`.
+    /// Records that `item` of a list was just given or taken. With `as_members`, a list of memberships without a lag of
+    /// its own has the lag of the members.
     pub(crate) fn note(&mut self, change: Change, (list, key): (Kind, &str), item: Key, as_members: bool) {
         let lag = match (self.lags.get(&list), as_members) {
             (None, true) => self.lags.get(&Kind::GetMembers),
@@ -123,7 +123,7 @@ impl Lags {
         late.insert((item, change == Change::Given), left);
     }
 
-    /// What a read of this list shows beside the state. `begins` says whether the read begins a walk.
+    /// How a read of this list differs from the state. `begins` says whether the read begins a walk.
     pub(crate) fn overlay(&mut self, list: Kind, key: &str, begins: bool, now: Instant) -> Overlay {
         let mut overlay = Overlay::default();
         if self.late.is_empty() {

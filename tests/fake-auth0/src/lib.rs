@@ -26,12 +26,12 @@
 //! # Ok(()) }
 //! ```
 //!
-//! What documents or recordings say is what it does by default, down to a list of members that goes on showing who was
-//! removed for five to ten seconds ([`FakeAuth0::no_lag`] for suites with another subject). What they leave open is a
-//! switch ([`Switches`]), which suites can draw at random.
+//! By default it does what documents or recordings say, down to a list of members that still shows who was removed for
+//! five to ten seconds ([`FakeAuth0::no_lag`] for tests about other subjects). What they leave open is a switch
+//! ([`Switches`]), which tests can draw at random.
 //!
-//! What each part does is told where it lives: `endpoints` has the table of calls, `natural` the order of checks,
-//! `faults` everything that can go wrong, `switches` everything that is not known.
+//! Where to look: `endpoints` has the table of calls, `natural` the order of checks, `faults` everything that can go
+//! wrong, `switches` everything that is not known.
 
 mod answers;
 mod assertion;
@@ -48,7 +48,7 @@ mod fake;
 mod fault_spec;
 mod faults;
 mod form;
-mod gate;
+mod hold;
 mod joining;
 mod kinds;
 mod lag;
@@ -79,7 +79,7 @@ pub use edit::{Edit, OrganizationEdit, UserEdit};
 pub use endpoints::all_scopes;
 pub use fake::{FakeAuth0, StartError};
 pub use faults::Fault;
-pub use gate::FaultHandle;
+pub use hold::FaultHandle;
 pub use kinds::{Group, Kind};
 pub use lag::Lag;
 pub use log::{Answered, Call, Calls, WaitTimeout};

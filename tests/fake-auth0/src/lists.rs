@@ -1,4 +1,4 @@
-//! The reads: one thing by its id, or a page of a list, from the state and what lists are late about.
+//! The reads: one object by its id, or a page of a list, from the state and the lag of the lists.
 
 use std::{collections::BTreeSet, ops::Bound, time::Instant};
 
@@ -28,7 +28,7 @@ fn organization(call: &Call) -> &str {
     call.organization.as_deref().unwrap_or("")
 }
 
-/// One thing by its id.
+/// One object by its id.
 pub(crate) fn one(tenant: &Tenant, call: &Call) -> Result<Value, Problem> {
     let switches = tenant.quirks().switches;
     let state = tenant.state();
@@ -87,7 +87,7 @@ pub(crate) fn page(tenant: &Tenant, call: &Call, rule: ListRule, token: &Issued)
     Ok(wrapped)
 }
 
-/// The key under which it is kept what this list is late about.
+/// The key of this list among the lags.
 fn list_key(call: &Call) -> String {
     match call.kind {
         Kind::GetMembers => organization(call).to_owned(),
@@ -123,7 +123,7 @@ struct List<'a> {
 }
 
 impl<'a> List<'a> {
-    /// The keys of a list in its order; for members those after `after` only, found without walking the rest.
+    /// The keys of a list in its order; for members only those after `after`, found without walking the rest.
     fn keys(self, after: Option<&Key>, permissions: &'a [String], overlay: &Overlay) -> Result<Keys<'a>, Problem> {
         let Self { state, call, .. } = self;
         let of_user = || state.user(user(call)).ok_or(Problem::NO_USER);
@@ -162,7 +162,7 @@ impl<'a> List<'a> {
             .collect()
     }
 
-    /// Whether the state has this very item.
+    /// Whether the state has this item.
     fn has(self, (time, item): &Key) -> bool {
         let Self { state, call, .. } = self;
         match call.kind {
@@ -176,7 +176,7 @@ impl<'a> List<'a> {
         }
     }
 
-    /// Leaves out the ghosts of what is back and shown already, so that nothing is listed twice.
+    /// Drops the ghosts of items that are back and already shown, so that nothing is listed twice.
     fn without_the_shown(self, mut overlay: Overlay) -> Overlay {
         let hidden = &overlay.hidden;
         overlay.ghosts.retain(|ghost| {
@@ -200,7 +200,7 @@ impl<'a> List<'a> {
     }
 }
 
-/// Two sorted sequences as one, without doubles.
+/// Merges two sorted sequences without duplicates.
 fn merged<'a>(
     one: impl Iterator<Item = (u64, &'a str)>,
     other: impl Iterator<Item = (u64, &'a str)>,

@@ -1,7 +1,7 @@
-//! The log of calls: what came, when, with which token, and what it was answered.
+//! The log of calls: what came, when, with which token, and how it was answered.
 //!
-//! A call is in the log from the moment its body was read; its answer is filled in later, so calls in flight are
-//! seen, too. Never holds a credential: tokens as fingerprints, secrets of the token request blanked.
+//! A call is in the log from the moment its body was read; its answer is added later, so calls in flight are visible.
+//! The log never holds a credential: tokens are fingerprints, secrets in the token request are blanked.
 
 use std::{
     fmt,
@@ -18,17 +18,17 @@ use tokio::sync::Notify;
 
 use crate::kinds::{Group, Kind};
 
-/// Calls as the log hands them out, oldest first.
+/// Calls, oldest first.
 pub type Calls = Vec<Arc<Call>>;
 
 /// One call.
 #[derive(Debug)]
 pub struct Call {
-    /// Number of the call at this tenant, from 0.
+    /// The number of the call at this tenant, from 0.
     pub seq: u64,
-    /// When it had arrived, body and all.
+    /// When it had arrived completely.
     pub at: Instant,
-    /// The same by the clock on the wall.
+    /// The same by the system clock.
     pub wall: SystemTime,
     /// The HTTP method.
     pub method: Method,
@@ -68,31 +68,31 @@ pub struct Call {
     pub(crate) answer: OnceLock<Answered>,
 }
 
-/// What a call was answered.
+/// The answer to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answered {
     /// The status.
     pub status: u16,
     /// When.
     pub at: Instant,
-    /// How many relations it took away (also known when the answer hid it).
+    /// The number of relations that it removed, even if the answer does not say so.
     pub removed: usize,
 }
 
 impl Call {
-    /// The answer, or `None` while the call is in flight or when it was never answered.
+    /// The answer; `None` while the call is in flight or if it was never answered.
     #[must_use]
     pub fn answer(&self) -> Option<Answered> {
         self.answer.get().copied()
     }
 
-    /// The status it was answered with, if it was.
+    /// The status of the answer, if there is one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.answer().map(|answer| answer.status)
     }
 
-    /// Whether the body holds this text as a value anywhere: a user id, a role id, a permission's name.
+    /// Whether the body contains this text as a value: a user id, a role id, the name of a permission.
     #[must_use]
     pub fn names(&self, text: &str) -> bool {
         fn holds(value: &Value, text: &str) -> bool {
@@ -129,7 +129,7 @@ impl fmt::Display for Call {
     }
 }
 
-/// [`crate::FakeAuth0::wait_for`] gave up.
+/// [`crate::FakeAuth0::wait_for`] timed out.
 #[derive(Debug, thiserror::Error)]
 #[error("not so within {waited:?}; the last of {} calls:\n{}", calls.len(), tail(calls))]
 pub struct WaitTimeout {
@@ -165,7 +165,7 @@ impl Log {
         self.seq.fetch_add(1, Relaxed)
     }
 
-    /// Enters a call; it counts as in flight until the returned value is dropped.
+    /// Adds a call, which counts as in flight until the returned value is dropped.
     pub(crate) fn arrive(self: &Arc<Self>, call: &Arc<Call>, forbidden: bool) -> Flight {
         let now = self.in_flight.fetch_add(1, Relaxed) + 1;
         self.max_in_flight.fetch_max(now, Relaxed);
@@ -210,7 +210,7 @@ impl Log {
         self.max_in_flight.store(self.in_flight(), Relaxed);
     }
 
-    /// Waits until `enough` says so; asked at once and after every arrival and answer.
+    /// Waits until `enough` is satisfied; it is checked at once and after every arrival and answer.
     pub(crate) async fn wait_until(
         &self,
         enough: impl Fn(&Self) -> bool,
@@ -219,7 +219,7 @@ impl Log {
         let watch = async {
             loop {
                 let mut changed = std::pin::pin!(self.changed.notified());
-                // Registered before the look, so that nothing is missed in between.
+                // Registered before the check, so that nothing in between is missed.
                 changed.as_mut().enable();
                 if enough(self) {
                     return self.calls();

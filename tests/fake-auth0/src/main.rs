@@ -138,7 +138,7 @@ fn configure(fake: &FakeAuth0, arguments: &Arguments, scopes: &[String]) {
     }
     fake.set_switches(arguments.switches.or(arguments.random_switches.map(Switches::random)).unwrap_or_default());
     fake.counts_only(arguments.counts_only);
-    // Whoever runs the program asks the control API for them.
+    // Users of the program ask the control API for them.
     fake.allow_forbidden_writes();
 }
 
@@ -147,7 +147,7 @@ async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // With standard error gone, too, there is nobody to tell.
+            // If standard error is closed too, the message is lost.
             let _ = writeln!(std::io::stderr(), "fake-auth0: {error}");
             ExitCode::FAILURE
         }
@@ -187,7 +187,7 @@ async fn stdin_closed(ignore: bool) {
         return std::future::pending().await;
     }
     let (closed, wait) = oneshot::channel();
-    // A thread of its own, not of the runtime's pool, whose shutdown would wait for it.
+    // Its own thread, because the shutdown of the runtime would wait for one of its pool.
     std::thread::spawn(move || {
         let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
         let _ = closed.send(());

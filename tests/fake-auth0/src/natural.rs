@@ -1,4 +1,4 @@
-//! What a call is answered when nothing goes wrong on purpose: token, limit, scope, form, then the deed.
+//! The answer to a call without a fault: it checks token, limit, scope and form, then acts.
 //!
 //! Synchronous: no lock outlives a call of these functions.
 
@@ -27,7 +27,7 @@ pub(crate) fn writes(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE)
 }
 
-/// The answer to a call that may act as far as `act` says.
+/// The answer to a call, which acts as far as `act` allows.
 pub(crate) fn answer(tenant: &Tenant, request: &Request, act: Act) -> Answer {
     let switches = tenant.quirks().switches;
     let too_large = matches!(request.payload, Payload::TooLarge);
@@ -62,7 +62,7 @@ pub(crate) fn answer(tenant: &Tenant, request: &Request, act: Act) -> Answer {
     answer
 }
 
-/// The Management API reports its limits on what it did and on 429, the token endpoint on everything.
+/// Whether an answer reports rate limits: of the Management API 2xx and 429, of the token endpoint all.
 fn tells_limits(kind: Kind, status: StatusCode) -> bool {
     kind == Kind::Token || status.is_success() || status == StatusCode::TOO_MANY_REQUESTS
 }
@@ -78,7 +78,7 @@ fn refused(decision: Decision, kind: Kind, wording: LimitWording) -> Answer {
 
 fn limit_headers(decision: Decision, now: Duration) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
     let report = decision.report.map(|report| {
-        // Rounded up, as a whole second later is the first at which the bucket is surely full.
+        // Rounded up: the first whole second at which the bucket is certainly full.
         let reset = (now + report.reset_after + Duration::from_millis(999)).as_secs();
         [
             (HeaderName::from_static("x-ratelimit-limit"), HeaderValue::from(report.limit)),
@@ -148,7 +148,7 @@ fn check_scope(endpoint: &Endpoint, token: &Issued, switches: &Switches) -> Resu
     if satisfied || switched { Ok(()) } else { Err(Problem::scope(expectation, endpoint.scopes.names())) }
 }
 
-/// The body of a removal as JSON; a body that got lost is `None`, which the form check refuses.
+/// The body of a removal as JSON; a missing body is `None`, which the form check refuses.
 fn removal_body<'a>(request: &'a Request, switches: &Switches) -> Result<Option<&'a serde_json::Value>, Problem> {
     let content_type = request.call.content_type.as_deref();
     let media_type = content_type.map(|name| name.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());

@@ -27,16 +27,16 @@ pub(crate) enum Start {
     After(Option<Key>),
 }
 
-/// One page, as asked for.
+/// The page that a query asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PageQuery {
     pub start: Start,
-    /// How many items to serve.
+    /// The number of items to serve.
     pub serve: usize,
-    /// What the answer gives as `limit`.
+    /// The `limit` in the answer.
     pub limit: usize,
     pub include_totals: bool,
-    /// `fields`, if the answer is to be narrowed.
+    /// The chosen fields.
     pub fields: Fields,
 }
 
@@ -65,7 +65,7 @@ impl Fields {
         Ok(Self { names, exclude })
     }
 
-    /// Whether a field that is not part of the default answer was asked for by name.
+    /// Whether a field outside the default answer was requested by name.
     pub(crate) fn asks_for(&self, name: &str) -> bool {
         !self.exclude && self.names.iter().any(|field| field == name)
     }
@@ -111,7 +111,7 @@ fn boolean(query: &[(String, String)], name: &str) -> Result<Option<bool>, Probl
     }
 }
 
-/// Refuses query parameters that nobody asked for.
+/// Refuses query parameters that the endpoint does not know.
 pub(crate) fn only(query: &[(String, String)], known: &[&str]) -> Result<(), Problem> {
     let extra: Vec<&str> = query.iter().map(|(key, _)| key.as_str()).filter(|key| !known.contains(key)).collect();
     if extra.is_empty() {
@@ -134,7 +134,7 @@ impl PageQuery {
         let size = number(query, ("per_page", "Number of results per page. Defaults to 50."), 1..=most)?;
         let take = number(query, ("take", "Number of results per page. Defaults to 50."), 1..=most)?;
         let page = number(query, ("page", "Page index of the results to return. First page is 0."), 0..=MAX_PAGE)?;
-        // Whoever asks for both gets checkpoints, and the size that belongs to them.
+        // A query with both gets checkpoints, with their page size.
         let checkpoint = value(query, "from").is_some() || take.is_some();
         let asked = if checkpoint { take } else { size }.unwrap_or(DEFAULT_PAGE_SIZE);
         let capped = if quirks.switches.page_cap == PageCap::Fifty { asked.min(CAPPED_PAGE_SIZE) } else { asked };
@@ -156,7 +156,7 @@ impl PageQuery {
         matches!(self.start, Start::Offset(0) | Start::After(None))
     }
 
-    /// Wraps a page. As the list's rule, the query and the quirks have it.
+    /// Wraps a page, by the rule of the list, the query and the quirks.
     pub(crate) fn wrap(&self, page: Page<'_>, rule: ListRule, quirks: &Quirks) -> Value {
         let Quirks { paging, switches, .. } = quirks;
         let last = page.last;
@@ -173,7 +173,7 @@ impl PageQuery {
                     wrapped.insert("total".into(), if zero { 0 } else { page.total }.into());
                 }
             }
-            // No page of a walk by checkpoints was ever seen with a total, however often it was asked for.
+            // No recorded page of a walk by checkpoints has a total, even when it was requested.
             Start::After(from) => {
                 let from = from.as_ref().map(|(time, item)| (*time, item.as_str()));
                 let again = if paging.looping_cursor { from } else { last };
@@ -188,7 +188,7 @@ impl PageQuery {
     }
 }
 
-/// One page, as found in the list.
+/// One page of the list.
 pub(crate) struct Page<'a> {
     /// The last item's key, even if the item itself is hidden.
     pub last: Option<(u64, &'a str)>,

@@ -1,4 +1,4 @@
-//! One call from its first byte to its answer: read, enter in the log, befall with a fault, answer.
+//! One call from its first byte to its answer: it is read, logged, possibly given a fault, and answered.
 
 use std::{
     error::Error,
@@ -35,12 +35,12 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub number: u64,
-    /// Told when the connection is to be broken.
+    /// Notified when the connection is to be broken.
     pub cut: Arc<Notify>,
     pub streams: Arc<Streams>,
 }
 
-/// A call with what the answer needs beyond the log's entry.
+/// A call, with what the answer needs beyond the entry in the log.
 pub(crate) struct Request {
     pub call: Arc<Call>,
     pub endpoint: Option<&'static Endpoint>,
@@ -55,24 +55,24 @@ pub(crate) enum Payload {
     /// JSON, or a form as JSON.
     Json(Value),
     Malformed,
-    /// More than Auth0 reads.
+    /// Larger than Auth0 reads.
     TooLarge,
 }
 
-/// The other media type that bodies may have.
+/// The media type of forms.
 pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Auth0's limit for a whole request.
 const MAX_BODY: usize = 1024 * 1024;
 
-/// What becomes of a call that a fault befell.
-enum Befallen {
+/// The result of a call with a fault.
+enum Faulted {
     Answer(Answer),
     /// The connection is closed.
     Hangup,
-    /// It is told that the call was not processed.
+    /// The client is told that the call was not processed.
     Unprocessed {
-        goodbye: bool,
+        go_away: bool,
     },
 }
 
@@ -92,19 +92,19 @@ pub(crate) async fn handle(
     let forbidden = request.endpoint.is_none() && natural::writes(&parts.method);
     let flight = tenant.log.arrive(&request.call, forbidden);
     let rule = tenant.faults.pick(&request.call);
-    let befallen = match &rule {
-        None => Befallen::Answer(natural::answer(&tenant, &request, Act::Fully)),
-        Some(rule) => befallen(&tenant, &request, rule).await,
+    let outcome = match &rule {
+        None => Faulted::Answer(natural::answer(&tenant, &request, Act::Fully)),
+        Some(rule) => faulted(&tenant, &request, rule).await,
     };
-    let answer = match befallen {
-        Befallen::Answer(answer) => answer,
-        Befallen::Unprocessed { goodbye } if parts.version == Version::HTTP_2 => {
-            if goodbye && stream.go_away_before() {
+    let answer = match outcome {
+        Faulted::Answer(answer) => answer,
+        Faulted::Unprocessed { go_away } if parts.version == Version::HTTP_2 => {
+            if go_away && stream.go_away_before() {
                 return std::future::pending().await;
             }
             return Err(Box::new(h2::Error::from(h2::Reason::REFUSED_STREAM)));
         }
-        Befallen::Hangup | Befallen::Unprocessed { .. } => {
+        Faulted::Hangup | Faulted::Unprocessed { .. } => {
             connection.cut.notify_one();
             return std::future::pending().await;
         }
@@ -115,33 +115,33 @@ pub(crate) async fn handle(
     Ok(body::response(answer, shape, plan.map_or(&[], |plan| &plan.headers), tenant.date()))
 }
 
-async fn befallen(tenant: &Tenant, request: &Request, rule: &Rule) -> Befallen {
+async fn faulted(tenant: &Tenant, request: &Request, rule: &Rule) -> Faulted {
     let plan = &rule.fault.plan;
-    rule.gate.arrive();
+    rule.waiting.arrive();
     if !plan.delay.is_zero() {
         tokio::time::sleep(plan.delay).await;
     }
     if plan.hold == Hold::BeforeActing {
-        rule.gate.pass().await;
+        rule.waiting.pass().await;
     }
     let natural = (plan.act != Act::Not).then(|| natural::answer(tenant, request, plan.act));
     if plan.hold == Hold::AfterActing {
-        rule.gate.pass().await;
+        rule.waiting.pass().await;
     }
     reply(plan, natural, request.call.kind)
 }
 
-fn reply(plan: &Plan, natural: Option<Answer>, kind: Kind) -> Befallen {
+fn reply(plan: &Plan, natural: Option<Answer>, kind: Kind) -> Faulted {
     let removed = natural.as_ref().map_or(0, |answer| answer.removed);
     let answer = match &plan.reply {
-        Reply::Hangup => return Befallen::Hangup,
-        Reply::Unprocessed { goodbye } => return Befallen::Unprocessed { goodbye: *goodbye },
+        Reply::Hangup => return Faulted::Hangup,
+        Reply::Unprocessed { go_away } => return Faulted::Unprocessed { go_away: *go_away },
         Reply::Natural => natural.unwrap_or_else(|| usual(StatusCode::INTERNAL_SERVER_ERROR, kind)),
         Reply::Status(status) => usual(*status, kind),
         Reply::Text { status, content_type, body } => Answer::new(*status, *content_type, body.clone()),
     };
     let body = if plan.fields.is_empty() { answer.body } else { with_fields(&answer.body, &plan.fields) };
-    Befallen::Answer(Answer { removed, body, ..answer })
+    Faulted::Answer(Answer { removed, body, ..answer })
 }
 
 /// A JSON object with some of its fields replaced; anything else as it was.
@@ -197,7 +197,7 @@ fn read(tenant: &Tenant, connection: &Connection, parts: &Parts, body: Option<&B
     Request { call: Arc::new(call), endpoint, path_problem, authorization, payload }
 }
 
-/// The id of the organization that a path means.
+/// The id of the organization that a path names.
 fn organization(tenant: &Tenant, named: String, names: PathNames) -> String {
     if names != PathNames::Found || Format::Organization.fits(&named) {
         return named;

@@ -1,17 +1,16 @@
-//! How a tenant misbehaves as long as nobody says otherwise, as plain values. Faults, which befall single calls, are in
-//! `faults.rs`.
+//! Misbehaviour of a whole tenant, as plain values. Faults, which apply to single calls, are in `faults.rs`.
 
 use serde::{Deserialize, Serialize};
 
 use crate::switches::Switches;
 
-/// How lists misbehave, beyond what Auth0 is known or suspected to do. The default behaves.
+/// How lists misbehave, beyond what Auth0 is known or suspected to do. By default they do not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PagingQuirks {
-    /// Serve at most so many items a page whatever was asked, and say so in `limit`.
+    /// Serve at most this many items a page whatever was requested, and say so in `limit`.
     pub max_page_size: Option<usize>,
-    /// Serve at most so many items a page although more exist, while `limit` repeats what was asked.
+    /// Serve at most this many items a page although more exist, while `limit` repeats what was requested.
     pub short_pages: Option<usize>,
     /// Leave out the last items of every page, although `total` counts them: they cannot be read at all.
     pub hidden_per_page: usize,
@@ -26,20 +25,20 @@ pub struct PagingQuirks {
 /// How new connections are received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Network {
-    /// As they should be.
+    /// Accepted, with the right certificate.
     #[default]
     Up,
     /// Closed before the TLS handshake.
     Closing,
-    /// Accepted, then silence.
+    /// Accepted, then never answered.
     Silent,
-    /// With a certificate of an authority nobody knows.
+    /// Accepted, with a certificate of an unknown authority.
     Untrusted,
-    /// With a certificate of the right authority for another host.
+    /// Accepted, with a certificate of the right authority for another host.
     WrongHost,
 }
 
-/// Choices that are plain values.
+/// The settings of a tenant that are plain values.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Quirks {
     pub paging: PagingQuirks,

@@ -1,4 +1,4 @@
-//! What the four DELETEs do once they are allowed to, and what they are answered when something does not exist.
+//! What the four DELETEs do once they are allowed to, and their answers when something does not exist.
 
 use crate::{
     answers::{Answer, Problem},
@@ -29,7 +29,7 @@ pub(crate) fn remove(tenant: &Tenant, call: &Call, items: &[Item]) -> Answer {
     Answer { removed, ..answer }
 }
 
-/// Where a removal takes something away.
+/// The place of a removal.
 struct Place<'a> {
     kind: Kind,
     user: &'a str,
@@ -42,7 +42,7 @@ impl<'a> Place<'a> {
         Self { kind: call.kind, user: id(&call.user), organization: id(&call.organization) }
     }
 
-    /// The answer when what the path names does not exist; no problem is a 204.
+    /// The answer when what the path names does not exist; an inner `None` is a 204.
     fn missing(&self, state: &State, switches: &Switches) -> Option<Option<Problem>> {
         let told = |missing: Missing, problem| Some(Some(problem).filter(|_| missing == Missing::NotFound));
         let known = state.user(self.user).is_some();
@@ -59,7 +59,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// The refusal if an item does not exist and that is told.
+    /// The refusal of an item that does not exist, if the switches want one.
     fn unknown(&self, state: &State, item: &Item, switches: &Switches) -> Option<Problem> {
         let (unknown, bad_request, not_found) = match (self.kind, item) {
             (Kind::DeleteMembers, Item::Id(user)) if state.user(user).is_none() => {
@@ -83,7 +83,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// What somebody has exists, even if a state file does not define it.
+    /// Whether the role exists. A role that somebody has exists even if the state file does not define it.
     fn knows_role(&self, state: &State, role: &str) -> bool {
         state.role(role).is_some()
             || state.has_role(self.user, role)
@@ -95,7 +95,7 @@ impl<'a> Place<'a> {
             || state.has_permission(self.user, identifier, name)
     }
 
-    /// Says whether there was something to take.
+    /// Returns whether there was something to take.
     fn take(&self, changing: &mut Changing<'_>, item: &Item) -> bool {
         match (self.kind, item) {
             (Kind::DeleteUserPermissions, Item::Permission { identifier, name }) => {

@@ -1,16 +1,16 @@
-//! The faults of one tenant at work: which of them befalls a call, and how often each has.
+//! The active faults of one tenant: which of them applies to a call, and how often each has.
 //!
-//! What a fault is, is in `faults.rs`.
+//! `faults.rs` defines faults.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use crate::{Fault, gate::Gate, log::Call};
+use crate::{Fault, hold::Waiting, log::Call};
 
-/// A fault at work.
+/// An active fault.
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub fault: Fault,
-    pub gate: Gate,
+    pub waiting: Waiting,
     counters: Mutex<Counters>,
 }
 
@@ -21,7 +21,7 @@ struct Counters {
 }
 
 impl Rule {
-    /// Whether it befalls this call, which is then counted.
+    /// Whether it applies to this call, which is then counted.
     fn hit(&self, call: &Call) -> bool {
         if !self.fault.fits(call) {
             return false;
@@ -48,7 +48,7 @@ pub(crate) struct Faults {
 
 impl Faults {
     pub(crate) fn add(&self, fault: Fault) -> Arc<Rule> {
-        let rule = Arc::new(Rule { fault, gate: Gate::default(), counters: Mutex::default() });
+        let rule = Arc::new(Rule { fault, waiting: Waiting::default(), counters: Mutex::default() });
         self.rules.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&rule));
         rule
     }
@@ -57,15 +57,15 @@ impl Faults {
         self.rules.write().unwrap_or_else(PoisonError::into_inner).retain(|other| !Arc::ptr_eq(other, rule));
     }
 
-    /// Forgets all faults and lets go of whatever they hold.
+    /// Removes all faults and releases the calls that they hold.
     pub(crate) fn clear(&self) {
         for rule in self.rules.write().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            rule.gate.open();
+            rule.waiting.open();
         }
     }
 
     pub(crate) fn pick(&self, call: &Call) -> Option<Arc<Rule>> {
-        // Copied, since a predicate is a test's code and may well add or remove faults.
+        // Copied, because a predicate is code of a test and may add or remove faults.
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner).clone();
         rules.into_iter().find(|rule| rule.hit(call))
     }

@@ -1,4 +1,4 @@
-//! Connections: accepting them, the TLS handshake, HTTP/1.1 or HTTP/2 as the client likes, and breaking them.
+//! Connections: accepting them, the TLS handshake, HTTP/1.1 or HTTP/2 as the client prefers, and breaking them.
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -25,7 +25,7 @@ use crate::{
     tls::Tls,
 };
 
-/// A rest after a connection could not be accepted, mostly for want of file descriptors.
+/// A pause after a connection could not be accepted, mostly for lack of file descriptors.
 pub(crate) const AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(10);
 
 /// Serves until dropped; all connections end with it.
@@ -69,7 +69,7 @@ async fn receive(stream: TcpStream, number: u64, open: Open, tls: &'static Tls, 
             () = &mut conversation => break,
             () = cut.notified() => break,
             () = &mut all_cut => break,
-            // Once more around, so that the connection is polled and what waits to be written is.
+            // The next round polls the connection, which writes what is waiting.
             () = streams.wake.notified() => {}
         }
     }
@@ -89,13 +89,13 @@ async fn converse(
         Network::Silent => return std::future::pending().await,
         Network::Up | Network::Untrusted | Network::WrongHost => {}
     }
-    // Small answers must not wait for more; a failure to say so costs only time.
+    // Small answers must not be delayed; if this fails, they are only slower.
     let _ = stream.set_nodelay(true);
     let Ok(stream) = TlsAcceptor::from(tls.config(network)).accept(stream).await else { return };
     let streams = Arc::clone(&connection.streams);
     let service = service_fn(|request| handle(Arc::clone(tenant), connection.clone(), streams.arrive(), request));
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let stream = Slipped::new(stream, Arc::clone(&streams), http2);
-    // Whatever ends a connection, there is nobody left to tell.
+    // Errors that end a connection concern nobody else.
     let _ = builder.serve_connection(TokioIo::new(stream), service).await;
 }

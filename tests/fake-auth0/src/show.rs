@@ -1,4 +1,4 @@
-//! How things look in answers: the shapes that documents and recordings give, newer fields included.
+//! The JSON of objects in answers, as in documents and recordings, newer fields included.
 
 use std::collections::BTreeSet;
 

@@ -1,10 +1,10 @@
-//! What a tenant holds: users, roles, APIs, organizations, and who has what.
+//! The content of a tenant: users, roles, APIs, organizations, and their relations.
 //!
-//! Plain data; the operations that change it are in `state/change.rs`. Nothing here knows HTTP, lag or faults; the
-//! comfortable way to fill a state is in `edit.rs`, the comparison of two states in `diff.rs`.
+//! Plain data; the operations that change it are in `state/change.rs`, the convenient way to fill it in `edit.rs`, and
+//! the comparison of two states in `diff.rs`. Nothing here knows HTTP, lag or faults.
 //!
-//! Everything sits behind `Arc`s that are copied on write, so a snapshot ([`Clone`]) costs a few pointers however
-//! large the tenant is.
+//! Everything is in `Arc`s that are copied on write, so a snapshot ([`Clone`]) costs a few pointers however large the
+//! tenant is.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,7 +23,7 @@ type Table<T> = Arc<BTreeMap<String, Arc<T>>>;
 /// Permissions as `resource server identifier -> permission name -> where they come from`.
 pub type Permissions = BTreeMap<String, BTreeMap<String, BTreeSet<Source>>>;
 
-/// Everything one tenant holds.
+/// The content of one tenant.
 ///
 /// Its serde form is the state file of the `fake-auth0` program; the README of this crate describes it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ impl PartialEq for State {
 
 impl Eq for State {}
 
-/// One user, with what was given to them directly.
+/// One user, with their roles and permissions on the tenant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct User {
@@ -70,16 +70,16 @@ pub struct User {
     pub roles: BTreeSet<String>,
     /// Permissions and where each comes from.
     pub permissions: Permissions,
-    /// Ids of accounts that were linked to this one. They are shown as its identities and are no users any more.
+    /// Ids of accounts that were linked to this one. They are shown as its identities and are not users any more.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub linked: BTreeSet<String>,
 }
 
-/// Where a permission of a user comes from. Serialized as `DIRECT` or as the role's id.
+/// The source of a permission of a user. Serialized as `DIRECT` or as the id of the role.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Source {
-    /// Given to the user directly: what `DELETE users/{id}/permissions` takes away.
+    /// Given to the user directly: what `DELETE users/{id}/permissions` removes.
     #[default]
     Direct,
     /// Through this role: goes away with the role.
@@ -109,7 +109,7 @@ pub struct Role {
     pub name: String,
     /// The role's description.
     pub description: String,
-    /// The organization the role belongs to, if it is none of the tenant's.
+    /// The organization the role belongs to, unless it belongs to the tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner_id: Option<String>,
 }

@@ -1,8 +1,8 @@
-//! The streams of one HTTP/2 connection, as far as a GOAWAY must know them: which calls were begun, and the frame
-//! that says so.
+//! The streams of one HTTP/2 connection, as far as a GOAWAY must know them: which calls were begun, and the GOAWAY
+//! frame itself.
 //!
-//! hyper can only say goodbye after it has served what arrived. Here a server goes while calls are under way and says
-//! truthfully which of them it never looked at. The frame is written between hyper's own.
+//! hyper can only send GOAWAY after it has served what arrived. Here the server sends it while calls are in flight and
+//! says truthfully which of them it never looked at. The frame is written between frames of hyper.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -21,19 +21,19 @@ use tokio::{
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
     inner: Mutex<Inner>,
-    /// Told when there is something to write.
+    /// Notified when there is something to write.
     pub wake: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// Streams that were opened and whose calls hyper has not handed over yet.
+    /// Open streams whose calls hyper has not handed over yet.
     opened: VecDeque<u32>,
-    /// Calls being looked at.
+    /// Calls in progress.
     begun: BTreeSet<u32>,
-    /// The latest call that was ever looked at and is over.
+    /// The latest call that was begun and has ended.
     over: u32,
-    /// The last stream that may have been acted upon, once that was said.
+    /// The last stream in the GOAWAY, once it was sent.
     last: Option<u32>,
     unwritten: Vec<u8>,
 }
@@ -55,7 +55,7 @@ impl Streams {
         Stream { streams: Arc::clone(self), id }
     }
 
-    /// Says goodbye: calls that were not looked at yet never will be.
+    /// Sends GOAWAY: calls that were not begun yet never will be.
     pub(crate) fn go_away(&self) {
         let mut inner = self.inner();
         let last = inner.begun.last().copied().unwrap_or(0).max(inner.over);
@@ -78,7 +78,7 @@ impl Inner {
 }
 
 impl Stream {
-    /// Whether the call may be looked at; not if it was said that it is not.
+    /// Whether the call may be begun; not if the GOAWAY said that it is not processed.
     pub(crate) fn begin(&self) -> bool {
         let mut inner = self.streams.inner();
         let may = inner.last.is_none_or(|last| self.id <= last);
@@ -88,7 +88,8 @@ impl Stream {
         may
     }
 
-    /// Says goodbye, and that this call was not processed. Says whether it could: not if a later one was.
+    /// Sends GOAWAY with the stream before this call as the last. Returns whether it could: not if a later call was
+    /// begun.
     pub(crate) fn go_away_before(&self) -> bool {
         let mut inner = self.streams.inner();
         inner.begun.remove(&self.id);
@@ -110,23 +111,23 @@ impl Drop for Stream {
     }
 }
 
-/// What of the frames that a client sends matters here: which streams it opens. hyper does not tell.
+/// Parses the frames of a client for the streams that it opens, which hyper does not report.
 #[derive(Debug)]
 struct Frames {
-    /// Bytes to pass over: the preface, then the rest of a frame.
+    /// The number of bytes to skip: the preface, then the rest of a frame.
     skip: usize,
-    /// The head of a frame, as far as it has come.
+    /// The part of a frame header that has arrived.
     head: Vec<u8>,
     latest: u32,
 }
 
-/// The length of what an HTTP/2 client says first, and of the head of a frame.
+/// The length of the preface of HTTP/2; `HEAD`, of a frame header.
 const PREFACE: usize = 24;
 const HEAD: usize = 9;
 const HEADERS: u8 = 1;
 
 impl Frames {
-    /// Reads on; tells the streams that are opened.
+    /// Parses further bytes and calls `opened` for each new stream.
     fn read(&mut self, mut bytes: &[u8], mut opened: impl FnMut(u32)) {
         loop {
             let skipped = self.skip.min(bytes.len());
@@ -150,7 +151,7 @@ impl Frames {
     }
 }
 
-/// A connection into which frames can be slipped. hyper flushes only between two frames of its own.
+/// A connection into which frames can be inserted. hyper flushes only between two frames of its own.
 pub(crate) struct Slipped<T> {
     io: T,
     streams: Arc<Streams>,
@@ -164,7 +165,7 @@ impl<T: AsyncWrite + Unpin> Slipped<T> {
         Self { io, streams, frames }
     }
 
-    /// Writes what is to be slipped in, all of it.
+    /// Writes all frames that are to be inserted.
     fn poll_slip(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let mut inner = self.streams.inner();
@@ -176,7 +177,7 @@ impl<T: AsyncWrite + Unpin> Slipped<T> {
         }
     }
 
-    /// Whether a frame is half written.
+    /// Whether an inserted frame is partly written.
     fn is_slipping(&self) -> bool {
         let length = self.streams.inner().unwritten.len();
         length > 0 && length < GOAWAY
@@ -244,7 +245,8 @@ mod tests {
             bytes.extend(vec![7; length.into()]);
             bytes
         };
-        // Settings, two calls of which the first has a body and trailers; stream 5 was given up before it was opened.
+        // Settings, and two calls, of which the first has a body and trailers; stream 5 was abandoned before it was
+        // opened.
         let bytes = [
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
             frame(4, 0, 12),

@@ -1,12 +1,12 @@
-//! What nobody outside Auth0 knows: every answer that documents and recordings leave open is a switch here.
+//! Switches for every behaviour that documents and recordings leave open.
 //!
-//! A client must keep its promises whichever way each of them is set, so a suite draws them at random:
-//! [`Switches::random`] from a seed, [`Switches::sampled`] from a generator. The default is what is likeliest, or
-//! what the stand-in has always done. Which document leaves what open is told in the README of this crate.
+//! A client must keep its promises with every setting, so tests draw them at random: [`Switches::random`] from a seed,
+//! [`Switches::sampled`] from a generator. The default is the likeliest setting. The README of this crate says which
+//! document leaves what open.
 
 use serde::{Deserialize, Serialize};
 
-/// A random position of one switch.
+/// A random setting of one switch.
 trait Choice {
     fn any(rng: &mut fastrand::Rng) -> Self;
 }

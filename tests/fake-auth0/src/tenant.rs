@@ -1,7 +1,7 @@
-//! One tenant from the inside: everything the server's tasks share.
+//! One tenant: everything that the tasks of the server share.
 //!
-//! Each part has a lock of its own, held only for the moment of a look or a change and never across an await. Where
-//! two are needed, `state` is locked before `lags`.
+//! Each part has a lock of its own, held only briefly and never across an await. Where two are needed, `state` is
+//! locked before `lags`.
 
 use std::{
     collections::HashMap,
@@ -27,7 +27,7 @@ pub(crate) struct Tenant {
     /// `https://localhost:PORT/api/v2/`
     pub audience: String,
     started: Instant,
-    /// How far into a second of the clock on the wall the start was.
+    /// The fraction of a second of the system clock at the start.
     start_of_second: Duration,
     state: RwLock<State>,
     lags: Mutex<Lags>,
@@ -37,19 +37,19 @@ pub(crate) struct Tenant {
     pub tokens: Tokens,
     pub faults: Arc<Faults>,
     pub log: Arc<Log>,
-    /// Seconds by which this tenant's clock is ahead.
+    /// The number of seconds by which the clock of this tenant is ahead.
     pub clock_offset: AtomicI64,
     pub accepted: AtomicU64,
     pub open: AtomicUsize,
-    /// Told when all connections are to be broken.
+    /// Notified when all connections are to be broken.
     pub cut: Notify,
     date: Mutex<(i64, Option<HeaderValue>)>,
-    /// Checkpoint -> which page of a walk it leads to.
+    /// Checkpoint -> the page of a walk that it leads to.
     pages: Mutex<HashMap<String, u64>>,
     streams: Mutex<Vec<Weak<Streams>>>,
 }
 
-/// The clock on the wall, since the epoch.
+/// The system clock, since the epoch.
 fn wall() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
@@ -112,7 +112,7 @@ impl Tenant {
         change(&mut self.quirks.write().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Time for the buckets: its whole seconds are those of the clock on the wall.
+    /// Time for the buckets: its whole seconds are those of the system clock.
     pub(crate) fn elapsed(&self) -> Duration {
         self.start_of_second + self.started.elapsed()
     }
@@ -130,14 +130,14 @@ impl Tenant {
         lock(&self.pages).get(cursor).copied()
     }
 
-    /// Remembers a connection that could be said goodbye to.
+    /// Remembers a connection, for a later GOAWAY.
     pub(crate) fn remember_streams(&self, streams: &Arc<Streams>) {
         let mut all = lock(&self.streams);
         all.retain(|known| known.strong_count() > 0);
         all.push(Arc::downgrade(streams));
     }
 
-    /// Says GOAWAY on all open HTTP/2 connections.
+    /// Sends GOAWAY on all open HTTP/2 connections.
     pub(crate) fn go_away(&self) {
         lock(&self.streams).iter().filter_map(Weak::upgrade).for_each(|streams| streams.go_away());
     }

@@ -1,4 +1,4 @@
-//! Certificates: one authority and one leaf per process, shared by all tenants, so that starting one costs nothing.
+//! Certificates: one authority and one leaf per process, shared by all tenants, so that starting a tenant is cheap.
 
 use std::sync::{Arc, OnceLock};
 
@@ -64,7 +64,7 @@ fn server(
     let params = CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     let leaf: CertificateDer<'static> = params.signed_by(&key, authority)?.der().clone();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    // Named, not the process's default: tests install whatever they like.
+    // Named explicitly, because tests may install any default provider.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

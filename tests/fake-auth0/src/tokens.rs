@@ -1,6 +1,6 @@
-//! Management API tokens: making them, and judging the `Authorization` header of a call.
+//! Management API tokens: issuing them, and checking the `Authorization` header of a call.
 //!
-//! The tokens look like Auth0's (JWT, readable claims) but their signature is only a random text: a token is good
+//! The tokens look like Auth0's (JWT with readable claims), but their signature is only random text: a token is valid
 //! because it is in the register. The token endpoint is in `clients.rs`.
 
 use std::{
@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 
 use crate::{answers::Problem, switches::OtherScheme};
 
-/// Begins the signature of every token unless its spec says otherwise, so that a test can look for leaked tokens.
+/// The beginning of every token's signature by default, so that tests can search for leaked tokens.
 pub const TOKEN_CANARY: &str = "canary-of-a-management-token";
 
-/// What a token should be like.
+/// The properties of a token.
 #[derive(Clone, Debug)]
 pub struct TokenSpec {
     scopes: Vec<String>,
@@ -80,10 +80,10 @@ impl Issued {
     }
 }
 
-/// A short, stable stand-in for a token or secret, as shown in the log of calls.
+/// A short, stable fingerprint of a token or secret, as the log of calls shows it.
 #[must_use]
 pub fn fingerprint(secret: &str) -> String {
-    // FNV-1a: the same in every process, and enough to tell tokens of a test apart.
+    // FNV-1a: the same in every process, and enough to distinguish the tokens of a test.
     let hash = secret
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
@@ -102,7 +102,7 @@ fn part(json: &Value) -> String {
 }
 
 impl Tokens {
-    /// Makes a token and enters it. `domain` is `host:port`, `now` epoch seconds.
+    /// Issues a token and registers it. `domain` is `host:port`, `now` epoch seconds.
     pub(crate) fn issue(&self, spec: &TokenSpec, domain: &str, now: i64) -> String {
         let audience = spec.audience.clone().unwrap_or_else(|| format!("https://{domain}/api/v2/"));
         let expires = now.saturating_add(spec.expires_in);
@@ -141,7 +141,7 @@ impl Tokens {
         self.issued.read().unwrap_or_else(PoisonError::into_inner).get(token).cloned()
     }
 
-    /// Judges the `Authorization` header of a call.
+    /// Checks the `Authorization` header of a call.
     pub(crate) fn admit(
         &self,
         header: Option<&str>,
@@ -172,7 +172,7 @@ pub(crate) fn bearer(header: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && !token.contains(' ')).then_some(token)
 }
 
-/// What is wrong with a token that was never issued here, or was revoked.
+/// The refusal of a token that was never issued here, or was revoked.
 fn stranger(token: &str) -> Problem {
     let readable = token.split('.').nth(1).and_then(|claims| URL_SAFE_NO_PAD.decode(claims).ok());
     match readable.and_then(|claims| serde_json::from_slice::<Value>(&claims).ok()) {

@@ -1,6 +1,6 @@
-//! What Auth0 refuses before it looks at its data: ids in the path, the bodies of removals.
+//! What Auth0 validates before it looks at its data: ids in the path, the bodies of removals.
 //!
-//! Pure functions from what came over the wire to what was meant, or to the [`Problem`] that names the fault.
+//! Pure functions from what came over the wire to what it means, or to the [`Problem`] to answer.
 
 use std::borrow::Cow;
 
@@ -35,12 +35,12 @@ fn prefixed(id: &str, prefix: &str) -> bool {
     id.strip_prefix(prefix).is_some_and(|rest| rest.len() == 16 && rest.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
-/// The bytes that may stand in a path as they are (RFC 3986, `pchar` without the percent sign).
+/// The bytes that may appear unencoded in a path (RFC 3986, `pchar` without the percent sign).
 fn may_stand_raw(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte)
 }
 
-/// A path parameter, percent-decoded exactly once; `None` when it was not encoded as it must be.
+/// A path parameter, percent-decoded exactly once; `None` when it was encoded wrongly.
 pub(crate) fn decode_once(raw: &str) -> Option<Cow<'_, str>> {
     let bytes = raw.as_bytes();
     let mut at = 0;
@@ -55,7 +55,7 @@ pub(crate) fn decode_once(raw: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(raw).decode_utf8().ok()
 }
 
-/// A path parameter, decoded and of the form it must have.
+/// A path parameter, decoded and validated.
 pub(crate) fn path_id(id: RawId<'_>, names: PathNames) -> Result<String, Problem> {
     let Some(decoded) = decode_once(id.raw) else { return Err(Problem::path_id(id.format, id.raw)) };
     let length = decoded.chars().count();
@@ -74,7 +74,7 @@ pub(crate) fn path_id(id: RawId<'_>, names: PathNames) -> Result<String, Problem
 
 const LONGEST_ORGANIZATION: usize = 50;
 
-/// Where in a body something is: the property, and what the schema says about it.
+/// A place in a body: the property, and its description in the schema.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     property: &'a str,
@@ -88,7 +88,7 @@ impl Place<'_> {
     }
 }
 
-/// What the body of a removal names. `json` is `None` when there was no body at all.
+/// The items that the body of a removal names. `json` is `None` when there was no body.
 pub(crate) fn body_items(rule: BodyRule, json: Option<&Value>, switches: &Switches) -> Result<Vec<Item>, Problem> {
     let found = json.unwrap_or(&Value::Null);
     let Some(object) = found.as_object() else {

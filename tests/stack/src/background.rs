@@ -1,7 +1,7 @@
-//! The folder of a stack that was left running, and the process that owns it.
+//! The folder of a stack in the background, and the process that owns it.
 //!
-//! The owner holds a lock on a file with its process id for as long as it lives, and the system lets go of it however it
-//! ends. So whoever finds the lock held knows that the id in the file is the owner's and nobody else's.
+//! The owner locks a file with its process id for as long as it lives; the system releases the lock however it ends. So
+//! while the file is locked, the id in it is that of the owner.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::failure::Failure;
 use crate::playground::repository;
 
-/// How long an owner may take to end, and its processes with it.
+/// The time within which an owner and its processes must end.
 const END_WITHIN: Duration = Duration::from_secs(10);
 
 /// The folder.
@@ -28,29 +28,29 @@ pub(crate) struct Claim {
 }
 
 impl Home {
-    /// `dir`, or the place in the repository that `make up` and `make down` use.
+    /// The folder `dir`, or by default the one in the repository that `make up` and `make down` use.
     pub(crate) fn new(dir: Option<PathBuf>) -> Self {
         let dir = dir.unwrap_or_else(|| repository().join("target/stack"));
         Self(std::path::absolute(&dir).unwrap_or(dir))
     }
 
-    /// Where it is.
+    /// The path of the folder.
     pub(crate) fn dir(&self) -> &Path {
         &self.0
     }
 
-    /// What the owner says.
+    /// The log file of the owner.
     pub(crate) fn log(&self) -> PathBuf {
         self.0.join("owner.log")
     }
 
-    /// Makes this process the owner, of an empty folder; `None` if there is one already.
+    /// Makes this process the owner of the folder, which is emptied; `None` if there is an owner.
     pub(crate) fn claim(&self) -> Result<Option<Claim>, Failure> {
         self.make()?;
         let Some(mut file) = self.lock()? else { return Ok(None) };
         for entry in fs::read_dir(&self.0).map_err(Failure::io("read", &self.0))?.flatten() {
             let path = entry.path();
-            // This process's own two files stay; all else is of an owner that is gone.
+            // The two files of this process stay; all others belong to an owner that is gone.
             if path == self.pid_file() || path == self.log() {
                 continue;
             }
@@ -62,17 +62,17 @@ impl Home {
         Ok(Some(Claim { _locked: file }))
     }
 
-    /// Makes the folder.
+    /// Creates the folder.
     pub(crate) fn make(&self) -> Result<(), Failure> {
         fs::create_dir_all(&self.0).map_err(Failure::io("make", &self.0))
     }
 
-    /// Says that everything is ready, and where.
+    /// Records that everything is ready, with the addresses.
     pub(crate) fn say_ready(&self, ready: &Value) -> Result<(), Failure> {
         fs::write(self.ready_file(), ready.to_string()).map_err(Failure::io("write", &self.ready_file()))
     }
 
-    /// What was said when everything was ready; `None` while nobody owns the folder.
+    /// What was recorded when everything was ready; `None` without an owner.
     pub(crate) fn ready(&self) -> Result<Option<Value>, Failure> {
         if self.owner()?.is_none() {
             return Ok(None);
@@ -82,13 +82,13 @@ impl Home {
         ready.map(Some).ok_or_else(|| Failure::Busy { dir: self.0.clone() })
     }
 
-    /// Ends the owner, if there is one, and removes the folder. Returns whether there was anything.
+    /// Ends the owner, if there is one, and removes the folder. Returns whether there was an owner or a folder.
     pub(crate) fn clear(&self) -> Result<bool, Failure> {
         if !self.0.exists() {
             return Ok(false);
         }
         if let Some(pid) = self.owner()? {
-            // The lock is held, so this is the owner's id. `kill` is a part of every shell.
+            // The lock is held, so this is the id of the owner. Every shell has `kill`.
             let status = Command::new("sh").args(["-c", "kill \"$1\"", "sh", &pid.to_string()]).status();
             status.map_err(Failure::io("run", Path::new("sh")))?;
             self.wait_until_free(pid)?;
@@ -119,11 +119,11 @@ impl Home {
         let mut text = String::new();
         let read = File::open(self.pid_file()).and_then(|mut file| file.read_to_string(&mut text));
         read.map_err(Failure::io("read", &self.pid_file()))?;
-        // Between taking the lock and writing its id, an owner has none.
+        // An owner that has the lock may not have written its id yet.
         text.parse().map(Some).map_err(|_| Failure::Busy { dir: self.0.clone() })
     }
 
-    /// The locked file, unless somebody else has locked it.
+    /// Locks the file; `None` if another process has it locked.
     fn lock(&self) -> Result<Option<File>, Failure> {
         let path = self.pid_file();
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);

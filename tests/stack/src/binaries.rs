@@ -1,7 +1,7 @@
-//! Where the programs are: in `KUBEBUILDER_ASSETS`, or built before, or built now.
+//! Finds the programs: in `KUBEBUILDER_ASSETS`, or built before, or built now.
 //!
-//! What is built goes into the user's cache, in a folder named by tool, version and a fingerprint of everything that
-//! decides the outcome. So a fresh clone on the same machine builds nothing, and a changed pin builds anew.
+//! Builds are kept in the user's cache, in a folder named by tool, version and a fingerprint of everything that
+//! determines the result. So a new clone on the same machine builds nothing, and a changed pin builds again.
 
 use std::env;
 use std::ffi::OsString;
@@ -11,14 +11,14 @@ use crate::Error;
 use crate::build::{build, module_dir};
 use crate::tools::{TOOLS, Tool, tests_dir, tool_of};
 
-/// The path of the program `name` (`etcd`, `kube-apiserver`, `kubectl`, `helm`, `promtool`); it is built first when it
-/// is nowhere to be found, which takes minutes and says so on standard error.
+/// The path of the program `name` (`etcd`, `kube-apiserver`, `kubectl`, `helm`, `promtool`). If it is missing, it is
+/// built first, which takes minutes and is announced on standard error.
 pub fn locate(name: &str) -> Result<PathBuf, Error> {
     Places::from_env().locate(name)
 }
 
-/// All programs that tests need with their paths, in the order of the table, and the sources nothing is built from;
-/// what is missing is built or fetched.
+/// The paths of all programs that tests need, in the order of the table, and of the sources from which nothing is
+/// built. What is missing is built or fetched.
 pub fn locate_all() -> Result<Vec<(&'static str, PathBuf)>, Error> {
     let places = Places::from_env();
     let tools = || TOOLS.iter().filter(|tool| tool.is_for_tests());
@@ -29,21 +29,21 @@ pub fn locate_all() -> Result<Vec<(&'static str, PathBuf)>, Error> {
     programs.chain(sources).collect()
 }
 
-/// The source of the module that the program or tool `name` comes from: some programs need files of it to run. It is
-/// fetched when it is not in Go's cache.
+/// The source of the module of the program or tool `name`: some programs need files of it to run. It is fetched if it
+/// is not in Go's cache.
 pub fn source(name: &str) -> Result<PathBuf, Error> {
     let tool = tool_of(name)?;
     module_dir(tool, &tool.pinned(&tests_dir())?)
 }
 
-/// The folders that are looked into.
+/// The folders to search.
 #[derive(Debug)]
 struct Places {
     /// `KUBEBUILDER_ASSETS`, if set.
     assets: Option<PathBuf>,
-    /// Where builds are kept.
+    /// The folder of the builds.
     cache: PathBuf,
-    /// Where the folders are that pin the tools.
+    /// The folder with the folders that pin the tools.
     tests: PathBuf,
 }
 
@@ -51,7 +51,7 @@ impl Places {
     fn from_env() -> Self {
         let tests = tests_dir();
         let assets = env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty()).map(PathBuf::from);
-        // The working folder of a test is not that of the shell that set the variable; at least make it absolute.
+        // The working folder of a test is not that of the shell that set the variable, so make the path absolute.
         let assets = assets.map(|dir| std::path::absolute(&dir).unwrap_or(dir));
         let cache = cache_dir(env::var_os("XDG_CACHE_HOME"), env::var_os("HOME"), &tests);
         Self { assets, cache, tests }
@@ -74,13 +74,13 @@ impl Places {
     }
 }
 
-/// Whether `folder` holds all programs of `tool`. It appears in one piece, so this can only be false half-way if
-/// somebody removed a file from it.
+/// Whether `folder` has all programs of `tool`. It appears as a whole, so a file is missing only if somebody removed
+/// it.
 pub(crate) fn is_complete(tool: &Tool, folder: &Path) -> bool {
     tool.programs.iter().all(|(name, _)| folder.join("bin").join(name).is_file())
 }
 
-/// The user's cache, shared by all clones; `tools/bin` beside the pins for somebody who has no home.
+/// The user's cache, shared by all clones; without a home, `tools/bin` beside the pins.
 fn cache_dir(xdg: Option<OsString>, home: Option<OsString>, tests: &Path) -> PathBuf {
     let absolute = |value: Option<OsString>| value.map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = absolute(xdg).or_else(|| absolute(home).map(|home| home.join(".cache")));
@@ -95,7 +95,7 @@ mod tests {
 
     use super::*;
 
-    /// Places in a temporary folder, with real pins and, as the cache, programs that were "built before".
+    /// Places in a temporary folder, with the real pins and a cache of programs "built before".
     fn places(dir: &Path) -> Places {
         let places = Places { assets: Some(dir.join("assets")), cache: dir.join("cache"), tests: tests_dir() };
         fs::create_dir_all(dir.join("assets")).unwrap();

@@ -1,7 +1,7 @@
-//! An etcd and a kube-apiserver on loopback, ready in a few seconds, gone when nobody owns them any more.
+//! An etcd and a kube-apiserver on loopback, ready in a few seconds, which end with their owner.
 //!
-//! There is no kubelet and no controller-manager: pods never run, owner references are not collected, a deleted
-//! namespace stays, and service accounts are not made by themselves. Everything else is as on any cluster.
+//! There is no kubelet and no controller-manager: pods never run, owner references are not garbage-collected, a deleted
+//! namespace stays, and no service account is created automatically. Everything else is as on any cluster.
 
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -13,17 +13,17 @@ use crate::credentials::Credentials;
 use crate::supervisor::{OwnedDir, Supervised, tail};
 use crate::{Error, binaries, kubectl, ports};
 
-/// How long the control plane may take to become ready. It takes 3 s on an idle machine.
+/// The time within which the control plane must be ready. It takes 3 s on an idle machine.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// How often it is asked whether it is ready.
+/// The interval of polling for readiness.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
-/// How often a start is tried when somebody else took a port between its choice and its use.
+/// How often a start is tried when another process takes a port between its choice and its use.
 const TRIES: u32 = 3;
 
-/// A running control plane. It ends when this value is dropped, and also when the process that owns it ends in any way;
-/// so it can be kept in a `static`.
+/// A running control plane. It ends when this value is dropped, and when the process that owns it ends in any way; so
+/// it can be kept in a `static`.
 #[derive(Debug)]
 pub struct ControlPlane {
     // Declared before the folder, because fields are dropped in this order.
@@ -46,15 +46,15 @@ struct Ports {
 }
 
 impl ControlPlane {
-    /// Starts a control plane and waits until it is ready. Programs that are missing are built first, which takes
-    /// minutes and says so on standard error.
+    /// Starts a control plane and waits until it is ready. Missing programs are built first, which takes minutes and is
+    /// announced on standard error.
     pub fn start() -> Result<Self, Error> {
         let mut tries = 1;
         loop {
             match Self::start_once() {
                 Err(Error::Ended { tail, log, .. }) if tries < TRIES && tail.contains("address already in use") => {
                     tries += 1;
-                    // The folder that was kept for the error; the next try has its own.
+                    // The folder was kept for the error message; the next try has its own.
                     let _ = log.parent().map(std::fs::remove_dir_all);
                 }
                 outcome => return outcome,
@@ -83,7 +83,7 @@ impl ControlPlane {
             dir,
         };
         if let Err(error) = plane.first_start() {
-            // The error names log files in the folder.
+            // The error message names log files in the folder.
             plane.stop_apiserver();
             lock(&plane.etcd).stop();
             plane.dir.keep();
@@ -95,21 +95,21 @@ impl ControlPlane {
     fn first_start(&mut self) -> Result<(), Error> {
         let deadline = Instant::now() + READY_WITHIN;
         self.spawn_apiserver()?;
-        // The certificate is there as soon as the port is open.
+        // The certificate exists as soon as the port is open.
         self.wait_until(deadline, || TcpStream::connect((Ipv4Addr::LOCALHOST, self.ports.apiserver)).is_ok())?;
         self.ca_pem = self.credentials.ca_pem()?;
         self.write(&self.kubeconfig, &self.kubeconfig())?;
         self.wait_until(deadline, || self.is_ready())
     }
 
-    /// Stops the API server as a crash would (SIGKILL) and starts it again on the same port and data; returns when it is
-    /// ready. Clients see refused connections in between.
+    /// Stops the API server as a crash would (SIGKILL) and starts it again with the same port and data; returns when it
+    /// is ready. Meanwhile connections are refused.
     pub fn restart_apiserver(&self) -> Result<(), Error> {
         self.stop_apiserver();
         self.start_apiserver()
     }
 
-    /// Stops the API server as a crash would (SIGKILL). Its data and its port stay.
+    /// Stops the API server as a crash would (SIGKILL). It keeps its data and port.
     pub fn stop_apiserver(&self) {
         lock(&self.apiserver).take();
     }
@@ -120,38 +120,37 @@ impl ControlPlane {
         self.wait_until(Instant::now() + READY_WITHIN, || self.is_ready())
     }
 
-    /// The folder with everything that belongs to this control plane; it goes when the control plane goes, and tests
-    /// may put files of their own there.
+    /// The folder with all files of this control plane. It is removed with it; tests may put files of their own there.
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// The API server's address.
+    /// The URL of the API server.
     #[must_use]
     pub fn server_url(&self) -> String {
         format!("https://{}:{}", Ipv4Addr::LOCALHOST, self.ports.apiserver)
     }
 
-    /// The address of etcd, whose JSON gateway answers under `/v3`.
+    /// The URL of etcd, whose JSON gateway answers under `/v3`.
     #[must_use]
     pub fn etcd_url(&self) -> String {
         format!("http://{}:{}", Ipv4Addr::LOCALHOST, self.ports.etcd)
     }
 
-    /// The certificate authority of the API server's certificate.
+    /// The authority of the API server's certificate, as PEM.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
     }
 
-    /// The token of the administrator, who is in `system:masters` and may do everything.
+    /// The token of the administrator, who is in `system:masters`.
     #[must_use]
     pub fn admin_token(&self) -> &str {
         self.credentials.admin_token()
     }
 
-    /// The administrator's kubeconfig, complete in itself.
+    /// The administrator's kubeconfig, self-contained.
     #[must_use]
     pub fn kubeconfig(&self) -> String {
         self.kubeconfig_for(self.admin_token())
@@ -163,7 +162,7 @@ impl ControlPlane {
         &self.kubeconfig
     }
 
-    /// A kubeconfig for another token, complete in itself.
+    /// A kubeconfig for another token, self-contained.
     #[must_use]
     pub fn kubeconfig_for(&self, token: &str) -> String {
         crate::credentials::kubeconfig(&self.server_url(), &self.ca_pem, token)
@@ -176,8 +175,8 @@ impl ControlPlane {
         Ok(path)
     }
 
-    /// A token of the service account `name`, valid for an hour. The account must exist: there is no controller here
-    /// that makes the one called `default`.
+    /// A token of the service account `name`, valid for an hour. The account must exist: no controller here creates the
+    /// one called `default`.
     pub fn service_account_token(&self, namespace: &str, name: &str) -> Result<String, Error> {
         let token = self.run(&["create", "token", name, "--namespace", namespace])?;
         Ok(token.trim().to_owned())
@@ -189,17 +188,17 @@ impl ControlPlane {
         &self.kubectl
     }
 
-    /// Runs kubectl as the administrator; a refusal is in the output.
+    /// Runs kubectl as the administrator. A refusal is no error but is in the output.
     pub fn kubectl(&self, args: &[&str]) -> Result<Output, Error> {
         kubectl::kubectl(&self.kubeconfig, args)
     }
 
-    /// Runs kubectl as the administrator and gives what it printed; a refusal is an error with its words.
+    /// Runs kubectl as the administrator and returns its output. A refusal is an error with kubectl's message.
     pub fn run(&self, args: &[&str]) -> Result<String, Error> {
         kubectl::checked(&self.kubeconfig, args, "")
     }
 
-    /// Applies manifests (YAML or JSON) as the administrator; a refusal is an error with kubectl's words.
+    /// Applies manifests (YAML or JSON) as the administrator. A refusal is an error with kubectl's message.
     pub fn apply(&self, manifests: &str) -> Result<String, Error> {
         kubectl::checked(&self.kubeconfig, &["apply", "-f", "-"], manifests)
     }
@@ -213,7 +212,7 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// Ready, and the namespace that everybody takes for granted is there: it is made shortly after.
+    /// Whether the API server is ready and the namespace `default`, which it creates a moment later, exists.
     fn is_ready(&self) -> bool {
         ["/readyz", "/api/v1/namespaces/default"].iter().all(|path| {
             let answer = self.kubectl(&["get", "--raw", path, "--request-timeout", "5s"]);
@@ -221,7 +220,7 @@ impl ControlPlane {
         })
     }
 
-    /// Waits for `condition`; a process that ends meanwhile ends the waiting too.
+    /// Waits for `condition`; fails if a process ends meanwhile.
     fn wait_until(&self, deadline: Instant, condition: impl Fn() -> bool) -> Result<(), Error> {
         loop {
             if let Some(error) = ended("etcd", &mut lock(&self.etcd))? {
@@ -232,7 +231,7 @@ impl ControlPlane {
                     Some(error) => return Err(error),
                     None => apiserver.log().to_owned(),
                 },
-                // Somebody stopped it on purpose while we were waiting.
+                // It was stopped on purpose meanwhile.
                 None => return Ok(()),
             };
             if condition() {
@@ -257,7 +256,7 @@ fn ended(program: &'static str, process: &mut Supervised) -> Result<Option<Error
     Ok(Some(Error::Ended { program, status: status.to_string(), tail: tail(&log), log }))
 }
 
-/// A test that panicked while it held the lock left nothing half done.
+/// Ignores poison: a test that panics with the lock leaves nothing half done.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -274,11 +273,11 @@ fn etcd_command(program: &Path, ports: Ports, dir: &Path) -> Command {
         .arg(format!("--initial-advertise-peer-urls={peer}"))
         .arg(format!("--initial-cluster=default={peer}"))
         .arg("--log-level=warn")
-        // The only member has nobody to wait for, so it may elect itself ten times sooner than usual; this saves a
-        // second, because the API server does not come too early then.
+        // A single member can elect itself ten times sooner than usual. This saves a second, because the API server
+        // then finds etcd ready.
         .arg("--heartbeat-interval=20")
         .arg("--election-timeout=200")
-        // The data need not survive a power cut.
+        // The data need not survive a power failure.
         .arg("--unsafe-no-fsync");
     command
 }
@@ -290,7 +289,7 @@ fn apiserver_command(program: &Path, ports: Ports, credentials: &Credentials) ->
         .arg(format!("--etcd-servers=http://{}:{}", Ipv4Addr::LOCALHOST, ports.etcd))
         .arg(format!("--secure-port={}", ports.apiserver))
         .arg(format!("--bind-address={}", Ipv4Addr::LOCALHOST))
-        // Works on a machine without a network, and nobody needs the endpoints of the service `kubernetes`.
+        // Works on a machine without a network; the endpoints of the service `kubernetes` are not used.
         .arg(format!("--advertise-address={}", Ipv4Addr::LOCALHOST))
         .arg("--endpoint-reconciler-type=none")
         .arg(flag("cert-dir", credentials.cert_dir()))
@@ -301,7 +300,7 @@ fn apiserver_command(program: &Path, ports: Ports, credentials: &Credentials) ->
         .arg(flag("service-account-key-file", credentials.public_key()))
         .arg("--service-cluster-ip-range=10.0.0.0/24")
         .arg("--allow-privileged=true")
-        // Pods would wait for service accounts that no controller makes.
+        // Pods would wait for service accounts that no controller creates.
         .arg("--disable-admission-plugins=ServiceAccount")
         .arg("--profiling=false")
         // Twice the usual, so that tests with thousands of objects meet Rescind's limits and not these.

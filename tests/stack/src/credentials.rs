@@ -1,4 +1,5 @@
-//! Who may talk to the control plane: the administrator's token, the key for service account tokens, and kubeconfigs.
+//! The credentials of the control plane: the administrator's token, the key for service account tokens, and
+//! kubeconfigs.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -11,7 +12,7 @@ use serde_json::json;
 
 use crate::Error;
 
-/// The files that the API server is started with, all in one folder.
+/// The files for the start of the API server, in one folder.
 #[derive(Debug)]
 pub(crate) struct Credentials {
     admin_token: String,
@@ -22,7 +23,7 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    /// Makes a new token and a new key pair and writes them to `dir`, readable by the user only.
+    /// Creates a token and a key pair and writes them to `dir`, readable by the user only.
     pub fn create(dir: &Path) -> Result<Self, Error> {
         let credentials = Self {
             admin_token: random_token()?,
@@ -44,7 +45,7 @@ impl Credentials {
         &self.admin_token
     }
 
-    /// The file with that token.
+    /// The file with the administrator's token.
     pub fn tokens(&self) -> &Path {
         &self.tokens
     }
@@ -59,12 +60,12 @@ impl Credentials {
         &self.public_key
     }
 
-    /// Where the API server writes its certificate.
+    /// The folder to which the API server writes its certificate.
     pub fn cert_dir(&self) -> &Path {
         &self.cert_dir
     }
 
-    /// The authority of the API server's certificate: the last one in the file that it wrote.
+    /// The authority of the API server's certificate: the last certificate in the file that it wrote.
     pub fn ca_pem(&self) -> Result<String, Error> {
         let path = self.cert_dir.join("apiserver.crt");
         let pem = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
@@ -73,7 +74,7 @@ impl Credentials {
     }
 }
 
-/// A kubeconfig that needs no other file. JSON is YAML too, and nothing in it needs quoting by hand.
+/// A self-contained kubeconfig, in JSON, which is YAML too and needs no quoting by hand.
 pub(crate) fn kubeconfig(server: &str, ca_pem: &str, token: &str) -> String {
     let config = json!({
         "apiVersion": "v1",

@@ -1,4 +1,4 @@
-//! Everything that can go wrong here, each as one plain sentence that says what to do.
+//! The errors of this crate, each a plain sentence that says what to do.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use std::time::Duration;
 /// Why a program could not be found, built, started or used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A program that no entry of the table of tools names.
+    /// No entry of the table of tools has this program.
     #[error("no tool named {name} is known; add it to tests/stack/src/tools.rs and tests/tools")]
     UnknownProgram {
-        /// The name asked for.
+        /// The requested name.
         name: String,
     },
     /// There is no Go on this machine, and the program was not built before.
@@ -23,24 +23,24 @@ pub enum Error {
         /// The oldest Go that can build it.
         needed: String,
     },
-    /// The Go on this machine is older than the program asks for.
+    /// The Go on this machine is older than the program requires.
     #[error(
         "cannot build {program} with {found}; install Go {needed} or newer, or set KUBEBUILDER_ASSETS to a folder that holds {program}"
     )]
     GoTooOld {
         /// The program that was to be built.
         program: &'static str,
-        /// What `go` said of itself.
+        /// The version that `go` reports.
         found: String,
         /// The oldest Go that can build it.
         needed: String,
     },
-    /// A `go.mod` under `tests/tools` does not say what it should.
+    /// A `go.mod` under `tests/tools` lacks an entry.
     #[error("{}: {missing} is missing", path.display())]
     GoMod {
         /// The file.
         path: PathBuf,
-        /// What was looked for in it.
+        /// The missing entry.
         missing: String,
     },
     /// `go build` failed.
@@ -79,12 +79,12 @@ pub enum Error {
         /// The last lines of its output.
         tail: String,
     },
-    /// kubectl ran and refused.
+    /// kubectl failed.
     #[error("kubectl {args} failed: {stderr}")]
     Kubectl {
         /// Its arguments.
         args: String,
-        /// What it said.
+        /// Its standard error.
         stderr: String,
     },
     /// No free port was found on loopback.
@@ -104,20 +104,20 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// The operating system refused something.
+    /// The operating system returned an error.
     #[error("cannot {doing} {}: {source}", path.display())]
     Io {
         /// What was tried, as a verb.
         doing: &'static str,
         /// On which file or program.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
 impl Error {
-    /// Wraps an error of the operating system with what was tried on which path; made for `map_err`.
+    /// Wraps an error of the operating system with what was tried on which path, for `map_err`.
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { doing, path: path.to_owned(), source }
     }

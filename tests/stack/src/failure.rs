@@ -1,4 +1,4 @@
-//! Everything that can go wrong in the commands, each as a plain sentence that says what to do.
+//! The errors of the commands, each a plain sentence that says what to do.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,17 +9,17 @@ pub(crate) enum Failure {
     /// The control plane, or the operating system.
     #[error(transparent)]
     Stack(#[from] stack::Error),
-    /// A command that is shown to the user.
+    /// A command that was shown to the user failed.
     #[error("this failed ({status}):\n$ {command}\n{output}")]
     Command {
         /// As it was shown.
         command: String,
         /// How it ended.
         status: String,
-        /// What it said.
+        /// Its output.
         output: String,
     },
-    /// `cargo build` of the operator and the fake Auth0.
+    /// `cargo build` of the operator and the fake Auth0 failed.
     #[error("cargo could not build the operator and the fake Auth0 ({status}); its own words are above")]
     Cargo {
         /// How it ended.
@@ -31,13 +31,13 @@ pub(crate) enum Failure {
         /// Where it should be.
         path: PathBuf,
     },
-    /// The fake Auth0 did not come up, or gave an answer that makes no sense.
+    /// The fake Auth0 did not start, or gave an answer that cannot be understood.
     #[error("the fake Auth0 {problem}")]
     FakeAuth0 {
-        /// What it did or did not.
+        /// What happened.
         problem: String,
     },
-    /// The tenant does not hold what it should at the end.
+    /// The tenant does not hold the expected relations at the end.
     #[error("{removed} of {wanted} things are gone from the fake tenant, see the table above")]
     NotRemoved {
         /// How many are gone.
@@ -45,7 +45,7 @@ pub(crate) enum Failure {
         /// How many should be.
         wanted: usize,
     },
-    /// The removal that met a 429 was not repeated once, with success.
+    /// The removal that got a 429 was not repeated exactly once, with success.
     #[error("expected one removal answered 429 and one answered 204, not: {calls}")]
     NotRepeated {
         /// The calls, as they were shown.
@@ -59,7 +59,7 @@ pub(crate) enum Failure {
         /// How.
         status: String,
     },
-    /// Another process is about to bring the stack up, or down.
+    /// Another process is starting or stopping the stack.
     #[error("another process is bringing the stack up or down right now ({}); try again in a moment", dir.display())]
     Busy {
         /// The stack's folder.
@@ -68,7 +68,7 @@ pub(crate) enum Failure {
     /// The process in the background ended before the stack was up.
     #[error("the stack did not come up:\n{log}")]
     NotUp {
-        /// What it said last.
+        /// The end of its log.
         log: String,
     },
     /// The process in the background does not end.
@@ -77,7 +77,7 @@ pub(crate) enum Failure {
         /// Its id.
         pid: u32,
     },
-    /// Any of the above, with what the operator said last.
+    /// Another failure, with the end of the operator's log.
     #[error("{failure}\n\nThe operator {state}; its last log lines:\n{lines}")]
     WithLog {
         /// What happened.
@@ -90,7 +90,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Wraps an error of the operating system with what was tried on which path; made for `map_err`.
+    /// Wraps an error of the operating system with what was tried on which path, for `map_err`.
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Stack(stack::Error::Io { doing, path: path.to_owned(), source })
     }

@@ -1,4 +1,4 @@
-//! kubectl for tests: the one that was built with the API server, away from the user's own settings.
+//! kubectl for tests: built with the API server, and independent of the user's settings.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,19 +7,19 @@ use std::sync::OnceLock;
 
 use crate::{Error, binaries};
 
-/// Runs `kubectl` with a kubeconfig; a refusal is an answer like any other and is in the output.
+/// Runs `kubectl` with a kubeconfig. A refusal is no error but is in the output.
 pub fn kubectl(kubeconfig: &Path, args: &[&str]) -> Result<Output, Error> {
     kubectl_with_input(kubeconfig, args, "")
 }
 
-/// The same with something on standard input, for `apply -f -`.
+/// The same with text on standard input, for `apply -f -`.
 pub fn kubectl_with_input(kubeconfig: &Path, args: &[&str], input: &str) -> Result<Output, Error> {
     let path = path()?;
     let run = Error::io("run", &path);
     let mut command = command(&path, kubeconfig);
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let spawned = command.spawn().and_then(|mut child| {
-        // Whoever takes arguments only does not read its input; that it went away is then no error.
+        // A command that does not read its input may end before this write, which is no error.
         let pipe = child.stdin.take();
         let writer = std::thread::spawn({
             let input = input.to_owned();
@@ -32,7 +32,7 @@ pub fn kubectl_with_input(kubeconfig: &Path, args: &[&str], input: &str) -> Resu
     spawned.map_err(run)
 }
 
-/// Runs `kubectl` and gives what it printed; a refusal is an error with its words.
+/// Runs `kubectl` and returns its output. A refusal is an error with kubectl's message.
 pub fn checked(kubeconfig: &Path, args: &[&str], input: &str) -> Result<String, Error> {
     let output = kubectl_with_input(kubeconfig, args, input)?;
     if output.status.success() {
@@ -42,7 +42,7 @@ pub fn checked(kubeconfig: &Path, args: &[&str], input: &str) -> Result<String, 
     Err(Error::Kubectl { args: args.join(" "), stderr })
 }
 
-/// Where kubectl is; looked up once.
+/// The path of kubectl; looked up once.
 pub fn path() -> Result<PathBuf, Error> {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     if let Some(path) = PATH.get() {
@@ -52,7 +52,7 @@ pub fn path() -> Result<PathBuf, Error> {
     Ok(PATH.get_or_init(|| path).clone())
 }
 
-/// A kubectl that keeps its cache beside the kubeconfig and reads no preferences of the user.
+/// kubectl with its cache beside the kubeconfig and without the user's preferences.
 fn command(path: &Path, kubeconfig: &Path) -> Command {
     let mut command = Command::new(path);
     command.arg("--kubeconfig").arg(kubeconfig).env_remove("KUBECONFIG").env("KUBERC", "off");

@@ -23,6 +23,11 @@ struct Arguments {
 enum Commands {
     /// Find all programs, build what is missing, and print where they are.
     Binaries,
+    /// Find one program, build it if it is missing, and print where it is.
+    Locate {
+        /// Its name, such as helm
+        name: String,
+    },
     /// Start a control plane and keep it until standard input closes or Ctrl-C.
     ControlPlane,
     /// Show the operator at work, from nothing to nothing.
@@ -46,6 +51,7 @@ struct Place {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Commands::Binaries => commands::binaries::run(),
+        Commands::Locate { name } => commands::binaries::locate(&name),
         Commands::ControlPlane => commands::control_plane::run(),
         Commands::Demo => commands::demo::run(),
         Commands::Up(place) => commands::up::run(place.dir),
@@ -55,7 +61,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Nobody to hear it is no reason to end differently.
+            // The exit code is the same if the message cannot be printed.
             let _ = writeln!(io::stderr(), "stack: {failure}");
             ExitCode::FAILURE
         }

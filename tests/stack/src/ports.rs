@@ -6,12 +6,12 @@ use std::net::{Ipv4Addr, TcpListener};
 
 use crate::Error;
 
-/// Below the range that systems hand out for outgoing connections. From that range somebody's connection could take the
-/// port while the API server restarts, even a client's own that retries it.
+/// Below the ephemeral range. An outgoing connection could take a port of that range while the API server restarts,
+/// even one of a client that retries that very port.
 const FROM: u16 = 15_000;
 const TO: u16 = 32_000;
 
-/// `N` different ports that are free now. Starts at a random one, so that parallel tests do not meet.
+/// `N` different ports that are free now. The search starts at a random port, so that parallel tests rarely collide.
 pub fn free<const N: usize>() -> Result<[u16; N], Error> {
     let span = TO - FROM;
     let start = u16::try_from(RandomState::new().hash_one(0) % u64::from(span)).unwrap_or_default();

@@ -1,8 +1,8 @@
-//! Processes and folders that cannot outlive the process that owns them, however it ends.
+//! Processes and folders that do not outlive the process that owns them, however it ends.
 //!
-//! Each child runs under a small `sh` that holds the reading end of a pipe; the writing end is ours and is closed on
-//! exec, so nobody else has it. When we end, also by `kill -9`, the kernel closes the pipe and the `sh` cleans up.
-//! That works for values in a `static` too, which are never dropped.
+//! Each child runs under a small `sh` that holds the reading end of a pipe. The writing end belongs to this process
+//! alone and is closed on exec. When this process ends, even by `kill -9`, the kernel closes the pipe and the `sh`
+//! cleans up. This also works for values in a `static`, which are never dropped.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -12,8 +12,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use crate::Error;
 
-/// Runs `"$@"` and ends with its status; kills it when the pipe on standard input closes. The `sh` is the parent of the
-/// process and has not waited for it before the kill, so the process id cannot have gone to somebody else.
+/// Runs `"$@"` and exits with its status; kills it when the pipe on standard input closes. The `sh` is the parent and
+/// has not reaped the process before the kill, so its process id cannot have been reused.
 const RUN: &str = r#"
 exec 3<&0 </dev/null
 "$@" 3<&- &
@@ -27,8 +27,8 @@ kill -9 "$watcher" 2>/dev/null
 exit "$status"
 "#;
 
-/// Removes the folder `$1`: at once when told `remove`, never when told `keep`, and when the pipe just closes then
-/// twice, because processes that are being killed at this moment may still write into it.
+/// Removes the folder `$1` when told `remove`, and never when told `keep`. When the pipe just closes, it removes it
+/// twice, because processes that are being killed may still write into it.
 const REMOVE: &str = r#"
 read -r word
 case "$word" in
@@ -48,8 +48,8 @@ pub struct Supervised {
 }
 
 impl Supervised {
-    /// Starts `command` with its standard input empty and its output appended to the file `log`. Only the program, the
-    /// arguments, the folder and the changes to the environment are taken from `command`.
+    /// Starts `command` with empty standard input and its output appended to the file `log`. Of `command`, only the
+    /// program, the arguments, the working folder and the changes to the environment are used.
     pub fn spawn(command: &Command, log: &Path) -> Result<Self, Error> {
         let open = || OpenOptions::new().create(true).append(true).open(log).map_err(Error::io("write", log));
         let mut shell = shell(RUN);
@@ -67,15 +67,15 @@ impl Supervised {
         Ok(Self { supervisor, log: log.to_owned() })
     }
 
-    /// How the process ended, or `None` while it runs.
+    /// The exit status of the process, or `None` while it runs.
     pub fn try_wait(&mut self) -> Result<Option<ExitStatus>, Error> {
         self.supervisor.try_wait().map_err(Error::io("wait for", &self.log))
     }
 
-    /// Kills the process (SIGKILL) and waits until it is gone. Harmless when it has ended before.
+    /// Kills the process (SIGKILL) and waits until it is gone. Does nothing if it has ended.
     pub fn stop(&mut self) {
         drop(self.supervisor.stdin.take());
-        // The only failure is that it was waited for before.
+        // This fails only if it was waited for before.
         let _ = self.supervisor.wait();
     }
 
@@ -92,7 +92,7 @@ impl Drop for Supervised {
     }
 }
 
-/// A folder that is removed with all it holds when this value is dropped or when this whole process ends in any way.
+/// A folder that is removed with its content when this value is dropped or when this process ends in any way.
 #[derive(Debug)]
 pub struct OwnedDir {
     path: PathBuf,
@@ -100,14 +100,14 @@ pub struct OwnedDir {
 }
 
 impl OwnedDir {
-    /// Makes a folder of a new name in the system's folder for temporary files.
+    /// Creates a folder with a new name in the system's temporary folder.
     pub fn temporary(prefix: &str) -> Result<Self, Error> {
         let parent = std::env::temp_dir();
         let dir = tempfile::Builder::new().prefix(prefix).tempdir_in(&parent);
         Self::own(dir.map_err(Error::io("make a folder in", &parent))?.keep())
     }
 
-    /// Makes the folder `path`; what it held before is removed.
+    /// Creates the folder `path`, without its earlier content.
     pub fn fresh(path: PathBuf) -> Result<Self, Error> {
         match std::fs::remove_dir_all(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", &path)(error)),
@@ -123,20 +123,20 @@ impl OwnedDir {
         Ok(Self { path, remover })
     }
 
-    /// Where it is.
+    /// The path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Leaves the folder where it is, for somebody to look into.
+    /// Keeps the folder, for people to look into.
     pub fn keep(mut self) {
         self.tell("keep\n");
     }
 
     fn tell(&mut self, word: &str) {
         if let Some(mut pipe) = self.remover.stdin.take() {
-            // A remover that is gone cannot be told anything; then the folder stays.
+            // If the remover is gone, the folder stays.
             let _ = pipe.write_all(word.as_bytes());
             drop(pipe);
             let _ = self.remover.wait();
@@ -150,14 +150,14 @@ impl Drop for OwnedDir {
     }
 }
 
-/// A `sh` with our pipe, in a process group of its own: Ctrl-C is for us, and the cleaning up is not interrupted.
+/// A `sh` with our pipe, in a process group of its own, so that Ctrl-C does not interrupt the clean-up.
 fn shell(script: &str) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", script, "sh"]).stdin(Stdio::piped()).process_group(0);
     command
 }
 
-/// The last lines of a log file, for an error message. An unreadable file gives an empty text.
+/// The last lines of a log file, for an error message; empty if the file cannot be read.
 pub(crate) fn tail(log: &Path) -> String {
     const LINES: usize = 15;
     const BYTES: u64 = 32 * 1024;
@@ -251,12 +251,12 @@ mod tests {
             assert!(Instant::now() < deadline, "outlived its owner: {line}");
             std::thread::sleep(Duration::from_millis(10));
         }
-        // If it had inherited a pipe, the others would still be there.
+        // If it had inherited a pipe, the other processes would still run.
         assert!(alive(bystander));
         Command::new("kill").arg(bystander).status().unwrap();
     }
 
-    /// Not a test but the owner that the test above kills.
+    /// Not a test, but the owner that the test above kills.
     #[test]
     fn owner() {
         if std::env::var_os(OWNER).is_none() {

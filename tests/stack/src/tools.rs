@@ -1,30 +1,30 @@
-//! The table of tools, and what their folders say.
+//! The table of tools, and the folders that pin their versions.
 //!
-//! A further tool costs one folder with `go.mod` and `go.sum`, and one entry in [`TOOLS`].
+//! Another tool takes one folder with `go.mod` and `go.sum`, and one entry in [`TOOLS`].
 
 use std::path::{Path, PathBuf};
 
 use crate::Error;
 
-/// Programs that are built from one Go module, pinned by one folder under `tests`.
+/// Programs built from one Go module, whose version is pinned by a folder under `tests`.
 #[derive(Debug)]
 pub(crate) struct Tool {
-    /// The folder under `tests`: in `tools`, or beside the only one who needs it.
+    /// The folder under `tests`: in `tools`, or beside the only test that needs it.
     pub folder: &'static str,
     /// The module whose version is the version of the tool.
     pub module: &'static str,
-    /// What it builds: the program's name and its package. None if only files of the module are wanted.
+    /// The programs to build, by name and package. Empty if only source files of the module are needed.
     pub programs: &'static [(&'static str, &'static str)],
-    /// Build tags, separated by commas, that leave out what no test needs.
+    /// Build tags, separated by commas, that exclude what no test needs.
     pub tags: &'static str,
-    /// Variables set at link time, so that the programs know their own version. `{version}`, `{major}` and `{minor}`
-    /// are filled in from the version of `module`.
+    /// Variables set at link time, so that the programs know their version. `{version}`, `{major}` and `{minor}` are
+    /// replaced by the version of `module`.
     pub variables: &'static [&'static str],
-    /// How long the first build takes on two cores, for the message that announces it.
+    /// How long the first build takes on two cores, for the message before it.
     pub takes: &'static str,
 }
 
-/// All of them.
+/// All tools.
 pub(crate) const TOOLS: &[Tool] = &[
     Tool {
         folder: "tools/kube-apiserver",
@@ -85,6 +85,14 @@ pub(crate) const TOOLS: &[Tool] = &[
         takes: "about half a minute",
     },
     Tool {
+        folder: "tools/actionlint",
+        module: "github.com/rhysd/actionlint",
+        programs: &[("actionlint", "github.com/rhysd/actionlint/cmd/actionlint")],
+        tags: "",
+        variables: &["github.com/rhysd/actionlint.version={version}"],
+        takes: "about a quarter of a minute",
+    },
+    Tool {
         folder: "tools/prometheus-operator",
         module: "github.com/prometheus-operator/prometheus-operator",
         programs: &[],
@@ -102,19 +110,19 @@ pub(crate) const TOOLS: &[Tool] = &[
     },
 ];
 
-/// The tool that builds the program `name`, or is called that itself.
+/// The tool that builds the program `name`, or that has this name itself.
 pub(crate) fn tool_of(name: &str) -> Result<&'static Tool, Error> {
     let builds = |tool: &&Tool| tool.programs.iter().any(|(program, _)| *program == name);
     let found = TOOLS.iter().find(builds).or_else(|| TOOLS.iter().find(|tool| tool.name() == name));
     found.ok_or_else(|| Error::UnknownProgram { name: name.to_owned() })
 }
 
-/// `tests` of the checkout that this crate was compiled from.
+/// The folder `tests` of the checkout that this crate was compiled from.
 pub(crate) fn tests_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
 }
 
-/// What a tool's folder pins.
+/// What the folder of a tool pins.
 #[derive(Debug)]
 pub(crate) struct Pinned {
     /// The folder.
@@ -123,22 +131,22 @@ pub(crate) struct Pinned {
     pub version: String,
     /// The oldest Go that can build it, as `go.mod` says.
     pub go: String,
-    /// Changes when anything changes that decides what is built.
+    /// A hash of everything that determines the build.
     pub fingerprint: String,
 }
 
 impl Tool {
-    /// What it is called: the last part of its folder.
+    /// Its name: the last part of its folder.
     pub fn name(&self) -> &'static str {
         self.folder.rsplit('/').next().unwrap_or(self.folder)
     }
 
-    /// Whether tests need it, so that `make tools` builds it.
+    /// Whether tests need it; `make tools` builds those.
     pub fn is_for_tests(&self) -> bool {
         self.folder.starts_with("tools/")
     }
 
-    /// Reads the tool's folder under `tests_dir`.
+    /// Reads the folder of the tool under `tests_dir`.
     pub fn pinned(&self, tests_dir: &Path) -> Result<Pinned, Error> {
         let dir = tests_dir.join(self.folder);
         let read = |path: PathBuf| std::fs::read_to_string(&path).map_err(Error::io("read", &path));
@@ -161,7 +169,7 @@ impl Tool {
         })
     }
 
-    /// The programs whose code is ours: its folder in the tool's, and the package.
+    /// The programs whose code is in this repository: the folder within the tool's, and the package.
     fn own_programs(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let ours = format!("rescind.dev/{}", self.folder);
         self.programs.iter().filter_map(move |(_, package)| {
@@ -170,7 +178,7 @@ impl Tool {
         })
     }
 
-    /// The linker's flags for a version.
+    /// The linker flags for a version.
     pub fn ldflags(&self, version: &str) -> String {
         let mut parts = version.split('.');
         let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -181,7 +189,7 @@ impl Tool {
     }
 }
 
-/// The Go files of a folder, in order.
+/// The Go files of a folder, sorted.
 fn go_files(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = std::fs::read_dir(dir).map_err(Error::io("read", dir))?;
     let files = entries.filter_map(Result::ok).map(|entry| entry.path());
@@ -190,7 +198,7 @@ fn go_files(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
-/// The version that `go_mod` requires of `module`, without the `v`. A replace line has `=>` and is no requirement.
+/// The version that `go_mod` requires of `module`, without the `v`. A replace line (with `=>`) is no requirement.
 fn required_version<'a>(go_mod: &'a str, module: &str) -> Option<&'a str> {
     go_mod.lines().find_map(|line| {
         let line = line.trim();

@@ -1,5 +1,5 @@
-//! The control plane as its users see it: a real API server that validates, defaults and refuses, survives a crash,
-//! and leaves nothing behind.
+//! The control plane: a real API server that validates, defaults and refuses, survives a crash, and leaves nothing
+//! behind.
 
 #![allow(clippy::unwrap_used)]
 
@@ -16,7 +16,7 @@ use stack::ControlPlane;
 
 use support::processes_of;
 
-/// One for all tests. It is never dropped, so the end of this process is what must end it.
+/// One for all tests. It is never dropped, so it must end with this process.
 static PLANE: LazyLock<ControlPlane> = LazyLock::new(|| {
     let plane = ControlPlane::start().unwrap();
     let resource = plane.apply(WIDGETS).unwrap();
@@ -25,7 +25,7 @@ static PLANE: LazyLock<ControlPlane> = LazyLock::new(|| {
     plane
 });
 
-/// Held for reading by those who need the API server, for writing by the one who stops it.
+/// Locked for reading by tests that use the API server, for writing by the test that stops it.
 static IN_USE: RwLock<()> = RwLock::new(());
 
 const WIDGETS: &str = r#"
@@ -79,17 +79,17 @@ fn schemas_rules_and_defaults_work_as_on_any_cluster() {
 #[test]
 fn who_was_granted_nothing_is_refused_and_a_role_is_enough() {
     let _in_use = IN_USE.read().unwrap_or_else(PoisonError::into_inner);
-    PLANE.run(&["create", "serviceaccount", "clerk"]).unwrap();
-    let token = PLANE.service_account_token("default", "clerk").unwrap();
-    let clerk = PLANE.write_kubeconfig_for("clerk", &token).unwrap();
-    let refused = stack::kubectl(&clerk, &["get", "widgets"]).unwrap();
+    PLANE.run(&["create", "serviceaccount", "viewer"]).unwrap();
+    let token = PLANE.service_account_token("default", "viewer").unwrap();
+    let viewer = PLANE.write_kubeconfig_for("viewer", &token).unwrap();
+    let refused = stack::kubectl(&viewer, &["get", "widgets"]).unwrap();
     let words = String::from_utf8(refused.stderr).unwrap();
-    assert!(words.contains("system:serviceaccount:default:clerk") && words.contains("Forbidden"), "{words}");
+    assert!(words.contains("system:serviceaccount:default:viewer") && words.contains("Forbidden"), "{words}");
 
     PLANE.run(&["create", "role", "reader", "--verb=list", "--resource=widgets.example.com"]).unwrap();
-    PLANE.run(&["create", "rolebinding", "reader", "--role=reader", "--serviceaccount=default:clerk"]).unwrap();
+    PLANE.run(&["create", "rolebinding", "reader", "--role=reader", "--serviceaccount=default:viewer"]).unwrap();
     let deadline = Instant::now() + Duration::from_secs(10);
-    while !stack::kubectl(&clerk, &["get", "widgets"]).unwrap().status.success() {
+    while !stack::kubectl(&viewer, &["get", "widgets"]).unwrap().status.success() {
         assert!(Instant::now() < deadline, "the role does not take effect");
     }
 }
@@ -123,7 +123,7 @@ fn nothing_outlives_an_owner_that_is_killed() {
     let dir = owner.kubeconfig.parent().unwrap().to_owned();
     let name = dir.to_str().unwrap();
     let processes = processes_of(name);
-    // etcd, kube-apiserver, for each a supervisor and its watcher, and the folder's remover.
+    // etcd and kube-apiserver, a supervisor and its watcher for each, and the remover of the folder.
     assert!(processes.len() >= 5, "{processes:?}");
 
     owner.process.kill().unwrap();

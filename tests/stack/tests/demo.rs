@@ -1,4 +1,4 @@
-//! The demo and the stack left running, as their users run them: what they print, how they end, and that nothing stays.
+//! Runs the demo and the background stack as users do: what they print, how they end, and that nothing is left.
 
 #![allow(clippy::unwrap_used)]
 
@@ -46,7 +46,7 @@ fn the_demo_shows_all_it_promises_and_leaves_nothing() {
 fn an_interrupted_demo_leaves_nothing() {
     let mut demo = Demo::start(STACK);
     let world = demo.world();
-    // Ctrl-C goes to everybody in the foreground.
+    // Ctrl-C reaches every process in the foreground.
     signal("INT", &format!("-{}", demo.process.id()));
     let (status, text) = demo.finish();
     assert_eq!(status.signal(), Some(2), "{text}");
@@ -55,7 +55,7 @@ fn an_interrupted_demo_leaves_nothing() {
 
 #[test]
 fn a_demo_that_fails_says_which_command_and_leaves_nothing() {
-    // Beside this copy of the program lie a fake Auth0 that only says it is ready, and an operator that cannot even
+    // Beside this copy of the program are a fake Auth0 that only says it is ready, and an operator that cannot even
     // print its CRDs.
     let dir = tempfile::tempdir().unwrap();
     let stack = dir.path().join("stack");
@@ -107,7 +107,7 @@ fn an_interrupted_up_leaves_no_process() {
     let home = Home(folder.path().join("stack"));
     let mut up = home.command("up").stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(up.stdout.take().unwrap()).lines();
-    // The API server runs when the second step begins.
+    // The API server is running when the second step begins.
     lines.find(|line| line.as_ref().unwrap().starts_with("Start a fake Auth0")).unwrap().unwrap();
     let world = World::of(&home.0.join("kubeconfig"), &home.0);
     signal("INT", &up.id().to_string());
@@ -132,7 +132,7 @@ impl Demo {
         Self { process, lines, text: String::new() }
     }
 
-    /// Reads until the API server runs. What is missing beside the program is built before that.
+    /// Reads until the API server runs. Missing programs are built before that.
     fn world(&mut self) -> World {
         loop {
             let line = self.lines.next().unwrap().unwrap();
@@ -143,7 +143,7 @@ impl Demo {
         }
     }
 
-    /// Reads to the end: how it ended, and all it printed.
+    /// Reads to the end; returns the exit status and the whole output.
     fn finish(mut self) -> (std::process::ExitStatus, String) {
         let rest: Vec<String> = self.lines.map(Result::unwrap).collect();
         let mut errors = String::new();
@@ -153,10 +153,10 @@ impl Demo {
     }
 }
 
-/// What must not stay.
+/// What must be gone in the end.
 struct World {
     dir: PathBuf,
-    /// On the command line of every process that belongs to it.
+    /// Texts on the command line of every process of the stack.
     marks: [String; 2],
 }
 
@@ -185,7 +185,7 @@ impl World {
     }
 }
 
-/// The folder of a stack that is taken down whatever happens.
+/// The folder of a stack, which is taken down when this is dropped.
 struct Home(PathBuf);
 
 impl Home {
@@ -195,7 +195,7 @@ impl Home {
         stack
     }
 
-    /// Runs a command that must succeed; what it printed.
+    /// Runs a command that must succeed; returns its output.
     fn stack(&self, command: &str) -> String {
         let Output { status, stdout, stderr } = self.command(command).output().unwrap();
         assert!(status.success(), "{command}: {status}\n{}", String::from_utf8_lossy(&stderr));
@@ -209,7 +209,7 @@ impl Drop for Home {
     }
 }
 
-/// Whoever runs tests in the background ignores Ctrl-C, and so would all they start.
+/// Restores the handling of Ctrl-C, which processes in the background inherit as ignored.
 fn interruptible(program: &str) -> Command {
     let mut command = Command::new("env");
     command.args(["--default-signal=INT", program]);

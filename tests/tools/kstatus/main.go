@@ -1,5 +1,5 @@
-// Prints what kstatus, by which Flux and Helm judge, says of objects: JSON objects come in on standard input, for each
-// a line with its verdict goes out.
+// Prints the verdicts of kstatus, by which Flux and Helm judge: a stream of JSON objects on standard input, one verdict
+// per line on standard output.
 package main
 
 import (

@@ -1,4 +1,4 @@
-//! Choosing how the tenant misbehaves.
+//! Methods that choose how the tenant misbehaves.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -12,7 +12,7 @@ impl FakeAuth0 {
         FaultHandle::new(self.tenant.faults.add(fault), &self.tenant.faults)
     }
 
-    /// Forgets all faults; held calls go on.
+    /// Removes all faults; held calls go on.
     pub fn clear_faults(&self) {
         self.tenant.faults.clear();
     }
@@ -22,7 +22,7 @@ impl FakeAuth0 {
         self.tenant.buckets().set(group, bucket.into(), self.tenant.elapsed());
     }
 
-    /// Takes calls out of a bucket, as another client of the tenant would. Says how many there were to take.
+    /// Takes calls out of a bucket, as another client of the tenant would. Returns how many there were to take.
     pub fn drain(&self, group: Group, calls: u32) -> u32 {
         self.tenant.buckets().drain(group, calls, self.tenant.elapsed())
     }
@@ -33,13 +33,12 @@ impl FakeAuth0 {
         self.tenant.buckets().report(group, self.tenant.elapsed())
     }
 
-    /// Chooses how late a list shows what was removed or given, or that it never is. At the start the members of
-    /// organizations lag by [`Lag::DOCUMENTED`].
+    /// Sets the lag of a list, or turns it off. At the start the members of organizations lag by [`Lag::DOCUMENTED`].
     pub fn lag(&self, list: Kind, lag: impl Into<Option<Lag>>) {
         self.tenant.lags().set(list, lag.into());
     }
 
-    /// No list lags, and all are up to date: for suites whose subject is another, which would only wait.
+    /// Turns lag off and brings all lists up to date, for tests about other subjects.
     pub fn no_lag(&self) {
         self.tenant.lags().none();
     }
@@ -49,7 +48,7 @@ impl FakeAuth0 {
         self.tenant.lags().catch_up();
     }
 
-    /// Sets every switch of what is not known of Auth0.
+    /// Sets all switches.
     pub fn set_switches(&self, switches: Switches) {
         self.switch(|all| *all = switches);
     }
@@ -70,7 +69,7 @@ impl FakeAuth0 {
         self.tenant.set_quirks(|all| all.paging = quirks);
     }
 
-    /// Chooses how new connections are received; the open ones stay, see [`FakeAuth0::cut_connections`].
+    /// Chooses how new connections are received; open ones stay, see [`FakeAuth0::cut_connections`].
     pub fn network(&self, network: Network) {
         self.tenant.set_quirks(|all| all.network = network);
     }
@@ -80,13 +79,13 @@ impl FakeAuth0 {
         self.tenant.cut.notify_waiters();
     }
 
-    /// Says GOAWAY on all HTTP/2 connections: calls that were begun are answered, those that the server did not look at
-    /// yet are not processed, and everything else has to come over new connections.
+    /// Sends GOAWAY on all HTTP/2 connections: calls that were begun are answered, those that the server has not looked
+    /// at yet are not processed, and everything else must come over new connections.
     pub fn go_away(&self) {
         self.tenant.go_away();
     }
 
-    /// Sets this tenant's clock ahead (or, negative, behind): for `Date`, rate limit headers and tokens.
+    /// Sets the clock of this tenant ahead (or, negative, behind): for `Date`, rate limit headers and tokens.
     pub fn clock_ahead(&self, seconds: i64) {
         self.tenant.clock_offset.store(seconds, Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Which calls a fault befalls.
+//! Which calls a fault applies to.
 
 use std::sync::Arc;
 
@@ -7,9 +7,9 @@ use http::Method;
 use super::Fault;
 use crate::{kinds::Kind, log::Call};
 
-/// Whom it befalls. Without any of these: every call, for ever.
+/// The calls it applies to. Without any of these: every call.
 impl Fault {
-    /// Only calls to this endpoint; several times for several endpoints.
+    /// Only calls to this endpoint; can be repeated for several endpoints.
     #[must_use]
     pub fn on(mut self, kind: Kind) -> Self {
         self.kinds.push(kind);
@@ -37,7 +37,7 @@ impl Fault {
         self
     }
 
-    /// Only paths (as on the wire) that contain this.
+    /// Only calls whose path, as on the wire, contains this.
     #[must_use]
     pub fn path_contains(self, text: impl Into<String>) -> Self {
         let text = text.into();
@@ -58,35 +58,35 @@ impl Fault {
         self.when(move |call| call.user.as_ref() == Some(&user) || call.names(&user))
     }
 
-    /// Only reads of this page of a list, from 0, however often the walk is begun anew. Pages are counted along the
-    /// checkpoints that were handed out, or as `page` says.
+    /// Only reads of this page of a list, from 0, in every walk. Pages are counted along the checkpoints that were
+    /// handed out, or as `page` says.
     #[must_use]
     pub fn page(self, page: u64) -> Self {
         self.when(move |call| call.page == Some(page))
     }
 
-    /// Only calls of which this is true.
+    /// Only calls that satisfy this.
     #[must_use]
     pub fn when(mut self, predicate: impl Fn(&Call) -> bool + Send + Sync + 'static) -> Self {
         self.predicates.push(Arc::new(predicate));
         self
     }
 
-    /// Lets the first `calls` that fit pass.
+    /// Lets the first `calls` calls that match pass.
     #[must_use]
     pub fn skip(mut self, calls: u64) -> Self {
         self.skip = calls;
         self
     }
 
-    /// Only every n-th of the calls that fit (and were not skipped), beginning with the n-th.
+    /// Only every n-th of the calls that match and are not skipped, beginning with the n-th.
     #[must_use]
     pub fn every(mut self, n: u64) -> Self {
         self.every = n;
         self
     }
 
-    /// Only so many calls, then never again.
+    /// Only this many calls, then never again.
     #[must_use]
     pub fn times(mut self, calls: u64) -> Self {
         self.times = Some(calls);

@@ -1,15 +1,15 @@
-//! What changes a state, each in O(log n).
+//! The operations that change a state, each in O(log n).
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Organization, ResourceServer, Role, Source, State, Table, User};
 
-/// The entry of `id`, created when absent, ready to be changed.
+/// The entry of `id` for a change, created when absent.
 fn entry<'a, T: Clone + Default>(table: &'a mut Table<T>, id: &str) -> &'a mut T {
     Arc::make_mut(Arc::make_mut(table).entry(id.to_owned()).or_default())
 }
 
-/// The entry of `id`, ready to be changed, if it exists.
+/// The entry of `id` for a change, if it exists.
 fn existing<'a, T: Clone>(table: &'a mut Table<T>, id: &str) -> Option<&'a mut T> {
     Arc::make_mut(table).get_mut(id).map(Arc::make_mut)
 }
@@ -76,8 +76,8 @@ impl State {
     }
 }
 
-/// Removing: what the four DELETE calls do. Each says whether there was something to remove, and leaves a shared
-/// snapshot alone when there was not.
+/// Removing: what the four DELETE calls do. Each returns whether there was something to remove, and leaves a shared
+/// snapshot alone if there was not.
 impl State {
     /// Takes a tenant role from a user, and with it the permissions that came through it.
     pub fn remove_user_role(&mut self, user: &str, role: &str) -> bool {

@@ -1,4 +1,4 @@
-//! What a connection can do to a call: break before or within an answer, or say that it was not processed.
+//! Connections that break before or within an answer, or say that a call was not processed.
 
 use std::{error::Error, time::Duration};
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::world::*;
 
-/// A client that sends nothing twice, so that everything that happens is seen.
+/// With a client that does not retry, so that every failure is visible.
 async fn world(http1: bool) -> World {
     let world = World::new().await;
     let builder = builder(&world.fake).retry(reqwest::retry::never());
@@ -20,7 +20,7 @@ async fn remove(world: &World, role: &str) -> reqwest::Result<Response> {
     world.request(Method::DELETE, &user(JANE, "/roles")).json(&json!({"roles": [role]})).send().await
 }
 
-/// What HTTP/2 said of a failed call.
+/// The HTTP/2 error code of a failed call.
 fn reason(error: &reqwest::Error) -> Option<h2::Reason> {
     let mut source: Option<&(dyn Error + 'static)> = error.source();
     while let Some(error) = source {
@@ -49,11 +49,11 @@ async fn a_refused_stream_was_not_processed_and_leaves_the_others_alone() {
     assert_eq!((world.fake.connections().0, world.fake.deletes()[1].status()), (1, None));
 }
 
-async fn goodbye(world: &World, held: &FaultHandle, say: impl AsyncFnOnce()) {
+async fn go_away(world: &World, held: &FaultHandle, say: impl AsyncFnOnce()) {
     let (begun, ()) = tokio::join!(remove(world, EDITOR), async {
         held.arrived().await;
         say().await;
-        // Everything else comes over another connection, and the call that was begun is still answered.
+        // Later calls come over another connection, and the call that was begun is still answered.
         let later = world.request(Method::GET, &user(JANE, "")).send().await.unwrap();
         assert_eq!(later.status(), 200);
         held.release();
@@ -63,11 +63,11 @@ async fn goodbye(world: &World, held: &FaultHandle, say: impl AsyncFnOnce()) {
 }
 
 #[tokio::test]
-async fn a_goodbye_names_the_call_before_it_as_the_last() {
+async fn a_goaway_names_the_call_before_it_as_the_last() {
     let world = world(false).await;
     let held = world.fake.fault(Fault::hold_answer().body_names(EDITOR).once());
     world.fake.fault(Fault::go_away().on(Kind::DeleteUserRoles).once());
-    goodbye(&world, &held, async || {
+    go_away(&world, &held, async || {
         let gone = remove(&world, ADMIN).await.unwrap_err();
         assert_eq!(reason(&gone), Some(h2::Reason::NO_ERROR), "{gone:?}");
     })
@@ -77,12 +77,12 @@ async fn a_goodbye_names_the_call_before_it_as_the_last() {
 }
 
 #[tokio::test]
-async fn a_goodbye_without_a_fault_ends_every_connection_gracefully() {
+async fn a_goaway_without_a_fault_ends_every_connection_gracefully() {
     let world = world(false).await;
     let held = world.fake.fault(Fault::hold_answer().body_names(EDITOR).once());
-    goodbye(&world, &held, async || {
+    go_away(&world, &held, async || {
         world.fake.go_away();
-        // Whether the client has read it already is its own matter: what it sends meanwhile is not processed.
+        // The client may not have read the GOAWAY yet; what it sends meanwhile is not processed.
         while world.fake.connections().0 < 2 {
             if let Err(gone) = remove(&world, ADMIN).await {
                 assert_eq!(reason(&gone), Some(h2::Reason::NO_ERROR), "{gone:?}");
@@ -94,7 +94,7 @@ async fn a_goodbye_without_a_fault_ends_every_connection_gracefully() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_goodbye_in_the_middle_of_many_calls_loses_none_of_those_that_were_begun() {
+async fn a_goaway_in_the_middle_of_many_calls_loses_none_of_those_that_were_begun() {
     let world = world(false).await;
     world.fake.edit(|s| drop(s.organization(ACME).numbered_members("auth0|m", 200)));
     world.fake.fault(Fault::go_away().skip(50).every(50).times(3));

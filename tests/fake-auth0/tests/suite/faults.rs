@@ -1,4 +1,4 @@
-//! Everything that can go wrong on purpose.
+//! Every fault.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn removed(world: &World) -> bool {
 }
 
 #[tokio::test]
-async fn a_status_comes_instead_of_the_deed() {
+async fn a_status_comes_instead_of_the_action() {
     let world = World::new().await;
     for status in [400, 401, 403, 404, 409, 429, 500, 503, 524] {
         let handle = world.fake.fault(Fault::status(status).once());
@@ -106,7 +106,7 @@ async fn several_held_calls_are_counted_as_in_flight() {
     world.fake.wait_for(|_| world.fake.in_flight() == 0, Duration::from_secs(5)).await.unwrap();
 }
 
-/// Two clients of the same world, one per version of HTTP.
+/// Two worlds, one for each version of HTTP.
 async fn both_versions() -> [World; 2] {
     let (one, two) = (World::new().await, World::new().await);
     let client = builder(&one.fake).http1_only().build().unwrap();
@@ -140,7 +140,7 @@ async fn waiting_for_arrivals_may_be_given_up_without_losing_any() {
 }
 
 #[tokio::test]
-async fn connections_break_before_or_after_the_deed() {
+async fn connections_break_before_or_after_the_action() {
     for world in both_versions().await {
         world.fake.fault(Fault::drop_connection().once());
         assert!(remove(&world).await.is_err());
@@ -151,13 +151,13 @@ async fn connections_break_before_or_after_the_deed() {
         assert_eq!(remove(&world).await.unwrap().status(), 204);
         let calls = world.fake.deletes();
         assert!(calls.iter().all(|call| call.version == calls[0].version));
-        // A client may on its own repeat a call whose connection broke, so at least two connections.
+        // The client may retry a call whose connection broke, so there are at least two connections.
         assert!(world.fake.connections().0 >= 2);
     }
 }
 
 #[tokio::test]
-async fn a_deed_can_be_answered_by_another_status_or_done_in_part() {
+async fn an_action_can_be_answered_by_another_status_or_be_partial() {
     let world = World::new().await;
     world.fake.fault(Fault::act_then_status(502).once());
     assert_eq!(remove(&world).await.unwrap().status(), 502);
@@ -223,7 +223,7 @@ async fn one_page_of_a_walk_fails_as_often_as_asked() {
     }
     assert_eq!(walk, [200, 200, 503, 503, 200, 200]);
     failing.remove();
-    // The same page again in a walk begun anew, and by its number.
+    // The same page again in another walk, and by its number.
     world.fake.fault(Fault::html(502).on_reads().page(1));
     for (query, status) in [("take=3", 200), ("per_page=3&page=1", 502), ("per_page=3&page=2", 200), ("page=0", 200)] {
         let answer = world.request(Method::GET, &format!("{}?{query}", members(OTHER))).send().await.unwrap();
@@ -250,7 +250,7 @@ async fn errors_have_any_code_and_genuine_answers_any_type_in_a_field() {
 #[tokio::test]
 async fn bodies_drip_break_off_and_swell() {
     let world = World::new().await;
-    // Over HTTP/1.1 what was sent before the break is surely seen.
+    // Over HTTP/1.1 the bytes before the break certainly arrive.
     let client = builder(&world.fake).http1_only().build().unwrap();
     let world = World { client, ..world };
     let get = || world.request(Method::GET, &user(JANE, "/roles"));
@@ -305,7 +305,7 @@ async fn headers_lie_repeat_and_vanish() {
 }
 
 #[tokio::test]
-async fn a_delay_delays() {
+async fn a_delayed_answer_comes_late() {
     let world = World::new().await;
     world.fake.fault(Fault::delay(SOON).once());
     let began = std::time::Instant::now();
@@ -314,7 +314,7 @@ async fn a_delay_delays() {
 }
 
 #[tokio::test]
-async fn waiting_for_calls_gives_up_with_a_tale() {
+async fn a_wait_for_calls_times_out_with_the_calls_so_far() {
     let world = World::new().await;
     remove(&world).await.unwrap();
     let tired = world.fake.wait_for(|calls| calls.len() > 1, Duration::from_millis(10)).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Lists that are late, in both directions.
+//! Lists that lag, in both directions.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ async fn the_other_lists_of_memberships_may_lag_as_well() {
     assert!(sees(&world, members(ACME), "user_id", JANE).await);
     assert!(sees(&world, user(JANE, "/organizations"), "id", ACME).await);
     assert!(sees(&world, member_roles(ACME, JANE), "id", ADMIN).await);
-    // Roles taken from somebody who stays are another matter.
+    // Roles taken from somebody who stays a member do not lag.
     world.fake.edit(|s| {
         s.organization(OTHER).member_role(JANE, ADMIN);
     });
@@ -105,16 +105,16 @@ async fn who_comes_back_while_the_end_is_not_shown_yet_is_listed_once() {
     };
     world.fake.take([Relation::member(ACME, JANE)]);
     assert_eq!(page().await, (vec![json!(JANE), json!(JOHN)], 2));
-    // Late about both: still at the old place.
+    // The list is late about both changes: Jane is still at her old place.
     world.fake.give([Relation::member(ACME, JANE)]);
     assert_eq!(page().await, (vec![json!(JANE), json!(JOHN)], 2));
-    // At once: at the new one.
+    // Without lag she is at the new one.
     world.fake.catch_up();
     assert_eq!(page().await, (vec![json!(JOHN), json!(JANE)], 2));
 }
 
 #[tokio::test]
-async fn a_ghost_is_walked_past_like_anybody() {
+async fn a_removed_member_who_is_still_listed_takes_a_place_in_a_page() {
     let fake = FakeAuth0::start().await;
     fake.lag(Kind::GetMembers, HOUR);
     fake.edit(|s| {

@@ -43,7 +43,7 @@ async fn headers_count_down_to_a_429() {
     let to_full = header(&refused, "x-ratelimit-reset").unwrap() - date(&refused);
     assert!((1990..=2002).contains(&to_full), "{to_full}");
     assert_eq!(code(&taken(refused).await), (429, "too_many_requests"));
-    // Other groups draw from other buckets; a fresh one opens the gate again.
+    // Other groups have other buckets; a new bucket lets calls through again.
     assert_eq!(world.get(&user(JANE, "")).await.0, 200);
     world.fake.limit(Group::MembersWrite, None);
     assert_eq!(remove_nobody(&world).await.status(), 204);

@@ -1,4 +1,4 @@
-//! Tests of the stand-in itself over real connections: every behaviour that its README promises has one here.
+//! Tests of the stand-in itself over real connections: every behaviour in its README has a test here.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may fail loudly")]
 
 mod connections;

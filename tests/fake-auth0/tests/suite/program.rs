@@ -1,4 +1,4 @@
-//! The program: its line, its files, its control API, and that it goes when its parent does.
+//! The program: its output, its files, its control API, and that it ends with its parent.
 
 use std::{
     io::{BufRead, BufReader},
@@ -14,9 +14,9 @@ struct Program {
     child: Child,
     ready: Value,
     token: String,
-    /// Speaks to the tenant.
+    /// The client of the tenant.
     client: Client,
-    /// Speaks to the control API.
+    /// The client of the control API.
     control: Client,
 }
 
@@ -59,7 +59,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Gone already when the test succeeded.
+        // It has already ended if the test succeeded.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -170,7 +170,7 @@ async fn the_program_fails_in_every_way() {
     program.control(Method::POST, "/faults", odd).await;
     assert_eq!(program.call(Method::GET, &user("auth0|x", "/roles"), Value::Null).await.1["error"], json!({}));
     program.control(Method::DELETE, "/faults", Value::Null).await;
-    // The client sends again, over another connection, what surely was not processed.
+    // The client retries, over another connection, calls that were certainly not processed.
     for effect in [json!("refuseStream"), json!("goAway")] {
         program.control(Method::POST, "/faults", json!({"effect": effect, "times": 1})).await;
         assert_eq!(program.call(Method::GET, &john, Value::Null).await.0, 200, "{effect}");

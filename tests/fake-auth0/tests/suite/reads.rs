@@ -1,4 +1,4 @@
-//! The reads: shapes, paging with its quirks, lag.
+//! The reads: form, paging with its quirks, lag.
 
 use std::time::Duration;
 
@@ -99,7 +99,7 @@ async fn offsets_end_at_a_thousand_records_and_checkpoints_do_not() {
     assert_eq!(walk(&world, 20).await.unwrap(), (1050, 11));
 }
 
-/// Follows checkpoints; says how many people were seen on how many pages, or `None` after `most` pages.
+/// Follows checkpoints; returns how many users were seen on how many pages, or `None` after `most` pages.
 async fn walk(world: &World, most: usize) -> Option<(usize, usize)> {
     let (mut people, mut cursor) = (std::collections::BTreeSet::new(), String::new());
     for pages in 1..=most {
@@ -192,7 +192,7 @@ async fn any_list_can_lag_and_catch_up() {
     assert_eq!(sizes().await, [2, 2, 2, 2]);
     world.fake.catch_up();
     assert_eq!(sizes().await, [1, 1, 1, 404]);
-    // Somebody who is back is shown once, lag or no lag.
+    // Somebody who is back is shown once, with or without lag.
     world.fake.edit(|s| {
         s.organization(ACME).member(JANE);
     });

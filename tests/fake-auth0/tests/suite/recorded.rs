@@ -1,5 +1,4 @@
-//! What documents and recordings say, and what the stand-in therefore does unless told otherwise. Each test is a line
-//! of the table in the README.
+//! The default behaviour, by documents and recordings. Each test is a line of the table in the README.
 
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ fn message(answer: &(u16, Value)) -> &str {
 }
 
 #[tokio::test]
-async fn errors_repeat_people() {
+async fn errors_repeat_user_ids() {
     let world = World::new().await;
     let path = world.get("/api/v2/users/jane%40example.com/roles").await;
     assert_eq!(code(&path), (400, "invalid_uri"));

@@ -139,7 +139,7 @@ async fn a_dropped_body_is_400_and_another_content_type_is_415() {
     let body = json!({"roles": [ADMIN]}).to_string();
     let typed = bare().header("content-type", "text/plain").body(body.clone()).send().await.unwrap();
     assert_eq!(code(&taken(typed).await), (415, ""));
-    // JSON that calls itself a form is a form with one strange key.
+    // JSON with the content type of a form is a form with one odd key.
     let form = bare().header("content-type", "application/x-www-form-urlencoded").body(body.clone());
     assert_eq!(code(&taken(form.send().await.unwrap()).await), (400, "invalid_body"));
     let typed = bare().header("content-type", "application/json; charset=utf-8").body(body).send().await.unwrap();
@@ -159,7 +159,7 @@ async fn more_than_a_megabyte_is_413_for_who_has_a_token() {
         world.token = token.to_owned();
         world.fake.switch(|s| s.size_check = switch);
         let outcome = world.request(Method::DELETE, &members(ACME)).json(&body).send().await;
-        // The server may close before the client has written everything, so an answer is not certain.
+        // The server may close before the client has written everything, so there may be no answer.
         assert!(outcome.is_err() || outcome.is_ok_and(|answer| answer.status() == status));
         let told = world.fake.wait_for(|calls| calls.last().is_some_and(|call| call.status() == Some(status)), SOON);
         told.await.unwrap();
@@ -180,7 +180,7 @@ async fn ids_in_paths_are_decoded_exactly_once() {
     }
     let long = format!("/api/v2/organizations/{}/members", "o".repeat(51));
     assert_eq!(code(&world.delete(&long, json!({"members": [JANE]})).await), (400, "invalid_uri"));
-    // An id with a raw slash is another path altogether.
+    // An id with a raw slash is another path.
     let answer = world.delete("/api/v2/users/samlp%7Ca/b/roles", body).await;
     assert_eq!(answer.0, 405);
     world.fake.allow_forbidden_writes();
@@ -189,7 +189,7 @@ async fn ids_in_paths_are_decoded_exactly_once() {
 #[tokio::test]
 async fn a_raw_pipe_is_refused_on_the_wire() {
     let world = World::new().await;
-    // No decent client sends one, so this speaks HTTP by hand.
+    // HTTP clients do not send one, so this writes HTTP by hand.
     let (fake, token) = (world.fake.clone(), world.token.clone());
     let answer = tokio::task::spawn_blocking(move || by_hand(&fake, &token, "/api/v2/users/auth0|jane")).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
@@ -215,7 +215,7 @@ fn by_hand(fake: &FakeAuth0, token: &str, path: &str) -> String {
     )
     .unwrap();
     let mut answer = Vec::new();
-    // Closing without a farewell is fine.
+    // The server may close without close_notify.
     let _ = std::io::Read::read_to_end(&mut stream, &mut answer);
     String::from_utf8(answer).unwrap()
 }

@@ -1,4 +1,4 @@
-//! What nobody outside Auth0 knows: each switch, in each of its positions.
+//! What is not known of Auth0: each switch, with each of its settings.
 
 use fake_auth0::{
     Bucket, GlobalLimit, Group, LastNext, LimitWording, Missing, MissingEmail, OtherScheme, PageCap, PathNames,
@@ -96,7 +96,7 @@ async fn what_a_body_names_and_is_not_there_is_204_400_or_404() {
             let found = if answer.0 == 204 { (204, "") } else { code(&answer) };
             assert_eq!(found, expected, "{path}");
         }
-        // Who merely lacks it is not asked for something unknown.
+        // A role that John merely lacks is not an unknown role.
         assert_eq!(world.delete(&user(JOHN, "/roles"), json!({"roles": [ADMIN]})).await.0, 204);
         assert_eq!(world.delete(&members(OTHER), json!({"members": [JOHN]})).await.0, 204);
         assert_eq!(world.delete(&user(JOHN, "/permissions"), permission("read:x")).await.0, 204);
@@ -246,7 +246,7 @@ async fn pages_may_end_at_fifty() {
 }
 
 #[tokio::test]
-async fn fewer_scopes_may_do() {
+async fn fewer_scopes_may_suffice() {
     let mut world = World::new().await;
     let all = world.token.clone();
     for (verdict, status) in [(Verdict::Refused, 403), (Verdict::Accepted, 204)] {

@@ -1,4 +1,4 @@
-//! A tenant with somebody in it and a client to talk to it.
+//! A tenant with users, and a client for it.
 
 use std::sync::Once;
 
@@ -20,7 +20,7 @@ pub struct World {
     pub token: String,
 }
 
-/// Jane and John with everything; call paths are encoded by the tests themselves.
+/// Jane and John with relations of every kind. Tests encode the paths of calls themselves.
 pub fn people() -> State {
     State::build(|s| {
         s.user(JANE)
@@ -89,7 +89,7 @@ pub async fn taken(response: Response) -> (u16, Value) {
     (status, if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() })
 }
 
-/// What matters of an error: status and `errorCode`.
+/// The status and `errorCode` of an error.
 pub fn code((status, body): &(u16, Value)) -> (u16, &str) {
     assert_eq!(body["statusCode"], *status, "{body}");
     assert!(body["error"].is_string() && body["message"].is_string(), "{body}");

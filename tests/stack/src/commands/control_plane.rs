@@ -1,4 +1,4 @@
-//! `stack control-plane`: a control plane for as long as somebody holds our standard input.
+//! `stack control-plane`: a control plane until standard input closes.
 
 use std::io;
 
@@ -8,12 +8,12 @@ use crate::failure::Failure;
 
 use super::print;
 
-/// Starts a control plane, prints how to reach it, and waits. A signal ends this process, and that ends the control
-/// plane: no handler is needed.
+/// Starts a control plane, prints how to reach it, and waits. A signal needs no handler, because the control plane ends
+/// with this process.
 pub(crate) fn run() -> Result<(), Failure> {
     let plane = ControlPlane::start()?;
     print(&format!("export KUBECONFIG={}\n", plane.kubeconfig_path().display()))?;
-    // An input that cannot be read is as good as a closed one.
+    // An input that cannot be read counts as closed.
     let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `stack demo`: the operator at work, every command shown as it is run, from nothing to nothing.
+//! `stack demo`: starts everything, shows the operator at work with every command as it runs, and removes everything.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,13 +10,13 @@ use crate::playground::{self, Holdings, Playground, Voice};
 
 use super::print;
 
-/// How many things the manifests in `tests/stack/demo/removals` name.
+/// The number of items that the manifests in `tests/stack/demo/removals` name.
 const REMOVALS: usize = 4;
 
 /// How long the fake Auth0 asks to wait.
 const RATE_LIMITED_FOR: Duration = Duration::from_secs(8);
 
-/// Starts everything, shows it, and ends it. Ctrl-C needs no handler: what was started does not outlive this process.
+/// Runs the demo. Ctrl-C needs no handler, because nothing outlives this process.
 pub(crate) fn run() -> Result<(), Failure> {
     playground::prepare()?;
     let dir = OwnedDir::temporary("rescind-demo-")?;
@@ -39,7 +39,7 @@ fn show(playground: &Playground) -> Result<(), Failure> {
     playground.shell.step("Clean up: end the operator, the fake Auth0 and the API server, remove their files")
 }
 
-/// The four kinds, on a person who leaves.
+/// Shows the four kinds, for a person who leaves.
 fn removals(playground: &Playground) -> Result<(), Failure> {
     let shell = &playground.shell;
     shell.step(&format!("What the fake tenant's people hold before (GET {}/state)", playground.fake.control()))?;
@@ -62,7 +62,7 @@ fn removals(playground: &Playground) -> Result<(), Failure> {
     }
 }
 
-/// A token that may not do it.
+/// Shows a token that lacks a scope.
 fn missing_scope(playground: &Playground) -> Result<(), Failure> {
     let shell = &playground.shell;
     shell.step("A failure says what to do: a second Auth0Tenant, with a token that may only read")?;
@@ -76,7 +76,7 @@ fn missing_scope(playground: &Playground) -> Result<(), Failure> {
     shell.run("kubectl describe urr kim-billing -n identity | sed -n '/^Status:/,$p'")
 }
 
-/// A 429, and how long it is respected.
+/// Shows a 429 and the wait after it.
 fn rate_limit(playground: &Playground) -> Result<(), Failure> {
     let (shell, fake) = (&playground.shell, &playground.fake);
     shell.step("Rate limits are obeyed: the fake Auth0 will answer the next removal 429, with a reset in 8 seconds")?;
@@ -107,7 +107,7 @@ fn rate_limit(playground: &Playground) -> Result<(), Failure> {
     }
 }
 
-/// The whole picture.
+/// Shows the result of everything.
 fn what_happened(playground: &Playground) -> Result<(), Failure> {
     let shell = &playground.shell;
     shell.step("All of it in one list, and what happened, as events")?;

@@ -1,4 +1,4 @@
-//! `stack down`: ends what `stack up` left running, and removes its folder.
+//! `stack down`: ends the stack that `stack up` started, and removes its folder.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use crate::failure::Failure;
 
 use super::print;
 
-/// Ends the owner, and with it everything; harmless when nothing runs.
+/// Ends the owner and with it the whole stack. Does nothing if no stack runs.
 pub(crate) fn run(dir: Option<PathBuf>) -> Result<(), Failure> {
     let home = Home::new(dir);
     if home.clear()? {

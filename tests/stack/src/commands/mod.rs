@@ -11,7 +11,7 @@ use std::path::Path;
 
 use crate::failure::Failure;
 
-/// Prints to standard output at once, also when it is a pipe.
+/// Prints to standard output and flushes it, for pipes.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());

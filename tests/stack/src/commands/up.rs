@@ -1,4 +1,4 @@
-//! `stack up`: the stack of the demo, left running in the background by a process that owns it.
+//! `stack up`: leaves the stack of the demo running, owned by a process in the background.
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Write};
@@ -16,19 +16,19 @@ use crate::playground::{self, KUBECONFIG, OPERATOR_LOG, Playground, Voice, contr
 
 use super::print;
 
-/// The owner's word that everything is ready.
+/// The owner prints this when everything is ready.
 const READY: &str = "ready";
-/// Our word that it may live on without us.
+/// The owner may outlive this process once it reads this.
 const STAY: &str = "stay";
 
-/// Brings the stack up unless it is up, and says how to use it.
+/// Starts the stack unless it runs, and says how to use it.
 pub(crate) fn run(dir: Option<PathBuf>) -> Result<(), Failure> {
     let home = Home::new(dir);
     if let Some(ready) = home.ready()? {
         print("The stack is already up; `make down` ends it.\n")?;
         return print(&how_to_use(&home, &ready)?);
     }
-    // Here and not in the background, so that it can be seen.
+    // In the foreground, so that the user sees the messages.
     playground::prepare()?;
     start(&home)?;
     let ready = home.ready()?.ok_or_else(|| not_up(&home))?;
@@ -36,8 +36,8 @@ pub(crate) fn run(dir: Option<PathBuf>) -> Result<(), Failure> {
     print(&how_to_use(&home, &ready)?)
 }
 
-/// The process in the background: starts everything, says so, and owns it until it is killed. Until it is told to stay,
-/// it ends with the process that started it, so Ctrl-C leaves nothing behind.
+/// The process in the background: starts everything, reports it, and owns it until it is killed. Until it is told to
+/// stay, it ends with the process that started it, so Ctrl-C leaves nothing behind.
 pub(crate) fn own(dir: Option<PathBuf>) -> Result<(), Failure> {
     let home = Home::new(dir);
     let Some(_claim) = home.claim()? else { return Err(Failure::Busy { dir: home.dir().to_owned() }) };
@@ -45,7 +45,7 @@ pub(crate) fn own(dir: Option<PathBuf>) -> Result<(), Failure> {
         let mut word = String::new();
         let read = io::stdin().lock().read_line(&mut word);
         if read.is_err() || word.trim() != STAY {
-            // Nothing is dropped, but the supervisors end everything when this process is gone.
+            // Nothing is dropped here; the supervisors end everything after this process.
             std::process::exit(1);
         }
     });
@@ -53,13 +53,13 @@ pub(crate) fn own(dir: Option<PathBuf>) -> Result<(), Failure> {
     home.say_ready(playground.fake.ready())?;
     print(&format!("{READY}\n"))?;
     loop {
-        // A stack in which nothing happens any more misleads: without one of its parts all of it ends.
+        // If one part ends, all of the stack ends: a stack that runs but does nothing would mislead.
         playground.check().map_err(|failure| playground.explain(failure))?;
         std::thread::sleep(Duration::from_secs(1));
     }
 }
 
-/// Starts the owner, shows what it says, and lets it go when everything is ready.
+/// Starts the owner, shows its output, and leaves it running when everything is ready.
 fn start(home: &Home) -> Result<(), Failure> {
     let mut owner = spawn(home)?;
     let lines = owner.stdout.take().map(|pipe| BufReader::new(pipe).lines());
@@ -75,7 +75,8 @@ fn start(home: &Home) -> Result<(), Failure> {
     Err(not_up(home))
 }
 
-/// In a process group of its own, so that Ctrl-C in this terminal never reaches it; its errors go to a file.
+/// The owner has a process group of its own, so that Ctrl-C in this terminal does not reach it, and writes its errors
+/// to a file.
 fn spawn(home: &Home) -> Result<Child, Failure> {
     home.make()?;
     let log = std::fs::File::create(home.log()).map_err(Failure::io("write", &home.log()))?;

@@ -13,23 +13,24 @@ use crate::failure::{Failure, last_lines};
 
 use super::shell::Shell;
 
-/// How long it may take to become ready (it takes a few milliseconds), and to answer.
+/// The time within which it must be ready (it takes a few milliseconds) or answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A running fake Auth0. It ends with this value.
+/// A running fake Auth0, which ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct FakeAuth0 {
     process: Supervised,
-    /// What it said when it was ready.
+    /// What it printed when it was ready.
     ready: Value,
 }
 
 impl FakeAuth0 {
-    /// Starts it with the demo's people; its authority's certificate and a token for everything go into `dir`.
+    /// Starts it with the people of the demo; writes the certificate of its authority and a token with all scopes to
+    /// `dir`.
     pub(crate) fn start(dir: &Path, shell: &Shell) -> Result<Self, Failure> {
         let log = dir.join("fake-auth0.log");
         let mut command = Command::new("fake-auth0");
-        // Prompt lists, so that nobody waits ten seconds for the end of a membership to be proved.
+        // Without lag, because the proof of an ended membership would take ten seconds.
         command.args(["--ignore-stdin", "--no-lag", "--state", "tests/stack/demo/people.json"]);
         command.arg("--ca-out").arg(dir.join("ca.pem")).arg("--token-out").arg(dir.join("token"));
         let mut process = shell.start(&command, &log)?;
@@ -55,7 +56,7 @@ impl FakeAuth0 {
         control_of(&self.ready)
     }
 
-    /// What it said when it was ready.
+    /// What it printed when it was ready.
     pub(crate) fn ready(&self) -> &Value {
         &self.ready
     }

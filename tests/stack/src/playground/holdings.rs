@@ -1,15 +1,15 @@
-//! Who holds what in the fake tenant, for people to read.
+//! Prints who holds what in the fake tenant.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// What each person holds, a line each; people and lines in a fixed order.
+/// What each person holds, one line each, sorted.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Holdings(BTreeMap<String, Vec<String>>);
 
 impl Holdings {
-    /// Reads a state as the control API gives it.
+    /// Reads a state in the form of the control API.
     pub(crate) fn read(state: &Value) -> Self {
         let people = entries(&state["users"]).map(|(id, user)| {
             let email = user["email"].as_str().unwrap_or("(no e-mail address)");
@@ -18,12 +18,12 @@ impl Holdings {
         Self(people.collect())
     }
 
-    /// A table of it.
+    /// A table of all holdings.
     pub(crate) fn table(&self) -> String {
         self.lines(|_, thing| format!("    {thing}\n"))
     }
 
-    /// A table of what there was `before`, with a mark where it is gone now.
+    /// A table of the holdings `before`, with a mark at those that are gone now.
     pub(crate) fn table_since(&self, before: &Self) -> String {
         before.lines(|person, thing| {
             let mark = if self.holds(person, thing) { "" } else { "removed" };
@@ -31,7 +31,7 @@ impl Holdings {
         })
     }
 
-    /// How many things of `before` are gone.
+    /// How many of the holdings `before` are gone.
     pub(crate) fn removed_since(&self, before: &Self) -> usize {
         let things = before.0.iter().flat_map(|(person, things)| things.iter().map(move |thing| (person, thing)));
         things.filter(|(person, thing)| !self.holds(person, thing)).count()

@@ -1,5 +1,5 @@
-//! The whole stack as one value, shared by the demo and `make up`: a control plane, the fake Auth0 with a seeded tenant,
-//! the operator, and a namespace in which everything is ready for the first removal.
+//! The whole stack as one value, for the demo and `make up`: a control plane, the fake Auth0 with a seeded tenant, the
+//! operator, and a namespace that is ready for the first removal.
 
 mod fake_auth0;
 mod holdings;
@@ -26,10 +26,11 @@ pub(crate) use shell::{Shell, Voice};
 
 /// The administrator's kubeconfig within a playground's folder.
 pub(crate) const KUBECONFIG: &str = "kubeconfig";
-/// What the operator says, in the same folder.
+/// The log of the operator, in the same folder.
 pub(crate) const OPERATOR_LOG: &str = "operator.log";
 
-/// Builds what is missing of what runs here. That takes minutes the first time and says so on standard error, so it comes before all else.
+/// Builds what is missing. The first time this takes minutes and is announced on standard error, so it comes before
+/// everything else.
 pub(crate) fn prepare() -> Result<(), Failure> {
     for program in ["etcd", "kube-apiserver", "kubectl"] {
         binaries::locate(program)?;
@@ -37,10 +38,10 @@ pub(crate) fn prepare() -> Result<(), Failure> {
     programs::folder().map(drop)
 }
 
-/// Everything, running. It ends when this value is dropped and when this process ends in any way.
+/// The running stack. It ends when this value is dropped and when this process ends in any way.
 #[derive(Debug)]
 pub(crate) struct Playground {
-    // Dropped in this order: nobody loses what it depends on.
+    // Dropped in this order, so that each process ends before those it depends on.
     operator: Supervised,
     pub(crate) fake: FakeAuth0,
     _plane: ControlPlane,
@@ -49,7 +50,7 @@ pub(crate) struct Playground {
 }
 
 impl Playground {
-    /// Starts everything and waits until it is ready. Its files go into `dir`.
+    /// Starts everything, with its files in `dir`, and waits until it is ready.
     pub(crate) fn start(dir: &Path, voice: Voice) -> Result<Self, Failure> {
         let (programs, kubectl) = (programs::folder()?, kubectl::path()?);
         let kubeconfig = dir.join(KUBECONFIG);
@@ -73,7 +74,8 @@ impl Playground {
         Ok(playground)
     }
 
-    /// Adds whether the operator runs and what it said last. To be asked before this value is dropped: that ends it.
+    /// Adds to a failure whether the operator runs and the end of its log. Call it before dropping this value, which
+    /// ends the operator.
     pub(crate) fn explain(&mut self, failure: Failure) -> Failure {
         let state = match self.operator.try_wait() {
             Ok(Some(status)) => format!("has ended ({status})"),
@@ -82,7 +84,7 @@ impl Playground {
         Failure::WithLog { failure: Box::new(failure), state, lines: last_lines(self.operator.log()) }
     }
 
-    /// Makes the namespace and what connects it to the tenant.
+    /// Creates the namespace and connects it to the tenant.
     fn connect(&self) -> Result<(), Failure> {
         let shell = &self.shell;
         shell.step("Connect a namespace to the tenant: a Secret with a token, labelled as such, and an Auth0Tenant")?;
@@ -93,21 +95,21 @@ impl Playground {
         shell.run("kubectl wait --for=condition=Ready auth0tenant/default -n identity --timeout=30s")
     }
 
-    /// Makes a Secret of the token in a file, and says that the operator may read it.
+    /// Creates a Secret with the token in a file, and labels it so that the operator may read it.
     pub(crate) fn put_secret(&self, name: &str, token: &Path) -> Result<(), Failure> {
         let token = token.display();
         self.shell.run(&format!("kubectl create secret generic {name} -n identity --from-file=token={token}"))?;
         self.shell.run(&format!("kubectl label secret {name} -n identity rescind.dev/credentials=true"))
     }
 
-    /// Makes a token with these scopes and returns the file it is in.
+    /// Creates a token with these scopes and returns the file with it.
     pub(crate) fn new_token(&self, name: &str, scopes: &[&str]) -> Result<PathBuf, Failure> {
         let path = self.dir.join(name);
         write_private(&path, &self.fake.token(scopes)?)?;
         Ok(path)
     }
 
-    /// Fills the domain and the authority's certificate into a manifest of the demo; returns where the result is.
+    /// Fills the domain and the authority's certificate into a manifest of the demo; returns the path of the result.
     pub(crate) fn fill_in(&self, manifest: &str) -> Result<PathBuf, Failure> {
         let read = |path: &Path| fs::read_to_string(path).map_err(Failure::io("read", path));
         let template = read(&repository().join("tests/stack/demo").join(manifest))?;
@@ -133,15 +135,15 @@ impl Playground {
 fn operator(domain: &str) -> Command {
     let mut command = Command::new("rescind");
     command.args(["run", "--allowed-domains", domain, "--log-format", "text"]);
-    // Ports that somebody else on this machine may have, and an election without opponents.
+    // The default ports may be in use on this machine, and an election with one replica would only take time.
     command.args(["--health-probe-bind-address", "0"]);
     command.env("RESCIND_METRICS_BIND_ADDRESS", "0").env("RESCIND_LEADER_ELECT", "false");
-    // Everything is on loopback, where no proxy leads.
+    // Everything is on loopback, which no proxy reaches.
     command.env("NO_PROXY", "localhost,127.0.0.1");
     command
 }
 
-/// Writes a file that only its owner may read: a kubeconfig and a token are credentials.
+/// Writes a file that only its owner may read, because a kubeconfig and a token are credentials.
 pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
     let file = fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(path);
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(Failure::io("write", path))

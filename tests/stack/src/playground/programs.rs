@@ -1,4 +1,4 @@
-//! The operator and the fake Auth0: beside this program, where cargo puts all three.
+//! Finds the operator and the fake Auth0 beside this program, where cargo puts all three.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ pub(crate) fn repository() -> &'static Path {
     here.ancestors().nth(2).unwrap_or(here)
 }
 
-/// The folder with `rescind` and `fake-auth0`. They are built if they are not there; `make` has built them before.
+/// The folder with `rescind` and `fake-auth0`. Builds them if they are missing; `make` has built them before.
 pub(crate) fn folder() -> Result<PathBuf, Failure> {
     let own = env::current_exe().map_err(Failure::io("find", Path::new("this program")))?;
     let folder = own.parent().unwrap_or(&own).to_owned();

@@ -1,4 +1,4 @@
-//! Says what happens, shows the command, and runs exactly what it showed.
+//! Prints what happens, shows each command, and runs exactly what it showed.
 
 use std::cell::Cell;
 use std::env;
@@ -14,20 +14,20 @@ use crate::failure::Failure;
 
 use super::programs::repository;
 
-/// How much is told.
+/// How much to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Voice {
-    /// What happens, with every command and its output: the demo.
+    /// Every step with its commands and their output: the demo.
     Narrator,
-    /// What happens, a line each: `make up`.
+    /// One line for each step: `make up`.
     Brief,
 }
 
-/// A `sh` in the repository, with the stack's kubeconfig, `kubectl`, `rescind` and `fake-auth0` at hand.
+/// A `sh` in the repository, with the kubeconfig of the stack, and `kubectl`, `rescind` and `fake-auth0` in its PATH.
 #[derive(Debug)]
 pub(crate) struct Shell {
     voice: Voice,
-    /// Commands stand out on a terminal; anywhere else there are no escape codes.
+    /// Whether to print commands in bold: on a terminal.
     bold: bool,
     steps: Cell<u32>,
     path: OsString,
@@ -35,7 +35,7 @@ pub(crate) struct Shell {
 }
 
 impl Shell {
-    /// A shell that finds programs in `folders` before it looks elsewhere.
+    /// A shell with `folders` at the start of its PATH.
     pub(crate) fn new(voice: Voice, folders: &[&Path], kubeconfig: &Path) -> Self {
         let before = env::var_os("PATH").unwrap_or_default();
         let all = folders.iter().map(|folder| folder.to_path_buf()).chain(env::split_paths(&before));
@@ -43,13 +43,13 @@ impl Shell {
             voice,
             bold: io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none(),
             steps: Cell::new(0),
-            // A folder with a colon in its name cannot be in a PATH.
+            // A PATH cannot contain a folder with a colon in its name.
             path: env::join_paths(all).unwrap_or(before),
             kubeconfig: kubeconfig.to_owned(),
         }
     }
 
-    /// Begins a step: one plain line.
+    /// Prints the line that begins a step.
     pub(crate) fn step(&self, text: &str) -> Result<(), Failure> {
         self.steps.set(self.steps.get() + 1);
         match self.voice {
@@ -58,7 +58,7 @@ impl Shell {
         }
     }
 
-    /// A remark within a step.
+    /// Prints a remark within a step.
     pub(crate) fn note(&self, text: &str) -> Result<(), Failure> {
         match self.voice {
             Voice::Narrator => print(&format!("{text}\n")),
@@ -66,12 +66,12 @@ impl Shell {
         }
     }
 
-    /// Shows a command, runs it and shows its output. That it fails is an error.
+    /// Shows a command, runs it and shows its output. A failing command is an error.
     pub(crate) fn run(&self, command: &str) -> Result<(), Failure> {
         self.show(command)?;
         let mut shell = Command::new("sh");
         shell.args(["-c", command]).current_dir(repository()).stdin(Stdio::null()).env("PATH", &self.path);
-        // The user's own settings and cache stay out of it.
+        // Without the user's settings and cache.
         shell.env("KUBECONFIG", &self.kubeconfig).env("KUBERC", "off");
         shell.env("KUBECACHEDIR", self.kubeconfig.with_file_name("kubectl-cache"));
         let output = shell.output().map_err(Failure::io("run", Path::new("sh")))?;
@@ -84,7 +84,7 @@ impl Shell {
         if said.is_empty() { Ok(()) } else { self.note(&said) }
     }
 
-    /// Shows a command and starts it in the background; its output goes to `log`.
+    /// Shows a command and starts it in the background, with its output in `log`.
     pub(crate) fn start(&self, command: &Command, log: &Path) -> Result<Supervised, Failure> {
         let words = [command.get_program()].into_iter().chain(command.get_args()).map(|word| word.to_string_lossy());
         let line = words.collect::<Vec<_>>().join(" ");

@@ -1,4 +1,4 @@
-//! What several test files need.
+//! Helpers for several test files.
 
 use std::fs;
 

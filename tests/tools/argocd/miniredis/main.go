@@ -1,4 +1,4 @@
-// A redis for Argo CD's processes, so that no machine has to have one installed. Its data is gone with it.
+// A redis for the processes of Argo CD, so that none needs to be installed. It keeps no data after its end.
 package main
 
 import (
@@ -19,7 +19,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "miniredis:", err)
 		os.Exit(1)
 	}
-	// Its clock stands still unless it is moved, and Argo CD's entries expire.
+	// The clock of miniredis only moves when told to, and Argo CD's entries must expire.
 	for range time.Tick(time.Second) {
 		server.FastForward(time.Second)
 	}

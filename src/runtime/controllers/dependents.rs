@@ -1,0 +1,127 @@
+//! The index from tenants to the removals that depend on them, so that a change of a tenant wakes those removals
+//! without a search through all objects.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use kube::runtime::reflector::Store;
+
+use crate::revocation::Revocation;
+use crate::runtime::cache::Key;
+use crate::tenant::TenantKey;
+
+use super::controller::Queue;
+
+/// The indexes of every kind and scope.
+#[derive(Default)]
+pub(crate) struct Dependents(RwLock<Vec<Arc<dyn Wake>>>);
+
+/// An index without its kind.
+trait Wake: Send + Sync {
+    fn wake(&self, tenant: &TenantKey);
+}
+
+impl Dependents {
+    /// Adds the index of one kind and scope, whose objects are woken through `queue`.
+    pub(crate) fn of<K: Revocation>(&self, store: Store<K>, queue: Queue<K>) -> Arc<DependentsOf<K>> {
+        let dependents = Arc::new(DependentsOf { by_tenant: Mutex::default(), store, queue });
+        self.0.write().unwrap_or_else(PoisonError::into_inner).push(dependents.clone());
+        dependents
+    }
+
+    /// Queues the unsettled removals that depend on this tenant, within each kind the oldest first.
+    pub(crate) fn wake(&self, tenant: &TenantKey) {
+        for dependents in self.0.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            dependents.wake(tenant);
+        }
+    }
+}
+
+/// The index of one kind and scope.
+pub(crate) struct DependentsOf<K: Revocation> {
+    by_tenant: Mutex<HashMap<TenantKey, HashSet<Key>>>,
+    store: Store<K>,
+    queue: Queue<K>,
+}
+
+impl<K: Revocation> DependentsOf<K> {
+    /// Takes note that the object with this key was `before` and is `now`; `None` if it needs no tenant.
+    pub(crate) fn change(&self, key: &Key, before: Option<&K>, now: Option<&K>) {
+        let tenant = |object: &K| TenantKey::of(&key.namespace, &object.options().tenant_ref);
+        let (before, now) = (before.map(tenant), now.map(tenant));
+        if before == now {
+            return;
+        }
+        let mut by_tenant = self.lock();
+        if let Some(keys) = before.as_ref().and_then(|before| by_tenant.get_mut(before)) {
+            keys.remove(key);
+            if keys.is_empty() {
+                before.map(|before| by_tenant.remove(&before));
+            }
+        }
+        if let Some(now) = now {
+            by_tenant.entry(now).or_default().insert(key.clone());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<TenantKey, HashSet<Key>>> {
+        self.by_tenant.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Revocation> Wake for DependentsOf<K> {
+    fn wake(&self, tenant: &TenantKey) {
+        let keys: Vec<Key> = self.lock().get(tenant).into_iter().flatten().cloned().collect();
+        let created = |key: &Key| Some(self.store.get(&key.reference())?.meta().creation_timestamp.as_ref()?.0);
+        let mut keys: Vec<_> = keys.into_iter().map(|key| (created(&key), key)).collect();
+        keys.sort_unstable();
+        for (_, key) in keys {
+            self.queue.add(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, StreamExt};
+    use kube::runtime::reflector;
+    use kube::runtime::watcher::Event;
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::UserRoleRevocation;
+
+    fn object(name: &str, tenant: &str, created: &str) -> UserRoleRevocation {
+        serde_json::from_value(json!({
+            "apiVersion": "rescind.dev/v1alpha1", "kind": "UserRoleRevocation",
+            "metadata": {"namespace": "a", "name": name, "creationTimestamp": created},
+            "spec": {"userId": "auth0|1", "roles": ["rol_0123456789abcdef"], "tenantRef": {"name": tenant}},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn dependents_are_woken_by_age_and_forgotten_when_they_are_settled() {
+        let (store, mut writer) = reflector::store();
+        let (dependents, (queue, mut queued)) = (Dependents::default(), Queue::new());
+        let of = dependents.of::<UserRoleRevocation>(store, queue);
+        let key = |name| Key::new("a", name);
+        let young = object("young", "t", "2026-01-02T00:00:00Z");
+        let old = object("z-old", "t", "2026-01-01T00:00:00Z");
+        let other = object("other", "u", "2026-01-01T00:00:00Z");
+        for (name, object) in [("young", &young), ("z-old", &old), ("other", &other)] {
+            writer.apply_watcher_event(&Event::Apply(object.clone()));
+            of.change(&key(name), None, Some(object));
+        }
+        let mut woken = |tenant: &str| {
+            dependents.wake(&TenantKey { namespace: "a".into(), name: tenant.into() });
+            std::iter::from_fn(|| Some(queued.next().now_or_never()??.name)).collect::<Vec<_>>()
+        };
+        assert_eq!(woken("t"), ["z-old", "young"]);
+        of.change(&key("young"), Some(&young), Some(&object("young", "u", "2026-01-02T00:00:00Z")));
+        assert_eq!((woken("t"), woken("u")), (vec!["z-old".to_owned()], vec!["other".to_owned(), "young".to_owned()]));
+        of.change(&key("z-old"), Some(&old), None);
+        assert_eq!(woken("t"), [""; 0]);
+        assert!(!of.lock().contains_key(&TenantKey { namespace: "a".into(), name: "t".into() }));
+    }
+}

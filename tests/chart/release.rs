@@ -1,0 +1,56 @@
+//! What a release hands out besides the image, made by the scripts that the release workflow calls.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::helm::{NAMESPACE, chart, documents, id, objects, only, render, root, said};
+
+const IMAGE: &str = "registry.example/owner/rescind";
+const DIGEST: &str = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+/// Runs a script of release/ and returns what it printed, or what it complained of.
+fn script(name: &str, args: &[&str]) -> Result<String, String> {
+    said(Command::new(root().join("release").join(name)).args(args).output().unwrap())
+}
+
+fn version() -> String {
+    script("version.sh", &[]).unwrap().trim().to_owned()
+}
+
+#[test]
+fn the_packed_chart_names_the_image_of_the_release_and_is_otherwise_the_same() {
+    let helm = stack::binaries::locate("helm").unwrap();
+    script("chart.sh", &[helm.to_str().unwrap(), IMAGE]).unwrap();
+    let packed = root().join(format!("target/dist/rescind-{}.tgz", version()));
+    let sets = format!("image.repository={IMAGE}");
+    assert_eq!(render(&packed, NAMESPACE, &[]).unwrap(), render(&chart(), NAMESPACE, &[&sets]).unwrap());
+    let readme = said(crate::helm::helm(&["show", "readme", packed.to_str().unwrap()]).output().unwrap()).unwrap();
+    assert!(readme.contains(&format!("| `image.repository` | `\"{IMAGE}\"` |")), "its README names another default");
+}
+
+#[test]
+fn the_manifest_installs_the_image_of_the_release_by_its_digest() {
+    script("manifest.sh", &[IMAGE, DIGEST]).unwrap();
+    let mut installed = documents(&fs::read_to_string(root().join("target/dist/install.yaml")).unwrap());
+    let image = installed.iter_mut().find_map(|o| o.pointer_mut("/spec/template/spec/containers/0/image")).unwrap();
+    assert_eq!(*image, json!(format!("{IMAGE}:{}@{DIGEST}", version())));
+    // With the chart's own image it would be what config/ installs, which another test compares with the chart.
+    *image = only(&objects(&[]), "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"].clone();
+    let base = ["namespace.yaml", "crds.yaml", "rescind.yaml"].map(|file| root().join("config").join(file));
+    let base: Vec<Value> = base.iter().flat_map(|path| documents(&fs::read_to_string(path).unwrap())).collect();
+    assert_eq!(installed.iter().map(id).collect::<Vec<_>>(), base.iter().map(id).collect::<Vec<_>>());
+    assert_eq!(installed, base);
+}
+
+#[test]
+fn a_release_has_one_version_and_its_tag_names_it() {
+    script("check.sh", &[]).unwrap();
+    for tag in ["v99.0.0", &version()] {
+        let refusal = script("check.sh", &[tag]).unwrap_err();
+        assert!(refusal.contains(&format!("the tag is {tag}")), "{refusal}");
+    }
+    let refusal = script("notes.sh", &["99.0.0"]).unwrap_err();
+    assert!(refusal.contains("99.0.0") || refusal.contains("CHANGELOG.md"), "{refusal}");
+}
