@@ -24,9 +24,9 @@ async fn an_answer_becomes_a_reason() {
         (error(400, Some("invalid_query_string"), "x"), "InvalidRequest", "invalid_query_string"),
         (error(400, None, "x"), "InvalidRequest", "400"),
         (error(413, None, "x"), "InvalidRequest", "413"),
-        (error(404, Some("inexistent_user"), "The user does not exist."), "SubjectNotFound", "check the id"),
+        (error(404, Some("inexistent_user"), "The user does not exist."), "SubjectNotFound", "Check the id"),
         // This 404 does not say what is missing, and a read shows that the user exists.
-        (error(404, None, "Not found"), "ItemNotFound", "knows no such role"),
+        (error(404, None, "Not found"), "ItemNotFound", "does not know the role"),
         (Fault::html(400), "Auth0Unavailable", "400: not Auth0's own answer (HTML)"),
         (Fault::html(401), "Auth0Unavailable", "401: not Auth0's own answer (HTML)"),
         (Fault::html(403), "Auth0Unavailable", "403: not Auth0's own answer (HTML)"),
