@@ -1,5 +1,5 @@
-//! The two clocks, read in one place, so that a test can run the operator's whole life on a virtual one: tokio's paused
-//! clock is the steady one, and the wall follows it from where [`begin_at`] put it.
+//! The two clocks. They are read in one place, so that a test can run the whole operator in virtual time: the monotonic
+//! clock is tokio's, which a test can pause, and the wall clock follows it from the time that [`begin_at`] set.
 
 use std::cell::Cell;
 use std::time::Instant;
@@ -10,12 +10,12 @@ thread_local! {
     static BEGAN: Cell<Option<(Timestamp, Instant)>> = const { Cell::new(None) };
 }
 
-/// The clock that never jumps.
+/// The monotonic clock.
 pub fn steady() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// The clock on the wall.
+/// The wall clock, which may jump.
 pub fn wall() -> Timestamp {
     match BEGAN.get() {
         Some((at, then)) => at + steady().saturating_duration_since(then),
@@ -23,7 +23,7 @@ pub fn wall() -> Timestamp {
     }
 }
 
-/// From now on, on this thread, the wall shows this time and goes on with the steady clock. For tests.
+/// Sets the wall clock of this thread to `at`; from then on it follows the monotonic clock. For tests.
 pub fn begin_at(at: Timestamp) {
     BEGAN.set(Some((at, steady())));
 }

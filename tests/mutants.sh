@@ -92,16 +92,16 @@ mutant 2-stays-behind "--test worlds" \
     src/dispatch/machine/calls.rs 's/Ok(_) => Some(Refusal::OtherConnection),/Ok(_) => None,/' \
     src/revocation/decide.rs 's/inputs.submitted_with.is_some_and(|with| with != key)/inputs.submitted_with.is_some_and(|with| with != key) \&\& false/'
 mutant 3-no-proof "--test e2e a_read_that_still_shows_it" \
-    src/dispatch/machine/jobs.rs 's/if present.is_empty() { self.verdict(End::Gone) } else { End::Remaining(present) }/self.verdict(End::Gone)/'
+    src/dispatch/machine/jobs/reads.rs 's/if present.is_empty() { self.end_unless_missing(End::Gone) } else { End::Remaining(present) }/self.end_unless_missing(End::Gone)/'
 mutant 3-remaining-is-gone "--test worlds" \
-    src/dispatch/machine/jobs.rs 's/if present.is_empty() { self.verdict(End::Gone) } else { End::Remaining(present) }/self.verdict(End::Gone)/'
+    src/dispatch/machine/jobs/reads.rs 's/if present.is_empty() { self.end_unless_missing(End::Gone) } else { End::Remaining(present) }/self.end_unless_missing(End::Gone)/'
 mutant 3-early-walk "--test dispatch every_wanted" \
-    src/dispatch/machine/list.rs 's/self.askers.push(asker);/match \&mut self.walk { Some(walking) => walking.askers.push(asker), None => self.askers.push(asker) }/'
+    src/dispatch/machine/read_queue.rs 's/self.waiters.push(waiter);/match \&mut self.walk { Some(active) => active.waiters.push(waiter), None => self.waiters.push(waiter) }/'
 mutant 4-incomplete-is-gone "--test e2e an_incomplete_read" \
     src/auth0/walk.rs 's/if entries == 0 \&\& seen < total => return Err(.*),$/if entries == 0 \&\& seen < total => return Ok(true),/'
 mutant 4-total-believed "--lib a_total_below_what_was_seen" \
     src/auth0/walk.rs 's/if total < seen => Total::Wrong/if total < 0 \&\& seen > 0 => Total::Wrong/'
-mutant 4-nothing-wanted "--lib a_glance_takes_one_page" \
+mutant 4-nothing-wanted "--lib a_first_page_walk_takes" \
     src/auth0/walk.rs 's/let all = !wanted.is_empty() \&\& /let all = /'
 mutant 4-other-paging "--lib a_checkpoint_walk_ends" \
     src/auth0/walk.rs 's/if total > (self.seen + entries) as u64 {/if false {/'
@@ -112,7 +112,7 @@ mutant 4-login-page "--lib a_page_is_no_success" \
 mutant 4-not-a-list "--lib a_page_is_no_success" \
     src/auth0/answer.rs 's/json.is_array() || json.get(call.list_key).is_some_and(Value::is_array)/json.is_array() || json.is_object()/'
 mutant 4-spared-anywhere "--test worlds" \
-    src/dispatch/machine/jobs.rs 's/^        self.endpoint().row().may_spare$/        true/'
+    src/dispatch/machine/jobs/state.rs 's/^        self.endpoint().row().strongly_consistent$/        true/'
 mutant 8-maybe-processed "--lib what_the_peer_did_not_process" \
     src/auth0/transport.rs 's/error.is_remote() \&\& (error.is_go_away() || is_refused)/error.is_remote()/'
 mutant 8-never-left "--lib what_cannot_be_reached" \
@@ -120,18 +120,18 @@ mutant 8-never-left "--lib what_cannot_be_reached" \
 mutant 9-no-ping "--lib an_idle_connection_is_asked" \
     src/auth0/client.rs 's/http2_keep_alive_while_idle(true)/http2_keep_alive_while_idle(false)/'
 mutant 9-wrong-cause "--lib each_cause_of_tls" \
-    src/auth0/transport.rs 's/Certificate::UnknownIssuer if own_ca =>/Certificate::UnknownIssuer if !own_ca =>/'
+    src/auth0/transport.rs 's/Certificate::UnknownIssuer if has_ca_bundle =>/Certificate::UnknownIssuer if !has_ca_bundle =>/'
 mutant 6-words-shown "--lib every_documented_answer" \
     src/auth0/answer.rs 's/\["create", "read", "update", "delete"\].contains(&verb)/!verb.is_empty()/'
 mutant 4-empty-list "--lib what_is_blocked_is_never" \
     src/revocation/kinds.rs 's/if items.is_empty()/if false/'
 mutant 5-no-preflight "--test e2e the_preflight_sees" \
-    src/revocation/decide.rs 's/if \*generation != inputs.generation || is_elsewhere/if *generation < 0 || is_elsewhere/; s/(Some(_), View::Pending { .. }) => Decision::TakeReport,/(Some(_), View::Pending { .. }) => Decision::AwaitChange(None),/' \
-    src/revocation/preflight.rs 's/if meta.generation != Some(owner.generation) || options.suspend || /if /; s/if (self.fresh)() {/if true {/'
+    src/revocation/decide.rs 's/if \*generation != inputs.generation || has_other_connection/if *generation < 0 || has_other_connection/; s/(Some(_), View::Pending { .. }) => Decision::TakeReport,/(Some(_), View::Pending { .. }) => Decision::AwaitChange(None),/' \
+    src/revocation/preflight.rs 's/if meta.generation != Some(owner.generation) || options.suspend || /if /; s/if (self.is_fresh)() {/if true {/'
 mutant 5-no-preflight-anywhere "--test worlds" \
-    src/revocation/decide.rs 's/if \*generation != inputs.generation || is_elsewhere/if *generation < 0 || is_elsewhere/; s/(Some(_), View::Pending { .. }) => Decision::TakeReport,/(Some(_), View::Pending { .. }) => Decision::AwaitChange(None),/' \
-    src/revocation/preflight.rs 's/if meta.generation != Some(owner.generation) || options.suspend || /if /; s/if (self.fresh)() {/if true {/'
-mutant 5-list-believed "--lib a_cache_is_not_believed" \
+    src/revocation/decide.rs 's/if \*generation != inputs.generation || has_other_connection/if *generation < 0 || has_other_connection/; s/(Some(_), View::Pending { .. }) => Decision::TakeReport,/(Some(_), View::Pending { .. }) => Decision::AwaitChange(None),/' \
+    src/revocation/preflight.rs 's/if meta.generation != Some(owner.generation) || options.suspend || /if /; s/if (self.is_fresh)() {/if true {/'
+mutant 5-list-believed "--lib a_cache_is_not_fresh" \
     src/runtime/cache/freshness.rs 's/self.heard.store(0, Ordering::Relaxed);//'
 mutant 5-suspend-ignored "--test e2e a_suspended_object" \
     src/revocation/blocked.rs 's/inputs.options.suspend.then(/false.then(/' \
@@ -163,11 +163,11 @@ mutant 7-credentials-mix "--test dispatch do_not_mix" \
 mutant 8-said-before-done "--test e2e a_crash_costs" \
     src/revocation/reconcile.rs 's/shared.dispatcher.submit(connection, job);/memory.status = Some(Outcome::plain(Reason::Removed, "", super::history::Known::default()).status(\&inputs, true)); &/'
 mutant 8-forgotten-before-written "--test e2e a_status_that_cannot_be_written" \
-    src/revocation/reconcile.rs '/What is known stays known/,+1 s/self.keep(memory, &stored.status);/state.forget(\&self.owner.uid);/'
+    src/revocation/reconcile/write.rs '/Kept before the write/,+1 s/self.keep(memory, &stored.status);/self.context.shared.state.forget(\&self.owner.uid);/'
 mutant 8-items-forgotten "--test worlds" \
     src/revocation/decide.rs 's/items: known.items, outcome, failures/items: Items::default(), outcome, failures/'
 mutant 8-accepted-not-written "--test worlds" \
-    src/revocation/publish.rs 's/^        State::Waiting => waiting(/        State::Waiting if wanted.last_removal_time.is_some() => Due::Nothing,\n&/'
+    src/revocation/due.rs 's/^        State::Waiting => due_while_waiting(/        State::Waiting if wanted.last_removal_time.is_some() => Due::Nothing,\n&/'
 mutant 9-conflict-believed "--test e2e a_status_that_cannot_be_written" \
     src/revocation/status_writer.rs 's/Put::Conflict(_) => {}/Put::Conflict(_) => return Ok(Written::Successor),/'
 mutant 8-not-handed-over "--test e2e sigterm_hands_over" \
@@ -177,14 +177,14 @@ mutant 8-not-written "--test e2e sigterm_hands_over" \
 mutant 9-not-waited-for "--test e2e whatever_is_missing" \
     src/runtime/startup.rs 's/Ok(Err(error)) => explain(&error),/Ok(Err(_)) => return Err(Unauthorized(url.to_owned())),/'
 mutant 9-half-lost "--test dispatch every_wanted" \
-    src/dispatch/machine/answers.rs 's/let again = parts.into_iter().map(/let again = parts.into_iter().skip(usize::from(smaller)).map(/'
+    src/dispatch/machine/answers.rs 's/let again = batch.into_iter().map(/let again = batch.into_iter().skip(usize::from(smaller)).map(/'
 mutant 9-wait-for-ever "--test worlds" \
     src/revocation/decide.rs 's/^\( *\)None => Decision::AwaitChange(Some(left)),/\1None => Decision::AwaitChange(None),/'
 mutant 9-woken-or-never "--test worlds" \
     src/dispatch/dispatcher.rs '/entry.report = Some(Box::new(report));/{n;d}' \
-    src/revocation/reconcile.rs 's/decided.pause = Some(SUBMITTED.mul_f64(1.0 + inputs.jitter));/decided.pause = Some(SUBMITTED).filter(|_| false);/'
+    src/revocation/reconcile.rs 's/^        Some(resync_after(inputs.jitter))$/        None/'
 mutant 9-sent-twice "--test dispatch every_wanted" \
-    src/dispatch/machine/queue.rs 's/^        entry.out = true;//'
+    src/dispatch/machine/endpoint_queue.rs 's/^        entry.in_flight = true;//'
 mutant 9-place-kept "--lib an_expired_resource_version" \
     src/runtime/cache/resync.rs 's/if is_expired(error) => self.restart()/if is_expired(error) => {}/'
 mutant 9-place-kept-by-all "--test e2e an_expired_resource_version" \
@@ -195,14 +195,14 @@ mutant 9-lists-never-end "--lib a_periodic_resync" \
     src/runtime/cache/resync.rs 's/if !self.listing \&\& Instant/if Instant/'
 mutant 9-silence-trusted "--test e2e a_silent_watch" \
     src/runtime/cache/watch.rs 's/.timeout(timing.seconds)/.timeout(0)/'
-mutant 9-lists-add-only "--lib a_later_list_tells" \
+mutant 9-lists-add-only "--lib a_later_list_yields" \
     src/runtime/cache/store_writer.rs 's/state_filter(|object| !was_listed(/state_filter(|object| false \&\& !was_listed(/'
-mutant 9-lists-repeat-all "--lib a_later_list_tells" \
+mutant 9-lists-repeat-all "--lib a_later_list_yields" \
     src/runtime/cache/store_writer.rs 's/if same \&\& identity.version.is_some() \&\& identity_before == Some(identity) {/if false {/'
 mutant 9-any-trouble "--lib another_error_does_not" \
     src/runtime/cache/resync.rs 's/if is_expired(error) => self.restart()/=> { let _ = error; self.restart() }/'
 mutant 9-tenant-deaf "--test e2e a_tenant_answers" \
-    src/runtime/controllers/tenants.rs 's/asked: asked.as_deref(),/asked: None,/'
+    src/runtime/controllers/tenants.rs 's/request: asked.as_deref(),/request: None,/'
 mutant 6-traces-astray "--features otlp --lib a_span_arrives" \
     src/telemetry/otlp.rs 's/NEXT_TRACE_ID.set(.*/NEXT_TRACE_ID.set(0);/'
 mutant 9-always-alive "--lib liveness_fails" \
@@ -210,11 +210,11 @@ mutant 9-always-alive "--lib liveness_fails" \
 mutant 9-half-alive "--lib a_part_that_ends" \
     src/runtime/mod.rs 's/{ Err(Error::Broken) } else/{ Ok(()) } else/'
 mutant 10-no-turns "--test dispatch one_object_does_not" \
-    src/dispatch/fair_queue.rs 's/self.move_turns(ns, |namespace| namespace.served = turn);/let _ = turn;/'
+    src/dispatch/fair_queue/mod.rs 's/self.update_namespace(ns, |namespace| namespace.last_served = sequence);/let _ = sequence;/'
 mutant 10-full-for-ever "--test worlds" \
-    src/dispatch/fair_queue.rs 's/let most = SHARED.div_ceil.*/let most = 2;/; s/|namespace| namespace.full = false/|_| ()/'
+    src/dispatch/fair_queue/mod.rs 's/let share = SHARED_IN_FLIGHT.div_ceil.*/let share = 2;/; s/|namespace| namespace.at_limit = false/|_| ()/'
 mutant 10-no-reserve "--test dispatch a_fifth_of_the_bucket" \
-    src/dispatch/limiter/level.rs 's/(limit \* percent/(0.0 * limit * percent/'
+    src/dispatch/limiter/token_bucket.rs 's/(limit \* percent/(0.0 * limit * percent/'
 mutant 11-no-wait "--test worlds" \
     src/dispatch/breaker.rs 's/Some(until) if now < until => State::Open(until),/Some(until) if now < until \&\& false => State::Open(until),/'
 mutant 11-no-wait-shown "--test e2e after_a_429" \
@@ -227,10 +227,10 @@ mutant 12-works-again "--test e2e a_finished_object" \
     src/revocation/finished.rs 's/filter(|ready| ready.status == "True") else/filter(|ready| ready.status == "never") else/'
 mutant 12-never-finished "--test worlds" \
     src/revocation/finished.rs 's/filter(|ready| ready.status == "True") else/filter(|ready| ready.status == "never") else/'
-mutant 11-asked-shortens "--lib asking_shortens" \
-    src/revocation/decide.rs 's/Some(Reason::Auth0Unavailable | Reason::AwaitingConsistency) =>/Some(Reason::Auth0Unavailable | Reason::AwaitingConsistency) if inputs.asked.is_none() =>/'
+mutant 11-asked-shortens "--lib a_request_shortens" \
+    src/revocation/decide.rs 's/pause_left(next, now, MAX_PAUSE))/&.filter(|_| inputs.request.is_none())/'
 mutant 12-asked-works-again "--test e2e a_finished_object_answers" \
-    src/revocation/decide.rs 's/if is_new || inputs.asked.is_some() { Decision::Acknowledge(None) }/if inputs.asked.is_some() { submit(inputs, known, inputs.status) } else if is_new { Decision::Acknowledge(None) }/'
+    src/revocation/decide.rs 's/if is_new || inputs.request.is_some() { Decision::Acknowledge(None) }/if inputs.request.is_some() { submit(inputs, known, None) } else if is_new { Decision::Acknowledge(None) }/'
 mutant 13-unknown-field-unnamed "--lib what_this_version_does_not_know" \
     src/api/closed.rs 's/note(findings, || at.to_string());//'
 mutant 13-older-crd-unnoticed "--lib a_missing_default" \

@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::closed::closed;
+use super::conditions::{ConditionType, find_condition};
 use super::guards::{Brake, Hold, Mode, Protected};
-use super::status::ConditionType;
+use super::object_name::object_name;
 use super::unsupported::Unsupported;
 use super::verification::Verification;
 
@@ -41,16 +42,16 @@ pub struct Auth0TenantSpec {
         validation = Rule::new("self.split(':')[0].size() <= 253").message("must be a host name of at most 253 characters"))]
     pub domain: String,
 
-    /// The audience of the Management API. Default: "https://DOMAIN/api/v2/". A token made for another audience is
-    /// refused before it is used. Needed when `domain` is a custom domain.
+    /// The audience of the Management API. Default: "https://DOMAIN/api/v2/". The operator does not use a token that
+    /// was issued for another audience. Required if `domain` is a custom domain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 600))]
     #[x_kube(validation = Rule::new("self.matches('^https://[-.a-z0-9]+(:[0-9]+)?/api/v2/$')")
         .message("must look like https://acme.eu.auth0.com/api/v2/ with the trailing slash"))]
     pub audience: Option<String>,
 
-    /// PEM certificates, base64-encoded, to trust instead of the system's; for private cloud with an own CA.
-    // No `format: byte`: with it the API server also takes lists and refuses without a remedy.
+    /// PEM certificates, base64-encoded, to trust instead of the system's; for a private cloud with its own CA.
+    // No `format: byte`: with it the API server also accepts lists, and its refusals do not say what to write instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 262_144))]
     #[x_kube(validation = Rule::new(
@@ -61,13 +62,13 @@ pub struct Auth0TenantSpec {
     /// Where the credential is.
     pub credentials: Credentials,
 
-    /// How much of Auth0's rate limit to use. It is shared with the logins of your own users.
+    /// How much of Auth0's rate limit to use. The logins of your own users share it.
     #[serde(default)]
     pub rate_limit: RateLimit,
 
-    /// Whether to read back. After (the default): a removal counts as done once a complete read made after it shows it
-    /// gone. BeforeAndAfter: also reads first, and tells what was already absent. Never: trusts Auth0's answer; objects end as
-    /// RemovedUnverified.
+    /// Which reads verify a removal. After (the default): it is done once a complete read after the removal does not
+    /// show it any more. BeforeAndAfter: also reads before the removal, and says what was already absent. Never: trusts
+    /// Auth0's answer; objects end as RemovedUnverified.
     #[serde(default)]
     pub verification: Verification,
 
@@ -75,23 +76,24 @@ pub struct Auth0TenantSpec {
     #[serde(default)]
     pub mode: Mode,
 
-    /// Stops a mass removal that nobody meant.
+    /// Stops an unintended mass removal.
     #[serde(default)]
     pub brake: Brake,
 
-    /// What is never removed: break-glass accounts, last holders.
+    /// What is never removed, such as break-glass accounts and the last holders of a role.
     #[serde(default)]
     pub protected: Protected,
 
-    /// Nothing is sent to this tenant until then; it goes on by itself.
+    /// Nothing is sent to this tenant until then; the operator resumes by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
 
-    /// The stop switch: while true nothing at all is sent to this tenant.
+    /// The emergency stop: while true, nothing is sent to this tenant.
     #[serde(default)]
     pub suspend: bool,
 
-    /// Fields and values that this version does not know, and defaults that are missing: nothing is sent to such a tenant.
+    /// Fields and values that this version does not know, and defaults that are missing. If there are any, nothing is
+    /// sent to the tenant.
     #[serde(default, skip_serializing)]
     #[schemars(skip)]
     pub unknown: Vec<String>,
@@ -100,7 +102,7 @@ pub struct Auth0TenantSpec {
 closed!(Auth0Tenant, Auth0TenantSpec);
 
 impl Auth0TenantSpec {
-    /// What in the spec this version does not act on, field by field; if there is any, nothing is sent.
+    /// The fields of the spec on which this version does not act. If there are any, nothing is sent.
     pub fn unsupported(&self) -> Vec<String> {
         let mut list = Unsupported::new(&self.unknown);
         let client_credentials = self.credentials.client_credentials_secret_ref.is_some();
@@ -113,16 +115,17 @@ impl Auth0TenantSpec {
     }
 }
 
-/// How fast the tenant may be called. Tenant objects with the same domain share one pace, the strictest of theirs.
+/// How many calls may be made to the tenant. Tenant objects with the same credential share one limit, the strictest of
+/// theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RateLimit {
-    /// Never more calls a second than this. Default: 10.
+    /// The maximum number of calls per second. Default: 10.
     #[serde(default = "default_max_requests")]
     #[schemars(range(min = 1, max = 5000))]
     pub max_requests_per_second: i32,
 
-    /// This share of each of Auth0's buckets, in percent, is left to others. Default: 20.
+    /// The percentage of each of Auth0's rate-limit buckets that is left to other clients. Default: 20.
     #[serde(default = "default_reserve")]
     #[schemars(range(min = 0, max = 90))]
     pub reserve_percent: i32,
@@ -153,15 +156,15 @@ pub struct Credentials {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_secret_ref: Option<SecretKeyRef>,
 
-    /// A Secret in this namespace that holds an application's credentials: the keys clientId and clientSecret, or clientId
-    /// and privateKey. It is read only if it carries the label rescind.dev/credentials: "true". If it also has a key
-    /// "domain", that must equal `domain`.
+    /// A Secret in this namespace that holds an application's credentials: the keys clientId and clientSecret, or
+    /// clientId and privateKey. It is read only if it carries the label rescind.dev/credentials: "true". If it also has
+    /// a key "domain", that must equal `domain`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_credentials_secret_ref: Option<SecretRef>,
 }
 
 impl Credentials {
-    /// The Secret it names, if it names one.
+    /// The name of the Secret, if one is given.
     pub fn secret(&self) -> Option<&str> {
         let token = self.token_secret_ref.as_ref().map(|secret| &secret.name);
         let secret = token.or(self.client_credentials_secret_ref.as_ref().map(|secret| &secret.name));
@@ -175,8 +178,7 @@ impl Credentials {
 pub struct SecretRef {
     /// The Secret's name.
     #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = Rule::new(r"self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')")
-        .message("must be the name of a Secret in this namespace: lower-case letters, digits, '-' and '.'; there is no way to name another namespace"))]
+    #[x_kube(validation = object_name("a Secret in this namespace"))]
     pub name: String,
 }
 
@@ -186,15 +188,14 @@ pub struct SecretRef {
 pub struct SecretKeyRef {
     /// The Secret's name.
     #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = Rule::new(r"self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')")
-        .message("must be the name of a Secret in this namespace: lower-case letters, digits, '-' and '.'; there is no way to name another namespace"))]
+    #[x_kube(validation = object_name("a Secret in this namespace"))]
     pub name: String,
 
     /// The key in the Secret's data. Default: "token".
     #[serde(default = "default_key")]
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[.]?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$')")
-        .message("must be a key of the Secret's data: letters, digits, '-', '_' and '.', not two dots first"))]
+        .message("must be a key of the Secret's data: letters, digits, '-', '_' and '.', not beginning with two dots"))]
     pub key: String,
 }
 
@@ -206,7 +207,7 @@ fn default_key() -> String {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Auth0TenantStatus {
-    /// The metadata.generation this status speaks of; -1 while nobody has looked at the object.
+    /// The metadata.generation that this status is about; -1 until the operator has looked at the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
@@ -217,15 +218,15 @@ pub struct Auth0TenantStatus {
     pub conditions: Vec<Condition>,
 
     /// The last value of the annotation rescind.dev/reconcile-requested-at that was answered. A new value has the
-    /// credential looked at again at once; nothing is sent for it.
+    /// operator check the credential again at once, without a call to Auth0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
 
-    /// The Auth0 domain that this status speaks of.
+    /// The Auth0 domain that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
 
-    /// Nothing is sent to the domain before this time, as Auth0 asked.
+    /// Until when nothing is sent to the domain, because Auth0's rate limit was reached (429).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_until: Option<Time>,
 
@@ -238,10 +239,10 @@ pub struct Auth0TenantStatus {
 impl Auth0TenantStatus {
     /// The condition of this type, if present.
     pub fn condition(&self, kind: ConditionType) -> Option<&Condition> {
-        self.conditions.iter().find(|c| c.type_ == kind.as_str())
+        find_condition(&self.conditions, kind)
     }
 
-    /// The reason of the Ready condition, whatever version wrote it.
+    /// The reason of the condition `Ready`, whatever version wrote it.
     pub fn reason_text(&self) -> Option<&str> {
         self.condition(ConditionType::Ready).map(|ready| ready.reason.as_str())
     }

@@ -1,9 +1,9 @@
-//! Specs that hold more, or less, than this version's schema says.
+//! Finds what in a spec does not fit the schema of this version.
 //!
-//! The schema is closed, so the API server lets such a spec through only with another CRD than this version's: a newer one
-//! knows more fields and words; an older one cuts off fields at every read, also those that say "not yet". Nothing may be
-//! sent for either. So the spec is walked along this version's own schema before it is decoded: what does not fit is taken
-//! out, so that the rest can be read, and named in `unknown`.
+//! The schema is closed, so the API server lets such a spec pass only if another version's CRD is installed. A newer
+//! one knows more fields and values. An older one prunes fields at every read, even those that say "do not act yet".
+//! Nothing may be sent in either case. So each spec is compared with this version's own schema before it is decoded:
+//! what does not fit is taken out, so that the rest can be decoded, and named in the field `unknown`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,42 +15,43 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-/// The field in which the findings are handed to the typed decode. No schema has it, so no manifest can set it.
+/// The field in which the findings are passed to the derived decoder. It is not in the schema, so no manifest can set
+/// it.
 const FINDINGS: &str = "unknown";
-/// More findings than this say nothing more.
-const MOST_FINDINGS: usize = 20;
-/// Longest piece of a foreign name or word that is repeated.
-const LONGEST_NAME: usize = 64;
+/// The number of findings that are kept.
+const MAX_FINDINGS: usize = 20;
+/// The length, in characters, at which names and values from a spec are cut.
+const MAX_NAME: usize = 64;
 
-/// How a finding ends that says that a default is missing.
+/// How a finding ends that is about a missing default.
 const MISSING: &str = " (missing: the CRD is older than this version)";
 
-/// Whether a finding says that a default is missing: an older CRD cut it off.
-pub(super) fn is_cut_off(finding: &str) -> bool {
+/// Whether a finding is about a missing default, which an older CRD pruned.
+pub(super) fn is_pruned(finding: &str) -> bool {
     finding.ends_with(MISSING)
 }
 
-/// What a schema admits, as far as it can be closed.
+/// The part of a schema that can be checked for unknown fields and values.
 pub(super) enum Schema {
-    /// An object of these fields and no others.
+    /// An object with these fields and no others.
     Object(BTreeMap<String, Field>),
-    /// A list of these.
+    /// A list of such items.
     List(Box<Schema>),
-    /// One of these words.
+    /// One of these words (an enum).
     Words(Vec<String>),
-    /// Whatever the types themselves take.
+    /// Anything; the derived decoder checks the type.
     Open,
 }
 
 /// A field of an object.
 pub(super) struct Field {
     schema: Schema,
-    /// The API server always fills it in.
+    /// The API server fills the field in if a manifest leaves it out.
     has_default: bool,
 }
 
 impl Schema {
-    /// The schema of `spec`.
+    /// The schema of `spec` in a CRD.
     pub(super) fn of_spec(crd: &CustomResourceDefinition) -> Self {
         let version = crd.spec.versions.first();
         let root = version.and_then(|version| version.schema.as_ref()?.open_api_v3_schema.as_ref());
@@ -72,8 +73,8 @@ impl Schema {
         }
     }
 
-    /// Takes out of `value` what does not fit, and names it. Returns whether the value itself may stay. A value of a wrong
-    /// type stays: the typed decode refuses it.
+    /// Takes out of `value` what does not fit, and adds it to `findings`. Returns whether the value itself fits. A
+    /// value of the wrong type is left in: the derived decoder rejects it.
     fn strip(&self, at: &Path<'_>, value: &mut Value, findings: &mut Vec<String>) -> bool {
         match (self, value) {
             (Self::Object(fields), Value::Object(values)) => strip_fields(fields, at, values, findings),
@@ -116,16 +117,16 @@ fn strip_fields(
 }
 
 fn note(findings: &mut Vec<String>, finding: impl FnOnce() -> String) {
-    if findings.len() < MOST_FINDINGS {
+    if findings.len() < MAX_FINDINGS {
         findings.push(finding());
     }
 }
 
 fn short(name: &str) -> &str {
-    name.char_indices().nth(LONGEST_NAME).map_or(name, |(end, _)| &name[..end])
+    name.char_indices().nth(MAX_NAME).map_or(name, |(end, _)| &name[..end])
 }
 
-/// Where the walk is; written out only when there is something to name.
+/// A place in a spec. It is made into text only for a finding.
 enum Path<'a> {
     Root,
     Field(&'a Path<'a>, &'a str),
@@ -142,7 +143,7 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-/// Decodes a spec by `typed`, the derived decode of its type.
+/// Decodes a spec with `typed`, the derived decoder of its type, after `schema` has been applied.
 pub(super) fn decode<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     schema: &Schema,
@@ -157,8 +158,8 @@ pub(super) fn decode<'de, D: Deserializer<'de>, T>(
     typed(spec).map_err(D::Error::custom)
 }
 
-/// Gives a spec its decode. Its type is derived with `#[serde(remote = "Self")]`, which makes the derived functions its own
-/// and leaves the traits to this.
+/// Implements `Deserialize` and `Serialize` for a spec. Its type derives both with `#[serde(remote = "Self")]`, which
+/// makes them plain functions of the type and leaves the traits to this macro.
 macro_rules! closed {
     ($kind:ident, $spec:ident) => {
         impl<'de> serde::Deserialize<'de> for $spec {

@@ -1,28 +1,29 @@
-//! What the four removal kinds share in their spec.
+//! The part of the spec that the four removal kinds share.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::guards::{Hold, Mode};
+use super::object_name::object_name;
 use super::times::{DurationText, Rfc3339, within};
 use super::unsupported::Unsupported;
 use super::verification::Verification;
 
-/// The fields every removal kind has beside its target. All are optional.
+/// The fields that every removal kind has besides its target. All of them are optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RemovalOptions {
-    /// The Auth0 tenant to remove from: an object of this namespace. Default: the Auth0Tenant named "default".
+    /// The tenant object to use, in this namespace. Default: the Auth0Tenant named "default".
     #[serde(default)]
     pub tenant_ref: TenantRef,
 
-    /// How long it applies. Once (the default): what is gone is finished. Continuous: looks again every `interval`, and
-    /// removes again what came back.
+    /// For how long the removal applies. Once (the default): the object is finished when everything named is gone.
+    /// Continuous: the operator reads again every `interval`, and removes what came back.
     #[serde(default)]
     pub policy: Policy,
 
-    /// How often to look again, with `policy: Continuous` only; at least 5m. Default: 1h.
+    /// How often to read again, with `policy: Continuous` only; at least 5m. Default: 1h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-validations" = [within("5m", "8760h")]))]
     pub interval: Option<DurationText>,
@@ -31,8 +32,8 @@ pub struct RemovalOptions {
     #[serde(default)]
     pub mode: Mode,
 
-    /// Which reads accompany the removal. Default: the tenant's. An object can ask for more than its tenant, never for
-    /// less.
+    /// Which reads verify the removal. Default: as the tenant says. An object can ask for more than its tenant, never
+    /// for less.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-validations" = [{
         "rule": "self != 'Never'",
@@ -44,34 +45,34 @@ pub struct RemovalOptions {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Rfc3339>,
 
-    /// Nothing is sent after this instant (RFC 3339 with its offset), so that a cluster restored from old manifests does not
-    /// act on them.
+    /// Nothing is sent after this instant (RFC 3339 with its offset), so that a cluster restored from old manifests
+    /// does not act on them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<Rfc3339>,
 
-    /// What it means when Auth0 answers that the user or the organization does not exist and it was never seen
-    /// before. Fail (the default): the object becomes Stalled, because a typing error looks the same. Ignore: there is
-    /// nothing left to remove, so the object becomes Ready.
+    /// What to do if Auth0 does not know the user, the organization, or what is to be removed. Fail (the default): the
+    /// object becomes Stalled, because a misspelt id looks the same, unless Auth0 has shown the user or organization
+    /// before. Ignore: nothing is left to remove, so the object becomes Ready.
     #[serde(default)]
     pub if_not_found: IfNotFound,
 
-    /// Nothing is sent for this object until then; it goes on by itself.
+    /// Nothing is sent for this object until then; the operator resumes by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Box<Hold>>,
 
-    /// While true nothing is sent to Auth0 for this object. Setting it back to false goes on where it stopped.
+    /// While true, nothing is sent to Auth0 for this object. Set it to false to resume.
     #[serde(default)]
     pub suspend: bool,
 
-    /// Fields and values that this version does not know, and defaults that are missing: nothing is sent for such an
-    /// object.
+    /// Fields and values that this version does not know, and defaults that are missing. If there are any, nothing is
+    /// sent for the object.
     #[serde(default, skip_serializing)]
     #[schemars(skip)]
     pub unknown: Vec<String>,
 }
 
 impl RemovalOptions {
-    /// What in the spec this version does not act on, field by field; if there is any, nothing is sent.
+    /// The fields of the spec on which this version does not act. If there are any, nothing is sent.
     pub fn unsupported(&self) -> Vec<String> {
         let mut list = Unsupported::new(&self.unknown);
         list.value("spec.tenantRef.kind", self.tenant_ref.kind, TenantKind::Auth0Tenant);
@@ -85,24 +86,24 @@ impl RemovalOptions {
         list.into()
     }
 
-    /// Whether an older CRD served the object: it cuts off at every read, and for good at every write, what it does not
-    /// know, in the status too.
-    pub fn is_cut_off(&self) -> bool {
-        self.unknown.iter().any(|finding| super::closed::is_cut_off(finding))
+    /// Whether an older CRD serves the object. Such a CRD prunes fields that it does not know, in the status too: from
+    /// every answer to a read, and from what is stored at every write.
+    pub fn is_pruned(&self) -> bool {
+        self.unknown.iter().any(|finding| super::closed::is_pruned(finding))
     }
 }
 
 /// How long a removal applies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Policy {
-    /// Once it is gone, the object is finished.
+    /// The object is finished when everything that it names is gone.
     #[default]
     Once,
-    /// It must stay gone: looked at again and again.
+    /// What the object names must stay gone: the operator reads again and again.
     Continuous,
 }
 
-/// Which tenant object a removal uses. It has no namespace: it is always looked up beside the removal.
+/// The tenant object that a removal uses. It has no namespace: it is always looked up in that of the removal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TenantRef {
@@ -113,9 +114,7 @@ pub struct TenantRef {
     /// The name of the tenant object. Default: "default".
     #[serde(default = "default_tenant_name")]
     #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = Rule::new(
-        r"self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')")
-        .message("must be the name of an Auth0Tenant in this namespace, or of a ClusterAuth0Tenant: lower-case letters, digits, '-' and '.'; there is no way to name another namespace"))]
+    #[x_kube(validation = object_name("an Auth0Tenant in this namespace, or of a ClusterAuth0Tenant"))]
     pub name: String,
 }
 
@@ -129,20 +128,20 @@ fn default_tenant_name() -> String {
     "default".to_owned()
 }
 
-/// The kinds a `tenantRef` can name.
+/// The kinds that a `tenantRef` can name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum TenantKind {
-    /// A tenant object in the removal's own namespace.
+    /// A tenant object in the namespace of the removal.
     #[default]
     Auth0Tenant,
-    /// A tenant object of the cluster that admits the removal's namespace.
+    /// A cluster-scoped tenant object that admits the namespace of the removal.
     ClusterAuth0Tenant,
 }
 
-/// What a 404 for the user or organization means before it was ever seen.
+/// What a 404 means for an object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum IfNotFound {
-    /// Stop and say so: it may be a typing error.
+    /// The object becomes Stalled, because the id may be misspelt.
     #[default]
     Fail,
     /// Nothing is left to remove.

@@ -1,34 +1,74 @@
-//! From a reason to conditions, the kstatus way. Pure.
+//! The condition types, and how a reason becomes conditions that kstatus understands. Pure.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::{ConditionType, Reason, State};
+use super::{Reason, State};
 
-/// Longest message in a condition or event, in characters.
+/// The length, in characters, at which messages are cut.
 const MAX_MESSAGE: usize = 1000;
 
-/// One condition, before its times are known.
+/// Every condition type of this API. Ready, Reconciling and Stalled mean what kstatus says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConditionType {
+    /// The object has reached what its spec asks for.
+    Ready,
+    /// The operator is working or waiting, and continues by itself. Present only while true.
+    Reconciling,
+    /// Somebody has to change something. Present only while true.
+    Stalled,
+    /// A complete read after the removal proved that what was named is gone.
+    Verified,
+    /// The removal is in effect wherever the access had been granted.
+    Effective,
+    /// What was removed came back.
+    Drifted,
+}
+
+impl ConditionType {
+    /// Every condition type.
+    pub const ALL: [Self; 6] =
+        [Self::Ready, Self::Reconciling, Self::Stalled, Self::Verified, Self::Effective, Self::Drifted];
+
+    /// The name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "Ready",
+            Self::Reconciling => "Reconciling",
+            Self::Stalled => "Stalled",
+            Self::Verified => "Verified",
+            Self::Effective => "Effective",
+            Self::Drifted => "Drifted",
+        }
+    }
+}
+
+/// The condition of this type, if it is among `conditions`.
+pub fn find_condition(conditions: &[Condition], kind: ConditionType) -> Option<&Condition> {
+    conditions.iter().find(|condition| condition.type_ == kind.as_str())
+}
+
+/// One condition without its times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Which.
+    /// The type of the condition.
     pub kind: ConditionType,
-    /// True, False or Unknown.
+    /// Whether it holds.
     pub status: ConditionStatus,
-    /// Why, for machines.
+    /// The reason, a word for machines.
     pub reason: &'static str,
-    /// Why, for people.
+    /// The explanation for users.
     pub message: String,
 }
 
-/// What a condition says.
+/// Whether a condition holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ConditionStatus {
     /// It holds.
     True,
-    /// It does not.
+    /// It does not hold.
     False,
-    /// Not known yet.
+    /// It is not known yet.
     Unknown,
 }
 
@@ -65,7 +105,7 @@ pub fn verdicts(reason: Reason, message: &str) -> Vec<Verdict> {
     }
 }
 
-/// Completes verdicts to conditions. A condition whose status did not change keeps its transition time.
+/// Makes conditions of `verdicts`. A condition whose status is the same among `old` keeps its transition time.
 pub fn conditions(old: &[Condition], verdicts: &[Verdict], generation: i64, now: Timestamp) -> Vec<Condition> {
     let complete = |verdict: &Verdict| {
         let status = verdict.status.as_str();
@@ -82,12 +122,13 @@ pub fn conditions(old: &[Condition], verdicts: &[Verdict], generation: i64, now:
     verdicts.iter().map(complete).collect()
 }
 
-/// `at` as Kubernetes writes times: whole seconds.
+/// `at` as Kubernetes writes it, in whole seconds, rounded down.
 pub fn time(at: Timestamp) -> Time {
     Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
 }
 
-/// Cut at a fixed length, with nothing in it that could start a new line or move a cursor.
+/// `message`, cut at 1000 characters, with a space for every control character: it can neither begin a new line nor
+/// move a cursor.
 pub fn printable(message: &str) -> String {
     let clean = message.chars().map(|c| if c.is_control() { ' ' } else { c });
     clean.take(MAX_MESSAGE).collect()

@@ -1,4 +1,4 @@
-//! The CustomResourceDefinitions as they are installed: what the derives give, plus what they cannot say.
+//! The CustomResourceDefinitions as they are installed: what the derive macros make, and what those cannot express.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceColumnDefinition, CustomResourceDefinition, JSON, ValidationRule,
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::times::INSTANT;
 use super::{Auth0Tenant, OrgMemberRoleRemoval, OrgMembershipRemoval, UserPermissionRevocation, UserRoleRevocation};
 
-/// One definition and the name of its file under `crds/`.
+/// A definition and the name of its file under `crds/`.
 pub struct Crd {
     /// `<group>_<plural>.yaml`.
     pub file: String,
@@ -18,13 +18,13 @@ pub struct Crd {
 }
 
 impl Crd {
-    /// The definition as YAML, the way it is installed and kept under `crds/`.
+    /// The definition as YAML, as it is installed and kept under `crds/`.
     pub fn yaml(&self) -> Result<String, serde_saphyr::ser::Error> {
         serde_saphyr::to_string(&self.definition)
     }
 }
 
-/// Every kind's definition, in the order in which `rescind crds` prints them.
+/// The definitions of all kinds, in the order in which `rescind crds` prints them.
 pub fn crds() -> Vec<Crd> {
     let removals = [
         UserPermissionRevocation::crd(),
@@ -38,7 +38,7 @@ pub fn crds() -> Vec<Crd> {
     removals.chain(tenants.into_iter().map(|crd| complete(crd, &[], Vec::new()))).collect()
 }
 
-/// What several fields of a removal must be together. A derive on a part that is flattened cannot say it.
+/// The rules for several fields of a removal together. A derive on a flattened part cannot express them.
 fn removal_rules() -> Vec<ValidationRule> {
     let rule = |field: &str, rule: String, message: &str| ValidationRule {
         rule,
@@ -47,14 +47,15 @@ fn removal_rules() -> Vec<ValidationRule> {
         ..ValidationRule::default()
     };
     let both = "has(self.notBefore) && has(self.notAfter)";
-    // An instant that is none is refused where it stands; `timestamp()` would add words of its own.
+    // An invalid instant is rejected by the rule of its own field; here, `timestamp()` would only add an error of its
+    // own.
     let valid = format!("[self.notBefore, self.notAfter].all(time, time.matches('{INSTANT}'))");
     let in_order = "timestamp(self.notAfter) >= timestamp(self.notBefore)";
     vec![
         rule(
             "interval",
             "!has(self.interval) || self.policy == 'Continuous'".to_owned(),
-            "must be left out with policy Once, which looks once: write policy: Continuous to look again and again",
+            "must be left out with policy Once: write policy: Continuous to read again and again",
         ),
         rule(
             "notAfter",
@@ -81,8 +82,8 @@ fn complete(mut crd: CustomResourceDefinition, first: &[(&str, &str)], rules: Ve
             spec.x_kubernetes_validations.get_or_insert_default().extend(rules.iter().cloned());
         }
         if let Some(status) = properties.get_mut("status") {
-            // kstatus takes an object without conditions for current. A generation that cannot be current prevents
-            // that from the first moment on, without an early write.
+            // kstatus takes an object without conditions for current. An impossible observed generation prevents that
+            // from the first moment on, without an early write.
             status.default = Some(JSON(json!({ "observedGeneration": -1 })));
             status.nullable = None;
         }
@@ -91,8 +92,8 @@ fn complete(mut crd: CustomResourceDefinition, first: &[(&str, &str)], rules: Ve
     Crd { file: format!("{}_{}.yaml", definition.spec.group, definition.spec.names.plural), definition }
 }
 
-/// Descriptions come from doc comments, whose line ends mean nothing to readers of `kubectl explain`. And no word may be null: the API
-/// server would refuse it as none of the words, instead of taking it for a field that was left out.
+/// Descriptions come from doc comments: their line ends become spaces for `kubectl explain`. And no enum may be
+/// nullable: the API server would reject null as none of the words, instead of treating the field as left out.
 fn tidied(crd: CustomResourceDefinition) -> CustomResourceDefinition {
     fn tidy(value: &mut Value) {
         match value {
@@ -129,18 +130,18 @@ fn column(name: &str, path: &str, type_: &str) -> CustomResourceColumnDefinition
 mod tests {
     use super::*;
 
-    /// Calls `look` with every schema in `schema`, each with its name.
-    fn walk(name: &str, schema: &Value, look: &mut impl FnMut(&str, &Value)) {
-        look(name, schema);
+    /// Calls `visit` with every schema in `schema`, each with its name.
+    fn walk(name: &str, schema: &Value, visit: &mut impl FnMut(&str, &Value)) {
+        visit(name, schema);
         for (name, field) in schema["properties"].as_object().into_iter().flatten() {
-            walk(name, field, look);
+            walk(name, field, visit);
         }
         if let Some(items) = schema.get("items") {
-            walk(name, items, look);
+            walk(name, items, visit);
         }
     }
 
-    /// `policy: Off` without quotes is false to some readers of YAML, and so it would be refused for its type.
+    /// YAML 1.1 parsers read an unquoted `Off` as false, and the API server would reject it for its type.
     #[test]
     fn no_word_is_a_boolean_to_yaml() {
         for crd in crds() {
@@ -155,10 +156,10 @@ mod tests {
         }
     }
 
-    /// Without a default nobody could tell an object that an older CRD cut short from one that asks for no restraint. What
-    /// has none came into the schema together with something that has one.
+    /// A missing default is how the operator notices that an older CRD prunes an object. The fields without a default
+    /// came into the schema together with fields that have one.
     #[test]
-    fn what_restrains_has_a_default() {
+    fn restraining_fields_have_a_default() {
         let without = ["interval", "verification", "notBefore", "notAfter", "hold", "audience", "caBundle"];
         for crd in crds() {
             let version = serde_json::to_value(&crd.definition.spec.versions[0]).unwrap();

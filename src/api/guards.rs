@@ -1,4 +1,4 @@
-//! What restrains: modes, holds, brakes, protected ids.
+//! Fields that restrain the operator: modes, holds, brakes and protected ids.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -7,30 +7,30 @@ use serde::{Deserialize, Serialize};
 use super::ids::{OrganizationId, RoleId, UserId, together};
 use super::times::{DurationText, Rfc3339, within};
 
-/// Whether to act or only to look.
+/// Whether to remove or only to report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Mode {
-    /// Remove.
+    /// Remove what the object names.
     #[default]
     Remove,
-    /// Say what would be removed, and change nothing.
+    /// Say in the status what would be removed, and change nothing.
     Observe,
 }
 
-/// A stop that says why, and ends by itself.
+/// A stop that gives a reason and ends by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Hold {
     /// Until when nothing is sent, in RFC 3339 with its offset.
     pub until: Rfc3339,
-    /// Why, for those who read the status.
+    /// The reason, shown in the status.
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(validation = Rule::new(r"self.matches('^[^\\p{Cc}\\p{Z}]([^\\p{Cc}]*[^\\p{Cc}\\p{Z}])?$')")
-        .message("must say why in one line, with no white space around it"))]
+        .message("must give the reason in one line, with no white space around it"))]
     pub reason: String,
 }
 
-/// Stops a mass removal that nobody meant.
+/// Stops an unintended mass removal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Brake {
@@ -73,17 +73,17 @@ fn default_max_share() -> i32 {
     25
 }
 
-/// What is never removed, whatever an object asks for.
+/// Users, roles and organizations from which nothing is removed, whatever an object asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Protected {
-    /// Users from whom nothing is taken.
+    /// Users from whom nothing is removed.
     #[serde(default)]
     #[schemars(length(max = 100))]
     #[x_kube(merge_strategy = ListMerge::Set, validation = together("self.map(id, id.size())", "protect roles or organizations instead"))]
     pub user_ids: Vec<UserId>,
 
-    /// Roles that are taken from nobody.
+    /// Roles that are never removed from anybody.
     #[serde(default)]
     #[schemars(length(max = 100))]
     #[x_kube(merge_strategy = ListMerge::Set)]
@@ -95,20 +95,20 @@ pub struct Protected {
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub organization_ids: Vec<OrganizationId>,
 
-    /// Roles that so many must go on holding.
+    /// Roles of which a number of holders must remain.
     #[serde(default)]
     #[schemars(length(max = 20))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["roleId".into()]))]
     pub keep_holders: Vec<KeepHolders>,
 }
 
-/// A role and how many must go on holding it.
+/// A role, and how many holders of it must remain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeepHolders {
     /// The role, by role id.
     pub role_id: RoleId,
-    /// So many must hold it after a removal.
+    /// The number of holders that must remain after a removal.
     #[schemars(range(min = 1, max = 1000))]
     pub at_least: i32,
 }

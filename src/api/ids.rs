@@ -1,22 +1,24 @@
-//! Auth0's identifiers as types, each with the schema that refuses what cannot be one.
+//! Auth0's identifiers as types, each with a schema that rejects what cannot be one.
 //!
-//! The rules are CEL and not `pattern`, because a CEL rule can say what to write instead. The same rules exist as
-//! functions, for objects that were stored under an older CRD.
+//! The rules are in CEL and not a `pattern`, because a CEL rule has a message that says what to write instead. The same
+//! rules exist as functions, for objects that were stored under an older CRD.
 //!
-//! `\s` in CEL knows ASCII only; white space as Rust means it is `\p{Z}` and some of the control characters, `\p{Cc}`.
+//! In CEL, `\s` matches ASCII only. What Rust calls white space is `\p{Z}` and some of the control characters,
+//! `\p{Cc}`.
 
 use kube::core::Rule;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Longest list in characters: 100 of the longest ids would be a request that Auth0 refuses, and an object that is heavy to
-/// keep.
-const LONGEST_LIST: usize = 20_000;
+/// The most characters that all ids of a list may have together. A request with 100 of the longest ids would be
+/// rejected by Auth0, and such objects would make caches large.
+const MAX_LIST_LENGTH: usize = 20_000;
 
-/// The rule for a list whose items' lengths are `sizes`, in CEL; `remedy` says what to do if it is longer.
+/// The rule that limits a list to [`MAX_LIST_LENGTH`]. `sizes` is a CEL expression for the lengths of its items,
+/// `remedy` says what to do if they are too long.
 pub(super) fn together(sizes: &str, remedy: &str) -> Rule {
-    Rule::new(format!("{sizes}.sum() <= {LONGEST_LIST}"))
-        .message(format!("must have at most {LONGEST_LIST} characters in all its ids together: {remedy}").as_str())
+    Rule::new(format!("{sizes}.sum() <= {MAX_LIST_LENGTH}"))
+        .message(format!("must have at most {MAX_LIST_LENGTH} characters in all its ids together: {remedy}").as_str())
 }
 
 macro_rules! id {
@@ -70,8 +72,8 @@ id! {
 }
 
 id! {
-    /// The identifier (audience) of an Auth0 API, for example `https://api.example.com/`. Every character counts, a
-    /// trailing slash as well.
+    /// The identifier (audience) of an Auth0 API, for example `https://api.example.com/`. Every character counts, even
+    /// a trailing slash.
     ResourceServerIdentifier, max 600,
     rule r"self.matches('^[^\\p{Cc}\\p{Z}]([^\\p{Cc}]*[^\\p{Cc}\\p{Z}])?$')",
     say "must be the identifier (audience) of the API exactly as Auth0 shows it, with no white space around it and no control characters"
@@ -84,7 +86,7 @@ id! {
     say "must be the permission's name exactly as Auth0 shows it, such as read:reports, with no white space around it and no control characters"
 }
 
-/// Whether `text` can be an Auth0 user id; the same rule as the schema's.
+/// Whether `text` can be an Auth0 user id, by the rule of the schema.
 pub fn is_user_id(text: &str) -> bool {
     let Some((provider, id)) = text.split_once('|') else {
         return false;
@@ -96,17 +98,17 @@ pub fn is_user_id(text: &str) -> bool {
         && !provider.contains(char::is_whitespace)
 }
 
-/// Whether `text` can be an Auth0 role id; the same rule as the schema's.
+/// Whether `text` can be an Auth0 role id, by the rule of the schema.
 pub fn is_role_id(text: &str) -> bool {
     is_prefixed(text, "rol_")
 }
 
-/// Whether `text` can be an Auth0 organization id; the same rule as the schema's.
+/// Whether `text` can be an Auth0 organization id, by the rule of the schema.
 pub fn is_organization_id(text: &str) -> bool {
     is_prefixed(text, "org_")
 }
 
-/// Whether `text` is not empty, holds no control characters and has no white space around it.
+/// Whether `text` is not empty, contains no control characters and has no white space around it.
 pub fn is_plain_text(text: &str) -> bool {
     !text.is_empty() && text.trim() == text && !text.contains(char::is_control)
 }
@@ -120,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_told_from_names() {
+    fn ids_are_distinguished_from_names() {
         for good in [
             "auth0|a",
             "samlp|acme|jane doe@example.com",

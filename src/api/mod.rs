@@ -1,7 +1,14 @@
-//! What users write: the kinds of group `rescind.dev`, their shared parts, conditions and reasons.
+//! What users write and read: the kinds of group `rescind.dev`, their statuses, condition types and reasons. Pure data:
+//! the types with their schemas, CEL rules and the texts of `kubectl explain`. This module uses no other one.
 //!
-//! Belongs here: types with their schema, CEL rules and the words `kubectl explain` shows; the closed lists of
-//! condition types and reasons. Does not belong here: anything that acts. This room knows no other.
+//! Start with `user_role_revocation`, the smallest of the four removal kinds (`user_permission_revocation`,
+//! `org_membership_removal` and `org_member_role_removal` are the others), and `auth0_tenant`.
+//!
+//! - Parts of a spec: `common` (what the removal kinds share), `guards`, `verification`, `times`, `ids`, `object_name`.
+//! - Statuses: `status` (of the removal kinds), `reason` (every reason, and what it means for the conditions),
+//!   `conditions`. `reconcile_request` is about the annotation that a status answers.
+//! - `closed` finds what in a spec this version does not know, `unsupported` lists what it does not act on.
+//! - `crds` makes the CustomResourceDefinitions.
 
 #![allow(clippy::duplicated_attributes, reason = "printcolumn takes the same keys for each column")]
 
@@ -12,9 +19,11 @@ mod conditions;
 mod crds;
 mod guards;
 mod ids;
+mod object_name;
 mod org_member_role_removal;
 mod org_membership_removal;
 mod reason;
+mod reconcile_request;
 mod status;
 mod times;
 mod unsupported;
@@ -26,7 +35,7 @@ pub use auth0_tenant::{
     Auth0Tenant, Auth0TenantSpec, Auth0TenantStatus, Credentials, RateLimit, SecretKeyRef, SecretRef,
 };
 pub use common::{IfNotFound, Policy, RemovalOptions, TenantKind, TenantRef};
-pub use conditions::{ConditionStatus, Verdict, conditions, printable, time, verdicts};
+pub use conditions::{ConditionStatus, ConditionType, Verdict, conditions, find_condition, printable, time, verdicts};
 pub use crds::{Crd, crds};
 pub use guards::{Brake, Hold, KeepHolders, Mode, Protected};
 pub use ids::{
@@ -36,20 +45,18 @@ pub use ids::{
 pub use org_member_role_removal::{OrgMemberRoleRemoval, OrgMemberRoleRemovalSpec};
 pub use org_membership_removal::{OrgMembershipRemoval, OrgMembershipRemovalSpec};
 pub use reason::{Reason, State, VerifiedReason};
-pub use status::{ConditionType, Finished, RemovalResult, RemovalStatus};
+pub use reconcile_request::{RECONCILE_ANNOTATION, reconcile_request};
+pub use status::{Finished, RemovalResult, RemovalStatus};
 pub use times::{DurationText, Rfc3339};
 pub use user_permission_revocation::{Permission, UserPermissionRevocation, UserPermissionRevocationSpec};
 pub use user_role_revocation::{UserRoleRevocation, UserRoleRevocationSpec};
 pub use verification::Verification;
 
-/// API group of every kind.
+/// The API group of every kind.
 pub const GROUP: &str = "rescind.dev";
-/// The one served version.
+/// The only served version.
 pub const VERSION: &str = "v1alpha1";
-/// Field manager of our server-side apply writes; it owns `/status` and nothing else.
+/// The field manager of the operator's writes. It owns `/status` and nothing else.
 pub const FIELD_MANAGER: &str = "rescind";
-/// Label by which the owner of a Secret consents to its being read. Its value must be `true`.
+/// The label by which the owner of a Secret consents to its being read. Its value must be `true`.
 pub const CREDENTIALS_LABEL: &str = "rescind.dev/credentials";
-/// Annotation by which somebody asks for one more try of a removal, or look at a tenant's credential. Each new value is
-/// answered once, by `status.lastHandledReconcileAt`.
-pub const RECONCILE_ANNOTATION: &str = "rescind.dev/reconcile-requested-at";

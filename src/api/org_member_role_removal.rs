@@ -1,4 +1,4 @@
-//! `OrgMemberRoleRemoval`: roles a member must no longer hold inside an organization.
+//! `OrgMemberRoleRemoval`: removes roles inside an organization from a member.
 
 #![allow(dead_code, reason = "the schema comes from a copy of the spec, whose other derived functions nobody calls")]
 
@@ -8,9 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::closed::closed;
 use super::{OrganizationId, RemovalOptions, RemovalStatus, RoleId, UserId};
 
-/// Names a member of an organization and the roles that member must no longer hold in it. Tenant-wide roles and roles
-/// given through a group stay. Tokens already issued stay valid until they expire. Deleting this object changes nothing
-/// in Auth0.
+/// Removes roles inside an organization from one of its members. Tenant-wide roles and roles given through a group
+/// stay. Tokens already issued stay valid until they expire. Deleting this object changes nothing in Auth0.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "rescind.dev",
@@ -21,7 +20,7 @@ use super::{OrganizationId, RemovalOptions, RemovalStatus, RoleId, UserId};
     category = "rescind",
     namespaced,
     status = "RemovalStatus",
-    doc = "Takes roles inside an organization away from a member.",
+    doc = "Removes roles inside an Auth0 organization from a member.",
     selectable = ".spec.userId",
     selectable = ".spec.organizationId",
     printcolumn(name = "User", json_path = ".spec.userId", type_ = "string"),
@@ -38,7 +37,7 @@ pub struct OrgMemberRoleRemovalSpec {
     #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for another user"))]
     pub user_id: UserId,
 
-    /// The roles to take away inside the organization, by role id: 1 to 100. Cannot be changed.
+    /// The roles to remove inside the organization, by role id: 1 to 100. Cannot be changed.
     #[schemars(length(min = 1, max = 100))]
     #[x_kube(
         merge_strategy = ListMerge::Set,
@@ -46,7 +45,7 @@ pub struct OrgMemberRoleRemovalSpec {
     )]
     pub roles: Vec<RoleId>,
 
-    /// What all removal kinds share.
+    /// The fields that all removal kinds share.
     #[serde(flatten)]
     pub options: RemovalOptions,
 }

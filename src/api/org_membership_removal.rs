@@ -1,4 +1,4 @@
-//! `OrgMembershipRemoval`: people who must no longer be members of an organization.
+//! `OrgMembershipRemoval`: removes users from an organization.
 
 #![allow(dead_code, reason = "the schema comes from a copy of the spec, whose other derived functions nobody calls")]
 
@@ -9,9 +9,8 @@ use super::closed::closed;
 use super::ids::together;
 use super::{OrganizationId, RemovalOptions, RemovalStatus, UserId};
 
-/// Names an organization and the users who must no longer be members of it. The users themselves stay, and a connection
-/// with membership on login makes them members again. Tokens already issued stay valid until they expire. Deleting this
-/// object changes nothing in Auth0.
+/// Removes users from an organization. The users themselves stay, and a connection with membership on login makes them
+/// members again. Tokens already issued stay valid until they expire. Deleting this object changes nothing in Auth0.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "rescind.dev",
@@ -22,7 +21,7 @@ use super::{OrganizationId, RemovalOptions, RemovalStatus, UserId};
     category = "rescind",
     namespaced,
     status = "RemovalStatus",
-    doc = "Takes users out of an Auth0 organization.",
+    doc = "Removes users from an Auth0 organization.",
     selectable = ".spec.organizationId",
     printcolumn(name = "Members", json_path = ".spec.members", type_ = "string"),
     printcolumn(name = "Organization", json_path = ".spec.organizationId", type_ = "string", priority = 1)
@@ -33,7 +32,7 @@ pub struct OrgMembershipRemovalSpec {
     #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for another organization"))]
     pub organization_id: OrganizationId,
 
-    /// The members to take out, by Auth0 user id: 1 to 100. Cannot be changed.
+    /// The members to remove, by Auth0 user id: 1 to 100. Cannot be changed.
     #[schemars(length(min = 1, max = 100))]
     #[x_kube(
         merge_strategy = ListMerge::Set,
@@ -42,7 +41,7 @@ pub struct OrgMembershipRemovalSpec {
     )]
     pub members: Vec<UserId>,
 
-    /// What all removal kinds share.
+    /// The fields that all removal kinds share.
     #[serde(flatten)]
     pub options: RemovalOptions,
 }

@@ -1,21 +1,22 @@
-//! The closed list of reasons. They are API: documented in the README's table, never renamed once released.
+//! The closed list of reasons. They are API: docs/troubleshooting.md explains each of them, and none is renamed once it
+//! was released.
 
-/// What a reason means for the conditions, the way kstatus reads them.
+/// What a reason means for the conditions that kstatus reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
-    /// `Ready=True`. Finished: no call and no write follows.
+    /// `Ready=True`. No call and no write follows.
     Done,
-    /// `Ready=False`, `Reconciling=True`: it goes on by itself.
+    /// `Ready=False`, `Reconciling=True`: the operator continues by itself.
     Waiting,
-    /// `Ready=False`, `Stalled=True`: a person has to act.
+    /// `Ready=False`, `Stalled=True`: somebody has to act.
     Stalled,
-    /// `Ready=False` alone: somebody stopped it on purpose.
+    /// `Ready=False` alone: somebody stopped the object on purpose.
     Held,
 }
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident => $state:ident,)+) => {
-        /// Why a condition is as it is; the same word stands in conditions, events, logs and metrics.
+        /// The reason of a condition. Conditions, events, logs and metrics use the same word.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Reason { $($(#[$doc])* $name,)+ }
 
@@ -28,7 +29,7 @@ macro_rules! reasons {
                 match self { $(Self::$name => stringify!($name),)+ }
             }
 
-            /// What it means for the conditions.
+            /// What the reason means for the conditions.
             pub const fn state(self) -> State {
                 match self { $(Self::$name => State::$state,)+ }
             }
@@ -37,43 +38,43 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// Removed, and a complete read afterwards does not contain it.
+    /// Auth0 accepted the removal, and a complete read afterwards shows none of the items.
     Removed => Done,
-    /// Removed, but no read could prove it: verification is `Never`, or the credential may not read.
+    /// Auth0 accepted the removal, but no read proved it: verification is `Never`, or the read failed.
     RemovedUnverified => Done,
     /// Nothing was there to remove.
     AlreadyAbsent => Done,
-    /// `mode: Observe`: this is what would be removed; nothing was.
+    /// `mode: Observe`: the message says what would be removed; nothing was.
     WouldRemove => Done,
-    /// The user or organization does not exist (any more), so neither does the access.
+    /// The user or organization does not exist any more, so nothing is left to remove.
     SubjectGone => Done,
-    /// Created after its own `notAfter`: too old to act, nothing was looked at.
+    /// The object was created after its own `notAfter`, so it is too old to act on.
     NotReplayed => Done,
     /// Auth0 does not know the user or organization, and `ifNotFound` is `Fail`.
     SubjectNotFound => Stalled,
     /// Auth0 does not know the role, API or permission, and `ifNotFound` is `Fail`.
     ItemNotFound => Stalled,
-    /// `spec.notAfter` passed before it acted.
+    /// `spec.notAfter` passed before anything was removed.
     Expired => Stalled,
-    /// Auth0 accepted the removal, but long afterwards a read still shows it.
+    /// Auth0 accepted the removal, but a read long afterwards still shows an item.
     StillPresent => Stalled,
-    /// Auth0 refused the request itself.
+    /// Auth0 rejected the request as malformed.
     InvalidRequest => Stalled,
-    /// Auth0 refused the credential.
+    /// Auth0 rejected the credential.
     Unauthorized => Stalled,
     /// The credential lacks a scope.
     InsufficientScope => Stalled,
-    /// Auth0 refused it for another reason than credential and scope, such as a plan or a policy.
+    /// Auth0 denied the removal for another cause than credential and scope, such as a plan or a policy.
     Denied => Stalled,
     /// The tenant protects what the object names.
     Protected => Stalled,
-    /// The tenant does not admit this namespace or kind.
+    /// The tenant does not admit this namespace or kind. On a tenant: the operator reads no Secrets in this namespace.
     NamespaceNotAllowed => Stalled,
-    /// So many removals were asked for at once that the tenant's brake stopped them.
+    /// The tenant's brake stopped the removals because there were too many within a short time.
     BrakeEngaged => Stalled,
     /// The spec has a field or value on which this version does not act.
     UnknownField => Stalled,
-    /// Waits for its turn.
+    /// The object waits for its turn in the queue.
     Queued => Waiting,
     /// Auth0 accepted the removal; the read that proves it is outstanding.
     AwaitingProof => Waiting,
@@ -83,7 +84,7 @@ reasons! {
     RateLimited => Waiting,
     /// Auth0 failed, did not answer, or could not be reached.
     Auth0Unavailable => Waiting,
-    /// Auth0 accepted the removal, but a read still shows it.
+    /// Auth0 accepted the removal, but a read still shows an item. Auth0's lists may lag.
     AwaitingConsistency => Waiting,
     /// `spec.notBefore` has not come yet.
     Scheduled => Held,
@@ -93,20 +94,21 @@ reasons! {
     OnHold => Held,
     /// Tenant: Auth0 accepted a call.
     Connected => Done,
-    /// Tenant: everything is there to call Auth0, but no call was made yet.
+    /// Tenant: nothing is missing to call Auth0, but it has accepted no call yet.
     Unproved => Done,
-    /// Tenant: the Secret does not exist in this namespace or lacks the label.
+    /// Tenant: the Secret does not exist in this namespace, lacks the label, or cannot be read.
     SecretNotFound => Waiting,
-    /// Tenant: the Secret is there, but holds no usable credential.
+    /// Tenant: the Secret holds no usable credential.
     InvalidCredentials => Stalled,
-    /// Tenant: the operator may not talk to this domain.
+    /// Tenant: the operator may not call this domain.
     DomainNotAllowed => Stalled,
-    /// Tenant: the domain is not the one in the Secret, or the CA bundle is not PEM.
+    /// Tenant: the domain is invalid or not the one in the Secret, the CA bundle is not PEM, or the certificate of the
+    /// domain is not trusted.
     InvalidConnection => Stalled,
 }
 
 impl Reason {
-    /// The reason written as `text`, if it is one of ours.
+    /// The reason written as `text`, if this version knows it.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|reason| reason.as_str() == text)
     }
@@ -118,18 +120,19 @@ impl std::fmt::Display for Reason {
     }
 }
 
-/// Why the condition `Verified` is as it is.
+/// The reason of the condition `Verified`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum VerifiedReason {
-    /// True: a complete read after the removal does not contain it.
+    /// True: a complete read after the removal shows none of the items. False: a read long after the removal still
+    /// shows one.
     ReadAfter,
     /// True: a complete read showed that nothing was there.
     ReadBefore,
-    /// False: nobody asked for a read.
+    /// False: the tenant says not to read.
     VerificationNever,
-    /// False: Auth0 refused the read.
+    /// False: the read failed, or the credential may not read.
     ReadRefused,
-    /// Unknown: Auth0 accepted the removal; the read is outstanding.
+    /// Unknown: Auth0 accepted the removal; the read that proves it is outstanding.
     ProofPending,
 }
 

@@ -1,20 +1,22 @@
-//! The status of the four removal kinds, and the condition types they use.
+//! The status of the four removal kinds.
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::Mode;
+use super::conditions::{ConditionType, find_condition};
+use super::{Mode, Reason};
 
-/// What the operator did and saw. No field ticks: once an object is finished its status never changes again.
+/// What the operator did and saw. Once the object is finished, its status does not change any more.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RemovalStatus {
-    /// The metadata.generation this status speaks of; -1 while nobody has looked at the object.
+    /// The metadata.generation that this status is about; -1 until the operator has looked at the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
@@ -25,15 +27,15 @@ pub struct RemovalStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 
-    /// Counts of the named things.
+    /// How many of the items that the spec names were removed, absent, or remain.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
     pub result: Option<RemovalResult>,
 
-    /// What was done to which target, once Ready is True: what is finished causes no call again.
+    /// What was done to which target, once Ready is True. A finished object causes no call any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished: Option<Finished>,
 
-    /// The Auth0 domain that this status speaks of.
+    /// The Auth0 domain that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
 
@@ -49,21 +51,21 @@ pub struct RemovalStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen_time: Option<Time>,
 
-    /// When the operator will try or look again. Nothing shortens a wait that Auth0 asked for.
+    /// When the operator will retry or read again. Nothing shortens a wait that Auth0 asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_time: Option<Time>,
 
-    /// How many attempts in a row have not come to a verdict. Absent when there is none.
+    /// The number of consecutive failures for the current reason. Absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<i32>,
 
-    /// Names the last call that was sent for this object (others may have shared it): X-Correlation-ID, in the tenant's
-    /// logs references.correlation_id.
+    /// The X-Correlation-ID of the last DELETE that was sent for this object; other objects may have shared it. Auth0's
+    /// tenant logs show it as references.correlation_id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
 
     /// The last value of the annotation rescind.dev/reconcile-requested-at that was answered. A new value has a Stalled
-    /// object tried again once; it shortens no wait and starts nothing finished again.
+    /// object retried once. It shortens no wait, and does not repeat a finished removal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
 
@@ -76,85 +78,70 @@ pub struct RemovalStatus {
 impl RemovalStatus {
     /// The condition of this type, if present.
     pub fn condition(&self, kind: ConditionType) -> Option<&Condition> {
-        self.conditions.iter().find(|c| c.type_ == kind.as_str())
+        find_condition(&self.conditions, kind)
     }
 
-    /// The reason of the Ready condition, whatever version wrote it.
+    /// Whether the condition `Ready` is true, whatever version wrote it.
+    pub fn is_ready(&self) -> bool {
+        self.condition(ConditionType::Ready).is_some_and(|ready| ready.status == "True")
+    }
+
+    /// The reason of the condition `Ready`, whatever version wrote it.
     pub fn reason_text(&self) -> Option<&str> {
         self.condition(ConditionType::Ready).map(|ready| ready.reason.as_str())
     }
 
-    /// The reason of the Ready condition, if it is one of ours and the status speaks of `generation`.
-    pub fn reason_at(&self, generation: i64) -> Option<super::Reason> {
+    /// The reason of the condition `Ready`, if this version knows it and the status is about `generation`.
+    pub fn reason_at(&self, generation: i64) -> Option<Reason> {
         (self.observed_generation == Some(generation)).then_some(())?;
-        super::Reason::parse(self.reason_text()?)
+        Reason::parse(self.reason_text()?)
+    }
+
+    /// The message of the condition `Ready`; empty if there is none.
+    pub fn message(&self) -> &str {
+        self.condition(ConditionType::Ready).map_or("", |ready| ready.message.as_str())
+    }
+
+    /// `nextAttemptTime`.
+    pub fn next_attempt(&self) -> Option<Timestamp> {
+        self.next_attempt_time.as_ref().map(|at| at.0)
+    }
+
+    /// `lastRemovalTime`.
+    pub fn removed_at(&self) -> Option<Timestamp> {
+        self.last_removal_time.as_ref().map(|at| at.0)
     }
 }
 
-/// What is finished: a matter of the target and of what was done to it, not of the generation alone.
+/// What was done to which target. That, and not the generation alone, decides whether an object is finished.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Finished {
-    /// Stands for the tenantRef, the endpoint and the items: the first 16 hex digits of their SHA-256.
+    /// Identifies the target: the first 16 hex digits of SHA-256 over the tenantRef, the endpoint and the items.
     pub target: String,
-    /// What was done: Remove, or Observe if object or tenant said so.
+    /// What was done: Remove, or Observe if the object or its tenant said so.
     pub mode: Mode,
     /// The metadata.generation for which it was done.
     pub generation: i64,
 }
 
-/// Counts that another version's CRD cut short are none; the object can be read all the same.
+/// Counts of which another version's CRD pruned a part are read as none, so that the object can still be decoded.
 fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RemovalResult>, D::Error> {
     Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
 }
 
-/// Counts of the items the spec names (roles, permissions or members).
+/// Counts of the items that the spec names (roles, permissions or members).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RemovalResult {
     /// How many items the spec names.
     pub requested: i32,
-    /// How many of them Auth0 was told to remove and accepted. Auth0 does not say whether they were there before.
+    /// How many of them Auth0 accepted the removal of. It does not say whether they were there before.
     pub accepted: i32,
-    /// How many of them were not there before, as far as a read before the removal told.
+    /// How many of them were already absent, as far as a read before the removal showed.
     pub already_absent: i32,
-    /// How many of them the last read still found.
+    /// How many of them the last read after the removal still showed.
     pub remaining: i32,
-}
-
-/// The closed list of condition types; their meaning is kstatus'.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ConditionType {
-    /// The object reached what it asks for.
-    Ready,
-    /// The operator is working or waiting and will go on by itself. Present only while true.
-    Reconciling,
-    /// A person has to change something. Present only while true.
-    Stalled,
-    /// A complete read after the removal proved that it is gone.
-    Verified,
-    /// What is asked for is in effect wherever it was granted.
-    Effective,
-    /// What was removed came back.
-    Drifted,
-}
-
-impl ConditionType {
-    /// Every condition type that is ours.
-    pub const ALL: [Self; 6] =
-        [Self::Ready, Self::Reconciling, Self::Stalled, Self::Verified, Self::Effective, Self::Drifted];
-
-    /// The name in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "Ready",
-            Self::Reconciling => "Reconciling",
-            Self::Stalled => "Stalled",
-            Self::Verified => "Verified",
-            Self::Effective => "Effective",
-            Self::Drifted => "Drifted",
-        }
-    }
 }
 
 #[cfg(test)]
@@ -189,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_told_whoever_wrote_it() {
+    fn reason_text_gives_the_reasons_of_other_versions() {
         let ready = json!({"type": "Ready", "status": "True", "reason": "FromTheFuture", "message": "",
             "lastTransitionTime": "2026-11-21T02:44:00Z"});
         let status: RemovalStatus =

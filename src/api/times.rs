@@ -1,6 +1,7 @@
-//! Instants and durations as people write them in a spec. They are kept as written, so that nothing reads back otherwise.
+//! Instants and durations in a spec. They are kept as they were written, so that an object reads back unchanged.
 //!
-//! They are plain strings to the API server: its own `date-time` format refuses without a remedy.
+//! For the API server they are plain strings with a CEL rule: the errors of its own `date-time` format do not say what
+//! to write instead.
 
 use std::time::Duration;
 
@@ -9,13 +10,13 @@ use kube::core::Rule;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Instants from the year 2000 on that the calendar has; `timestamp()` in CEL takes them all.
+/// Instants of the years 2000 to 2999 that exist in the calendar. CEL's `timestamp()` accepts all of them.
 pub(super) const INSTANT: &str = concat!(
     "^(2[0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)",
     "|02-(0[1-9]|1[0-9]|2[0-8]))|2([048]00|[0-9](0[48]|[2468][048]|[13579][26]))-02-29)",
     "T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
 );
-/// Durations as Go writes them, without signs and fractions; `duration()` in CEL takes them all.
+/// Durations in the notation of Go, without signs and fractions. CEL's `duration()` accepts all of them.
 const DURATION: &str = "^([0-9]{1,6}h([0-9]{1,6}m)?([0-9]{1,6}s)?|[0-9]{1,6}m([0-9]{1,6}s)?|[0-9]{1,6}s)$";
 
 /// An instant in RFC 3339 with its offset, for example `2026-12-31T17:00:00Z` or `2026-12-31T18:00:00+01:00`.
@@ -33,7 +34,7 @@ impl Rfc3339 {
         &self.0
     }
 
-    /// The instant, unless it was stored past the schema and is none.
+    /// The instant. None if the text is not valid, which the schema does not allow.
     pub fn timestamp(&self) -> Option<Timestamp> {
         self.0.parse().ok()
     }
@@ -45,7 +46,8 @@ impl From<&str> for Rfc3339 {
     }
 }
 
-/// A duration in hours, minutes and seconds, for example `1h`, `90m` or `24h30m`. Each field has its own bounds, by `within`.
+/// A duration in hours, minutes and seconds, for example `1h`, `90m` or `24h30m`.
+// Each field of this type has its own bounds, see `within`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct DurationText(#[schemars(length(min = 1, max = 20))] String);
@@ -56,7 +58,7 @@ impl DurationText {
         &self.0
     }
 
-    /// The duration, unless it was stored past the schema and is none.
+    /// The duration. None if the text is not valid, which the schema does not allow.
     pub fn duration(&self) -> Option<Duration> {
         let parsed: SignedDuration = self.0.parse().ok()?;
         parsed.try_into().ok()
@@ -88,7 +90,7 @@ mod tests {
     }
 
     proptest! {
-        /// What the schema lets through can be read, and says the same.
+        /// Every instant that the schema accepts can be parsed, and is written back unchanged.
         #[test]
         fn every_instant_of_the_schema_is_one(text in like(INSTANT)) {
             let instant = Rfc3339::from(text.as_str());
@@ -109,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_stored_past_the_schema_is_no_time() {
+    fn invalid_texts_are_no_times() {
         assert_eq!(Rfc3339::from("soon").timestamp(), None);
         assert_eq!(DurationText::from("soon").duration(), None);
         assert_eq!(DurationText::from("-1h").duration(), None);

@@ -1,8 +1,8 @@
-//! The list of what a version does not act on.
+//! The list of the fields and values on which this version does not act.
 
 use std::fmt::Debug;
 
-/// What is unknown, and then what is known but not acted on yet.
+/// First the unknown fields and values, then those that are known but not acted on yet.
 pub(super) struct Unsupported(Vec<String>);
 
 impl Unsupported {
@@ -10,14 +10,15 @@ impl Unsupported {
         Self(unknown.to_vec())
     }
 
-    /// A field that must not be set.
+    /// Adds a field that must not be set, if it is.
     pub(super) fn field(&mut self, path: &str, is_set: bool) {
         if is_set {
             self.0.push(path.to_owned());
         }
     }
 
-    /// A field with one value that is acted on. Values of an enum are written as their name.
+    /// Adds a field of which only one value is acted on, if it has another. `Debug` must give the value as it is
+    /// written in manifests.
     pub(super) fn value<T: PartialEq + Debug>(&mut self, path: &str, value: T, supported: T) {
         if value != supported {
             self.0.push(format!("{path}: {value:?}"));

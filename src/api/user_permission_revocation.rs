@@ -1,4 +1,4 @@
-//! `UserPermissionRevocation`: permissions a user must no longer hold.
+//! `UserPermissionRevocation`: removes permissions from a user.
 
 #![allow(dead_code, reason = "the schema comes from a copy of the spec, whose other derived functions nobody calls")]
 
@@ -10,9 +10,8 @@ use super::closed::closed;
 use super::ids::together;
 use super::{PermissionName, RemovalOptions, RemovalStatus, ResourceServerIdentifier, UserId};
 
-/// Names a user and the permissions that user must no longer hold directly. A permission that also comes through a role
-/// stays until the role goes. Tokens already issued stay valid until they expire. Deleting this object changes nothing
-/// in Auth0.
+/// Removes directly assigned permissions from a user. A permission that the user also has through a role stays until
+/// the role goes. Tokens already issued stay valid until they expire. Deleting this object changes nothing in Auth0.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "rescind.dev",
@@ -23,7 +22,7 @@ use super::{PermissionName, RemovalOptions, RemovalStatus, ResourceServerIdentif
     category = "rescind",
     namespaced,
     status = "RemovalStatus",
-    doc = "Takes directly assigned permissions away from an Auth0 user.",
+    doc = "Removes directly assigned permissions from an Auth0 user.",
     selectable = ".spec.userId",
     printcolumn(name = "User", json_path = ".spec.userId", type_ = "string"),
     printcolumn(name = "Permissions", json_path = ".spec.permissions", type_ = "string", priority = 1)
@@ -34,7 +33,7 @@ pub struct UserPermissionRevocationSpec {
     #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for another user"))]
     pub user_id: UserId,
 
-    /// The permissions to take away: 1 to 100. Cannot be changed.
+    /// The permissions to remove: 1 to 100. Cannot be changed.
     #[schemars(length(min = 1, max = 100))]
     #[x_kube(
         merge_strategy = ListMerge::Map(vec!["resourceServerIdentifier".into(), "permissionName".into()]),
@@ -46,7 +45,7 @@ pub struct UserPermissionRevocationSpec {
     )]
     pub permissions: Vec<Permission>,
 
-    /// What all removal kinds share.
+    /// The fields that all removal kinds share.
     #[serde(flatten)]
     pub options: RemovalOptions,
 }

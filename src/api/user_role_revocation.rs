@@ -1,4 +1,4 @@
-//! `UserRoleRevocation`: roles a user must no longer hold.
+//! `UserRoleRevocation`: removes tenant-wide roles from a user.
 
 #![allow(dead_code, reason = "the schema comes from a copy of the spec, whose other derived functions nobody calls")]
 
@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::closed::closed;
 use super::{RemovalOptions, RemovalStatus, RoleId, UserId};
 
-/// Names a user and the tenant-wide roles that user must no longer hold. Removes directly assigned roles only: roles a
-/// user has through a group, and roles inside an organization, stay. Tokens already issued stay valid until they
-/// expire. Deleting this object changes nothing in Auth0.
+/// Removes tenant-wide roles from a user. Only directly assigned roles are removed: roles that the user has through a
+/// group, and roles inside an organization, stay. Tokens already issued stay valid until they expire. Deleting this
+/// object changes nothing in Auth0.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "rescind.dev",
@@ -21,7 +21,7 @@ use super::{RemovalOptions, RemovalStatus, RoleId, UserId};
     category = "rescind",
     namespaced,
     status = "RemovalStatus",
-    doc = "Takes tenant-wide roles away from an Auth0 user.",
+    doc = "Removes tenant-wide roles from an Auth0 user.",
     selectable = ".spec.userId",
     printcolumn(name = "User", json_path = ".spec.userId", type_ = "string"),
     printcolumn(name = "Roles", json_path = ".spec.roles", type_ = "string", priority = 1)
@@ -32,7 +32,7 @@ pub struct UserRoleRevocationSpec {
     #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed: create a new object for another user"))]
     pub user_id: UserId,
 
-    /// The roles to take away, by role id: 1 to 100. Cannot be changed.
+    /// The roles to remove, by role id: 1 to 100. Cannot be changed.
     #[schemars(length(min = 1, max = 100))]
     #[x_kube(
         merge_strategy = ListMerge::Set,
@@ -40,7 +40,7 @@ pub struct UserRoleRevocationSpec {
     )]
     pub roles: Vec<RoleId>,
 
-    /// What all removal kinds share.
+    /// The fields that all removal kinds share.
     #[serde(flatten)]
     pub options: RemovalOptions,
 }

@@ -1,7 +1,8 @@
-//! What an answer means: one table, walked from the top. The first row that fits decides. Pure.
+//! What a response means, decided by one table: the first row that matches counts. Pure.
 //!
-//! The status comes first, `errorCode` second. Auth0's message chooses between our own words and names a scope, no more,
-//! and is never shown. What is not Auth0's own answer, a proxy's page for instance, is nobody's verdict.
+//! The status is looked at first, then `errorCode`. Auth0's message only selects between our own texts and names a
+//! missing scope; it is never shown. A response that is not Auth0's own, such as a proxy's error page, decides nothing
+//! about the request: it means [`CallError::Unavailable`].
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -14,23 +15,23 @@ use super::endpoint::{Endpoint, Read};
 use super::error::{CallError, Missing, Rejection};
 use super::limits::{RateHeaders, wait_after_429};
 
-/// A call, as far as the meaning of its answer depends on it.
+/// What the meaning of a response depends on, besides the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// DELETE or GET.
+    /// The HTTP method.
     pub method: Method,
-    /// The scopes it needs, for an answer that names none.
+    /// The scopes that the call needs, for a 403 that names none.
     pub scopes: &'static [&'static str],
-    /// The key of the list that a GET is for.
+    /// The key of the array of entries that a GET asks for.
     pub list_key: &'static str,
 }
 
-/// The two methods that are ever used.
+/// The two HTTP methods that are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// Removes.
+    /// Removes items.
     Delete,
-    /// Reads.
+    /// Reads a page.
     Get,
 }
 
@@ -48,55 +49,55 @@ impl Call {
     }
 }
 
-/// One row: which answers it is for, and what they mean.
+/// A row of the table: the responses that it matches, and their meaning.
 #[derive(Clone, Copy, Debug)]
 pub struct AnswerRow {
-    /// The method it is for; both if none.
+    /// Matches this method only; `None` matches both.
     pub method: Option<Method>,
-    /// The statuses it is for.
+    /// Matches these statuses.
     pub statuses: &'static [RangeInclusive<u16>],
-    /// What the body must be.
+    /// Matches this kind of body.
     pub body: Body,
-    /// What it means.
+    /// The meaning of a response that matches.
     pub meaning: Meaning,
 }
 
-/// What a body is.
+/// A kind of response body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// Whatever it is.
+    /// Any body.
     Any,
-    /// HTML.
+    /// HTML, by content type or by its first character.
     Html,
-    /// Nothing, or JSON without another status in it.
+    /// An empty body, or JSON whose `statusCode`, if it has one, equals the response's status.
     NoError,
-    /// JSON that holds the list that was asked for.
+    /// JSON that contains the array that the call asked for.
     List,
-    /// JSON that speaks of a reached limit, whoever wrote it.
+    /// JSON whose `error` or `message` contains "global limit".
     GlobalLimit,
-    /// Auth0's own: JSON with a `statusCode` equal to the status. With this `errorCode` and this in its message, if named.
+    /// Auth0's own error: JSON whose `statusCode` equals the response's status.
     Own {
-        /// `errorCode`.
+        /// Requires this `errorCode`.
         code: Option<&'static str>,
-        /// A part of `message`.
+        /// Requires this text in `message`.
         message: Option<&'static str>,
     },
 }
 
-/// What an answer means.
+/// The meaning of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
-    /// The call did what it was for.
+    /// The call succeeded.
     Success,
-    /// [`CallError::RateLimited`], for as long as the headers say.
+    /// [`CallError::RateLimited`], with the wait that the headers name.
     RateLimited,
-    /// [`CallError::Rejected`] for this.
+    /// [`CallError::Rejected`], with this rejection.
     Rejected(Rejection),
-    /// [`CallError::Rejected`], with the status as all that is known.
+    /// [`CallError::Rejected`], with the status only.
     RejectedOther,
     /// [`CallError::Unauthorized`].
     Unauthorized(&'static str),
-    /// [`CallError::InsufficientScope`], with the scopes that Auth0 names, else those of the call.
+    /// [`CallError::InsufficientScope`], with the scopes in the message, or those of the call if it names none.
     InsufficientScope,
     /// [`CallError::Denied`].
     Denied(&'static str),
@@ -125,16 +126,16 @@ const fn row(statuses: &'static [RangeInclusive<u16>], body: Body, meaning: Mean
 }
 
 const PLAN: &str = "403: the tenant's plan does not include this";
-const PLAN_TEXT: &str = "upgrade your subscription";
+const PLAN_MESSAGE: &str = "upgrade your subscription";
 const OTHER_AUDIENCE: &str = "401 Client is not global: not a Management API token, or for another audience";
 
-/// The table.
+/// All responses and their meanings. The last row matches everything that no other row does.
 pub static ANSWERS: &[AnswerRow] = &[
-    // Whoever says it, a proxy included: to wait can do no harm, and how long is clamped.
+    // A proxy's 429 counts, too: waiting does no harm, and the wait is clamped.
     row(&[429..=429], Body::Any, RateLimited),
-    // So Auth0 has answered a reached limit.
+    // Auth0 has answered this instead of a 429.
     row(&[500..=500], Body::GlobalLimit, RateLimited),
-    // Only 204 is documented; siblings of these endpoints answer 200 and 202 with {}.
+    // Only 204 is documented, but similar endpoints answer 200 and 202 with an empty object.
     AnswerRow {
         method: Some(Method::Delete),
         statuses: &[200..=200, 202..=202, 204..=204],
@@ -156,8 +157,8 @@ pub static ANSWERS: &[AnswerRow] = &[
     row(&[401..=401], message("Client is not global"), Unauthorized(OTHER_AUDIENCE)),
     row(&[401..=401], message("Bad audience"), Unauthorized("401: the token is for another audience")),
     row(&[401..=401], OWN, Unauthorized("401: the token is not valid")),
-    // A limit of the plan is no matter of scopes, although it may carry their code.
-    row(&[403..=403], message(PLAN_TEXT), Denied(PLAN)),
+    // A limit of the tenant's plan can carry the code of a missing scope, so this row comes first.
+    row(&[403..=403], message(PLAN_MESSAGE), Denied(PLAN)),
     row(&[403..=403], code("insufficient_entitlement"), Denied(PLAN)),
     row(&[403..=403], code("insufficient_scope"), InsufficientScope),
     row(&[403..=403], OWN, Denied("403 Forbidden, and no missing scope is named")),
@@ -187,20 +188,21 @@ pub static ANSWERS: &[AnswerRow] = &[
     ),
 ];
 
-/// An answer as it came.
+/// A response as it was received.
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a> {
-    /// Its status.
+    /// The HTTP status.
     pub status: StatusCode,
-    /// Whether it says that it is HTML.
+    /// Whether the content type is HTML.
     pub is_html: bool,
-    /// Its body.
+    /// The body.
     pub body: &'a [u8],
-    /// What it says about our budget.
+    /// The rate-limit headers.
     pub limits: &'a RateHeaders,
 }
 
-/// What an answer to `call` means: a page, or null for a DELETE. `now` and `jitter` in 0..1 serve a wait that it names.
+/// The meaning of a response to `call`: the page for a GET, null for a DELETE. `now` and `jitter` (0 to 1) are for
+/// [`wait_after_429`].
 pub fn meaning(call: Call, received: &Received<'_>, now: Timestamp, jitter: f64) -> Result<Value, CallError> {
     let status = received.status;
     let json = parse(received);
@@ -223,7 +225,7 @@ pub fn meaning(call: Call, received: &Received<'_>, now: Timestamp, jitter: f64)
 }
 
 impl AnswerRow {
-    /// Whether this row is for an answer to `call`; whether a row before it is, too, is not looked at.
+    /// Whether this row matches, regardless of the rows before it.
     fn fits(&self, call: Call, status: StatusCode, received: &Received<'_>, json: Option<&Value>) -> bool {
         self.method.is_none_or(|method| method == call.method)
             && self.statuses.iter().any(|range| range.contains(&status.as_u16()))
@@ -256,17 +258,18 @@ impl Body {
     }
 }
 
-/// JSON, unless it is said to be HTML.
+/// The body as JSON, unless the content type is HTML.
 fn parse(received: &Received<'_>) -> Option<Value> {
     serde_json::from_slice(received.body).ok().filter(|_| !received.is_html)
 }
 
-/// A field, read by itself: another one of a type that nobody documented must not make all unreadable.
+/// A text field, or an empty text. Each field is read by itself, so that an unexpected type makes only that field
+/// unreadable.
 fn text<'a>(json: &'a Value, key: &str) -> &'a str {
     json.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The scopes a message names, if what it names looks like scopes.
+/// The scopes after the last ": " of a message, if they look like scopes of Auth0.
 fn named_scopes(message: &str) -> Option<String> {
     let (_, named) = message.rsplit_once(": ")?;
     let scopes: Vec<_> = named.split([',', ' ']).filter(|scope| !scope.is_empty()).collect();
@@ -282,18 +285,18 @@ fn is_scope(text: &str) -> bool {
         })
 }
 
-/// An answer that a row is for.
+/// A response that a row matches first.
 #[derive(Clone, Debug)]
 pub struct Example {
-    /// Its status.
+    /// The HTTP status.
     pub status: StatusCode,
-    /// Its content type.
+    /// The content type.
     pub content_type: &'static str,
-    /// Its body.
+    /// The body.
     pub body: String,
 }
 
-/// The rows that an answer to `call` can meet, each with such an answer, for tests and for the documentation.
+/// The rows that a response to `call` can match, each with an example, for tests and documentation.
 pub fn examples(call: Call) -> impl Iterator<Item = (&'static AnswerRow, Example)> {
     ANSWERS.iter().filter_map(move |row| {
         let example = row.statuses.iter().cloned().flatten().find_map(|status| {
@@ -308,7 +311,7 @@ pub fn examples(call: Call) -> impl Iterator<Item = (&'static AnswerRow, Example
 }
 
 impl Example {
-    /// What it means.
+    /// The meaning of this response to `call`.
     pub fn meaning(&self, call: Call) -> Result<Value, CallError> {
         meaning(call, &self.received(), Timestamp::UNIX_EPOCH, 0.0)
     }

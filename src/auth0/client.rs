@@ -1,7 +1,7 @@
-//! The one way bytes leave for Auth0: one client, so one connection pool, for each domain and CA bundle.
+//! The HTTP client. There is one for each domain and CA bundle, and with it one connection pool.
 //!
-//! The only writes it can make are the DELETEs of the table of endpoints (promise 1). It never sends again what may have
-//! left, never follows a redirect, and never formats a token or a header.
+//! The only writes that it can send are the DELETEs of the endpoint table (docs/design.md, promise 1). It never retries
+//! a request, never follows a redirect, and never formats a token or a header.
 
 use std::time::Duration;
 
@@ -15,23 +15,23 @@ use super::transport::{broken_answer, no_answer};
 use super::{CallError, Domain, Endpoint, Item, Query, RateHeaders, Read, Token};
 use crate::clock;
 
-/// Largest body read from Auth0, in bytes; its own limit is 1 MB.
+/// The largest body that is read, in bytes. Auth0 limits its own bodies to 1 MB.
 const MAX_BODY: usize = 1 << 20;
-/// Shows in the tenant's logs as `references.correlation_id`.
+/// Auth0 shows this header in the tenant's logs as `references.correlation_id`.
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
-/// How often an HTTP/2 connection is asked whether it is still there.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// How often an HTTP/2 connection is pinged, to find out whether it is still alive.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// How long a call may take.
+/// Timeouts of a call. All three start when the call does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Timeouts {
-    /// To connect, TLS included. The shortest of the three, as they all begin at once: only of a call that runs out of this
-    /// one is it known that nothing left.
+    /// Until the connection is established, TLS included. It must be the shortest of the three: only if this one
+    /// expires first is it certain that nothing was sent.
     pub connect: Duration,
-    /// To the first piece of an answer, and between two of them.
+    /// Until the first bytes of the response, and between any two pieces of it.
     pub read: Duration,
-    /// For the whole call.
+    /// Until the whole response was read.
     pub total: Duration,
 }
 
@@ -41,41 +41,42 @@ impl Default for Timeouts {
     }
 }
 
-/// Calls one tenant.
+/// Sends calls to one tenant.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
     root: String,
-    own_ca: bool,
+    has_ca_bundle: bool,
 }
 
-/// Why no client can be made. What to do: correct the tenant's spec.
+/// No client can be built from the tenant's settings.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ClientError {
-    /// The bundle holds no certificate, or something that is none.
+    /// The CA bundle contains no certificate, or an invalid one.
     #[error("caBundle holds no PEM certificate, or one that cannot be read")]
     CaBundle,
-    /// There is nothing that TLS could trust.
+    /// The system has no root certificates, and the tenant names no CA bundle.
     #[error("TLS cannot be set up: the system has no root certificates; set spec.caBundle")]
     Tls,
 }
 
-/// An answer: what it said about our budget, and what it means.
+/// The response to a call.
 #[derive(Clone, Debug)]
 pub struct Answer<T> {
-    /// Present on refusals, too.
+    /// The rate-limit headers; error responses can have them too.
     pub limits: RateHeaders,
-    /// The result of the call.
+    /// What the call returned.
     pub outcome: Result<T, CallError>,
 }
 
-/// One page of a list.
+/// One page of a list, as Auth0's JSON.
 pub type Page = Value;
 
 impl Client {
-    /// A client for `domain` that trusts the certificates in `ca_bundle` (PEM), or the system's when there is none.
+    /// Builds a client for `domain`. It trusts the certificates in `ca_bundle` (PEM) instead of the system's root
+    /// certificates if there is a bundle.
     pub fn new(domain: &Domain, ca_bundle: Option<&[u8]>, timeouts: Timeouts) -> Result<Self, ClientError> {
-        Self::build(domain, ca_bundle, timeouts, KEEP_ALIVE)
+        Self::build(domain, ca_bundle, timeouts, PING_INTERVAL)
     }
 
     fn build(
@@ -92,7 +93,7 @@ impl Client {
             .connect_timeout(timeouts.connect)
             .read_timeout(timeouts.read)
             .timeout(timeouts.total)
-            // A connection that died unseen must not cost a call its whole time.
+            // Pings find a dead connection before a call has to wait for its timeout on it.
             .http2_keep_alive_interval(keep_alive)
             .http2_keep_alive_timeout(timeouts.read)
             .http2_keep_alive_while_idle(true)
@@ -104,13 +105,13 @@ impl Client {
             }
             builder = builder.tls_certs_only(certificates);
         }
-        let own_ca = ca_bundle.is_some();
-        let http = builder.build().map_err(|_| if own_ca { ClientError::CaBundle } else { ClientError::Tls })?;
-        Ok(Self { http, root: format!("https://{}", domain.authority()), own_ca })
+        let has_ca_bundle = ca_bundle.is_some();
+        let http = builder.build().map_err(|_| if has_ca_bundle { ClientError::CaBundle } else { ClientError::Tls })?;
+        Ok(Self { http, root: format!("https://{}", domain.authority()), has_ca_bundle })
     }
 
-    /// Removes `items` at `endpoint`: one DELETE. `Ok` means accepted, not gone: that is also the answer when nothing was
-    /// there. `items` must be 1 to [`Endpoint::max_items`] long.
+    /// Sends one DELETE for `items`, which must hold 1 to [`Endpoint::max_items`]. `Ok` means that Auth0 accepted it,
+    /// not that the items are gone: Auth0 gives the same answer if none of them was there.
     pub async fn remove(&self, token: &Token, endpoint: &Endpoint, items: &[Item], correlation_id: &str) -> Answer<()> {
         debug_assert!((1..=endpoint.max_items()).contains(&items.len()), "batch size");
         let mut request = self
@@ -125,7 +126,7 @@ impl Client {
         Answer { limits: answer.limits, outcome: answer.outcome.map(drop) }
     }
 
-    /// Fetches a page of a list; `query` is [`super::Walk::query`].
+    /// Fetches one page of a list. `query` comes from [`super::Walk::query`].
     pub async fn page(&self, token: &Token, read: &Read, query: &Query) -> Answer<Page> {
         let url = format!("{}{}", self.root, read.path());
         self.send(self.http.get(url).query(&**query), token, Call::page(read)).await
@@ -139,13 +140,13 @@ impl Client {
         bearer.set_sensitive(true);
         let response = match request.header(AUTHORIZATION, bearer).send().await {
             Ok(response) => response,
-            Err(error) => return failed(no_answer(&error, self.own_ca)),
+            Err(error) => return failed(no_answer(&error, self.has_ca_bundle)),
         };
         let limits = RateHeaders::read(response.headers());
         let (status, is_html) = (response.status(), is_html(&response));
         let body = match read_body(response).await {
             Ok(body) => body,
-            // This status says all there is to say.
+            // A 429 needs no body: its meaning is in the status and the headers.
             Err(_) if status == StatusCode::TOO_MANY_REQUESTS => Vec::new(),
             Err(what) => return Answer { limits, outcome: Err(CallError::unusable(status, what)) },
         };

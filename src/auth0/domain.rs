@@ -1,29 +1,29 @@
-//! Tenant domains: what can be one, and which of them the operator may talk to.
+//! The domains of Auth0 tenants, and the patterns that limit which of them the operator may send credentials to.
 
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// A tenant's host and port.
+/// The host name and port of a tenant, for example `acme.eu.auth0.com`. The port is 443 unless it is written out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Domain {
     host: String,
     port: u16,
 }
 
-/// Why a text is no domain or no pattern. What to do: write it as the message says.
+/// The text is not a domain, or not a pattern of domains. It holds at most the first 80 characters of the text.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0:?} is not a bare lower-case host name such as acme.eu.auth0.com, optionally with :port")]
 pub struct DomainError(String);
 
 impl Domain {
-    /// `host` or `host:port`, as users write it.
+    /// `host`, or `host:port` if the port is not 443, as users write it.
     pub fn authority(&self) -> String {
         if self.port == 443 { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
     }
 
-    /// The audience of its Management API, with the trailing slash.
+    /// The audience of the tenant's Management API: `https://{domain}/api/v2/`, with the trailing slash.
     pub fn default_audience(&self) -> String {
         format!("https://{}/api/v2/", self.authority())
     }
@@ -43,13 +43,14 @@ impl FromStr for Domain {
         let (host, port) = split_port(text).ok_or_else(error)?;
         let mut labels = host.split('.').peekable();
         let valid = host.len() <= 253 && labels.all(is_label);
-        // A last label that starts with a letter keeps IP addresses out.
+        // The last label must start with a letter, which rules out IPv4 addresses.
         let named = host.rsplit('.').next().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_lowercase()));
         if valid && named { Ok(Self { host: host.to_owned(), port: port.unwrap_or(443) }) } else { Err(error()) }
     }
 }
 
-/// The operator's `--allowed-domains`: `*` stands for one or more labels, a port must be written out.
+/// The patterns of `--allowed-domains`. A leading `*.` matches one or more labels; a port other than 443 must be
+/// written out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowedDomains(Vec<Pattern>);
 
@@ -61,7 +62,7 @@ struct Pattern {
 }
 
 impl AllowedDomains {
-    /// Reads the patterns; an error names the one that is none.
+    /// Parses the patterns, trimming white space and skipping empty ones. The error names the first invalid pattern.
     pub fn parse<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, DomainError> {
         patterns
             .into_iter()

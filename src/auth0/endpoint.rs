@@ -1,7 +1,7 @@
-//! The endpoints, as a table: where the items of a removal live, how the call is spelt, what may read it back.
+//! The table of endpoints: where items are removed, how the DELETE is written, and which list shows what is left.
 //!
-//! All removals are the same thing: at an endpoint some items must be absent. What tells the endpoints apart stands in one
-//! row each; a fifth one is a fifth row.
+//! All removals have the same shape: at an endpoint, some items must be absent. The endpoints differ only in what their
+//! table rows say; another endpoint is another row.
 
 use std::sync::Arc;
 
@@ -10,34 +10,35 @@ use serde_json::{Value, json};
 
 use super::item::{Item, ItemKind, Unreadable};
 
-/// Everything but RFC 3986's unreserved characters is encoded in a path segment.
+/// In a path segment everything is percent-encoded but the unreserved characters of RFC 3986.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What is known of an endpoint.
+/// What distinguishes an endpoint from the others.
 #[derive(Debug)]
 pub struct EndpointRow {
-    /// The one key of the DELETE's body.
+    /// The only key in the body of the DELETE; its value is the array of items.
     pub body_key: &'static str,
-    /// Most items in one DELETE: Auth0's own limit where it names one, else a ceiling well below the limits of entities.
+    /// The most items that one DELETE may name: Auth0's documented maximum if there is one, otherwise a cautious 50.
     pub max_items: usize,
-    /// The scopes that a DELETE needs.
+    /// The scopes that the DELETE needs, all of them.
     pub removal_scopes: &'static [&'static str],
-    /// What Auth0 may not know when it answers the DELETE with 404.
+    /// What does not exist if Auth0 answers the DELETE with 404, as a noun for messages.
     pub subject: &'static str,
-    /// Whether a complete read without the items may spare the DELETE: only where the list never lags.
-    pub may_spare: bool,
-    /// The list of what is there, at the same path.
+    /// Whether the list is strongly consistent. Only then does a complete read without an item make its DELETE
+    /// unnecessary (docs/design.md, promise 4).
+    pub strongly_consistent: bool,
+    /// The list at the same path, which shows what is there.
     pub list: ListRow,
 }
 
-/// What is known of a list.
+/// What distinguishes a list from the others.
 #[derive(Debug)]
 pub struct ListRow {
-    /// The path below `/api/v2/` with its ids left out, for logs and metrics.
+    /// The path below `/api/v2/` with placeholders instead of ids, for logs and metrics.
     pub template: &'static str,
-    /// The key under which the items stand when the answer is an object.
+    /// The key of the array of entries if the response is an object.
     pub key: &'static str,
-    /// What the items are.
+    /// The kind of its items.
     pub items: ItemKind,
     /// How it is paged.
     pub paging: Paging,
@@ -48,16 +49,17 @@ pub struct ListRow {
 /// How a list is paged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paging {
-    /// `page` and `per_page`; ends at 1000 records.
+    /// With `page` and `per_page`. Auth0 serves only the first 1,000 records this way.
     Offset,
-    /// `from` and `take`; no end but its own.
+    /// With `from` and `take`, without a limit on the number of records.
     Checkpoint,
 }
 
-/// One line for each endpoint: its name, the ids in its path in their order there, and its row.
+/// Declares the endpoints. A row consists of the variant's name, the ids in its path in the order of the path, and its
+/// `EndpointRow`.
 macro_rules! endpoints {
     ($($(#[$doc:meta])* $name:ident { $($id:ident),+ } => $row:expr;)+) => {
-        /// Where items are removed.
+        /// An endpoint: the place where items are removed.
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Endpoint {
             $($(#[$doc])* $name {
@@ -66,20 +68,20 @@ macro_rules! endpoints {
         }
 
         impl Endpoint {
-            /// Every endpoint, in the order of the table, with these ids.
+            /// Every endpoint in the order of the table, with these ids.
             pub fn all(user: &str, organization: &str) -> Vec<Self> {
                 let id = |of: &str| if of == "organization" { organization.into() } else { user.into() };
                 vec![$(Self::$name { $($id: id(stringify!($id))),+ }),+]
             }
 
-            /// What is known of it.
+            /// The endpoint's row in the table.
             pub const fn row(&self) -> &'static EndpointRow {
                 match self {
                     $(Self::$name { .. } => const { &$row }),+
                 }
             }
 
-            /// The ids in its path, each after what it is the id of.
+            /// The ids in the path, in its order, each with what it identifies.
             fn ids(&self) -> Vec<(&'static str, &Arc<str>)> {
                 match self {
                     $(Self::$name { $($id),+ } => vec![$((stringify!($id), $id)),+]),+
@@ -90,13 +92,13 @@ macro_rules! endpoints {
 }
 
 endpoints! {
-    /// The permissions a user holds directly.
+    /// The permissions that a user holds directly.
     UserPermissions { user } => EndpointRow {
         body_key: "permissions",
         max_items: 50,
         removal_scopes: &["update:users"],
         subject: "user",
-        may_spare: true,
+        strongly_consistent: true,
         list: ListRow {
             template: "users/{id}/permissions",
             key: "permissions",
@@ -109,10 +111,10 @@ endpoints! {
     UserRoles { user } => EndpointRow {
         body_key: "roles",
         max_items: 50,
-        // Auth0's description also lists delete:role_members, but its own refusal names only this one.
+        // Auth0's documentation also lists delete:role_members, but its 403 names only this scope.
         removal_scopes: &["update:users"],
         subject: "user",
-        may_spare: true,
+        strongly_consistent: true,
         list: ListRow {
             template: "users/{id}/roles",
             key: "roles",
@@ -121,14 +123,14 @@ endpoints! {
             scopes: &["read:users", "read:roles", "read:role_members"],
         },
     };
-    /// The members of an organization. Their list lags some seconds behind; read by checkpoint, the only way past the
-    /// first 1000.
+    /// The members of an organization. Their list lags by some seconds. It is paged by checkpoint, the only way to read
+    /// beyond the first 1,000 members.
     OrganizationMembers { organization } => EndpointRow {
         body_key: "members",
         max_items: 10,
         removal_scopes: &["delete:organization_members"],
         subject: "organization or user",
-        may_spare: false,
+        strongly_consistent: false,
         list: ListRow {
             template: "organizations/{id}/members",
             key: "members",
@@ -143,7 +145,7 @@ endpoints! {
         max_items: 50,
         removal_scopes: &["delete:organization_member_roles"],
         subject: "organization or user",
-        may_spare: false,
+        strongly_consistent: false,
         list: ListRow {
             template: "organizations/{id}/members/{user_id}/roles",
             key: "roles",
@@ -154,7 +156,7 @@ endpoints! {
     };
 }
 
-/// The organizations of one user tell whether that user is a member of any.
+/// The organizations of one user, read to find out whether the user is a member of a certain one.
 static USER_ORGANIZATIONS: ListRow = ListRow {
     template: "users/{id}/organizations",
     key: "organizations",
@@ -164,12 +166,12 @@ static USER_ORGANIZATIONS: ListRow = ListRow {
 };
 
 impl Endpoint {
-    /// The user in its path.
+    /// The id of the user in the path, if the path has one.
     pub fn user(&self) -> Option<&Arc<str>> {
         self.id("user")
     }
 
-    /// The organization in its path.
+    /// The id of the organization in the path, if the path has one.
     pub fn organization(&self) -> Option<&Arc<str>> {
         self.id("organization")
     }
@@ -178,43 +180,43 @@ impl Endpoint {
         self.ids().into_iter().find(|(name, _)| *name == of).map(|(_, id)| id)
     }
 
-    /// Path of the DELETE, percent-encoded, below the tenant's root.
+    /// The path of the DELETE, from `/api/v2` on, with its ids percent-encoded.
     pub fn path(&self) -> String {
         path(self.template(), self.ids().into_iter().map(|(_, id)| &**id))
     }
 
-    /// The endpoint with its ids left out, for logs and metrics.
+    /// The path below `/api/v2/` with placeholders instead of ids, for logs and metrics.
     pub const fn template(&self) -> &'static str {
         self.row().list.template
     }
 
-    /// Most items in one call.
+    /// The most items that one DELETE may name.
     pub const fn max_items(&self) -> usize {
         self.row().max_items
     }
 
-    /// What a 404 of the removal says does not exist.
+    /// What does not exist if Auth0 answers the DELETE with 404, as a noun for messages.
     pub const fn subject(&self) -> &'static str {
         self.row().subject
     }
 
-    /// What its items are.
+    /// The kind of its items.
     pub const fn items(&self) -> ItemKind {
         self.row().list.items
     }
 
-    /// The DELETE's body for `items`. In bodies ids are raw.
+    /// The body of a DELETE of `items`. Ids are not percent-encoded there.
     pub fn body(&self, items: &[Item]) -> Value {
         json!({ self.row().body_key: items.iter().map(Item::to_json).collect::<Vec<_>>() })
     }
 }
 
-/// A list that shows what is there.
+/// A list that can be read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Read {
-    /// The list of the endpoint itself, read to its end.
+    /// The list of an endpoint.
     List(Endpoint),
-    /// The organizations of one user: tells whether that user is a member of any.
+    /// The organizations of one user: shows whether the user is a member of a certain one.
     UserOrganizations {
         /// Auth0's id of the user.
         user: Arc<str>,
@@ -222,7 +224,7 @@ pub enum Read {
 }
 
 impl Read {
-    /// What is known of this list.
+    /// The list's row in the table.
     pub const fn row(&self) -> &'static ListRow {
         match self {
             Self::List(endpoint) => &endpoint.row().list,
@@ -230,7 +232,7 @@ impl Read {
         }
     }
 
-    /// Path of the GET, percent-encoded.
+    /// The path of the GET, from `/api/v2` on, with its ids percent-encoded.
     pub fn path(&self) -> String {
         match self {
             Self::List(endpoint) => endpoint.path(),
@@ -238,29 +240,28 @@ impl Read {
         }
     }
 
-    /// The list with its ids left out, for logs and metrics.
+    /// The path below `/api/v2/` with placeholders instead of ids, for logs and metrics.
     pub const fn template(&self) -> &'static str {
         self.row().template
     }
 
-    /// How this list is paged.
+    /// How the list is paged.
     pub const fn paging(&self) -> Paging {
         self.row().paging
     }
 
-    /// The key under which the items stand when the answer is an object.
+    /// The key of the array of entries if the response is an object.
     pub const fn list_key(&self) -> &'static str {
         self.row().key
     }
 
-    /// The item an entry of this list stands for: `Ok(None)` for an entry that is not ours to remove, `Err` for an entry
-    /// that cannot be read.
+    /// Reads an entry of this list; see [`ItemKind`]. `Ok(None)` is an entry that no DELETE could remove here.
     pub fn item(&self, entry: &Value) -> Result<Option<Item>, Unreadable> {
         self.row().items.read(entry)
     }
 }
 
-/// The path of `template`, whose placeholders are filled with `ids` in their order.
+/// Fills the placeholders of `template` with `ids`, in their order.
 fn path<'a>(template: &str, mut ids: impl Iterator<Item = &'a str>) -> String {
     let mut path = String::from("/api/v2");
     for part in template.split('/') {
@@ -279,7 +280,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Whatever the ids, each stays one segment and decodes to itself.
+        /// Whatever an id contains, it stays one path segment and decodes to itself.
         #[test]
         fn an_id_stays_one_segment(user in "\\PC{1,40}", organization in "\\PC{1,40}") {
             for endpoint in Endpoint::all(&user, &organization) {

@@ -1,4 +1,4 @@
-//! Why a call did not do what it was for, told apart by what the caller must do about it.
+//! Why a call failed, sorted by what the caller has to do about it.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,77 +6,116 @@ use std::time::Duration;
 use http::StatusCode;
 use thiserror::Error;
 
-/// Why a call did not do what it was for. The words are our own: Auth0's repeat user ids and e-mail addresses.
+/// Why a call failed. The messages are our own, because Auth0's can contain user ids and email addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CallError {
-    /// The request itself is refused, by Auth0. Do not repeat it unchanged.
+    /// Auth0 rejected the request itself. Sending it again unchanged cannot succeed.
     #[error("Auth0 refused the request ({0})")]
     Rejected(Rejection),
-    /// The credential is refused. Get another one.
+    /// Auth0 rejected the credential, for this reason. Another credential is needed.
     #[error("Auth0 refused the token ({0})")]
     Unauthorized(&'static str),
-    /// The credential is good but this is refused, for another reason than a scope. A person has to look into it.
+    /// Auth0 accepted the credential but denied the request, for a reason other than a missing scope. A person has to
+    /// find out why.
     #[error("Auth0 refused this ({0})")]
     Denied(&'static str),
-    /// The credential may not do this. Grant the scope, then use a fresh token.
+    /// The credential lacks this scope. Grant it, then use a new token.
     #[error("403: the token lacks the scope {0}")]
     InsufficientScope(String),
-    /// Something that the request names does not exist, says Auth0 itself. Look what it is, unless it says so.
+    /// Auth0 itself says that something named in the request does not exist. Unless it says what, further reads have to
+    /// find out.
     #[error("{0}")]
     NotFound(Missing),
     /// Send nothing to this tenant for this long.
     #[error("Auth0's rate limit is reached")]
     RateLimited(Duration),
-    /// No usable answer. Whether the call had an effect is unknown: read before you send it again.
+    /// There was no usable answer, so the call may or may not have taken effect. Read before sending it again.
     #[error("{0}")]
     Unavailable(Unavailable),
-    /// It failed before its first byte could leave, so it had no effect. Try again later.
+    /// The call failed before its first byte was sent, so it had no effect. Retry later.
     #[error("{0}")]
     NotSent(&'static str),
-    /// The peer says that it did not begin with it, so it had no effect. Send it again.
+    /// The peer says that it did not process the request, so it had no effect. Send it again.
     #[error("the connection was closed before Auth0 processed the request")]
     NotProcessed,
 }
 
 impl CallError {
-    /// No answer at all.
+    /// The error for a call that got no answer.
     pub const fn no_answer(what: &'static str) -> Self {
         Self::Unavailable(Unavailable { status: None, what })
     }
 
-    /// An answer that cannot be used.
+    /// The error for an answer that cannot be used.
     pub const fn unusable(status: StatusCode, what: &'static str) -> Self {
         Self::Unavailable(Unavailable { status: Some(status.as_u16()), what })
     }
 
-    /// Whether the call may have had its effect all the same.
+    /// Whether this was Auth0's own answer; otherwise nothing is known about the request.
+    pub const fn is_auth0s_own(&self) -> bool {
+        match self {
+            Self::Rejected(_)
+            | Self::Unauthorized(_)
+            | Self::Denied(_)
+            | Self::InsufficientScope(_)
+            | Self::NotFound(_)
+            | Self::RateLimited(_) => true,
+            Self::Unavailable(_) | Self::NotSent(_) | Self::NotProcessed => false,
+        }
+    }
+
+    /// Whether the request may have reached Auth0, so that its logs may show it.
+    pub const fn may_have_arrived(&self) -> bool {
+        match self {
+            Self::Rejected(_)
+            | Self::Unauthorized(_)
+            | Self::Denied(_)
+            | Self::InsufficientScope(_)
+            | Self::NotFound(_)
+            | Self::RateLimited(_)
+            | Self::Unavailable(_) => true,
+            Self::NotSent(_) | Self::NotProcessed => false,
+        }
+    }
+
+    /// Whether the call may have taken effect although it failed.
     pub const fn may_have_worked(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        match self {
+            Self::Unavailable(_) => true,
+            Self::Rejected(_)
+            | Self::Unauthorized(_)
+            | Self::Denied(_)
+            | Self::InsufficientScope(_)
+            | Self::NotFound(_)
+            | Self::RateLimited(_)
+            | Self::NotSent(_)
+            | Self::NotProcessed => false,
+        }
     }
 }
 
-/// What is wrong with a request that Auth0 refused.
+/// What is wrong with a request that Auth0 rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Rejection {
-    /// The body did not pass Auth0's validation, or did not arrive.
+    /// The body failed Auth0's validation, or did not arrive.
     #[error("400 invalid_body: an id is malformed, or a proxy dropped the body")]
     Body,
-    /// An id in the path has a wrong format.
+    /// An id in the path is malformed.
     #[error("400 invalid_uri: an id is malformed")]
     Uri,
-    /// The query was refused.
+    /// The query string is invalid.
     #[error("400 invalid_query_string")]
     Query,
-    /// The list does not go as far as this page.
+    /// The page lies beyond the records that Auth0 lets be read.
     #[error("400 invalid_paging: beyond the records that Auth0 lets be read")]
     Paging,
-    /// Another refusal, with its status.
+    /// Another rejection, with its HTTP status.
     #[error("status {0}")]
     Other(u16),
 }
 
 impl Rejection {
-    /// Whether a call with fewer or other items could pass where this one did not.
+    /// Whether a request with fewer or other items could succeed where this one failed.
     pub const fn depends_on_items(self) -> bool {
         match self {
             Self::Body | Self::Other(400 | 413 | 422) => true,
@@ -85,26 +124,26 @@ impl Rejection {
     }
 }
 
-/// What does not exist, as far as Auth0's `errorCode` says it.
+/// What does not exist, as far as Auth0's `errorCode` tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Missing {
-    /// The user or the organization.
+    /// The user or the organization in the path.
     #[error("404: Auth0 knows no such user or organization")]
     Subject,
-    /// A role, an API or a permission of it.
+    /// A role, an API, or a permission of an API.
     #[error("Auth0 knows no such role, API or permission")]
     Item,
-    /// It does not say.
+    /// The answer does not say.
     #[error("404: Auth0 does not know something that the request names")]
     Unclear,
 }
 
-/// An answer that cannot be used, or none.
+/// Why there was no usable answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unavailable {
-    /// The status, if one came.
+    /// The HTTP status, if there was a response.
     pub status: Option<u16>,
-    /// What was seen, in our own words.
+    /// What happened, in our own words.
     pub what: &'static str,
 }
 

@@ -1,25 +1,25 @@
-//! What is removed: the items, how they are spelt in a body, and how they are found in a list.
+//! Items: what a removal removes, how it is written in the body of a DELETE, and how it is read from a list.
 
 use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-/// One thing that must be absent at an endpoint.
+/// One thing that a removal requires to be absent at an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Item {
-    /// A role id, a user id or an organization id.
+    /// The id of a role, a user or an organization.
     Id(Arc<str>),
     /// A permission of an API.
     Permission {
-        /// Identifier (audience) of the API.
+        /// The identifier (audience) of the API.
         resource_server: Arc<str>,
-        /// Name of the permission.
+        /// The name of the permission.
         name: Arc<str>,
     },
 }
 
-/// What the items of a list are.
+/// The kind of the items in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ItemKind {
     /// Permissions of APIs.
@@ -32,7 +32,7 @@ pub enum ItemKind {
     Organization,
 }
 
-/// An entry of a list that is not of the documented shape.
+/// An entry of a list does not have the documented shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unreadable;
 
@@ -46,7 +46,7 @@ impl fmt::Display for Item {
 }
 
 impl Item {
-    /// As it stands in the body of a DELETE, where ids are raw.
+    /// The item as it is written in the body of a DELETE. Ids are not percent-encoded there.
     pub(super) fn to_json(&self) -> Value {
         match self {
             Self::Id(id) => json!(**id),
@@ -58,7 +58,7 @@ impl Item {
 }
 
 impl ItemKind {
-    /// The word for one of them.
+    /// The singular noun for an item of this kind.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Permission => "permission",
@@ -68,8 +68,8 @@ impl ItemKind {
         }
     }
 
-    /// The item an entry of a list stands for: `Ok(None)` for an entry that is not ours to remove (a permission that
-    /// comes through a role only), `Err` for an entry that cannot be read.
+    /// Reads an entry of a list. `Ok(None)` is an entry that no DELETE could remove here: a permission that the user
+    /// has only through a role.
     pub(super) fn read(self, entry: &Value) -> Result<Option<Item>, Unreadable> {
         let text = |key: &str| entry.get(key).and_then(Value::as_str).map(Arc::from).ok_or(Unreadable);
         Ok(match self {
@@ -86,8 +86,8 @@ impl ItemKind {
     }
 }
 
-/// Whether a permission is held directly. Whether the list also holds those that come through a role is documented
-/// nowhere: no sources, or sources we do not know, count as direct.
+/// Whether the user holds this permission directly. Auth0 does not document whether the list also contains permissions
+/// that come through a role, so a permission counts as direct unless all of its sources are roles.
 fn is_direct(entry: &Value) -> bool {
     match entry.get("sources").and_then(Value::as_array) {
         Some(sources) if !sources.is_empty() => {

@@ -1,38 +1,39 @@
-//! Rate-limit headers, and how long a 429 asks us to wait. Pure: the clock is an argument.
+//! Rate-limit headers, and how long to wait after a 429. Pure: the current time is an argument.
 
 use std::time::Duration;
 
 use http::HeaderMap;
 use jiff::Timestamp;
 
-/// Wait when a 429 names no time that can be used.
+/// The wait after a 429 that names no usable time.
 pub const DEFAULT_WAIT: Duration = Duration::from_secs(60);
-/// Shortest wait after a 429.
+/// The shortest wait after a 429.
 pub const MIN_WAIT: Duration = Duration::from_secs(1);
-/// Longest wait after a 429: then one probe.
+/// The longest wait after a 429. The circuit breaker sends one probe when it is over.
 pub const MAX_WAIT: Duration = Duration::from_secs(600);
 
-/// What an answer said about the caller's budget. Every header can be absent, wrong, or of another bucket.
+/// The rate-limit headers of a response. Auth0 may omit each of them, and none says which of its buckets it describes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateHeaders {
-    /// `X-RateLimit-Limit`: size of the bucket that applied; the smallest where several are given.
+    /// `X-RateLimit-Limit`: the size of the bucket, in calls. The smallest value if the header is repeated.
     pub limit: Option<u64>,
-    /// `X-RateLimit-Remaining`: calls left; the worst value where several are given.
+    /// `X-RateLimit-Remaining`: calls that are left. The smallest value if the header is repeated.
     pub remaining: Option<u64>,
-    /// `X-RateLimit-Reset`: when the bucket is full again, seconds since the epoch by Auth0's clock.
+    /// `X-RateLimit-Reset`: when the bucket will be full again, in seconds since the epoch by Auth0's clock. The latest
+    /// value if the header is repeated.
     pub reset: Option<i64>,
-    /// `Retry-After` in seconds.
+    /// `Retry-After`, in seconds. The longest value if the header is repeated.
     pub retry_after: Option<i64>,
-    /// `Date`: Auth0's clock, seconds since the epoch.
+    /// `Date`: when the response was made, in seconds since the epoch by Auth0's clock.
     pub date: Option<i64>,
 }
 
 impl RateHeaders {
-    /// Reads the headers tolerantly: what cannot be read is absent.
+    /// Reads the headers. A header that cannot be parsed counts as absent.
     pub fn read(headers: &HeaderMap) -> Self {
         let date = numbers(headers, "date", parse_date).max();
         let retry_after = numbers(headers, "retry-after", |text| {
-            // A date in Retry-After counts from the answer's own clock.
+            // A date in Retry-After is compared with the response's own Date, not with our clock.
             parse_integer(text).or_else(|| Some(parse_date(text)?.saturating_sub(date?)))
         });
         let smallest = |name| numbers(headers, name, parse_integer).filter_map(|n| u64::try_from(n).ok()).min();
@@ -46,11 +47,11 @@ impl RateHeaders {
     }
 }
 
-/// How long nothing may be sent after a 429, measured against the answer's own clock; `now` serves only when the
-/// answer has no Date. Absent, past and absurd values give [`DEFAULT_WAIT`]; the rest is kept within
-/// [`MIN_WAIT`]..=[`MAX_WAIT`]. `jitter` in 0..1 only lengthens it, by up to a tenth.
+/// How long to send nothing after a 429. `Retry-After` takes precedence over `X-RateLimit-Reset`, which is compared
+/// with the response's own Date, or with `now` if it has none. Absent, past and absurd values give [`DEFAULT_WAIT`];
+/// others are clamped to [`MIN_WAIT`]..=[`MAX_WAIT`]. `jitter`, from 0 to 1, lengthens the wait by up to a tenth.
 pub fn wait_after_429(headers: &RateHeaders, now: Timestamp, jitter: f64) -> Duration {
-    /// Beyond a year a number is not a time but a mistake, such as milliseconds.
+    /// A wait of more than a year is a mistake, such as a time in milliseconds.
     const ABSURD: i64 = 366 * 24 * 3600;
     let clock = headers.date.unwrap_or_else(|| now.as_second());
     let named = headers.retry_after.or_else(|| Some(headers.reset?.saturating_sub(clock)));
@@ -58,7 +59,7 @@ pub fn wait_after_429(headers: &RateHeaders, now: Timestamp, jitter: f64) -> Dur
         Some(seconds) if (1..=ABSURD).contains(&seconds) => {
             Duration::from_secs(seconds.unsigned_abs()).clamp(MIN_WAIT, MAX_WAIT)
         }
-        // Zero means this very second; the header has no finer unit.
+        // Zero means within the current second, as the header has no finer unit.
         Some(0) => MIN_WAIT,
         _ => DEFAULT_WAIT,
     };

@@ -1,4 +1,4 @@
-//! What is asked of the Management API: whoever can do this can stand in for it.
+//! The Management API as a trait, so that tests can replace [`Client`].
 
 use std::fmt::Debug;
 
@@ -11,7 +11,7 @@ use super::item::Item;
 use super::token::Token;
 use super::walk::Query;
 
-/// The two calls there are.
+/// The two calls that the operator makes.
 pub trait ManagementApi: Debug + Send + Sync + 'static {
     /// See [`Client::remove`].
     fn remove<'a>(

@@ -1,8 +1,20 @@
-//! What we say to Auth0, and what its answers mean: the calls, the reads with their paging, errors told apart by what
-//! the caller must do, tokens, domains.
+//! What is sent to Auth0, and what its responses mean. Knows the Management API, but neither Kubernetes nor when, in
+//! which order or for whom a call is made; that is decided in `dispatch`.
 //!
-//! Belongs here: facts of the Management API, as pure functions where possible, and the one HTTP client. Does not belong
-//! here: when a call is made, in which order, or for whom. Knows no Kubernetes.
+//! Start with `endpoint`: its table lists the four places where items can be removed. Then `client`, which makes the
+//! two calls there are, a DELETE of items and a GET of a page.
+//! - `endpoint`, `item`: paths, bodies, scopes and paging of each endpoint, and the items that are removed there.
+//! - `domain`, `token`: where a call may go, and the credential that it carries.
+//! - `client`: sends a call over HTTP. `management_api` is the same as a trait, so that tests can replace it.
+//! - `transport`: what it means that no response came.
+//! - `answer`: what a response means, as one table of status, body and meaning.
+//! - `error`: the failures, sorted by what the caller has to do about them.
+//! - `limits`: the rate-limit headers, and how long a 429 asks to wait.
+//! - `walk`: reads a list page by page until its end is certain.
+//!
+//! A 429, for example: `client` reads the headers with `limits`; the first row of the table in `answer` turns the
+//! status into [`CallError::RateLimited`] with the wait from [`wait_after_429`]; the caller gets both in an [`Answer`].
+//! What happens then is described in `dispatch`.
 
 mod answer;
 mod client;

@@ -1,6 +1,6 @@
-//! Management API tokens: read from bytes somebody typed, checked as far as that is possible without asking Auth0.
+//! Management API tokens. A token is checked as far as that is possible without a call to Auth0.
 //!
-//! A token is never printed: neither in Debug nor in an error.
+//! A token never appears in `Debug` output or in an error.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,12 +9,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use thiserror::Error;
 
-/// Longest token we accept; Auth0's are below 8 kB.
+/// The longest token that is accepted, in bytes. Auth0's own are shorter than 8 kB.
 const MAX_LEN: usize = 16 * 1024;
-/// Our clock may be wrong by this much before we call a token expired.
+/// A token counts as expired only this long after its `exp`, because our clock may be wrong.
 const CLOCK_SKEW_SECONDS: i64 = 60;
 
-/// A bearer token that can be put into a header.
+/// A bearer token that is valid in an HTTP header.
 #[derive(Clone, Debug)]
 pub struct Token {
     secret: SecretString,
@@ -22,30 +22,30 @@ pub struct Token {
     expires_at: Option<Timestamp>,
 }
 
-/// Why the bytes are no usable token. The texts never hold any of the bytes.
+/// Why a Secret's value is not a usable token. No variant and no message contains any part of the value.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TokenError {
-    /// Nothing is there.
+    /// The value is empty.
     #[error("is empty")]
     Empty,
-    /// Not text that can stand in a header.
+    /// The value contains characters that a bearer token cannot have.
     #[error("is not a token: it has white space or characters that a token cannot have (only one line end is trimmed)")]
     NotAToken,
-    /// Longer than any token.
+    /// The value is longer than any token of Auth0.
     #[error("is longer than {MAX_LEN} bytes, so it is not a token")]
     TooLong,
-    /// Base64 of a token: encoded once too often.
+    /// The value is the base64 encoding of a token: it was encoded once too often.
     #[error("is base64-encoded twice: put the token itself under stringData, or its base64 under data")]
     EncodedTwice,
-    /// Past its end.
+    /// The token has expired, at this time.
     #[error("expired at {0}: put a fresh token into the Secret")]
     Expired(Timestamp),
-    /// Made for something else.
+    /// The token has another audience than this one, which is required.
     #[error("was issued for another audience than {0}: get a token for the Management API of this tenant")]
     WrongAudience(String),
 }
 
-/// The claims we look at. Unreadable ones mean "cannot tell".
+/// The claims that are checked. A claim that is absent or has an unexpected type is not checked.
 #[derive(Default, Deserialize)]
 struct Claims {
     exp: Option<i64>,
@@ -53,8 +53,9 @@ struct Claims {
 }
 
 impl Token {
-    /// Reads a token as it stands in a Secret: one line end is trimmed, anything else wrong is an error. A token whose
-    /// claims can be read must not be expired and must be for `audience`; where they cannot, Auth0 will tell.
+    /// Reads a token from the value of a Secret. One trailing line end is trimmed; any other white space is an error.
+    /// If the token is a JWT with readable claims, it must not have expired and must be for `audience`. Other tokens
+    /// are left to Auth0 to judge.
     pub fn read(bytes: &[u8], audience: &str, now: Timestamp) -> Result<Self, TokenError> {
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
@@ -80,22 +81,22 @@ impl Token {
         Ok(token)
     }
 
-    /// The token itself, for the one place that builds the header.
+    /// The token itself. Only the code that builds the Authorization header may use it.
     pub(super) fn expose(&self) -> &str {
         self.secret.expose_secret()
     }
 
-    /// Tells two tokens apart without showing either. Not stable between processes.
+    /// A hash that distinguishes tokens without revealing them. It differs from process to process.
     pub const fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
 
-    /// When it ends, if it can be read off it.
+    /// When the token expires, if it is a JWT that says so.
     pub const fn expires_at(&self) -> Option<Timestamp> {
         self.expires_at
     }
 
-    /// Whether it is still good, so that a token that was read once need not be read again.
+    /// Returns an error if the token has expired by now.
     pub fn check_expiry(&self, now: Timestamp) -> Result<(), TokenError> {
         match self.expires_at {
             Some(end) if end.as_second().saturating_add(CLOCK_SKEW_SECONDS) < now.as_second() => {
@@ -118,7 +119,7 @@ fn check_audience(claims: &Claims, audience: &str) -> Result<(), TokenError> {
 fn claims(token: &str) -> Option<Claims> {
     let payload = token.split('.').nth(1)?;
     let json = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
-    // Claims of an unexpected type are "cannot tell", not an error.
+    // A claim of an unexpected type is treated as absent.
     serde_json::from_slice::<serde_json::Value>(&json).ok().map(|value| Claims {
         exp: value.get("exp").and_then(serde_json::Value::as_i64),
         aud: value.get("aud").cloned(),
@@ -132,7 +133,7 @@ fn decoded_is_token(text: &str) -> bool {
 
 fn fingerprint(text: &str) -> u64 {
     use std::hash::{BuildHasher, RandomState};
-    // One random state for the process, so that the number says nothing about the token to anybody else.
+    // The random state is private to this process, so the hash reveals nothing about the token to others.
     static STATE: std::sync::OnceLock<RandomState> = std::sync::OnceLock::new();
     STATE.get_or_init(RandomState::new).hash_one(text)
 }

@@ -1,5 +1,5 @@
-//! What it means that no answer came, or only a part of one. In our own words: the library's hold the URL, whose query
-//! may hold a user id.
+//! Why a call got no response, or only a part of one. The texts are our own: those of the HTTP library contain the URL,
+//! whose query can contain a user id.
 
 use std::error::Error;
 use std::io;
@@ -8,16 +8,17 @@ use rustls::CertificateError as Certificate;
 
 use super::error::CallError;
 
-/// Why a call got no answer. `own_ca`: the tenant has a CA bundle of its own.
-pub(super) fn no_answer(error: &reqwest::Error, own_ca: bool) -> CallError {
+/// Why a call got no response. `has_ca_bundle`: the tenant has its own CA bundle.
+pub(super) fn no_answer(error: &reqwest::Error, has_ca_bundle: bool) -> CallError {
     if causes(error).filter_map(|cause| cause.downcast_ref()).any(is_unprocessed) {
         return CallError::NotProcessed;
     }
-    // Connecting and the TLS handshake come before the first byte of a request.
+    // Connecting and the TLS handshake precede the first byte of a request.
     if error.is_connect() {
-        return CallError::NotSent(not_connected(error, own_ca));
+        return CallError::NotSent(not_connected(error, has_ca_bundle));
     }
-    // hyper hands such a request back unwritten. It was for a new connection: for a used one it takes another itself.
+    // hyper returns such a request unwritten. It was meant for a new connection; a request for a reused one is moved to
+    // another connection by hyper itself.
     if causes(error).filter_map(|cause| cause.downcast_ref()).any(hyper::Error::is_canceled) {
         return CallError::NotSent("the connection was closed before the request was written");
     }
@@ -31,21 +32,22 @@ pub(super) fn no_answer(error: &reqwest::Error, own_ca: bool) -> CallError {
     })
 }
 
-/// Why an answer did not come to its end.
+/// Why the body of a response is incomplete.
 pub(super) fn broken_answer(error: &reqwest::Error) -> &'static str {
     if error.is_timeout() { "the answer did not come to its end in time" } else { "the answer broke off" }
 }
 
-/// A GOAWAY whose last stream is before ours, or a refused stream. Of a GOAWAY h2 tells only those streams that lie beyond
-/// its last one; the others go on, and fail as a broken connection if it closes.
+/// Whether the peer says that it did not process the request: a GOAWAY with a last stream before ours, or a refused
+/// stream. h2 reports a GOAWAY only to the streams beyond its last one. The others continue, and fail with a connection
+/// error if the connection closes.
 fn is_unprocessed(error: &h2::Error) -> bool {
     let is_refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
     error.is_remote() && (error.is_go_away() || is_refused)
 }
 
-fn not_connected(error: &reqwest::Error, own_ca: bool) -> &'static str {
+fn not_connected(error: &reqwest::Error, has_ca_bundle: bool) -> &'static str {
     if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref()) {
-        return not_trusted(tls, own_ca);
+        return not_trusted(tls, has_ca_bundle);
     }
     if error.is_dns() {
         return "the domain's name could not be resolved; check spec.domain and the cluster's DNS";
@@ -67,10 +69,10 @@ fn not_connected(error: &reqwest::Error, own_ca: bool) -> &'static str {
     }
 }
 
-/// Each cause with its own remedy.
-fn not_trusted(error: &rustls::Error, own_ca: bool) -> &'static str {
+/// Each TLS failure, with what to do about it.
+fn not_trusted(error: &rustls::Error, has_ca_bundle: bool) -> &'static str {
     match error {
-        rustls::Error::InvalidCertificate(certificate) => untrusted(certificate, own_ca),
+        rustls::Error::InvalidCertificate(certificate) => untrusted(certificate, has_ca_bundle),
         rustls::Error::InvalidMessage(_) => "what answers there does not speak TLS; check spec.domain and its port",
         rustls::Error::AlertReceived(_) => "the other side refused the TLS handshake; check spec.domain and any proxy",
         rustls::Error::PeerIncompatible(_) => "no version or cipher of TLS in common; the least is TLS 1.2",
@@ -78,9 +80,9 @@ fn not_trusted(error: &rustls::Error, own_ca: bool) -> &'static str {
     }
 }
 
-fn untrusted(certificate: &Certificate, own_ca: bool) -> &'static str {
+fn untrusted(certificate: &Certificate, has_ca_bundle: bool) -> &'static str {
     match certificate {
-        Certificate::UnknownIssuer if own_ca => {
+        Certificate::UnknownIssuer if has_ca_bundle => {
             "the TLS certificate is signed by an authority that is not in spec.caBundle; the bundle replaces the system's \
              authorities, so add the one that signs for this domain, or for a proxy that inspects TLS"
         }
@@ -99,7 +101,7 @@ fn untrusted(certificate: &Certificate, own_ca: bool) -> &'static str {
         }
         Certificate::Revoked => "the TLS certificate was revoked; do not trust what answers there until it has another",
         Certificate::BadEncoding => "the TLS certificate cannot be read; it must be replaced where it is used",
-        Certificate::BadSignature if own_ca => {
+        Certificate::BadSignature if has_ca_bundle => {
             "the TLS certificate is signed with another key than that of the authority of the same name in spec.caBundle; \
              was the authority made anew? Then put its new certificate there"
         }
@@ -111,7 +113,8 @@ fn untrusted(certificate: &Certificate, own_ca: bool) -> &'static str {
     }
 }
 
-/// The error and what lies beneath it; an `io::Error` hides what it wraps from `source`.
+/// The error and its causes. An `io::Error` does not return the error that it wraps as its source, so it is unwrapped
+/// here.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| {
         let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);

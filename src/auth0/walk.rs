@@ -1,7 +1,8 @@
-//! Reading a list to its end. Pure: pages go in, the next query or the verdict comes out.
+//! Reading a list page by page. Pure: it takes pages, and returns the next query or the result.
 //!
-//! The danger is a walk that ends too early and so calls something absent that is there (promises 3 and 4). So a walk
-//! ends only where Auth0 says that it ends, or once everything wanted was seen; whatever does not add up is an error.
+//! A walk that ended too early would report an item as absent that is still there (docs/design.md, promises 3 and 4).
+//! So a walk ends only where Auth0 says that the list ends, or once every wanted item was seen. Pages that contradict
+//! each other are an error.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
@@ -14,48 +15,48 @@ use thiserror::Error;
 use super::endpoint::{Paging, Read};
 use super::item::Item;
 
-/// Entries asked for per page: as many as Auth0 allows everywhere.
+/// Entries requested per page: the most that every list of Auth0 allows.
 const PAGE_SIZE: usize = 50;
-/// Offset paging ends here; what lies beyond cannot be read that way.
+/// Auth0 serves no records beyond this one by offset.
 const OFFSET_END: usize = 1000;
-/// Two million members, the largest list Auth0 names, at 50 a page, with room to spare.
+/// Enough for two million members, the largest list that Auth0 mentions, at 50 a page, plus a reserve.
 const MAX_PAGES: usize = 50_000;
 
-/// One reading of one list, looking for some items. A page can be asked for any number of times: nothing changes until
-/// [`Self::take`] has accepted it.
+/// A walk of one list in search of certain items. A failed page can be requested again: [`Self::take`] changes nothing
+/// unless it accepts the page.
 pub struct Walk {
     read: Read,
-    aim: Aim,
+    goal: Goal,
     found: BTreeSet<Item>,
     pages: usize,
     seen: usize,
     total: Total,
     cursor: Option<String>,
-    /// Hashes of the cursors so far: one that comes again leads in a circle.
+    /// Hashes of all cursors so far. A cursor that is repeated would make the walk endless.
     cursors: HashSet<u64>,
     hasher: RandomState,
 }
 
 #[derive(Clone)]
-enum Aim {
-    /// Which of these are there.
+enum Goal {
+    /// To find out which of these items are in the list.
     Find(BTreeSet<Item>),
-    /// Whether the list can be read at all.
-    Glance,
+    /// To find out whether the list can be read at all.
+    FirstPage,
 }
 
 /// What the pages so far said about the length of the list.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Total {
-    /// Nothing.
+    /// No page gave a total.
     Unknown,
-    /// So much, each of them.
+    /// Every page that gave a total gave this one.
     Given(u64),
-    /// Less than they showed.
+    /// The total was less than the number of entries seen, so it is ignored.
     Wrong,
 }
 
-/// The query of a page. A cursor holds a user id, so it is not printed.
+/// The query parameters of a page. `Debug` omits the values, because a cursor contains a user id.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Query(Vec<(&'static str, String)>);
 
@@ -80,44 +81,46 @@ impl fmt::Debug for Walk {
     }
 }
 
-/// What follows a page.
+/// What to do after a page.
 #[derive(Debug, PartialEq, Eq)]
 pub enum WalkStep {
-    /// Another page is needed.
+    /// Request another page.
     More,
-    /// The walk is complete; these of the wanted items are there.
+    /// The walk is complete. These of the wanted items are in the list.
     Done(BTreeSet<Item>),
 }
 
-/// Why a page did not bring the walk further. Nothing may be concluded from it.
+/// Why a page was not accepted. Nothing can be concluded from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum WalkError {
-    /// Not the documented shape. Ask for the page again.
+    /// The page does not have the documented shape. Request it again.
     #[error("a page of the list could not be read")]
     Malformed,
-    /// Pages overlap, skip, repeat, or the list changed between them. Begin anew.
+    /// Pages overlap, leave a gap or repeat, or the list changed between them. Restart the walk.
     #[error("the pages of the list did not fit together")]
     InconsistentPages,
-    /// Offset paging does not reach the end of this list. Read another list.
+    /// The list is longer than Auth0 serves by offset. Another list has to answer the question.
     #[error("the list is longer than Auth0 lets it be read (1,000 entries)")]
     TooLong,
 }
 
 impl Walk {
-    /// A walk of `read` that looks for `wanted`: to the end of the list, or until all of them were seen.
+    /// A walk in search of `wanted`: to the end of the list, or until all of them were seen. Without any wanted items
+    /// it always walks to the end.
     pub fn new(read: Read, wanted: BTreeSet<Item>) -> Self {
-        Self::with(read, Aim::Find(wanted))
+        Self::with(read, Goal::Find(wanted))
     }
 
-    /// A walk of one page: only whether `read` can be read at all. It finds nothing and says nothing about what is there.
-    pub fn glance(read: Read) -> Self {
-        Self::with(read, Aim::Glance)
+    /// A walk that ends after the first page, to find out whether the list can be read at all. It finds no items, which
+    /// says nothing about what is in the list.
+    pub fn first_page(read: Read) -> Self {
+        Self::with(read, Goal::FirstPage)
     }
 
-    fn with(read: Read, aim: Aim) -> Self {
+    fn with(read: Read, goal: Goal) -> Self {
         Self {
             read,
-            aim,
+            goal,
             found: BTreeSet::new(),
             pages: 0,
             seen: 0,
@@ -128,22 +131,22 @@ impl Walk {
         }
     }
 
-    /// From the first page again.
-    pub fn begin_anew(&mut self) {
-        *self = Self::with(self.read.clone(), self.aim.clone());
+    /// Starts again from the first page.
+    pub fn restart(&mut self) {
+        *self = Self::with(self.read.clone(), self.goal.clone());
     }
 
-    /// The list being read.
+    /// The list.
     pub const fn read(&self) -> &Read {
         &self.read
     }
 
-    /// Pages taken so far: one call each.
+    /// The number of pages accepted so far.
     pub const fn pages(&self) -> usize {
         self.pages
     }
 
-    /// Query of the next page.
+    /// The query of the next page.
     pub fn query(&self) -> Query {
         Query(match self.read.paging() {
             Paging::Offset => vec![
@@ -159,13 +162,14 @@ impl Walk {
         })
     }
 
-    /// Takes the answer to [`Self::query`].
+    /// Takes the response to [`Self::query`].
     pub fn take(&mut self, page: &Value) -> Result<WalkStep, WalkError> {
         let paging = self.read.paging();
-        // Without include_totals, which Auth0 may ignore, a page is a bare list. Of a checkpoint it would not say the end.
+        // Auth0 may ignore include_totals and return a bare array. A bare array of a checkpoint list is not accepted,
+        // because it would not say whether the list ends here.
         let bare = page.as_array().filter(|_| paging == Paging::Offset);
         let entries = bare.or_else(|| page.get(self.read.list_key())?.as_array()).ok_or(WalkError::Malformed)?;
-        let Aim::Find(wanted) = &self.aim else {
+        let Goal::Find(wanted) = &self.goal else {
             self.pages += 1;
             return Ok(WalkStep::Done(BTreeSet::new()));
         };
@@ -174,7 +178,7 @@ impl Walk {
             let item = self.read.item(entry).map_err(|_| WalkError::Malformed)?;
             found.extend(item.filter(|item| wanted.contains(item)));
         }
-        // What was seen is there, whatever the rest of the list looks like.
+        // An item that was seen is there, whatever the rest of the list contains.
         let all = !wanted.is_empty() && wanted.iter().all(|item| self.found.contains(item) || found.contains(item));
         let ended = match paging {
             _ if all => true,
@@ -190,21 +194,22 @@ impl Walk {
         match paging {
             Paging::Offset if self.seen >= OFFSET_END => Err(WalkError::TooLong),
             _ if self.pages >= MAX_PAGES => Err(WalkError::InconsistentPages),
-            _ => Ok(WalkStep::More),
+            Paging::Offset | Paging::Checkpoint => Ok(WalkStep::More),
         }
     }
 
-    /// With a total, the end is where the counts meet. Without one, or with one that is less than what was seen (Auth0 has
-    /// answered 0 with an entry beside it), only an empty page is: a short page is none, as Auth0 may cap the page size.
+    /// With a total, the list ends when that many entries were seen. Without one, or with one below the number of
+    /// entries seen (Auth0 has returned 0 together with an entry), only an empty page ends it: a short page does not,
+    /// as Auth0 may cap the page size.
     fn offset_end(&mut self, page: &Value, entries: usize) -> Result<bool, WalkError> {
         let number = |key: &str| page.get(key).and_then(Value::as_u64);
         let (before, seen) = (self.seen as u64, (self.seen + entries) as u64);
-        // Of an empty page beyond the end it counts pages, not entries.
+        // On an empty page beyond the end, Auth0's `start` counts pages, not entries.
         if number("start").is_some_and(|start| start < before || (start > before && entries > 0)) {
             return Err(WalkError::InconsistentPages);
         }
         let total = match (self.total, number("total")) {
-            // Somebody changed the list between two pages: entries may have moved past us.
+            // The list changed between two pages, so an entry may have moved to a page that was already read.
             (Total::Given(given), Some(now)) if now != given => return Err(WalkError::InconsistentPages),
             (Total::Given(total), _) | (Total::Unknown, Some(total)) if total < seen => Total::Wrong,
             (Total::Unknown, Some(total)) => Total::Given(total),
@@ -219,7 +224,8 @@ impl Walk {
         Ok(ended)
     }
 
-    /// The end is a page that names no next one. A total, which is not documented there, can only speak against it.
+    /// The list ends with the page that has no `next`. A total is not documented here; if there is one, it can only
+    /// contradict the end.
     fn checkpoint_end(&mut self, page: &Value, entries: usize) -> Result<bool, WalkError> {
         match page.get("next") {
             None | Some(Value::Null) => {

@@ -1,37 +1,37 @@
-//! The circuit breaker of one domain: open after a 429 until the time it named, then half-open until a single probe was
-//! answered. Pure: time is an argument.
+//! A circuit breaker: open from a 429 until the time that it named, then half-open until a single probe has been
+//! answered. Pure: the current time is an argument.
 
 use std::time::{Duration, Instant};
 
-/// Where the breaker stands.
+/// The state of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Calls flow.
+    /// Calls are let through.
     Closed,
-    /// Nothing leaves before this time.
+    /// No call is let through before this time.
     Open(Instant),
-    /// A single call may find out whether Auth0 answers again.
+    /// A single call, the probe, finds out whether Auth0 answers again.
     HalfOpen {
-        /// It is on its way.
+        /// Whether the probe is in flight.
         probing: bool,
     },
 }
 
-/// Whether a call may leave now.
+/// Whether a call is let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Allow {
-    /// It may. The end of a probe is told to [`Breaker::probe_finished`].
+    /// It is. If it is a probe, its end has to be reported with [`Breaker::probe_finished`] or [`Breaker::open`].
     Now {
-        /// Whether it is the one call of a half-open breaker.
+        /// Whether it is the probe of a half-open breaker.
         probe: bool,
     },
-    /// Not before this time; ask again then.
+    /// It is not; ask again at this time.
     At(Instant),
-    /// Another call is the probe; ask again when it ended.
+    /// It is not, because the probe is in flight; ask again when it has ended.
     AfterProbe,
 }
 
-/// Closed, open or half-open.
+/// A circuit breaker. It starts closed.
 #[derive(Debug, Default)]
 pub(crate) struct Breaker {
     open_until: Option<Instant>,
@@ -47,7 +47,7 @@ impl Breaker {
         }
     }
 
-    /// Asks for a call to leave at `now`. If it is allowed as a probe, it has to leave or be reported as finished.
+    /// Asks to send a call at `now`.
     pub(crate) fn allow(&mut self, now: Instant) -> Allow {
         match self.state(now) {
             State::Closed => Allow::Now { probe: false },
@@ -60,14 +60,15 @@ impl Breaker {
         }
     }
 
-    /// Nothing leaves before `until`, which the caller has clamped. Only lengthens: no event shortens a wait.
+    /// Opens the breaker until `until`, which the caller has clamped, or longer if it is open already: no event
+    /// shortens a wait.
     pub(crate) fn open(&mut self, until: Instant) {
         self.open_until = self.open_until.max(Some(until));
         self.probing = false;
     }
 
-    /// The probe ended at `now` without opening the breaker again. `answered`: Auth0 gave an answer, so calls flow;
-    /// otherwise the next call becomes the probe.
+    /// The probe ended without a 429. If Auth0 answered it, the breaker closes; otherwise the next call becomes the
+    /// probe.
     pub(crate) fn probe_finished(&mut self, now: Instant, answered: bool) {
         self.probing = false;
         if answered && self.open_for(now).is_none() {
@@ -75,7 +76,7 @@ impl Breaker {
         }
     }
 
-    /// How long nothing leaves from `now` on.
+    /// How long the breaker stays open; `None` if it is not open.
     pub(crate) fn open_for(&self, now: Instant) -> Option<Duration> {
         self.open_until.and_then(|until| until.checked_duration_since(now)).filter(|wait| !wait.is_zero())
     }
@@ -103,7 +104,8 @@ mod tests {
     }
 
     proptest! {
-        /// Nothing leaves before any time named; one probe at a time; closed only after an answer; never stuck.
+        /// Nothing is let through before any time that was named; there is one probe at a time; only an answered probe
+        /// closes the breaker; it never gets stuck.
         #[test]
         fn nothing_leaves_before_any_time_named(
             steps in proptest::collection::vec((0u64..5, 0u64..100, 0u8..4), 1..80),

@@ -1,46 +1,46 @@
-//! The identity of a queue: where a call goes, whom it trusts, and as whom it is made.
+//! A connection: where a call goes, which certificates it trusts, and which credential it carries.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, OnceLock};
 
 use crate::auth0::{Domain, ManagementApi, Token};
 
-/// Domain, CA bundle and credential as it stands in the Secret. Jobs whose keys differ never share a call, a read, a
-/// proof or a verdict (promise 2). A fingerprint with a random key: it says nothing about the credential, and is not the
-/// same in another process.
+/// Identifies a connection by domain, CA bundle and the credential as it is written in the Secret. Jobs with different
+/// keys never share a call, a read, a proof or a verdict (docs/design.md, promise 2). The key is a hash with a random
+/// state: it reveals nothing about the credential and differs from process to process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionKey(pub(super) u64);
 
 impl ConnectionKey {
-    /// The key of a connection with these three.
+    /// The key of the connection with these three properties.
     pub fn new(domain: &Domain, ca_bundle: Option<&[u8]>, token: &Token) -> Self {
         static STATE: OnceLock<RandomState> = OnceLock::new();
         Self(STATE.get_or_init(RandomState::new).hash_one((domain, ca_bundle, token.fingerprint())))
     }
 }
 
-/// What is needed for a call.
+/// Everything that a call needs.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    /// Tells it from all others.
+    /// Identifies the connection.
     pub key: ConnectionKey,
-    /// Where to.
+    /// Where calls go.
     pub domain: Domain,
-    /// The way there.
+    /// Sends them.
     pub client: Arc<dyn ManagementApi>,
-    /// As whom.
+    /// The credential that they carry.
     pub token: Token,
-    /// Which tenant object these are the settings of, as `namespace/name`.
+    /// The tenant object that `limits` come from, as `namespace/name`.
     pub tenant: Arc<str>,
-    /// How fast it allows calls.
+    /// How fast calls may be sent.
     pub limits: Limits,
 }
 
-/// The tenant's own settings.
+/// The rate limits that a tenant object sets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
-    /// Never more calls a second than this with one connection.
+    /// The ceiling on calls per second with this connection.
     pub max_per_second: f64,
-    /// Share of each of Auth0's buckets, in percent, that is left to others.
+    /// The percentage of each of Auth0's buckets that is left to other clients.
     pub reserve_percent: f64,
 }

@@ -1,4 +1,5 @@
-//! All queues: finds the one of a domain, keeps each report until it is fetched, wakes the owners.
+//! The dispatcher: finds the queue of each domain, keeps the reports of ended jobs until they are fetched, and wakes
+//! their owners.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,14 +12,14 @@ use crate::auth0::Domain;
 use crate::clock;
 
 use super::connection::{Connection, ConnectionKey};
-use super::driver::{Effects, Queue, supervise};
+use super::driver::{DomainQueue, QueueContext, supervise};
 use super::job::{End, Job, Owner, Refusal, Report, View};
 use super::observer::{Observer, QueueStats};
 use super::preflight::Preflight;
 
-/// The way to Auth0.
+/// Carries out removals. It is the only way to Auth0.
 pub struct Dispatcher {
-    queues: Mutex<HashMap<Domain, Arc<Queue>>>,
+    queues: Mutex<HashMap<Domain, Arc<DomainQueue>>>,
     jobs: Mutex<HashMap<Arc<str>, Entry>>,
     preflight: Arc<dyn Preflight>,
     observer: Arc<dyn Observer>,
@@ -26,15 +27,15 @@ pub struct Dispatcher {
     closed: CancellationToken,
 }
 
-/// What is known of a job.
+/// A job that was submitted and not forgotten.
 struct Entry {
     owner: Owner,
     submitted: Instant,
-    queue: Arc<Queue>,
+    queue: Arc<DomainQueue>,
     report: Option<Box<Report>>,
 }
 
-impl Effects for Dispatcher {
+impl QueueContext for Dispatcher {
     fn preflight(&self) -> &dyn Preflight {
         &*self.preflight
     }
@@ -43,14 +44,14 @@ impl Effects for Dispatcher {
         &*self.observer
     }
 
-    fn collect(&self, queue: &Queue) {
-        self.fetch(&mut lock(&self.jobs), queue);
+    fn collect(&self, queue: &DomainQueue) {
+        self.take_reports(&mut lock(&self.jobs), queue);
     }
 }
 
 impl Dispatcher {
-    /// A dispatcher that asks `preflight` before each call and tells `observer` of it. Whoever reads the receiver is told
-    /// which owners should look again: their report is ready, or they have waited long enough for it to be shown.
+    /// Creates a dispatcher that checks each call with `preflight` and reports it to `observer`. The receiver yields
+    /// the owners that should look at their job again: it has ended, or what it waits for is worth showing by now.
     pub fn new(
         preflight: Arc<dyn Preflight>,
         observer: Arc<dyn Observer>,
@@ -60,9 +61,10 @@ impl Dispatcher {
         (Arc::new(Self { queues, jobs, preflight, observer, wake, closed }), woken)
     }
 
-    /// Hands a job over and returns at once. Does nothing while this owner has a job.
+    /// Submits a job and returns immediately. Does nothing if this owner already has one.
     pub fn submit(self: &Arc<Self>, connection: &Connection, job: Job) {
-        // Held until the machine has the job, so that nobody forgets it in between, and the queue is not dropped.
+        // Both locks are held until the machine has the job, so that neither the entry nor the queue can be removed in
+        // between.
         let mut queues = lock(&self.queues);
         let mut jobs = lock(&self.jobs);
         if jobs.contains_key(&job.owner.uid) {
@@ -71,90 +73,91 @@ impl Dispatcher {
         let (queue, submitted) = (self.queue(&mut queues, &connection.domain), clock::steady());
         let entry = Entry { owner: job.owner.clone(), submitted, queue: queue.clone(), report: None };
         jobs.insert(job.owner.uid.clone(), entry);
-        queue.tell(|machine| {
+        queue.update(|machine| {
             machine.set_limits(connection.key, &connection.tenant, connection.limits, submitted);
             machine.submit(connection.key, job, submitted);
         });
-        self.fetch(&mut jobs, &queue);
+        self.take_reports(&mut jobs, &queue);
     }
 
-    fn queue(self: &Arc<Self>, queues: &mut HashMap<Domain, Arc<Queue>>, domain: &Domain) -> Arc<Queue> {
+    fn queue(self: &Arc<Self>, queues: &mut HashMap<Domain, Arc<DomainQueue>>, domain: &Domain) -> Arc<DomainQueue> {
         let new = || {
-            let queue = Arc::new(Queue::new(domain.clone(), self.closed.child_token()));
+            let queue = Arc::new(DomainQueue::new(domain.clone(), self.closed.child_token()));
             tokio::spawn(supervise(self.clone(), queue.clone()));
             queue
         };
         queues.entry(domain.clone()).or_insert_with(new).clone()
     }
 
-    /// Where the job of the owner with this `uid` stands.
+    /// The state of the job of the owner with this `uid`.
     pub fn view(&self, uid: &str) -> View {
         let mut jobs = lock(&self.jobs);
         let Some(Entry { queue, .. }) = jobs.get(uid).filter(|entry| entry.report.is_none()) else {
             return ended(&jobs, uid);
         };
         let queue = queue.clone();
-        if let Some((wait, so_far)) = queue.ask(|machine| machine.view(uid, clock::steady()))
+        if let Some((wait, so_far)) = queue.read(|machine| machine.view(uid, clock::steady()))
             && let Some(Entry { owner, submitted, .. }) = jobs.get(uid)
         {
             let (generation, submitted, so_far) = (owner.generation, *submitted, Box::new(so_far));
             return View::Pending { generation, submitted, wait, so_far };
         }
-        // It ended a moment ago.
-        self.fetch(&mut jobs, &queue);
+        // The job has ended since, so its report is waiting in the queue.
+        self.take_reports(&mut jobs, &queue);
         ended(&jobs, uid)
     }
 
-    /// Takes a job back with what came of it so far, or its report if it has ended. The answer of a DELETE that is on its
-    /// way still goes to the observer; the owner hears nothing more. `None` if nothing is known of it.
+    /// Takes a job back. Returns its report if it has ended, otherwise what it has achieved so far. If one of its calls
+    /// is in flight, the observer still gets the response, but the owner does not. `None` if there is no such job.
     pub fn take_back(&self, uid: &str) -> Option<Report> {
         let mut jobs = lock(&self.jobs);
         let Entry { queue, report, .. } = jobs.remove(uid)?;
         if let Some(report) = report {
             return Some(*report);
         }
-        let (own, others) = queue.tell(|machine| {
-            // A report that was not fetched yet must not be taken for that of the owner's next job.
+        let (own, others) = queue.update(|machine| {
+            // If the job's report is still in the queue, it is taken from there; it must not be mistaken for the report
+            // of the owner's next job.
             let mut ended = machine.ended();
             let own = ended.iter().position(|(owner, _)| *owner.uid == *uid).map(|at| ended.swap_remove(at).1);
             (own.or_else(|| machine.take_back(uid, clock::steady())), ended)
         });
-        self.keep(&mut jobs, others);
+        self.store(&mut jobs, others);
         own
     }
 
-    /// The report was written, or the object deleted.
+    /// Forgets a job, because its report was written or its object was deleted.
     pub fn forget(&self, uid: &str) {
         let pending = lock(&self.jobs).get(uid).filter(|entry| entry.report.is_none()).map(|entry| entry.owner.clone());
         if let (Some(partial), Some(owner)) = (self.take_back(uid), pending) {
-            self.gone(&owner, &partial);
+            self.report_owner_gone(&owner, &partial);
         }
     }
 
-    /// Until when nothing is sent to this domain, as after a 429.
+    /// Until when the circuit breaker of this domain is open; `None` if it is not open.
     pub fn open_until(&self, domain: &Domain) -> Option<Instant> {
         let queue = lock(&self.queues).get(domain).cloned()?;
-        let (now, wait) = queue.ask(|machine| (clock::steady(), machine.open_for(clock::steady())));
+        let (now, wait) = queue.read(|machine| (clock::steady(), machine.open_for(clock::steady())));
         (!wait.is_zero()).then(|| now + wait)
     }
 
-    /// Sends nothing for this long: a wait that was named before a restart. It holds the domain if the connection is
-    /// accepted, else this connection alone.
+    /// Opens the circuit breaker for this long, because a wait was named before a restart: the domain's breaker if
+    /// Auth0 has accepted this connection since the start, otherwise that of this connection alone.
     pub fn hold(self: &Arc<Self>, connection: &Connection, wait: Duration) {
         let queue = self.queue(&mut lock(&self.queues), &connection.domain);
-        queue.tell(|machine| machine.hold(connection.key, wait, clock::steady()));
+        queue.update(|machine| machine.hold(connection.key, wait, clock::steady()));
     }
 
-    /// Whether Auth0 accepted a call with this connection since the start.
+    /// Whether Auth0 has accepted a call with this connection since the start.
     pub fn accepted(&self, key: ConnectionKey) -> bool {
         let queues: Vec<_> = lock(&self.queues).values().cloned().collect();
-        queues.iter().any(|queue| queue.ask(|machine| machine.accepted(key)))
+        queues.iter().any(|queue| queue.read(|machine| machine.accepted(key)))
     }
 
-    /// Forgets what belongs to connections that no tenant has any more, and queues that have nothing left.
+    /// Forgets connections that no tenant uses any more, and queues that have nothing left to do.
     pub fn retain(&self, alive: &HashSet<ConnectionKey>) {
         lock(&self.queues).retain(|_, queue| {
-            let left = queue.tell(|machine| machine.retain(alive, clock::steady()));
+            let left = queue.update(|machine| machine.retain(alive, clock::steady()));
             if !left {
                 queue.closed.cancel();
             }
@@ -162,19 +165,19 @@ impl Dispatcher {
         });
     }
 
-    /// How many jobs have ended whose report was not taken yet.
+    /// How many jobs have ended whose reports were not taken yet.
     pub fn unwritten(&self) -> usize {
         let queues: Vec<_> = lock(&self.queues).values().cloned().collect();
         queues.iter().for_each(|queue| self.collect(queue));
         lock(&self.jobs).values().filter(|entry| entry.report.is_some()).count()
     }
 
-    /// Every queue as it is now.
+    /// The state of every queue.
     pub fn stats(&self) -> Vec<QueueStats> {
         let queues: Vec<_> = lock(&self.queues).values().cloned().collect();
         let now = clock::steady();
-        let stats = |queue: Arc<Queue>| {
-            queue.ask(|machine| QueueStats {
+        let stats = |queue: Arc<DomainQueue>| {
+            queue.read(|machine| QueueStats {
                 domain: queue.domain.clone(),
                 jobs: machine.len(),
                 in_flight: machine.in_flight(),
@@ -185,27 +188,27 @@ impl Dispatcher {
         queues.into_iter().map(stats).collect()
     }
 
-    /// Sends nothing more, and returns once the calls on their way have ended.
+    /// Stops sending, and returns as soon as all calls in flight have ended.
     pub async fn close(&self) {
         self.closed.cancel();
         let queues: Vec<_> = lock(&self.queues).values().cloned().collect();
         for queue in queues {
-            queue.calm().await;
+            queue.drained().await;
         }
     }
 
-    fn fetch(&self, jobs: &mut HashMap<Arc<str>, Entry>, queue: &Queue) {
-        let (ended, woken) = queue.ask(|machine| (machine.ended(), machine.woken()));
-        self.keep(jobs, ended);
+    fn take_reports(&self, jobs: &mut HashMap<Arc<str>, Entry>, queue: &DomainQueue) {
+        let (ended, woken) = queue.read(|machine| (machine.ended(), machine.woken()));
+        self.store(jobs, ended);
         woken.into_iter().for_each(|owner| self.wake(owner));
     }
 
-    fn keep(&self, jobs: &mut HashMap<Arc<str>, Entry>, ended: Vec<(Owner, Report)>) {
+    fn store(&self, jobs: &mut HashMap<Arc<str>, Entry>, ended: Vec<(Owner, Report)>) {
         for (owner, report) in ended {
             if report.end == End::HandedBack(Refusal::Gone) {
-                // Nobody is left to fetch it.
+                // The object is gone, so nobody will fetch its report.
                 jobs.remove(&owner.uid);
-                self.gone(&owner, &report);
+                self.report_owner_gone(&owner, &report);
             } else if let Some(entry) = jobs.get_mut(&owner.uid) {
                 entry.report = Some(Box::new(report));
                 self.wake(owner);
@@ -213,14 +216,14 @@ impl Dispatcher {
         }
     }
 
-    fn gone(&self, owner: &Owner, partial: &Report) {
+    fn report_owner_gone(&self, owner: &Owner, partial: &Report) {
         if matches!(partial.end, End::HandedBack(_)) && !partial.accepted.is_empty() {
             self.observer.owner_gone(owner, partial);
         }
     }
 
     fn wake(&self, owner: Owner) {
-        // Nobody listens any more only while the operator is ending.
+        // The receiver is dropped only while the operator shuts down.
         let _ = self.wake.send(owner);
     }
 }
@@ -230,11 +233,11 @@ fn ended(jobs: &HashMap<Arc<str>, Entry>, uid: &str) -> View {
         Some(Entry { owner, report: Some(report), .. }) => {
             View::Ended { generation: owner.generation, report: report.clone() }
         }
-        _ => View::Absent,
+        Some(Entry { report: None, .. }) | None => View::Absent,
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing under these locks can be left half done by a panic.
+    // No update under these locks can be left incomplete by a panic, so a poisoned lock is safe to use.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,5 @@
-//! The effects of one domain's machine: asks it what to do, checks with the owners, sends, and tells it what came of it.
+//! Runs the machine of one domain: asks it for the next call, checks the call with its owners, sends it, and passes the
+//! response back.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
@@ -14,58 +15,58 @@ use crate::clock;
 
 use super::connection::{Connection, ConnectionKey};
 use super::job::{Owner, Refusal};
-use super::machine::{Ask, CallId, Machine, Outgoing, Step};
+use super::machine::{CallId, Machine, Outgoing, PendingCall, Step};
 use super::observer::{DeleteFinished, Observer, RequestFinished};
 use super::preflight::Preflight;
 
-/// The owners of a call are asked together, so many at a time, and all of them within this time.
-const ASKED_AT_ONCE: usize = 16;
-const ASKED_WITHIN: Duration = Duration::from_secs(6);
-/// After a panic the worker goes on, but not in a circle without end.
+/// How many owners of a call are checked at once, and how long the checks of all of them may take together.
+const PREFLIGHT_CONCURRENCY: usize = 16;
+const PREFLIGHT_TIMEOUT: Duration = Duration::from_secs(6);
+/// The pause after a panic, so that a bug which panics every time does not turn into a busy loop.
 const PANIC_PAUSE: Duration = Duration::from_secs(1);
-/// Larger machines are checked less often than at each event.
+/// Debug builds check the invariants after each event, but only now and then if there are more jobs than this.
 #[cfg(debug_assertions)]
-const CHECKED: usize = 200;
+const ALWAYS_CHECKED_BELOW: usize = 200;
 
-/// What the work at a queue needs of the dispatcher.
-pub(super) trait Effects: Send + Sync + 'static {
-    /// Who is asked before each call.
+/// What a queue needs from the dispatcher. A trait, so that the two files do not import each other.
+pub(super) trait QueueContext: Send + Sync + 'static {
+    /// The check before each call.
     fn preflight(&self) -> &dyn Preflight;
 
-    /// Who is told of each call.
+    /// The observer of each call.
     fn observer(&self) -> &dyn Observer;
 
-    /// Fetches what ended at the queue and wakes the owners.
-    fn collect(&self, queue: &Queue);
+    /// Takes the reports of ended jobs from the queue and wakes their owners.
+    fn collect(&self, queue: &DomainQueue);
 }
 
-/// One domain's machine, and who is to be told when something happened to it.
-pub(super) struct Queue {
+/// The machine of one domain, with a notification for the worker that runs it.
+pub(super) struct DomainQueue {
     pub(super) domain: Domain,
     machine: Mutex<Machine>,
     changed: Notify,
     pub(super) closed: CancellationToken,
 }
 
-impl Queue {
+impl DomainQueue {
     pub(super) fn new(domain: Domain, closed: CancellationToken) -> Self {
-        // So that two operators, or one before and after a restart, do not name two calls alike.
+        // A random prefix, so that the correlation ids of two processes differ.
         let prefix = format!("rescind-{:012x}", fastrand::u64(..1 << 48));
         let machine = Machine::new(domain.clone(), &prefix, clock::wall(), clock::steady());
         Self { domain, machine: Mutex::new(machine), changed: Notify::new(), closed }
     }
 
-    /// Tells the machine something, and has it asked what to do then.
-    pub(super) fn tell<T>(&self, event: impl FnOnce(&mut Machine) -> T) -> T {
-        let answer = self.ask(event);
+    /// Changes the machine, and has the worker ask it for the next call again.
+    pub(super) fn update<T>(&self, event: impl FnOnce(&mut Machine) -> T) -> T {
+        let answer = self.read(event);
         self.changed.notify_waiters();
         answer
     }
 
-    /// Asks the machine something that changes nothing for the worker.
-    pub(super) fn ask<T>(&self, question: impl FnOnce(&mut Machine) -> T) -> T {
+    /// Reads from the machine, or changes it in a way that does not concern the worker.
+    pub(super) fn read<T>(&self, question: impl FnOnce(&mut Machine) -> T) -> T {
         let mut machine = self.machine.lock().unwrap_or_else(|poisoned| {
-            // A panic in the middle of a decision: nothing is believed but the jobs.
+            // The machine panicked in the middle of a decision, so only its jobs can be trusted.
             self.machine.clear_poison();
             let mut machine = poisoned.into_inner();
             machine.rebuild(clock::steady());
@@ -74,19 +75,19 @@ impl Queue {
         });
         let answer = question(&mut machine);
         #[cfg(debug_assertions)]
-        if machine.len() < CHECKED || fastrand::usize(..machine.len()) < CHECKED / 10 {
+        if machine.len() < ALWAYS_CHECKED_BELOW || fastrand::usize(..machine.len()) < ALWAYS_CHECKED_BELOW / 10 {
             debug_assert_eq!(machine.check(), Ok(()));
         }
         answer
     }
 
-    /// Returns once no call is on its way.
-    pub(super) async fn calm(&self) {
+    /// Returns as soon as no call is in flight.
+    pub(super) async fn drained(&self) {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if self.ask(|machine| machine.in_flight()) == 0 {
+            if self.read(|machine| machine.in_flight()) == 0 {
                 return;
             }
             changed.await;
@@ -94,9 +95,9 @@ impl Queue {
     }
 }
 
-/// Works until the queue is closed; what is on its way then ends by itself. A panic is counted, and the work begun anew
-/// with the jobs there are.
-pub(super) async fn supervise(dispatcher: Arc<dyn Effects>, queue: Arc<Queue>) {
+/// Runs the worker until the queue is closed; calls that are in flight then end on their own. After a panic the worker
+/// is restarted, with the jobs that are left.
+pub(super) async fn supervise(dispatcher: Arc<dyn QueueContext>, queue: Arc<DomainQueue>) {
     while !queue.closed.is_cancelled() {
         let work = AssertUnwindSafe(work(&dispatcher, &queue)).catch_unwind();
         if queue.closed.run_until_cancelled(work).await.is_none() {
@@ -108,18 +109,18 @@ pub(super) async fn supervise(dispatcher: Arc<dyn Effects>, queue: Arc<Queue>) {
     }
 }
 
-async fn work(dispatcher: &Arc<dyn Effects>, queue: &Arc<Queue>) {
+async fn work(dispatcher: &Arc<dyn QueueContext>, queue: &Arc<DomainQueue>) {
     loop {
         let changed = queue.changed.notified();
         tokio::pin!(changed);
-        // Listens from here on, so that a change between the question and the wait is not missed.
+        // Registered before the machine is asked, so that a change in between is not missed.
         changed.as_mut().enable();
-        let step = queue.ask(|machine| machine.next(clock::steady()));
+        let step = queue.read(|machine| machine.next(clock::steady()));
         dispatcher.collect(queue);
         match step {
-            Step::Check(ask) => {
-                tokio::spawn(call(dispatcher.clone(), queue.clone(), ask));
-                // A long queue must not keep this task from letting others run.
+            Step::Check(pending) => {
+                tokio::spawn(call(dispatcher.clone(), queue.clone(), pending));
+                // Lets other tasks run even while there are many calls to start.
                 tokio::task::consume_budget().await;
             }
             Step::Wait(until) => {
@@ -133,22 +134,22 @@ async fn work(dispatcher: &Arc<dyn Effects>, queue: &Arc<Queue>) {
     }
 }
 
-/// One call, from the preflight check to its answer.
-async fn call(dispatcher: Arc<dyn Effects>, queue: Arc<Queue>, ask: Ask) {
-    // Whatever becomes of this task, the machine hears of it.
-    let mut guard = InFlight { dispatcher: &dispatcher, queue: &queue, id: ask.id, sent: None, ended: false };
-    let checked = queue.closed.run_until_cancelled(preflight(&dispatcher, &queue, &ask)).await;
-    let Some(Some(connection)) = checked else { return guard.called_off() };
+/// Makes one call, from the preflight check to its response.
+async fn call(dispatcher: Arc<dyn QueueContext>, queue: Arc<DomainQueue>, pending: PendingCall) {
+    // The guard reports the end of the call to the machine, even if this task panics or is aborted.
+    let mut guard = InFlightGuard { dispatcher: &dispatcher, queue: &queue, id: pending.id, sent: None, ended: false };
+    let checked = queue.closed.run_until_cancelled(preflight(&dispatcher, &queue, &pending)).await;
+    let Some(Some(connection)) = checked else { return guard.cancelled() };
     let preflight = dispatcher.preflight();
     let leading = preflight.may_send();
     let recheck = |owner| if leading { preflight.recheck(owner) } else { Err(Refusal::NotLeading) };
-    let results: Vec<_> = ask.owners.iter().map(recheck).collect();
-    let Some((outgoing, owners)) = queue.tell(|machine| machine.send(ask.id, &results, clock::steady())) else {
+    let results: Vec<_> = pending.owners.iter().map(recheck).collect();
+    let Some((outgoing, owners)) = queue.update(|machine| machine.send(pending.id, &results, clock::steady())) else {
         guard.ended = true;
         return dispatcher.collect(&queue);
     };
     dispatcher.collect(&queue);
-    let sent = guard.sent.insert(Sent { connection: connection.key, outgoing, owners, at: clock::steady() });
+    let sent = guard.sent.insert(SentCall { connection: connection.key, outgoing, owners, at: clock::steady() });
     let answer = send(&connection, &sent.outgoing).await;
     if let Err(CallError::RateLimited(wait)) = &answer.outcome {
         let domain = &queue.domain;
@@ -157,28 +158,32 @@ async fn call(dispatcher: Arc<dyn Effects>, queue: Arc<Queue>, ask: Ask) {
     guard.answered(answer);
 }
 
-/// Asks all owners together and waits for the call's moment. `None` if it is not to be made.
-async fn preflight(dispatcher: &Arc<dyn Effects>, queue: &Arc<Queue>, ask: &Ask) -> Option<Connection> {
+/// Checks the call with all of its owners, then waits until its time slot. `None` if the call must not be sent.
+async fn preflight(
+    dispatcher: &Arc<dyn QueueContext>,
+    queue: &Arc<DomainQueue>,
+    pending: &PendingCall,
+) -> Option<Connection> {
     let mut found: Option<Connection> = None;
-    let mut results: Vec<Result<ConnectionKey, Refusal>> = vec![Err(Refusal::Unconfirmed); ask.owners.len()];
-    let deadline = tokio::time::Instant::now() + ASKED_WITHIN;
-    let check = |n: usize| async move { (n, dispatcher.preflight().check(&ask.owners[n]).await) };
-    let mut checks = futures::stream::iter((0..results.len()).map(check)).buffer_unordered(ASKED_AT_ONCE);
+    let mut results: Vec<Result<ConnectionKey, Refusal>> = vec![Err(Refusal::Unconfirmed); pending.owners.len()];
+    let deadline = tokio::time::Instant::now() + PREFLIGHT_TIMEOUT;
+    let check = |n: usize| async move { (n, dispatcher.preflight().check(&pending.owners[n]).await) };
+    let mut checks = futures::stream::iter((0..results.len()).map(check)).buffer_unordered(PREFLIGHT_CONCURRENCY);
     while let Ok(Some((n, result))) = tokio::time::timeout_at(deadline, checks.next()).await {
         results[n] = result.map(|connection| {
             let key = connection.key;
-            if key == ask.connection {
+            if key == pending.connection {
                 found.get_or_insert(connection);
             }
             key
         });
     }
     let now = clock::steady();
-    let slot = queue.tell(|machine| {
+    let slot = queue.update(|machine| {
         if let Some(Connection { key, tenant, limits, .. }) = &found {
             machine.set_limits(*key, tenant, *limits, now);
         }
-        machine.preflighted(ask.id, &results, now)
+        machine.preflighted(pending.id, &results, now)
     });
     dispatcher.collect(queue);
     tokio::time::sleep_until(slot?.into()).await;
@@ -195,19 +200,19 @@ async fn send(Connection { client, token, .. }: &Connection, outgoing: &Outgoing
     }
 }
 
-/// A call that left, until its end is told.
-struct Sent {
+/// A call that was sent.
+struct SentCall {
     connection: ConnectionKey,
     outgoing: Outgoing,
     owners: Vec<Owner>,
     at: Instant,
 }
 
-impl Sent {
-    fn tell(&self, dispatcher: &dyn Effects, domain: &Domain, answer: &Answer<Page>) {
+impl SentCall {
+    fn report(&self, dispatcher: &dyn QueueContext, domain: &Domain, answer: &Answer<Page>) {
         let took = clock::steady().saturating_duration_since(self.at);
-        // What did not reach Auth0 has no name there, and no record as something that was done.
-        let reached = !matches!(answer.outcome, Err(CallError::NotSent(_) | CallError::NotProcessed));
+        // Auth0 has no log entry of a request that did not reach it, and nothing was done that an audit should record.
+        let reached = answer.outcome.as_ref().err().is_none_or(CallError::may_have_arrived);
         let (method, endpoint, correlation) = match &self.outgoing {
             Outgoing::Remove { endpoint, correlation, .. } => ("DELETE", endpoint.template(), Some(&**correlation)),
             Outgoing::Page { read, .. } => ("GET", read.template(), None),
@@ -224,33 +229,33 @@ impl Sent {
     }
 }
 
-/// A call begun and not ended.
-struct InFlight<'a> {
-    dispatcher: &'a Arc<dyn Effects>,
-    queue: &'a Arc<Queue>,
+/// A call that the machine counts as in flight. When the guard is dropped, the machine is told that the call has ended.
+struct InFlightGuard<'a> {
+    dispatcher: &'a Arc<dyn QueueContext>,
+    queue: &'a Arc<DomainQueue>,
     id: CallId,
-    sent: Option<Sent>,
+    sent: Option<SentCall>,
     ended: bool,
 }
 
-impl InFlight<'_> {
+impl InFlightGuard<'_> {
     fn answered(&mut self, answer: Answer<Page>) {
         self.ended = true;
         if let Some(sent) = self.sent.take() {
-            sent.tell(&**self.dispatcher, &self.queue.domain, &answer);
+            sent.report(&**self.dispatcher, &self.queue.domain, &answer);
         }
-        self.queue.tell(|machine| machine.answered(self.id, answer, clock::wall(), clock::steady()));
+        self.queue.update(|machine| machine.answered(self.id, answer, clock::wall(), clock::steady()));
         self.dispatcher.collect(self.queue);
     }
 
-    fn called_off(&mut self) {
+    fn cancelled(&mut self) {
         self.ended = true;
-        self.queue.tell(|machine| machine.call_off(self.id, clock::steady()));
+        self.queue.update(|machine| machine.cancel_call(self.id, clock::steady()));
         self.dispatcher.collect(self.queue);
     }
 }
 
-impl Drop for InFlight<'_> {
+impl Drop for InFlightGuard<'_> {
     fn drop(&mut self) {
         if self.ended {
             return;
@@ -262,7 +267,7 @@ impl Drop for InFlight<'_> {
             let outcome = Err(CallError::no_answer("the call was interrupted"));
             self.answered(Answer { limits: Default::default(), outcome });
         } else {
-            self.called_off();
+            self.cancelled();
         }
     }
 }

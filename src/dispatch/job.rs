@@ -1,4 +1,4 @@
-//! What is handed to the dispatcher and what comes back. Plain data.
+//! What callers submit to the dispatcher, and what they get back. Plain data.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,176 +9,179 @@ use crate::auth0::{CallError, Domain, Endpoint, Item, Missing};
 
 use super::connection::ConnectionKey;
 
-/// Whose job it is: enough to find the owner again, and to tell a changed or re-created one from the one that asked.
+/// The Kubernetes object that a job belongs to. It identifies the object, and distinguishes it from its earlier
+/// generations and from a successor of the same name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Owner {
-    /// Kind of the owner.
+    /// The object's kind.
     pub kind: &'static str,
-    /// Namespace of the owner.
+    /// The object's namespace.
     pub namespace: Arc<str>,
-    /// Name of the owner.
+    /// The object's name.
     pub name: Arc<str>,
-    /// Identity that no successor of the same name shares.
+    /// The object's UID.
     pub uid: Arc<str>,
-    /// Version of what the owner asks for.
+    /// The object's generation when the job was submitted.
     pub generation: i64,
 }
 
-/// At this endpoint these items must be absent.
+/// What has to be removed: these items must be absent at this endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removal {
     /// Where.
     pub endpoint: Endpoint,
-    /// What; at least one, no duplicates, any number: the dispatcher makes batches.
+    /// Which items: at least one, without duplicates. Any number is allowed; the dispatcher splits them into batches.
     pub items: Vec<Item>,
 }
 
-/// Which calls are asked for.
+/// Which calls a job makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
-    /// Remove, with a read before and after as asked.
+    /// Removes the items, with a read before and after as chosen.
     Remove {
-        /// Read first. At the two user endpoints only what is there is removed; at the organization endpoints, whose
-        /// lists lag, the read only counts.
+        /// Read the list before the first DELETE. Where the list is strongly consistent, items that are not in it need
+        /// no DELETE; elsewhere the read only decides whether an item counts as removed or as already absent.
         before: bool,
-        /// Read afterwards.
+        /// Read the list after the last DELETE, to verify the removal.
         after: bool,
     },
-    /// Only read: the removal was accepted earlier.
+    /// Only verifies a removal that was accepted earlier: one read, no DELETE.
     Prove,
 }
 
-/// What is known from before: from the status, or from an earlier job of the same owner at the same tenant and domain.
+/// What earlier attempts found out, taken from the object's status or from an earlier job of the same object for the
+/// same tenant and domain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
-    /// Items that Auth0 accepted a DELETE of; they are proved, not sent again. Empty if only counts are known.
+    /// Items whose DELETE Auth0 has accepted. They are verified, not sent again. Empty if only their number is known.
     pub accepted: Vec<Item>,
-    /// Items that were not there, or that Auth0 does not know; they are not sent again either.
+    /// Items that were not there, or that Auth0 does not know. They are not sent again either.
     pub absent: Vec<Item>,
-    /// When the first of all accepted DELETEs was accepted.
+    /// When Auth0 accepted the first DELETE.
     pub first_accepted_at: Option<Timestamp>,
-    /// When the last one was.
+    /// When Auth0 accepted the last DELETE.
     pub accepted_at: Option<Timestamp>,
-    /// A DELETE may have had an effect although no answer came: the job reads first.
+    /// A DELETE got no answer and may have taken effect. Where the list is strongly consistent, the job reads it first.
     pub lost: bool,
-    /// Some answer showed that the user or organization exists, or existed until then.
+    /// An answer has shown that the user or organization exists, or existed at that time.
     pub seen: bool,
 }
 
-/// A removal on its way.
+/// A removal to carry out.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// Who asks.
+    /// The object that asks for it.
     pub owner: Owner,
-    /// What for.
+    /// What to remove.
     pub removal: Removal,
-    /// Which calls.
+    /// Which calls to make.
     pub task: Task,
-    /// What is known already.
+    /// What earlier attempts found out.
     pub history: History,
 }
 
-/// What came of a job, its history included. Also what came of it so far ([`End::HandedBack`]), when it was taken back,
-/// dropped, or has to move to another connection.
+/// The result of a job, its history included. A job that was taken back, dropped, or has to move to another connection
+/// ends with [`End::HandedBack`]; its report says what was achieved until then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Items that Auth0 accepted a DELETE of, or that were gone after a DELETE without a usable answer.
+    /// Items whose DELETE Auth0 has accepted.
     pub accepted: Vec<Item>,
-    /// Items that were not there to begin with.
+    /// Items that were not there when they were read or asked about. If [`Report::lost`], an earlier DELETE without an
+    /// answer may have removed them.
     pub already_absent: Vec<Item>,
     /// Items that Auth0 does not know.
     pub not_found: Vec<Item>,
-    /// Items that Auth0 refused, one by one.
+    /// Items whose DELETE Auth0 rejected.
     pub refused: Vec<Item>,
-    /// When the first accepted DELETE was accepted.
+    /// When Auth0 accepted the first DELETE.
     pub first_accepted_at: Option<Timestamp>,
-    /// When the last one was.
+    /// When Auth0 accepted the last DELETE.
     pub accepted_at: Option<Timestamp>,
-    /// A DELETE may have had an effect although no answer came.
+    /// A DELETE got no answer and may have taken effect.
     pub lost: bool,
-    /// Some answer showed that the user or organization exists, or existed until then.
+    /// An answer has shown that the user or organization exists, or existed at that time.
     pub seen: bool,
-    /// When the read that decided began.
+    /// When the read that the verdict is based on began.
     pub read_at: Option<Timestamp>,
-    /// With which connection the last call was made, if one was.
+    /// The connection of the job's calls, if it made any.
     pub connection: Option<ConnectionKey>,
-    /// Where that call went.
+    /// The domain of the job's calls, if it made any.
     pub domain: Option<Domain>,
-    /// Name in Auth0's logs of the last DELETE that named its items and may have had an effect.
+    /// The correlation id of the last DELETE that named items of this job and may have taken effect.
     pub correlation: Option<Arc<str>>,
-    /// How it ended.
+    /// How the job ended.
     pub end: End,
 }
 
 /// How a job ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// A complete read contains none of the items. It began after the last accepted DELETE and after the job was
-    /// submitted; or it was the read before, where that may spare the DELETE.
+    /// A complete read contains none of the items. The read began after the last accepted DELETE and after the job was
+    /// submitted, or it was a read before, of a strongly consistent list.
     Gone,
-    /// Accepted, but no read could prove it.
+    /// Auth0 accepted the removal, but it could not be verified.
     Unverified(Unverified),
-    /// Accepted, but that read still contains these.
+    /// Auth0 accepted the removal, but a read that began afterwards still contains these items.
     Remaining(Vec<Item>),
-    /// The subject, or some items ([`Report::not_found`]), do not exist.
+    /// The user or organization, or some of the items ([`Report::not_found`]), do not exist.
     NotFound(Missing),
     /// A call failed.
     Failed(CallError),
-    /// Nothing more was sent.
+    /// The job was ended early, for this reason.
     HandedBack(Refusal),
 }
 
 /// Why a removal could not be verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unverified {
-    /// Nobody asked for it.
+    /// The job did not ask for verification.
     Never,
-    /// The credential may not read; it lacks this scope.
+    /// The credential lacks this scope, which reading needs.
     MissingScope(String),
-    /// The read was refused or never came to an end.
+    /// The read was refused, or its pages did not yield a result.
     ReadRefused(CallError),
 }
 
-/// Why nothing (more) is sent for an owner.
+/// Why nothing more is sent for an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// This process does not lead.
+    /// This process is not the leader.
     NotLeading,
     /// The object was deleted, or re-created under the same name.
     Gone,
-    /// The object is not what it was when it asked: another generation, suspended, on hold.
+    /// The object is not as it was when it submitted the job: its generation changed, or it is suspended or on hold.
     Changed,
-    /// Its tenant is not ready.
+    /// The object's tenant is not ready.
     TenantNotReady,
-    /// Its connection is another by now: to be submitted there.
+    /// The object's connection has changed; the job has to be submitted with the new one.
     OtherConnection,
-    /// The caches are not fresh and the API server did not confirm in time.
+    /// The caches are stale, and the API server did not confirm the object in time.
     Unconfirmed,
-    /// The owner took it back.
+    /// The caller took the job back.
     Withdrawn,
 }
 
-/// Where a job stands.
+/// The state of a job.
 #[derive(Clone, Debug)]
 pub enum View {
-    /// Nothing is known of it.
+    /// The dispatcher has no job for this object.
     Absent,
-    /// Waiting for its turn or at work.
+    /// The job has not ended.
     Pending {
-        /// The generation it was submitted for.
+        /// The generation for which it was submitted.
         generation: i64,
-        /// When.
+        /// When it was submitted.
         submitted: Instant,
         /// What it waits for.
         wait: Wait,
-        /// What came of it so far.
+        /// What it has achieved so far.
         so_far: Box<Report>,
     },
-    /// Ended.
+    /// The job has ended.
     Ended {
-        /// The generation it was submitted for.
+        /// The generation for which it was submitted.
         generation: i64,
-        /// What came of it.
+        /// Its result.
         report: Box<Report>,
     },
 }
@@ -186,22 +189,23 @@ pub enum View {
 /// What a job waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// Its turn.
+    /// Its turn in the queue.
     Queued {
-        /// About so many calls leave before its own.
+        /// Estimated number of calls that are sent before its own.
         calls_before: usize,
-        /// About so long until its own leaves, if that can be said.
+        /// Estimated time until its own call is sent, if it can be estimated.
         about: Option<Duration>,
     },
-    /// Nothing is sent to the domain, or with this connection, before this time.
+    /// The circuit breaker of the domain or of the connection.
     RateLimited {
-        /// A whole second by the clock on the wall.
+        /// When the breaker lets calls through again. If the wait is longer than two seconds, this is a whole second of
+        /// the wall clock.
         until: Instant,
-        /// Whether a call of its own was answered with 429.
+        /// Whether the 429 was the answer to one of this job's own calls.
         own: bool,
     },
-    /// Its proof: everything it wants was accepted.
+    /// The read that verifies it; no DELETE is left to send.
     AwaitingProof,
-    /// The answer to a call.
+    /// The answer to a call that is in flight.
     Working,
 }

@@ -1,12 +1,31 @@
-//! When we say it: a queue for each connection, the only way to Auth0.
+//! When and in which order calls are sent to Auth0. Knows `auth0`, but not Kubernetes.
 //!
-//! A removal is submitted and the caller returns; the dispatcher makes the calls, keeps the report, and wakes the owner.
-//! Belongs here: order, batches, rate limits, what follows a 429, which reads prove a removal. Does not belong here:
-//! whether a removal is wanted (asked through [`Preflight`]), what a report means for an object, counting and records
-//! (told through [`Observer`]). Knows auth0, not Kubernetes.
+//! A caller submits a removal as a [`Job`] and returns at once. The [`Dispatcher`] makes the calls, keeps the
+//! [`Report`] and wakes the job's [`Owner`], who then fetches the report with [`Dispatcher::view`]. Whether a removal
+//! is still wanted is asked through [`Preflight`] before each call; metrics, audit and traces learn of each call
+//! through [`Observer`]. Both are implemented in higher rooms.
 //!
-//! `machine` decides for one domain, with `fair_queue` (who is next), `limiter` (how fast) and `breaker` (not at all after a
-//! 429) as its parts; all of them are pure. `driver` makes the calls, `dispatcher` keeps the reports.
+//! Start with `job`, the interface in plain data, then `machine`, which makes all decisions.
+//! - `dispatcher`: finds the queue of a domain, keeps reports, wakes owners. `driver`: the worker and the calls of one
+//!   domain.
+//! - `machine`: decides for one domain which call is sent next and what its answer means. Pure, like its three parts:
+//! - `fair_queue`: whose turn it is. `limiter`: how fast calls may be sent. `breaker`: the circuit breaker after a 429.
+//! - `connection`: what decides which jobs may share calls. `preflight`, `observer`: the interfaces to the higher
+//!   rooms.
+//!
+//! # How a 429 becomes a status
+//!
+//! 1. `auth0` turns the response into `CallError::RateLimited`, with the wait that its headers name.
+//! 2. `driver` logs it and passes it to `Machine::answered` (`machine/answers.rs`). The limiter learns from the
+//!    headers, the circuit breaker opens, and the items or the page go back into their queue. The breaker is that of
+//!    the domain, or that of the connection alone while Auth0 has not accepted its credential.
+//! 3. While the breaker is open, no call is started, and calls that were being checked are cancelled. When it is
+//!    half-open, one call is sent as a probe; its answer closes the breaker or opens it again.
+//! 4. If the wait is longer than two seconds, the owners of the jobs in that call are woken. [`Dispatcher::view`]
+//!    returns [`Wait::RateLimited`] with `own` set, which `revocation` writes as the reason `RateLimited` with
+//!    `status.nextAttemptTime`. Jobs that wait behind the same breaker are woken only after they have waited for 15
+//!    seconds.
+//! 5. After a restart, `revocation` passes the time that is left in the status to [`Dispatcher::hold`].
 
 mod breaker;
 mod connection;

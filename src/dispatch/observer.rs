@@ -1,4 +1,4 @@
-//! What is told of the calls, and what can be asked of a queue. Whoever counts and keeps records does it above.
+//! What the dispatcher reports about its calls and queues. Metrics, audit and traces are implemented in `telemetry`.
 
 use std::time::Duration;
 
@@ -7,22 +7,23 @@ use crate::auth0::{Answer, CallError, Domain, Endpoint, Item, Page};
 use super::connection::ConnectionKey;
 use super::job::{Owner, Report};
 
-/// Hears of every call that left. Told in the middle of the work, so it must not wait for anything.
+/// Is notified of every call that was sent. The methods are called in the middle of the work, so they must not block.
 pub trait Observer: Send + Sync + 'static {
-    /// A call ended.
+    /// A call has ended.
     fn request_finished(&self, call: &RequestFinished<'_>);
 
-    /// That call was a DELETE.
+    /// A DELETE has ended. Called after [`Self::request_finished`], and only if the request may have reached Auth0.
     fn delete_finished(&self, deletion: &DeleteFinished<'_>);
 
-    /// An object was deleted between an accepted DELETE and its proof: nobody will read this report.
+    /// An object was deleted after Auth0 had accepted its DELETE and before the job ended, so nobody will fetch this
+    /// report.
     fn owner_gone(&self, owner: &Owner, partial: &Report);
 
-    /// A task panicked, and was begun anew.
+    /// A task panicked and was restarted.
     fn task_restarted(&self);
 }
 
-/// Hears and forgets.
+/// Ignores everything.
 impl Observer for () {
     fn request_finished(&self, _: &RequestFinished<'_>) {}
     fn delete_finished(&self, _: &DeleteFinished<'_>) {}
@@ -30,57 +31,57 @@ impl Observer for () {
     fn task_restarted(&self) {}
 }
 
-/// A call that ended.
+/// A call that has ended.
 #[derive(Debug)]
 pub struct RequestFinished<'a> {
-    /// With which connection it was made.
+    /// The connection it was made with.
     pub connection: ConnectionKey,
-    /// Where it went.
+    /// The domain it went to.
     pub domain: &'a Domain,
     /// The HTTP method.
     pub method: &'static str,
-    /// The path with its ids left out.
+    /// The path with placeholders instead of ids.
     pub endpoint: &'static str,
-    /// Whose removals it served; some of them, if it is a read for very many.
+    /// The objects it was made for. For a read that serves many, only some of them.
     pub owners: &'a [Owner],
-    /// Its name in Auth0's logs, if it has one.
+    /// The correlation id that Auth0's logs show, if the call is a DELETE that may have reached Auth0.
     pub correlation: Option<&'a str>,
-    /// From the first byte sent to the last received.
+    /// From right before the request was sent until its response was complete.
     pub took: Duration,
-    /// What came of it.
+    /// The response.
     pub answer: &'a Answer<Page>,
 }
 
-/// A DELETE that ended.
+/// A DELETE that has ended.
 #[derive(Debug)]
 pub struct DeleteFinished<'a> {
-    /// Where it went.
+    /// The domain it went to.
     pub domain: &'a Domain,
-    /// At which endpoint.
+    /// The endpoint.
     pub endpoint: &'a Endpoint,
-    /// What it named.
+    /// The items it named.
     pub items: &'a [Item],
-    /// Whose removals it carried.
+    /// The objects it was made for.
     pub owners: &'a [Owner],
-    /// Its name in Auth0's logs.
+    /// The correlation id that Auth0's logs show.
     pub correlation: &'a str,
-    /// How long it took.
+    /// From right before the request was sent until its response was complete.
     pub took: Duration,
-    /// Accepted, or why not.
+    /// Whether Auth0 accepted it.
     pub outcome: Result<(), &'a CallError>,
 }
 
-/// The queue of one domain at one moment.
+/// The state of a domain's queue at one moment.
 #[derive(Clone, Debug)]
 pub struct QueueStats {
-    /// Which domain.
+    /// The domain.
     pub domain: Domain,
     /// Jobs that have not ended.
     pub jobs: usize,
-    /// Calls begun and not ended.
+    /// Calls that were started and have not ended, including those that are still being checked.
     pub in_flight: usize,
-    /// How long the oldest of these jobs has been there; zero if there is none.
+    /// The time since the oldest of these jobs was submitted; zero if there is none.
     pub oldest: Duration,
-    /// How long nothing will be sent, as after a 429; zero if the breaker is closed.
+    /// The time until the domain's circuit breaker lets calls through again; zero if it is not open.
     pub open_for: Duration,
 }

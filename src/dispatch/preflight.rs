@@ -1,18 +1,19 @@
-//! The question that is asked right before each call (promise 5). Answered by whoever knows the owners.
+//! The check before each call (docs/design.md, promise 5). The room that knows the objects implements it.
 
 use futures::future::BoxFuture;
 
 use super::connection::{Connection, ConnectionKey};
 use super::job::{Owner, Refusal};
 
-/// The preflight check.
+/// Decides whether a call may be sent for an object.
 pub trait Preflight: Send + Sync + 'static {
-    /// Whether a call may be made for this owner, and how. May ask the API server; bounded in time.
+    /// Returns the connection to use for this object, or the reason why nothing may be sent for it. May ask the API
+    /// server, but must return within a bounded time.
     fn check<'a>(&'a self, owner: &'a Owner) -> BoxFuture<'a, Result<Connection, Refusal>>;
 
-    /// The same from the caches alone, once more right before the call leaves. Must not block.
+    /// Checks the object again right before the call is sent, this time from the caches alone. Must not block.
     fn recheck(&self, owner: &Owner) -> Result<ConnectionKey, Refusal>;
 
-    /// Whether this process may send anything at all, now.
+    /// Whether this process may send any call now, because it is the leader.
     fn may_send(&self) -> bool;
 }

@@ -1,10 +1,10 @@
-//! Which conditions are this version's.
+//! Which conditions of a status this version writes.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::api::ConditionType;
 
-/// Whether this version writes the condition; the others of a status stay as they are.
+/// Whether this version writes the condition. All other conditions of a status are kept as they are.
 pub(super) fn is_ours(condition: &Condition) -> bool {
     const WRITTEN: [ConditionType; 4] =
         [ConditionType::Ready, ConditionType::Reconciling, ConditionType::Stalled, ConditionType::Verified];

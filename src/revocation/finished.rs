@@ -1,4 +1,5 @@
-//! What is finished: a matter of the target and of what was done to it, not of the generation. Pure.
+//! When an object is finished. That depends on its target and on what was done to it, not on the generation: an edit
+//! that changes neither must not remove anything again (docs/design.md, "Finished"). Pure.
 
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
@@ -7,13 +8,14 @@ use crate::api::{ConditionType, Mode, Reason, RemovalStatus, TenantKind, TenantR
 use crate::auth0::Item;
 use crate::dispatch::Removal;
 
-/// Stands for what an object removes, and from where: the same for the same items in any order, another for another
-/// tenant. It is stored in statuses, so its form can never change.
-pub fn target(tenant: &TenantRef, removal: &Removal) -> String {
+/// `status.finished.target`: the first 16 hex digits of SHA-256 over tenant, endpoint and items. The order of the items
+/// does not matter. It is stored in statuses, so its form can never change.
+pub(super) fn target(tenant: &TenantRef, removal: &Removal) -> String {
     let digest = digest(&SHA256, canonical(tenant, removal).as_bytes());
     digest.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The text that is hashed: a JSON array without white space.
 fn canonical(tenant: &TenantRef, removal: &Removal) -> String {
     let kind = match tenant.kind {
         TenantKind::Auth0Tenant => "Auth0Tenant",
@@ -34,8 +36,8 @@ fn item(item: &Item) -> Value {
     }
 }
 
-/// Whether nothing is left to do for an object of this generation whose mode in force is `mode`. `Ready=True` is
-/// believed whatever version wrote it.
+/// Whether nothing is left to do for an object of this generation, with `mode` the stricter mode of object and tenant.
+/// `Ready=True` counts whatever version of the operator wrote it.
 pub(super) fn is_finished(
     status: &RemovalStatus,
     generation: i64,
@@ -48,7 +50,7 @@ pub(super) fn is_finished(
     let Some(finished) = &status.finished else {
         return ready.observed_generation.or(status.observed_generation) == Some(generation);
     };
-    // From observing to removing leads the object's own edit only, never a default that somebody filled in.
+    // An object that was only observed is removed only after an edit of its own, never because of a changed default.
     let done = finished.mode == Mode::Remove || mode == Mode::Observe || generation <= finished.generation;
     (done || Reason::parse(&ready.reason).is_none()) && finished.target == target()
 }
@@ -72,7 +74,7 @@ mod tests {
         Removal { endpoint: Endpoint::UserRoles { user: "auth0|a".into() }, items: ids(items) }
     }
 
-    /// They are stored in the statuses of finished objects: another value would have them removed again.
+    /// The targets are stored in the statuses of finished objects: with another value those would be removed again.
     #[test]
     fn targets_never_change() {
         let permission = |api: &str, name: &str| Item::Permission { resource_server: api.into(), name: name.into() };
@@ -134,7 +136,7 @@ mod tests {
         RemovalStatus { observed_generation: Some(3), conditions, finished, ..RemovalStatus::default() }
     }
 
-    /// Promises 12 and 13: what is finished stays finished, whatever version finished it.
+    /// Promises 12 and 13: a finished object stays finished, whatever version finished it.
     #[test]
     fn finished_is_a_matter_of_target_and_mode() {
         let done = |mode, target: &str| Some(Finished { target: target.into(), mode, generation: 3 });
@@ -142,12 +144,12 @@ mod tests {
         let rows = [
             ("the same generation", "Removed", done(remove, "t"), 3, remove, true),
             ("edited, the same target", "Removed", done(remove, "t"), 9, remove, true),
-            ("made anew with a lower generation", "Removed", done(remove, "t"), 1, remove, true),
+            ("created again with a lower generation", "Removed", done(remove, "t"), 1, remove, true),
             ("another target", "Removed", done(remove, "other"), 4, remove, false),
             ("removed, now observed", "Removed", done(remove, "t"), 4, observe, true),
             ("observed, still observed", "WouldRemove", done(observe, "t"), 4, observe, true),
             ("observed, edited to remove", "WouldRemove", done(observe, "t"), 4, remove, false),
-            ("observed, and removing is but a default", "WouldRemove", done(observe, "t"), 3, remove, true),
+            ("observed, and only a default says to remove", "WouldRemove", done(observe, "t"), 3, remove, true),
             ("of another version", "FromTheFuture", done(observe, "t"), 4, remove, true),
             ("of another version, another target", "FromTheFuture", done(remove, "other"), 4, remove, false),
             ("of an older version", "Removed", None, 3, remove, true),
@@ -160,7 +162,7 @@ mod tests {
         }
         let mut waits = ready("Removed", done(remove, "t"));
         waits.conditions[0].status = "False".into();
-        assert!(!is_finished(&waits, 3, remove, || "t".to_owned()), "only what is ready is finished");
+        assert!(!is_finished(&waits, 3, remove, || "t".to_owned()), "only a ready object is finished");
         assert!(!is_finished(&RemovalStatus::default(), 3, remove, || "t".to_owned()));
     }
 }

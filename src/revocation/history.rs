@@ -1,4 +1,4 @@
-//! What is known of an object from before: what was accepted, counted and seen at one domain. Pure.
+//! What is known of an object from before, at one domain: what Auth0 accepted, the counts, and what was seen. Pure.
 
 use std::time::Duration;
 
@@ -11,63 +11,63 @@ use crate::dispatch::{End, History, Refusal, Removal, Report};
 use super::items::Items;
 use super::schedule::REMOVE_AGAIN_AFTER;
 
-/// What is known of an object at one domain. The status is its only lasting form; another domain knows nothing of it.
+/// What is known of an object at one domain. Only the status keeps it over a restart, as counts; nothing of it holds
+/// for another domain.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Known {
     /// How many items the spec names.
     requested: usize,
-    /// Whether a read may spare the DELETE of what it does not show.
+    /// Whether a read before the removal may spare the DELETE of items that it does not show.
     may_spare: bool,
-    /// Of how many Auth0 accepted a DELETE, those included that a read still shows.
+    /// Of how many items Auth0 accepted a DELETE, including those that a read still shows.
     accepted: usize,
-    /// How many were not there to begin with.
+    /// How many items were not there to begin with, or are unknown to Auth0.
     absent: usize,
-    /// How many of the accepted the last read still showed.
+    /// How many of the accepted items the last read still showed.
     pub(super) remaining: usize,
-    /// The same item by item, as far as it is known.
+    /// What this process knows item by item.
     pub(super) items: Items,
-    /// When all was accepted that is; before that, when the first was.
+    /// When Auth0 had accepted a DELETE of every item that was there. Until then: when it accepted the first one. Reads
+    /// after the removal are scheduled from this time.
     pub(super) since: Option<Timestamp>,
     /// When Auth0 last accepted a DELETE.
     pub(super) accepted_at: Option<Timestamp>,
-    /// When it was found that a read still shows it although that can be no lag any more.
+    /// When a read showed that an item is still present although Auth0's lists cannot lag for so long.
     pub(super) still_present_since: Option<Timestamp>,
-    /// A DELETE may have had an effect although no answer came.
+    /// A DELETE that got no answer may have had an effect.
     pub(super) lost: bool,
     /// When Auth0 last showed that the user or organization exists.
     seen_at: Option<Timestamp>,
-    /// Name in Auth0's logs of the last DELETE that may have had an effect.
+    /// The correlation id, in Auth0's logs, of the last DELETE that may have had an effect.
     correlation: Option<String>,
-    /// Where all of this was.
+    /// The domain where all of this happened.
     pub(super) domain: Option<String>,
 }
 
-/// Whether what a status tells is of this domain; while nobody knows the domain it is.
-pub(super) fn is_of(status: &RemovalStatus, domain: Option<&Domain>) -> bool {
+/// Whether a status is about this domain. If either is unknown, it is.
+pub(super) fn concerns(status: &RemovalStatus, domain: Option<&Domain>) -> bool {
     match (&status.domain, domain) {
-        (Some(told), Some(domain)) => *told == domain.to_string(),
-        _ => true,
+        (Some(written_for), Some(domain)) => *written_for == domain.to_string(),
+        (None, _) | (_, None) => true,
     }
 }
 
 impl Known {
-    /// What a status tells, and what is known beyond it since this process began. A status that speaks of another
-    /// domain, or of something else that was finished, tells nothing.
-    pub(super) fn read(
+    /// What a status says, together with what this process knows beyond it. A status that was written for another
+    /// domain, or as the verdict on another target, says nothing.
+    pub(super) fn from_status(
         status: Option<&RemovalStatus>,
         items: &Items,
         domain: Option<&Domain>,
         removal: &Removal,
         is_finished: bool,
     ) -> Self {
-        let is_ready =
-            |status: &RemovalStatus| status.condition(ConditionType::Ready).is_some_and(|c| c.status == "True");
-        let status = status.filter(|status| is_of(status, domain) && (is_finished || !is_ready(status)));
-        let (requested, may_spare) = (removal.items.len(), removal.endpoint.row().may_spare);
+        let status = status.filter(|status| concerns(status, domain) && (is_finished || !status.is_ready()));
+        let (requested, may_spare) = (removal.items.len(), removal.endpoint.row().strongly_consistent);
         let Some(status) = status else { return Self { requested, may_spare, ..Self::default() } };
         let count = |n: i32| usize::try_from(n).unwrap_or(0).min(requested);
         let result = status.result.unwrap_or_default();
-        let accepted_at = status.last_removal_time.as_ref().map(|at| at.0);
+        let accepted_at = status.removed_at();
         let remaining = count(result.remaining);
         let verified = status.condition(ConditionType::Verified);
         let since = |of: &str| verified.filter(|c| c.status == of).map(|c| c.last_transition_time.0);
@@ -77,7 +77,7 @@ impl Known {
             requested,
             may_spare,
             accepted,
-            // What a read did not find may be what an earlier process had accepted.
+            // Items that a read did not find may be those whose DELETE Auth0 accepted before a restart.
             absent: count(result.already_absent).max(items.not_held().count()).min(requested - accepted),
             remaining,
             items: items.clone(),
@@ -91,7 +91,7 @@ impl Known {
         }
     }
 
-    /// Adds what came of a job at `domain`, which includes what the job was told of before.
+    /// Adds the report of a job at `domain`. A report includes the history that the job was given.
     pub(super) fn add(&mut self, report: &Report, domain: Option<&Domain>, now: Timestamp) {
         let was_complete = self.is_complete();
         self.count(report);
@@ -107,51 +107,51 @@ impl Known {
             self.seen_at = Some(now);
         }
         self.correlation = report.correlation.as_deref().map(str::to_owned).or_else(|| self.correlation.take());
-        // Until a call was made nothing is known of a domain.
+        // As long as no call was made, nothing is known of the domain.
         let domain = domain.filter(|_| report.domain.is_some() || report.lost || self.has_accepted());
         self.domain = domain.map(ToString::to_string).or_else(|| self.domain.take());
     }
 
-    /// Counts each item once. Of items that were accepted before this process began only the number is known: what a
-    /// read does not find now is most likely one of them.
+    /// Counts each item once. Of the items that Auth0 accepted before a restart only the number is known, so an item
+    /// that a read does not find now is taken for one of them.
     fn count(&mut self, report: &Report) {
         let known = self.items.accepted.len();
         self.items.add(report, self.may_spare);
         let absent = self.items.not_held().count();
-        let nameless = self.accepted.saturating_sub(known).min(absent);
-        self.accepted = self.accepted.max(self.items.accepted.len() + nameless);
-        self.absent = self.absent.max(absent - nameless);
+        let from_before = self.accepted.saturating_sub(known).min(absent);
+        self.accepted = self.accepted.max(self.items.accepted.len() + from_before);
+        self.absent = self.absent.max(absent - from_before);
         match &report.end {
             End::Gone if self.accepted_at.max(report.accepted_at).is_none() => {
                 (self.accepted, self.absent) = (0, self.requested);
             }
             End::Gone => self.remaining = 0,
             End::Remaining(left) if self.accepted_at.max(report.accepted_at).is_some() => {
-                // What is there is not absent, whatever a read before it said.
+                // An item that this read shows is not absent, whatever an earlier read said.
                 let unknown = left.iter().filter(|item| self.items.unknown.contains(*item)).count();
                 self.remaining = (left.len() - unknown).min(self.requested);
                 self.absent = self.absent.min(self.requested - self.remaining);
                 self.accepted = self.accepted.max(self.remaining);
             }
-            _ => {}
+            End::Remaining(_) | End::Unverified(_) | End::NotFound(_) | End::Failed(_) | End::HandedBack(_) => {}
         }
         self.absent = self.absent.min(self.requested);
         self.accepted = self.accepted.min(self.requested - self.absent);
         self.remaining = self.remaining.min(self.accepted);
     }
 
-    /// What Auth0 did not know is tried again.
+    /// Items that Auth0 did not know are tried again.
     pub(super) fn forget_unknown(&mut self) {
         self.absent -= self.items.unknown.len().min(self.absent);
         self.items.unknown.clear();
     }
 
-    /// Whether Auth0 accepted all that was there.
+    /// Whether Auth0 accepted a DELETE of every item that was there.
     pub(super) fn is_complete(&self) -> bool {
         self.accepted_at.is_some() && self.accepted + self.absent >= self.requested
     }
 
-    /// Whether anything is known of which a crash must not forget.
+    /// Whether Auth0 accepted any DELETE.
     pub(super) fn has_accepted(&self) -> bool {
         self.accepted_at.is_some()
     }
@@ -161,13 +161,13 @@ impl Known {
         self.seen_at.is_some() || self.has_accepted()
     }
 
-    /// Whether the removal was sent once more after it was accepted.
+    /// Whether the DELETE was sent once more after Auth0 had accepted it.
     pub(super) fn was_sent_again(&self) -> bool {
         let (Some(since), Some(last)) = (self.since, self.accepted_at) else { return false };
         last.duration_since(since) >= SignedDuration::try_from(REMOVE_AGAIN_AFTER / 2).unwrap_or_default()
     }
 
-    /// The counts.
+    /// The counts for the status.
     pub(super) fn result(&self) -> RemovalResult {
         let int = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
         RemovalResult {
@@ -178,7 +178,7 @@ impl Known {
         }
     }
 
-    /// What the dispatcher is told. If it is to be sent `again`, nothing is taken for accepted.
+    /// What the next job needs to know. To have everything sent `again`, it lists no item as accepted or absent.
     pub(super) fn history(&self, removal: &Removal, again: bool) -> History {
         let absent = || self.items.not_held().cloned().collect::<Vec<_>>();
         let (accepted, absent) = match () {
@@ -199,7 +199,7 @@ impl Known {
         }
     }
 
-    /// Puts it into a status; `Verified` is not part of it.
+    /// Writes it into a status, except for the condition `Verified`.
     pub(super) fn write_into(&self, status: &mut RemovalStatus) {
         status.result = (self.accepted + self.absent > 0 || self.domain.is_some()).then(|| self.result());
         status.domain.clone_from(&self.domain);
@@ -209,20 +209,19 @@ impl Known {
     }
 }
 
-/// What is known of an object whose removal Auth0 accepted and no read has proved, as a report that nobody fetched.
-pub(super) fn unproved(
+/// What is known of an object whose removal Auth0 accepted but no read proved, as a report. None for other objects.
+pub(super) fn unproved_report(
     status: Option<&RemovalStatus>,
     items: &Items,
     removal: &Removal,
     report: Option<Report>,
     now: Timestamp,
 ) -> Option<Report> {
-    let is_ready = status.and_then(|status| status.condition(ConditionType::Ready)).is_some_and(|c| c.status == "True");
     let has_ended = report.as_ref().is_some_and(|report| matches!(report.end, End::Gone | End::Unverified(_)));
-    if is_ready || has_ended {
+    if status.is_some_and(RemovalStatus::is_ready) || has_ended {
         return None;
     }
-    let mut known = Known::read(status, items, None, removal, false);
+    let mut known = Known::from_status(status, items, None, removal, false);
     if let Some(report) = &report {
         known.add(report, report.domain.as_ref(), now);
     }
@@ -244,8 +243,8 @@ pub(super) fn unproved(
     })
 }
 
-/// In whole seconds, upwards: a time that is waited for must not come early by being written down. The tolerance keeps
-/// a whole second from becoming the next one.
+/// Rounds up to whole seconds, as statuses hold no more: a wait must not become shorter by being written. Up to 50 ms
+/// are rounded down, so that a time that was rounded already stays what it is.
 pub(super) fn rounded_up(at: Timestamp) -> Timestamp {
     time(at + Duration::from_millis(950)).0
 }

@@ -1,4 +1,4 @@
-//! Everything a decision rests on. Plain data, so that every decision can be made again in a test.
+//! Everything that a decision rests on, as plain data, so that a test can make any decision.
 
 use std::time::{Duration, Instant};
 
@@ -13,74 +13,75 @@ use crate::tenant::TenantState;
 use super::items::Items;
 use super::refusals::Refused;
 
-/// An object, what is known of it, and the world around it.
+/// One object, what is known of it, and its surroundings at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
     /// `metadata.generation`.
     pub generation: i64,
-    /// What its spec names.
+    /// What the spec names: an endpoint and the items that must be absent there.
     pub removal: &'a Removal,
-    /// The fields that all kinds share.
+    /// The fields of the spec that all kinds share.
     pub options: &'a RemovalOptions,
-    /// Its status: as it would be if all that is known had been written.
+    /// The status that the object would have if everything known had been written.
     pub status: Option<&'a RemovalStatus>,
-    /// What is known beyond the status since this process began, item by item.
+    /// What this process has learnt item by item; a status holds only counts.
     pub items: &'a Items,
-    /// Where its `tenantRef` points.
+    /// The tenant that `spec.tenantRef` points to.
     pub tenant: Tenant<'a>,
     /// What Auth0 last refused to objects of this kind with the same connection.
     pub refusal: Option<&'a Refused>,
-    /// The connection with which Auth0 refused it, if it did since this process began.
+    /// The connection with which Auth0 last refused a call of this object since this process started.
     pub refused_with: Option<ConnectionKey>,
-    /// Its job is there to find out whether Auth0 still refuses.
-    pub tries: bool,
-    /// The connection with which its last job was submitted, if one was since this process began.
+    /// The job of this object is the probe that finds out whether Auth0 still refuses.
+    pub is_probe: bool,
+    /// The connection of the last job since this process started.
     pub submitted_with: Option<ConnectionKey>,
-    /// Where that connection led.
+    /// The domain of that connection.
     pub submitted_to: Option<&'a Domain>,
-    /// Where its job stands.
+    /// What the dispatcher says of the job.
     pub view: &'a View,
-    /// The value of the annotation that asks for another try, if the status does not answer it yet.
-    pub asked: Option<&'a str>,
-    /// Why its job was handed back although nothing here speaks against it, and how often in a row.
+    /// The value of the annotation `rescind.dev/reconcile-requested-at`, as long as the status does not answer it. It
+    /// asks for one retry, or for a proof if the removal could not be verified.
+    pub request: Option<&'a str>,
+    /// Why the preflight check refused the last call although no other input speaks against it, and how often in a row.
     pub handed_back: Option<(Refusal, u32)>,
-    /// How often in a row it failed for this reason, whatever it said in between.
+    /// Failures in a row, whatever the status said in between.
     pub failures: Option<Failures>,
-    /// A job that was handed back is submitted again at this time.
+    /// The earliest time at which to submit the next job.
     pub not_before: Option<Instant>,
-    /// The clocks.
+    /// The time.
     pub now: Now,
-    /// In 0..1.
+    /// A random number in 0..1 that spreads pauses.
     pub jitter: f64,
 }
 
-/// Failures in a row.
+/// Failures in a row for one reason, while the spec did not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failures {
-    /// Of this generation.
+    /// `metadata.generation` at that time.
     pub generation: i64,
-    /// For this reason.
+    /// The reason of each of them.
     pub reason: Reason,
-    /// So many.
+    /// How many.
     pub count: i32,
 }
 
-/// One moment by two clocks.
+/// One moment, read from both clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// The clock on the wall.
+    /// The wall clock, which statuses and Auth0 use.
     pub wall: Timestamp,
-    /// The clock that never jumps.
+    /// The monotonic clock.
     pub steady: Instant,
 }
 
 impl Now {
-    /// This moment.
+    /// The present.
     pub fn read() -> Self {
         Self { wall: clock::wall(), steady: clock::steady() }
     }
 
-    /// The time on the wall at `at`.
+    /// What the wall clock shows at `at`.
     pub(super) fn wall_at(&self, at: Instant) -> Timestamp {
         match at.checked_duration_since(self.steady) {
             Some(later) => self.wall + later,
@@ -88,29 +89,29 @@ impl Now {
         }
     }
 
-    /// How long ago `at` was.
+    /// How long ago `at` was; zero if it is in the future.
     pub(super) fn since(&self, at: Instant) -> Duration {
         self.steady.saturating_duration_since(at)
     }
 }
 
-/// A tenant object, as far as a removal has to know.
+/// What a removal needs to know of its tenant.
 #[derive(Clone, Copy, Debug)]
 pub enum Tenant<'a> {
-    /// There is none of that name.
+    /// There is no tenant object of that name.
     Missing,
-    /// Its `spec.suspend` is set.
+    /// Its `spec.suspend` is true.
     Suspended,
     /// It cannot be used.
     NotReady {
-        /// Why, for machines.
+        /// The reason of its condition `Ready`.
         reason: Reason,
-        /// Why, for people.
+        /// The explanation for users.
         message: &'a str,
     },
     /// It can be used.
     Ready {
-        /// Which connection it stands for.
+        /// Identifies the connection: domain, CA bundle and credential.
         key: ConnectionKey,
         /// Where calls go.
         domain: &'a Domain,
@@ -124,7 +125,7 @@ impl<'a> From<&'a TenantState> for Tenant<'a> {
         match state {
             TenantState::Missing => Self::Missing,
             TenantState::Suspended => Self::Suspended,
-            TenantState::NotReady(problem) => Self::NotReady { reason: problem.reason, message: &problem.message },
+            TenantState::NotReady(error) => Self::NotReady { reason: error.reason, message: &error.message },
             TenantState::Ready { connection, verification, .. } => {
                 Self::Ready { key: connection.key, domain: &connection.domain, verification: *verification }
             }
@@ -133,7 +134,7 @@ impl<'a> From<&'a TenantState> for Tenant<'a> {
 }
 
 impl Inputs<'_> {
-    /// The reason that the status carries for this generation, if it is one of ours.
+    /// The reason that the status gives for this generation, if this version knows it.
     pub(super) fn reason(&self) -> Option<Reason> {
         self.status.and_then(|status| status.reason_at(self.generation))
     }

@@ -1,31 +1,32 @@
-//! What is known item by item.
+//! What is known item by item. Pure.
 
 use std::collections::BTreeSet;
 
 use crate::auth0::{Item, Missing};
 use crate::dispatch::{End, Report};
 
-/// What is known of the items of an object since this process began; the status knows their number only. Each item is
-/// in one of the sets.
+/// What this process knows of the items of an object; the status keeps only their numbers. Each item is in one of the
+/// sets at most.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Items {
-    /// Auth0 accepted a DELETE of these.
+    /// Items of which Auth0 accepted a DELETE.
     pub accepted: BTreeSet<Item>,
-    /// These were not there to begin with.
+    /// Items that were not there to begin with.
     pub absent: BTreeSet<Item>,
-    /// Auth0 does not know these.
+    /// Items that Auth0 does not know: a role, API, permission or user that does not exist.
     pub unknown: BTreeSet<Item>,
-    /// A DELETE may have had an effect although no answer came.
+    /// A DELETE that got no answer may have had an effect.
     pub lost: bool,
 }
 
 impl Items {
-    /// Adds what came of a job: what was accepted once is not absent because it is gone, and what a read shows is not
-    /// absent whatever a read before it said. `may_spare` says whether such a read may have spared the DELETE.
+    /// Adds the report of a job. An item of which a DELETE was accepted does not become absent because it is gone now,
+    /// and an item that a read shows is not absent, whatever an earlier read said. `may_spare` says whether that
+    /// earlier read may have spared the DELETE.
     pub(super) fn add(&mut self, report: &Report, may_spare: bool) {
         self.lost = report.lost;
         let is_subject = matches!(report.end, End::NotFound(Missing::Subject | Missing::Unclear));
-        // Where nothing was accepted, a 404 may as well be about the user or the organization.
+        // If nothing was accepted, the 404 may also be about the user or the organization.
         let unknown = (!is_subject || report.accepted_at.is_some()).then_some(&report.not_found);
         self.unknown.extend(unknown.into_iter().flatten().cloned());
         let absent = report.already_absent.iter().filter(|item| !self.accepted.contains(*item));
@@ -35,7 +36,7 @@ impl Items {
             let sent = self.absent.iter().filter(|item| !may_spare && shown(item)).cloned();
             self.accepted.extend(sent.collect::<Vec<_>>());
             self.absent.retain(|item| !shown(item));
-            // That a list shows what a DELETE was told to be unknown makes it no better known.
+            // A list may show an item although Auth0 answered its DELETE with 404: it stays unknown.
             self.unknown.retain(|item| !shown(item) || report.not_found.contains(item));
         }
         self.absent.retain(|item| !self.unknown.contains(item));
@@ -44,7 +45,7 @@ impl Items {
         self.accepted.retain(|item| !self.unknown.contains(item));
     }
 
-    /// Those that there is nobody to hold.
+    /// Items that nobody holds: absent or unknown.
     pub(super) fn not_held(&self) -> impl Iterator<Item = &Item> {
         self.absent.iter().chain(&self.unknown)
     }

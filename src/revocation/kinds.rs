@@ -1,4 +1,5 @@
-//! The trait of the removal kinds and their list: what is removed is all a kind adds. A fifth kind is one more entry.
+//! The trait of the removal kinds, and the list of them. A kind only says which items must be absent at which endpoint;
+//! everything else is shared. A fifth kind is one more entry in the list.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::api::{
 use crate::auth0::{Endpoint, Item, ItemKind};
 use crate::dispatch::Removal;
 
-/// A kind that names something to remove.
+/// A removal kind: its objects name items that must be absent at an endpoint.
 pub trait Revocation:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + HasStatus<Status = RemovalStatus>
@@ -26,19 +27,19 @@ pub trait Revocation:
     + Sync
     + 'static
 {
-    /// Its name, for logs and owners.
+    /// The name of the kind, as in manifests.
     const KIND: &'static str;
 
-    /// At which endpoint which items must be absent.
+    /// The endpoint and the items that must be absent there, sorted and without duplicates.
     fn removal(&self) -> Removal;
 
-    /// What all kinds share.
+    /// The fields of the spec that all kinds share.
     fn options(&self) -> &RemovalOptions;
 }
 
-/// Something to do once for every removal kind.
+/// Something that [`for_each_kind`] does for every removal kind.
 pub trait ForEachKind {
-    /// Does it for `K`.
+    /// Called once for each kind `K`.
     fn visit<K: Revocation>(&mut self);
 }
 
@@ -50,7 +51,8 @@ macro_rules! kinds {
             fn removal(&self) -> Removal {
                 let $spec = &self.spec;
                 let mut items: Vec<Item> = $items.collect();
-                // Lists are sets by the schema; an object stored under an older one may still repeat itself.
+                // The schema makes the list a set, but an object that was stored under an older one may hold
+                // duplicates.
                 items.sort_unstable();
                 items.dedup();
                 Removal { endpoint: $endpoint, items }
@@ -89,8 +91,8 @@ fn text(id: &impl ToString) -> Arc<str> {
     id.to_string().into()
 }
 
-/// Checks again what the schema refuses, for objects that were stored under another schema: an empty list must never
-/// reach Auth0, nor an id that could change a path. Names the field that is wrong.
+/// Checks again what the schema refuses, for objects that were stored under another schema: neither an empty list nor
+/// an id that could change a path may ever reach Auth0. The error is for users and says which field is wrong.
 pub(super) fn validate(removal: &Removal) -> Result<(), &'static str> {
     let Removal { endpoint, items } = removal;
     let is_valid: fn(&Item) -> bool = match endpoint.items() {
@@ -100,13 +102,13 @@ pub(super) fn validate(removal: &Removal) -> Result<(), &'static str> {
         ItemKind::Organization => |item| is_id(item, is_organization_id),
     };
     if items.is_empty() {
-        Err("the list of what to remove is empty: name at least one")
+        Err("the list of what to remove is empty; name at least one item")
     } else if endpoint.user().is_some_and(|user| !is_user_id(user)) {
         Err("spec.userId is not an Auth0 user id such as auth0|5f7c8ec7c33c6c004bbafe82")
     } else if endpoint.organization().is_some_and(|organization| !is_organization_id(organization)) {
         Err("spec.organizationId is not an Auth0 organization id such as org_9ybsU1dN2dKfDkBi")
     } else if !items.iter().all(is_valid) {
-        Err("the list of what to remove holds something that is not an Auth0 id or name of that kind")
+        Err("the list of what to remove contains an entry that is not a valid Auth0 id or permission for this kind")
     } else {
         Ok(())
     }

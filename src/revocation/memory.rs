@@ -1,5 +1,5 @@
-//! What is known of unfinished objects beyond their statuses. It ends with the process: everything in it that must not
-//! be forgotten is written within seconds.
+//! What is known of unfinished objects beyond their statuses. It ends with the process: what a restart must not forget
+//! is written into the status within seconds.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,35 +16,35 @@ use super::wait_writes::Slot;
 /// What is known of one object.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ObjectMemory {
-    /// Its status as it should be, if that is not what is stored.
+    /// The status that the object should have, if another one is stored.
     pub(super) status: Option<RemovalStatus>,
     /// What is known item by item.
     pub(super) items: Items,
-    /// Since when it has been waiting for whatever reason.
+    /// Since when the object has been waiting, for whatever reasons.
     pub(super) waiting_since: Option<Instant>,
-    /// When it may ask again to write what it waits for.
+    /// When the status may be written that says what the object waits for.
     pub(super) slot: Option<Slot>,
-    /// The reason that was told of but not written yet.
-    pub(super) told: Option<Reason>,
-    /// How long after Auth0 accepted the removal it was proved.
+    /// The reason that was announced but is not stored yet.
+    pub(super) announced: Option<Reason>,
+    /// How long the proof took, from the time when Auth0 accepted the removal.
     pub(super) proved_after: Option<Duration>,
-    /// Why its job was handed back, and how often in a row.
+    /// Why the preflight check refused the last call, and how often in a row.
     pub(super) handed_back: Option<(Refusal, u32)>,
-    /// How often in a row it failed.
+    /// Failures in a row.
     pub(super) failures: Option<Failures>,
-    /// Its next job is not submitted before.
+    /// The earliest time at which to submit the next job.
     pub(super) not_before: Option<Instant>,
-    /// Its job is there to find out whether Auth0 still refuses.
-    pub(super) tries: bool,
-    /// The connection of its last job.
+    /// Its job is the probe that finds out whether Auth0 still refuses.
+    pub(super) is_probe: bool,
+    /// The connection of the last job.
     pub(super) submitted_with: Option<ConnectionKey>,
-    /// Where it led.
+    /// The domain of that connection.
     pub(super) submitted_to: Option<Domain>,
-    /// The connection with which Auth0 refused it.
+    /// The connection with which Auth0 last refused a call of this object.
     pub(super) refused_with: Option<ConnectionKey>,
 }
 
-/// By uid; bounded by the unfinished objects there are.
+/// The memory of every unfinished object, by uid.
 #[derive(Debug, Default)]
 pub(super) struct Memory(Mutex<HashMap<String, ObjectMemory>>);
 
@@ -57,15 +57,15 @@ impl Memory {
         self.lock().insert(uid.to_owned(), memory);
     }
 
-    /// Forgets the object. What it held is returned, so that it can be given back.
+    /// Forgets the object. Returns what was known, so that the caller can give its slot back.
     pub(super) fn forget(&self, uid: &str) -> Option<ObjectMemory> {
         self.lock().remove(uid)
     }
 
-    /// How many verdicts are known and not written.
+    /// How many reasons were announced and are not written yet.
     pub(super) fn unwritten(&self) -> usize {
-        let is_verdict = |memory: &&ObjectMemory| memory.told.is_some() && memory.status.is_some();
-        self.lock().values().filter(is_verdict).count()
+        let is_unwritten = |memory: &&ObjectMemory| memory.announced.is_some() && memory.status.is_some();
+        self.lock().values().filter(is_unwritten).count()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, ObjectMemory>> {

@@ -1,18 +1,30 @@
-//! Who decides: the trait all kinds share, the one generic reconcile, the one status writer, and the pure parts between
-//! an object, its tenant, the dispatcher's view and the clocks on one side, and conditions, event and delay on the
-//! other.
+//! Who decides: what an object asks for, and what an answer of Auth0 means for it. No streams, no controllers and no
+//! HTTP: `runtime` calls [`reconcile`], and `dispatch` makes the calls.
 //!
-//! Belongs here: what an object asks for and what an answer means for it. Does not belong here: streams, controllers,
-//! HTTP.
+//! Start with `decide`: it is the whole life of an object as one pure function. `reconcile` then gathers its inputs and
+//! carries out what it says.
 //!
-//! The pure parts are the whole life of an object: [`decide`] says what to do, [`absorb`] makes a report part of what
-//! is known, [`Outcome::status`] and [`acknowledged`] make a status of it, [`due`] and [`WaitWrites`] say when it is
-//! written. `reconcile` only carries it out.
+//! The pure part, from the inputs to a status:
+//! - `inputs`: everything that a decision rests on. `kinds`: what the four removal kinds add to it.
+//! - `decide`: what to do now. `blocked`: what keeps anything from being sent. `finished`: when nothing is left to do.
+//! - `history` and `items`: what is known from before, as numbers and item by item.
+//! - `answers`: what the report of a job means. `waits`: what an object says while its job waits. `outcome`: how either
+//!   becomes a status. `conditions`: which conditions are this version's.
+//! - `schedule`: when to retry or read again. `due`: when a status is worth a write. `settled`: which objects need no
+//!   reconcile.
+//!
+//! What remembers or acts:
+//! - `reconcile` with `reconcile::write`, and `shared`, which all its calls share.
+//! - `memory`: what is known of an object beyond its status. `mutation_cache`: statuses that the cache does not show
+//!   yet. `refusals`: what Auth0 refused. `wait_writes`: the rate limiter of statuses that only say what an object
+//!   waits for.
+//! - `status_writer`: the one way in which a status is written. `preflight`: the check right before a call.
 
 mod answers;
 mod blocked;
 mod conditions;
 mod decide;
+mod due;
 mod finished;
 mod history;
 mod inputs;
@@ -22,7 +34,6 @@ mod memory;
 mod mutation_cache;
 mod outcome;
 mod preflight;
-mod publish;
 mod reconcile;
 mod refusals;
 mod schedule;
@@ -33,23 +44,19 @@ mod wait_writes;
 mod waits;
 
 pub use blocked::Blocked;
-pub use decide::{Absorbed, Decision, absorb, acknowledged, decide};
-pub use finished::target;
+pub use decide::{AppliedReport, Decision, acknowledged, apply_report, decide};
 pub use history::Known;
 pub use inputs::{Failures, Inputs, Now, Tenant};
 pub use items::Items;
 pub use kinds::{ForEachKind, Revocation, for_each_kind};
-pub use mutation_cache::{MutationCache, Stored};
+pub use mutation_cache::Stored;
 pub use outcome::{Outcome, Verified};
 pub use preflight::{IsFresh, IsLeader, PreflightChecker, TenantCheck};
-pub use publish::{Due, due};
 pub use reconcile::{Context, Error, reconcile};
-pub use refusals::{Refusals, Refused};
-pub use schedule::WAIT_SHOWN;
+pub use refusals::Refused;
 pub use settled::{is_settled, reason_of};
 pub use shared::{Proof, ReasonChange, ReconcileState, Shared};
-pub use status_writer::{SharedStatus, Target, Written, write_status};
-pub use wait_writes::{Slot, WaitClass, WaitWrites};
+pub use status_writer::{SharedStatus, StatusTarget, Written, write_status};
 
 #[cfg(test)]
 mod tests;

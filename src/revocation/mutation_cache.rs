@@ -1,23 +1,23 @@
-//! Statuses that were written but that the cache does not show yet. Without them a reconcile right after a write would
-//! see the object as it was before, and do its work again.
+//! Statuses that were written but that the cache does not show yet. Without them, a reconcile right after a write would
+//! see the object as it was before and do its work again.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A status that was written, and the version of the object with it.
+/// A status, and the version of the object that has it.
 #[derive(Debug)]
 pub struct Stored<S> {
-    /// `metadata.resourceVersion`, to write over.
+    /// `metadata.resourceVersion`.
     pub version: String,
     /// The whole status.
     pub status: S,
 }
 
-/// The writes on their way back to us, by uid. An entry lives until the cache has caught up with it.
+/// The last write of each object, by uid, until the cache has caught up with it.
 #[derive(Debug)]
 pub struct MutationCache<S>(Mutex<Writes<S>>);
 
-/// By uid, with the resource version as a number.
+/// By uid, with the resource version as a number: the API server takes it from etcd, whose revisions grow.
 type Writes<S> = HashMap<String, (u64, Arc<Stored<S>>)>;
 
 impl<S> Default for MutationCache<S> {
@@ -27,12 +27,12 @@ impl<S> Default for MutationCache<S> {
 }
 
 impl<S> MutationCache<S> {
-    /// What was last written for `uid`, if the cache is behind it.
+    /// What was last written for `uid`, while the cache is behind it.
     pub fn ahead_of_cache(&self, uid: &str) -> Option<Arc<Stored<S>>> {
         self.lock().get(uid).map(|(_, stored)| stored.clone())
     }
 
-    /// A write was answered; the cache holds the version `cached`.
+    /// Remembers a write that succeeded, unless the cache, which holds the version `cached`, already has it.
     pub fn insert(&self, uid: &str, stored: Stored<S>, cached: Option<&str>) {
         let Some(version) = number(Some(&stored.version)) else { return };
         if number(cached).is_none_or(|cached| cached < version) {
@@ -40,7 +40,7 @@ impl<S> MutationCache<S> {
         }
     }
 
-    /// The cache holds this version of the object now. Resource versions are numbers that grow.
+    /// The cache holds this version of the object now.
     pub fn seen(&self, uid: &str, version: Option<&str>) {
         let mut written = self.lock();
         if written.get(uid).is_some_and(|(ours, _)| number(version).is_none_or(|seen| seen >= *ours)) {
@@ -48,7 +48,7 @@ impl<S> MutationCache<S> {
         }
     }
 
-    /// The object is gone.
+    /// Forgets an object that is gone.
     pub fn forget(&self, uid: &str) {
         self.lock().remove(uid);
     }

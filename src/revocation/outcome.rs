@@ -1,4 +1,4 @@
-//! What came of an object, and what that means for its status. Pure.
+//! The verdict on an object, or what it waits for, and the status that follows from it. Pure.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -13,51 +13,52 @@ use super::finished::target;
 use super::history::{Known, rounded_up};
 use super::inputs::Inputs;
 
-/// A verdict or a wait, ready to become a status.
+/// A verdict or a wait, before it is a status.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// The row of the table.
+    /// The reason of the condition `Ready`, which decides on the other conditions too.
     pub reason: Reason,
-    /// For people.
+    /// The explanation for users.
     pub message: String,
-    /// What a read told of it; if nothing, `Verified` follows from what is known.
+    /// The condition `Verified`, if a read decided it. If none did, it follows from `known`.
     pub verified: Option<Verified>,
-    /// When to try or look again; none when a change or a report wakes the object.
+    /// When the operator retries or reads again by itself; none if a change or a report wakes the object.
     pub next_attempt: Option<Timestamp>,
-    /// Whether this is one more failed attempt in a row.
+    /// Whether this is one more failure in a row.
     pub is_failure: bool,
-    /// What is known after it.
+    /// What is known of the object now.
     pub known: Known,
 }
 
 /// The condition `Verified`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// Whether a read proved it.
+    /// Whether a read proved the removal.
     pub status: ConditionStatus,
-    /// Why, for machines.
+    /// The reason of the condition.
     pub reason: VerifiedReason,
-    /// Why, for people.
+    /// The explanation for users.
     pub message: String,
 }
 
 impl Outcome {
-    /// An outcome that attempted nothing.
+    /// An outcome that no read decided and that nothing failed in.
     pub(super) fn plain(reason: Reason, message: impl Into<String>, known: Known) -> Self {
         Self { reason, message: message.into(), verified: None, next_attempt: None, is_failure: false, known }
     }
 
-    /// The same, verified by a read.
+    /// The same outcome, proved by a read.
     pub(super) fn proven(self, reason: VerifiedReason) -> Self {
         let message = self.message.clone();
         Self { verified: Some(Verified { status: ConditionStatus::True, reason, message }), ..self }
     }
 
-    /// The status after it. `answers` says whether what was asked by annotation is answered with it.
+    /// The status that the object gets. `answers` says whether it also answers the request of the annotation.
     pub fn status(&self, inputs: &Inputs<'_>, answers: bool) -> RemovalStatus {
         let now = inputs.now.wall;
+        let is_done = self.reason.state() == State::Done;
         let mut status = inputs.status.cloned().unwrap_or_default();
-        let verified = self.verified.clone().or_else(|| self.pending());
+        let verified = self.verified.clone().or_else(|| self.verified_by_history());
         let attempts = self.attempts(inputs);
         let mut wanted = verdicts(self.reason, &self.message);
         wanted.extend(verified.iter().map(|verified| Verdict {
@@ -67,7 +68,7 @@ impl Outcome {
             message: verified.message.clone(),
         }));
         let mut written = conditions(&status.conditions, &wanted, inputs.generation, now);
-        self.begin_unknown_when_accepted(&mut written);
+        self.date_unknown_from_acceptance(&mut written);
         status.conditions.retain(|condition| !is_ours(condition));
         written.append(&mut status.conditions);
         status.conditions = written;
@@ -78,46 +79,49 @@ impl Outcome {
         status.verified_time = verified.as_ref().filter(|verified| is_true(verified)).map(|_| time(now));
         status.next_attempt_time = self.next_attempt.map(|at| time(rounded_up(at))).filter(|at| at.0 > now);
         status.attempts = attempts;
-        status.finished = (self.reason.state() == State::Done).then(|| Finished {
+        status.finished = is_done.then(|| Finished {
             target: target(&inputs.options.tenant_ref, inputs.removal),
             mode: Mode::Remove,
             generation: inputs.generation,
         });
-        if let Some(asked) = inputs.asked.filter(|_| answers) {
-            status.last_handled_reconcile_at = Some(asked.to_owned());
+        if let Some(request) = inputs.request.filter(|_| answers) {
+            status.last_handled_reconcile_at = Some(request.to_owned());
         }
-        if self.reason.state() == State::Done && status.result.is_none() {
+        if is_done && status.result.is_none() {
             status.result = Some(self.known.result());
         }
         status
     }
 
-    /// Failed attempts in a row, of the same reason and generation; none of what did not fail.
+    /// `status.attempts`: failures in a row for this reason and generation, with this outcome if it is one. None if
+    /// there are none, or if the object is done.
     pub(super) fn attempts(&self, inputs: &Inputs<'_>) -> Option<i32> {
         if self.reason.state() == State::Done {
             return None;
         }
-        let before = failures(inputs, self.reason);
+        let before = failures_so_far(inputs, self.reason);
         Some(before.saturating_add(i32::from(self.is_failure))).filter(|attempts| *attempts > 0)
     }
 
-    /// What `Verified` is while no read has told anything: unknown from an accepted DELETE on.
-    fn pending(&self) -> Option<Verified> {
+    /// The condition `Verified` of an outcome that no read decided: unknown from an accepted DELETE on, and false once
+    /// the object was found to be still present.
+    fn verified_by_history(&self) -> Option<Verified> {
         let known = &self.known;
         if self.reason.state() == State::Done || !known.has_accepted() {
             return None;
         }
         let (status, reason, message) = if known.still_present_since.is_some() {
-            (ConditionStatus::False, VerifiedReason::ReadAfter, "A read long after the removal still showed it")
+            (ConditionStatus::False, VerifiedReason::ReadAfter, "A read long after the removal still showed it.")
         } else {
-            (ConditionStatus::Unknown, VerifiedReason::ProofPending, "Auth0 accepted it; no read has proved it yet")
+            let message = "Auth0 accepted the removal; no read has proved it yet.";
+            (ConditionStatus::Unknown, VerifiedReason::ProofPending, message)
         };
         Some(Verified { status, reason, message: message.to_owned() })
     }
 
-    /// `Verified` is unknown since Auth0 accepted the removal, and not since that was written down: the time from which
-    /// later looks count has to survive a restart.
-    fn begin_unknown_when_accepted(&self, written: &mut [Condition]) {
+    /// Sets the transition time of an unknown `Verified` to the time at which Auth0 accepted the removal, not that of
+    /// the write. Later reads are scheduled from that time, which has to survive a restart.
+    fn date_unknown_from_acceptance(&self, written: &mut [Condition]) {
         let unknown = ConditionStatus::Unknown.as_str();
         let verified = written.iter_mut().find(|c| c.type_ == ConditionType::Verified.as_str() && c.status == unknown);
         if let (Some(verified), Some(since)) = (verified, self.known.since) {
@@ -126,10 +130,10 @@ impl Outcome {
     }
 }
 
-/// How often in a row it failed for this reason so far. That it waited for its turn in between changes nothing.
-pub(super) fn failures(inputs: &Inputs<'_>, reason: Reason) -> i32 {
+/// How often in a row the object failed for this reason so far. That it waited for its turn in between does not count.
+pub(super) fn failures_so_far(inputs: &Inputs<'_>, reason: Reason) -> i32 {
     let same = inputs.status.filter(|_| inputs.reason() == Some(reason));
-    let told = same.and_then(|status| status.attempts).unwrap_or(0);
+    let stored = same.and_then(|status| status.attempts).unwrap_or(0);
     let known = inputs.failures.filter(|known| known.reason == reason && known.generation == inputs.generation);
-    told.max(known.map_or(0, |known| known.count))
+    stored.max(known.map_or(0, |known| known.count))
 }

@@ -1,8 +1,8 @@
-//! The check right before a call leaves: may this process act, is the object still there, the same, not suspended, its
-//! tenant neither, and the connection the one the call is made with (promise 5)?
+//! The check right before a call (promise 5): this process is the leader, the object still exists, unchanged and not
+//! suspended, its tenant is ready, and its connection is the one that the call is made with.
 //!
-//! The caches answer if they have heard from the API server within the last second. If they have not, they may be
-//! behind without knowing it, so the API server itself is asked, and no answer means no.
+//! The caches answer if their watch has heard from the API server within the last second. Otherwise they may be behind
+//! without knowing it, so the API server itself is asked; without an answer of it, nothing is sent.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -24,35 +24,36 @@ use crate::tenant::{TenantKey, TenantState, Tenants};
 
 use super::kinds::Revocation;
 
-/// One confirmation of a tenant by the API server serves all calls of this time.
-const FRESH: Duration = Duration::from_secs(1);
-/// The API server is given this long to confirm; a removal can wait.
-const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
+/// For how long a confirmation of a tenant by the API server serves other calls, too.
+const CONFIRMED_FOR: Duration = Duration::from_secs(1);
+/// How long the API server may take to confirm; then nothing is sent.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A kind, and the namespace its cache holds (all if none).
+/// A kind, and the namespace that its cache holds (all if none).
 type CacheKey = (&'static str, Option<String>);
 
-/// Whether a cache has heard from the API server a moment ago, so that it may be believed.
+/// Whether the watch of a cache heard from the API server within the last second.
 pub type IsFresh = Arc<dyn Fn() -> bool + Send + Sync>;
 
-/// Whether this process may act now, as far as other replicas are concerned. Asked right before each call.
+/// Whether this process is the leader now. Called right before each call to Auth0.
 pub type IsLeader = Box<dyn Fn() -> bool + Send + Sync>;
 
-/// Checks every removal object, wherever it is cached.
+/// Checks removal objects of every kind, in whatever cache they are.
 pub struct PreflightChecker {
     client: Client,
     is_leader: IsLeader,
     caches: RwLock<HashMap<CacheKey, Arc<dyn Cached>>>,
 }
 
-/// The tenants of a scope, as far as the check needs them.
+/// The part of the check that is about the tenants of a scope.
 pub struct TenantCheck {
     tenants: Arc<Tenants>,
-    fresh: IsFresh,
-    /// When the API server last confirmed a tenant; those of the last second.
+    is_fresh: IsFresh,
+    /// When the API server confirmed which tenant; older than [`CONFIRMED_FOR`] are dropped.
     confirmed: Mutex<HashMap<TenantKey, Instant>>,
 }
 
+/// The cache of one kind, without its type.
 trait Cached: Send + Sync {
     fn check<'a>(&'a self, client: &'a Client, owner: &'a Owner) -> BoxFuture<'a, Result<Connection, Refusal>>;
     fn connection(&self, owner: &Owner) -> Result<Connection, Refusal>;
@@ -61,30 +62,31 @@ trait Cached: Send + Sync {
 
 struct Objects<K: Revocation> {
     store: Store<K>,
-    fresh: IsFresh,
+    is_fresh: IsFresh,
     tenants: Arc<TenantCheck>,
 }
 
 impl PreflightChecker {
-    /// A checker that knows no objects yet.
+    /// A checker without caches, which refuses every call.
     pub fn new(client: Client, is_leader: IsLeader) -> Arc<Self> {
         Arc::new(Self { client, is_leader, caches: RwLock::default() })
     }
 
-    /// From now on it checks objects of `K` in this cache, which holds `namespace` (all if none).
+    /// Adds the cache that holds the objects of `K` in `namespace` (all if none).
     pub fn add<K: Revocation>(
         &self,
         namespace: Option<&str>,
         store: Store<K>,
-        fresh: IsFresh,
+        is_fresh: IsFresh,
         tenants: Arc<TenantCheck>,
     ) {
-        let cached: Arc<dyn Cached> = Arc::new(Objects { store, fresh, tenants });
+        let cached: Arc<dyn Cached> = Arc::new(Objects { store, is_fresh, tenants });
         let key = (K::KIND, namespace.map(str::to_owned));
         self.caches.write().unwrap_or_else(PoisonError::into_inner).insert(key, cached);
     }
 
-    /// Who says to have written the owner's spec and metadata: the names in its managedFields, which anybody can claim.
+    /// The names in the object's `managedFields`: who claims to have written its spec and metadata. Anybody can claim
+    /// any name.
     pub fn managers(&self, owner: &Owner) -> Vec<String> {
         self.cache_of(owner).map(|cache| cache.managers(owner)).unwrap_or_default()
     }
@@ -101,7 +103,7 @@ impl PreflightChecker {
 impl Preflight for PreflightChecker {
     fn check<'a>(&'a self, owner: &'a Owner) -> BoxFuture<'a, Result<Connection, Refusal>> {
         async move {
-            // No need to ask the API server then.
+            // Spares the API server the requests of a replica that may not act anyway.
             if !(self.is_leader)() {
                 return Err(Refusal::NotLeading);
             }
@@ -124,21 +126,21 @@ impl Preflight for PreflightChecker {
 impl<K: Revocation> Cached for Objects<K> {
     fn check<'a>(&'a self, client: &'a Client, owner: &'a Owner) -> BoxFuture<'a, Result<Connection, Refusal>> {
         async move {
-            let tenant = self.wanted(owner)?;
+            let tenant = self.tenant_of(owner)?;
             let confirmed =
                 async { tokio::try_join!(self.confirm(client, owner), self.tenants.confirm(client, &tenant)) };
-            match tokio::time::timeout(CONFIRM_WITHIN, confirmed).await {
+            match tokio::time::timeout(CONFIRM_TIMEOUT, confirmed).await {
                 Ok(confirmed) => confirmed?,
                 Err(_) => return Err(Refusal::Unconfirmed),
             };
-            // The caches last, so that nothing happens in between.
+            // The caches come last: nothing is awaited between them and the answer.
             self.connection(owner)
         }
         .boxed()
     }
 
     fn connection(&self, owner: &Owner) -> Result<Connection, Refusal> {
-        match self.tenants.tenants.state(&self.wanted(owner)?) {
+        match self.tenants.tenants.state(&self.tenant_of(owner)?) {
             TenantState::Ready { connection, .. } => Ok(connection),
             TenantState::Missing | TenantState::Suspended | TenantState::NotReady(_) => Err(Refusal::TenantNotReady),
         }
@@ -156,8 +158,8 @@ impl<K: Revocation> Cached for Objects<K> {
 }
 
 impl<K: Revocation> Objects<K> {
-    /// The tenant to use, if the owner is still there, the same, and nothing it says speaks against it.
-    fn wanted(&self, owner: &Owner) -> Result<TenantKey, Refusal> {
+    /// The tenant of the object, if the object still exists, unchanged, and its spec allows that something is sent.
+    fn tenant_of(&self, owner: &Owner) -> Result<TenantKey, Refusal> {
         let object = self.store.get(&ObjectRef::new(&owner.name).within(&owner.namespace)).ok_or(Refusal::Gone)?;
         let (meta, options) = (object.meta(), object.options());
         if meta.uid.as_deref() != Some(&*owner.uid) || meta.deletion_timestamp.is_some() {
@@ -166,77 +168,81 @@ impl<K: Revocation> Objects<K> {
         if meta.generation != Some(owner.generation) || options.suspend || !options.unsupported().is_empty() {
             return Err(Refusal::Changed);
         }
-        Ok(Tenants::key(&owner.namespace, &options.tenant_ref))
+        Ok(TenantKey::of(&owner.namespace, &options.tenant_ref))
     }
 
-    /// Whether the object is what the cache says. A changed spec has another generation.
+    /// Confirms with the API server that the object is unchanged, unless the cache is fresh. A changed spec has another
+    /// generation.
     async fn confirm(&self, client: &Client, owner: &Owner) -> Result<(), Refusal> {
-        if (self.fresh)() {
+        if (self.is_fresh)() {
             return Ok(());
         }
         let api: Api<K> = Api::namespaced(client.clone(), &owner.namespace);
-        match look(&api, &owner.name, Some(&owner.uid), Some(owner.generation)).await {
-            Seen::Same => Ok(()),
-            Seen::Edited => Err(Refusal::Changed),
-            Seen::Gone => Err(Refusal::Gone),
-            Seen::Unknown => Err(Refusal::Unconfirmed),
+        match compare(&api, &owner.name, Some(&owner.uid), Some(owner.generation)).await {
+            Comparison::Same => Ok(()),
+            Comparison::Edited => Err(Refusal::Changed),
+            Comparison::Gone => Err(Refusal::Gone),
+            Comparison::Unknown => Err(Refusal::Unconfirmed),
         }
     }
 }
 
 impl TenantCheck {
-    /// Looks tenants up in `tenants`, whose watch is fresh when `fresh` says so.
-    pub fn new(tenants: Arc<Tenants>, fresh: IsFresh) -> Arc<Self> {
-        Arc::new(Self { tenants, fresh, confirmed: Mutex::default() })
+    /// A check of the tenants in `tenants`; `is_fresh` is about their cache.
+    pub fn new(tenants: Arc<Tenants>, is_fresh: IsFresh) -> Arc<Self> {
+        Arc::new(Self { tenants, is_fresh, confirmed: Mutex::default() })
     }
 
-    /// Whether the tenant object is what the cache says.
+    /// Confirms with the API server that the tenant object is what the cache holds, unless the cache is fresh or
+    /// another call has just done so.
     async fn confirm(&self, client: &Client, key: &TenantKey) -> Result<(), Refusal> {
         let confirmed = || self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
-        if (self.fresh)()
-            || confirmed().get(key).is_some_and(|at| clock::steady().saturating_duration_since(*at) < FRESH)
-        {
+        let is_recent = |at: &Instant| clock::steady().saturating_duration_since(*at) < CONFIRMED_FOR;
+        if (self.is_fresh)() || confirmed().get(key).is_some_and(is_recent) {
             return Ok(());
         }
         let cached = self.tenants.get(key).ok_or(Refusal::TenantNotReady)?;
-        let asked = clock::steady();
+        let requested_at = clock::steady();
         let api: Api<Auth0Tenant> = Api::namespaced(client.clone(), &key.namespace);
-        match look(&api, &key.name, cached.metadata.uid.as_deref(), cached.metadata.generation).await {
-            Seen::Same => {
+        match compare(&api, &key.name, cached.metadata.uid.as_deref(), cached.metadata.generation).await {
+            Comparison::Same => {
                 let mut confirmed = confirmed();
-                confirmed.retain(|_, at| clock::steady().saturating_duration_since(*at) < FRESH);
-                confirmed.insert(key.clone(), asked);
+                confirmed.retain(|_, at| is_recent(at));
+                confirmed.insert(key.clone(), requested_at);
                 Ok(())
             }
-            Seen::Gone => Err(Refusal::TenantNotReady),
-            // The cache has not heard of it yet.
-            Seen::Edited | Seen::Unknown => Err(Refusal::Unconfirmed),
+            Comparison::Gone => Err(Refusal::TenantNotReady),
+            // The cache will hear of the edit.
+            Comparison::Edited | Comparison::Unknown => Err(Refusal::Unconfirmed),
         }
     }
 }
 
-enum Seen {
+/// An object in the API server, compared with what a cache holds of it.
+enum Comparison {
     Same,
+    /// It has another generation.
     Edited,
+    /// It is gone, about to be deleted, or another object of the same name.
     Gone,
+    /// The API server gave no usable answer.
     Unknown,
 }
 
-/// What the API server has under this name.
-async fn look<K>(api: &Api<K>, name: &str, uid: Option<&str>, generation: Option<i64>) -> Seen
+async fn compare<K>(api: &Api<K>, name: &str, uid: Option<&str>, generation: Option<i64>) -> Comparison
 where
     K: kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
     match api.get_metadata(name).await {
         Ok(PartialObjectMeta { metadata, .. }) => match () {
-            () if metadata.uid.as_deref() != uid || metadata.deletion_timestamp.is_some() => Seen::Gone,
-            () if metadata.generation != generation => Seen::Edited,
-            () => Seen::Same,
+            () if metadata.uid.as_deref() != uid || metadata.deletion_timestamp.is_some() => Comparison::Gone,
+            () if metadata.generation != generation => Comparison::Edited,
+            () => Comparison::Same,
         },
-        Err(kube::Error::Api(response)) if response.is_not_found() => Seen::Gone,
+        Err(kube::Error::Api(response)) if response.is_not_found() => Comparison::Gone,
         Err(error) => {
-            debug!(kind = %K::kind(&()), name, "could not be confirmed: {error}");
-            Seen::Unknown
+            debug!(kind = %K::kind(&()), name, "the API server did not confirm the object: {error}");
+            Comparison::Unknown
         }
     }
 }

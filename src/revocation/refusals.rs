@@ -1,5 +1,5 @@
-//! What Auth0 refused with which connection: nobody else needs to find that out again. One object at a time tries
-//! whether it still holds, the others wait for what comes of it.
+//! What Auth0 refuses with a connection. Once one object has found that out, no other of its kind needs to ask: one
+//! object at a time probes whether Auth0 still refuses, and the others wait for the result.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,101 +8,103 @@ use std::time::{Duration, Instant};
 use crate::api::Reason;
 use crate::dispatch::ConnectionKey;
 
-/// A refusal is tried again after this long.
-const REFUSED_FOR: Duration = Duration::from_secs(600);
-/// Whoever tries has this long before another one may.
-const TRYING_FOR: Duration = Duration::from_secs(60);
+/// How long a refusal is in force before the next probe.
+const PROBE_AFTER: Duration = Duration::from_secs(600);
+/// How long a probe may take before another object may probe.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A refusal that still counts.
+/// A refusal that is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// `Unauthorized`, `InsufficientScope` or `Denied`.
     pub reason: Reason,
-    /// In words.
+    /// The message for users.
     pub message: String,
-    /// Then somebody may try again.
+    /// From then on an object may probe.
     pub until: Instant,
 }
 
-/// Refusals by connection, kind of object (scopes differ by kind) and reason. Bounded by the connections there are.
+/// Refusals by connection, kind of object (scopes differ by kind) and reason. Their number is bounded by the
+/// connections that exist.
 #[derive(Debug, Default)]
 pub struct Refusals(Mutex<HashMap<(ConnectionKey, &'static str, Reason), Refusal>>);
 
 #[derive(Debug)]
 enum Refusal {
-    /// It holds, and nobody tries yet.
-    Holds(Refused),
-    /// Somebody is finding out; until then nobody else does.
-    Tried(Refused),
-    /// A call was accepted since.
-    Over,
+    /// In force.
+    InForce(Refused),
+    /// In force, and an object probes; another one may do so from `until` on.
+    Probed(Refused),
+    /// Auth0 has accepted a call since.
+    Lifted,
 }
 
-/// Whether this is a refusal that another credential, or somebody at Auth0, can end for all at once.
+/// Whether this reason is a refusal that ends for many objects at once: by another credential, or by a change in Auth0.
 pub(super) const fn is_refusal(reason: Reason) -> bool {
     matches!(reason, Reason::Unauthorized | Reason::InsufficientScope | Reason::Denied)
 }
 
 impl Refusals {
-    /// What counts now for an object of this kind that carries `own`. A denial may be about what one object names, so
-    /// it counts for those alone that were denied themselves.
-    pub fn get(&self, key: ConnectionKey, kind: &'static str, own: Option<Reason>) -> Option<Refused> {
+    /// What is in force for an object of this kind whose reason is `own`. A denial may be about the items of one
+    /// object, so it concerns only objects that were denied themselves.
+    pub fn in_force(&self, key: ConnectionKey, kind: &'static str, own: Option<Reason>) -> Option<Refused> {
         let refusals = self.lock();
-        let holds = |reason| match refusals.get(&(key, kind, reason))? {
-            Refusal::Holds(refused) | Refusal::Tried(refused) => Some(refused.clone()),
-            Refusal::Over => None,
+        let find = |reason| match refusals.get(&(key, kind, reason))? {
+            Refusal::InForce(refused) | Refusal::Probed(refused) => Some(refused.clone()),
+            Refusal::Lifted => None,
         };
-        let denied = || (own == Some(Reason::Denied)).then(|| holds(Reason::Denied)).flatten();
-        holds(Reason::Unauthorized).or_else(|| holds(Reason::InsufficientScope)).or_else(denied)
+        let denied = || (own == Some(Reason::Denied)).then(|| find(Reason::Denied)).flatten();
+        find(Reason::Unauthorized).or_else(|| find(Reason::InsufficientScope)).or_else(denied)
     }
 
-    /// Auth0 refused a call. Returns whether that is news.
-    pub fn refuse(&self, key: ConnectionKey, kind: &'static str, reason: Reason, message: &str, now: Instant) -> bool {
-        let refused = Refused { reason, message: message.to_owned(), until: now + REFUSED_FOR };
-        let before = self.lock().insert((key, kind, reason), Refusal::Holds(refused));
-        !matches!(before, Some(Refusal::Holds(_) | Refusal::Tried(_)))
+    /// Records that Auth0 refused a call. Returns whether no such refusal was in force before.
+    pub fn record(&self, key: ConnectionKey, kind: &'static str, reason: Reason, message: &str, now: Instant) -> bool {
+        let refused = Refused { reason, message: message.to_owned(), until: now + PROBE_AFTER };
+        let before = self.lock().insert((key, kind, reason), Refusal::InForce(refused));
+        !matches!(before, Some(Refusal::InForce(_) | Refusal::Probed(_)))
     }
 
-    /// Auth0 accepted a call for an object that carried `own`. Returns whether others may be waiting to hear it.
-    pub fn accept(&self, key: ConnectionKey, kind: &'static str, own: Option<Reason>) -> bool {
+    /// Auth0 accepted a call for an object whose reason was `own`. Returns whether that ended a refusal, for which
+    /// others may be waiting.
+    pub fn lift(&self, key: ConnectionKey, kind: &'static str, own: Option<Reason>) -> bool {
         let mut refusals = self.lock();
         let denied = own.filter(|own| *own == Reason::Denied);
-        let mut over = |reason| {
+        let mut lift = |reason| {
             let refusal = refusals.get_mut(&(key, kind, reason));
-            refusal.is_some_and(|refusal| !matches!(std::mem::replace(refusal, Refusal::Over), Refusal::Over))
+            refusal.is_some_and(|refusal| !matches!(std::mem::replace(refusal, Refusal::Lifted), Refusal::Lifted))
         };
-        // Each of them is over, so all are asked.
-        let over = [Some(Reason::Unauthorized), Some(Reason::InsufficientScope), denied]
-            .map(|reason| reason.is_some_and(&mut over));
-        over.contains(&true)
+        // Every one of them is lifted, so this must not stop at the first.
+        let lifted = [Some(Reason::Unauthorized), Some(Reason::InsufficientScope), denied]
+            .map(|reason| reason.is_some_and(&mut lift));
+        lifted.contains(&true)
     }
 
-    /// Whether an object that was refused, or would be, may try now. If nobody knows of the refusal it carries, because
-    /// of a restart or another credential, it is the one that finds out; the others wait for it.
-    pub fn may_try(&self, key: ConnectionKey, kind: &'static str, refused: &Refused, now: Instant) -> bool {
+    /// Whether an object to which `refused` applies may probe now. If that refusal is not on record, because of a
+    /// restart or another credential, the first object that asks may, and the others wait for it.
+    pub fn may_probe(&self, key: ConnectionKey, kind: &'static str, refused: &Refused, now: Instant) -> bool {
         let mut refusals = self.lock();
-        let first = || Refusal::Holds(Refused { until: now, ..refused.clone() });
+        let first = || Refusal::InForce(Refused { until: now, ..refused.clone() });
         let refusal = refusals.entry((key, kind, refused.reason)).or_insert_with(first);
         match refusal {
-            Refusal::Over => true,
-            Refusal::Holds(holds) | Refusal::Tried(holds) if holds.until <= now => {
-                *refusal = Refusal::Tried(Refused { until: now + TRYING_FOR, ..holds.clone() });
+            Refusal::Lifted => true,
+            Refusal::InForce(recorded) | Refusal::Probed(recorded) if recorded.until <= now => {
+                *refusal = Refusal::Probed(Refused { until: now + PROBE_TIMEOUT, ..recorded.clone() });
                 true
             }
-            Refusal::Holds(_) | Refusal::Tried(_) => false,
+            Refusal::InForce(_) | Refusal::Probed(_) => false,
         }
     }
 
-    /// Whoever tried has found out nothing: the next one may.
-    pub fn release(&self, key: ConnectionKey, kind: &'static str, now: Instant) {
+    /// A probe ended without a result: another object may probe at once.
+    pub fn end_probe(&self, key: ConnectionKey, kind: &'static str, now: Instant) {
         for (_, refusal) in self.lock().iter_mut().filter(|((of, at, _), _)| *of == key && *at == kind) {
-            if let Refusal::Tried(refused) = refusal {
+            if let Refusal::Probed(refused) = refusal {
                 refused.until = refused.until.min(now);
             }
         }
     }
 
-    /// Forgets connections that no tenant has any more.
+    /// Forgets the connections that no tenant has any more.
     pub fn retain(&self, alive: &HashSet<ConnectionKey>) {
         self.lock().retain(|(key, ..), _| alive.contains(key));
     }
@@ -131,48 +133,51 @@ mod tests {
     }
 
     #[test]
-    fn one_finds_out_for_all() {
+    fn one_object_finds_out_for_all() {
         let (refusals, key, start) = (Refusals::default(), key("a"), Instant::now());
-        let scope = refused(Reason::InsufficientScope, start + REFUSED_FOR);
-        assert!(refusals.refuse(key, KIND, scope.reason, "403", start), "news");
-        assert!(!refusals.refuse(key, KIND, scope.reason, "403", start), "known");
-        assert_eq!(refusals.get(key, KIND, None), Some(scope.clone()), "also for those that never asked");
-        assert_eq!(refusals.get(key, "OrgMembershipRemoval", None), None, "other kinds need other scopes");
-        assert!(!refusals.may_try(key, KIND, &scope, start + REFUSED_FOR / 2));
-        let later = start + REFUSED_FOR;
-        assert!(refusals.may_try(key, KIND, &scope, later));
-        assert!(!refusals.may_try(key, KIND, &scope, later), "one at a time");
-        assert!(refusals.may_try(key, KIND, &scope, later + TRYING_FOR), "no wait for one that never comes back");
-        refusals.release(key, KIND, later);
-        assert!(refusals.may_try(key, KIND, &scope, later), "nor for one that found out nothing");
-        assert!(refusals.accept(key, KIND, None), "news");
-        assert!(!refusals.accept(key, KIND, None));
-        assert_eq!(refusals.get(key, KIND, None), None);
-        assert!(refusals.may_try(key, KIND, &scope, later) && refusals.may_try(key, KIND, &scope, later));
+        let scope = refused(Reason::InsufficientScope, start + PROBE_AFTER);
+        assert!(refusals.record(key, KIND, scope.reason, "403", start), "news");
+        assert!(!refusals.record(key, KIND, scope.reason, "403", start), "known");
+        assert_eq!(refusals.in_force(key, KIND, None), Some(scope.clone()), "also for objects that made no call");
+        assert_eq!(refusals.in_force(key, "OrgMembershipRemoval", None), None, "other kinds need other scopes");
+        assert!(!refusals.may_probe(key, KIND, &scope, start + PROBE_AFTER / 2));
+        let later = start + PROBE_AFTER;
+        assert!(refusals.may_probe(key, KIND, &scope, later));
+        assert!(!refusals.may_probe(key, KIND, &scope, later), "one at a time");
+        assert!(
+            refusals.may_probe(key, KIND, &scope, later + PROBE_TIMEOUT),
+            "a probe that never ends does not block the others"
+        );
+        refusals.end_probe(key, KIND, later);
+        assert!(refusals.may_probe(key, KIND, &scope, later), "nor does one without a result");
+        assert!(refusals.lift(key, KIND, None), "news");
+        assert!(!refusals.lift(key, KIND, None));
+        assert_eq!(refusals.in_force(key, KIND, None), None);
+        assert!(refusals.may_probe(key, KIND, &scope, later) && refusals.may_probe(key, KIND, &scope, later));
     }
 
     #[test]
-    fn a_denial_counts_for_the_denied() {
+    fn a_denial_concerns_only_denied_objects() {
         let (refusals, key, start) = (Refusals::default(), key("a"), Instant::now());
-        refusals.refuse(key, KIND, Reason::Denied, "403", start);
-        assert_eq!(refusals.get(key, KIND, None), None);
-        assert!(refusals.get(key, KIND, Some(Reason::Denied)).is_some());
-        assert!(!refusals.accept(key, KIND, None), "of another object");
-        assert!(refusals.get(key, KIND, Some(Reason::Denied)).is_some());
-        assert!(refusals.accept(key, KIND, Some(Reason::Denied)));
-        assert_eq!(refusals.get(key, KIND, Some(Reason::Denied)), None);
+        refusals.record(key, KIND, Reason::Denied, "403", start);
+        assert_eq!(refusals.in_force(key, KIND, None), None);
+        assert!(refusals.in_force(key, KIND, Some(Reason::Denied)).is_some());
+        assert!(!refusals.lift(key, KIND, None), "of another object");
+        assert!(refusals.in_force(key, KIND, Some(Reason::Denied)).is_some());
+        assert!(refusals.lift(key, KIND, Some(Reason::Denied)));
+        assert_eq!(refusals.in_force(key, KIND, Some(Reason::Denied)), None);
     }
 
-    /// After a restart, and with another credential, one of all that carry the refusal tries at once.
+    /// After a restart, and with another credential, one of the refused objects may probe at once.
     #[test]
-    fn what_nobody_knows_is_found_out_by_one() {
+    fn after_a_restart_one_object_probes() {
         let (refusals, start) = (Refusals::default(), Instant::now());
         for key in [key("a"), key("b")] {
-            assert!(refusals.may_try(key, KIND, &refused(Reason::Unauthorized, start), start));
-            assert!(!refusals.may_try(key, KIND, &refused(Reason::Unauthorized, start), start));
+            assert!(refusals.may_probe(key, KIND, &refused(Reason::Unauthorized, start), start));
+            assert!(!refusals.may_probe(key, KIND, &refused(Reason::Unauthorized, start), start));
         }
         refusals.retain(&HashSet::from([key("b")]));
-        assert_eq!(refusals.get(key("a"), KIND, None), None);
-        assert!(refusals.get(key("b"), KIND, None).is_some());
+        assert_eq!(refusals.in_force(key("a"), KIND, None), None);
+        assert!(refusals.in_force(key("b"), KIND, None).is_some());
     }
 }

@@ -1,8 +1,6 @@
-//! Whether an object needs to be looked at. Pure.
+//! Which objects need a reconcile. Pure.
 
-use kube::ResourceExt;
-
-use crate::api::{Mode, RECONCILE_ANNOTATION, Reason, RemovalStatus, printable};
+use crate::api::{Mode, Reason, RemovalStatus, reconcile_request};
 
 use super::finished::{is_finished, target};
 use super::kinds::Revocation;
@@ -12,18 +10,17 @@ pub fn is_settled<K: Revocation>(object: &K) -> bool {
     let (Some(status), Some(generation)) = (object.status(), object.meta().generation) else { return false };
     let target = || target(&object.options().tenant_ref, &object.removal());
     status.observed_generation == Some(generation)
-        && asked(object, Some(status)).is_none()
+        && pending_request(object, Some(status)).is_none()
         && is_finished(status, generation, Mode::Remove, target)
 }
 
-/// The reason that an object carries, if it is one of this version's.
+/// The reason that an object carries, if this version knows it.
 pub fn reason_of<K: Revocation>(object: &K) -> Option<Reason> {
     Reason::parse(object.status()?.reason_text()?)
 }
 
-/// What the annotation asks and the status does not answer, fit for a status.
-pub(super) fn asked<K: Revocation>(object: &K, status: Option<&RemovalStatus>) -> Option<String> {
-    let asked = object.annotations().get(RECONCILE_ANNOTATION).map(|asked| printable(asked));
+/// The request of the annotation, if the status does not answer it yet.
+pub(super) fn pending_request<K: Revocation>(object: &K, status: Option<&RemovalStatus>) -> Option<String> {
     let answered = status.and_then(|status| status.last_handled_reconcile_at.as_deref());
-    asked.filter(|asked| !asked.is_empty() && Some(asked.as_str()) != answered)
+    reconcile_request(object.meta()).filter(|request| Some(request.as_str()) != answered)
 }

@@ -11,30 +11,31 @@ use crate::clock;
 use crate::dispatch::{ConnectionKey, Dispatcher, Observer, Owner};
 use crate::tenant::{TenantKey, Tenants};
 
-use super::history::unproved;
+use super::history::unproved_report;
 use super::kinds::Revocation;
 use super::memory::{Memory, ObjectMemory};
 use super::mutation_cache::MutationCache;
 use super::refusals::Refusals;
 use super::wait_writes::{Slot, WaitClass, WaitWrites};
 
-/// What the reconciles of one scope share.
+/// What the reconciles of one scope (a watched namespace, or all) share.
 pub struct Shared {
-    /// The way to Auth0.
+    /// Takes the jobs, makes the calls and keeps the reports.
     pub dispatcher: Arc<Dispatcher>,
-    /// The tenants.
+    /// The tenant objects and their Secrets.
     pub tenants: Arc<Tenants>,
-    /// What is known beyond the caches, of all scopes.
+    /// What is known beyond the caches; one for all scopes.
     pub state: Arc<ReconcileState>,
-    /// Hears when an object is deleted between an accepted DELETE and its proof.
+    /// Is notified when an object is deleted between an accepted DELETE and its proof.
     pub observer: Arc<dyn Observer>,
-    /// Where changes of reasons are told. Must not wait.
-    pub tell: Box<dyn Fn(ReasonChange) + Send + Sync>,
-    /// Called when what is known of a tenant's credential has changed: look at it, and wake its objects. Must not wait.
+    /// Called when an object comes to another reason. Must not block.
+    pub announce: Box<dyn Fn(ReasonChange) + Send + Sync>,
+    /// Called when Auth0 rejected the credential of a tenant, refused a scope to it, or accepts it again: its status
+    /// and its objects need a reconcile. Must not block.
     pub tenant_changed: Box<dyn Fn(&TenantKey) + Send + Sync>,
 }
 
-/// What is known beyond the caches; everything in it is bounded by the objects and connections there are.
+/// What is known beyond the caches. Its size is bounded by the objects and connections that exist.
 #[derive(Default)]
 pub struct ReconcileState {
     pub(super) mutations: MutationCache<RemovalStatus>,
@@ -46,24 +47,24 @@ pub struct ReconcileState {
 /// An object came to another reason.
 #[derive(Clone, Debug)]
 pub struct ReasonChange {
-    /// Which object.
+    /// The object.
     pub object: ObjectReference,
     /// The new reason.
     pub reason: Reason,
-    /// In words.
+    /// The message of the condition `Ready`.
     pub message: String,
-    /// If it is its first verdict: how long after it was created.
+    /// How long after its creation the object came to a verdict, if this is its first one.
     pub verdict_after: Option<Duration>,
-    /// If a read has now proved a removal.
+    /// How long the proof took, if a read has now proved a removal.
     pub proof: Option<Proof>,
 }
 
 /// How long a proof took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proof {
-    /// Since the object was created.
+    /// From the creation of the object.
     pub since_created: Duration,
-    /// Since Auth0 accepted the removal.
+    /// From the time when Auth0 accepted the removal.
     pub since_accepted: Duration,
 }
 
@@ -73,26 +74,28 @@ impl ReconcileState {
         self.mutations.seen(uid, version);
     }
 
-    /// Forgets connections that no tenant has any more.
+    /// Forgets the connections that no tenant has any more.
     pub fn retain(&self, alive: &HashSet<ConnectionKey>) {
         self.refusals.retain(alive);
     }
 
-    /// How many verdicts are not written yet.
+    /// How many announced reasons are not written yet. Shutdown waits for them.
     pub fn unwritten(&self) -> usize {
         self.memory.unwritten()
     }
 
-    pub(super) fn ask(&self, class: WaitClass, held: Option<Slot>, now: Instant) -> Result<(), Slot> {
-        let mut budget = self.wait_writes();
+    /// Whether a status that only says what an object waits for may be written now; if not, the slot at which to try
+    /// again. A slot of another class is given back first.
+    pub(super) fn acquire_wait_write(&self, class: WaitClass, held: Option<Slot>, now: Instant) -> Result<(), Slot> {
+        let mut limiter = self.wait_writes();
         let held = match held {
             Some(other) if other.class != class => {
-                budget.give_back(other);
+                limiter.give_back(other);
                 None
             }
             held => held,
         };
-        budget.ask(class, held, now)
+        limiter.acquire(class, held, now)
     }
 
     pub(super) fn give_back(&self, held: Option<Slot>) {
@@ -105,7 +108,7 @@ impl ReconcileState {
         self.wait_writes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Nothing is left to do for the object, or it is gone.
+    /// Forgets an object that is finished or gone. Returns what was known of it.
     pub(super) fn forget(&self, uid: &str) -> ObjectMemory {
         let memory = self.memory.forget(uid).unwrap_or_default();
         self.give_back(memory.slot);
@@ -114,15 +117,15 @@ impl ReconcileState {
 }
 
 impl Shared {
-    /// Forgets an object for which nothing is left to do, or that is not in the cache any more.
+    /// Forgets an object that is finished, or that is not in the cache any more; its job is dropped.
     pub fn forget(&self, uid: &str) {
         self.state.forget(uid);
         self.state.mutations.forget(uid);
         self.dispatcher.forget(uid);
     }
 
-    /// The object was deleted: nothing more is sent for it, and nothing of it is kept. If Auth0 accepted its removal
-    /// and no read has proved it, that is told.
+    /// Forgets an object that was deleted; nothing more is sent for it. If Auth0 accepted its removal but no read has
+    /// proved it, the observer is notified.
     pub fn deleted<K: Revocation>(&self, object: &K) {
         let Some(owner) = owner(object) else { return };
         let memory = self.state.forget(&owner.uid);
@@ -130,13 +133,14 @@ impl Shared {
         self.state.mutations.forget(&owner.uid);
         let report = self.dispatcher.take_back(&owner.uid);
         let status = memory.status.as_ref().or(ahead.as_ref().map(|stored| &stored.status)).or(object.status());
-        if let Some(partial) = unproved(status, &memory.items, &object.removal(), report, clock::wall()) {
+        if let Some(partial) = unproved_report(status, &memory.items, &object.removal(), report, clock::wall()) {
             self.observer.owner_gone(&owner, &partial);
         }
     }
 }
 
-/// Whose job it is.
+/// What the dispatcher needs to know of the object that a job is for. None if the object does not come from the API
+/// server.
 pub(super) fn owner<K: Revocation>(object: &K) -> Option<Owner> {
     let meta = object.meta();
     Some(Owner {

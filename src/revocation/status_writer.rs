@@ -1,6 +1,6 @@
-//! The one way in which a status is written, of whatever kind: a PUT on `/status`, bound to the uid and the version it
-//! was made from. It costs the API server less than server-side apply; what that would do for us is done here:
-//! conditions of others and fields of other versions are kept.
+//! The one way in which a status is written, whatever the kind: a PUT on `/status`, bound to the uid and to the version
+//! that the status was made from. It costs the API server less than server-side apply. What server-side apply would do
+//! is done here: conditions of other writers and fields of other versions are kept.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -18,15 +18,15 @@ use crate::api::{Auth0TenantStatus, FIELD_MANAGER, RemovalStatus};
 use super::conditions::is_ours;
 use super::mutation_cache::Stored;
 
-/// The API server then answers with what we read of it.
+/// Asks the API server to answer with the metadata alone, as nothing else of the answer is read.
 const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
-/// A status that others may write into as well.
+/// A status that other writers may write into as well.
 pub trait SharedStatus: Clone + Default + PartialEq + Serialize + DeserializeOwned {
-    /// Its conditions.
+    /// `conditions`.
     fn conditions(&mut self) -> &mut Vec<Condition>;
 
-    /// What this version does not know.
+    /// The fields that this version does not know.
     fn unknown(&mut self) -> &mut BTreeMap<String, Value>;
 }
 
@@ -50,39 +50,39 @@ impl SharedStatus for Auth0TenantStatus {
     }
 }
 
-/// Whose status it is.
+/// The object whose status is written.
 #[derive(Clone, Copy, Debug)]
-pub struct Target<'a> {
-    /// `metadata.namespace`, if it has one.
+pub struct StatusTarget<'a> {
+    /// `metadata.namespace`; none for cluster-scoped kinds.
     pub namespace: Option<&'a str>,
     /// `metadata.name`.
     pub name: &'a str,
-    /// `metadata.uid`: no successor of the same name is ever written to.
+    /// `metadata.uid`. Another object of the same name is never written to.
     pub uid: &'a str,
-    /// The generation that the status speaks of.
+    /// The generation that the status was made for.
     pub generation: i64,
 }
 
 /// How a write ended.
 #[derive(Debug)]
 pub enum Written<S> {
-    /// It is stored, with all that others wrote into it.
+    /// The status is stored like this, including what other writers wrote into it.
     Written(Stored<S>),
-    /// There was nothing to change.
+    /// The API server has this status already; nothing was sent.
     Unchanged,
     /// The object is gone.
     Gone,
-    /// There is another object of the same name.
+    /// Another object has this name now.
     Successor,
-    /// The object was edited meanwhile: decide again.
+    /// The spec has changed since the status was made, so the caller has to decide again.
     Edited,
 }
 
-/// Writes `wanted` over `stored`. Without it, or if it is not what is there any more, the object is asked for first.
-/// The error is the API server's or the connection's; the same may be tried again.
+/// Writes `wanted` over `stored`. If there is no `stored`, or the API server has another version by now, it reads the
+/// object first. After an error of the API server or of the connection, the same write may be retried.
 pub async fn write_status<K>(
     client: &Client,
-    target: Target<'_>,
+    target: StatusTarget<'_>,
     stored: Option<&Stored<K::Status>>,
     wanted: &K::Status,
 ) -> Result<Written<K::Status>, kube::Error>
@@ -96,7 +96,7 @@ where
             Put::Conflict(_) => {}
         }
     }
-    // A conflict says that the object is another, that somebody else wrote it, or that too many write at once.
+    // A conflict means that the object is another one, that somebody else wrote it, or that too many write at once.
     let Some(fresh) = get::<K>(client, target).await? else { return Ok(Written::Gone) };
     let meta = fresh.meta();
     if meta.uid.as_deref() != Some(target.uid) {
@@ -113,7 +113,7 @@ where
     }
 }
 
-/// What the API server needs of the object.
+/// The body of the PUT: as much of the object as the API server needs to write a status.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Body<'a, S> {
@@ -140,7 +140,7 @@ enum Put<S> {
 
 async fn put<K>(
     client: &Client,
-    target: Target<'_>,
+    target: StatusTarget<'_>,
     stored: &Stored<K::Status>,
     wanted: &K::Status,
 ) -> Result<Put<K::Status>, kube::Error>
@@ -152,7 +152,7 @@ where
     if status == stored.status {
         return Ok(Put::Ended(Written::Unchanged));
     }
-    let Target { namespace, name, uid, .. } = target;
+    let StatusTarget { namespace, name, uid, .. } = target;
     let body = serde_json::to_vec(&Body {
         api_version: &K::api_version(&()),
         kind: &K::kind(&()),
@@ -177,7 +177,7 @@ where
     }
 }
 
-async fn get<K>(client: &Client, target: Target<'_>) -> Result<Option<K>, kube::Error>
+async fn get<K>(client: &Client, target: StatusTarget<'_>) -> Result<Option<K>, kube::Error>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
@@ -191,7 +191,8 @@ where
     }
 }
 
-/// `wanted` with the conditions of others and the unknown fields as they are stored now. Conditions keep their places.
+/// `wanted`, with the conditions of other writers and the unknown fields as they are stored. Conditions keep their
+/// order.
 fn merged<S: SharedStatus>(stored: &S, wanted: &S) -> S {
     let (mut stored, mut merged) = (stored.clone(), wanted.clone());
     std::mem::swap(merged.unknown(), stored.unknown());

@@ -1,52 +1,53 @@
-//! How many statuses that only say what an object waits for may be written in a second. Verdicts never ask here.
+//! The rate limiter of statuses that only say what an object waits for. Verdicts are never limited.
 
 use std::time::{Duration, Instant};
 
-/// Of 50 writes a second one is left out, so that no second by anybody's clock has more.
+/// The time between two writes. It is that of 49 writes a second, so that no second by any clock has more than 50.
 const INTERVAL: Duration = Duration::from_micros(20_408);
 
-/// What a wait says, the more urgent first.
+/// What a wait says. More urgent classes come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WaitClass {
-    /// That Auth0 accepted something, or named a time: a crash would forget it.
+    /// Auth0 accepted something, or named a time. A restart would forget it.
     Accepted,
-    /// That somebody stopped it, or has to mend something.
+    /// Somebody stopped the object, or has to act.
     Stopped,
-    /// That it waits.
+    /// Any other wait.
     Waiting,
 }
 
-/// A time at which to ask again. Whoever holds it hands it in with the next question, or gives it back.
+/// A place in the schedule. Its holder hands it in with the next [`WaitWrites::acquire`], or gives it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
-    /// For what.
+    /// The class that it was booked for.
     pub class: WaitClass,
-    /// When.
+    /// When to try again.
     pub at: Instant,
 }
 
-/// The budget: one write in each interval. Who is refused gets a slot behind all who were refused before it, unless its
-/// class is more urgent. It remembers seven times and nobody's name: the slots are kept by those who hold them.
+/// The limiter: one write in each [`INTERVAL`]. A caller that is refused gets a slot behind all that were refused
+/// before, except those of less urgent classes. The limiter keeps no list of the callers, only the end of each class's
+/// schedule: the callers keep their slots.
 #[derive(Debug, Default)]
 pub struct WaitWrites {
-    /// Before this time nothing more is granted.
+    /// Nothing is granted before this time.
     free_at: Option<Instant>,
-    /// The last slot of each class.
+    /// The last slot that was booked, by class.
     booked_until: [Option<Instant>; 3],
-    /// The same of those who came when it was their turn, and found somebody else just served.
+    /// The same for callers whose turn it was, but who found that another write had just been granted.
     overdue_until: [Option<Instant>; 3],
 }
 
 impl WaitWrites {
-    /// Whether to write now; if not, when to ask again. `held` is the slot of this class that the asker was given
-    /// before.
-    pub fn ask(&mut self, class: WaitClass, held: Option<Slot>, now: Instant) -> Result<(), Slot> {
+    /// Whether to write now; if not, the slot at which to try again. `held` is the slot of the same class that the
+    /// caller got before, if any.
+    pub fn acquire(&mut self, class: WaitClass, held: Option<Slot>, now: Instant) -> Result<(), Slot> {
         let (more_urgent, all) = (class as usize, class as usize + 1);
-        // Whoever has the last slot of a line has not come yet if it is now.
-        let is_over = |line: Option<Instant>| line.is_none_or(|end| end < now);
+        // A slot that ends right now may still be used by its holder.
+        let is_over = |end: Option<Instant>| end.is_none_or(|end| end < now);
         let its_turn = match held {
-            Some(held) => held.at <= now && is_over(self.line(more_urgent)),
-            None => is_over(self.line(all)),
+            Some(held) => held.at <= now && is_over(self.schedule_end(more_urgent)),
+            None => is_over(self.schedule_end(all)),
         };
         if its_turn && self.free_at.is_none_or(|at| at <= now) {
             self.free_at = Some(now + INTERVAL);
@@ -55,27 +56,27 @@ impl WaitWrites {
         if let Some(held) = held.filter(|held| held.at > now) {
             return Err(held);
         }
-        let (line, end) = if its_turn {
-            let line = &mut self.overdue_until[class as usize];
-            (*line, line)
+        let (last, end) = if its_turn {
+            let end = &mut self.overdue_until[class as usize];
+            (*end, end)
         } else {
-            (self.line(all), &mut self.booked_until[class as usize])
+            (self.schedule_end(all), &mut self.booked_until[class as usize])
         };
-        let behind = line.map(|line| line + INTERVAL);
+        let behind = last.map(|last| last + INTERVAL);
         let at = [self.free_at, behind].into_iter().flatten().fold(now, Instant::max);
         *end = Some(at);
         Err(Slot { class, at })
     }
 
-    /// The holder needs its slot no more: it had something better to write, or is gone.
+    /// The holder does not need its slot any more: it has a verdict to write, or is gone.
     pub fn give_back(&mut self, held: Slot) {
         if let Some(end) = &mut self.booked_until[held.class as usize] {
             *end = end.checked_sub(INTERVAL).unwrap_or(*end);
         }
     }
 
-    /// The end of the lines of this many classes, the most urgent first.
-    fn line(&self, classes: usize) -> Option<Instant> {
+    /// The last slot of this many classes, the most urgent ones.
+    fn schedule_end(&self, classes: usize) -> Option<Instant> {
         self.booked_until[..classes].iter().chain(&self.overdue_until[..classes]).copied().flatten().max()
     }
 }
@@ -84,18 +85,19 @@ impl WaitWrites {
 mod tests {
     use super::*;
 
-    /// Everybody asks until granted, each time when told to; `ghosts` never come back. Times of the grants, by class.
-    fn run(askers: &[(WaitClass, Duration)], ghosts: usize) -> Vec<(Duration, WaitClass)> {
-        let (mut budget, start) = (WaitWrites::default(), Instant::now());
+    /// Every caller tries until it is granted, each time at its slot; the first `ghosts` give their slot back instead.
+    /// Returns when which class was granted.
+    fn run(callers: &[(WaitClass, Duration)], ghosts: usize) -> Vec<(Duration, WaitClass)> {
+        let (mut limiter, start) = (WaitWrites::default(), Instant::now());
         let mut waiting: Vec<(Duration, usize, Option<Slot>)> =
-            askers.iter().enumerate().map(|(number, (_, at))| (*at, number, None)).collect();
+            callers.iter().enumerate().map(|(number, (_, at))| (*at, number, None)).collect();
         let mut granted = Vec::new();
         while let Some(first) = (0..waiting.len()).min_by_key(|i| (waiting[*i].0, waiting[*i].1)) {
             let (at, number, slot) = waiting.swap_remove(first);
-            let class = askers[number].0;
-            match budget.ask(class, slot, start + at) {
+            let class = callers[number].0;
+            match limiter.acquire(class, slot, start + at) {
                 Ok(()) => granted.push((at, class)),
-                Err(slot) if number < ghosts => budget.give_back(slot),
+                Err(slot) if number < ghosts => limiter.give_back(slot),
                 Err(slot) => waiting.push((slot.at - start, number, Some(slot))),
             }
         }
@@ -111,12 +113,12 @@ mod tests {
     }
 
     #[test]
-    fn one_alone_waits_for_nothing() {
+    fn a_single_write_is_granted_at_once() {
         assert_eq!(run(&[(WaitClass::Waiting, Duration::ZERO)], 0), [(Duration::ZERO, WaitClass::Waiting)]);
     }
 
     #[test]
-    fn a_crowd_is_spread_and_nobody_is_left_out() {
+    fn a_crowd_is_spread_and_everyone_is_granted() {
         let crowd = vec![(WaitClass::Waiting, Duration::ZERO); 1000];
         let granted = run(&crowd, 0);
         assert_eq!(granted.len(), 1000);
@@ -125,11 +127,11 @@ mod tests {
     }
 
     #[test]
-    fn the_more_urgent_go_first() {
-        let mut askers = vec![(WaitClass::Waiting, Duration::ZERO); 500];
-        askers.extend(vec![(WaitClass::Stopped, Duration::from_millis(100)); 100]);
-        askers.extend(vec![(WaitClass::Accepted, Duration::from_millis(200)); 100]);
-        let granted = run(&askers, 0);
+    fn more_urgent_classes_go_first() {
+        let mut callers = vec![(WaitClass::Waiting, Duration::ZERO); 500];
+        callers.extend(vec![(WaitClass::Stopped, Duration::from_millis(100)); 100]);
+        callers.extend(vec![(WaitClass::Accepted, Duration::from_millis(200)); 100]);
+        let granted = run(&callers, 0);
         let last = |class| granted.iter().filter(|(_, of)| *of == class).map(|(at, _)| *at).max().unwrap();
         assert_eq!(granted.len(), 700);
         assert!(most_in_a_second(&granted) <= 50);
@@ -138,10 +140,10 @@ mod tests {
     }
 
     #[test]
-    fn slots_given_back_hold_nobody_up() {
-        let mut askers = vec![(WaitClass::Accepted, Duration::ZERO); 2000];
-        askers.push((WaitClass::Accepted, Duration::from_secs(1)));
-        let granted = run(&askers, 2000);
+    fn slots_given_back_delay_nobody() {
+        let mut callers = vec![(WaitClass::Accepted, Duration::ZERO); 2000];
+        callers.push((WaitClass::Accepted, Duration::from_secs(1)));
+        let granted = run(&callers, 2000);
         assert!(granted.last().unwrap().0 < Duration::from_millis(1100), "{granted:?}");
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp, Unit};
 
-use crate::api::Reason;
+use crate::api::{Reason, RemovalStatus};
 use crate::dispatch::{Refusal, Wait};
 
 use super::answers::rate_limited;
@@ -12,73 +12,68 @@ use super::history::{Known, rounded_up};
 use super::inputs::Inputs;
 use super::outcome::Outcome;
 
-/// What a job that waits has its object say. `known` includes what came of it so far.
+/// What an object says while its job waits. `known` includes what the job has done so far.
 pub(super) fn waiting(inputs: &Inputs<'_>, wait: Wait, mut known: Known) -> Outcome {
     let n = inputs.removal.items.len();
-    let now = whole(inputs.now.wall);
     match wait {
         Wait::AwaitingProof => {
             let accepted = known.result().accepted;
             let message =
-                format!("Auth0 accepted the removal of {accepted} of {n}; the read that proves it is outstanding");
+                format!("Auth0 accepted the removal of {accepted} of {n}. The read that proves it is outstanding.");
             Outcome::plain(Reason::AwaitingProof, message, known)
         }
         Wait::RateLimited { until, own: true } => {
-            let until = steady(rounded_up(inputs.now.wall_at(until)), inputs);
-            // The wait holds what it was named for, also after a restart.
+            let until = shown_already(rounded_up(inputs.now.wall_at(until)), inputs);
+            // The wait must hold for its own domain only, also after a restart.
             known.domain = known.domain.or_else(|| inputs.domain().map(ToString::to_string));
             Outcome { next_attempt: Some(until), ..Outcome::plain(Reason::RateLimited, rate_limited(until), known) }
         }
         Wait::RateLimited { until, own: false } => {
             let until = rounded_up(inputs.now.wall_at(until));
-            let message = format!("Waits for its turn; Auth0 asked others to send nothing before {until}");
+            let message = format!("Waiting for its turn: Auth0 asked that nothing be sent to it before {until}.");
             Outcome::plain(Reason::Queued, message, known)
         }
         Wait::Queued { calls_before, about } => {
+            let now = inputs.now.wall.round(Unit::Second).unwrap_or(inputs.now.wall);
             let about = about.map(|about| format!(", in about {}", in_words(about))).unwrap_or_default();
             let message = match calls_before {
-                0 => format!("Waits for its turn: it is next{about} (as of {now})"),
-                1 => format!("Waits for its turn: 1 call to Auth0 is before it{about} (as of {now})"),
-                many => format!("Waits for its turn: {many} calls to Auth0 are before it{about} (as of {now})"),
+                0 => format!("Waiting for its turn: it is next{about} (as of {now})."),
+                1 => format!("Waiting for its turn: 1 call to Auth0 comes first{about} (as of {now})."),
+                many => format!("Waiting for its turn: {many} calls to Auth0 come first{about} (as of {now})."),
             };
             Outcome::plain(Reason::Queued, message, known)
         }
-        Wait::Working => Outcome::plain(Reason::Queued, "Its call to Auth0 is on its way", known),
+        Wait::Working => Outcome::plain(Reason::Queued, "Its call to Auth0 is in flight.", known),
     }
 }
 
-/// What an object says whose job was handed back several times in a row.
+/// What an object says after its job was handed back several times in a row.
 pub(super) fn handed_back(refusal: Refusal, times: u32, known: Known) -> Outcome {
     let why = match refusal {
         Refusal::Unconfirmed => {
-            "the API server did not confirm that the removal and its tenant are as the operator knows them. Does it \
-             answer, and may the operator get both kinds?"
+            "the API server did not confirm that the removal and its tenant are as the operator knows them. Check that \
+             it answers, and that the operator may get both kinds"
         }
         Refusal::Gone | Refusal::Changed => "the API server has another version of this object than the operator knows",
-        Refusal::TenantNotReady => "the tenant was not ready at the moment of the call",
-        Refusal::OtherConnection => {
-            "the tenant's domain, CA bundle or credential was another at the moment of the call"
-        }
-        Refusal::NotLeading => "this replica does not lead",
-        Refusal::Withdrawn => "the operator took it back",
+        Refusal::TenantNotReady => "the tenant was not ready at that moment",
+        Refusal::OtherConnection => "the tenant's domain, CA bundle or credential was another one at that moment",
+        Refusal::NotLeading => "this replica is not the leader",
+        Refusal::Withdrawn => "the operator withdrew it",
     };
-    let message = format!("Nothing is sent; tried {times} times in a row: {why}");
+    let message = format!("Nothing is sent. The check right before the call failed {times} times in a row: {why}.");
     Outcome::plain(Reason::Queued, message, known)
 }
 
-/// The time already shown, if it is this one but for rounding: so that looking again writes nothing.
-fn steady(until: Timestamp, inputs: &Inputs<'_>) -> Timestamp {
-    let shown = inputs.status.and_then(|status| status.next_attempt_time.as_ref()).map(|at| at.0);
+/// The time that the status shows already, if it differs from `until` by no more than rounding; else `until`. Without
+/// it every reconcile would write.
+fn shown_already(until: Timestamp, inputs: &Inputs<'_>) -> Timestamp {
+    let shown = inputs.status.and_then(RemovalStatus::next_attempt);
     shown.filter(|shown| (0..2000).contains(&shown.duration_since(until).as_millis())).unwrap_or(until)
 }
 
-fn whole(at: Timestamp) -> Timestamp {
-    at.round(Unit::Second).unwrap_or(at)
-}
-
+/// A duration for people: to the second up to ten minutes, then to the minute.
 fn in_words(about: Duration) -> String {
     let seconds = i64::try_from(about.as_secs().max(1)).unwrap_or(i64::MAX);
-    // Nobody can tell the seconds of an hour.
     let coarse = if seconds > 600 { (seconds + 59) / 60 * 60 } else { seconds };
     format!("{:#}", SignedDuration::from_secs(coarse))
 }

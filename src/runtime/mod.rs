@@ -125,7 +125,7 @@ pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken
     led
 }
 
-/// Lets `work` go on until `shutdown`, and then drains it. Returns at once when `lost` says that the lease is lost.
+/// Lets `work` run until `shutdown`, and then drains it. Returns at once when `lost` completes: the lease is lost.
 async fn lead(mut work: Work, shutdown: &CancellationToken, lost: impl Future<Output = Lost>) -> Result<(), Error> {
     tokio::pin!(lost);
     let broken = tokio::select! {

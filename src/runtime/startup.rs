@@ -34,7 +34,7 @@ pub(crate) async fn wait_for_api_server(
         let why = match tokio::time::timeout(REQUEST_TIMEOUT, client.apiserver_version()).await {
             Ok(Err(kube::Error::Api(status))) if status.code == 401 => return Err(Unauthorized(url.to_owned())),
             Ok(Ok(_)) => break,
-            // It is there, even if it does not tell us its version. What else it refuses shows in the watches.
+            // It is reachable, even if it refuses this request. What else it refuses shows in the watches.
             Ok(Err(kube::Error::Api(status))) if (400..429).contains(&status.code) => break,
             Ok(Err(error)) => explain(&error),
             Err(_) => format!("no answer in {REQUEST_TIMEOUT:?}"),

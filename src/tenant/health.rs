@@ -1,58 +1,66 @@
-//! What the calls with a connection said of it, as far as its tenant object shows it.
+//! How calls with each connection fare, as far as the status of the tenant object shows it.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::auth0::CallError;
 use crate::dispatch::ConnectionKey;
 
-/// Why the last call could not even be sent.
+/// Why the last call could not be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unreachable {
-    /// In words.
+    /// The cause, for users.
     pub why: &'static str,
-    /// The certificate is the cause, which a person has to mend.
+    /// Whether the cause is the certificate of the domain. Somebody has to mend that; other causes may pass by
+    /// themselves.
     pub certificate: bool,
 }
 
-/// What is known of each connection with which a call was tried.
+/// What is known of each connection with which a call was attempted.
 #[derive(Debug, Default)]
 pub(super) struct Health(HashMap<ConnectionKey, Known>);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Known {
-    /// Auth0 did at least once what it was asked.
-    obeyed: bool,
+    /// At least one call succeeded.
+    has_succeeded: bool,
     unreachable: Option<Unreachable>,
 }
 
 impl Health {
-    /// A call ended. Returns whether its tenants should be looked at again.
-    pub(super) fn hear(&mut self, key: ConnectionKey, error: Option<&CallError>) -> bool {
+    /// Records how a call ended; no error: it succeeded. Returns whether the status of its tenants may change.
+    pub(super) fn record(&mut self, key: ConnectionKey, error: Option<&CallError>) -> bool {
         let known = self.0.entry(key).or_default();
         let before = *known;
         match error {
             Some(CallError::NotSent(why)) => {
                 known.unreachable = Some(Unreachable { why, certificate: why.contains("certificate") });
             }
-            // No answer, or not Auth0's: says nothing of this.
+            // No answer of Auth0's own, so nothing is known of the connection.
             Some(CallError::Unavailable(_) | CallError::NotProcessed) => {}
-            Some(_) => known.unreachable = None,
-            None => *known = Known { obeyed: true, unreachable: None },
+            Some(
+                CallError::Rejected(_)
+                | CallError::Unauthorized(_)
+                | CallError::Denied(_)
+                | CallError::InsufficientScope(_)
+                | CallError::RateLimited(_)
+                | CallError::NotFound(_),
+            ) => known.unreachable = None,
+            None => *known = Known { has_succeeded: true, unreachable: None },
         }
         *known != before
     }
 
-    /// Whether Auth0 did with it at least once what it was asked.
-    pub(super) fn obeyed(&self, key: ConnectionKey) -> bool {
-        self.0.get(&key).is_some_and(|known| known.obeyed)
+    /// Whether a call with this connection succeeded since the operator started.
+    pub(super) fn has_succeeded(&self, key: ConnectionKey) -> bool {
+        self.0.get(&key).is_some_and(|known| known.has_succeeded)
     }
 
-    /// Why its last call could not be sent, if that is how it ended.
+    /// Why the last call could not be sent, if it could not.
     pub(super) fn unreachable(&self, key: ConnectionKey) -> Option<Unreachable> {
         self.0.get(&key)?.unreachable
     }
 
-    /// Forgets what no tenant has any more.
+    /// Forgets the connections that no tenant has any more.
     pub(super) fn retain(&mut self, alive: &HashSet<ConnectionKey>) {
         self.0.retain(|key, _| alive.contains(key));
     }

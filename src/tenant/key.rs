@@ -7,14 +7,14 @@ use crate::api::{Auth0Tenant, TenantRef};
 /// Namespace and name of a tenant object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TenantKey {
-    /// Its namespace, always the removal's own.
+    /// The namespace, which is also that of the removals that use the tenant.
     pub namespace: String,
-    /// Its name.
+    /// The name.
     pub name: String,
 }
 
 impl TenantKey {
-    /// The key of what `reference` in an object of `namespace` points to.
+    /// The tenant that `reference` points to, in an object of `namespace`.
     pub fn of(namespace: &str, reference: &TenantRef) -> Self {
         Self { namespace: namespace.to_owned(), name: reference.name.clone() }
     }

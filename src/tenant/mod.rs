@@ -1,19 +1,22 @@
-//! Whom we speak for: from a reference to a tenant, its Secret, and whether it can be used.
+//! From a reference to a tenant: its object, its Secret, and the connection to Auth0 that they make, or why it cannot
+//! be used. What is removed, and when, is decided elsewhere.
 //!
-//! Belongs here: everything about the connection, as pure functions over (tenant, Secret, clock), and what is remembered
-//! of it. Does not belong here: what is removed, and when.
+//! Start with `registry`: [`Tenants::state`] is what a removal asks. `connection` makes the settings of a connection
+//! from a tenant object and its Secret, `connection_cache` does that once per change, and `secrets` finds the Secret in
+//! the caches. What calls find out is kept in `health` and `rejected_credentials`. `status` writes it up for the tenant
+//! object, and `key` names tenants.
 
 mod connection;
-mod decoded;
+mod connection_cache;
 mod health;
 mod key;
-mod refusals;
 mod registry;
+mod rejected_credentials;
 mod secrets;
 mod status;
 
-pub use connection::{Problem, Settings, settings};
-pub use decoded::Connect;
+pub use connection::{Settings, TenantError, settings};
+pub use connection_cache::Connect;
 pub use health::Unreachable;
 pub use key::TenantKey;
 pub use registry::{Alive, TenantState, Tenants, Usable};

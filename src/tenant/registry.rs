@@ -1,68 +1,68 @@
-//! The tenants as they are now: looked up in the caches at every use, so that a changed object or a rotated Secret counts
-//! from the next call on. What they say is decoded once a change; what is remembered goes with what it is about.
+//! The tenants as they are now. They are looked up in the caches at every use, so that a changed object or a rotated
+//! Secret counts from the next call on.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use kube::runtime::reflector::{ObjectRef, Store};
 
-use crate::api::{Auth0Tenant, Reason, TenantRef, Verification};
+use crate::api::{Auth0Tenant, Reason, Verification};
 use crate::auth0::{AllowedDomains, CallError, Client, Domain, Timeouts};
 use crate::clock;
 use crate::dispatch::{Connection, ConnectionKey};
 
-use super::connection::Problem;
-use super::decoded::{Connect, Decoded, Rules};
+use super::connection::TenantError;
+use super::connection_cache::{Connect, ConnectionCache, Rules};
 use super::health::{Health, Unreachable};
 use super::key::TenantKey;
-use super::refusals::Refusals;
-use super::secrets::{Found, Secrets};
+use super::rejected_credentials::RejectedCredentials;
+use super::secrets::{SecretLookup, Secrets};
 
-/// What a removal finds where its `tenantRef` points.
+/// The tenant that the `tenantRef` of a removal points to.
 #[derive(Clone, Debug)]
 pub enum TenantState {
-    /// No such object.
+    /// There is no such object.
     Missing,
-    /// `spec.suspend`: nothing at all is sent.
+    /// Its `spec.suspend` is true: nothing is sent.
     Suspended,
     /// It cannot be used, for this reason.
-    NotReady(Problem),
+    NotReady(TenantError),
     /// It can be used.
     Ready {
-        /// Where to, and how.
+        /// Where calls go, and with what credential and limits.
         connection: Connection,
         /// Which reads accompany a removal.
         verification: Verification,
     },
 }
 
-/// Whether a tenant object can be used, be it suspended or not.
+/// Whether a tenant could be used if it were not suspended.
 #[derive(Clone, Debug)]
 pub enum Usable {
-    /// Its Secret may still be on its way into the cache.
+    /// Unknown: the Secrets are not listed yet.
     NotKnown,
     /// No, for this reason.
-    No(Problem),
+    No(TenantError),
     /// Yes.
     Yes(Connection, Verification),
 }
 
-/// What tenant objects have now.
+/// What the existing tenant objects use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alive {
-    /// The connections of those that can be used.
+    /// The connections of the tenants that can be used.
     pub connections: HashSet<ConnectionKey>,
-    /// The domains that they name, whether they can be used or not.
+    /// The domains that tenants name, whether they can be used or not.
     pub domains: HashSet<Domain>,
 }
 
-/// Every tenant object and labelled Secret, of all watched namespaces.
+/// Every tenant object and labelled Secret of all watched namespaces, and what calls found out about their connections.
 pub struct Tenants {
     rules: Rules,
-    /// By the namespace that is watched; all if none.
+    /// By the namespace that is watched; the one without a namespace holds all.
     caches: RwLock<HashMap<Option<String>, Arc<Caches>>>,
-    decoded: Mutex<Decoded>,
-    refusals: Mutex<Refusals>,
+    connections: Mutex<ConnectionCache>,
+    rejected: Mutex<RejectedCredentials>,
     health: Mutex<Health>,
 }
 
@@ -72,7 +72,7 @@ struct Caches {
 }
 
 impl Tenants {
-    /// Knows none yet.
+    /// Without caches, so without tenants. Calls will be made over HTTPS with these timeouts.
     pub fn new(allowed: AllowedDomains, timeouts: Timeouts) -> Arc<Self> {
         Self::connecting(
             allowed,
@@ -80,26 +80,21 @@ impl Tenants {
         )
     }
 
-    /// The same, with ways to Auth0 that `connect` makes.
+    /// The same, with clients that `connect` makes.
     pub fn connecting(allowed: AllowedDomains, connect: Arc<Connect>) -> Arc<Self> {
         Arc::new(Self {
             rules: Rules { allowed, connect },
             caches: RwLock::default(),
-            decoded: Mutex::default(),
-            refusals: Mutex::default(),
+            connections: Mutex::default(),
+            rejected: Mutex::default(),
             health: Mutex::default(),
         })
     }
 
-    /// Tenants of `namespace` (all if none) are in these caches.
+    /// Adds the caches that hold the tenants of `namespace` (all if none) and their Secrets.
     pub fn add(&self, namespace: Option<&str>, tenants: Store<Auth0Tenant>, secrets: Secrets) {
         let mut all = self.caches.write().unwrap_or_else(PoisonError::into_inner);
         all.insert(namespace.map(str::to_owned), Arc::new(Caches { tenants, secrets }));
-    }
-
-    /// The key of what `reference` in an object of `namespace` points to.
-    pub fn key(namespace: &str, reference: &TenantRef) -> TenantKey {
-        TenantKey::of(namespace, reference)
     }
 
     /// The tenant object, from the cache.
@@ -107,7 +102,7 @@ impl Tenants {
         self.caches(&key.namespace)?.tenants.get(&ObjectRef::new(&key.name).within(&key.namespace))
     }
 
-    /// The tenant as it is now.
+    /// What a removal needs to know of its tenant.
     pub fn state(&self, key: &TenantKey) -> TenantState {
         let Some(tenant) = self.get(key) else { return TenantState::Missing };
         if tenant.spec.suspend {
@@ -115,108 +110,118 @@ impl Tenants {
         }
         match self.usable(key, &tenant) {
             Usable::Yes(connection, verification) => TenantState::Ready { connection, verification },
-            Usable::No(problem) => TenantState::NotReady(problem),
+            Usable::No(error) => TenantState::NotReady(error),
             Usable::NotKnown => {
-                let message = format!("the Secrets of namespace {} have not been read yet", key.namespace);
-                TenantState::NotReady(Problem::new(Reason::SecretNotFound, message))
+                let message = format!("the operator has not read the Secrets of namespace {} yet", key.namespace);
+                TenantState::NotReady(TenantError::new(Reason::SecretNotFound, message))
             }
         }
     }
 
-    /// Whether `tenant` can be used, be it suspended or not.
+    /// Whether `tenant` could be used if it were not suspended.
     pub fn usable(&self, key: &TenantKey, tenant: &Auth0Tenant) -> Usable {
         let namespace = &key.namespace;
         let name = tenant.spec.credentials.secret().unwrap_or_default();
-        let found =
-            self.caches(namespace).map_or(Found::NamespaceNotRead, |caches| caches.secrets.find(namespace, name));
-        let (secret, unread) = match found {
-            Found::Secret(secret) => (Some(secret), None),
-            Found::Missing => (None, None),
-            Found::NotListed => return Usable::NotKnown,
-            Found::NamespaceNotRead => {
+        let found = self
+            .caches(namespace)
+            .map_or(SecretLookup::NamespaceNotRead, |caches| caches.secrets.find(namespace, name));
+        let (secret, unreadable) = match found {
+            SecretLookup::Found(secret) => (Some(secret), None),
+            SecretLookup::Missing => (None, None),
+            SecretLookup::NotListed => return Usable::NotKnown,
+            SecretLookup::NamespaceNotRead => {
                 let message = format!(
-                    "this operator reads no Secrets in namespace {namespace}; whoever runs it can add it to --secret-namespaces"
+                    "the operator is not configured to read Secrets in namespace {namespace}; ask whoever runs it to \
+                     add the namespace to --secret-namespaces"
                 );
-                (None, Some(Problem::new(Reason::NamespaceNotAllowed, message)))
+                (None, Some(TenantError::new(Reason::NamespaceNotAllowed, message)))
             }
-            Found::Unreadable(why) => {
-                let message =
-                    format!("the Secrets of namespace {namespace} cannot be read ({why}), so {name} is not known");
-                (None, Some(Problem::new(Reason::SecretNotFound, message)))
+            SecretLookup::Unreadable(why) => {
+                let message = format!(
+                    "the Secrets of namespace {namespace} cannot be read ({why}), so the operator cannot find {name}"
+                );
+                (None, Some(TenantError::new(Reason::SecretNotFound, message)))
             }
         };
-        let made = lock(&self.decoded).make(key, tenant, secret.as_deref(), &self.rules, clock::wall()).clone();
-        match (made, unread) {
-            (Ok((connection, verification)), None) => match lock(&self.refusals).get(connection.key, clock::steady()) {
-                Some(why) => Usable::No(Problem::new(Reason::Unauthorized, why)),
-                None => Usable::Yes(connection, verification),
-            },
-            // It is not there for us, whatever there is.
-            (Err(problem), Some(unread)) if problem.reason == Reason::SecretNotFound => Usable::No(unread),
-            (Err(problem), _) => Usable::No(problem),
-            (Ok(_), Some(unread)) => Usable::No(unread),
+        let resolved =
+            lock(&self.connections).resolve(key, tenant, secret.as_deref(), &self.rules, clock::wall()).clone();
+        match (resolved, unreadable) {
+            (Ok((connection, verification)), None) => self.unless_rejected(connection, verification),
+            // It may exist all the same, so the cause is that it cannot be read.
+            (Err(error), Some(unreadable)) if error.reason == Reason::SecretNotFound => Usable::No(unreadable),
+            (Err(error), _) => Usable::No(error),
+            (Ok(_), Some(unreadable)) => Usable::No(unreadable),
         }
     }
 
-    /// Auth0 refused the credential of this connection. Returns whether that is news.
-    pub fn refuse(&self, key: ConnectionKey, why: String) -> bool {
-        lock(&self.refusals).insert(key, why, clock::steady())
+    fn unless_rejected(&self, connection: Connection, verification: Verification) -> Usable {
+        match lock(&self.rejected).in_force(connection.key, clock::steady()) {
+            Some(why) => Usable::No(TenantError::new(Reason::Unauthorized, why)),
+            None => Usable::Yes(connection, verification),
+        }
     }
 
-    /// A call with this connection ended. Returns whether its tenants should be looked at again.
-    pub fn hear(&self, key: ConnectionKey, error: Option<&CallError>) -> bool {
-        lock(&self.health).hear(key, error)
+    /// Records that Auth0 rejected the credential of this connection. Returns whether no such rejection was in force
+    /// before.
+    pub fn credential_rejected(&self, key: ConnectionKey, why: String) -> bool {
+        lock(&self.rejected).record(key, why, clock::steady())
     }
 
-    /// Whether Auth0 did with this connection at least once what it was asked. Known when [`Tenants::hear`] says that it is
-    /// news, which is a moment before the dispatcher knows.
-    pub fn obeyed(&self, key: ConnectionKey) -> bool {
-        lock(&self.health).obeyed(key)
+    /// Records how a call with this connection ended; no error: it succeeded. Returns whether the status of its tenants
+    /// may change.
+    pub fn call_ended(&self, key: ConnectionKey, error: Option<&CallError>) -> bool {
+        lock(&self.health).record(key, error)
     }
 
-    /// Why the last call with this connection could not be sent, if that is how it ended.
+    /// Whether a call with this connection succeeded since the operator started. It is known once
+    /// [`Tenants::call_ended`] returned, which is a moment before the dispatcher knows.
+    pub fn has_succeeded(&self, key: ConnectionKey) -> bool {
+        lock(&self.health).has_succeeded(key)
+    }
+
+    /// Why the last call with this connection could not be sent, if it could not.
     pub fn unreachable(&self, key: ConnectionKey) -> Option<Unreachable> {
         lock(&self.health).unreachable(key)
     }
 
-    /// Forgets what belongs to tenants and connections that are not there any more; returns what is.
+    /// Forgets what belongs to tenants and connections that do not exist any more; returns what does.
     pub fn retain(&self) -> Alive {
-        let mut decoded = lock(&self.decoded);
-        decoded.retain(|key| self.get(key).is_some());
-        let connections = decoded.connections();
-        drop(decoded);
-        lock(&self.refusals).retain(&connections);
+        let mut cache = lock(&self.connections);
+        cache.retain(|key| self.get(key).is_some());
+        let connections = cache.connections();
+        drop(cache);
+        lock(&self.rejected).retain(&connections);
         lock(&self.health).retain(&connections);
         let caches = self.caches.read().unwrap_or_else(PoisonError::into_inner);
         let tenants = caches.values().flat_map(|caches| caches.tenants.state());
         Alive { connections, domains: tenants.filter_map(|tenant| tenant.spec.domain.parse().ok()).collect() }
     }
 
-    /// The tenants that have this connection.
+    /// The tenants with this connection.
     pub fn with_connection(&self, key: ConnectionKey) -> Vec<TenantKey> {
-        lock(&self.decoded).tenants_with(|connection| connection.key == key)
+        lock(&self.connections).tenants_with(|connection| connection.key == key)
     }
 
-    /// The tenants that have the connection of this one.
+    /// The tenants with the same connection as this one, itself included.
     pub fn sharing(&self, key: &TenantKey) -> Vec<TenantKey> {
-        let decoded = lock(&self.decoded);
-        let connection = decoded.connection(key);
-        connection.map(|own| decoded.tenants_with(|connection| connection.key == own)).unwrap_or_default()
+        let cache = lock(&self.connections);
+        let connection = cache.connection(key);
+        connection.map(|own| cache.tenants_with(|connection| connection.key == own)).unwrap_or_default()
     }
 
-    /// The tenants of this domain.
+    /// The tenants of this domain that can be used.
     pub fn with_domain(&self, domain: &Domain) -> Vec<TenantKey> {
-        lock(&self.decoded).tenants_with(|connection| connection.domain == *domain)
+        lock(&self.connections).tenants_with(|connection| connection.domain == *domain)
     }
 
-    /// The tenants that read this Secret.
+    /// The tenants that use this Secret.
     pub fn using_secret(&self, namespace: &str, secret: &str) -> Vec<TenantKey> {
         self.find(|tenant| {
             tenant.metadata.namespace.as_deref() == Some(namespace) && tenant.spec.credentials.secret() == Some(secret)
         })
     }
 
-    /// Every tenant of `namespace` (of all if none).
+    /// The tenants of `namespace` (of all if none).
     pub fn keys(&self, namespace: Option<&str>) -> Vec<TenantKey> {
         self.find(|tenant| namespace.is_none_or(|namespace| tenant.metadata.namespace.as_deref() == Some(namespace)))
     }
@@ -234,6 +239,6 @@ impl Tenants {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing under these locks can be left half done by a panic.
+    // A panic under one of these locks leaves nothing half done.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
-//! The labelled Secrets, as far as they are read: in every namespace, or in each of those that were named. One that cannot
-//! be read says nothing about the others.
+//! The caches of labelled Secrets: one for all namespaces, or one for each namespace that was named. If one namespace
+//! cannot be read, the others still can.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::watch::Receiver;
 
-/// Whether a cache holds everything that there is.
+/// Whether a cache was filled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listing {
-    /// It is being filled for the first time.
+    /// The first list is not complete yet.
     NotYet,
-    /// It could not be filled so far, and why.
+    /// The first list failed so far, for this reason.
     Failing(String),
-    /// It was filled once; later trouble does not empty it.
+    /// The first list was complete. It stays so, whatever fails later.
     Complete,
 }
 
@@ -25,38 +25,39 @@ struct SecretCache {
     listing: Receiver<Listing>,
 }
 
-/// What is found where a Secret should be.
-pub(super) enum Found {
-    /// Nobody reads Secrets in that namespace.
+/// The result of looking a Secret up.
+pub(super) enum SecretLookup {
+    /// The operator is not configured to read Secrets in that namespace.
     NamespaceNotRead,
-    /// They have not been read yet.
+    /// The Secrets of that namespace are not listed yet.
     NotListed,
-    /// They cannot be read, and why.
+    /// The Secrets of that namespace cannot be read, for this reason.
     Unreadable(String),
-    /// There is none.
+    /// There is no labelled Secret of that name.
     Missing,
-    /// It is there.
-    Secret(Arc<Secret>),
+    /// The Secret.
+    Found(Arc<Secret>),
 }
 
-/// The caches: one of all namespaces, or one for each that may be read.
+/// The caches by namespace; the one without a namespace holds all.
 #[derive(Default)]
 pub struct Secrets(HashMap<Option<String>, SecretCache>);
 
 impl Secrets {
-    /// This cache holds the Secrets of `namespace` (all if none).
+    /// Adds the cache that holds the Secrets of `namespace` (all if none).
     pub fn add(&mut self, namespace: Option<&str>, store: Store<Secret>, listing: Receiver<Listing>) {
         self.0.insert(namespace.map(str::to_owned), SecretCache { store, listing });
     }
 
-    pub(super) fn find(&self, namespace: &str, name: &str) -> Found {
+    pub(super) fn find(&self, namespace: &str, name: &str) -> SecretLookup {
         let cache = self.0.get(&None).or_else(|| self.0.get(&Some(namespace.to_owned())));
-        let Some(SecretCache { store, listing }) = cache else { return Found::NamespaceNotRead };
+        let Some(SecretCache { store, listing }) = cache else { return SecretLookup::NamespaceNotRead };
         match &*listing.borrow() {
-            Listing::NotYet => Found::NotListed,
-            Listing::Failing(why) => Found::Unreadable(why.clone()),
+            Listing::NotYet => SecretLookup::NotListed,
+            Listing::Failing(why) => SecretLookup::Unreadable(why.clone()),
             Listing::Complete => {
-                store.get(&ObjectRef::new(name).within(namespace)).map_or(Found::Missing, Found::Secret)
+                let secret = store.get(&ObjectRef::new(name).within(namespace));
+                secret.map_or(SecretLookup::Missing, SecretLookup::Found)
             }
         }
     }

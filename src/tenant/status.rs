@@ -7,26 +7,26 @@ use crate::api::{
     Auth0Tenant, Auth0TenantStatus, ConditionStatus, ConditionType, Reason, Verdict, conditions, time, verdicts,
 };
 
-use super::connection::Problem;
+use super::connection::TenantError;
 use super::health::Unreachable;
 
-/// What is known of a tenant.
+/// What the status of a tenant follows from.
 #[derive(Clone, Copy, Debug)]
 pub struct TenantFacts<'a> {
-    /// Why it cannot be used, if it cannot.
-    pub problem: Option<&'a Problem>,
-    /// Auth0 accepted a call with its connection since this process began.
+    /// Why the tenant cannot be used, if it cannot.
+    pub error: Option<&'a TenantError>,
+    /// Whether Auth0 accepted a call with its connection since the operator started.
     pub accepted: bool,
-    /// Why the last call with its connection could not be sent.
+    /// Why the last call with its connection could not be sent, if it could not.
     pub unreachable: Option<Unreachable>,
-    /// Nothing is sent to its domain before then.
+    /// Until when nothing may be sent to its domain: the circuit breaker is open.
     pub open_until: Option<Timestamp>,
-    /// What its annotation asks, fit for a status.
-    pub asked: Option<&'a str>,
+    /// The value of the annotation `rescind.dev/reconcile-requested-at`, printable and not empty.
+    pub request: Option<&'a str>,
 }
 
-/// The status of `tenant`. Conditions that did not change keep their times; those of others, and fields that this version
-/// does not know, stay as they are.
+/// The status of `tenant`. Conditions that do not change keep their times. The writer keeps the conditions of others;
+/// fields that this version does not know are kept here.
 pub fn tenant_status(
     tenant: &Auth0Tenant,
     generation: i64,
@@ -36,58 +36,53 @@ pub fn tenant_status(
     let old = tenant.status.as_ref();
     let before = old.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let verdicts = judge(tenant, facts);
-    // Whoever could not be called was not asked to wait either.
-    let open_until = facts.open_until.filter(|_| facts.accepted && facts.problem.is_none());
-    let open_until = open_until.map(|until| steady(until, old.and_then(|status| status.open_until.as_ref())));
+    // A tenant whose credential Auth0 has not accepted must not show what others found out about the domain.
+    let open_until = facts.open_until.filter(|_| facts.accepted && facts.error.is_none());
+    let open_until = open_until.map(|until| shown_or_rounded_up(until, old.and_then(|old| old.open_until.as_ref())));
     Auth0TenantStatus {
         observed_generation: Some(generation),
         conditions: conditions(before, &verdicts, generation, now),
-        domain: facts.problem.is_none().then(|| tenant.spec.domain.clone()),
+        domain: facts.error.is_none().then(|| tenant.spec.domain.clone()),
         open_until,
         last_handled_reconcile_at: facts
-            .asked
+            .request
             .map(str::to_owned)
             .or_else(|| old.and_then(|status| status.last_handled_reconcile_at.clone())),
         unknown: old.map(|status| status.unknown.clone()).unwrap_or_default(),
     }
 }
 
-/// In whole seconds, upwards: a wait that was named is not shortened by being written down. The time that is shown already,
-/// if it is this one but for that.
-fn steady(until: Timestamp, shown: Option<&Time>) -> Time {
+/// The time that the status shows already, if it differs from `until` by no more than rounding. Else `until`, rounded
+/// up to whole seconds: a wait must not become shorter by being written.
+fn shown_or_rounded_up(until: Timestamp, shown: Option<&Time>) -> Time {
     let is_shown = |shown: &&Time| (0..2000).contains(&shown.0.duration_since(until).as_millis());
     shown.filter(is_shown).cloned().unwrap_or_else(|| time(until + SignedDuration::from_millis(999)))
 }
 
 fn judge(tenant: &Auth0Tenant, facts: TenantFacts<'_>) -> Vec<Verdict> {
     let domain = &tenant.spec.domain;
-    if let Some(problem) = facts.problem {
-        return verdicts(problem.reason, &problem.message);
+    if let Some(error) = facts.error {
+        return verdicts(error.reason, &error.message);
     }
-    match facts.unreachable {
-        Some(Unreachable { why, certificate: true }) => {
-            return verdicts(Reason::InvalidConnection, &format!("{domain} could not be called: {why}"));
-        }
-        Some(Unreachable { why, .. }) if !facts.accepted && !tenant.spec.suspend => {
-            let message =
-                format!("Ready to call {domain}, but no call was accepted yet; the last could not be sent: {why}");
-            return verdicts(Reason::Unproved, &message);
-        }
-        _ => {}
+    if let Some(Unreachable { why, certificate: true }) = facts.unreachable {
+        return verdicts(Reason::InvalidConnection, &format!("{domain} could not be called: {why}"));
     }
     match (tenant.spec.suspend, facts.accepted) {
-        // Not Held, as for a removal: what could be called is ready, and nobody waits for it.
+        // `Ready=True`, unlike a suspended removal: the tenant could be called, and nobody waits for it.
         (true, _) => vec![Verdict {
             kind: ConditionType::Ready,
             status: ConditionStatus::True,
             reason: Reason::Suspended.as_str(),
-            message: format!("Could call {domain}, but spec.suspend is set: nothing is sent"),
+            message: format!("The connection to {domain} is valid, but spec.suspend is set: nothing is sent."),
         }],
-        (false, true) => verdicts(Reason::Connected, &format!("{domain} accepted a call with this credential")),
-        (false, false) => verdicts(
-            Reason::Unproved,
-            &format!("Ready to call {domain}; no call was accepted since the operator started"),
-        ),
+        (false, true) => verdicts(Reason::Connected, &format!("{domain} accepted a call with this credential.")),
+        (false, false) => {
+            let cause = match facts.unreachable {
+                Some(Unreachable { why, .. }) => format!("The last call could not be sent: {why}."),
+                None => "It has accepted no call since the operator started.".to_owned(),
+            };
+            verdicts(Reason::Unproved, &format!("Ready to call {domain}. {cause}"))
+        }
     }
 }
 
@@ -108,7 +103,7 @@ mod tests {
     }
 
     const QUIET: TenantFacts<'_> =
-        TenantFacts { problem: None, accepted: false, unreachable: None, open_until: None, asked: None };
+        TenantFacts { error: None, accepted: false, unreachable: None, open_until: None, request: None };
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -116,16 +111,16 @@ mod tests {
 
     #[test]
     fn each_situation_has_its_reason() {
-        let problem = Problem::new(Reason::InvalidCredentials, "empty");
+        let error = TenantError::new(Reason::InvalidCredentials, "empty");
         let refused = Some(Unreachable { why: "the connection was refused", certificate: false });
         let untrusted = Some(Unreachable { why: "the certificate is not trusted", certificate: true });
         let rows = [
             (false, QUIET, "True", "Unproved", "acme.auth0.com"),
             (false, TenantFacts { accepted: true, ..QUIET }, "True", "Connected", "accepted"),
             (true, TenantFacts { accepted: true, ..QUIET }, "True", "Suspended", "nothing is sent"),
-            (true, TenantFacts { problem: Some(&problem), ..QUIET }, "False", "InvalidCredentials", "empty"),
+            (true, TenantFacts { error: Some(&error), ..QUIET }, "False", "InvalidCredentials", "empty"),
             (false, TenantFacts { unreachable: refused, ..QUIET }, "True", "Unproved", "refused"),
-            // What a call found out earlier is not taken back by a network that is away.
+            // A network failure does not take back that Auth0 accepted a call before.
             (false, TenantFacts { unreachable: refused, accepted: true, ..QUIET }, "True", "Connected", ""),
             (
                 false,
@@ -140,7 +135,7 @@ mod tests {
             let ready = written.condition(ConditionType::Ready).unwrap();
             assert_eq!((ready.status.as_str(), ready.reason.as_str()), (status, reason));
             assert!(ready.message.contains(words), "{}", ready.message);
-            assert_eq!(written.domain.is_some(), facts.problem.is_none());
+            assert_eq!(written.domain.is_some(), facts.error.is_none());
         }
     }
 
@@ -151,7 +146,7 @@ mod tests {
         let accepted = TenantFacts { accepted: true, ..limited };
         let status = tenant_status(&tenant(false), 2, accepted, at(9));
         assert_eq!(status.open_until, Some(time(at(60))));
-        // The same time, as another clock tells it a moment later.
+        // The same time, a moment later and rounded otherwise.
         let shown = Auth0Tenant { status: Some(status.clone()), ..tenant(false) };
         let again = Some(at(59) + SignedDuration::from_millis(300));
         assert_eq!(tenant_status(&shown, 2, TenantFacts { open_until: again, ..accepted }, at(10)), status);

@@ -65,7 +65,7 @@ async fn a_bad_manifest_is_degraded_and_can_be_pruned() {
     let failed = application.wait("Failed", |status| status["operationState"]["phase"] == "Failed").await;
     let results = failed["operationState"]["syncResult"]["resources"].as_array().unwrap();
     let bad = results.iter().find(|result| result["name"] == "bad").unwrap();
-    assert!(bad["message"].as_str().unwrap().contains("Auth0 knows no such user"), "{bad}");
+    assert!(bad["message"].as_str().unwrap().contains("Auth0 does not know this user"), "{bad}");
     assert!(world.api::<UserRoleRevocation>().get_opt("last").await.unwrap().is_none(), "the sync went on");
     let degraded = application.wait("Degraded", |status| status["health"]["status"] == "Degraded").await;
     assert_eq!(resource(&degraded, "bad")["health"]["message"], bad["message"]);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rescind::auth0::{Answer, CallError, Domain, Endpoint, Item, Page, Token};
-use rescind::dispatch::machine::{Ask, MAX_IN_FLIGHT, Machine, Outgoing, Step};
+use rescind::dispatch::machine::{MAX_IN_FLIGHT, Machine, Outgoing, PendingCall, Step};
 use rescind::dispatch::{ConnectionKey, End, History, Job, Limits, Owner, Refusal, Report, Task};
 
 use crate::auth0::{Auth0, Fault, Wire, seconds};
@@ -55,7 +55,7 @@ pub struct Sim {
     start: Instant,
     wall: Timestamp,
     events: BinaryHeap<Reverse<(Duration, Event)>>,
-    asks: HashMap<u64, Ask>,
+    asks: HashMap<u64, PendingCall>,
     flights: HashMap<u64, Flight>,
     in_flight_items: HashSet<(u64, Endpoint, Item)>,
     network: NetworkModel,
@@ -247,7 +247,7 @@ impl Sim {
     }
 
     /// The result of the preflight check for each owner of a call.
-    fn results(&self, ask: &Ask) -> Vec<Result<ConnectionKey, Refusal>> {
+    fn results(&self, ask: &PendingCall) -> Vec<Result<ConnectionKey, Refusal>> {
         let result = |owner: &Owner| {
             let object = &self.objects[self.by_uid[&owner.uid]];
             if object.withdrawn { Err(Refusal::Changed) } else { Ok(connection(object.credential_at(self.now))) }

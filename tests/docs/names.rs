@@ -122,7 +122,9 @@ fn metrics_in_the_pages_are_in_the_table() {
 #[test]
 fn identifiers_in_pages_for_developers_exist() {
     let code = sources(&[""]);
-    let known: BTreeSet<&str> = code.iter().flat_map(|(_, text)| words(text, is_word)).collect();
+    // What comments say is no code.
+    let lines = code.iter().flat_map(|(_, text)| text.lines()).filter(|line| !line.trim_start().starts_with("//"));
+    let known: BTreeSet<&str> = lines.flat_map(|line| words(line, is_word)).collect();
     let mut findings = Vec::new();
     for page in FOR_DEVELOPERS.map(page) {
         let is_identifier = |span: &&String| {

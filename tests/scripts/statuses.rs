@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use rescind::api::{Auth0Tenant, Policy, Reason, RemovalOptions, RemovalStatus, Verification, conditions, verdicts};
 use rescind::auth0::{CallError, Domain, Endpoint, Item, Missing, Rejection, Token};
 use rescind::dispatch::{ConnectionKey, End, Refusal, Removal, Report, Unverified, View, Wait};
-use rescind::revocation::{Decision, Inputs, Items, Now, Tenant, absorb, acknowledged, decide};
-use rescind::tenant::{Problem, TenantFacts, tenant_status};
+use rescind::revocation::{Decision, Inputs, Items, Now, Tenant, acknowledged, apply_report, decide};
+use rescind::tenant::{TenantError, TenantFacts, tenant_status};
 use serde_json::{Value, json};
 
 use crate::lua::KINDS;
@@ -176,11 +176,11 @@ impl Way {
             tenant,
             refusal: None,
             refused_with: None,
-            tries: false,
+            is_probe: false,
             submitted_with: Some(key),
             submitted_to: Some(&domain),
             view: &view,
-            asked: None,
+            request: None,
             handed_back: None,
             failures: None,
             not_before: None,
@@ -189,7 +189,7 @@ impl Way {
         };
         let status = match (self, decide(&inputs)) {
             (Self::Ends(report), _) => {
-                let status = absorb(&inputs, generation, report).status;
+                let status = apply_report(&inputs, generation, report).status;
                 acknowledged(&Inputs { status: Some(&status), ..inputs })
             }
             (Self::Told(reason), _) => {
@@ -280,10 +280,10 @@ pub fn of_tenant() -> Vec<Case> {
         Reason::UnknownField,
         Reason::SecretNotFound,
     ];
-    let problems = problems.map(|reason| Some(Problem { reason, message: format!("why it is {reason}") }));
-    let quiet = TenantFacts { problem: None, accepted: false, unreachable: None, open_until: None, asked: None };
+    let problems = problems.map(|reason| Some(TenantError { reason, message: format!("why it is {reason}") }));
+    let quiet = TenantFacts { error: None, accepted: false, unreachable: None, open_until: None, request: None };
     let accepted = TenantFacts { accepted: true, ..quiet };
-    let problems = problems.iter().map(|problem| (TenantFacts { problem: problem.as_ref(), ..quiet }, false));
+    let problems = problems.iter().map(|problem| (TenantFacts { error: problem.as_ref(), ..quiet }, false));
     let mut tenant: Auth0Tenant = serde_json::from_value(fresh("Auth0Tenant")).unwrap();
     tenant.status = None;
     let mut cases = Vec::new();

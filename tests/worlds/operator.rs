@@ -99,7 +99,7 @@ impl Operator {
             tenants: tenants.clone(),
             state: Arc::new(ReconcileState::default()),
             observer,
-            tell: Box::new(|_| {}),
+            announce: Box::new(|_| {}),
             tenant_changed: Box::new(move |key| {
                 changed.lock().unwrap().iter().for_each(|wake| wake(&key.namespace));
             }),

@@ -8,7 +8,7 @@ use crate::api::{Auth0TenantSpec, UserPermissionRevocationSpec, UserRoleRevocati
 
 const USER: &str = "auth0|5f7c8ec7c33c6c004bbafe82";
 
-/// What the schema fills in at every removal.
+/// The fields that the schema fills in for every removal.
 fn defaults() -> Value {
     json!({
         "tenantRef": {"kind": "Auth0Tenant", "name": "default"},
@@ -84,7 +84,7 @@ fn what_this_version_does_not_know_is_named() {
     assert_eq!(unknown_of_tenant(&holders), ["spec.protected.keepHolders[0].x"]);
 }
 
-/// An older CRD cuts off fields at every read: what the API server would always fill in is then missing.
+/// An older CRD prunes fields at every read: defaults that the API server always fills in are then missing.
 #[test]
 fn a_missing_default_is_named() {
     for name in defaults().as_object().unwrap().keys() {
@@ -116,16 +116,17 @@ fn a_wrong_type_cannot_be_read() {
     assert!(serde_json::from_value::<UserPermissionRevocationSpec>(json!([])).is_err());
 }
 
-/// Whoever can write an object under a newer CRD cannot make its reading or its status costly.
+/// However many unknown fields a spec has, decoding it and reporting them stays cheap.
 #[test]
 fn findings_are_bounded() {
     let many: Map<String, Value> = (0..500).map(|i| (format!("{i}{}", "ü".repeat(500)), json!(1))).collect();
     let found = unknown_of(&permissions(many.into()));
-    assert_eq!(found.len(), MOST_FINDINGS);
-    assert!(found.iter().all(|finding| finding.chars().count() <= "spec.".len() + LONGEST_NAME), "{found:?}");
+    assert_eq!(found.len(), MAX_FINDINGS);
+    assert!(found.iter().all(|finding| finding.chars().count() <= "spec.".len() + MAX_NAME), "{found:?}");
 }
 
-/// The walk runs at every event of every object: `cargo test --release --lib the_walk -- --nocapture` says what it costs.
+/// The walk runs at every event of every object: `cargo test --release --lib the_walk -- --nocapture` says what it
+/// costs.
 #[test]
 #[expect(clippy::print_stderr, reason = "a figure for whoever asks for it")]
 fn the_walk_is_cheap() {
@@ -184,7 +185,7 @@ prop_compose! {
 }
 
 proptest! {
-    /// What is known is kept as written, and nothing else makes an object unsupported.
+    /// Known fields are kept as they were written, and yield no findings.
     #[test]
     fn known_fields_round_trip(spec in known()) {
         let typed: UserRoleRevocationSpec = serde_json::from_value(spec.clone()).unwrap();
@@ -192,7 +193,7 @@ proptest! {
         prop_assert_eq!(serde_json::to_value(&typed).unwrap(), spec);
     }
 
-    /// Whatever else is in it: what is known is read the same, and what is not is named.
+    /// A foreign field is named, and changes nothing in how the known fields are read.
     #[test]
     fn a_foreign_field_changes_nothing_else(spec in known(), name in "[a-z]{1,8}", into in any::<bool>()) {
         let pure: UserRoleRevocationSpec = serde_json::from_value(spec.clone()).unwrap();

@@ -31,7 +31,7 @@ fn unusable(status: u16, what: &'static str) -> CallError {
     CallError::unusable(StatusCode::from_u16(status).unwrap(), what)
 }
 
-/// What each row must say, written down a second time.
+/// The meaning of each row, written a second time independently of the code.
 fn expected(call: Call, row: &AnswerRow, status: StatusCode) -> Result<Value, CallError> {
     Err(match row.meaning {
         Success if call.method == Method::Get => return Ok(json!({ call.list_key: [] })),
@@ -113,7 +113,7 @@ fn every_documented_answer_says_what_to_do() {
     }
 }
 
-/// A field of another type than documented makes that field unreadable, not the answer.
+/// A field of an unexpected type makes only that field unreadable, not the whole response.
 #[test]
 fn an_answer_is_read_field_by_field() {
     let body = json!({"statusCode": 404, "error": {}, "message": [1], "errorCode": "inexistent_user", "attributes": 7});
@@ -137,7 +137,7 @@ fn what_is_not_auth0s_own_is_nobodys_verdict() {
         (JSON, json!({"statusCode": "404", "errorCode": "inexistent_user"}).to_string()),
         (JSON, json!({"statusCode": 200}).to_string()),
         (JSON, "{\"statusCode\":404".to_owned()),
-        // Auth0 says no such thing in HTML.
+        // Auth0 never sends its errors as HTML.
         (HTML, json!({"statusCode": 404, "errorCode": "inexistent_user"}).to_string()),
     ];
     for call in calls() {
@@ -156,7 +156,7 @@ fn what_is_not_auth0s_own_is_nobodys_verdict() {
     assert_eq!(blocked, "403: not Auth0's own answer (HTML); a proxy or a network rule in between?");
 }
 
-/// Promise 4: a login page with status 200 has removed nothing.
+/// Promise 4 of docs/design.md: a login page with status 200 is not an accepted removal.
 #[test]
 fn a_page_is_no_success() {
     for status in [200, 202, 204] {
@@ -213,14 +213,15 @@ fn any_body() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// Whatever comes: a verdict only from Auth0's own answer, and none of its words in ours.
+    /// Whatever the response, only Auth0's own decide anything about the request, and none of their words appear in
+    /// ours.
     #[test]
     fn only_auth0_judges(
         status in 100u16..=999, call in 0usize..9, body in any_body(), echo in any::<bool>(),
         content_type in prop_oneof![Just(JSON), Just(HTML), Just("")],
     ) {
         let call = calls()[call];
-        // Half of the bodies that name a status name that of the answer.
+        // About half of the bodies with a `statusCode` get the response's status in it.
         let body = match serde_json::from_str::<Value>(&body) {
             Ok(mut json) if echo && json.is_object() => { json["statusCode"] = status.into(); json.to_string() }
             _ => body,

@@ -1,4 +1,4 @@
-//! Against servers that do one thing wrong each, over real TLS.
+//! The client against servers that each do one thing wrong, over real TLS.
 
 use std::sync::{Arc, LazyLock};
 
@@ -43,7 +43,7 @@ fn config(authority: &Authority, protocol: &[u8], change: impl FnOnce(&mut Certi
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// Does the same with each connection; gone with the test's runtime.
+/// A server that handles each connection with `each`. It ends with the runtime of the test.
 async fn listen<F>(each: F) -> Domain
 where
     F: Fn(TcpStream) -> BoxFuture<'static, ()> + Send + 'static,
@@ -58,7 +58,7 @@ where
     format!("localhost:{port}").parse().unwrap()
 }
 
-/// The same over TLS that is as it should be.
+/// The same, behind a valid TLS handshake.
 async fn listen_tls<F>(protocol: &'static [u8], each: F) -> Domain
 where
     F: Fn(Stream) -> BoxFuture<'static, ()> + Send + Sync + 'static,
@@ -107,7 +107,7 @@ fn no_answer(outcome: Result<(), CallError>) -> Unavailable {
     }
 }
 
-/// What TLS cannot trust is said in its own words, with its own remedy, and nothing has left.
+/// Each TLS failure has its own text that says what to do, and counts as not sent.
 #[tokio::test]
 async fn each_cause_of_tls_has_its_own_words() {
     type Change = fn(&mut CertificateParams);
@@ -169,14 +169,15 @@ async fn what_cannot_be_reached_was_not_sent() {
     assert!(why.contains("no connection in time"), "{why}");
 }
 
-/// Writes this and closes; what still comes is read, as otherwise the peer is reset before it has read it all.
+/// Writes this and closes. It reads what still arrives, because unread bytes would reset the connection before the peer
+/// has read everything.
 async fn last_words(mut stream: Stream, words: &[u8]) {
     let _ = stream.write_all(words).await;
     let _ = stream.shutdown().await;
     while stream.read(&mut [0; 1024]).await.is_ok_and(|n| n > 0) {}
 }
 
-/// Serves HTTP/1.1: reads a request to the end of its head, writes this, and closes.
+/// An HTTP/1.1 server that reads the head of a request, writes this, and closes.
 async fn answering(answer: &'static [u8]) -> Domain {
     listen_tls(H1, move |mut stream| {
         Box::pin(async move {
@@ -237,7 +238,7 @@ fn reset(reason: h2::Reason) -> Vec<u8> {
     frame(RST_STREAM, 1, &u32::from(reason).to_be_bytes())
 }
 
-/// Begins as a server of HTTP/2 does, and reads up to the end of a request's headers.
+/// Performs the server's part of the HTTP/2 handshake, and reads up to the end of a request's headers.
 async fn read_headers(stream: &mut Stream) {
     let _ = stream.write_all(&frame(SETTINGS, 0, &[])).await;
     let _ = stream.read_exact(&mut [0; 24]).await;
@@ -253,7 +254,7 @@ async fn next_frame(stream: &mut Stream) -> Option<(u8, Vec<u8>)> {
     Some((head[3], payload))
 }
 
-/// Speaks HTTP/2 just far enough to read a request's headers, answers it with these frames, and closes.
+/// An HTTP/2 server that reads a request's headers, writes these frames, and closes.
 async fn framing(frames: Vec<u8>) -> Domain {
     listen_tls(H2, move |mut stream| {
         let frames = frames.clone();
@@ -265,7 +266,7 @@ async fn framing(frames: Vec<u8>) -> Domain {
     .await
 }
 
-/// A connection that died unseen is noticed, also while no call uses it.
+/// A dead connection is noticed even while no call uses it.
 #[tokio::test]
 async fn an_idle_connection_is_asked_whether_it_is_there() {
     let (heard, mut pings) = tokio::sync::mpsc::unbounded_channel();
@@ -273,7 +274,7 @@ async fn an_idle_connection_is_asked_whether_it_is_there() {
         let heard = heard.clone();
         Box::pin(async move {
             read_headers(&mut stream).await;
-            // Status 204 of the static table; the flags say that headers and stream end here.
+            // 0x89 is the status 204 in the static table; the flags end the headers and the stream.
             let _ = stream.write_all(&flagged(HEADERS, 0x5, 1, &[0x89])).await;
             while let Some((kind, payload)) = next_frame(&mut stream).await {
                 if kind == PING {
@@ -292,7 +293,7 @@ async fn an_idle_connection_is_asked_whether_it_is_there() {
     tokio::time::timeout(Duration::from_secs(20), pings.recv()).await.unwrap().unwrap();
 }
 
-/// "Not processed" is believed only of the streams that the peer means.
+/// A request counts as not processed only if the peer's frame covers its stream.
 #[tokio::test]
 async fn what_the_peer_did_not_process_is_told_apart() {
     use h2::Reason;
@@ -316,7 +317,7 @@ async fn what_the_peer_did_not_process_is_told_apart() {
     }
 }
 
-/// As many at once as are ever in flight, over one connection and over many.
+/// As many calls at once as the dispatcher ever has in flight, over one connection and over many.
 #[tokio::test]
 async fn sixty_four_calls_are_in_flight_at_once() {
     let h2 = {
@@ -356,7 +357,7 @@ async fn sixty_four_calls_are_in_flight_at_once() {
     }
 }
 
-/// What is shown of a failed call names nobody.
+/// What is shown of a failed call contains no ids.
 #[tokio::test]
 async fn errors_hold_no_ids() {
     let domain = framing(reset(h2::Reason::CANCEL)).await;

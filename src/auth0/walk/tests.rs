@@ -36,7 +36,7 @@ fn without_totals_only_an_empty_page_is_the_end() {
     assert_eq!(walk.take(&json!([])), Ok(WalkStep::Done(items([]))));
 }
 
-/// Promise 4 (tests/mutants.sh: 4-incomplete-is-gone).
+/// Promise 4 of docs/design.md (tests/mutants.sh: 4-incomplete-is-gone).
 #[test]
 fn what_does_not_add_up_is_an_error() {
     let torn = |pages: &[Value]| {
@@ -56,7 +56,8 @@ fn what_does_not_add_up_is_an_error() {
     assert_eq!(torn(&long), Some(Err(WalkError::TooLong)));
 }
 
-/// Recorded of `users/{id}/organizations`: a total of 0 with an organization beside it, and `start` 50 on the next page.
+/// As recorded from `users/{id}/organizations`: a total of 0 next to an organization, and a `start` of 50 on the page
+/// after it.
 #[test]
 fn a_total_below_what_was_seen_is_no_total() {
     let mut walk = Walk::new(roles(), items([1, 7]));
@@ -74,7 +75,7 @@ fn a_total_below_what_was_seen_is_no_total() {
     assert_eq!(walk.take(&page(61, 0, 60)), Ok(WalkStep::Done(items([]))));
 }
 
-/// What failed is asked for again, as often as need be; what does not fit together is begun anew.
+/// A failed page can be requested any number of times. After inconsistent pages the walk has to be restarted.
 #[test]
 fn a_page_can_be_asked_for_again() {
     let mut walk = Walk::new(roles(), items([3, 70]));
@@ -86,16 +87,16 @@ fn a_page_can_be_asked_for_again() {
     }
     assert_eq!(walk.take(&page(0, 50, 75)), Err(WalkError::InconsistentPages), "an earlier page once more");
     assert_eq!(walk.query(), query);
-    walk.begin_anew();
+    walk.restart();
     assert_eq!((walk.pages(), walk.query()[0].1.as_str()), (0, "0"));
     assert_eq!(walk.take(&page(0, 3, 3)), Ok(WalkStep::Done(items([]))), "what the first reading found does not count");
 }
 
 #[test]
-fn a_glance_takes_one_page_and_nothing_wanted_takes_all() {
-    let mut glance = Walk::glance(roles());
-    assert_eq!(glance.take(&json!({"message": "x"})), Err(WalkError::Malformed));
-    assert_eq!(glance.take(&page(0, 50, 75)), Ok(WalkStep::Done(items([]))));
+fn a_first_page_walk_takes_one_page_and_nothing_wanted_takes_all() {
+    let mut first = Walk::first_page(roles());
+    assert_eq!(first.take(&json!({"message": "x"})), Err(WalkError::Malformed));
+    assert_eq!(first.take(&page(0, 50, 75)), Ok(WalkStep::Done(items([]))));
     let mut nothing = Walk::new(roles(), items([]));
     assert_eq!(nothing.take(&page(0, 50, 75)), Ok(WalkStep::More));
     assert_eq!(nothing.take(&page(50, 25, 75)), Ok(WalkStep::Done(items([]))));
@@ -135,9 +136,11 @@ fn a_checkpoint_walk_ends_when_next_is_missing() {
 }
 
 proptest! {
-    /// Whatever the page size, a complete walk finds exactly what is there.
+    /// A complete walk finds exactly what is in the list, whatever the page size.
     #[test]
-    fn a_complete_walk_is_exact(total in 0usize..400, size in 1usize..60, wanted in proptest::collection::btree_set(0usize..800, 1..20)) {
+    fn a_complete_walk_is_exact(
+        total in 0usize..400, size in 1usize..60, wanted in proptest::collection::btree_set(0usize..800, 1..20),
+    ) {
         let mut walk = Walk::new(roles(), items(wanted.iter().copied()));
         let mut start = 0;
         let found = loop {
@@ -150,7 +153,7 @@ proptest! {
         prop_assert_eq!(found, items(wanted.into_iter().filter(|n| *n < total)));
     }
 
-    /// The same where a cursor stands on every page, also the last, until an empty one without.
+    /// The same for a checkpoint list whose last page also has a cursor, which leads to an empty page without one.
     #[test]
     fn a_complete_checkpoint_walk_is_exact(
         total in 0usize..300, size in 1usize..60, cursor_on_last in any::<bool>(),
@@ -174,7 +177,8 @@ proptest! {
         prop_assert_eq!(found, items(wanted.into_iter().filter(|n| *n < total)));
     }
 
-    /// Promise 4: whatever nonsense comes, what a page has shown is never called absent, and no end is made up.
+    /// Promise 4 of docs/design.md: whatever the pages contain, an item that was seen is never reported as absent, and
+    /// the walk never ends before the list does.
     #[test]
     fn nothing_shown_is_called_absent(
         pages in proptest::collection::vec(any_page(), 1..8), checkpoint in any::<bool>(),

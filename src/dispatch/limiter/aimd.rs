@@ -1,121 +1,128 @@
-//! A limiter for what no header explains: it opens with every answer and halves after a refusal. Times are seconds since the
-//! limiter began.
+//! An AIMD limiter for limits that no header reports: it speeds up with every answer, and halves its rate after a
+//! refusal. Times are seconds since the limiter began.
 
-/// Calls on their way before anything is known.
+/// The most calls in flight before anything is known.
 const FIRST_WINDOW: f64 = 2.0;
-/// Slowest rate in calls a second, and the slowest after a first refusal: a single one may have come out of the blue.
+/// The slowest rate in calls per second, and the slowest rate after a first refusal, which may have been exceptional.
 const SLOWEST: f64 = 0.25;
-const SLOW: f64 = 2.0;
-/// Growth a second: far from the rate that was refused, it doubles in five seconds; around it, it takes its time.
+const SLOWEST_AFTER_FIRST_REFUSAL: f64 = 2.0;
+/// The growth of the rate per second, as an exponent: far from the rate that was refused it doubles in five seconds,
+/// around that rate it grows slowly.
 const GROWTH: (f64, f64) = (0.15, 0.005);
-/// What counts as around it.
-const AROUND: std::ops::Range<f64> = 0.9..1.1;
-/// So many times the rate that was refused is no limit any more.
-const FORGOTTEN: f64 = 8.0;
-/// Calls sent are counted over about this many seconds.
-const RECENTLY: f64 = 2.0;
+/// The ratios to the refused rate that count as around it.
+const AROUND_REFUSED: std::ops::Range<f64> = 0.9..1.1;
+/// Once the rate is this many times the refused one, the limit is dropped.
+const DROPPED_ABOVE: f64 = 8.0;
+/// The rate of calls is averaged over about this many seconds.
+const AVERAGED_SECONDS: f64 = 2.0;
 
-/// Two limits: of calls on their way for kinds of call of which no bucket is known, doubled with every round trip; and, after a
-/// refusal, of calls a second for all.
+/// Two limits: one on calls in flight to routes without a reported bucket, which doubles with every round trip; and,
+/// after a refusal, one on calls per second to all routes.
 #[derive(Debug)]
 pub(super) struct Aimd {
     window: f64,
-    /// Calls a second of late, as of when.
-    tried: (f64, f64),
-    pace: Option<Pace>,
+    /// The average number of calls per second, and when it was computed.
+    recent: (f64, f64),
+    rate_limit: Option<RateLimit>,
 }
 
 #[derive(Debug)]
-struct Pace {
+struct RateLimit {
     rate: f64,
     refused: f64,
     tokens: f64,
     at: f64,
-    /// When it grew last, and when it was refused last: calls that left before that say nothing new.
-    grown: f64,
-    closed: f64,
+    /// When the rate last grew, and when it was last refused. Calls that were sent before that refusal say nothing new.
+    grown_at: f64,
+    refused_at: f64,
 }
 
 impl Default for Aimd {
     fn default() -> Self {
-        Self { window: FIRST_WINDOW, tried: (0.0, 0.0), pace: None }
+        Self { window: FIRST_WINDOW, recent: (0.0, 0.0), rate_limit: None }
     }
 }
 
 impl Aimd {
-    /// Whether as many calls of unknown buckets are on their way as may be.
+    /// Whether no more calls to routes without a reported bucket may be in flight.
     pub(super) fn is_full(&self, in_flight: i64) -> bool {
         in_flight as f64 >= self.window
     }
 
-    /// When the next call may leave: `None` for now.
+    /// When the next call may be sent; `None` if it may now.
     pub(super) fn wait_until(&self, now: f64) -> Option<f64> {
-        let pace = self.pace.as_ref()?;
-        let tokens = pace.tokens_at(now);
-        (tokens < 1.0).then(|| now + (1.0 - tokens) / pace.rate + 1e-6)
+        let limit = self.rate_limit.as_ref()?;
+        let tokens = limit.tokens_at(now);
+        (tokens < 1.0).then(|| now + (1.0 - tokens) / limit.rate + 1e-6)
     }
 
-    /// Whether calls that are counted already are too many.
+    /// Whether more calls were counted than the rate allows.
     pub(super) fn is_overdrawn(&self, now: f64) -> bool {
-        self.pace.as_ref().is_some_and(|pace| pace.tokens_at(now) < -1e-6)
+        self.rate_limit.as_ref().is_some_and(|limit| limit.tokens_at(now) < -1e-6)
     }
 
-    /// A call does not leave after all.
+    /// A call that was counted is not sent after all.
     pub(super) fn give_back(&mut self, now: f64) {
-        if let Some(pace) = &mut self.pace {
-            (pace.tokens, pace.at) = (pace.tokens_at(now) + 1.0, now);
+        if let Some(limit) = &mut self.rate_limit {
+            (limit.tokens, limit.at) = (limit.tokens_at(now) + 1.0, now);
         }
-        self.tried = ((self.tried_at(now) - 1.0 / RECENTLY).max(0.0), now);
+        self.recent = ((self.recent_rate(now) - 1.0 / AVERAGED_SECONDS).max(0.0), now);
     }
 
-    /// A call leaves.
+    /// Counts a call.
     pub(super) fn sent(&mut self, now: f64) {
-        if let Some(pace) = &mut self.pace {
-            (pace.tokens, pace.at) = (pace.tokens_at(now) - 1.0, now);
+        if let Some(limit) = &mut self.rate_limit {
+            (limit.tokens, limit.at) = (limit.tokens_at(now) - 1.0, now);
         }
-        self.tried = (self.tried_at(now) + 1.0 / RECENTLY, now);
+        self.recent = (self.recent_rate(now) + 1.0 / AVERAGED_SECONDS, now);
     }
 
-    fn tried_at(&self, now: f64) -> f64 {
-        self.tried.0 * ((self.tried.1 - now) / RECENTLY).exp()
+    fn recent_rate(&self, now: f64) -> f64 {
+        self.recent.0 * ((self.recent.1 - now) / AVERAGED_SECONDS).exp()
     }
 
-    /// A call was answered with something else than a refusal. `unknown`: no bucket of it is known.
-    pub(super) fn open(&mut self, unknown: bool, now: f64) {
-        if unknown {
+    /// A call was answered with anything but a refusal. `unreported`: its route has no reported bucket.
+    pub(super) fn increase(&mut self, unreported: bool, now: f64) {
+        if unreported {
             self.window += 1.0;
         }
-        let Some(pace) = &mut self.pace else { return };
-        let growth = if AROUND.contains(&(pace.rate / pace.refused)) { GROWTH.1 } else { GROWTH.0 };
-        pace.rate *= (growth * (now - pace.grown).min(1.0)).exp();
-        pace.grown = now;
-        if pace.rate > FORGOTTEN * pace.refused {
-            self.pace = None;
+        let Some(limit) = &mut self.rate_limit else { return };
+        let growth = if AROUND_REFUSED.contains(&(limit.rate / limit.refused)) { GROWTH.1 } else { GROWTH.0 };
+        limit.rate *= (growth * (now - limit.grown_at).min(1.0)).exp();
+        limit.grown_at = now;
+        if limit.rate > DROPPED_ABOVE * limit.refused {
+            self.rate_limit = None;
         }
     }
 
-    /// A call that left at `sent` was refused. `least`: what its headers say comes back in a second.
-    pub(super) fn close(&mut self, sent: f64, least: Option<f64>, now: f64) {
-        let (rate, refused) = match &self.pace {
-            Some(pace) if sent < pace.closed => return,
-            Some(pace) => ((pace.rate / 2.0).max(least.unwrap_or_default()).max(SLOWEST).min(pace.rate), pace.rate),
-            // Calls left faster than it fills, but how much of that a full bucket gave is unknown: soon back to it.
+    /// A call that was sent at `sent` was refused. `refill`: the tokens per second that its headers promise, if they
+    /// do.
+    pub(super) fn decrease(&mut self, sent: f64, refill: Option<f64>, now: f64) {
+        let (rate, refused) = match &self.rate_limit {
+            Some(limit) if sent < limit.refused_at => return,
+            Some(limit) => {
+                ((limit.rate / 2.0).max(refill.unwrap_or_default()).max(SLOWEST).min(limit.rate), limit.rate)
+            }
+            // Calls were sent faster than the bucket fills, but an unknown part of them drew on what it held. So the
+            // refused rate is set low enough for the new rate to grow fast.
             None => {
-                let rate = least.unwrap_or((self.tried_at(now) / 2.0).max(SLOW)).max(SLOWEST);
-                (rate, rate / AROUND.end)
+                let rate =
+                    refill.unwrap_or((self.recent_rate(now) / 2.0).max(SLOWEST_AFTER_FIRST_REFUSAL)).max(SLOWEST);
+                (rate, rate / AROUND_REFUSED.end)
             }
         };
-        self.pace = Some(Pace { rate, refused, tokens: 0.0, at: now, grown: now, closed: now });
+        self.rate_limit = Some(RateLimit { rate, refused, tokens: 0.0, at: now, grown_at: now, refused_at: now });
     }
 
     pub(super) fn check(&self) -> bool {
-        self.window >= FIRST_WINDOW && self.pace.as_ref().is_none_or(|pace| pace.rate > 0.0 && pace.rate.is_finite())
+        self.window >= FIRST_WINDOW
+            && self.rate_limit.as_ref().is_none_or(|limit| limit.rate > 0.0 && limit.rate.is_finite())
     }
 }
 
-impl Pace {
+impl RateLimit {
     fn tokens_at(&self, now: f64) -> f64 {
-        // At high rates a millisecond brings several.
+        // At high rates, several tokens come in a millisecond; a small burst is allowed.
         (now - self.at).mul_add(self.rate, self.tokens).min((self.rate / 20.0).max(1.0))
     }
 }

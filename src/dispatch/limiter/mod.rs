@@ -1,20 +1,26 @@
-//! How fast calls may go to one domain: what the answers say about Auth0's buckets, what is left to the customer's own
-//! logins, and each connection's own ceiling. Pure: time is an argument.
+//! The rate limiter of one domain: follows Auth0's token buckets by the headers of its answers, leaves a reserve to
+//! other clients, and keeps each connection's ceiling. Pure: the current time is an argument. The rules for users are
+//! in docs/rate-limits.md.
 //!
-//! Auth0 has many token buckets, no header names one, and some are not reported. So:
-//! - There is a level for each kind of call and limit that its answers report. Kinds that report the same limit are taken for
-//!   one bucket until their reports contradict that. Of several buckets of a kind the tightest is reported, or always the
-//!   same one; so the last two count.
-//! - For what no header explains there is one AIMD limiter: it opens up where nothing is reported, and slows all calls after
-//!   a 429 that no level explains.
+//! Auth0 has many token buckets, no header names the bucket that it describes, and some buckets are never reported.
+//! Therefore:
+//! - A [`TokenBucket`] stands for a limit that answers report. Routes that report the same limit are taken to share a
+//!   bucket until their reports contradict that. If a route draws from several buckets, Auth0 reports the tightest or
+//!   always the same one, so the last two that were reported count.
+//! - One AIMD limiter stands for everything that is not reported: it speeds up where no bucket is known, and slows down
+//!   all routes after a 429 that no bucket explains.
+//!
+//! The life of a call: [`Limiter::wait_until`] says when it may be started, [`Limiter::acquire`] takes its tokens,
+//! [`Limiter::reserve_slot`] keeps the ceiling, [`Limiter::confirm`] checks once more when it is sent, and
+//! [`Limiter::finished`] learns from its answer. [`Limiter::release`] returns the tokens of a call that is not sent.
 
 mod aimd;
-mod level;
 #[cfg(test)]
 mod model;
 mod report;
 #[cfg(test)]
 mod tests;
+mod token_bucket;
 
 use std::time::{Duration, Instant};
 
@@ -24,75 +30,79 @@ use crate::auth0::RateHeaders;
 use crate::dispatch::connection::{ConnectionKey, Limits};
 
 use aimd::Aimd;
-use level::Level;
-use report::{Clock, Refill, Report};
+use report::{BucketReport, Refill, ServerClock};
+use token_bucket::TokenBucket;
 
-/// Waits are estimates: neither so short that asking again costs more than it brings, nor so long that a wrong one hurts.
+/// Bounds of a wait. As waits are estimates, a shorter one is not worth another question, and a longer one may be
+/// wrong.
 const MIN_WAIT: Duration = Duration::from_millis(1);
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// Method and path template: calls of one name draw from the same buckets.
-pub(crate) type CallName = (&'static str, &'static str);
+/// An HTTP method and a path template, such as `("DELETE", "users/{id}/roles")`. Calls on one route draw from the same
+/// buckets.
+pub(crate) type Route = (&'static str, &'static str);
 
-/// The bucket that a level is about: the limit that is reported, and the only kind of call that draws from it; without, all
-/// that report this limit do.
-type Bucket = (u64, Option<CallName>);
+/// Identifies a bucket by the limit that it reports and the only route that draws from it. Without a route, all routes
+/// that report this limit share it.
+type BucketKey = (u64, Option<Route>);
 
-/// A call that left.
+/// The tokens that a call has taken. When the call ends, it has to be passed to [`Limiter::finished`] or
+/// [`Limiter::release`].
 #[derive(Debug)]
-pub(crate) struct Sent {
+pub(crate) struct Permit {
     at: f64,
-    /// Its number in each level that it drew from.
-    drawn: [Option<(Bucket, u64)>; 2],
-    /// Whether no bucket was reported to its kind.
-    unknown: bool,
+    /// The buckets that the call drew from, each with the number of the call there.
+    drawn: [Option<(BucketKey, u64)>; 2],
+    /// Whether the call's route had no reported bucket.
+    unreported: bool,
 }
 
-/// How a call ended, as far as the limiter is concerned.
+/// How a call ended, as far as it matters to the limiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CallEnd {
-    /// With a success.
-    Accepted,
-    /// With another answer; Auth0 does not report its buckets there, so that missing headers tell nothing.
-    Refused,
-    /// With a 429.
-    Limited,
-    /// Without an answer, or it never left.
-    Lost,
+pub(crate) enum CallOutcome {
+    /// It succeeded.
+    Success,
+    /// It failed with another status than 429. Auth0 does not always report buckets then, so missing headers mean
+    /// nothing.
+    Failure,
+    /// It was answered with 429.
+    RateLimited,
+    /// It got no answer, or was never sent.
+    NoAnswer,
 }
 
-/// An invariant that does not hold.
+/// An invariant does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Violation(pub(crate) &'static str);
 
-/// What is known of a kind of call.
+/// What is known of a route.
 #[derive(Debug, Default)]
-struct Kind {
-    /// Whether the answers to its calls report a bucket: unknown before the first one to a call that was let through.
+struct RouteState {
+    /// Whether its answers report a bucket; `None` before the first answer that could.
     reports: Option<bool>,
-    /// The buckets reported last.
-    buckets: [Option<Bucket>; 2],
-    /// Whether a report was too high for the bucket that it shares with other kinds.
+    /// The buckets that were reported last.
+    keys: [Option<BucketKey>; 2],
+    /// Whether the last report was too high for the bucket that the route shares with others.
     contradicted: bool,
 }
 
-/// The limiter of one domain.
+/// The rate limiter of a domain.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     began: Instant,
-    clock: Clock,
-    /// The shortest round trip of late, roughly, in seconds.
+    clock: ServerClock,
+    /// About the shortest recent round trip, in seconds.
     round_trip: f64,
-    kinds: HashMap<CallName, Kind>,
-    levels: HashMap<Bucket, Level>,
-    /// The bucket reported last: kinds of which nothing is known are taken to draw from it.
-    latest: Option<Bucket>,
+    routes: HashMap<Route, RouteState>,
+    buckets: HashMap<BucketKey, TokenBucket>,
+    /// The bucket that was reported last. Routes of which nothing is known are taken to draw from it.
+    last_reported: Option<BucketKey>,
     aimd: Aimd,
-    /// Calls on their way, and those of them to whose kind no bucket was reported.
+    /// The number of calls in flight, and how many of those are on routes without a reported bucket.
     in_flight: i64,
-    unknown_in_flight: i64,
-    /// Settings of each connection, and the last moment given out.
+    unreported_in_flight: i64,
+    /// The limits of each connection, and the last slot that it was given.
     connections: HashMap<ConnectionKey, (Limits, Option<Instant>)>,
 }
 
@@ -100,14 +110,14 @@ impl Limiter {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             began: now,
-            clock: Clock::default(),
+            clock: ServerClock::default(),
             round_trip: f64::INFINITY,
-            kinds: HashMap::default(),
-            levels: HashMap::default(),
-            latest: None,
+            routes: HashMap::default(),
+            buckets: HashMap::default(),
+            last_reported: None,
             aimd: Aimd::default(),
             in_flight: 0,
-            unknown_in_flight: 0,
+            unreported_in_flight: 0,
             connections: HashMap::default(),
         }
     }
@@ -116,19 +126,19 @@ impl Limiter {
         now.saturating_duration_since(self.began).as_secs_f64()
     }
 
-    /// These are the settings of this connection now.
+    /// Sets the limits of a connection.
     pub(crate) fn set_limits(&mut self, connection: ConnectionKey, limits: Limits) {
         self.connections.entry(connection).or_insert((limits, None)).0 = limits;
     }
 
-    /// Forgets the connections that are gone.
+    /// Forgets all connections but these.
     pub(crate) fn retain(&mut self, alive: &HashSet<ConnectionKey>) {
         self.connections.retain(|connection, _| alive.contains(connection));
     }
 
-    /// Gives out the moment at which the next call of this connection may leave as far as its own ceiling goes. What is not
-    /// used is not kept.
-    pub(crate) fn slot(&mut self, connection: ConnectionKey, now: Instant) -> Instant {
+    /// Gives a connection the next time slot that its ceiling allows. Slots that were not used are lost: there are no
+    /// bursts.
+    pub(crate) fn reserve_slot(&mut self, connection: ConnectionKey, now: Instant) -> Instant {
         let Some((limits, last)) = self.connections.get_mut(&connection) else { return now };
         let gap = Duration::from_secs_f64(1.0 / limits.max_per_second.max(0.001));
         let slot = last.map_or(now, |last| now.max(last + gap));
@@ -136,187 +146,195 @@ impl Limiter {
         slot
     }
 
-    /// When a call of this kind may leave, without regard to the connection's ceiling: `None` for now. To be asked again
-    /// then, and after each answer.
-    pub(crate) fn wait_until(&self, call: CallName, connection: ConnectionKey, now: Instant) -> Option<Instant> {
+    /// When a call on this route may be started, without regard to the connection's ceiling; `None` if it may now. Ask
+    /// again then, and after each answer.
+    pub(crate) fn wait_until(&self, route: Route, connection: ConnectionKey, now: Instant) -> Option<Instant> {
         let at = self.seconds(now);
-        let kind = self.kinds.get(&call);
-        let unknown = kind.is_none_or(|kind| kind.reports != Some(true));
-        let buckets = kind.map_or([self.latest, None], |kind| kind.draw_from(self.latest));
+        let state = self.routes.get(&route);
+        let unreported = state.is_none_or(|state| state.reports != Some(true));
+        let keys = state.map_or([self.last_reported, None], |state| state.next_keys(self.last_reported));
         let reserve = self.connections.get(&connection).map_or(0.0, |(limits, _)| limits.reserve_percent);
-        let levels = buckets.iter().flatten().filter_map(|bucket| self.levels.get(bucket));
-        let by_levels = levels.filter_map(|level| level.wait_until(reserve, &self.clock, at));
-        // Nothing but an answer widens the window.
-        let by_window = (unknown && self.aimd.is_full(self.unknown_in_flight)).then_some(at + 1.0);
-        let wait = by_levels.chain(by_window).chain(self.aimd.wait_until(at)).reduce(f64::max)?;
+        let buckets = keys.iter().flatten().filter_map(|key| self.buckets.get(key));
+        let by_buckets = buckets.filter_map(|bucket| bucket.wait_until(reserve, &self.clock, at));
+        // The window widens only with an answer, not with time.
+        let by_window = (unreported && self.aimd.is_full(self.unreported_in_flight)).then_some(at + 1.0);
+        let wait = by_buckets.chain(by_window).chain(self.aimd.wait_until(at)).reduce(f64::max)?;
         Some(now + Duration::try_from_secs_f64(wait - at).unwrap_or(MAX_WAIT).clamp(MIN_WAIT, MAX_WAIT))
     }
 
-    /// A call of this kind leaves now. To be handed to [`Self::finished`].
-    pub(crate) fn sent(&mut self, call: CallName, now: Instant) -> Sent {
+    /// Takes the tokens for a call on this route.
+    pub(crate) fn acquire(&mut self, route: Route, now: Instant) -> Permit {
         let at = self.seconds(now);
-        let kind = self.kinds.entry(call).or_default();
-        kind.buckets = kind.draw_from(self.latest);
-        let unknown = kind.reports != Some(true);
+        let state = self.routes.entry(route).or_default();
+        state.keys = state.next_keys(self.last_reported);
+        let unreported = state.reports != Some(true);
         self.in_flight += 1;
-        self.unknown_in_flight += i64::from(unknown);
+        self.unreported_in_flight += i64::from(unreported);
         self.aimd.sent(at);
-        let drawn = kind.buckets.map(|bucket| Some((bucket?, self.levels.get_mut(&bucket?)?.draw(&self.clock, at))));
-        Sent { at, drawn, unknown }
+        let drawn = state.keys.map(|key| Some((key?, self.buckets.get_mut(&key?)?.draw(&self.clock, at))));
+        Permit { at, drawn, unreported }
     }
 
-    /// Whether a call that is counted already may still leave; it does so now. Others may have drawn from its bucket since.
-    pub(crate) fn confirm(&self, connection: ConnectionKey, sent: &mut Sent, now: Instant) -> bool {
-        sent.at = self.seconds(now);
+    /// Whether a call that has its tokens may be sent now. Other clients may have drawn from its buckets since it took
+    /// them.
+    pub(crate) fn confirm(&self, connection: ConnectionKey, permit: &mut Permit, now: Instant) -> bool {
+        permit.at = self.seconds(now);
         let reserve = self.connections.get(&connection).map_or(0.0, |(limits, _)| limits.reserve_percent);
-        let mut levels = sent.drawn.iter().flatten().filter_map(|(bucket, _)| self.levels.get(bucket));
-        levels.all(|level| level.is_kept(reserve, &self.clock, sent.at)) && !self.aimd.is_overdrawn(sent.at)
+        let mut buckets = permit.drawn.iter().flatten().filter_map(|(key, _)| self.buckets.get(key));
+        buckets.all(|bucket| bucket.keeps_reserve(reserve, &self.clock, permit.at))
+            && !self.aimd.is_overdrawn(permit.at)
     }
 
-    /// A call does not leave after all.
-    pub(crate) fn unsent(&mut self, sent: Sent, now: Instant) {
+    /// Returns the tokens of a call that is not sent.
+    pub(crate) fn release(&mut self, permit: Permit, now: Instant) {
         let at = self.seconds(now);
-        for (bucket, _) in sent.drawn.iter().flatten() {
-            self.levels.get_mut(bucket).into_iter().for_each(Level::give_back);
+        for (key, _) in permit.drawn.iter().flatten() {
+            self.buckets.get_mut(key).into_iter().for_each(TokenBucket::give_back);
         }
         self.aimd.give_back(at);
         self.in_flight -= 1;
-        self.unknown_in_flight -= i64::from(sent.unknown);
+        self.unreported_in_flight -= i64::from(permit.unreported);
     }
 
-    /// Calls of all kinds on their way.
+    /// The number of calls that have taken tokens and have not ended.
     pub(crate) const fn in_flight(&self) -> usize {
         self.in_flight as usize
     }
 
-    /// A call of this kind ended so, with these headers.
-    pub(crate) fn finished(&mut self, call: CallName, end: CallEnd, headers: &RateHeaders, sent: Sent, now: Instant) {
+    /// Learns from the end of a call.
+    pub(crate) fn finished(
+        &mut self,
+        route: Route,
+        outcome: CallOutcome,
+        headers: &RateHeaders,
+        permit: Permit,
+        now: Instant,
+    ) {
         let now = self.seconds(now);
-        for (bucket, _) in sent.drawn.iter().flatten() {
-            self.levels.get_mut(bucket).into_iter().for_each(Level::ended);
+        for (key, _) in permit.drawn.iter().flatten() {
+            self.buckets.get_mut(key).into_iter().for_each(TokenBucket::call_finished);
         }
-        if self.levels.len() > 2 * self.kinds.len() {
-            self.forget_buckets();
+        if self.buckets.len() > 2 * self.routes.len() {
+            self.forget_unused_buckets();
         }
         self.in_flight -= 1;
-        self.unknown_in_flight -= i64::from(sent.unknown);
-        if end == CallEnd::Lost {
+        self.unreported_in_flight -= i64::from(permit.unreported);
+        if outcome == CallOutcome::NoAnswer {
             return;
         }
         if let Some(date) = headers.date {
-            self.clock.read(date, sent.at, now);
+            self.clock.read(date, permit.at, now);
         }
-        self.round_trip = (self.round_trip * 1.01).min(now - sent.at);
-        let report = Report::read(headers, &self.clock, sent.at, now, end == CallEnd::Limited);
-        let kind = self.kinds.entry(call).or_default();
-        if end == CallEnd::Limited {
-            return self.limited(call, report, &sent, now);
+        self.round_trip = (self.round_trip * 1.01).min(now - permit.at);
+        let report = BucketReport::read(headers, &self.clock, permit.at, now, outcome == CallOutcome::RateLimited);
+        let state = self.routes.entry(route).or_default();
+        if outcome == CallOutcome::RateLimited {
+            return self.rate_limited(route, report, &permit, now);
         }
-        self.aimd.open(sent.unknown, now);
+        self.aimd.increase(permit.unreported, now);
         if let Some(report) = report {
-            if kind.reports != Some(true) {
-                // What only refusals told, or other kinds of call.
-                *kind = Kind { reports: Some(true), ..Kind::default() };
+            if state.reports != Some(true) {
+                // What is known so far comes from refusals, or from other routes.
+                *state = RouteState { reports: Some(true), ..RouteState::default() };
             }
-            self.reported(call, &report, false, &sent, now);
-        } else if end == CallEnd::Accepted {
-            // One answer without headers among others says nothing.
-            let level = kind.buckets[0].and_then(|bucket| self.levels.get(&bucket));
-            if kind.reports != Some(true) || level.is_none_or(|level| level.is_stale(now)) {
-                *kind = Kind { reports: Some(false), ..Kind::default() };
-                self.forget_buckets();
+            self.update_bucket(route, &report, false, &permit, now);
+        } else if outcome == CallOutcome::Success {
+            // A single answer without headers means nothing, unless the bucket's last report is stale.
+            let bucket = state.keys[0].and_then(|key| self.buckets.get(&key));
+            if state.reports != Some(true) || bucket.is_none_or(|bucket| bucket.is_stale(now)) {
+                *state = RouteState { reports: Some(false), ..RouteState::default() };
+                self.forget_unused_buckets();
             }
         }
     }
 
-    /// A 429 whose headers say that nothing is left, and when there will be more, is explained by them, if they are about a
-    /// bucket that other answers report, too. Any other comes from a bucket that shows itself only by its refusals.
-    fn limited(&mut self, call: CallName, report: Option<Report>, sent: &Sent, now: f64) {
-        let kind = self.kinds.entry(call).or_default();
+    /// A 429 is explained by its headers if they say that nothing is left and when there will be more, and if they are
+    /// about a bucket that other answers report, too. Any other 429 comes from a bucket that is not reported.
+    fn rate_limited(&mut self, route: Route, report: Option<BucketReport>, permit: &Permit, now: f64) {
+        let state = self.routes.entry(route).or_default();
         let explained = report.filter(|report| report.remaining == 0 && report.resets);
         let known = report.filter(|report| {
-            kind.reports.is_none()
-                || kind.find(report.limit).is_some()
-                || self.levels.contains_key(&(report.limit, None))
+            state.reports.is_none()
+                || state.find(report.limit).is_some()
+                || self.buckets.contains_key(&(report.limit, None))
         });
         if let Some(report) = known {
-            if let Some(bucket) = kind.find(report.limit).filter(|_| explained.is_some()) {
-                if let Some(level) = self.levels.get_mut(bucket) {
-                    level.doubt(sent.at, now);
+            if let Some(key) = state.find(report.limit).filter(|_| explained.is_some()) {
+                if let Some(bucket) = self.buckets.get_mut(key) {
+                    bucket.refused_unexpectedly(permit.at, now);
                 }
-                // If it was taken for a bucket of its own, it is not.
-                *bucket = (report.limit, None);
+                // A bucket of its own would not have been overdrawn, so the route shares it.
+                *key = (report.limit, None);
             }
-            self.reported(call, &report, true, sent, now);
+            self.update_bucket(route, &report, true, permit, now);
         }
         if explained.is_none() || known.is_none() {
-            let least = explained.map(|report| report.refill.unwrap_or(Refill::unknown(report.limit)).low);
-            self.aimd.close(sent.at, least, now);
+            let refill = explained.map(|report| report.refill.unwrap_or(Refill::unknown(report.limit)).low);
+            self.aimd.decrease(permit.at, refill, now);
         }
     }
 
-    /// Brings the level that this report is about up to date.
-    fn reported(&mut self, call: CallName, report: &Report, refused: bool, sent: &Sent, now: f64) {
-        let kind = self.kinds.entry(call).or_default();
-        let own = kind.find(report.limit).and_then(|bucket| bucket.1);
-        let mut bucket = (report.limit, own);
-        let number =
-            |bucket| sent.drawn.iter().flatten().find(|(drawn, _)| *drawn == bucket).map(|(_, number)| *number);
-        let level = self.levels.get(&bucket).filter(|level| own.is_none() && level.reporter != call);
-        match level.and_then(|level| level.agrees(report, number(bucket)?, self.round_trip, now)) {
-            Some(true) => kind.contradicted = false,
-            // Once may be chance.
-            Some(false) if !kind.contradicted => kind.contradicted = true,
-            Some(false) => (kind.contradicted, bucket.1) = (false, Some(call)),
+    /// Updates the bucket that a report is about, and the buckets that the route draws from.
+    fn update_bucket(&mut self, route: Route, report: &BucketReport, refused: bool, permit: &Permit, now: f64) {
+        let state = self.routes.entry(route).or_default();
+        let own = state.find(report.limit).and_then(|key| key.1);
+        let mut key = (report.limit, own);
+        let number = |key| permit.drawn.iter().flatten().find(|(drawn, _)| *drawn == key).map(|(_, number)| *number);
+        let bucket = self.buckets.get(&key).filter(|bucket| own.is_none() && bucket.reporter != route);
+        match bucket.and_then(|bucket| bucket.is_consistent_with(report, number(key)?, self.round_trip, now)) {
+            Some(true) => state.contradicted = false,
+            // A single contradiction may be a coincidence.
+            Some(false) if !state.contradicted => state.contradicted = true,
+            Some(false) => (state.contradicted, key.1) = (false, Some(route)),
             None => {}
         }
-        let level = self.levels.entry(bucket).or_insert_with(|| Level::new(report, call, now));
+        let bucket = self.buckets.entry(key).or_insert_with(|| TokenBucket::new(report, route, now));
         if !refused {
-            level.reporter = call;
+            bucket.reporter = route;
         }
-        level.report(report, number(bucket), self.in_flight, self.round_trip, &self.clock, now);
-        let other = kind.buckets.into_iter().flatten().find(|other| other.0 != bucket.0);
-        let level = other.filter(|_| !refused).and_then(|other| Some((self.levels.get_mut(&other)?, number(other)?)));
-        if let Some((level, number)) = level.filter(|(level, _)| level.reporter == call) {
-            level.holds_at_least(report.remaining, number, &self.clock, now);
+        bucket.report(report, number(key), self.in_flight, self.round_trip, &self.clock, now);
+        let other = state.keys.into_iter().flatten().find(|other| other.0 != key.0);
+        let bucket = other.filter(|_| !refused).and_then(|other| Some((self.buckets.get_mut(&other)?, number(other)?)));
+        if let Some((bucket, number)) = bucket.filter(|(bucket, _)| bucket.reporter == route) {
+            bucket.raise_to(report.remaining, number, &self.clock, now);
         }
-        self.latest = Some(bucket);
-        if kind.buckets != [Some(bucket), other] {
-            kind.buckets = [Some(bucket), other];
-            self.forget_buckets();
+        self.last_reported = Some(key);
+        if state.keys != [Some(key), other] {
+            state.keys = [Some(key), other];
+            self.forget_unused_buckets();
         }
     }
 
-    /// Forgets the buckets that no kind of call draws from any more.
-    fn forget_buckets(&mut self) {
-        let kinds = &self.kinds;
-        let drawn = |bucket: &Bucket| kinds.values().any(|kind| kind.buckets.contains(&Some(*bucket)));
-        self.levels.retain(|bucket, level| drawn(bucket) || !level.is_idle());
-        self.latest = self.latest.filter(|bucket| self.levels.contains_key(bucket));
+    /// Forgets buckets that no route draws from any more.
+    fn forget_unused_buckets(&mut self) {
+        let routes = &self.routes;
+        let drawn = |key: &BucketKey| routes.values().any(|state| state.keys.contains(&Some(*key)));
+        self.buckets.retain(|key, bucket| drawn(key) || !bucket.is_idle());
+        self.last_reported = self.last_reported.filter(|key| self.buckets.contains_key(key));
     }
 
-    /// Whether all that must hold does.
+    /// Checks the invariants.
     pub(crate) fn check(&self) -> Result<(), Violation> {
-        let buckets = self.kinds.values().flat_map(|kind| kind.buckets.iter().flatten()).chain(&self.latest);
-        let most = 2 * (self.kinds.len() as i64 + self.in_flight);
+        let keys = self.routes.values().flat_map(|state| state.keys.iter().flatten()).chain(&self.last_reported);
+        let most = 2 * (self.routes.len() as i64 + self.in_flight);
         let rules = [
-            (self.levels.values().all(Level::check), "the level of a bucket is out of bounds"),
+            (self.buckets.values().all(TokenBucket::check), "the level of a bucket is out of bounds"),
             (self.aimd.check(), "the AIMD limiter is out of bounds"),
-            (buckets.into_iter().all(|bucket| self.levels.contains_key(bucket)), "a bucket without a level"),
-            (self.levels.len() as i64 <= most, "levels of buckets that nothing draws from"),
-            ((0..=self.in_flight).contains(&self.unknown_in_flight), "calls on their way are miscounted"),
+            (keys.into_iter().all(|key| self.buckets.contains_key(key)), "a key without a bucket"),
+            (self.buckets.len() as i64 <= most, "buckets that nothing draws from"),
+            ((0..=self.in_flight).contains(&self.unreported_in_flight), "calls in flight are miscounted"),
         ];
         rules.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, what)| Err(Violation(what)))
     }
 }
 
-impl Kind {
-    /// The buckets that its next call draws from.
-    fn draw_from(&self, latest: Option<Bucket>) -> [Option<Bucket>; 2] {
-        if self.reports.is_none() && self.buckets[0].is_none() { [latest, None] } else { self.buckets }
+impl RouteState {
+    /// The buckets that the next call on this route draws from.
+    fn next_keys(&self, latest: Option<BucketKey>) -> [Option<BucketKey>; 2] {
+        if self.reports.is_none() && self.keys[0].is_none() { [latest, None] } else { self.keys }
     }
 
-    fn find(&mut self, limit: u64) -> Option<&mut Bucket> {
-        self.buckets.iter_mut().flatten().find(|bucket| bucket.0 == limit)
+    fn find(&mut self, limit: u64) -> Option<&mut BucketKey> {
+        self.keys.iter_mut().flatten().find(|key| key.0 == limit)
     }
 }

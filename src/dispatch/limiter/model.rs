@@ -1,5 +1,6 @@
-//! For tests: Auth0's side, written without looking at ours, and a run of the limiter against it in virtual time. Token buckets
-//! with whole seconds and whole tokens in their headers, answers after a while, and the breaker after each 429.
+//! For tests: a model of Auth0's rate limits that shares no code with the limiter, and a run of the limiter against it
+//! in virtual time. The model has token buckets with whole seconds and whole tokens in their headers, answers with
+//! latency, and the circuit breaker after each 429.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -10,20 +11,20 @@ use jiff::Timestamp;
 use crate::auth0::{RateHeaders, wait_after_429};
 use crate::dispatch::breaker::{Allow, Breaker};
 
-use super::{CallEnd, CallName, ConnectionKey, Limiter, Limits, Sent};
+use super::{CallOutcome, ConnectionKey, Limiter, Limits, Permit, Route};
 
-pub(super) const KINDS: [CallName; 2] = [("DELETE", "users/{id}/roles"), ("GET", "users/{id}/roles")];
+pub(super) const ROUTES: [Route; 2] = [("DELETE", "users/{id}/roles"), ("GET", "users/{id}/roles")];
 pub(super) const US: ConnectionKey = ConnectionKey(1);
 
 /// A token bucket.
 #[derive(Clone, Debug)]
 pub(super) struct Bucket {
     pub size: f64,
-    /// Tokens a second.
+    /// Tokens per second.
     pub refill: f64,
-    /// Refills on whole seconds.
+    /// Whether it refills on whole seconds.
     pub by_second: bool,
-    /// Whether its headers are on answers that let a call through, and on 429s.
+    /// Whether it is reported by answers that let a call through, and by 429s.
     pub reported: (bool, bool),
     pub tokens: f64,
     pub at: f64,
@@ -35,7 +36,7 @@ impl Bucket {
         Self { size, refill, by_second: false, reported: (true, true), tokens: size, at: 0.0 }
     }
 
-    /// `at` by Auth0's clock.
+    /// Adds the tokens up to `at`, a time of Auth0's clock.
     fn fill(&mut self, at: f64) {
         let seconds = if self.by_second { at.floor() - self.at.floor() } else { at - self.at };
         self.tokens = (self.tokens + seconds * self.refill).min(self.size);
@@ -54,31 +55,31 @@ impl Bucket {
     }
 }
 
-/// What Auth0 is like, and what is wanted of it.
+/// How Auth0 behaves, and which calls are made.
 #[derive(Clone, Debug)]
 pub(super) struct World {
     pub buckets: Vec<Bucket>,
-    /// The buckets that each kind of call draws from. The tightest is reported, or the first, or the one that refuses.
+    /// The buckets that each route draws from. The tightest is reported, or the first, or the one that refuses.
     pub draws: [Vec<usize>; 2],
     pub first_speaks: bool,
-    /// From this time on bucket 0 has this size and refill.
+    /// When the size and the refill of bucket 0 change, and to what.
     pub change: Option<(f64, f64, f64)>,
-    /// Seconds until an answer, at least and at most.
+    /// The least and the greatest number of seconds until an answer.
     pub latency: (f64, f64),
-    /// Auth0's clock minus ours.
+    /// Auth0's clock minus ours, in seconds.
     pub skew: f64,
     pub reserve: f64,
-    /// Calls of each kind.
+    /// The number of calls on each route.
     pub calls: [usize; 2],
-    /// Calls a second of somebody else, from bucket 0.
+    /// The calls per second that another client makes from bucket 0.
     pub others: f64,
-    /// Every so many calls are answered without headers, and how.
-    pub bare: Option<(usize, CallEnd)>,
-    /// Of so many calls only one is of the first kind, which has nothing to do with the waits of the other.
+    /// Every how many calls an answer has no headers, and how that call ends.
+    pub bare: Option<(usize, CallOutcome)>,
+    /// If set, only one of this many calls is on the first route, which does not wait when the other does.
     pub sporadic: Option<usize>,
-    /// What a 429 without other headers asks to wait.
+    /// The Retry-After of a 429 without other headers.
     pub retry_after: Option<i64>,
-    /// This call is answered 429, although there is nothing to say against it.
+    /// The number of a call that is answered with 429 without any reason.
     pub spurious: Option<usize>,
     pub in_flight: usize,
     pub seed: u64,
@@ -106,23 +107,23 @@ impl World {
     }
 }
 
-/// What came of it.
+/// The result of a run.
 #[derive(Debug, Default)]
 pub(super) struct Run {
-    /// When each call was answered with something else than a 429, and when each was answered with one.
+    /// When each call was answered with anything but a 429, and when each 429 arrived.
     pub done: Vec<f64>,
     pub refused: Vec<f64>,
-    /// Somebody else's calls that were refused.
+    /// The number of the other client's calls that were refused.
     pub others_refused: usize,
-    /// The fewest tokens that were ever left by our calls in bucket 0.
+    /// The fewest tokens that our calls ever left in bucket 0.
     pub lowest: f64,
 }
 
 struct Call {
-    kind: usize,
-    sent: Option<Sent>,
+    route: usize,
+    permit: Option<Permit>,
     probe: bool,
-    end: CallEnd,
+    outcome: CallOutcome,
     headers: RateHeaders,
 }
 
@@ -136,7 +137,7 @@ struct Runner {
     left: [usize; 2],
     in_flight: usize,
     calls: Vec<Call>,
-    /// What comes next: calls that arrive at Auth0 and answers that arrive here, by nanosecond.
+    /// What comes next, by nanosecond: calls that arrive at Auth0, and answers that arrive here.
     events: BinaryHeap<Reverse<(u64, bool, usize)>>,
     run: Run,
 }
@@ -185,21 +186,21 @@ impl Runner {
         self.start + Duration::from_secs_f64(self.clock)
     }
 
-    /// Sends a call, or says when to ask again.
+    /// Sends a call, or returns when to ask again.
     fn send(&mut self) -> Option<f64> {
         let now = self.now();
         let mut wake = None;
         let turn = self.calls.len() % 2;
-        let kinds = match self.world.sporadic {
+        let routes = match self.world.sporadic {
             Some(every) if self.left[1] == 0 || (self.left[0] > 0 && self.calls.len().is_multiple_of(every)) => [0, 0],
             Some(_) => [1, 1],
             None => [turn, 1 - turn],
         };
-        for kind in kinds {
-            if self.left[kind] == 0 || self.in_flight == self.world.in_flight {
+        for route in routes {
+            if self.left[route] == 0 || self.in_flight == self.world.in_flight {
                 continue;
             }
-            if let Some(until) = self.limiter.wait_until(KINDS[kind], US, now) {
+            if let Some(until) = self.limiter.wait_until(ROUTES[route], US, now) {
                 assert!(until > now);
                 wake = wake.into_iter().chain([until]).min();
                 continue;
@@ -208,7 +209,7 @@ impl Runner {
                 Allow::At(until) => wake = Some(until),
                 Allow::AfterProbe => {}
                 Allow::Now { probe } => {
-                    self.leave(kind, probe);
+                    self.leave(route, probe);
                     return None;
                 }
             }
@@ -216,27 +217,27 @@ impl Runner {
         Some(wake.map_or(f64::INFINITY, |wake| wake.duration_since(self.start).as_secs_f64()))
     }
 
-    fn leave(&mut self, kind: usize, probe: bool) {
+    fn leave(&mut self, route: usize, probe: bool) {
         let (least, most) = self.world.latency;
         let latency = self.random.f64().mul_add(most - least, least);
         for (after, answer) in [(latency / 2.0, false), (latency, true)] {
             self.events.push(Reverse((((self.clock + after) * 1e9) as u64, answer, self.calls.len())));
         }
         let now = self.now();
-        let mut sent = self.limiter.sent(KINDS[kind], now);
-        assert!(self.limiter.confirm(US, &mut sent, now), "what may leave may leave");
+        let mut permit = self.limiter.acquire(ROUTES[route], now);
+        assert!(self.limiter.confirm(US, &mut permit, now), "a call that may be started may be sent");
         self.calls.push(Call {
-            kind,
-            sent: Some(sent),
+            route,
+            permit: Some(permit),
             probe,
-            end: CallEnd::Accepted,
+            outcome: CallOutcome::Success,
             headers: RateHeaders::default(),
         });
-        self.left[kind] -= 1;
+        self.left[route] -= 1;
         self.in_flight += 1;
     }
 
-    /// Somebody else's call arrives.
+    /// A call of the other client arrives.
     fn other(&mut self) {
         let bucket = &mut self.world.buckets[0];
         bucket.fill(self.clock + self.world.skew);
@@ -252,15 +253,15 @@ impl Runner {
             (buckets[0].size, buckets[0].refill) = (size, refill);
         }
         let call = &mut self.calls[number];
-        let draws = &self.world.draws[call.kind];
+        let draws = &self.world.draws[call.route];
         draws.iter().for_each(|index| buckets[*index].fill(at));
         call.headers.date = Some(at as i64);
         if self.world.spurious == Some(number) {
-            (call.end, call.headers.retry_after) = (CallEnd::Limited, self.world.retry_after);
+            (call.outcome, call.headers.retry_after) = (CallOutcome::RateLimited, self.world.retry_after);
             return;
         }
         if let Some(dry) = draws.iter().map(|index| &buckets[*index]).find(|bucket| bucket.tokens < 1.0) {
-            call.end = CallEnd::Limited;
+            call.outcome = CallOutcome::RateLimited;
             call.headers.retry_after = self.world.retry_after;
             if dry.reported.1 {
                 call.headers = dry.headers();
@@ -271,8 +272,8 @@ impl Runner {
         self.run.lowest = self.run.lowest.min(buckets[0].tokens);
         let mut speaking = draws.iter().map(|index| &buckets[*index]).filter(|bucket| bucket.reported.0);
         let first = if self.world.first_speaks { speaking.next() } else { None };
-        if let Some((_, end)) = self.world.bare.filter(|(every, _)| (number + every / 2).is_multiple_of(*every)) {
-            call.end = end;
+        if let Some((_, outcome)) = self.world.bare.filter(|(every, _)| (number + every / 2).is_multiple_of(*every)) {
+            call.outcome = outcome;
         } else if let Some(bucket) = first.or_else(|| speaking.min_by(|a, b| a.tokens.total_cmp(&b.tokens))) {
             call.headers = bucket.headers();
         }
@@ -280,13 +281,13 @@ impl Runner {
 
     fn answer(&mut self, number: usize) {
         let (now, clock) = (self.now(), self.clock);
-        let Call { kind, sent, probe, end, headers } = &mut self.calls[number];
-        self.limiter.finished(KINDS[*kind], *end, headers, sent.take().unwrap(), now);
+        let Call { route, permit, probe, outcome, headers } = &mut self.calls[number];
+        self.limiter.finished(ROUTES[*route], *outcome, headers, permit.take().unwrap(), now);
         assert_eq!(self.limiter.check(), Ok(()));
         self.in_flight -= 1;
-        if *end == CallEnd::Limited {
+        if *outcome == CallOutcome::RateLimited {
             self.run.refused.push(clock);
-            self.left[*kind] += 1;
+            self.left[*route] += 1;
             self.breaker.open(now + wait_after_429(headers, Timestamp::UNIX_EPOCH, 0.0));
         } else {
             self.run.done.push(clock);

@@ -1,92 +1,102 @@
-//! What the answer to a call means: for the domain and the connection, and for each item of a DELETE.
+//! What the answer to a call means for the domain, for the connection, and for each item of a DELETE.
 
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::auth0::{Answer, CallError, Missing, Page};
-use crate::dispatch::fair_queue::Ns;
-use crate::dispatch::limiter::CallEnd;
+use crate::auth0::{Answer, CallError, Missing, Page, RateHeaders};
+use crate::dispatch::connection::ConnectionKey;
+use crate::dispatch::fair_queue::NamespaceId;
+use crate::dispatch::limiter::{CallOutcome, Route};
 
-use super::call::{CallId, What, delete};
-use super::jobs::{JobId, Settled, Suspect, Unsure};
-use super::pace::SHORT_WAIT;
-use super::queue::Part;
-use super::state::{Machine, Work};
+use super::call::{CallId, CallKind, delete_route};
+use super::endpoint_queue::BatchItem;
+use super::estimate::MIN_REPORTED_WAIT;
+use super::jobs::{ItemResult, JobId, Suspect, Unresolved};
+use super::state::{Machine, WorkSource};
 
-/// A call that could not leave is tried again so often, after a pause that doubles.
-const NOT_SENT_TRIES: u32 = 2;
+/// How often in a row a DELETE that could not be sent is retried, after a pause that doubles.
+const MAX_NOT_SENT_RETRIES: u32 = 2;
 const NOT_SENT_PAUSE: Duration = Duration::from_secs(1);
-/// A call that the peer says it did not begin with is sent again so often in a row before its outcome counts as unknown.
-const NOT_PROCESSED_TRIES: u32 = 5;
+/// How often in a row a DELETE that the peer did not process is sent again, before it counts as unanswered.
+const MAX_NOT_PROCESSED_RETRIES: u32 = 5;
 
-/// What becomes of the items of a DELETE.
-enum Fate {
-    /// They are sent again, in the same batches or in smaller ones.
-    Again {
+/// How to continue with the items of a DELETE.
+enum Resolution {
+    /// Send them again; if `smaller`, in batches of at most half the size.
+    Resend {
         smaller: bool,
     },
-    /// Their jobs read before they decide.
+    /// Read the list before deciding, because of this error.
     Read(CallError),
-    Settled(Settled),
+    Final(ItemResult),
 }
 
 impl Machine {
-    /// Takes the answer to a call that was sent, at `at` by the clock on the wall.
+    /// Takes the answer to a call that was sent. `at` is the time of the wall clock at `now`.
     pub fn answered(&mut self, id: CallId, answer: Answer<Page>, at: Timestamp, now: Instant) {
         let Some(call) = self.calls.remove(&id) else { return };
-        self.wall = (at, now);
-        let outcome = answer.outcome;
+        self.wall_clock = (at, now);
+        let Answer { limits, outcome } = answer;
         let connection = call.class.connection;
-        let ours = !matches!(outcome, Err(CallError::Unavailable(_) | CallError::NotSent(_) | CallError::NotProcessed));
-        let limited = if let Err(CallError::RateLimited(wait)) = &outcome { Some(*wait) } else { None };
-        let accepts = ours && limited.is_none() && !matches!(outcome, Err(CallError::Unauthorized(_)));
-        self.finish(id, &call, ours && limited.is_none(), now);
-        let accepted = self.conns.get_mut(&connection).is_some_and(|conn| {
-            let news = accepts && !conn.accepted;
-            conn.accepted |= accepts;
-            if news {
-                let flavor = conn.flavor();
-                self.fair.regroup(connection, flavor);
-            }
-            conn.accepted
-        });
-        // One that is not accepted can slow only itself, so its answers teach nothing about the others' buckets.
-        let end = match &outcome {
-            // A failure may report the bucket that it drew from, too.
-            _ if !accepted || !(ours || answer.limits.remaining.is_some()) => CallEnd::Lost,
-            Ok(_) => CallEnd::Accepted,
-            Err(CallError::RateLimited(_)) => CallEnd::Limited,
-            Err(_) => CallEnd::Refused,
+        let by_auth0 = outcome.as_ref().err().is_none_or(CallError::is_auth0s_own);
+        let rate_limited = if let Err(CallError::RateLimited(wait)) = &outcome { Some(*wait) } else { None };
+        self.call_finished(id, &call, by_auth0 && rate_limited.is_none(), now);
+        // A connection that Auth0 has not accepted can slow down only itself, so its answers teach the limiter nothing.
+        let accepted = self.is_accepted_by(connection, &outcome);
+        let for_limiter = match &outcome {
+            // A failure can report the bucket that it drew from, too.
+            _ if !accepted || !(by_auth0 || limits.remaining.is_some()) => CallOutcome::NoAnswer,
+            Ok(_) => CallOutcome::Success,
+            Err(CallError::RateLimited(_)) => CallOutcome::RateLimited,
+            Err(_) => CallOutcome::Failure,
         };
-        let headers = if accepted { answer.limits } else { Default::default() };
-        self.limiter.finished(call.class.call, end, &headers, call.reserved, now);
-        if let Some(wait) = limited {
+        let headers = if accepted { limits } else { RateHeaders::default() };
+        self.limiter.finished(call.class.route, for_limiter, &headers, call.permit, now);
+        if let Some(wait) = rate_limited {
             self.hold(connection, wait, now);
-            self.tell_limited(&call.owners, wait);
-            return self.put_back(call.what, now);
+            self.report_rate_limit(&call.owners, wait);
+            return self.requeue(call.kind, now);
         }
-        match call.what {
-            What::Page { list } => self.page(list, outcome, now),
-            What::Delete { queue, parts, correlation } => {
+        match call.kind {
+            CallKind::Page { list } => self.page_answered(list, outcome, now),
+            CallKind::Delete { queue, batch, correlation } => {
                 let may_have_worked = outcome.as_ref().err().is_none_or(CallError::may_have_worked);
-                for id in call.owners.iter().filter(|_| ours || may_have_worked) {
+                for id in call.owners.iter().filter(|_| by_auth0 || may_have_worked) {
                     let Some(job) = self.jobs.get_mut(*id) else { continue };
-                    job.called();
+                    job.record_call();
                     if may_have_worked {
-                        job.sent(&correlation);
+                        job.record_delete(&correlation);
                     }
                 }
-                self.delete_answered(queue, parts, outcome, call.begun, now);
+                self.delete_answered(queue, batch, outcome, call.started, now);
             }
         }
     }
 
-    /// A 429 to a call of their own, if it is worth showing.
-    fn tell_limited(&mut self, owners: &[JobId], wait: Duration) {
-        for id in owners.iter().filter(|_| wait > SHORT_WAIT) {
+    /// Whether Auth0 has accepted this connection, with this answer or an earlier one.
+    fn is_accepted_by(&mut self, connection: ConnectionKey, outcome: &Result<Page, CallError>) -> bool {
+        use CallError::{
+            Denied, InsufficientScope, NotFound, NotProcessed, NotSent, RateLimited, Rejected, Unauthorized,
+            Unavailable,
+        };
+        let accepts = match outcome {
+            Ok(_) | Err(Rejected(_) | Denied(_) | InsufficientScope(_) | NotFound(_)) => true,
+            Err(Unauthorized(_) | RateLimited(_) | Unavailable(_) | NotSent(_) | NotProcessed) => false,
+        };
+        let Some(conn) = self.connections.get_mut(&connection) else { return false };
+        if accepts && !conn.accepted {
+            conn.accepted = true;
+            self.fair.regroup(connection, conn.limit_profile());
+        }
+        conn.accepted
+    }
+
+    /// Wakes the owners whose own call was answered with 429, if the wait is long enough to be shown.
+    fn report_rate_limit(&mut self, owners: &[JobId], wait: Duration) {
+        for id in owners.iter().filter(|_| wait > MIN_REPORTED_WAIT) {
             if let Some(job) = self.jobs.get_mut(*id) {
-                (job.limited, job.shown) = (true, true);
+                (job.rate_limited, job.wait_reported) = (true, true);
                 self.woken.push(job.owner.clone());
             }
         }
@@ -95,118 +105,147 @@ impl Machine {
     fn delete_answered(
         &mut self,
         key: usize,
-        parts: Vec<Part>,
+        batch: Vec<BatchItem>,
         outcome: Result<Page, CallError>,
-        begun: Instant,
+        started: Instant,
         now: Instant,
     ) {
-        let fate = self.fate(key, &parts, outcome, now);
-        // So many may travel together after this.
-        let most = if parts.len() > 1 { parts.len().div_ceil(2) } else { 0 };
-        let suspect =
-            |part: &Part| Suspect { most, since: part.suspect.map_or(begun, |suspect| suspect.since.min(begun)) };
-        let settled = match fate {
-            Fate::Again { smaller } => {
-                let again = parts.into_iter().map(|part| {
-                    let suspect = if smaller { Some(suspect(&part)) } else { part.suspect };
-                    (part, suspect)
+        let resolution = self.resolve(key, &batch, outcome, now);
+        // The items of a failed batch travel in batches of at most half its size from now on.
+        let max_batch = if batch.len() > 1 { batch.len().div_ceil(2) } else { 0 };
+        let suspect = |batched: &BatchItem| {
+            let first_failed_at = batched.suspect.map_or(started, |before| before.first_failed_at.min(started));
+            Suspect { max_batch, first_failed_at }
+        };
+        let result = match resolution {
+            Resolution::Resend { smaller } => {
+                let again = batch.into_iter().map(|batched| {
+                    let suspect = if smaller { Some(suspect(&batched)) } else { batched.suspect };
+                    (batched, suspect)
                 });
-                return self.send_again(key, again.collect(), now);
+                return self.requeue_items(key, again.collect(), now);
             }
-            Fate::Read(error) => Err(error),
-            Fate::Settled(settled) => Ok(settled),
+            Resolution::Read(error) => Err(error),
+            Resolution::Final(result) => Ok(result),
         };
         let mut changed = Vec::new();
         let mut touched: Vec<JobId> = Vec::new();
-        for part in &parts {
-            self.release(key, part, &mut changed);
-            for waiter in &part.waiters {
+        for batched in &batch {
+            self.release_item(key, batched, &mut changed);
+            for waiter in &batched.waiters {
                 let Some(job) = self.jobs.get_mut(waiter.job) else { continue };
                 let index = waiter.index;
-                let unsure = |error: &CallError| Unsure { index, error: error.clone(), suspect: suspect(part) };
-                job.settle(index, settled.clone().unwrap_or_else(|error| Settled::Unsure(unsure(&error))));
+                let unresolved = |error| Unresolved { index, error, suspect: suspect(batched) };
+                job.settle(index, result.clone().unwrap_or_else(|error| ItemResult::Unresolved(unresolved(error))));
                 touched.push(waiter.job);
             }
         }
         touched.sort_unstable();
         touched.dedup();
-        // While this call still counts as on its way, its queue stays.
+        // The queue must not become empty before the jobs have advanced, so the call still counts as in flight.
         for id in touched {
             self.advance(id, now);
         }
         if let Some(queue) = self.queues.get_mut(key) {
-            queue.out -= 1;
+            queue.calls_in_flight -= 1;
         }
-        self.refresh(Work::Queue(key), &changed, now);
+        self.refresh(WorkSource::Removals(key), &changed, now);
     }
 
-    fn fate(&mut self, key: usize, parts: &[Part], outcome: Result<Page, CallError>, now: Instant) -> Fate {
-        let Some(queue) = self.queues.get_mut(key) else { return Fate::Again { smaller: false } };
-        let strikes = std::mem::take(&mut queue.strikes);
-        let kind = (delete(&queue.endpoint), queue.connection);
-        // Those who are gone meanwhile were part of it, too.
-        let mut owners = parts.iter().flat_map(|part| &part.waiters).map(|waiter| waiter.job);
+    fn resolve(
+        &mut self,
+        key: usize,
+        batch: &[BatchItem],
+        outcome: Result<Page, CallError>,
+        now: Instant,
+    ) -> Resolution {
+        let Some(queue) = self.queues.get_mut(key) else { return Resolution::Resend { smaller: false } };
+        let unsent = std::mem::take(&mut queue.consecutive_unsent);
+        let route = (delete_route(&queue.endpoint), queue.connection);
+        // Jobs that have ended meanwhile count, too: their items were in the batch.
+        let mut owners = batch.iter().flat_map(|batched| &batched.waiters).map(|waiter| waiter.job);
         let first = owners.next();
-        let several = parts.len() > 1 && owners.any(|job| Some(job) != first);
+        let several = batch.len() > 1 && owners.any(|job| Some(job) != first);
         match outcome {
             Ok(_) => {
-                self.worked.insert(kind, now);
-                Fate::Settled(Settled::Accepted(self.wall.0))
+                self.last_accepted.insert(route, now);
+                Resolution::Final(ItemResult::Accepted(self.wall_clock.0))
             }
-            Err(CallError::NotSent(_)) if strikes < NOT_SENT_TRIES => {
-                queue.strikes = strikes + 1;
-                queue.pause = Some(now + NOT_SENT_PAUSE * 2_u32.pow(strikes));
-                Fate::Again { smaller: false }
+            Err(CallError::NotSent(_)) if unsent < MAX_NOT_SENT_RETRIES => {
+                queue.consecutive_unsent = unsent + 1;
+                queue.pause = Some(now + NOT_SENT_PAUSE * 2_u32.pow(unsent));
+                Resolution::Resend { smaller: false }
             }
-            Err(CallError::NotProcessed) if strikes < NOT_PROCESSED_TRIES => {
-                queue.strikes = strikes + 1;
-                Fate::Again { smaller: false }
+            Err(CallError::NotProcessed) if unsent < MAX_NOT_PROCESSED_RETRIES => {
+                queue.consecutive_unsent = unsent + 1;
+                Resolution::Resend { smaller: false }
             }
             Err(CallError::Rejected(rejection)) if several && rejection.depends_on_items() => {
-                Fate::Again { smaller: true }
+                Resolution::Resend { smaller: true }
             }
-            Err(CallError::NotFound(Missing::Item)) if parts.len() > 1 => Fate::Again { smaller: true },
-            Err(error @ CallError::NotFound(Missing::Unclear)) => Fate::Read(error),
-            Err(CallError::NotFound(what)) => Fate::Settled(Settled::NotFound(what)),
-            Err(error) => {
-                let error = match error {
-                    CallError::NotProcessed => CallError::no_answer("Auth0 closed the connection again and again"),
-                    error => error,
-                };
-                // A call that was split already is split further only while others of its kind succeed; otherwise it is
-                // Auth0 that fails, and each object comes back in its own time.
-                let since = parts.iter().filter_map(|part| part.suspect).map(|suspect| suspect.since).min();
-                let worked = since.is_none_or(|since| self.worked.get(&kind).is_some_and(|worked| *worked >= since));
-                if error.may_have_worked() && several && worked {
-                    Fate::Read(error)
-                } else {
-                    Fate::Settled(Settled::Failed(error))
-                }
+            Err(CallError::NotFound(Missing::Item)) if batch.len() > 1 => Resolution::Resend { smaller: true },
+            Err(error @ CallError::NotFound(Missing::Unclear)) => Resolution::Read(error),
+            Err(CallError::NotFound(missing @ (Missing::Subject | Missing::Item))) => {
+                Resolution::Final(ItemResult::NotFound(missing))
             }
+            Err(CallError::NotProcessed) => {
+                let error = CallError::no_answer("Auth0 closed the connection again and again");
+                self.resolve_failure(route, batch, several, error)
+            }
+            Err(
+                error @ (CallError::Rejected(_)
+                | CallError::Unauthorized(_)
+                | CallError::Denied(_)
+                | CallError::InsufficientScope(_)
+                | CallError::RateLimited(_)
+                | CallError::Unavailable(_)
+                | CallError::NotSent(_)),
+            ) => self.resolve_failure(route, batch, several, error),
         }
     }
 
-    /// A call with this item ended; who asked for it meanwhile waits for the next one.
-    pub(super) fn release(&mut self, key: usize, part: &Part, changed: &mut Vec<Ns>) {
-        let Some(queue) = self.queues.get_mut(key) else { return };
-        let late = queue.entries.get(&part.item).into_iter().flat_map(|entry| &entry.waiters);
-        changed.extend(part.waiters.iter().chain(late).map(|waiter| waiter.ns));
-        queue.release(&part.item);
+    /// A batch that is the result of a split is split further only if other DELETEs on this route succeeded since it
+    /// first failed. Otherwise Auth0 as a whole is failing, and each job fails and is retried at its own pace.
+    fn resolve_failure(
+        &self,
+        route: (Route, ConnectionKey),
+        batch: &[BatchItem],
+        several_jobs: bool,
+        error: CallError,
+    ) -> Resolution {
+        let first_failed_at =
+            batch.iter().filter_map(|batched| batched.suspect).map(|suspect| suspect.first_failed_at).min();
+        let last_accepted = self.last_accepted.get(&route);
+        let others_succeed = first_failed_at.is_none_or(|at| last_accepted.is_some_and(|accepted| *accepted >= at));
+        if error.may_have_worked() && several_jobs && others_succeed {
+            Resolution::Read(error)
+        } else {
+            Resolution::Final(ItemResult::Failed(error))
+        }
     }
 
-    /// The items of a call wait again, before all that came later.
-    pub(super) fn send_again(&mut self, key: usize, parts: Vec<(Part, Option<Suspect>)>, now: Instant) {
+    /// An item's call has ended. Adds the namespaces of its waiters to `changed`, including those that came while it
+    /// was in flight.
+    pub(super) fn release_item(&mut self, key: usize, batched: &BatchItem, changed: &mut Vec<NamespaceId>) {
+        let Some(queue) = self.queues.get_mut(key) else { return };
+        let late = queue.entries.get(&batched.item).into_iter().flat_map(|entry| &entry.waiters);
+        changed.extend(batched.waiters.iter().chain(late).map(|waiter| waiter.ns));
+        queue.release(&batched.item);
+    }
+
+    /// Puts the items of a call back into their queue, where they keep their order of arrival.
+    pub(super) fn requeue_items(&mut self, key: usize, batch: Vec<(BatchItem, Option<Suspect>)>, now: Instant) {
         let mut changed = Vec::new();
-        for (part, suspect) in parts {
-            self.release(key, &part, &mut changed);
+        for (batched, suspect) in batch {
+            self.release_item(key, &batched, &mut changed);
             let Some(queue) = self.queues.get_mut(key) else { continue };
-            for waiter in part.waiters.into_iter().filter(|waiter| self.jobs.get(waiter.job).is_some()) {
-                queue.want(part.item.clone(), waiter, suspect);
+            for waiter in batched.waiters.into_iter().filter(|waiter| self.jobs.get(waiter.job).is_some()) {
+                queue.add(batched.item.clone(), waiter, suspect);
             }
         }
         if let Some(queue) = self.queues.get_mut(key) {
-            queue.out -= 1;
+            queue.calls_in_flight -= 1;
         }
-        self.refresh(Work::Queue(key), &changed, now);
+        self.refresh(WorkSource::Removals(key), &changed, now);
     }
 }

@@ -1,39 +1,39 @@
-//! What a call is, before, while and after it is made.
+//! What describes a call before, while and after it is sent.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::auth0::{Endpoint, Item, Query, Read};
 use crate::dispatch::connection::ConnectionKey;
-use crate::dispatch::fair_queue::{Class, Ns};
+use crate::dispatch::fair_queue::{NamespaceId, TrafficClass};
 use crate::dispatch::job::Owner;
-use crate::dispatch::limiter::{CallName, Sent};
+use crate::dispatch::limiter::{Permit, Route};
 
+use super::endpoint_queue::BatchItem;
 use super::jobs::JobId;
-use super::queue::Part;
 
-/// A call begun and not ended.
+/// Identifies a call that was started.
 pub type CallId = u64;
 
-/// What to do now.
+/// What the caller has to do next.
 #[derive(Debug)]
 pub enum Step {
-    /// Check this call with its owners and tell the machine of the answers.
-    Check(Ask),
-    /// Nothing before this time, unless an event comes.
+    /// Check this call with its owners, then call [`super::Machine::preflighted`].
+    Check(PendingCall),
+    /// Nothing until this time, unless an event comes first.
     Wait(Instant),
     /// Nothing until an event comes.
     Idle,
 }
 
-/// A call that is about to leave, and who must want it.
+/// A call that was started and has to be checked before it can be sent.
 #[derive(Debug)]
-pub struct Ask {
-    /// Which call.
+pub struct PendingCall {
+    /// Identifies the call.
     pub id: CallId,
-    /// With which connection.
+    /// The connection that it was started with.
     pub connection: ConnectionKey,
-    /// Those it is for; of very many readers, some.
+    /// The owners of the jobs that it is for. For a read that serves many, only some of them.
     pub owners: Vec<Owner>,
 }
 
@@ -42,43 +42,43 @@ pub struct Ask {
 pub enum Outgoing {
     /// A DELETE.
     Remove {
-        /// Where.
+        /// The endpoint.
         endpoint: Endpoint,
-        /// What: 1 to [`Endpoint::max_items`].
+        /// The items, 1 to [`Endpoint::max_items`].
         items: Vec<Item>,
-        /// Its name in Auth0's logs.
+        /// The correlation id that Auth0's logs will show.
         correlation: Arc<str>,
     },
-    /// A page of a list.
+    /// A GET of one page of a list.
     Page {
-        /// Which list.
+        /// The list.
         read: Read,
-        /// Which page.
+        /// The query of the page.
         query: Query,
     },
 }
 
 #[derive(Debug)]
 pub(super) struct Call {
-    pub(super) class: Class,
-    pub(super) ns: Ns,
-    /// The one that finds out whether Auth0 answers again.
+    pub(super) class: TrafficClass,
+    pub(super) ns: NamespaceId,
+    /// Whether it is the probe of a half-open breaker.
     pub(super) probe: bool,
-    pub(super) reserved: Sent,
-    pub(super) begun: Instant,
-    /// It has its moment.
-    pub(super) slotted: bool,
+    pub(super) permit: Permit,
+    pub(super) started: Instant,
+    /// Whether it has passed the preflight check and been given its time slot.
+    pub(super) scheduled: bool,
     pub(super) owners: Vec<JobId>,
-    pub(super) what: What,
+    pub(super) kind: CallKind,
 }
 
 #[derive(Debug)]
-pub(super) enum What {
-    Delete { queue: usize, parts: Vec<Part>, correlation: Arc<str> },
+pub(super) enum CallKind {
+    Delete { queue: usize, batch: Vec<BatchItem>, correlation: Arc<str> },
     Page { list: usize },
 }
 
-/// The kind of call that removes at this endpoint.
-pub(super) const fn delete(endpoint: &Endpoint) -> CallName {
+/// The route of the DELETE at this endpoint.
+pub(super) const fn delete_route(endpoint: &Endpoint) -> Route {
     ("DELETE", endpoint.template())
 }

@@ -1,82 +1,86 @@
-//! The life of a call until it leaves: begun in somebody's turn, checked with its owners, given its moment, and looked at
-//! once more right before it is sent. Whatever does not leave is put back, and nobody loses anything by it.
+//! The life of a call until it is sent: it is started when its namespace has its turn, checked with its owners, given a
+//! time slot, and checked once more right before it is sent. If it is not sent, its items or its page go back into
+//! their queue.
 
 use std::time::Instant;
 
+use foldhash::HashMap;
+
 use crate::dispatch::breaker::{Allow, Breaker, State};
 use crate::dispatch::connection::ConnectionKey;
-use crate::dispatch::fair_queue::{Class, Gate, MAX_IN_FLIGHT, Ns, Place};
+use crate::dispatch::fair_queue::{Admission, MAX_IN_FLIGHT, NamespaceId, Position, TrafficClass};
 use crate::dispatch::job::{Owner, Refusal};
 use crate::dispatch::limiter::Limiter;
 
-use foldhash::HashMap;
-
-use super::call::{Ask, Call, CallId, Outgoing, Step, What};
-use super::connections::Conn;
+use super::call::{Call, CallId, CallKind, Outgoing, PendingCall, Step};
+use super::connection_state::ConnectionState;
+use super::endpoint_queue::Waiter;
 use super::jobs::JobId;
-use super::state::{Machine, Timer, Work};
+use super::state::{Machine, Timer, WorkSource};
 
-/// What lets calls leave now.
-struct Open<'a> {
+/// Which calls the domain and the connections let be sent now.
+struct DomainAdmission<'a> {
     breaker: &'a Breaker,
     limiter: &'a Limiter,
-    conns: &'a HashMap<ConnectionKey, Conn>,
-    first: bool,
+    connections: &'a HashMap<ConnectionKey, ConnectionState>,
+    unaccepted_call: bool,
     now: Instant,
 }
 
-impl Gate for Open<'_> {
-    fn passes(&self, class: &Class) -> bool {
-        let accepted = self.conns.get(&class.connection).is_some_and(|conn| conn.accepted);
+impl Admission for DomainAdmission<'_> {
+    fn admits_class(&self, class: &TrafficClass) -> bool {
+        let accepted = self.connections.get(&class.connection).is_some_and(|conn| conn.accepted);
         let shut = match self.breaker.state(self.now) {
             State::Closed => false,
             State::Open(_) => true,
             State::HalfOpen { probing } => accepted && probing,
         };
-        let free = !shut && (accepted || !self.first);
-        free && self.limiter.wait_until(class.call, class.connection, self.now).is_none()
+        let free = !shut && (accepted || !self.unaccepted_call);
+        free && self.limiter.wait_until(class.route, class.connection, self.now).is_none()
     }
 
-    fn admits(&self, connection: ConnectionKey) -> bool {
-        self.conns.get(&connection).is_some_and(|conn| conn.admits(self.now).is_ok())
+    fn admits_connection(&self, connection: ConnectionKey) -> bool {
+        self.connections.get(&connection).is_some_and(|conn| conn.admits(self.now).is_ok())
     }
 }
 
 impl Machine {
-    /// What to do now. To be asked again after every event and whenever the time it named has come.
+    /// What to do next. To be called after every event, and at the time that [`Step::Wait`] named.
     pub fn next(&mut self, now: Instant) -> Step {
         self.due_timers(now);
-        let mut aside = Vec::new();
+        let mut paused = Vec::new();
         while self.calls.len() < MAX_IN_FLIGHT {
-            let Self { fair, breaker, limiter, conns, first, .. } = &mut *self;
-            let next = fair.next(&Open { breaker, limiter, conns, first: first.is_some(), now }, &mut aside);
-            for connection in aside.drain(..) {
-                let due = self.conns.get(&connection).and_then(|conn| conn.admits(now).err().flatten());
-                if let Some(conn) = self.conns.get_mut(&connection) {
+            let Self { fair, breaker, limiter, connections, unaccepted_call, .. } = &mut *self;
+            let unaccepted_call = unaccepted_call.is_some();
+            let admission = DomainAdmission { breaker, limiter, connections, unaccepted_call, now };
+            let next = fair.next(&admission, &mut paused);
+            for connection in paused.drain(..) {
+                let due = self.connections.get(&connection).and_then(|conn| conn.admits(now).err().flatten());
+                if let Some(conn) = self.connections.get_mut(&connection) {
                     Self::set_timer(&mut self.timers, Timer::Connection(connection), &mut conn.timer, due);
                 }
             }
             self.trim_timers();
-            let Some((place, work)) = next else { break };
-            // Its jobs may be gone, and its number is still needed.
-            self.fair.keep(place.ns);
-            let begun = match work {
-                Work::Queue(key) => self.begin_batch(key, place, now),
-                Work::List(key) => self.begin_page(key, place, now),
+            let Some((position, source)) = next else { break };
+            // All of its jobs may have ended, but the number of the namespace is still needed below.
+            self.fair.retain(position.ns);
+            let started = match source {
+                WorkSource::Removals(key) => self.start_batch(key, position, now),
+                WorkSource::Reads(key) => self.start_page(key, position, now),
             };
-            let ask = begun.map(|(what, owners)| self.begin(place, what, owners, now));
-            self.fair.leave(place.ns);
-            if let Some(ask) = ask {
-                return Step::Check(ask);
+            let pending = started.map(|(kind, owners)| self.start_call(position, kind, owners, now));
+            self.fair.release(position.ns);
+            if let Some(pending) = pending {
+                return Step::Check(pending);
             }
         }
         self.idle(now)
     }
 
     fn idle(&self, now: Instant) -> Step {
-        let wait = |class: &Class| match self.breaker.state(now) {
+        let wait = |class: &TrafficClass| match self.breaker.state(now) {
             State::Open(until) => Some(until),
-            _ => self.limiter.wait_until(class.call, class.connection, now),
+            State::Closed | State::HalfOpen { .. } => self.limiter.wait_until(class.route, class.connection, now),
         };
         let full = self.calls.len() >= MAX_IN_FLIGHT;
         let paced = self.fair.groups().filter(|_| !full).filter_map(wait);
@@ -84,111 +88,117 @@ impl Machine {
         paced.chain(timer).min().map_or(Step::Idle, Step::Wait)
     }
 
-    fn begin_batch(&mut self, key: usize, place: Place, now: Instant) -> Option<(What, Vec<JobId>)> {
+    fn start_batch(&mut self, key: usize, position: Position, now: Instant) -> Option<(CallKind, Vec<JobId>)> {
         let (queue, jobs) = (self.queues.get_mut(key)?, &mut self.jobs);
-        let item_of = |waiter: super::queue::Waiter| jobs.get(waiter.job)?.removal.items.get(waiter.index).cloned();
-        let parts = queue.take(place.ns, item_of);
-        queue.out += usize::from(!parts.is_empty());
-        let waiters = || parts.iter().flat_map(|part| &part.waiters);
+        let item_of = |waiter: Waiter| jobs.get(waiter.job)?.removal.items.get(waiter.index).cloned();
+        let batch = queue.take_batch(position.ns, item_of);
+        queue.calls_in_flight += usize::from(!batch.is_empty());
+        let waiters = || batch.iter().flat_map(|batched| &batched.waiters);
         for waiter in waiters() {
             if let Some(job) = jobs.get_mut(waiter.job) {
-                job.out += 1;
+                job.items_in_flight += 1;
             }
         }
-        let changed: Vec<Ns> = waiters().map(|waiter| waiter.ns).chain([place.ns]).collect();
+        let changed: Vec<NamespaceId> = waiters().map(|waiter| waiter.ns).chain([position.ns]).collect();
         let mut owners: Vec<JobId> = waiters().map(|waiter| waiter.job).collect();
         owners.sort_unstable();
         owners.dedup();
-        self.refresh(Work::Queue(key), &changed, now);
-        let correlation = format!("{}-{}", self.prefix, self.ids + 1).into();
-        (!parts.is_empty()).then_some((What::Delete { queue: key, parts, correlation }, owners))
+        self.refresh(WorkSource::Removals(key), &changed, now);
+        let correlation = format!("{}-{}", self.correlation_prefix, self.last_id + 1).into();
+        (!batch.is_empty()).then_some((CallKind::Delete { queue: key, batch, correlation }, owners))
     }
 
-    fn begin(&mut self, Place { class, ns, .. }: Place, what: What, owners: Vec<JobId>, now: Instant) -> Ask {
-        self.ids += 1;
-        let (id, connection) = (self.ids, class.connection);
-        self.fair.begun(class.rank, ns);
+    fn start_call(
+        &mut self,
+        Position { class, ns, .. }: Position,
+        kind: CallKind,
+        owners: Vec<JobId>,
+        now: Instant,
+    ) -> PendingCall {
+        self.last_id += 1;
+        let (id, connection) = (self.last_id, class.connection);
+        self.fair.call_started(class.priority, ns);
         let mut probe = false;
-        if let Some(conn) = self.conns.get_mut(&connection) {
+        if let Some(conn) = self.connections.get_mut(&connection) {
             conn.calls += 1;
             conn.checking += 1;
             let breaker = if conn.accepted { &mut self.breaker } else { &mut conn.breaker };
             probe = breaker.allow(now) == Allow::Now { probe: true };
-            self.first = if conn.accepted { self.first } else { Some(id) };
+            self.unaccepted_call = if conn.accepted { self.unaccepted_call } else { Some(id) };
         }
-        let reserved = self.limiter.sent(class.call, now);
+        let permit = self.limiter.acquire(class.route, now);
         let named = owners.iter().filter_map(|id| Some(self.jobs.get(*id)?.owner.clone())).collect();
-        self.calls.insert(id, Call { class, ns, probe, reserved, begun: now, slotted: false, owners, what });
-        Ask { id, connection, owners: named }
+        self.calls.insert(id, Call { class, ns, probe, permit, started: now, scheduled: false, owners, kind });
+        PendingCall { id, connection, owners: named }
     }
 
-    /// What the preflight check said, in the order of [`Ask::owners`]: the connection to use for each, or why nothing is to
-    /// be sent for it any more. When the call may leave; `None` if it is not to.
+    /// Takes the results of the preflight check, in the order of [`PendingCall::owners`]: the connection to use for
+    /// each owner, or why nothing may be sent for it. Returns the time slot of the call; `None` if it must not be sent.
     pub fn preflighted(
         &mut self,
         id: CallId,
         results: &[Result<ConnectionKey, Refusal>],
         now: Instant,
     ) -> Option<Instant> {
-        self.refuse(id, results, now)?;
+        self.drop_refused(id, results, now)?;
         let call = self.calls.get_mut(&id)?;
-        call.slotted = true;
-        let conn = self.conns.get_mut(&call.class.connection)?;
-        // After a panic the limiter is a new one, the ceiling is not.
-        let slot = self.limiter.slot(call.class.connection, conn.next_slot.map_or(now, |slot| slot.max(now)));
+        call.scheduled = true;
+        let conn = self.connections.get_mut(&call.class.connection)?;
+        // After a panic the limiter is new and knows no slots, so the last slot is also kept with the connection.
+        let slot = self.limiter.reserve_slot(call.class.connection, conn.next_slot.map_or(now, |slot| slot.max(now)));
         conn.checking -= 1;
         conn.next_slot = Some(slot + conn.gap());
         Some(slot)
     }
 
-    /// The last look, at the moment of the send: the same once more, and whether the breaker and the limiter still let it
-    /// leave. What to send and for whom; `None` if the call is put back.
+    /// Checks a call right before it is sent, with results as in [`Self::preflighted`], and with the breaker and the
+    /// limiter as they are now. Returns what to send and the owners it is for; `None` if the call was cancelled.
     pub fn send(
         &mut self,
         id: CallId,
         results: &[Result<ConnectionKey, Refusal>],
         now: Instant,
     ) -> Option<(Outgoing, Vec<Owner>)> {
-        self.refuse(id, results, now)?;
+        self.drop_refused(id, results, now)?;
         let call = self.calls.get_mut(&id)?;
-        let (accepted, probe) = (self.conns.get(&call.class.connection)?.accepted, call.probe);
+        let (accepted, probe) = (self.connections.get(&call.class.connection)?.accepted, call.probe);
         let shut = |breaker: &Breaker| match breaker.state(now) {
             State::Closed => false,
             State::Open(_) => true,
             State::HalfOpen { .. } => !probe,
         };
-        let own = &self.conns.get(&call.class.connection)?.breaker;
+        let own = &self.connections.get(&call.class.connection)?.breaker;
         let shut =
             if accepted { shut(&self.breaker) } else { shut(own) || matches!(self.breaker.state(now), State::Open(_)) };
-        if shut || !self.limiter.confirm(call.class.connection, &mut call.reserved, now) {
-            self.call_off(id, now);
+        if shut || !self.limiter.confirm(call.class.connection, &mut call.permit, now) {
+            self.cancel_call(id, now);
             return None;
         }
-        let outgoing = match &call.what {
-            What::Delete { queue, parts, correlation } => Outgoing::Remove {
+        let outgoing = match &call.kind {
+            CallKind::Delete { queue, batch, correlation } => Outgoing::Remove {
                 endpoint: self.queues.get(*queue)?.endpoint.clone(),
-                items: parts.iter().map(|part| part.item.clone()).collect(),
+                items: batch.iter().map(|batched| batched.item.clone()).collect(),
                 correlation: correlation.clone(),
             },
-            What::Page { list } => {
-                let walk = &self.lists.get(*list)?.walk.as_ref()?.walk;
+            CallKind::Page { list } => {
+                let walk = &self.read_queues.get(*list)?.walk.as_ref()?.walk;
                 Outgoing::Page { read: walk.read().clone(), query: walk.query() }
             }
         };
         let mut owners = Vec::with_capacity(call.owners.len());
         for id in &call.owners {
             let Some(job) = self.jobs.get_mut(*id) else { continue };
-            job.limited = false;
+            job.rate_limited = false;
             owners.push(job.owner.clone());
-            self.pace.begun(job);
+            self.estimator.job_started(job);
         }
-        self.pace.sent(matches!(outgoing, Outgoing::Remove { .. }).then_some(owners.len()), now);
+        self.estimator.call_sent(matches!(outgoing, Outgoing::Remove { .. }).then_some(owners.len()), now);
         Some((outgoing, owners))
     }
 
-    /// Drops those for whom nothing is to be sent, with what came of their jobs so far. `None` if nobody of the call is left,
-    /// which is called off then.
-    fn refuse(&mut self, id: CallId, results: &[Result<ConnectionKey, Refusal>], now: Instant) -> Option<()> {
+    /// Ends the jobs of the owners that were refused or have another connection. If no job of the call is left, cancels
+    /// the call and returns `None`.
+    fn drop_refused(&mut self, id: CallId, results: &[Result<ConnectionKey, Refusal>], now: Instant) -> Option<()> {
         let call = self.calls.get(&id)?;
         let connection = call.class.connection;
         let refusal = |result: &Result<ConnectionKey, Refusal>| match result {
@@ -205,71 +215,72 @@ impl Machine {
         let jobs = &self.jobs;
         let alive = |id: JobId| jobs.get(id).is_some();
         let mut dropped = Vec::new();
-        let wanted = match &mut call.what {
-            What::Delete { parts, .. } => {
-                parts.iter_mut().for_each(|part| part.waiters.retain(|waiter| alive(waiter.job)));
-                dropped.extend(parts.extract_if(.., |part| part.waiters.is_empty()));
-                !parts.is_empty()
+        let wanted = match &mut call.kind {
+            CallKind::Delete { batch, .. } => {
+                batch.iter_mut().for_each(|batched| batched.waiters.retain(|waiter| alive(waiter.job)));
+                dropped.extend(batch.extract_if(.., |batched| batched.waiters.is_empty()));
+                !batch.is_empty()
             }
-            What::Page { .. } => call.owners.iter().any(|owner| alive(*owner)),
+            CallKind::Page { .. } => call.owners.iter().any(|owner| alive(*owner)),
         };
-        if let What::Delete { queue, .. } = call.what {
+        if let CallKind::Delete { queue, .. } = call.kind {
             let mut changed = Vec::new();
-            for part in dropped {
-                self.release(queue, &part, &mut changed);
+            for batched in dropped {
+                self.release_item(queue, &batched, &mut changed);
             }
-            self.refresh(Work::Queue(queue), &changed, now);
+            self.refresh(WorkSource::Removals(queue), &changed, now);
         }
         if !wanted {
-            self.call_off(id, now);
+            self.cancel_call(id, now);
         }
         wanted.then_some(())
     }
 
-    /// A call that was begun does not leave; what it was for waits again.
-    pub fn call_off(&mut self, id: CallId, now: Instant) {
+    /// Cancels a call that was not sent. What it was for waits again.
+    pub fn cancel_call(&mut self, id: CallId, now: Instant) {
         let Some(call) = self.calls.remove(&id) else { return };
-        self.finish(id, &call, false, now);
-        self.limiter.unsent(call.reserved, now);
-        self.put_back(call.what, now);
+        self.call_finished(id, &call, false, now);
+        self.limiter.release(call.permit, now);
+        self.requeue(call.kind, now);
     }
 
-    /// A call is not on its way any more. `answered`: by Auth0.
-    pub(super) fn finish(&mut self, id: CallId, call: &Call, answered: bool, now: Instant) {
-        self.first = self.first.filter(|first| *first != id);
-        if let Some(conn) = self.conns.get_mut(&call.class.connection) {
+    /// A call is no longer in flight. `answered`: Auth0 answered it, with something other than 429.
+    pub(super) fn call_finished(&mut self, id: CallId, call: &Call, answered: bool, now: Instant) {
+        self.unaccepted_call = self.unaccepted_call.filter(|call| *call != id);
+        if let Some(conn) = self.connections.get_mut(&call.class.connection) {
             conn.calls -= 1;
-            conn.checking -= u32::from(!call.slotted);
+            conn.checking -= u32::from(!call.scheduled);
             if call.probe {
                 let breaker = if conn.accepted { &mut self.breaker } else { &mut conn.breaker };
                 breaker.probe_finished(now, answered);
             }
         }
-        self.fair.hold(call.class.connection, false);
-        self.fair.ended(call.ns);
-        if let What::Delete { parts, .. } = &call.what {
-            for waiter in parts.iter().flat_map(|part| &part.waiters) {
+        self.fair.set_paused(call.class.connection, false);
+        self.fair.call_finished(call.ns);
+        if let CallKind::Delete { batch, .. } = &call.kind {
+            for waiter in batch.iter().flat_map(|batched| &batched.waiters) {
                 if let Some(job) = self.jobs.get_mut(waiter.job) {
-                    job.out -= 1;
+                    job.items_in_flight -= 1;
                 }
             }
         }
     }
 
-    pub(super) fn put_back(&mut self, what: What, now: Instant) {
-        match what {
-            What::Delete { queue, parts, .. } => {
-                let again = parts.into_iter().map(|part| {
-                    let suspect = part.suspect;
-                    (part, suspect)
+    /// Puts back what a call was for.
+    pub(super) fn requeue(&mut self, kind: CallKind, now: Instant) {
+        match kind {
+            CallKind::Delete { queue, batch, .. } => {
+                let again = batch.into_iter().map(|batched| {
+                    let suspect = batched.suspect;
+                    (batched, suspect)
                 });
-                self.send_again(queue, again.collect(), now);
+                self.requeue_items(queue, again.collect(), now);
             }
-            What::Page { list } => {
-                if let Some(list) = self.lists.get_mut(list) {
-                    list.out = false;
+            CallKind::Page { list } => {
+                if let Some(list) = self.read_queues.get_mut(list) {
+                    list.page_in_flight = false;
                 }
-                self.refresh(Work::List(list), &[], now);
+                self.refresh(WorkSource::Reads(list), &[], now);
             }
         }
     }

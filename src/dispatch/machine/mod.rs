@@ -1,29 +1,38 @@
-//! What is decided for one domain: which call leaves next, when, with which items, and what its answer means for whom.
+//! Decides everything for one domain: which call is sent next, when, and with which items, and what its answer means
+//! for which job.
 //!
-//! A state machine over explicit time: events go in (`submit`, `take_back`, `preflighted`, `send`, `answered`),
-//! [`Machine::next`] says what to do, [`Machine::ended`] what is done. No clock, no socket, no task; those are in `driver`.
+//! A state machine over explicit time, without a clock, a socket or a task; those are in `driver`. Events are passed in
+//! ([`Machine::submit`], [`Machine::take_back`], [`Machine::preflighted`], [`Machine::send`], [`Machine::answered`]);
+//! [`Machine::next`] says what to do next, and [`Machine::ended`] returns the reports of jobs that have ended.
 //!
-//! Everything is kept by connection: jobs whose connections differ share no queue, no list, no call and no verdict.
-//! - `queue`: the items to be removed at one endpoint, merged over objects, in smaller batches after a failed call.
-//! - `list`: who waits to hear what a list holds; equal questions are one walk.
-//! - `jobs`: how far each job has come; `look`: what a 404 is about.
+//! Nothing is shared between connections: jobs with different connections are in different queues, calls and walks.
+//!
+//! Start with `state`, which holds all parts together, then follow a call through `calls` and `answers`.
+//! - `state`: jobs come and go, queues are brought up to date, timers run.
+//! - `jobs`: what became of each item of a job, and what the job needs next. `diagnosis`: what a 404 is about.
+//! - `endpoint_queue`: the items that wait for a DELETE at one endpoint, and how they are batched.
+//! - `reads`, `read_queue`: which jobs wait for a list, and the walk that answers them.
+//! - `call`, `calls`: a call from its start to the moment when it is sent.
+//! - `answers`: what the answer to a call means.
+//! - `connection_state`: whether Auth0 has accepted a connection, and the limits of its own.
+//! - `waits`, `estimate`: what a job waits for, and about how long.
+//! - `check`: the invariants.
 
 mod answers;
 mod call;
 mod calls;
 mod check;
-mod connections;
+mod connection_state;
+mod diagnosis;
+mod endpoint_queue;
+mod estimate;
 mod jobs;
-mod list;
-mod look;
-mod pace;
-mod pages;
-mod queue;
+mod read_queue;
+mod reads;
 mod state;
 mod waits;
 
-pub use super::fair_queue::{MAX_IN_FLIGHT, REMOVALS_IN_A_ROW, SHARED};
-pub use call::{Ask, CallId, Outgoing, Step};
+pub use super::fair_queue::MAX_IN_FLIGHT;
+pub use call::{CallId, Outgoing, PendingCall, Step};
 pub use check::Violation;
-pub use pace::{SHORT_WAIT, WAIT_SHOWN};
 pub use state::Machine;

@@ -1,4 +1,4 @@
-//! What a machine knows, and what is done to it as a whole.
+//! The state of the machine, and the operations on it that concern more than one of its parts.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
@@ -12,186 +12,190 @@ use slab::Slab;
 use crate::auth0::{Domain, Endpoint, Read};
 use crate::dispatch::breaker::Breaker;
 use crate::dispatch::connection::{ConnectionKey, Limits};
-use crate::dispatch::fair_queue::{FairQueue, Ns, Rank};
+use crate::dispatch::fair_queue::{FairQueue, NamespaceId, Priority};
 use crate::dispatch::job::{End, Job, Owner, Refusal, Report};
-use crate::dispatch::limiter::{CallName, Limiter};
+use crate::dispatch::limiter::{Limiter, Route};
 
-use super::call::{Call, CallId, delete};
-use super::connections::Conn;
-use super::jobs::{JobId, Jobs, Need, Phase, Suspect};
-use super::list::{Length, List};
-use super::pace::{Pace, SHORT_WAIT, WAIT_SHOWN};
-use super::queue::{EndpointQueue, Waiter};
+use super::call::{Call, CallId, delete_route};
+use super::connection_state::ConnectionState;
+use super::endpoint_queue::{EndpointQueue, Waiter};
+use super::estimate::{MIN_REPORTED_WAIT, REPORT_WAIT_AFTER, WaitEstimator};
+use super::jobs::{JobId, Jobs, NextStep, Phase, Suspect};
+use super::read_queue::{KnownLength, ReadQueue};
 
-/// The decisions for one domain.
+/// Decides everything for one domain.
 #[derive(Debug)]
 pub struct Machine {
     pub(super) domain: Domain,
     pub(super) jobs: Jobs,
     pub(super) queues: Slab<EndpointQueue>,
     pub(super) queue_at: HashMap<(Endpoint, ConnectionKey), usize>,
-    pub(super) lists: Slab<List>,
-    pub(super) list_at: HashMap<(Read, ConnectionKey, bool), usize>,
-    pub(super) lengths: HashMap<(Endpoint, ConnectionKey), Length>,
-    pub(super) fair: FairQueue<Work>,
+    pub(super) read_queues: Slab<ReadQueue>,
+    pub(super) read_queue_at: HashMap<(Read, ConnectionKey, bool), usize>,
+    pub(super) known_lengths: HashMap<(Endpoint, ConnectionKey), KnownLength>,
+    pub(super) fair: FairQueue<WorkSource>,
     pub(super) timers: BinaryHeap<Reverse<(Instant, Timer)>>,
     pub(super) calls: HashMap<CallId, Call>,
-    pub(super) conns: HashMap<ConnectionKey, Conn>,
-    /// The first call of a connection that is not accepted yet: one at a time.
-    pub(super) first: Option<CallId>,
+    pub(super) connections: HashMap<ConnectionKey, ConnectionState>,
+    /// The call in flight with a connection that Auth0 has not accepted yet. There is at most one such call in the
+    /// domain.
+    pub(super) unaccepted_call: Option<CallId>,
     pub(super) breaker: Breaker,
     pub(super) limiter: Limiter,
-    /// When each kind of DELETE was last accepted.
-    pub(super) worked: HashMap<(CallName, ConnectionKey), Instant>,
+    /// When Auth0 last accepted a DELETE on each route with each connection.
+    pub(super) last_accepted: HashMap<(Route, ConnectionKey), Instant>,
     pub(super) ended: Vec<(Owner, Report)>,
     pub(super) woken: Vec<Owner>,
-    pub(super) pace: Pace,
-    /// The clock on the wall at some moment.
-    pub(super) wall: (Timestamp, Instant),
-    pub(super) ids: CallId,
-    pub(super) prefix: Arc<str>,
+    pub(super) estimator: WaitEstimator,
+    /// A time of the wall clock, and the same moment on the steady clock.
+    pub(super) wall_clock: (Timestamp, Instant),
+    pub(super) last_id: CallId,
+    pub(super) correlation_prefix: Arc<str>,
 }
 
-/// What could send a call.
+/// A queue that can start a call, by its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Work {
-    Queue(usize),
-    List(usize),
+pub(super) enum WorkSource {
+    Removals(usize),
+    Reads(usize),
 }
 
-/// What is looked at again at some time.
+/// What a timer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
-    Work(Work),
+    Source(WorkSource),
     Connection(ConnectionKey),
-    /// This job's owner is told that it waits.
-    Shown(JobId),
+    /// Wakes the owner of this job, to show that it waits.
+    ReportWait(JobId),
 }
 
 impl Machine {
-    /// With nothing to do. Calls are named `{prefix}-{number}` in Auth0's logs.
+    /// A machine without jobs. The correlation ids of its calls are `{prefix}-{number}`. `wall` is the time of the wall
+    /// clock at `now`.
     pub fn new(domain: Domain, prefix: &str, wall: Timestamp, now: Instant) -> Self {
         Self {
             domain,
             jobs: Jobs::default(),
             queues: Slab::new(),
             queue_at: HashMap::new(),
-            lists: Slab::new(),
-            list_at: HashMap::new(),
-            lengths: HashMap::new(),
+            read_queues: Slab::new(),
+            read_queue_at: HashMap::new(),
+            known_lengths: HashMap::new(),
             fair: FairQueue::default(),
             timers: BinaryHeap::new(),
             calls: HashMap::new(),
-            conns: HashMap::new(),
-            first: None,
+            connections: HashMap::new(),
+            unaccepted_call: None,
             breaker: Breaker::default(),
             limiter: Limiter::new(now),
-            worked: HashMap::new(),
+            last_accepted: HashMap::new(),
             ended: Vec::new(),
             woken: Vec::new(),
-            pace: Pace::new(now),
-            wall: (wall, now),
-            ids: 0,
-            prefix: prefix.into(),
+            estimator: WaitEstimator::new(now),
+            wall_clock: (wall, now),
+            last_id: 0,
+            correlation_prefix: prefix.into(),
         }
     }
 
-    /// Takes a job over, to be done with this connection. Does nothing while its owner has one.
+    /// Takes a job, to be carried out with this connection. Does nothing if its owner already has one.
     pub fn submit(&mut self, connection: ConnectionKey, job: Job, now: Instant) {
         let fair = &mut self.fair;
-        let Some(id) = self.jobs.insert(job, connection, now, |namespace| fair.enter(namespace)) else { return };
-        self.conns.entry(connection).or_insert_with(Conn::new).jobs += 1;
+        let Some(id) = self.jobs.insert(job, connection, now, |namespace| fair.register(namespace)) else { return };
+        self.connections.entry(connection).or_insert_with(ConnectionState::new).jobs += 1;
         if let Some(job) = self.jobs.get_mut(id) {
-            self.pace.came(job);
+            self.estimator.job_submitted(job);
         }
-        self.timers.push(Reverse((now + WAIT_SHOWN, Timer::Shown(id))));
+        self.timers.push(Reverse((now + REPORT_WAIT_AFTER, Timer::ReportWait(id))));
         self.trim_timers();
         self.advance(id, now);
     }
 
-    /// Takes a job back, with what came of it so far; nothing more is done for it.
+    /// Ends a job early, and returns what it has achieved so far.
     pub fn take_back(&mut self, uid: &str, now: Instant) -> Option<Report> {
         let id = self.jobs.find(uid)?;
         self.drop_job(id, Refusal::Withdrawn, now).map(|(_, report)| report)
     }
 
-    /// These are the settings of this tenant object, which has this connection, now.
+    /// Sets the limits of a tenant object that has this connection.
     pub fn set_limits(&mut self, connection: ConnectionKey, tenant: &Arc<str>, limits: Limits, now: Instant) {
-        let conn = self.conns.entry(connection).or_insert_with(Conn::new);
+        let conn = self.connections.entry(connection).or_insert_with(ConnectionState::new);
         if conn.set_limits(tenant, limits, now) {
-            let (limits, flavor) = (conn.limits, conn.flavor());
+            let (limits, limit_profile) = (conn.limits, conn.limit_profile());
             self.limiter.set_limits(connection, limits);
-            self.fair.regroup(connection, flavor);
+            self.fair.regroup(connection, limit_profile);
         }
     }
 
-    /// Sends nothing for this long: to the whole domain if the connection is accepted, else with it alone.
+    /// Opens the domain's circuit breaker for this long if the connection is accepted, otherwise only that of the
+    /// connection.
     pub fn hold(&mut self, connection: ConnectionKey, wait: Duration, now: Instant) {
-        let until = now + self.whole(wait, now);
-        let conn = self.conns.entry(connection).or_insert_with(Conn::new);
+        let until = now + self.round_up_to_second(wait, now);
+        let conn = self.connections.entry(connection).or_insert_with(ConnectionState::new);
         if conn.accepted { self.breaker.open(until) } else { conn.breaker.open(until) }
     }
 
-    /// A wait that is long enough to be shown ends at a whole second by the clock on the wall.
-    pub(super) fn whole(&self, wait: Duration, now: Instant) -> Duration {
-        let part = (self.wall(now) + wait).subsec_nanosecond().unsigned_abs();
-        let rest = Duration::from_nanos(u64::from((1_000_000_000 - part) % 1_000_000_000));
-        if wait > SHORT_WAIT { wait + rest } else { wait }
+    /// Rounds a wait that is long enough to be shown, so that it ends at a whole second of the wall clock.
+    pub(super) fn round_up_to_second(&self, wait: Duration, now: Instant) -> Duration {
+        let fraction = (self.wall_at(now) + wait).subsec_nanosecond().unsigned_abs();
+        let rest = Duration::from_nanos(u64::from((1_000_000_000 - fraction) % 1_000_000_000));
+        if wait > MIN_REPORTED_WAIT { wait + rest } else { wait }
     }
 
-    pub(super) fn wall(&self, now: Instant) -> Timestamp {
-        self.wall.0 + now.saturating_duration_since(self.wall.1)
+    pub(super) fn wall_at(&self, now: Instant) -> Timestamp {
+        self.wall_clock.0 + now.saturating_duration_since(self.wall_clock.1)
     }
 
-    /// Whether Auth0 accepted a call with this connection since the start.
+    /// Whether Auth0 has accepted a call with this connection since the start.
     pub fn accepted(&self, connection: ConnectionKey) -> bool {
-        self.conns.get(&connection).is_some_and(|conn| conn.accepted)
+        self.connections.get(&connection).is_some_and(|conn| conn.accepted)
     }
 
-    /// Forgets connections that are not alive and have nothing to do. Whether anything is left.
+    /// Forgets connections that are not in `alive` and have neither jobs nor calls. Returns whether the machine is
+    /// still needed.
     pub fn retain(&mut self, alive: &HashSet<ConnectionKey>, now: Instant) -> bool {
-        self.conns.retain(|key, conn| alive.contains(key) || conn.jobs > 0 || conn.calls > 0);
-        let conns = &self.conns;
-        self.limiter.retain(&conns.keys().copied().collect());
-        self.worked.retain(|(_, key), _| conns.contains_key(key));
-        self.lengths.retain(|(_, key), _| conns.contains_key(key));
-        !self.conns.is_empty() || !self.ended.is_empty() || self.breaker.open_for(now).is_some()
+        self.connections.retain(|key, conn| alive.contains(key) || conn.jobs > 0 || conn.calls > 0);
+        let connections = &self.connections;
+        self.limiter.retain(&connections.keys().copied().collect());
+        self.last_accepted.retain(|(_, key), _| connections.contains_key(key));
+        self.known_lengths.retain(|(_, key), _| connections.contains_key(key));
+        !self.connections.is_empty() || !self.ended.is_empty() || self.breaker.open_for(now).is_some()
     }
 
-    /// The jobs that ended since this was last asked.
+    /// The reports of the jobs that have ended since the last call of this.
     pub fn ended(&mut self) -> Vec<(Owner, Report)> {
         std::mem::take(&mut self.ended)
     }
 
-    /// The owners who should look at their job again, since this was last asked.
+    /// The owners that should look at their jobs again, since the last call of this.
     pub fn woken(&mut self) -> Vec<Owner> {
         std::mem::take(&mut self.woken)
     }
 
-    /// Jobs that have not ended.
+    /// The number of jobs.
     pub fn len(&self) -> usize {
         self.jobs.len()
     }
 
-    /// Whether no job is left.
+    /// Whether there are no jobs.
     pub fn is_empty(&self) -> bool {
         self.jobs.len() == 0
     }
 
-    /// Calls begun and not ended.
+    /// The number of calls that were started and have not ended.
     pub fn in_flight(&self) -> usize {
         self.calls.len()
     }
 
-    /// Begins anew with the jobs it has and what is known of Auth0: after a panic nothing else is believed. What was on its
-    /// way has an unknown outcome.
+    /// Rebuilds the machine after a panic from its jobs, connections and breaker; no other state can be trusted. Calls
+    /// that were in flight count as unanswered.
     pub fn rebuild(&mut self, now: Instant) {
-        let mut new = Self::new(self.domain.clone(), &self.prefix, self.wall.0, self.wall.1);
+        let mut new = Self::new(self.domain.clone(), &self.correlation_prefix, self.wall_clock.0, self.wall_clock.1);
         std::mem::swap(&mut new, self);
-        (self.ids, self.ended, self.woken) = (new.ids + 1, new.ended, new.woken);
-        (self.breaker, self.conns) = (new.breaker, new.conns);
+        (self.last_id, self.ended, self.woken) = (new.last_id + 1, new.ended, new.woken);
+        (self.breaker, self.connections) = (new.breaker, new.connections);
         self.breaker.probe_finished(now, false);
-        for (key, conn) in &mut self.conns {
+        for (key, conn) in &mut self.connections {
             (conn.jobs, conn.calls, conn.checking, conn.timer) = (0, 0, 0, None);
             conn.breaker.probe_finished(now, false);
             self.limiter.set_limits(*key, conn.limits);
@@ -199,47 +203,48 @@ impl Machine {
         let mut jobs: Vec<_> = new.jobs.iter().collect();
         jobs.sort_unstable_by_key(|(id, _)| *id);
         for (_, job) in jobs {
-            self.submit(job.connection, job.again(), now);
+            self.submit(job.connection, job.to_job(), now);
         }
     }
 
-    /// Gives a job what it needs next.
+    /// Does what a job needs next.
     pub(super) fn advance(&mut self, id: JobId, now: Instant) {
         let Some(job) = self.jobs.get_mut(id) else { return };
         let proving = job.phase == Phase::Proving;
-        let need = job.next();
-        if job.shown && !proving && job.phase == Phase::Proving {
+        let step = job.next_step();
+        if job.wait_reported && !proving && job.phase == Phase::Proving {
             self.woken.push(job.owner.clone());
         }
-        match need {
-            Need::Patience => {}
-            Need::Read(question) => self.ask(id, question, now),
-            Need::Remove(items) => self.want(id, items, now),
-            Need::Ended(end) => {
+        match step {
+            NextStep::Wait => {}
+            NextStep::Read(request) => self.request_read(id, request, now),
+            NextStep::Remove(items) => self.queue_items(id, items, now),
+            NextStep::End(end) => {
                 let ended = self.end_job(id, end, now);
                 self.ended.extend(ended);
             }
         }
     }
 
-    /// Nothing more is done for this job; what others want at the same places goes on.
+    /// Ends a job early. Items and reads that other jobs wait for, too, are not affected.
     pub(super) fn drop_job(&mut self, id: JobId, refusal: Refusal, now: Instant) -> Option<(Owner, Report)> {
         self.end_job(id, End::HandedBack(refusal), now)
     }
 
+    /// Removes a job and whatever waits on its behalf, and returns its report.
     pub(super) fn end_job(&mut self, id: JobId, end: End, now: Instant) -> Option<(Owner, Report)> {
         let mut job = self.jobs.remove(id)?;
         if let Some(key) = self.queue_at.get(&(job.removal.endpoint.clone(), job.connection)).copied()
-            && job.open > 0
+            && job.open_items > 0
         {
             for (index, item) in job.removal.items.iter().enumerate() {
-                self.queues[key].unwant(item, Waiter { ns: job.ns, job: id, index });
+                self.queues[key].remove_waiter(item, Waiter { ns: job.ns, job: id, index });
             }
-            self.refresh(Work::Queue(key), &[job.ns], now);
+            self.refresh(WorkSource::Removals(key), &[job.ns], now);
         }
-        self.pace.left(&mut job);
-        self.fair.leave(job.ns);
-        if let Some(conn) = self.conns.get_mut(&job.connection) {
+        self.estimator.job_ended(&mut job);
+        self.fair.release(job.ns);
+        if let Some(conn) = self.connections.get_mut(&job.connection) {
             conn.jobs -= 1;
         }
         self.trim_timers();
@@ -247,8 +252,8 @@ impl Machine {
         Some((job.owner, report))
     }
 
-    /// Has a job's items removed.
-    pub(super) fn want(&mut self, id: JobId, items: Vec<(usize, Option<Suspect>)>, now: Instant) {
+    /// Queues a DELETE for items of a job.
+    pub(super) fn queue_items(&mut self, id: JobId, items: Vec<(usize, Option<Suspect>)>, now: Instant) {
         let Some(job) = self.jobs.get(id) else { return };
         let (ns, connection) = (job.ns, job.connection);
         let at = self.queue_at.entry((job.removal.endpoint.clone(), connection));
@@ -256,49 +261,54 @@ impl Machine {
             self.queues.insert(EndpointQueue::new(endpoint.clone(), *connection))
         });
         for (index, suspect) in items {
-            self.queues[key].want(job.removal.items[index].clone(), Waiter { ns, job: id, index }, suspect);
+            self.queues[key].add(job.removal.items[index].clone(), Waiter { ns, job: id, index }, suspect);
         }
-        self.refresh(Work::Queue(key), &[ns], now);
+        self.refresh(WorkSource::Removals(key), &[ns], now);
     }
 
-    /// Brings the places of some work up to date with what it could send; `changed` are the namespaces of which that may
+    /// Updates the positions of a queue in the fair queue. `changed` must contain all namespaces whose positions may
     /// have changed.
-    pub(super) fn refresh(&mut self, work: Work, changed: &[Ns], now: Instant) {
-        match work {
-            Work::Queue(key) => self.refresh_queue(key, changed, now),
-            Work::List(key) => self.refresh_list(key, changed, now),
+    pub(super) fn refresh(&mut self, source: WorkSource, changed: &[NamespaceId], now: Instant) {
+        match source {
+            WorkSource::Removals(key) => self.refresh_removals(key, changed, now),
+            WorkSource::Reads(key) => self.refresh_reads(key, changed, now),
         }
     }
 
-    pub(super) fn flavor(&self, connection: ConnectionKey) -> u8 {
-        self.conns.get(&connection).map_or(0, Conn::flavor)
+    pub(super) fn limit_profile(&self, connection: ConnectionKey) -> u8 {
+        self.connections.get(&connection).map_or(0, ConnectionState::limit_profile)
     }
 
-    pub(super) fn refresh_queue(&mut self, key: usize, changed: &[Ns], now: Instant) {
+    pub(super) fn refresh_removals(&mut self, key: usize, changed: &[NamespaceId], now: Instant) {
         let Some(connection) = self.queues.get(key).map(|queue| queue.connection) else { return };
-        let flavor = self.flavor(connection);
+        let limit_profile = self.limit_profile(connection);
         let queue = &mut self.queues[key];
         let ready = queue.ready(now);
-        let mut places = std::mem::take(&mut queue.places);
-        let all = if ready.is_ok() && !places.ready { queue.namespaces() } else { changed.to_vec() };
-        let class = (delete(&queue.endpoint), connection, flavor);
-        let front = |ns| queue.front(ns).map(|waiter| (Rank::Removal, waiter.job.stamp));
-        self.fair.refresh(Work::Queue(key), &mut places, ready.is_ok(), all, class, front);
-        queue.places = places;
-        Self::set_timer(&mut self.timers, Timer::Work(Work::Queue(key)), &mut queue.timer, ready.err().flatten());
+        let mut positions = std::mem::take(&mut queue.positions);
+        let all = if ready.is_ok() && !positions.ready { queue.namespaces() } else { changed.to_vec() };
+        let class = (delete_route(&queue.endpoint), connection, limit_profile);
+        let front = |ns| queue.front(ns).map(|waiter| (Priority::Removal, waiter.job.stamp));
+        self.fair.update(WorkSource::Removals(key), &mut positions, ready.is_ok(), all, class, front);
+        queue.positions = positions;
+        Self::set_timer(
+            &mut self.timers,
+            Timer::Source(WorkSource::Removals(key)),
+            &mut queue.timer,
+            ready.err().flatten(),
+        );
         if queue.is_empty() {
             let queue = self.queues.remove(key);
             let at = (queue.endpoint, connection);
             self.queue_at.remove(&at);
-            // The proofs that gathered while removals were pending.
-            if let Some(list) = self.list_at.get(&(Read::List(at.0), connection, false)).copied() {
-                self.refresh(Work::List(list), &[], now);
+            // Proofs may have waited for the removals.
+            if let Some(list) = self.read_queue_at.get(&(Read::List(at.0), connection, false)).copied() {
+                self.refresh(WorkSource::Reads(list), &[], now);
             }
         }
         self.trim_timers();
     }
 
-    /// Has something looked at again then.
+    /// Moves a timer. The old entry stays in the heap until it is due or trimmed, and is ignored then.
     pub(super) fn set_timer(
         timers: &mut BinaryHeap<Reverse<(Instant, Timer)>>,
         timer: Timer,
@@ -311,9 +321,9 @@ impl Machine {
         }
     }
 
-    /// Timers are dropped lazily, but no more of them are kept than twice what waits.
+    /// Removes timers that were moved, once there are more than twice as many as are needed.
     pub(super) fn trim_timers(&mut self) {
-        let units = self.jobs.len() + self.queues.len() + self.lists.len() + self.conns.len();
+        let units = self.jobs.len() + self.queues.len() + self.read_queues.len() + self.connections.len();
         if self.timers.len() > 2 * units + 64 {
             let mut timers = std::mem::take(&mut self.timers);
             timers.retain(|Reverse((due, timer))| self.is_current(*timer, *due));
@@ -321,12 +331,17 @@ impl Machine {
         }
     }
 
+    /// Whether an entry of the heap was neither moved nor made unnecessary.
     pub(super) fn is_current(&self, timer: Timer, due: Instant) -> bool {
         match timer {
-            Timer::Work(Work::Queue(key)) => self.queues.get(key).is_some_and(|queue| queue.timer == Some(due)),
-            Timer::Work(Work::List(key)) => self.lists.get(key).is_some_and(|list| list.timer == Some(due)),
-            Timer::Connection(key) => self.conns.get(&key).is_some_and(|conn| conn.timer == Some(due)),
-            Timer::Shown(id) => self.jobs.get(id).is_some_and(|job| !job.shown),
+            Timer::Source(WorkSource::Removals(key)) => {
+                self.queues.get(key).is_some_and(|queue| queue.timer == Some(due))
+            }
+            Timer::Source(WorkSource::Reads(key)) => {
+                self.read_queues.get(key).is_some_and(|list| list.timer == Some(due))
+            }
+            Timer::Connection(key) => self.connections.get(&key).is_some_and(|conn| conn.timer == Some(due)),
+            Timer::ReportWait(id) => self.jobs.get(id).is_some_and(|job| !job.wait_reported),
         }
     }
 
@@ -339,20 +354,20 @@ impl Machine {
                 continue;
             }
             match timer {
-                Timer::Work(work) => {
-                    match work {
-                        Work::Queue(key) => self.queues[key].timer = None,
-                        Work::List(key) => self.lists[key].timer = None,
+                Timer::Source(source) => {
+                    match source {
+                        WorkSource::Removals(key) => self.queues[key].timer = None,
+                        WorkSource::Reads(key) => self.read_queues[key].timer = None,
                     }
-                    self.refresh(work, &[], now);
+                    self.refresh(source, &[], now);
                 }
                 Timer::Connection(key) => {
-                    if let Some(conn) = self.conns.get_mut(&key) {
+                    if let Some(conn) = self.connections.get_mut(&key) {
                         conn.timer = None;
                     }
-                    self.fair.hold(key, false);
+                    self.fair.set_paused(key, false);
                 }
-                Timer::Shown(id) => self.show(id),
+                Timer::ReportWait(id) => self.report_wait(id),
             }
         }
     }

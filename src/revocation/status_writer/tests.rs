@@ -8,9 +8,9 @@ use serde_json::json;
 use super::*;
 use crate::api::{Auth0Tenant, Reason, UserRoleRevocation, conditions, verdicts};
 
-/// What the API server was asked.
+/// A request that the API server received.
 #[derive(Clone, Debug)]
-struct Asked {
+struct Received {
     method: Method,
     uri: String,
     body: Value,
@@ -18,23 +18,23 @@ struct Asked {
 
 type Answers = Vec<(StatusCode, Value)>;
 
-/// A cluster that gives these answers, in this order, and remembers what it was asked.
-fn cluster(answers: Answers) -> (Client, Arc<Mutex<Vec<Asked>>>) {
-    let (answers, asked) = (Arc::new(Mutex::new(answers)), Arc::new(Mutex::new(Vec::new())));
-    let seen = asked.clone();
+/// A cluster that gives these answers, in this order, and records the requests.
+fn cluster(answers: Answers) -> (Client, Arc<Mutex<Vec<Received>>>) {
+    let (answers, received) = (Arc::new(Mutex::new(answers)), Arc::new(Mutex::new(Vec::new())));
+    let seen = received.clone();
     let service = tower::service_fn(move |request: Request<Body>| {
         let (answers, seen) = (answers.clone(), seen.clone());
         async move {
             let (parts, body) = request.into_parts();
             let body = body.collect_bytes().await.unwrap_or_default();
             let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-            seen.lock().unwrap().push(Asked { method: parts.method, uri: parts.uri.to_string(), body });
+            seen.lock().unwrap().push(Received { method: parts.method, uri: parts.uri.to_string(), body });
             let (status, answer) = answers.lock().unwrap().remove(0);
             let answer = Response::builder().status(status).body(Body::from(answer.to_string().into_bytes()));
             Ok::<_, Infallible>(answer.unwrap())
         }
     });
-    (Client::new(service, "default"), asked)
+    (Client::new(service, "default"), received)
 }
 
 fn object(uid: &str, version: &str, generation: i64, status: &Value) -> (StatusCode, Value) {
@@ -73,18 +73,18 @@ fn stored(status: &Value) -> Stored<RemovalStatus> {
     Stored { version: "10".into(), status: serde_json::from_value(status.clone()).unwrap() }
 }
 
-const TARGET: Target<'static> = Target { namespace: Some("n"), name: "jane", uid: "u1", generation: 3 };
+const TARGET: StatusTarget<'static> = StatusTarget { namespace: Some("n"), name: "jane", uid: "u1", generation: 3 };
 
-async fn write(answers: Answers, stored: Option<&Stored<RemovalStatus>>) -> (String, Vec<Asked>) {
-    let (client, asked) = cluster(answers);
+async fn write(answers: Answers, stored: Option<&Stored<RemovalStatus>>) -> (String, Vec<Received>) {
+    let (client, received) = cluster(answers);
     let written = write_status::<UserRoleRevocation>(&client, TARGET, stored, &status(Reason::Removed)).await;
-    let asked = asked.lock().unwrap().clone();
+    let received = received.lock().unwrap().clone();
     let words = match written {
         Ok(Written::Written(stored)) => format!("Written {}", stored.version),
         Ok(other) => format!("{other:?}"),
         Err(error) => format!("{error:?}").chars().take(9).collect(),
     };
-    (words, asked)
+    (words, received)
 }
 
 fn written(version: &str) -> (StatusCode, Value) {
@@ -93,9 +93,9 @@ fn written(version: &str) -> (StatusCode, Value) {
 
 #[tokio::test]
 async fn a_status_is_put_over_the_one_that_was_read() {
-    let (words, asked) = write(vec![written("11")], Some(&stored(&others()))).await;
-    assert_eq!((words.as_str(), asked.len()), ("Written 11", 1));
-    let Asked { method, uri, body } = &asked[0];
+    let (words, received) = write(vec![written("11")], Some(&stored(&others()))).await;
+    assert_eq!((words.as_str(), received.len()), ("Written 11", 1));
+    let Received { method, uri, body } = &received[0];
     assert_eq!(*method, Method::PUT);
     let path = "/apis/rescind.dev/v1alpha1/namespaces/n/userrolerevocations/jane/status?";
     assert!(uri.starts_with(path) && uri.contains("fieldManager=rescind"), "{uri}");
@@ -117,21 +117,21 @@ async fn nothing_is_sent_that_changes_nothing() {
     assert_eq!(write(Vec::new(), Some(&stored(&same))).await, ("Unchanged".to_owned(), Vec::new()));
 }
 
-impl PartialEq for Asked {
+impl PartialEq for Received {
     fn eq(&self, other: &Self) -> bool {
         self.uri == other.uri
     }
 }
 
 #[tokio::test]
-async fn a_conflict_is_told_from_a_successor() {
+async fn a_conflict_is_distinguished_from_a_successor() {
     let conflict = || refusal(409, "Conflict");
     let gone = || refusal(404, "NotFound");
     let old = stored(&json!({}));
     let rows: Vec<(&str, Answers, &str)> = vec![
         ("gone", vec![gone()], "Gone"),
         ("gone meanwhile", vec![conflict(), gone()], "Gone"),
-        ("another of that name", vec![conflict(), object("u2", "20", 1, &json!({}))], "Successor"),
+        ("another object of that name", vec![conflict(), object("u2", "20", 1, &json!({}))], "Successor"),
         ("edited meanwhile", vec![conflict(), object("u1", "20", 4, &json!({}))], "Edited"),
         (
             "written by others meanwhile",
@@ -139,13 +139,13 @@ async fn a_conflict_is_told_from_a_successor() {
             "Written 21",
         ),
         ("too many at once", vec![conflict(), object("u1", "10", 3, &json!({})), conflict()], "Api(Statu"),
-        ("the API server is ill", vec![refusal(500, "InternalError")], "Api(Statu"),
+        ("the API server fails", vec![refusal(500, "InternalError")], "Api(Statu"),
     ];
     for (row, answers, expected) in rows {
-        let (words, asked) = write(answers, Some(&old)).await;
+        let (words, received) = write(answers, Some(&old)).await;
         assert_eq!(words, expected, "{row}");
         if row == "written by others meanwhile" {
-            let body = &asked[2].body;
+            let body = &received[2].body;
             assert_eq!(body["metadata"]["resourceVersion"], "20");
             assert_eq!(body["status"]["fromTheFuture"], others()["fromTheFuture"], "theirs is kept");
         }
@@ -153,23 +153,23 @@ async fn a_conflict_is_told_from_a_successor() {
 }
 
 #[tokio::test]
-async fn what_is_not_known_is_asked_for_first() {
-    let (words, asked) = write(vec![object("u1", "20", 3, &others()), written("21")], None).await;
-    assert_eq!((words.as_str(), asked[0].method.clone(), asked.len()), ("Written 21", Method::GET, 2));
-    assert_eq!(asked[1].body["status"]["fromTheFuture"], others()["fromTheFuture"]);
+async fn without_a_stored_status_the_object_is_read_first() {
+    let (words, received) = write(vec![object("u1", "20", 3, &others()), written("21")], None).await;
+    assert_eq!((words.as_str(), received[0].method.clone(), received.len()), ("Written 21", Method::GET, 2));
+    assert_eq!(received[1].body["status"]["fromTheFuture"], others()["fromTheFuture"]);
 }
 
-/// One writer for all kinds: the tenant's fields of other versions survive as well.
+/// The same writer serves all kinds: unknown fields of a tenant survive as well.
 #[tokio::test]
 async fn tenants_are_written_the_same_way() {
-    let (client, asked) = cluster(vec![written("11")]);
+    let (client, received) = cluster(vec![written("11")]);
     let old: Auth0TenantStatus = serde_json::from_value(others()).unwrap();
     let stored = Stored { version: "10".into(), status: old };
     let wanted = Auth0TenantStatus { observed_generation: Some(3), ..Auth0TenantStatus::default() };
     let written = write_status::<Auth0Tenant>(&client, TARGET, Some(&stored), &wanted).await.unwrap();
     assert!(matches!(written, Written::Written(_)), "{written:?}");
-    let asked = asked.lock().unwrap();
-    assert!(asked[0].uri.contains("/auth0tenants/jane/status"), "{}", asked[0].uri);
-    assert_eq!(asked[0].body["status"]["fromTheFuture"], others()["fromTheFuture"]);
-    assert_eq!(asked[0].body["status"]["conditions"], others()["conditions"]);
+    let received = received.lock().unwrap();
+    assert!(received[0].uri.contains("/auth0tenants/jane/status"), "{}", received[0].uri);
+    assert_eq!(received[0].body["status"]["fromTheFuture"], others()["fromTheFuture"]);
+    assert_eq!(received[0].body["status"]["conditions"], others()["conditions"]);
 }

@@ -1,4 +1,4 @@
-//! Counts: each item once, whatever the number of attempts.
+//! The counts of a status: each item once, whatever the number of attempts.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +6,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::api::State;
-use crate::auth0::{CallError, Missing, Rejection};
+use crate::auth0::{Missing, Rejection};
 use crate::dispatch::Unverified;
 
-/// Any report that a dispatcher might hand over, about some of four items.
+/// Any report that the dispatcher might make, about some of four items.
 fn reports() -> impl Strategy<Value = (Report, bool, bool)> {
     let items = || proptest::collection::btree_set(0usize..4, 0..4);
     (items(), items(), items(), 0usize..11, any::<[bool; 5]>()).prop_map(|(accepted, absent, left, end, flags)| {
@@ -45,8 +45,9 @@ fn reports() -> impl Strategy<Value = (Report, bool, bool)> {
 }
 
 proptest! {
-    /// However a status came about: its counts never exceed what was asked for, Reconciling and Stalled are never both
-    /// there, what is finished says so, and only what was read is verified.
+    /// After any sequence of reports, the counts of the status add up to no more than the items of the spec,
+    /// Reconciling and Stalled are never both present, a finished object says so, and `Verified` is true only after a
+    /// read.
     #[test]
     fn statuses_stay_well_formed(reports in proptest::collection::vec(reports(), 1..12)) {
         let mut object = case();
@@ -59,11 +60,11 @@ proptest! {
             report.accepted_at = report.accepted_at.map(|_| object.now.wall);
             let reason = object.status.as_ref().and_then(RemovalStatus::reason_text);
             let is_unverified = reason == Some("RemovedUnverified");
-            let finished = object.status.clone().filter(|_| object.with(crate::revocation::decide::finished));
-            let outcome = object.absorb(&report).outcome;
+            let finished = object.status.clone().filter(|_| object.with(crate::revocation::decide::nothing_left_to_do));
+            let outcome = object.apply_report(&report).outcome;
             let status = object.status.clone().unwrap();
             if let Some(finished) = finished.filter(|_| !is_unverified) {
-                prop_assert_eq!(&status, &finished, "finished is finished");
+                prop_assert_eq!(&status, &finished, "a finished object stays as it is");
             }
             let result = status.result.unwrap_or_default();
             let counts = [result.accepted, result.already_absent, result.remaining];
@@ -72,7 +73,7 @@ proptest! {
             let Some(outcome) = outcome else { continue };
             if let End::Remaining(left) = &report.end {
                 let known = left.iter().filter(|item| !object.items.unknown.contains(*item)).count();
-                prop_assert_eq!(usize::try_from(result.remaining).unwrap(), known, "what is there counts as that");
+                prop_assert_eq!(usize::try_from(result.remaining).unwrap(), known, "items still there are remaining");
             }
             let [ready, reconciling, stalled, _, verified] = words(&status);
             let state = outcome.reason.state();
@@ -99,26 +100,26 @@ fn each_item_counts_once() {
     let mut object = case();
     object.removal.items = (0..4).map(role).collect();
     let handed_back = Report { accepted: vec![role(0), role(1)], ..object.accepted(End::HandedBack(Refusal::Changed)) };
-    assert_eq!(counts(&object.absorb(&handed_back).status), (4, 2, 0, 0));
+    assert_eq!(counts(&object.apply_report(&handed_back).status), (4, 2, 0, 0));
     let all = object.accepted(End::Remaining(vec![role(3)]));
-    let waits = object.absorb(&all).status;
-    assert_eq!(counts(&waits), (4, 3, 0, 1), "what a read still shows is not counted twice");
+    let waits = object.apply_report(&all).status;
+    assert_eq!(counts(&waits), (4, 3, 0, 1), "an item that a read still shows is not counted twice");
     assert_eq!(counts(&object.after(&Report { end: End::Gone, ..all })), (4, 4, 0, 0));
 
     let mut looked = Case { verification: Verification::BeforeAndAfter, ..case() };
     let absent = Report { already_absent: vec![role(2)], ..looked.accepted(End::Gone) };
     assert_eq!(
-        counts(&looked.absorb(&absent).status),
+        counts(&looked.apply_report(&absent).status),
         (2, 1, 1, 0),
         "absent before, and its DELETE accepted all the same"
     );
 
-    // After a restart only numbers are known: what is gone by now is what was removed then.
+    // After a restart only numbers are known: an item that is gone now is taken for one that was removed before.
     let mut half = case();
     let one = Report { accepted: vec![role(1)], ..half.accepted(End::Failed(CallError::no_answer("x"))) };
-    half.absorb(&one);
+    half.apply_report(&one);
     half.items = Items::default();
     let other = Report { accepted: vec![role(2)], already_absent: vec![role(1)], ..half.accepted(End::Gone) };
-    assert_eq!(counts(&half.absorb(&other).status), (2, 2, 0, 0));
+    assert_eq!(counts(&half.apply_report(&other).status), (2, 2, 0, 0));
     assert_eq!(counts(&case().after(&case().report(End::Gone))), (2, 0, 2, 0));
 }

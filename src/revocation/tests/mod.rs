@@ -1,8 +1,10 @@
-//! The pure parts together: an object, everything around it, and what becomes of it.
+//! The pure parts together: a [`Case`] is an object with everything around it, to which reports and time are added.
 
 mod counts;
 mod life;
+mod moves;
 mod order;
+mod requests;
 mod rows;
 mod writes;
 
@@ -11,11 +13,11 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::refusals::Refused;
-use super::{Absorbed, Decision, Inputs, Items, Now, Tenant, absorb, decide};
+use super::{AppliedReport, Decision, Inputs, Items, Now, Tenant, apply_report, decide};
 use crate::api::{
     ConditionType, Reason, RemovalOptions, RemovalResult, RemovalStatus, Verification, conditions, time, verdicts,
 };
-use crate::auth0::{Domain, Endpoint, Item, Token};
+use crate::auth0::{CallError, Domain, Endpoint, Item, Token};
 use crate::dispatch::{ConnectionKey, End, History, Refusal, Removal, Report, Task, View, Wait};
 
 const NOW: i64 = 1_800_000_000;
@@ -43,7 +45,7 @@ enum Connection {
     Ready { domain: Domain, token: &'static str },
 }
 
-/// An object and the world around it.
+/// The inputs of a decision, owned.
 #[derive(Clone, Debug)]
 struct Case {
     generation: i64,
@@ -55,18 +57,18 @@ struct Case {
     verification: Verification,
     refusal: Option<Refused>,
     refused_with: Option<ConnectionKey>,
-    tries: bool,
+    is_probe: bool,
     submitted_with: Option<ConnectionKey>,
     submitted_to: Option<Domain>,
     view: View,
-    asked: Option<&'static str>,
+    request: Option<&'static str>,
     handed_back: Option<(Refusal, u32)>,
     failures: Option<crate::revocation::Failures>,
     not_before: Option<Instant>,
     now: Now,
 }
 
-/// An object nobody has looked at that names two roles, with a tenant that is ready.
+/// A new object that names two roles, with a tenant that is ready.
 fn case() -> Case {
     Case {
         generation: GENERATION,
@@ -78,11 +80,11 @@ fn case() -> Case {
         verification: Verification::After,
         refusal: None,
         refused_with: None,
-        tries: false,
+        is_probe: false,
         submitted_with: None,
         submitted_to: None,
         view: View::Absent,
-        asked: None,
+        request: None,
         handed_back: None,
         failures: None,
         not_before: None,
@@ -91,7 +93,7 @@ fn case() -> Case {
 }
 
 impl Case {
-    fn with<T>(&self, use_it: impl FnOnce(&Inputs<'_>) -> T) -> T {
+    fn with<T>(&self, function: impl FnOnce(&Inputs<'_>) -> T) -> T {
         let tenant = match &self.tenant {
             Connection::Missing => Tenant::Missing,
             Connection::Suspended => Tenant::Suspended,
@@ -100,7 +102,7 @@ impl Case {
                 Tenant::Ready { key: key(domain, token), domain, verification: self.verification }
             }
         };
-        use_it(&Inputs {
+        function(&Inputs {
             generation: self.generation,
             removal: &self.removal,
             options: &self.options,
@@ -109,11 +111,11 @@ impl Case {
             tenant,
             refusal: self.refusal.as_ref(),
             refused_with: self.refused_with,
-            tries: self.tries,
+            is_probe: self.is_probe,
             submitted_with: self.submitted_with,
             submitted_to: self.submitted_to.as_ref(),
             view: &self.view,
-            asked: self.asked,
+            request: self.request,
             handed_back: self.handed_back,
             failures: self.failures,
             not_before: self.not_before,
@@ -140,8 +142,8 @@ impl Case {
         }
     }
 
-    /// Its status carries this reason.
-    fn says(mut self, reason: Reason, next: Option<i64>) -> Self {
+    /// The same object with this reason in its status, and this time of the next attempt in seconds.
+    fn with_reason(mut self, reason: Reason, next: Option<i64>) -> Self {
         self.status = Some(RemovalStatus {
             observed_generation: Some(self.generation),
             conditions: conditions(&[], &verdicts(reason, "x"), self.generation, at(NOW - 9)),
@@ -153,25 +155,25 @@ impl Case {
         self
     }
 
-    /// Takes what came of a job, as the reconcile does.
-    fn absorb(&mut self, report: &Report) -> Absorbed {
-        let absorbed = self.with(|inputs| absorb(inputs, self.generation, report));
-        self.status = Some(absorbed.status.clone());
-        self.items = absorbed.items.clone();
-        (self.failures, self.handed_back) = (absorbed.failures.or(self.failures), absorbed.handed_back);
+    /// Applies the report of a job, as the reconcile does.
+    fn apply_report(&mut self, report: &Report) -> AppliedReport {
+        let applied = self.with(|inputs| apply_report(inputs, self.generation, report));
+        self.status = Some(applied.status.clone());
+        self.items = applied.items.clone();
+        (self.failures, self.handed_back) = (applied.failures.or(self.failures), applied.handed_back);
         self.view = View::Absent;
-        if let (Some(asked), Some(status)) = (self.asked, &self.status) {
-            self.asked = (status.last_handled_reconcile_at.as_deref() != Some(asked)).then_some(asked);
+        if let (Some(request), Some(status)) = (self.request, &self.status) {
+            self.request = (status.last_handled_reconcile_at.as_deref() != Some(request)).then_some(request);
         }
-        absorbed
+        applied
     }
 
-    /// What it says when this came of its job.
+    /// The status of the object after this report.
     fn after(&self, report: &Report) -> RemovalStatus {
-        self.clone().absorb(report).status
+        self.clone().apply_report(report).status
     }
 
-    /// What it says after the decision.
+    /// The status that the decision leads to, if it leads to one.
     fn shown(&self) -> Option<RemovalStatus> {
         self.with(|inputs| match decide(inputs) {
             Decision::Block(blocked) => Some(blocked.outcome.status(inputs, true)),
@@ -199,7 +201,7 @@ impl Case {
         self.now.steady += Duration::from_secs(seconds);
     }
 
-    /// A call was made, and nothing came of it.
+    /// The report of a job that made a read and no DELETE.
     fn report(&self, end: End) -> Report {
         Report {
             accepted: Vec::new(),
@@ -218,7 +220,7 @@ impl Case {
         }
     }
 
-    /// Auth0 accepted the DELETE of everything now.
+    /// The report of a job of which Auth0 accepted every DELETE now.
     fn accepted(&self, end: End) -> Report {
         Report {
             accepted: self.removal.items.clone(),
@@ -229,14 +231,61 @@ impl Case {
             ..self.report(end)
         }
     }
+
+    /// Another process takes over, which knows only the status.
+    fn restart(&mut self) {
+        self.items = Items::default();
+        (self.refused_with, self.submitted_with, self.submitted_to) = (None, None, None);
+        (self.not_before, self.handed_back, self.failures) = (None, None, None);
+        self.refusal = None;
+    }
+
+    /// Waits until a job is submitted. Returns after how many seconds, its task, and the history it is given.
+    fn submits(&mut self) -> (u64, Task, History) {
+        let begun = self.now.wall;
+        loop {
+            match self.decide() {
+                Decision::AwaitChange(Some(pause)) => self.later(pause.as_secs().max(1)),
+                Decision::Submit { task, history, .. } => {
+                    let waited = self.now.wall.duration_since(begun).as_secs();
+                    return (u64::try_from(waited).unwrap(), task, history);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn current_reason(&self) -> &str {
+        self.status.as_ref().and_then(RemovalStatus::reason_text).unwrap_or_default()
+    }
+
+    /// The report of a job for which a read still shows every item.
+    fn still_shown(&self, task: Task, history: &History) -> Report {
+        let left = End::Remaining(self.removal.items.clone());
+        match task {
+            Task::Remove { .. } => self.accepted(left),
+            Task::Prove => Report {
+                accepted: history.accepted.clone(),
+                already_absent: history.absent.clone(),
+                first_accepted_at: history.first_accepted_at,
+                accepted_at: history.accepted_at,
+                ..self.report(left)
+            },
+        }
+    }
 }
 
+/// `Ready`, `Reconciling`, `Stalled`, the reason, and `Verified` with its own reason.
 fn words(status: &RemovalStatus) -> [Option<String>; 5] {
     let of = |kind| status.condition(kind);
     let holds = |kind| of(kind).map(|condition| condition.status.clone());
     let verified = of(ConditionType::Verified).map(|c| format!("{}/{}", c.status, c.reason));
     let (reconciling, stalled) = (holds(ConditionType::Reconciling), holds(ConditionType::Stalled));
     [holds(ConditionType::Ready), reconciling, stalled, status.reason_text().map(str::to_owned), verified]
+}
+
+fn unavailable() -> CallError {
+    CallError::no_answer("the connection broke off")
 }
 
 fn task(decision: &Decision) -> Task {

@@ -1,11 +1,11 @@
-//! Which reason wins when several apply, and what each of them lets happen.
+//! Which reason wins when several apply, and what each of them keeps from happening.
 
 use super::*;
 use crate::api::{Mode, Policy, State, TenantKind};
 
 type Change = (&'static str, fn(&mut Case));
 
-/// From the first that wins to the last; each is something that speaks against sending.
+/// Everything that keeps a call from being sent, from the first that wins to the last.
 const ORDER: [Change; 6] = [
     ("UnknownField", |case| case.options.mode = Mode::Observe),
     ("Suspended", |case| case.options.suspend = true),
@@ -26,7 +26,7 @@ fn the_first_that_applies_wins() {
         }
         let mut refused = Case { refusal: Some(no_scope()), ..case() };
         change(&mut refused);
-        assert_eq!(refused.reason().as_deref(), Some(*reason), "before what Auth0 refused to others");
+        assert_eq!(refused.reason().as_deref(), Some(*reason), "it wins over what Auth0 refused to others");
     }
     let refused = Case { refusal: Some(no_scope()), ..case() };
     assert_eq!(refused.reason().as_deref(), Some("InsufficientScope"));
@@ -41,7 +41,7 @@ fn no_scope() -> Refused {
     }
 }
 
-/// Promise 5, its pure half: whatever is going on, nothing is submitted, and a job that waits is taken back first.
+/// Promise 5, its pure half: a blocked object submits nothing, and a job that still waits is taken back.
 #[test]
 fn what_is_blocked_is_never_submitted() {
     for (reason, change) in ORDER {
@@ -49,16 +49,16 @@ fn what_is_blocked_is_never_submitted() {
         change(&mut waits);
         assert_eq!(waits.decide(), Decision::TakeReport, "{reason}");
         for status in [None, Some(Reason::Auth0Unavailable), Some(Reason::StillPresent), Some(Reason::RateLimited)] {
-            let mut object = status.map_or_else(case, |status| case().says(status, None));
-            object.asked = Some("now");
+            let mut object = status.map_or_else(case, |status| case().with_reason(status, None));
+            object.request = Some("now");
             change(&mut object);
             assert!(matches!(object.decide(), Decision::Block(_)), "{reason} after {status:?}");
         }
     }
 }
 
-/// Promise 12: what an older CRD serves of a finished object is not all that is stored, so nothing is written over it,
-/// whatever was edited or asked for meanwhile.
+/// Promise 12: a finished object that an older CRD prunes is not written, as that would drop stored fields, whatever
+/// was edited or requested meanwhile.
 #[test]
 fn a_finished_object_that_an_older_crd_serves_is_left_alone() {
     let options: RemovalOptions = serde_json::from_value(
@@ -66,17 +66,17 @@ fn a_finished_object_that_an_older_crd_serves_is_left_alone() {
     )
     .unwrap();
     let mut object = Case { options, ..case() };
-    assert_eq!(object.reason().as_deref(), Some("UnknownField"), "as long as it is not finished");
-    object = object.says(Reason::Removed, None);
+    assert_eq!(object.reason().as_deref(), Some("UnknownField"), "an unfinished one");
+    object = object.with_reason(Reason::Removed, None);
     for generation in [GENERATION, GENERATION + 1] {
-        for asked in [None, Some("now")] {
-            let object = Case { generation, asked, ..object.clone() };
-            assert_eq!(object.decide(), Decision::AwaitChange(None), "{generation} {asked:?}");
+        for request in [None, Some("now")] {
+            let object = Case { generation, request, ..object.clone() };
+            assert_eq!(object.decide(), Decision::AwaitChange(None), "{generation} {request:?}");
         }
     }
 }
 
-/// Promise 13: nothing is done for what this version does not act on, and the message names it.
+/// Promise 13: an object with a field that this version does not act on is blocked, and the message names the field.
 #[test]
 fn what_is_not_acted_on_is_held() {
     let changes: [Change; 8] = [
@@ -98,59 +98,63 @@ fn what_is_not_acted_on_is_held() {
         let mut finished = Case { status: Some(case().after(&case().accepted(End::Gone))), ..case() };
         change(&mut finished);
         let is_another = field == "spec.tenantRef.kind";
-        assert_eq!(finished.decide() == Decision::AwaitChange(None), !is_another, "{field}: finished stays finished");
+        assert_eq!(
+            finished.decide() == Decision::AwaitChange(None),
+            !is_another,
+            "{field}: a finished object stays finished"
+        );
     }
 }
 
-/// The object that found out says so, the others wait for another credential; both stay what they are when its time
-/// comes and one of them tries.
+/// The object whose call found out says `Unauthorized`, the others wait for their tenant. Both keep their reasons when
+/// one of them probes later.
 #[test]
-fn a_refused_credential_is_told_once() {
+fn a_rejected_credential_stalls_one_object() {
     let until = Instant::now() + Duration::from_secs(300);
     let by_another = Refused { reason: Reason::Unauthorized, message: "401".into(), until };
     for (tenant, refusal) in [(Connection::NotReady(Reason::Unauthorized), None), (case().tenant, Some(by_another))] {
         let around = |case: Case| Case { tenant: tenant.clone(), refusal: refusal.clone(), ..case };
-        let first = around(case().says(Reason::Unauthorized, Some(NOW + 300)));
+        let first = around(case().with_reason(Reason::Unauthorized, Some(NOW + 300)));
         assert_eq!(first.reason().as_deref(), Some("Unauthorized"));
         assert_eq!(around(case()).reason().as_deref(), Some("TenantNotReady"));
-        let told = around(case()).shown().unwrap();
-        let again = around(Case { status: Some(told.clone()), ..case() }).shown().unwrap();
-        assert_eq!(again.reason_text(), told.reason_text());
+        let waits = around(case()).shown().unwrap();
+        let again = around(Case { status: Some(waits.clone()), ..case() }).shown().unwrap();
+        assert_eq!(again.reason_text(), waits.reason_text());
     }
 }
 
-/// What ends a refusal: another credential and a request at once, else its time.
+/// A refusal ends at once with another credential or a request, else after its time.
 #[test]
-fn what_was_refused_waits_for_its_time() {
+fn a_refused_object_waits_for_its_next_attempt() {
     for reason in [Reason::Unauthorized, Reason::InsufficientScope, Reason::Denied] {
-        let refused = case().says(reason, Some(NOW + 300));
+        let refused = case().with_reason(reason, Some(NOW + 300));
         let own = Case { refused_with: Some(refused.key()), ..refused.clone() };
         let Decision::Block(blocked) = own.decide() else { panic!("{reason}: {:?}", own.decide()) };
-        assert_eq!(blocked.again, Some(Duration::from_secs(300)), "{reason}");
+        assert_eq!(blocked.recheck_after, Some(Duration::from_secs(300)), "{reason}");
         assert_eq!(own.shown(), own.status, "{reason}: nothing to write");
         let domain = own.domain().unwrap();
         let rotated = Case { tenant: Connection::Ready { domain, token: "second" }, ..own.clone() };
         assert_eq!(task(&rotated.decide()), REMOVE, "{reason}");
-        assert_eq!(task(&Case { asked: Some("now"), ..own.clone() }.decide()), REMOVE, "{reason}");
-        assert_eq!(task(&refused.decide()), REMOVE, "{reason}: nobody knows of it after a restart");
+        assert_eq!(task(&Case { request: Some("now"), ..own.clone() }.decide()), REMOVE, "{reason}");
+        assert_eq!(task(&refused.decide()), REMOVE, "{reason}: not on record after a restart");
         let mut later = own;
         later.later(301);
         assert_eq!(task(&later.decide()), REMOVE, "{reason}");
     }
     let denied = Refused { reason: Reason::Denied, ..no_scope() };
-    let waits = Case { refusal: Some(denied), ..case().says(Reason::Denied, None) };
-    assert!(matches!(waits.decide(), Decision::Block(_)), "another one tries");
+    let waits = Case { refusal: Some(denied), ..case().with_reason(Reason::Denied, None) };
+    assert!(matches!(waits.decide(), Decision::Block(_)), "another object probes");
     let pending = waits.pending(Wait::Working);
     assert_eq!(pending.decide(), Decision::TakeReport);
-    let trying = Case { tries: true, ..pending };
-    assert!(matches!(trying.decide(), Decision::UpdateStatus(..)), "the one that tries is not held up by itself");
+    let probing = Case { is_probe: true, ..pending };
+    assert!(matches!(probing.decide(), Decision::UpdateStatus(..)), "the probe itself is not blocked");
 }
 
-/// Promise 12, and what may be written: the generation that was seen, the request that was answered, nothing else.
+/// Promise 12. Only the generation that was seen and the request that was answered are written.
 #[test]
-fn a_finished_object_rests_whatever_else_is_true() {
+fn a_finished_object_is_left_alone() {
     for reason in Reason::ALL.iter().filter(|reason| reason.state() == State::Done) {
-        let mut finished = case().says(*reason, None);
+        let mut finished = case().with_reason(*reason, None);
         assert_eq!(finished.decide(), Decision::AwaitChange(None), "{reason}");
         for (_, change) in ORDER {
             let mut blocked = finished.clone();
@@ -158,25 +162,25 @@ fn a_finished_object_rests_whatever_else_is_true() {
             assert_eq!(blocked.decide(), Decision::AwaitChange(None), "{reason}");
         }
         if *reason != Reason::RemovedUnverified {
-            finished.asked = Some("now");
+            finished.request = Some("now");
             assert_eq!(finished.decide(), Decision::Acknowledge(None), "{reason}");
         }
     }
     let before = case().after(&case().accepted(End::Gone));
-    let edited = Case { status: Some(before.clone()), generation: GENERATION + 1, asked: Some("now"), ..case() };
+    let edited = Case { status: Some(before.clone()), generation: GENERATION + 1, request: Some("now"), ..case() };
     let after = edited.shown().unwrap();
     let mut expected = before;
     expected.observed_generation = Some(GENERATION + 1);
     expected.conditions.iter_mut().for_each(|condition| condition.observed_generation = Some(GENERATION + 1));
     expected.last_handled_reconcile_at = Some("now".into());
     assert_eq!(after, expected);
-    assert_eq!(Case { status: Some(after), asked: None, ..edited }.decide(), Decision::AwaitChange(None));
+    assert_eq!(Case { status: Some(after), request: None, ..edited }.decide(), Decision::AwaitChange(None));
 }
 
-/// Suspended and resumed, in another order, with another `ifNotFound`: it stays finished. With another tenant it begins
-/// anew, and nothing of what was done at the first counts there.
+/// Suspended and resumed, with its list in another order or with another `ifNotFound`, an object stays finished. With
+/// another tenant it starts over, and nothing that was done at the first one counts.
 #[test]
-fn another_tenant_begins_anew() {
+fn another_tenant_starts_over() {
     let finished = |change: fn(&mut Case)| {
         let mut edited = Case { status: Some(case().after(&case().accepted(End::Gone))), ..case() };
         edited.generation += 1;

@@ -1,8 +1,8 @@
-//! Every situation that an object can be in, and what its conditions then say.
+//! Every situation that an object can be in, and the conditions it then has.
 
 use super::*;
 use crate::api::{IfNotFound, Mode};
-use crate::auth0::{CallError, Missing, Rejection};
+use crate::auth0::{Missing, Rejection};
 use crate::dispatch::Unverified;
 
 /// `Ready`, `Reconciling`, `Stalled`, the reason, and `Verified` with its own reason; `-` for what is absent.
@@ -10,10 +10,6 @@ type Row = (&'static str, [&'static str; 5], RemovalStatus);
 
 fn failed(error: CallError) -> RemovalStatus {
     case().after(&case().report(End::Failed(error)))
-}
-
-fn unavailable() -> CallError {
-    CallError::no_answer("the connection broke off")
 }
 
 fn shown(case: &Case) -> RemovalStatus {
@@ -27,12 +23,12 @@ fn ignoring() -> Case {
 }
 
 /// An object whose removal was sent twice, and which a read still shows ten minutes later.
-fn still_shown() -> RemovalStatus {
+fn still_present() -> RemovalStatus {
     let mut object = case();
-    object.absorb(&object.accepted(End::Remaining(vec![role(1)])));
+    object.apply_report(&object.accepted(End::Remaining(vec![role(1)])));
     object.later(137);
     let sent_again = object.accepted(End::Remaining(vec![role(1)]));
-    object.absorb(&sent_again);
+    object.apply_report(&sent_again);
     object.later(463);
     object.after(&Report { read_at: Some(object.now.wall), ..sent_again })
 }
@@ -41,11 +37,11 @@ fn done() -> Vec<Row> {
     let lost =
         Report { lost: true, correlation: Some("rescind-1".into()), ..case().report(End::Failed(unavailable())) };
     let mut after_lost = case();
-    after_lost.absorb(&lost);
+    after_lost.apply_report(&lost);
     let found_gone = Report { accepted: vec![role(1), role(2)], lost: true, ..case().report(End::Gone) };
     let gone = End::NotFound(Missing::Subject);
     let mut seen = case();
-    seen.absorb(&seen.accepted(End::Failed(unavailable())));
+    seen.apply_report(&seen.accepted(End::Failed(unavailable())));
     let unverified = |why| case().after(&case().accepted(End::Unverified(why)));
     let unknown_role = Report { not_found: vec![role(1), role(2)], ..case().report(End::NotFound(Missing::Item)) };
     let half = Report { accepted: vec![role(1)], ..case().accepted(End::NotFound(Missing::Item)) };
@@ -85,7 +81,7 @@ fn done() -> Vec<Row> {
             seen.after(&seen.report(gone.clone())),
         ),
         (
-            "the same, but nobody looked at the subject",
+            "the same, but no read of the subject",
             ["True", "-", "-", "SubjectGone", "-"],
             seen.after(&Report { read_at: None, ..seen.report(gone.clone()) }),
         ),
@@ -95,12 +91,12 @@ fn done() -> Vec<Row> {
             ignoring().after(&case().report(gone)),
         ),
         (
-            "404 for whatever, to be ignored",
+            "404 without a cause, to be ignored",
             ["True", "-", "-", "SubjectGone", "-"],
             ignoring().after(&case().report(End::NotFound(Missing::Unclear))),
         ),
         (
-            "gone from what it was seen to be a moment ago",
+            "gone although an earlier answer of the same job showed it",
             ["True", "-", "-", "SubjectGone", "True/ReadBefore"],
             case().after(&Report { seen: true, ..case().report(End::NotFound(Missing::Subject)) }),
         ),
@@ -138,12 +134,12 @@ fn stalled() -> Vec<Row> {
     vec![
         ("not found", ["False", "-", "True", "SubjectNotFound", "-"], case().after(&not_found(Missing::Subject))),
         (
-            "404 for whatever",
+            "404 without a cause",
             ["False", "-", "True", "SubjectNotFound", "-"],
             case().after(&not_found(Missing::Unclear)),
         ),
         ("unknown role", ["False", "-", "True", "ItemNotFound", "-"], case().after(&unknown_role)),
-        ("still present", ["False", "-", "True", "StillPresent", "False/ReadAfter"], still_shown()),
+        ("still present", ["False", "-", "True", "StillPresent", "False/ReadAfter"], still_present()),
         ("400", ["False", "-", "True", "InvalidRequest", "-"], failed(CallError::Rejected(Rejection::Body))),
         ("nothing to remove", ["False", "-", "True", "InvalidRequest", "-"], shown(&empty)),
         ("401", ["False", "-", "True", "Unauthorized", "-"], failed(CallError::Unauthorized("401"))),
@@ -175,7 +171,7 @@ fn waiting() -> Vec<Row> {
     vec![
         ("queued", queued, wait(Wait::Queued { calls_before: 7, about: Some(Duration::from_secs(3)) })),
         ("behind a 429 to others", queued, wait(Wait::RateLimited { until, own: false })),
-        ("its call is on its way", queued, wait(Wait::Working)),
+        ("its call is in flight", queued, wait(Wait::Working)),
         ("awaiting proof", ["False", "True", "-", "AwaitingProof", "Unknown/ProofPending"], shown(&proving)),
         (
             "429 to its own call",
@@ -230,18 +226,18 @@ fn messages_name_cause_code_and_remedy() {
         let message = message(status);
         assert!(words.iter().all(|word| message.contains(word)), "{message}");
     };
-    has(failed(CallError::InsufficientScope("update:users".into())), &["update:users", "grant it"]);
+    has(failed(CallError::InsufficientScope("update:users".into())), &["update:users", "Grant it"]);
     has(failed(CallError::Denied("403: the plan")), &["403", "administers"]);
     has(failed(CallError::Unauthorized("401: expired")), &["401", "fresh"]);
     has(failed(CallError::unusable(http::StatusCode::BAD_GATEWAY, "not Auth0's own answer (HTML)")), &["502", "HTML"]);
     has(case().after(&case().report(End::NotFound(Missing::Subject))), &["404", "ifNotFound: Ignore", "user"]);
     let unknown = Report { not_found: vec![role(2)], ..case().report(End::NotFound(Missing::Item)) };
-    has(case().after(&unknown), &["404", "role rol_bN1a2b3c4d5e6f02", "typing error"]);
+    has(case().after(&unknown), &["404", "role rol_bN1a2b3c4d5e6f02", "misspelt"]);
     let refused = Report { refused: vec![role(2)], ..case().report(End::Failed(CallError::Rejected(Rejection::Body))) };
     has(case().after(&refused), &["1 of 2", "rol_bN1a2b3c4d5e6f02", "400", "new object"]);
-    has(case().after(&case().accepted(End::Gone)), &["Removed 2 of 2", "was not looked at"]);
+    has(case().after(&case().accepted(End::Gone)), &["Removed 2 of 2", "was not checked"]);
     let looked = Case { verification: Verification::BeforeAndAfter, ..case() };
-    assert!(!message(looked.after(&looked.accepted(End::Gone))).contains("not looked at"));
+    assert!(!message(looked.after(&looked.accepted(End::Gone))).contains("not checked"));
     let mut unknown_field = case();
     unknown_field.options.unknown = vec!["spec.fromTheFuture".into()];
     has(shown(&unknown_field), &["spec.fromTheFuture", "nothing is sent"]);
@@ -249,13 +245,12 @@ fn messages_name_cause_code_and_remedy() {
     has(shown(&queued), &["7 calls", "1m 30s", "as of 2027-01-15T08:00:00Z"]);
 }
 
-/// Only a complete read of nothing proves anything (promise 3, its pure half): a report that says so without having
-/// read since it removed is no proof.
+/// Promise 3, its pure half: only a read that began after the last accepted DELETE is a proof.
 #[test]
 fn a_read_from_before_proves_nothing() {
     let early = Report { read_at: Some(at(NOW - 1)), ..case().accepted(End::Gone) };
     let mut object = case();
-    let absorbed = object.absorb(&early);
-    assert_eq!((absorbed.outcome, absorbed.pause.is_some()), (None, true));
+    let applied = object.apply_report(&early);
+    assert_eq!((applied.outcome, applied.pause.is_some()), (None, true));
     assert_eq!(task(&object.decide()), Task::Prove);
 }

@@ -1,8 +1,8 @@
 //! When a status is worth a write.
 
 use super::*;
-use crate::auth0::CallError;
-use crate::revocation::{Due, WaitClass, due};
+use crate::revocation::due::{Due, due};
+use crate::revocation::wait_writes::WaitClass;
 
 fn after(case: &Case, end: End) -> RemovalStatus {
     case.after(&case.report(end))
@@ -34,11 +34,11 @@ fn verdicts_are_written_at_once_and_once() {
             ..verdict.conditions[0].clone()
         });
         others.unknown.insert("fromTheFuture".into(), 1.into());
-        assert_eq!(of(&others, &verdict, 0), Due::Nothing, "what is of others is no change");
+        assert_eq!(of(&others, &verdict, 0), Due::Nothing, "what others wrote is no change");
     }
 }
 
-/// In the first 15 seconds nothing is written of a wait, so an object that nothing made wait costs one write.
+/// A wait is not written in its first 15 seconds, so an object that is removed quickly costs one write.
 #[test]
 fn short_waits_are_not_written() {
     let new = RemovalStatus::default();
@@ -47,20 +47,20 @@ fn short_waits_are_not_written() {
     for wait in [&tenant, &queued, &unavailable(&case())] {
         assert_eq!(of(&new, wait, 0), Due::After(waited(15)));
         assert_eq!(of(&new, wait, 14), Due::After(waited(1)));
-        assert_eq!(of(&new, wait, 15), Due::Ask(WaitClass::Waiting));
+        assert_eq!(of(&new, wait, 15), Due::Throttled(WaitClass::Waiting));
     }
     let until = case().now.steady + waited(30);
     let limited = case().pending(Wait::RateLimited { until, own: true }).shown().unwrap();
-    assert_eq!(of(&new, &limited, 0), Due::Ask(WaitClass::Accepted), "its own 429 outlives a restart");
+    assert_eq!(of(&new, &limited, 0), Due::Throttled(WaitClass::Accepted), "its own 429 must outlive a restart");
     let mut suspended = case();
     suspended.options.suspend = true;
     let suspended = suspended.shown().unwrap();
-    assert_eq!(due(&new, &suspended, waited(0), true, at(NOW)), Due::Ask(WaitClass::Stopped));
+    assert_eq!(due(&new, &suspended, waited(0), true, at(NOW)), Due::Throttled(WaitClass::Stopped));
     let partial = RemovalStatus { result: Some(RemovalResult::default()), ..new.clone() };
-    assert_eq!(of(&new, &partial, 99), Due::Nothing, "without a reason there is nothing to say");
+    assert_eq!(of(&new, &partial, 99), Due::Nothing, "without a reason nothing is written");
 }
 
-/// A crash must not forget what was accepted more than 15 seconds ago.
+/// A removal that was accepted more than 15 seconds ago must outlive a crash.
 #[test]
 fn what_was_accepted_is_written_first() {
     let new = RemovalStatus::default();
@@ -69,11 +69,11 @@ fn what_was_accepted_is_written_first() {
         object.now.wall = at(NOW - seconds);
         object.after(&object.accepted(End::Failed(CallError::no_answer("x"))))
     };
-    assert_eq!(of(&new, &accepted_ago(3), 60), Due::After(waited(12)), "its proof is usually there in a moment");
-    assert_eq!(of(&new, &accepted_ago(15), 60), Due::Ask(WaitClass::Accepted));
+    assert_eq!(of(&new, &accepted_ago(3), 60), Due::After(waited(12)), "its proof usually comes in a moment");
+    assert_eq!(of(&new, &accepted_ago(15), 60), Due::Throttled(WaitClass::Accepted));
     let (first, again) = (accepted_ago(137), accepted_ago(16));
     assert_eq!(first.reason_text(), again.reason_text());
-    assert_eq!(of(&first, &again, 137), Due::Ask(WaitClass::Accepted), "a second DELETE under the same reason");
+    assert_eq!(of(&first, &again, 137), Due::Throttled(WaitClass::Accepted), "a second DELETE under the same reason");
 }
 
 /// Within one reason a new time is worth a write only if it is a minute ahead.
@@ -95,14 +95,18 @@ fn attempts_are_written_at_long_pauses_only() {
 }
 
 #[test]
-fn a_wait_is_told_when_it_changes() {
+fn a_wait_is_written_again_when_it_changes() {
     let wait = |wait| case().pending(wait).shown().unwrap();
     let queued = |calls_before| wait(Wait::Queued { calls_before, about: None });
-    assert_eq!(of(&queued(7), &queued(3), 60), Due::Nothing, "the place in the queue is as of the moment of writing");
-    assert_eq!(of(&queued(7), &unavailable(&case()), 60), Due::Ask(WaitClass::Waiting));
+    assert_eq!(of(&queued(7), &queued(3), 60), Due::Nothing, "the place in the queue is not kept up to date");
+    assert_eq!(of(&queued(7), &unavailable(&case()), 60), Due::Throttled(WaitClass::Waiting));
     let not_ready = |reason| Case { tenant: reason, ..case() }.shown().unwrap();
     let (missing, secret) = (not_ready(Connection::Missing), not_ready(Connection::NotReady(Reason::SecretNotFound)));
-    assert_eq!(of(&missing, &secret, 60), Due::Ask(WaitClass::Waiting), "another thing to mend");
+    assert_eq!(
+        of(&missing, &secret, 60),
+        Due::Throttled(WaitClass::Waiting),
+        "the user has to mend something else now"
+    );
     let answered = RemovalStatus { last_handled_reconcile_at: Some("now".into()), ..missing.clone() };
-    assert_eq!(of(&missing, &answered, 60), Due::Ask(WaitClass::Stopped));
+    assert_eq!(of(&missing, &answered, 60), Due::Throttled(WaitClass::Stopped));
 }

@@ -7,7 +7,7 @@
 //! - `readable.rs`: one object that cannot be parsed does not fail the list or the watch that it came with.
 //! - `store_writer.rs`: writes events into the cache, and turns a list into the changes that it makes.
 //! - `settled.rs`: the few bytes that are kept of an object that needs no reconcile.
-//! - `freshness.rs`: whether the cache was up to date a moment ago. The preflight check asks that before each call.
+//! - `freshness.rs`: whether the cache was up to date a moment ago. The preflight check reads it before each call.
 //! - `key.rs`: namespace and name. `memory.rs`: a measurement of what an object costs.
 //!
 //! Each cache has a watch of its own. kube's shared streams are not used: a subscriber can miss its wake-up when an

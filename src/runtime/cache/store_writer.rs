@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_list_tells_what_it_changed() {
+    fn a_later_list_yields_only_its_changes() {
         let mut rig = Rig::new();
         let first = [
             object("same", "s", "1"),
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_any_more_is_gone_and_counted() {
+    fn an_object_that_becomes_unreadable_is_deleted_and_counted() {
         let mut rig = Rig::new();
         rig.list(&[object("a", "a", "1"), settled("b", "b", "1"), object("c", "c", "1")]);
         assert_eq!(rig.take(Event::Apply(unreadable(&object("a", "a", "2")))), ["deleted a"]);
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_is_not_believed_while_a_list_is_read() {
+    fn a_cache_is_not_fresh_while_a_list_is_read() {
         let mut rig = Rig::new();
         for _ in 0..2 {
             rig.take(Event::Init);

@@ -39,7 +39,7 @@ pub struct WatchTiming {
     /// The API server ends a watch request after this many seconds, and the next one continues it. Below the 240 s
     /// after which load balancers drop idle connections. A dead connection is noticed five seconds later.
     pub seconds: u32,
-    /// The interval of the resync: a complete list finds what a watch was never told. Ten thousand objects cost twenty
+    /// The interval of the resync: a complete list finds what a watch has missed. Ten thousand objects cost twenty
     /// requests to the API server and none to Auth0.
     pub list_every: Duration,
 }

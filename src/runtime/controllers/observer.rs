@@ -28,7 +28,7 @@ impl Observer for CallObserver {
         if matches!(error, Some(CallError::RateLimited(_))) {
             self.queue_soon(self.tenants.with_domain(call.domain));
         }
-        if self.tenants.hear(call.connection, error) {
+        if self.tenants.call_ended(call.connection, error) {
             self.queue_soon(self.tenants.with_connection(call.connection));
         }
     }

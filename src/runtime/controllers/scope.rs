@@ -100,7 +100,7 @@ impl Scope {
             tenants: tenants.clone(),
             state: self.state.clone(),
             observer: self.observer.clone(),
-            tell: Box::new(move |change| announce_change(&metrics, &announce, change)),
+            announce: Box::new(move |change| announce_change(&metrics, &announce, change)),
             tenant_changed: Box::new(move |key| controller.credential_changed(key)),
         });
         let check = TenantCheck::new(tenants, tenant_cache.is_fresh());

@@ -16,12 +16,12 @@ use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::api::{Auth0Tenant, Auth0TenantStatus, ConditionType, RECONCILE_ANNOTATION, Reason, printable};
+use crate::api::{Auth0Tenant, Auth0TenantStatus, ConditionType, Reason, reconcile_request};
 use crate::dispatch::{ConnectionKey, Dispatcher};
-use crate::revocation::{ReasonChange, Stored, Target, Written, write_status};
+use crate::revocation::{ReasonChange, StatusTarget, Stored, Written, write_status};
 use crate::runtime::cache::{Change, Key};
 use crate::telemetry::events;
-use crate::tenant::{Listing, Problem, TenantFacts, TenantKey, Tenants, Usable, tenant_status};
+use crate::tenant::{Listing, TenantError, TenantFacts, TenantKey, Tenants, Usable, tenant_status};
 
 use super::controller::{Queue, Queued, run};
 use super::dependents::Dependents;
@@ -90,7 +90,7 @@ pub(crate) struct Shown {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Usability {
     Suspended,
-    NotReady(Problem),
+    NotReady(TenantError),
     Ready(ConnectionKey),
 }
 
@@ -101,7 +101,7 @@ struct Version {
     generation: i64,
     asked: Option<String>,
     accepted: bool,
-    connection: Result<ConnectionKey, Option<Problem>>,
+    connection: Result<ConnectionKey, Option<TenantError>>,
 }
 
 impl TenantController {
@@ -113,7 +113,8 @@ impl TenantController {
                     Change::Applied { before, now, .. } => {
                         // The watch delivers our own status writes as well.
                         let is_news = before.is_none_or(|before| {
-                            before.metadata.generation != now.metadata.generation || asked(&before) != asked(&now)
+                            before.metadata.generation != now.metadata.generation
+                                || reconcile_request(&before.metadata) != reconcile_request(&now.metadata)
                         });
                         if is_news {
                             self.queues.add(&tenant_key(&Key::of(&now.metadata)));
@@ -215,15 +216,15 @@ impl TenantController {
         let (now, steady) = (Timestamp::now(), Instant::now());
         let wait = connection.as_ref().and_then(|connection| self.dispatcher.open_until(&connection.domain));
         let wait = wait.and_then(|until| until.checked_duration_since(steady)).filter(|wait| !wait.is_zero());
-        let asked = asked(tenant);
-        let is_accepted = |key| self.dispatcher.accepted(key) || self.tenants.obeyed(key);
+        let asked = reconcile_request(&tenant.metadata);
+        let is_accepted = |key| self.dispatcher.accepted(key) || self.tenants.has_succeeded(key);
         let accepted = connection.as_ref().is_some_and(|connection| is_accepted(connection.key));
         let facts = TenantFacts {
-            problem: problem.as_ref(),
+            error: problem.as_ref(),
             accepted,
             unreachable: connection.as_ref().and_then(|connection| self.tenants.unreachable(connection.key)),
             open_until: wait.map(|wait| now + SignedDuration::try_from(wait).unwrap_or_default()),
-            asked: asked.as_deref(),
+            request: asked.as_deref(),
         };
         let status = tenant_status(tenant, generation, facts, now);
         let connection = connection.map(|connection| connection.key).ok_or(problem);
@@ -283,7 +284,7 @@ impl TenantController {
         status: &Auth0TenantStatus,
     ) -> Result<bool, kube::Error> {
         let uid = tenant.metadata.uid.as_deref().unwrap_or_default();
-        let target = Target { namespace: Some(&key.namespace), name: &key.name, uid, generation };
+        let target = StatusTarget { namespace: Some(&key.namespace), name: &key.name, uid, generation };
         let version = tenant.resource_version().unwrap_or_default();
         let stored = Stored { version, status: tenant.status.clone().unwrap_or_default() };
         let written = write_status::<Auth0Tenant>(&self.client, target, Some(&stored), status).await?;
@@ -306,12 +307,6 @@ impl TenantController {
     fn lock(&self) -> MutexGuard<'_, HashMap<TenantKey, Shown>> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The value of the tenant's reconcile annotation, if it is not empty.
-fn asked(tenant: &Auth0Tenant) -> Option<String> {
-    let asked = tenant.annotations().get(RECONCILE_ANNOTATION).map(|asked| printable(asked));
-    asked.filter(|asked| !asked.is_empty())
 }
 
 fn tenant_key(key: &Key) -> TenantKey {

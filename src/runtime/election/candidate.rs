@@ -85,7 +85,7 @@ impl Candidate {
     }
 
     /// Decides about the Lease that was read, with its resourceVersion; `None` if there is none. `now` is when the
-    /// answer came, not when it was asked for. `wall` only goes into the Lease, for people to read.
+    /// answer came, not when the request was sent. `wall` only goes into the Lease, for people to read.
     pub(super) fn observe(&mut self, read: Option<(&LeaseSpec, &str)>, now: Moment, wall: Timestamp) -> Step {
         let (lease, version) = (read.map(|read| read.0), read.map(|read| read.1));
         let holder = lease.and_then(holder);

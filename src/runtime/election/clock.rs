@@ -22,7 +22,7 @@ pub(super) fn now() -> Moment {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// Whether this process may act, which is asked before every call to Auth0. It holds an instant instead of a flag, so
+/// Whether this process may act, which is checked before every call to Auth0. It holds an instant instead of a flag, so
 /// that it expires even if nothing in this process ran meanwhile. Clones share the instant.
 #[derive(Clone, Debug, Default)]
 pub struct LeadershipToken(Arc<AtomicU64>);

@@ -5,7 +5,7 @@
 //!
 //! - `candidate.rs`: decides what to do with the Lease that was read. Pure.
 //! - `lease.rs`: the elector, which reads and writes the Lease and carries the decisions out.
-//! - `clock.rs`: the clock that they go by, and the [`LeadershipToken`] that is asked before every call to Auth0.
+//! - `clock.rs`: the clock that both use, and the [`LeadershipToken`] that is checked before every call to Auth0.
 //! - `lease_watch.rs`: wakes a standby when the leader gives the Lease up.
 //! - `model.rs`: a test with three candidates whose clocks, calls and crashes are arbitrary.
 //!

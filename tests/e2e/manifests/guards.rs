@@ -9,7 +9,7 @@ use super::*;
 
 const INSTANT: &str =
     "must be an instant in RFC 3339 with its offset, such as 2026-12-31T17:00:00Z or 2026-12-31T18:00:00+01:00";
-const REASON: &str = "must say why in one line, with no white space around it";
+const REASON: &str = "must give the reason in one line, with no white space around it";
 const MODE: &str = r#"supported values: "Remove", "Observe""#;
 const TOGETHER: &str = "must have at most 20000 characters in all its ids together";
 
@@ -135,7 +135,7 @@ fn intervals() -> Vec<Row> {
         kept("null", ()),
     ]);
     let mut all = beside(rows(&at, None, &cases), &json!({"policy": "Continuous"}));
-    let once = "must be left out with policy Once, which looks once: write policy: Continuous";
+    let once = "must be left out with policy Once: write policy: Continuous";
     let cases = [refused("with Once", "1h", once), kept("null with Once", ())];
     all.extend(rows(&at, None, &cases));
     all.extend(beside(rows(&at, None, &cases[..1]), &json!({"policy": "Once"})));

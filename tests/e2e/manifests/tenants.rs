@@ -11,7 +11,7 @@ const DOMAIN: &str = "must be a bare lower-case host name such as acme.eu.auth0.
 const AUDIENCE: &str = "must look like https://acme.eu.auth0.com/api/v2/ with the trailing slash";
 const BUNDLE: &str = "must be PEM certificates in base64";
 const SECRET: &str = "must be the name of a Secret in this namespace: lower-case letters, digits, '-' and '.'";
-const KEY: &str = "must be a key of the Secret's data: letters, digits, '-', '_' and '.', not two dots first";
+const KEY: &str = "must be a key of the Secret's data: letters, digits, '-', '_' and '.', not beginning with two dots";
 
 fn domains() -> Vec<Row> {
     // 253 characters: three labels of 63 and one of 61.

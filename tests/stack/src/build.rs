@@ -59,7 +59,8 @@ fn go_build(
     let scratch = staging.path().join("tmp");
     fs::create_dir_all(&scratch).map_err(Error::io("make", &scratch))?;
     let mut go = go(pinned);
-    go.args(["build", "-trimpath", "-buildvcs=false", "-tags", tool.tags])
+    // The linker leaves debug information out (`-s -w`), so the compiler need not make it: a sixth of the time.
+    go.args(["build", "-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false", "-tags", tool.tags])
         .args(["-ldflags", &tool.ldflags(&pinned.version), "-o"])
         .arg(staging.path().join("bin").join(name))
         .arg(package)

@@ -1,4 +1,4 @@
-//! The connections of a domain: whether Auth0 has accepted them, and their own settings.
+//! The connections of a domain: whether Auth0 has accepted them, and their limits.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,23 +8,23 @@ use foldhash::{HashMap, HashMapExt};
 use crate::dispatch::breaker::{Breaker, State};
 use crate::dispatch::connection::Limits;
 
-/// Settings of a tenant object that were not used for this long do not bind others with the same connection.
-const SETTINGS_LIFE: Duration = Duration::from_secs(300);
-/// So long before the ceiling lets a call leave it is prepared: what is to be removed is chosen and checked.
-const AHEAD: Duration = Duration::from_millis(250);
+/// Several tenant objects can share a connection. The limits of one count until they were not used for this long.
+const SETTINGS_TTL: Duration = Duration::from_secs(300);
+/// A call is started this long before its time slot, so that there is time to check it.
+const PREPARE_AHEAD: Duration = Duration::from_millis(250);
 
-/// What is known of a connection.
+/// The state of a connection.
 #[derive(Debug)]
-pub(super) struct Conn {
-    /// Auth0 accepted a call with it since the start. Before, it obeys what holds for the domain, but can slow and open
-    /// only itself.
+pub(super) struct ConnectionState {
+    /// Whether Auth0 has accepted a call with it since the start. Until then it obeys the domain's breaker and limiter,
+    /// but a 429 to it opens only its own breaker.
     pub(super) accepted: bool,
-    /// Its own breaker, until it is accepted.
+    /// Its own breaker, which counts until it is accepted.
     pub(super) breaker: Breaker,
     pub(super) limits: Limits,
-    /// The settings of each tenant object with this connection, and when they were used last.
+    /// The limits of each tenant object with this connection, and when they were last used.
     settings: HashMap<Arc<str>, (Limits, Instant)>,
-    /// When the ceiling lets the next call leave, and calls that do not have their moment yet.
+    /// When the ceiling allows the next call, and the number of calls that have no time slot yet.
     pub(super) next_slot: Option<Instant>,
     pub(super) checking: u32,
     pub(super) jobs: usize,
@@ -32,7 +32,7 @@ pub(super) struct Conn {
     pub(super) timer: Option<Instant>,
 }
 
-impl Conn {
+impl ConnectionState {
     pub(super) fn new() -> Self {
         Self {
             accepted: false,
@@ -47,11 +47,11 @@ impl Conn {
         }
     }
 
-    /// These are the settings of a tenant object now; of several objects with one connection the strictest count. Whether
-    /// that changed anything.
+    /// Sets the limits of a tenant object. Of all objects with this connection, the strictest limits count. Returns
+    /// whether that changed them.
     pub(super) fn set_limits(&mut self, tenant: &Arc<str>, limits: Limits, now: Instant) -> bool {
         if let Some((known, used)) = self.settings.get_mut(tenant).filter(|(known, _)| *known == limits) {
-            let recent = now.saturating_duration_since(*used) < SETTINGS_LIFE / 2;
+            let recent = now.saturating_duration_since(*used) < SETTINGS_TTL / 2;
             *used = if recent { *used } else { now };
             if recent || self.limits == *known {
                 return false;
@@ -59,7 +59,7 @@ impl Conn {
         } else {
             self.settings.insert(tenant.clone(), (limits, now));
         }
-        self.settings.retain(|_, (_, used)| now.saturating_duration_since(*used) < SETTINGS_LIFE);
+        self.settings.retain(|_, (_, used)| now.saturating_duration_since(*used) < SETTINGS_TTL);
         let settings = self.settings.values().map(|(limits, _)| limits);
         let strictest = settings.copied().reduce(|one, other| Limits {
             max_per_second: one.max_per_second.min(other.max_per_second),
@@ -69,25 +69,26 @@ impl Conn {
         before != self.limits
     }
 
-    /// Connections of one flavor are held back alike by what holds for the domain.
-    pub(super) fn flavor(&self) -> u8 {
+    /// Connections with the same profile are admitted or held back by the domain's breaker and limiter alike.
+    pub(super) fn limit_profile(&self) -> u8 {
         let reserve = self.limits.reserve_percent.clamp(0.0, 100.0) as u8;
         reserve | u8::from(self.accepted) << 7
     }
 
-    /// From one call to the next.
+    /// The time between two calls.
     pub(super) fn gap(&self) -> Duration {
         Duration::from_secs_f64(1.0 / self.limits.max_per_second.max(0.001))
     }
 
-    /// Whether its own settings let a call be prepared; otherwise until when they do not, if that is known.
+    /// Whether the connection's breaker and ceiling let a call be started now. `Err` holds the time from which they do,
+    /// if it is known.
     pub(super) fn admits(&self, now: Instant) -> Result<(), Option<Instant>> {
         match self.breaker.state(now) {
             State::Open(until) if !self.accepted => return Err(Some(until)),
             State::HalfOpen { probing: true } if !self.accepted => return Err(None),
-            _ => {}
+            State::Closed | State::Open(_) | State::HalfOpen { .. } => {}
         }
         let slot = self.next_slot.map_or(now, |slot| slot.max(now)) + self.gap() * self.checking;
-        if slot > now + AHEAD { Err(Some(slot - AHEAD)) } else { Ok(()) }
+        if slot > now + PREPARE_AHEAD { Err(Some(slot - PREPARE_AHEAD)) } else { Ok(()) }
     }
 }

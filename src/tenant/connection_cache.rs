@@ -1,5 +1,5 @@
-//! What tenant objects and their Secrets say, decoded once a change: base64, PEM and tokens are not read again at every
-//! look of every removal.
+//! The connections of the tenants, made once per change of a tenant object or its Secret: base64, PEM and tokens are
+//! not decoded again in every reconcile of every removal.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,41 +12,41 @@ use crate::api::{Auth0Tenant, Reason, Verification};
 use crate::auth0::{AllowedDomains, ClientError, Domain, ManagementApi};
 use crate::dispatch::{Connection, ConnectionKey};
 
-use super::connection::{Problem, Settings, settings};
+use super::connection::{Settings, TenantError, settings};
 use super::key::TenantKey;
 
-/// Makes the way to a domain, which trusts this CA bundle, or the system's certificates if there is none.
+/// Makes a client for a domain. It trusts this CA bundle, or the system's certificates if there is none.
 pub type Connect = dyn Fn(&Domain, Option<&[u8]>) -> Result<Arc<dyn ManagementApi>, ClientError> + Send + Sync;
 
-/// How to read and connect.
+/// How connections are made.
 #[derive(Clone)]
 pub(super) struct Rules {
     pub(super) allowed: AllowedDomains,
     pub(super) connect: Arc<Connect>,
 }
 
-/// What was decoded, and the clients that were made of it.
+/// The connections of the tenants, and the clients that they use.
 #[derive(Default)]
-pub(super) struct Decoded {
+pub(super) struct ConnectionCache {
     tenants: HashMap<TenantKey, Entry>,
-    /// One connection pool for all that agree on where to and whom to trust.
+    /// Connections with the same domain and CA bundle share one client, and with it one pool of TCP connections.
     clients: HashMap<ClientKey, Arc<dyn ManagementApi>>,
 }
 
 type ClientKey = (Domain, Option<Vec<u8>>);
 
-/// What a tenant comes to.
-pub(super) type Made = Result<(Connection, Verification), Problem>;
+/// A tenant's connection and its verification, or why there is none.
+pub(super) type Resolved = Result<(Connection, Verification), TenantError>;
 
-/// What was made of one version of a tenant object and its Secret.
+/// What one version of a tenant object and its Secret resolved to.
 struct Entry {
     tenant: Version,
     secret: Option<Version>,
     client: Option<ClientKey>,
-    made: Made,
+    resolved: Resolved,
 }
 
-/// Uid and resource version.
+/// The uid and the resource version of an object.
 type Version = (Option<String>, Option<String>);
 
 fn is_version(version: &Version, object: &impl Resource) -> bool {
@@ -59,67 +59,68 @@ fn version(object: &impl Resource) -> Version {
 }
 
 impl Entry {
-    /// Whether it still is what would be made now. A token that ends is another thing afterwards.
+    /// Whether these objects would resolve to the same now. A token may expire without any change.
     fn is_current(&self, tenant: &Auth0Tenant, secret: Option<&Secret>, now: Timestamp) -> bool {
         let same_secret = match (&self.secret, secret) {
             (Some(version), Some(secret)) => is_version(version, secret),
             (version, secret) => version.is_none() && secret.is_none(),
         };
-        let ended = self.made.as_ref().is_ok_and(|(connection, _)| connection.token.check_expiry(now).is_err());
-        same_secret && is_version(&self.tenant, tenant) && !ended
+        let has_expired =
+            self.resolved.as_ref().is_ok_and(|(connection, _)| connection.token.check_expiry(now).is_err());
+        same_secret && is_version(&self.tenant, tenant) && !has_expired
     }
 }
 
-impl Decoded {
-    /// What `tenant` and `secret` come to.
-    pub(super) fn make(
+impl ConnectionCache {
+    /// What `tenant` and `secret` resolve to.
+    pub(super) fn resolve(
         &mut self,
         key: &TenantKey,
         tenant: &Auth0Tenant,
         secret: Option<&Secret>,
         rules: &Rules,
         now: Timestamp,
-    ) -> &Made {
+    ) -> &Resolved {
         if !self.tenants.get(key).is_some_and(|entry| entry.is_current(tenant, secret, now)) {
             let read = settings(tenant, secret, &rules.allowed, now);
             let client = read.as_ref().ok().map(|settings| (settings.domain.clone(), settings.ca_bundle.clone()));
-            let made = read.and_then(|settings| self.connect(key, settings, &*rules.connect));
-            let entry = Entry { tenant: version(tenant), secret: secret.map(version), client, made };
+            let resolved = read.and_then(|settings| self.connect(key, settings, &*rules.connect));
+            let entry = Entry { tenant: version(tenant), secret: secret.map(version), client, resolved };
             self.tenants.insert(key.clone(), entry);
         }
-        &self.tenants[key].made
+        &self.tenants[key].resolved
     }
 
-    /// Drops what belongs to tenants that are not there any more, and the clients that nobody has any more.
+    /// Drops the entries of tenants that do not exist any more, and the clients that no entry uses any more.
     pub(super) fn retain(&mut self, exists: impl Fn(&TenantKey) -> bool) {
         self.tenants.retain(|key, _| exists(key));
         let used: HashSet<&ClientKey> = self.tenants.values().filter_map(|entry| entry.client.as_ref()).collect();
         self.clients.retain(|key, _| used.contains(key));
     }
 
-    /// The connections that tenants have now.
+    /// The connections of all tenants.
     pub(super) fn connections(&self) -> HashSet<ConnectionKey> {
-        self.tenants.values().filter_map(|entry| Some(entry.made.as_ref().ok()?.0.key)).collect()
+        self.tenants.values().filter_map(|entry| Some(entry.resolved.as_ref().ok()?.0.key)).collect()
     }
 
-    /// The connection of this tenant, when it was looked at last.
+    /// The connection of this tenant, as it was last resolved.
     pub(super) fn connection(&self, key: &TenantKey) -> Option<ConnectionKey> {
-        Some(self.tenants.get(key)?.made.as_ref().ok()?.0.key)
+        Some(self.tenants.get(key)?.resolved.as_ref().ok()?.0.key)
     }
 
-    /// The tenants whose connection is like this.
-    pub(super) fn tenants_with(&self, like: impl Fn(&Connection) -> bool) -> Vec<TenantKey> {
-        let is_like = |entry: &Entry| entry.made.as_ref().is_ok_and(|(connection, _)| like(connection));
-        self.tenants.iter().filter(|(_, entry)| is_like(entry)).map(|(key, _)| key.clone()).collect()
+    /// The tenants whose connection matches `predicate`.
+    pub(super) fn tenants_with(&self, predicate: impl Fn(&Connection) -> bool) -> Vec<TenantKey> {
+        let matches = |entry: &Entry| entry.resolved.as_ref().is_ok_and(|(connection, _)| predicate(connection));
+        self.tenants.iter().filter(|(_, entry)| matches(entry)).map(|(key, _)| key.clone()).collect()
     }
 
-    fn connect(&mut self, key: &TenantKey, settings: Settings, connect: &Connect) -> Made {
+    fn connect(&mut self, key: &TenantKey, settings: Settings, connect: &Connect) -> Resolved {
         let client_key = (settings.domain.clone(), settings.ca_bundle.clone());
         let client = match self.clients.get(&client_key) {
             Some(client) => client.clone(),
             None => {
                 let client = connect(&settings.domain, settings.ca_bundle.as_deref())
-                    .map_err(|error| Problem::new(Reason::InvalidConnection, format!("spec.caBundle: {error}")))?;
+                    .map_err(|error| TenantError::new(Reason::InvalidConnection, format!("spec.caBundle: {error}")))?;
                 self.clients.insert(client_key, client.clone());
                 client
             }
@@ -184,41 +185,42 @@ mod tests {
     }
 
     #[test]
-    fn it_is_decoded_once_a_change_and_forgotten_with_its_object() {
+    fn a_connection_is_made_once_per_change_and_forgotten_with_its_tenant() {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let (mut decoded, rules) = (Decoded::default(), rules());
-        let mut made = |name: &str, tenant: &Auth0Tenant, secret: Option<&Secret>| {
-            decoded.make(&key(name), tenant, secret, &rules, now()).as_ref().map(|(c, _)| c.key).map_err(|p| p.reason)
+        let (mut cache, rules) = (ConnectionCache::default(), rules());
+        let mut resolve = |name: &str, tenant: &Auth0Tenant, secret: Option<&Secret>| {
+            let resolved = cache.resolve(&key(name), tenant, secret, &rules, now());
+            resolved.as_ref().map(|(connection, _)| connection.key).map_err(|error| error.reason)
         };
         let one = tenant("one", "1", "acme.auth0.com");
-        assert_eq!(made("one", &one, None), Err(Reason::SecretNotFound));
-        let first = made("one", &one, Some(&secret("1", "abc"))).unwrap();
-        // Of the same version, so it is not read.
-        assert_eq!(made("one", &one, Some(&secret("1", "other"))), Ok(first));
-        let rotated = made("one", &one, Some(&secret("2", "other"))).unwrap();
+        assert_eq!(resolve("one", &one, None), Err(Reason::SecretNotFound));
+        let first = resolve("one", &one, Some(&secret("1", "abc"))).unwrap();
+        // The Secret has the same version, so it is not read again.
+        assert_eq!(resolve("one", &one, Some(&secret("1", "other"))), Ok(first));
+        let rotated = resolve("one", &one, Some(&secret("2", "other"))).unwrap();
         assert_ne!(rotated, first);
-        let moved = made("one", &tenant("one", "2", "acme.eu.auth0.com"), Some(&secret("2", "other"))).unwrap();
+        let moved = resolve("one", &tenant("one", "2", "acme.eu.auth0.com"), Some(&secret("2", "other"))).unwrap();
         assert_ne!(moved, rotated);
-        // Another object with the same connection shares it.
+        // Another tenant with the same settings has the same connection.
         let other = tenant("two", "1", "acme.eu.auth0.com");
-        assert_eq!(made("two", &other, Some(&secret("2", "other"))), Ok(moved));
-        assert_eq!((decoded.connections(), decoded.clients.len()), (HashSet::from([moved]), 2));
-        decoded.retain(|key| key.name == "two");
-        assert_eq!((decoded.tenants.len(), decoded.clients.len()), (1, 1));
-        decoded.retain(|_| false);
-        assert_eq!((decoded.tenants.len(), decoded.clients.len(), decoded.connections().len()), (0, 0, 0));
+        assert_eq!(resolve("two", &other, Some(&secret("2", "other"))), Ok(moved));
+        assert_eq!((cache.connections(), cache.clients.len()), (HashSet::from([moved]), 2));
+        cache.retain(|key| key.name == "two");
+        assert_eq!((cache.tenants.len(), cache.clients.len()), (1, 1));
+        cache.retain(|_| false);
+        assert_eq!((cache.tenants.len(), cache.clients.len(), cache.connections().len()), (0, 0, 0));
     }
 
     #[test]
-    fn a_token_ends_without_a_change() {
+    fn a_token_expires_without_a_change() {
         use base64::Engine as _;
         let _ = rustls::crypto::ring::default_provider().install_default();
         let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(r#"{"exp": 1000010}"#);
         let (one, secret) = (tenant("one", "1", "acme.auth0.com"), secret("1", &format!("eyJh.{claims}.c2ln")));
-        let (mut decoded, rules) = (Decoded::default(), rules());
-        assert!(decoded.make(&key("one"), &one, Some(&secret), &rules, now()).is_ok());
+        let (mut cache, rules) = (ConnectionCache::default(), rules());
+        assert!(cache.resolve(&key("one"), &one, Some(&secret), &rules, now()).is_ok());
         let later = now() + std::time::Duration::from_secs(3600);
-        let ended = decoded.make(&key("one"), &one, Some(&secret), &rules, later).as_ref().unwrap_err();
-        assert_eq!(ended.reason, Reason::InvalidCredentials);
+        let expired = cache.resolve(&key("one"), &one, Some(&secret), &rules, later).as_ref().unwrap_err();
+        assert_eq!(expired.reason, Reason::InvalidCredentials);
     }
 }

@@ -1,0 +1,102 @@
+//! Finds out what a 404 is about, by reading lists. Pure: the findings so far decide what to read next.
+
+use crate::auth0::{Endpoint, Item, Read};
+
+/// What a read found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// The list was read, and contains what was looked for.
+    There,
+    /// The list was read, and does not contain what was looked for.
+    NotThere,
+    /// Auth0 answered the read with its own 404.
+    NotFound,
+    /// The list could not be read.
+    Unreadable,
+}
+
+/// What the 404 is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The user or the organization does not exist.
+    Subject,
+    /// They exist, so one of the items does not.
+    Item,
+    /// They exist, and there is nothing to remove: the user is not a member, or does not exist and so is none.
+    Absent,
+    /// It could not be found out.
+    Unclear,
+}
+
+/// What follows from the findings so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum DiagnosisStep {
+    /// Read this list: all of it in search of this item, or only the first page if there is none.
+    Read(Read, Option<Item>),
+    /// The meaning of the 404.
+    Verdict(Verdict),
+}
+
+/// The next step after a 404 to a DELETE at `endpoint`, and after the reads since with these `findings`.
+pub(super) fn diagnose(endpoint: &Endpoint, findings: &[Finding]) -> DiagnosisStep {
+    use Finding::{NotFound, NotThere, There, Unreadable};
+    let first_page = |endpoint: &Endpoint| DiagnosisStep::Read(Read::List(endpoint.clone()), None);
+    let verdict = match (endpoint, findings) {
+        (endpoint, []) => return first_page(endpoint),
+        (_, [.., Unreadable]) => Verdict::Unclear,
+        (Endpoint::UserPermissions { .. } | Endpoint::UserRoles { .. }, [.., NotFound]) => Verdict::Subject,
+        (Endpoint::UserPermissions { .. } | Endpoint::UserRoles { .. }, [..]) => Verdict::Item,
+        (Endpoint::OrganizationMembers { .. }, [.., NotFound]) => Verdict::Subject,
+        // The organization exists, so the 404 is about a user, who is therefore not a member.
+        (Endpoint::OrganizationMembers { .. }, [..]) => Verdict::Absent,
+        (Endpoint::OrganizationMemberRoles { organization, user }, [NotFound]) => {
+            let read = Read::UserOrganizations { user: user.clone() };
+            return DiagnosisStep::Read(read, Some(Item::Id(organization.clone())));
+        }
+        // The user is not a member. Whether the organization exists is not known yet.
+        (Endpoint::OrganizationMemberRoles { organization, .. }, [NotFound, NotThere]) => {
+            return first_page(&Endpoint::OrganizationMembers { organization: organization.clone() });
+        }
+        (Endpoint::OrganizationMemberRoles { .. }, [.., NotFound]) => Verdict::Subject,
+        (Endpoint::OrganizationMemberRoles { .. }, [_] | [NotFound, There]) => Verdict::Item,
+        (Endpoint::OrganizationMemberRoles { .. }, [..]) => Verdict::Absent,
+    };
+    DiagnosisStep::Verdict(verdict)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each row: the indexes of the endpoints, the findings, and what the 404 is about.
+    #[test]
+    fn a_404_is_about_what_the_looks_find() {
+        use Finding::{NotFound, NotThere, There, Unreadable};
+        let table: &[(&[usize], &[Finding], Verdict)] = &[
+            (&[0, 1], &[NotFound], Verdict::Subject),
+            (&[0, 1], &[There], Verdict::Item),
+            (&[0, 1, 2, 3], &[Unreadable], Verdict::Unclear),
+            (&[2], &[NotFound], Verdict::Subject),
+            (&[2], &[There], Verdict::Absent),
+            (&[3], &[There], Verdict::Item),
+            (&[3], &[NotFound, NotFound], Verdict::Subject),
+            (&[3], &[NotFound, There], Verdict::Item),
+            (&[3], &[NotFound, Unreadable], Verdict::Unclear),
+            (&[3], &[NotFound, NotThere, NotFound], Verdict::Subject),
+            (&[3], &[NotFound, NotThere, There], Verdict::Absent),
+            (&[3], &[NotFound, NotThere, Unreadable], Verdict::Unclear),
+        ];
+        let endpoints = Endpoint::all("auth0|a", "org_a");
+        for (rows, findings, verdict) in table {
+            for endpoint in rows.iter().map(|row| &endpoints[*row]) {
+                for so_far in 0..findings.len() {
+                    assert!(
+                        matches!(diagnose(endpoint, &findings[..so_far]), DiagnosisStep::Read(..)),
+                        "{endpoint:?} {findings:?}"
+                    );
+                }
+                assert_eq!(diagnose(endpoint, findings), DiagnosisStep::Verdict(*verdict), "{endpoint:?} {findings:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What the result of a read means for a job. Pure.
+
+use jiff::Timestamp;
+
+use crate::auth0::{CallError, Endpoint, Item, Missing};
+use crate::dispatch::job::{End, Unverified};
+use crate::dispatch::machine::diagnosis::{Finding, Verdict};
+
+use super::pending::{Diagnosis, PendingRead, ReadPurpose};
+use super::state::{ItemState, JobState, Phase};
+use super::step::{ItemResult, ReadError, Unresolved};
+
+type ReadResult = Result<Vec<Item>, ReadError>;
+
+/// Whether Auth0 refused a read in a way that a retry of the job cannot change, so the job continues without it.
+const fn is_refusal(error: &CallError) -> bool {
+    match error {
+        CallError::Rejected(_) | CallError::Denied(_) | CallError::InsufficientScope(_) | CallError::NotFound(_) => {
+            true
+        }
+        CallError::Unauthorized(_)
+        | CallError::RateLimited(_)
+        | CallError::Unavailable(_)
+        | CallError::NotSent(_)
+        | CallError::NotProcessed => false,
+    }
+}
+
+impl JobState {
+    /// Whether the read that the job waits for has begun.
+    pub(crate) fn is_being_read(&self) -> bool {
+        self.pending_read.as_ref().is_some_and(|read| read.began.is_some())
+    }
+
+    /// A walk that answers the pending read begins.
+    pub(crate) fn read_started(&mut self, at: Timestamp) {
+        if let Some(read) = &mut self.pending_read {
+            read.began = Some(read.began.map_or(at, |began| began.min(at)));
+        }
+    }
+
+    /// Takes a result for the pending read. It answers for `answers` of the wanted items, and holds those of them that
+    /// are in the list.
+    pub(crate) fn answer(&mut self, answers: usize, result: ReadResult) {
+        let Some(read) = &mut self.pending_read else { return };
+        self.called = true;
+        match result {
+            Ok(present) => read.present.extend(present),
+            Err(error) => drop(read.error.get_or_insert(error)),
+        }
+        read.answers_due = read.answers_due.saturating_sub(answers);
+        if read.answers_due > 0 {
+            return;
+        }
+        let Some(read) = self.pending_read.take() else { return };
+        let PendingRead { purpose, unresolved, mut findings, first_page_only, present, error, began, .. } = read;
+        let result = error.map_or(Ok(present), Err);
+        if let (Ok(present), true) = (&result, matches!(purpose, ReadPurpose::Before | ReadPurpose::Proof)) {
+            // Members may have been read user by user. Then only a user who is a member shows that the organization
+            // exists.
+            self.seen |= !matches!(self.endpoint(), Endpoint::OrganizationMembers { .. }) || !present.is_empty();
+        }
+        match purpose {
+            ReadPurpose::Before => self.read_before(result, began),
+            ReadPurpose::NoAnswer => self.read_after_delete(unresolved, result, began),
+            ReadPurpose::Proof => self.read_as_proof(result, began),
+            ReadPurpose::Diagnosis => {
+                findings.push(match result {
+                    Ok(present) if !first_page_only && present.is_empty() => Finding::NotThere,
+                    Ok(_) => Finding::There,
+                    Err(ReadError::Call(CallError::NotFound(_))) => Finding::NotFound,
+                    Err(_) => Finding::Unreadable,
+                });
+                self.diagnosis = Some(Diagnosis { items: unresolved, findings, read_at: began });
+            }
+        }
+    }
+
+    fn read_before(&mut self, result: ReadResult, began: Option<Timestamp>) {
+        match result {
+            Ok(present) => {
+                let absent = self.all_open().into_iter().filter(|(n, _)| !present.contains(&self.removal.items[*n]));
+                for (index, _) in absent.collect::<Vec<_>>() {
+                    if self.strongly_consistent() {
+                        self.close_as_absent(index, began);
+                    } else if !self.lost {
+                        self.states[index] = ItemState::OpenUnseen;
+                    }
+                }
+            }
+            Err(ReadError::Call(error)) if !is_refusal(&error) => {
+                self.end = Some(End::Failed(error));
+                return;
+            }
+            // The removal is attempted nevertheless; if it fails too, its own answer says why.
+            Err(_) => {}
+        }
+        self.phase = Phase::Removing;
+        self.resend = self.all_open();
+    }
+
+    /// A complete read of a strongly consistent list does not contain this item. It does not count as accepted, even if
+    /// an earlier DELETE without an answer removed it.
+    fn close_as_absent(&mut self, index: usize, began: Option<Timestamp>) {
+        self.read_at = began;
+        self.close(index, ItemState::Absent);
+    }
+
+    /// The read after DELETEs without an answer. What is gone is settled; the rest is sent again, in smaller batches.
+    /// If the read failed too, the DELETEs have failed.
+    fn read_after_delete(&mut self, unresolved: Vec<Unresolved>, result: ReadResult, began: Option<Timestamp>) {
+        let auth0_fails = matches!(&result, Err(ReadError::Call(error)) if !is_refusal(error));
+        for Unresolved { index, error, suspect } in unresolved {
+            let shown = result.as_ref().map_or(true, |present| present.contains(&self.removal.items[index]));
+            if auth0_fails {
+                self.settle(index, ItemResult::Failed(error));
+            } else if self.strongly_consistent() && !shown {
+                self.close_as_absent(index, began);
+            } else {
+                self.resend.push((index, Some(suspect)));
+            }
+        }
+    }
+
+    /// Takes the meaning of a 404, which was the answer to the DELETE of these items or, while proving, to the read.
+    pub(super) fn diagnosed(&mut self, verdict: Verdict, items: Vec<Unresolved>, read_at: Option<Timestamp>) {
+        // Whatever Auth0 has accepted a DELETE of existed at that time.
+        self.seen |= verdict == Verdict::Item || self.phase == Phase::Proving;
+        if matches!(verdict, Verdict::Subject | Verdict::Absent) {
+            self.read_at = read_at;
+        }
+        match (verdict, self.phase) {
+            (Verdict::Subject, _) => self.end = Some(End::NotFound(Missing::Subject)),
+            // A user who is not a member of the organization has no roles in it.
+            (Verdict::Absent, Phase::Proving) => self.end = Some(self.end_unless_missing(End::Gone)),
+            (Verdict::Item | Verdict::Unclear, Phase::Proving) => {
+                let error = CallError::NotFound(Missing::Unclear);
+                self.end = Some(End::Unverified(Unverified::ReadRefused(error)));
+            }
+            (Verdict::Absent | Verdict::Item | Verdict::Unclear, Phase::ReadBefore | Phase::Removing) => {}
+        }
+        for Unresolved { index, suspect, .. } in items {
+            match verdict {
+                // The 404 may be about another item of the batch.
+                _ if suspect.max_batch > 0 => self.resend.push((index, Some(suspect))),
+                Verdict::Absent => self.close(index, ItemState::Absent),
+                Verdict::Item => self.settle(index, ItemResult::NotFound(Missing::Item)),
+                Verdict::Subject | Verdict::Unclear => self.settle(index, ItemResult::NotFound(Missing::Unclear)),
+            }
+        }
+    }
+
+    fn read_as_proof(&mut self, result: ReadResult, began: Option<Timestamp>) {
+        self.end = Some(match result {
+            Ok(present) => {
+                self.read_at = began;
+                if present.is_empty() { self.end_unless_missing(End::Gone) } else { End::Remaining(present) }
+            }
+            Err(ReadError::Call(CallError::NotFound(_))) => {
+                let findings = vec![Finding::NotFound];
+                self.diagnosis = Some(Diagnosis { items: Vec::new(), findings, read_at: began });
+                return;
+            }
+            Err(ReadError::Call(CallError::InsufficientScope(scope))) => {
+                End::Unverified(Unverified::MissingScope(scope))
+            }
+            Err(ReadError::Call(error)) if !is_refusal(&error) => End::Failed(error),
+            Err(ReadError::Call(error) | ReadError::Unreadable(error)) => {
+                End::Unverified(Unverified::ReadRefused(error))
+            }
+        });
+    }
+}

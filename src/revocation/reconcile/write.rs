@@ -1,0 +1,141 @@
+//! The end of a reconcile: the status is written if that is worth it now, and a new reason is announced.
+
+use std::time::{Duration, Instant};
+
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+use tracing::info;
+
+use crate::api::{Reason, RemovalStatus, State};
+use crate::dispatch::{Owner, View};
+
+use super::{Error, MIN_REQUEUE, Plan, Reconciliation};
+use crate::revocation::due::{Due, due};
+use crate::revocation::kinds::Revocation;
+use crate::revocation::memory::ObjectMemory;
+use crate::revocation::mutation_cache::Stored;
+use crate::revocation::shared::{Proof, ReasonChange};
+use crate::revocation::status_writer::{StatusTarget, Written, write_status};
+
+impl<K: Revocation> Reconciliation<'_, K> {
+    /// Writes the status if that is worth it now. Returns when to reconcile again.
+    pub(super) async fn write(
+        &self,
+        stored: &Stored<RemovalStatus>,
+        mut memory: ObjectMemory,
+        plan: Plan,
+    ) -> Result<Option<Duration>, Error> {
+        let Some(wanted) = plan.shows.clone().or_else(|| memory.status.clone()) else {
+            self.keep(memory, &stored.status);
+            return Ok(plan.requeue_after);
+        };
+        let waiting_for = self.waiting_for(&wanted, &mut memory, plan.submitted_at);
+        let due = due(&stored.status, &wanted, waiting_for, plan.is_predicted, self.now.wall);
+        let (writes, write_after) = self.may_write(due, &mut memory);
+        let requeue_after = [plan.requeue_after, write_after].into_iter().flatten().min();
+        if writes {
+            self.announce(&stored.status, &wanted, &mut memory);
+        }
+        // Kept before the write, which may fail or be cancelled.
+        self.keep(memory, &stored.status);
+        if !writes {
+            return Ok(requeue_after);
+        }
+        let written = write_status::<K>(&self.context.client, self.status_target(), Some(stored), &wanted).await;
+        let now = match written.map_err(|error| Error::Write(Box::new(error)))? {
+            Written::Written(now) => now,
+            Written::Unchanged => Stored { version: stored.version.clone(), status: wanted },
+            Written::Gone | Written::Successor => return Ok(None),
+            Written::Edited => return Ok(Some(MIN_REQUEUE)),
+        };
+        let state = &self.context.shared.state;
+        let mut memory = state.memory.get(&self.owner.uid);
+        (memory.status, memory.announced, memory.proved_after) = (None, None, None);
+        self.keep(memory, &now.status);
+        state.mutations.insert(&self.owner.uid, now, self.cached_version().as_deref());
+        Ok(requeue_after)
+    }
+
+    /// Whether to write now, and if not, after how long to try again.
+    fn may_write(&self, due: Due, memory: &mut ObjectMemory) -> (bool, Option<Duration>) {
+        let state = &self.context.shared.state;
+        let slot = memory.slot.take();
+        match due {
+            Due::Throttled(class) => match state.acquire_wait_write(class, slot, self.now.steady) {
+                Ok(()) => (true, None),
+                Err(slot) => {
+                    memory.slot = Some(slot);
+                    (false, Some(slot.at.saturating_duration_since(self.now.steady)))
+                }
+            },
+            Due::Nothing | Due::Now | Due::After(_) => {
+                state.give_back(slot);
+                let later = if let Due::After(left) = due { Some(left) } else { None };
+                (due == Due::Now, later)
+            }
+        }
+    }
+
+    /// How long the object has been waiting without a break, for whatever reasons. Zero if `wanted` is no wait.
+    fn waiting_for(&self, wanted: &RemovalStatus, memory: &mut ObjectMemory, submitted: Option<Instant>) -> Duration {
+        let reason = wanted.reason_text().and_then(Reason::parse);
+        if reason.is_some_and(|reason| reason.state() != State::Waiting) {
+            memory.waiting_since = None;
+            return Duration::ZERO;
+        }
+        let begun = *memory.waiting_since.get_or_insert(self.now.steady);
+        self.now.since(submitted.map_or(begun, |submitted| submitted.min(begun)))
+    }
+
+    /// Keeps what is known beyond the status that is stored. If that status is final and no job is left, nothing is
+    /// kept.
+    fn keep(&self, mut memory: ObjectMemory, stored: &RemovalStatus) {
+        let state = &self.context.shared.state;
+        memory.status = memory.status.filter(|status| status != stored);
+        if memory.status.is_none() && stored.is_ready() && memory.submitted_with.is_none_or(|_| self.has_no_job()) {
+            state.forget(&self.owner.uid);
+        } else {
+            state.memory.set(&self.owner.uid, memory);
+        }
+    }
+
+    fn has_no_job(&self) -> bool {
+        matches!(self.context.shared.dispatcher.view(&self.owner.uid), View::Absent)
+    }
+
+    fn cached_version(&self) -> Option<String> {
+        let reference = ObjectRef::new(&self.owner.name).within(&self.owner.namespace);
+        self.context.store.get(&reference).and_then(|object| object.resource_version())
+    }
+
+    fn status_target(&self) -> StatusTarget<'_> {
+        let Owner { namespace, name, uid, generation, .. } = self.owner;
+        StatusTarget { namespace: Some(namespace), name, uid, generation: *generation }
+    }
+
+    /// Logs and announces a new reason, once, even if the write of it fails.
+    fn announce(&self, stored: &RemovalStatus, wanted: &RemovalStatus, memory: &mut ObjectMemory) {
+        let Some(reason) = wanted.reason_text().and_then(Reason::parse) else { return };
+        if stored.reason_text() == Some(reason.as_str()) || memory.announced == Some(reason) {
+            return;
+        }
+        memory.announced = Some(reason);
+        let Owner { kind, namespace, name, uid, generation } = self.owner;
+        let message = wanted.message();
+        let correlation = wanted.correlation_id.as_deref();
+        let (stalled, reason_text) = (reason.state() == State::Stalled, reason.as_str());
+        info!(kind, %namespace, %name, %uid, generation, correlation, reason = reason_text, stalled, "{message}");
+        let is_verdict = |reason: Reason| matches!(reason.state(), State::Done | State::Stalled);
+        let before = stored.reason_text().and_then(Reason::parse);
+        let created = self.object.meta().creation_timestamp.as_ref();
+        let age = created.and_then(|at| self.now.wall.duration_since(at.0).try_into().ok());
+        let proof = memory.proved_after.take().filter(|_| reason == Reason::Removed);
+        (self.context.shared.announce)(ReasonChange {
+            object: self.object.object_ref(&()),
+            reason,
+            message: message.to_owned(),
+            verdict_after: age.filter(|_| is_verdict(reason) && !before.is_some_and(is_verdict)),
+            proof: proof.and_then(|since_accepted| Some(Proof { since_created: age?, since_accepted })),
+        });
+    }
+}
