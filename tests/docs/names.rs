@@ -13,7 +13,7 @@ const FOR_DEVELOPERS: [&str; 5] =
     ["docs/architecture.md", "docs/auth0.md", "docs/design.md", "docs/testing.md", "CONTRIBUTING.md"];
 
 /// Foreign names that the pages for users have in code font.
-const OF_OTHERS: [&str; 2] = ["Date", "Kustomization"];
+const OF_OTHERS: [&str; 3] = ["Bearer", "Date", "Kustomization"];
 
 const VERIFIED: [VerifiedReason; 5] = [
     VerifiedReason::ReadAfter,
