@@ -255,12 +255,5 @@ fn every_answer_comes_to_what_the_table_says() {
         }
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/answers.md");
-    if std::env::var_os("RESCIND_WRITE").is_some() {
-        std::fs::write(path, &text).unwrap();
-    }
-    assert_eq!(
-        std::fs::read_to_string(path).unwrap_or_default(),
-        text,
-        "docs/answers.md is out of date: run make docs"
-    );
+    crate::generated_file::assert_up_to_date(path, &text, "docs");
 }
