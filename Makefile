@@ -3,8 +3,8 @@
 .PHONY: tools demo up down programs test test-long bench simulate lint docs crds scripts mutants chart image-check sbom
 .PHONY: test-programs release-check chart-package install-manifest
 
-# Finds etcd, kube-apiserver, kubectl, helm, promtool, Argo CD and kstatus, builds what is missing, and prints where
-# they are.
+# Finds etcd, kube-apiserver, kubectl, helm, promtool, Argo CD, kstatus and actionlint, builds what is missing, and
+# prints where they are.
 tools:
 	cargo run --quiet --package stack -- binaries
 

@@ -9,6 +9,7 @@ trap 'rm -rf "$copy"' EXIT
 
 cp -R charts/rescind "$copy"
 sed -i "s|^  repository: rescind\$|  repository: $image|" "$copy/rescind/values.yaml"
-sed -i "s#^| \`image.repository\` | \`\"rescind\"\` #| \`image.repository\` | \`\"$image\"\` #" "$copy/rescind/README.md"
+row='| `image.repository` | `"'
+sed -i "s#^$row"'rescind"` #'"$row$image"'"` #' "$copy/rescind/README.md"
 mkdir -p target/dist
 "$helm" package "$copy/rescind" --destination target/dist

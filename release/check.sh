@@ -11,7 +11,7 @@ for field in version appVersion; do
     found=$(sed -n "s/^$field: //p" charts/rescind/Chart.yaml)
     [ "$found" = "$version" ] || fail "charts/rescind/Chart.yaml has $field $found"
 done
-grep -q "^ *image: rescind:$version\$" config/rescind.yaml || fail "config/rescind.yaml names another image; run make chart"
+grep -q "^ *image: rescind:$version\$" config/rescind.yaml || fail "config/rescind.yaml has another: run make chart"
 if [ $# -gt 0 ]; then
     [ "$1" = "v$version" ] || fail "the tag is $1"
     release/notes.sh "$version" >/dev/null
