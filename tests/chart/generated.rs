@@ -12,14 +12,8 @@ use crate::cluster;
 use crate::helm::{NAMESPACE, chart, documents, id, objects, of_kind, root};
 use crate::readme::{between_marks, described, documented, tables};
 
-/// Compares a file with the expected text, or writes it if `RESCIND_WRITE` is set.
 fn up_to_date(path: PathBuf, expected: &str) {
-    if std::env::var_os("RESCIND_WRITE").is_some() {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, expected).unwrap();
-    }
-    let stored = fs::read_to_string(&path).unwrap_or_default();
-    assert!(stored == expected, "{} is out of date: run make chart", path.display());
+    crate::generated_file::assert_up_to_date(path, expected, "chart");
 }
 
 /// One test, because each file is generated from the one before.

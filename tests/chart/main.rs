@@ -24,3 +24,5 @@ mod workflows;
 #[path = "../shared/fixtures.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod fixtures;
+#[path = "../shared/generated.rs"]
+mod generated_file;

@@ -1,4 +1,4 @@
-//! What a release hands out besides the image, made by the scripts that the release workflow calls.
+//! The files of a release besides the image, made by the scripts that the release workflow calls.
 
 use std::fs;
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::helm::{NAMESPACE, chart, documents, id, objects, only, render, root, 
 const IMAGE: &str = "registry.example/owner/rescind";
 const DIGEST: &str = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
-/// Runs a script of release/ and returns what it printed, or what it complained of.
+/// Runs a script of release/ and returns its output, or its error message.
 fn script(name: &str, args: &[&str]) -> Result<String, String> {
     said(Command::new(root().join("release").join(name)).args(args).output().unwrap())
 }
@@ -36,7 +36,7 @@ fn the_manifest_installs_the_image_of_the_release_by_its_digest() {
     let mut installed = documents(&fs::read_to_string(root().join("target/dist/install.yaml")).unwrap());
     let image = installed.iter_mut().find_map(|o| o.pointer_mut("/spec/template/spec/containers/0/image")).unwrap();
     assert_eq!(*image, json!(format!("{IMAGE}:{}@{DIGEST}", version())));
-    // With the chart's own image it would be what config/ installs, which another test compares with the chart.
+    // With the image of the chart it is the same as config/, which another test compares with the chart.
     *image = only(&objects(&[]), "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"].clone();
     let base = ["namespace.yaml", "crds.yaml", "rescind.yaml"].map(|file| root().join("config").join(file));
     let base: Vec<Value> = base.iter().flat_map(|path| documents(&fs::read_to_string(path).unwrap())).collect();

@@ -1,5 +1,5 @@
-//! The workflows under .github: correct by actionlint, pinned, bounded, and with no step that is only ever tried when a
-//! release is made.
+//! The workflows under .github: valid by actionlint, pinned, with time limits and permissions, and without a step that
+//! runs only when a release is made.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::helm::{root, said};
 
-/// The files below `folder` of .github, with what they hold.
+/// The files below `folder` of .github with their content.
 fn files(folder: &str) -> Vec<(PathBuf, String)> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
@@ -27,7 +27,7 @@ fn jobs(workflow: &str) -> Vec<(String, Value)> {
     workflow["jobs"].as_object().unwrap().clone().into_iter().collect()
 }
 
-/// The targets that a script or recipe makes: the words after `make`, up to the first that is no target.
+/// The targets that a script or recipe makes: the words after `make`, up to the first that is not a target.
 fn targets(script: &str) -> Vec<&str> {
     let lines = script.lines().filter_map(|line| {
         let line = line.trim();
@@ -41,7 +41,7 @@ fn actionlint_finds_nothing() {
     let actionlint = stack::binaries::locate("actionlint").unwrap();
     let workflows: Vec<PathBuf> = files("workflows").into_iter().map(|(path, _)| path).collect();
     assert!(workflows.len() >= 2);
-    // Other linters are used where they are installed, which would make the outcome the machine's.
+    // actionlint runs other linters where they are installed, so the result would depend on the machine.
     let mut command = Command::new(actionlint);
     command.args(["-no-color", "-shellcheck=", "-pyflakes="]).args(&workflows).current_dir(root());
     let output = command.output().unwrap();
@@ -63,7 +63,7 @@ fn actions_of_others_are_pinned_by_commit() {
     }
 }
 
-/// Six hours, the default, is what a job costs that hangs.
+/// Without a time limit, a job that hangs takes the default of six hours.
 #[test]
 fn every_job_ends_and_says_what_it_may_do() {
     for (path, text) in files("workflows") {

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::markdown::{Page, words};
 use crate::repository::{assert_none, page, pages, read, sources};
 
-/// A flag as `--help` tells of it.
+/// A flag as `--help` describes it.
 #[derive(Debug, PartialEq)]
 struct Flag {
     name: String,
@@ -33,7 +33,7 @@ fn cells(row: &str) -> Vec<String> {
     row.trim_matches('|').split(" | ").map(|cell| cell.trim().trim_matches('`').to_owned()).collect()
 }
 
-/// Flags, variables and defaults are those of the program, each way; and the values of the chart are values.
+/// The table has exactly the flags, variables and defaults of the program, and its values of the chart exist.
 #[test]
 fn the_table_of_flags_is_that_of_the_program() {
     let flags = flags();
@@ -51,7 +51,7 @@ fn the_table_of_flags_is_that_of_the_program() {
     assert_none(&findings);
 }
 
-/// Values of the chart that are named somewhere are values, and flags that are named as ours are flags.
+/// Every value of the chart that a page names exists, and so does every flag of the program.
 #[test]
 fn values_in_code_font_exist() {
     let values: BTreeSet<String> =
@@ -89,7 +89,7 @@ fn make_targets_in_the_pages_exist() {
     assert_none(&findings);
 }
 
-/// `cargo test … NAME` and `tests/mutants.sh NAME` find something.
+/// Every `cargo test … NAME` and `tests/mutants.sh NAME` selects something.
 #[test]
 fn tests_and_mutants_in_the_pages_exist() {
     let tests: String = sources(&["src", "tests"]).into_iter().map(|(_, text)| text).collect();
@@ -105,7 +105,7 @@ fn tests_and_mutants_in_the_pages_exist() {
     assert_none(&findings);
 }
 
-/// How a test whose name holds `name` is written; something that is nowhere if there is none.
+/// The source text of a test whose name contains `name`; a text that occurs nowhere if there is none.
 fn named(tests: &str, name: &str) -> String {
     let functions = tests.match_indices("fn ").filter_map(|(at, _)| tests[at..].split_once('(').map(|(head, _)| head));
     functions
@@ -114,7 +114,7 @@ fn named(tests: &str, name: &str) -> String {
         .map_or_else(|| format!("fn {name} is nowhere"), str::to_owned)
 }
 
-/// The last words of such commands, as far as `is_wrong` says so.
+/// The last words of such commands on a page that `is_wrong` reports.
 fn unknown(page: &Page, command: &str, is_wrong: impl Fn(&str) -> bool) -> Vec<String> {
     let lines = page.in_code_font().filter_map(|code| Some(code.split_once(command)?.1));
     let names =

@@ -1,4 +1,4 @@
-//! Links, paths, and what code and charts cite.
+//! Links, paths, and the sections that code and charts cite.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -55,14 +55,14 @@ fn paths_in_code_font_exist() {
     assert_none(&findings);
 }
 
-/// A source without line ends and without what begins the lines of a comment.
+/// A source as one line, without the marks at the beginning of comment lines.
 fn unwrapped(text: &str) -> String {
     let lines = text.lines().map(|line| line.trim_start().trim_start_matches(['/', '!', '#', '*']).trim());
     lines.collect::<Vec<_>>().join(" ")
 }
 
-/// What is cited of a page right after its name (`#anchor`; `, "Title"`; `, section "Title"`) or right before
-/// (`"Title" in `).
+/// How a page is cited, right after its name (`#anchor`; `, "Title"`; `, section "Title"`) or right before (`"Title" in
+/// `).
 enum Cited {
     Anchor(String),
     Title(String),
@@ -97,7 +97,7 @@ fn cited_pages_and_sections_exist() {
             let name = words(&text[at..], |c| c.is_alphanumeric() || "/-_.".contains(c)).next().unwrap_or_default();
             let Some((name, _)) = name.split_once(".md") else { continue };
             let cites = format!("{name}.md");
-            // A page of somebody else has an address before it.
+            // Part of the URL of a foreign page.
             if text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '-') || text[..at].ends_with("com/") {
                 continue;
             }
@@ -122,7 +122,7 @@ fn cited_pages_and_sections_exist() {
     assert_none(&findings);
 }
 
-/// Comments name promises by their number.
+/// Comments cite promises by number.
 #[test]
 fn cited_promises_exist() {
     let design = crate::repository::read("docs/design.md");

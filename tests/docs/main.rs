@@ -1,8 +1,9 @@
-//! The documentation, held against itself and against the code: links, paths, cited sections, commands, and every name in
-//! code font.
+//! Checks the documentation against itself and against the code: links, paths, cited sections, commands, and every name
+//! in code font.
 //!
-//! Three directions are held elsewhere: the chart's values and its README by `--test chart generated`, the table of
-//! metrics by `--test e2e numbers_are_right`, a section for each reason and alert by `--test e2e runbooks_are_there`.
+//! Other suites check three more things: the chart's values and its README (`--test chart generated`), the table of
+//! metrics (`--test e2e numbers_are_right`), and a section for each reason and alert (`--test e2e
+//! every_reason_and_alert`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 

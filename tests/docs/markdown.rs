@@ -1,20 +1,20 @@
-//! A page of Markdown, as far as the tests here need it: headings with their anchors, links, code spans, code blocks.
+//! Parses Markdown as far as these tests need it: headings with their anchors, links, code spans, code blocks.
 
 use std::collections::BTreeSet;
 
 #[derive(Debug)]
 pub struct Page {
-    /// From the root of the repository.
+    /// The path from the root of the repository.
     pub path: String,
     pub headings: Vec<String>,
     pub anchors: BTreeSet<String>,
-    /// Where links point to.
+    /// The targets of links.
     pub links: Vec<String>,
-    /// What stands in code font within the text.
+    /// Code spans within the text.
     pub spans: Vec<String>,
     /// The lines of code blocks.
     pub code: Vec<String>,
-    /// The rows of tables, as they stand there.
+    /// The rows of tables, as written.
     pub rows: Vec<String>,
 }
 
@@ -56,12 +56,12 @@ impl Page {
         if line.trim().is_empty() {
             self.take(&std::mem::take(paragraph));
         }
-        // A code span or a link may go on in the next line.
+        // A code span or a link may continue on the next line.
         *paragraph += line;
         paragraph.push(' ');
     }
 
-    /// Anchors as the usual forges make them.
+    /// Adds the anchor of a heading, as the usual forges form it.
     fn heading(&mut self, title: &str) {
         let kept = |c: &char| c.is_alphanumeric() || " -_".contains(*c);
         let anchor: String =
@@ -72,14 +72,14 @@ impl Page {
         self.headings.push(title.replace('`', ""));
     }
 
-    /// The spans and links of a paragraph.
+    /// Adds the spans and links of a paragraph.
     fn take(&mut self, paragraph: &str) {
         let (mut rest, mut plain) = (paragraph, String::new());
         while let Some((before, after)) = rest.split_once('`') {
             plain += before;
             let Some((span, after)) = after.split_once('`') else { break };
             self.spans.push(span.to_owned());
-            // Links may be around code.
+            // The text of a link may be code.
             plain.push('`');
             rest = after;
         }
@@ -97,7 +97,7 @@ impl Page {
     }
 }
 
-/// The longest parts of `text` made of what `belongs` says yes to.
+/// The longest parts of `text` whose characters all satisfy `belongs`.
 pub fn words(text: &str, belongs: fn(char) -> bool) -> impl Iterator<Item = &str> {
     text.split(move |c| !belongs(c)).filter(|word| !word.is_empty())
 }

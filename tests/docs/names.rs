@@ -8,11 +8,11 @@ use crate::fields::words_of_the_schema;
 use crate::markdown::words;
 use crate::repository::{assert_none, page, pages, read, sources};
 
-/// For people who change the code; they name what is in it.
+/// The pages for developers, which name identifiers of the code.
 const FOR_DEVELOPERS: [&str; 5] =
     ["docs/architecture.md", "docs/auth0.md", "docs/design.md", "docs/testing.md", "CONTRIBUTING.md"];
 
-/// Names of others that the pages for users have in code font.
+/// Foreign names that the pages for users have in code font.
 const OF_OTHERS: [&str; 3] = ["Bearer", "Date", "Kustomization"];
 
 const VERIFIED: [VerifiedReason; 5] = [
@@ -39,13 +39,13 @@ fn alerts() -> BTreeSet<String> {
     alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).map(str::to_owned).collect()
 }
 
-/// Whatever has the form of a reason is a reason, or something else that exists.
+/// Every word in the form of a reason is a reason, or another name that exists.
 #[test]
 fn names_in_pages_for_users_exist() {
     let mut known: BTreeSet<String> = Reason::ALL.iter().map(|reason| reason.as_str().to_owned()).collect();
     known.extend(VERIFIED.map(|reason| reason.as_str().to_owned()));
     known.extend(ConditionType::ALL.map(|kind| kind.as_str().to_owned()));
-    // What metrics say of objects without a reason of ours.
+    // The reasons in metrics for objects without a reason of ours.
     known.extend(["None", "Unknown"].map(str::to_owned));
     known.extend(OF_OTHERS.map(str::to_owned));
     known.extend(words_of_the_schema());
@@ -60,7 +60,7 @@ fn names_in_pages_for_users_exist() {
     assert_none(&findings);
 }
 
-/// Every other section of the page on troubles is of a reason that exists.
+/// Every section of docs/troubleshooting.md about a reason is about one that exists.
 #[test]
 fn sections_on_reasons_are_of_reasons() {
     let text = read("docs/troubleshooting.md");
@@ -97,14 +97,14 @@ fn alerts_are_in_the_page_on_troubles_and_nowhere_else() {
     }
 }
 
-/// The table holds what the program exports, which the end-to-end tests see to.
+/// The end-to-end tests ensure that the table has what the program exports.
 #[test]
 fn metrics_in_the_pages_are_in_the_table() {
     let table = page("docs/metrics.md").rows.join("\n");
     let known: BTreeSet<&str> = words(&table, is_word).filter(|word| word.starts_with("rescind_")).collect();
     assert!(known.len() >= 20);
     let mut findings = Vec::new();
-    // What changed has other names before.
+    // The changelog has earlier names, too.
     for page in pages().iter().filter(|page| page.path != "CHANGELOG.md") {
         for name in
             page.in_code_font().flat_map(|code| words(code, is_word)).filter(|word| word.starts_with("rescind_"))
@@ -118,7 +118,7 @@ fn metrics_in_the_pages_are_in_the_table() {
     assert_none(&findings);
 }
 
-/// What the pages for developers name is somewhere in the code: types, functions, macros, constants.
+/// Every type, function, macro and constant that the pages for developers name is somewhere in the code.
 #[test]
 fn identifiers_in_pages_for_developers_exist() {
     let code = sources(&[""]);

@@ -13,7 +13,7 @@ pub fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Every file below `folder` for whose name `wanted` says yes, by its path from the root. What is built is left out.
+/// The path from the root of every file below `folder` whose name is `wanted`, without build results.
 pub fn files(folder: &str, wanted: fn(&str) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     collect(&root().join(folder), wanted, &mut found);
@@ -57,7 +57,7 @@ pub fn sources(folders: &[&str]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Fails with all findings at once.
+/// Panics with all findings at once.
 pub fn assert_none(findings: &[String]) {
     assert!(findings.is_empty(), "{}", findings.join("\n"));
 }

@@ -32,3 +32,5 @@ mod watches;
 #[path = "../shared/fixtures.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod fixtures;
+#[path = "../shared/generated.rs"]
+mod generated_file;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use fake_auth0::{Fault, Kind, Relation};
-use rescind::api::{Auth0Tenant, UserRoleRevocation};
+use rescind::api::{Auth0Tenant, ConditionType, UserRoleRevocation};
 use serde_json::json;
 
 use crate::harness::*;
@@ -81,7 +81,9 @@ async fn a_tenant_suspended_during_a_wait_gets_nothing_more() {
     world.reason::<UserRoleRevocation>("jane", "Suspended").await;
     assert_eq!(world.fake.total(), 1, "the 429 itself");
     world.put_tenant(json!({"suspend": false})).await;
-    world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    let jane = world.reason::<UserRoleRevocation>("jane", "AlreadyAbsent").await;
+    let message = &jane.condition(ConditionType::Ready).unwrap().message;
+    assert!(message.contains("An earlier DELETE"), "{message}");
 }
 
 /// An object is deleted, or deleted and created again, while its call is in flight: the answer belongs to nobody else.
@@ -103,7 +105,8 @@ async fn a_successor_does_not_inherit_a_verdict() {
     assert_eq!(now.status.unwrap().reason_at(1).unwrap().as_str(), "SubjectNotFound");
 }
 
-/// Suspended while its DELETE is in flight: the call ends, and the object knows its result when it is resumed.
+/// Suspended while its DELETE is in flight: the answer goes to nobody, so the object is read when it is resumed, and says
+/// that the earlier DELETE may have removed what is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_during_a_call_starts_afresh() {
     let world = World::new("edit").await;

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::generated_file::assert_up_to_date;
 use crate::imports::Imports;
 
 fn root() -> PathBuf {
@@ -18,11 +19,7 @@ fn crds_are_up_to_date() {
     let mut expected: Vec<_> = crds.iter().map(|crd| crd.file.clone()).collect();
     for crd in &crds {
         let (path, yaml) = (folder.join(&crd.file), crd.yaml().unwrap());
-        if std::env::var_os("RESCIND_WRITE").is_some() {
-            fs::write(&path, &yaml).unwrap();
-        }
-        let stored = fs::read_to_string(&path).unwrap_or_default();
-        assert!(stored == yaml, "{} is out of date: run make crds", path.display());
+        assert_up_to_date(path, &yaml, "crds");
     }
     let mut found: Vec<_> =
         fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::actions::{ACTIONS, discovered};
+use crate::generated_file::assert_up_to_date;
 use crate::lua::{KINDS, NOW, folder, health, run, script};
 use crate::statuses::{Case, fresh, of_removal, of_tenant};
 
@@ -88,18 +89,11 @@ fn yaml(value: &Value) -> String {
 /// `make scripts` writes the files and this compares them, so that the kinds stay alike and the data matches the code.
 #[test]
 fn folders_are_up_to_date() {
-    let write = std::env::var_os("RESCIND_WRITE").is_some();
     for kind in KINDS {
         let folder = folder(kind);
         let files = expected(kind);
         for (path, text) in &files {
-            let path = folder.join(path);
-            if write {
-                fs::create_dir_all(path.parent().unwrap()).unwrap();
-                fs::write(&path, text).unwrap();
-            }
-            let stored = fs::read_to_string(&path).unwrap_or_default();
-            assert!(stored == *text, "{} is out of date: run make scripts", path.display());
+            assert_up_to_date(folder.join(path), text, "scripts");
         }
         let mut found = BTreeSet::new();
         list(&folder, &folder, &mut found);

@@ -9,3 +9,6 @@ mod health;
 mod kstatus;
 mod lua;
 mod statuses;
+
+#[path = "../shared/generated.rs"]
+mod generated_file;

@@ -1,6 +1,6 @@
-//! What each answer of Auth0 comes to. For every row of the table of answers, every endpoint and every kind of call there
-//! is a small world in which Auth0 answers so, every time, and nothing else goes wrong. docs/answers.md is written from
-//! what the operator does and says there; `make docs` writes it anew.
+//! The result of each answer of Auth0. For every row of the table of answers, every endpoint and every kind of call
+//! there is a small world in which Auth0 always gives this answer, and nothing else goes wrong. docs/answers.md is
+//! generated from what the operator does and says there; `make docs` writes it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -19,10 +19,10 @@ use crate::operator::Operator;
 use crate::plan::Plan;
 use crate::world::{Script, World};
 
-/// The operator's first reaction is over by then; what it retries later is not waited for.
+/// How long a world is watched: the first reaction of the operator, without later retries.
 const WATCHED: Millis = 20_000;
 
-/// Which call is answered so.
+/// The call that gets the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Delete,
@@ -30,7 +30,7 @@ enum Phase {
     Proof,
 }
 
-/// What came of it.
+/// What was observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
     calls: String,
@@ -68,7 +68,7 @@ fn kind(endpoint: &Endpoint) -> (&'static str, &'static str, Value, Item) {
     }
 }
 
-/// The calls of one world, in order, and the answers that are laid down.
+/// Records the calls of a world in order, and gives the prescribed answer to those of the phase.
 fn script(phase: Phase, endpoint: &Endpoint, example: &Example, calls: &Arc<Mutex<Vec<&'static str>>>) -> Script {
     let (asked, call) = (read(endpoint), call(phase, endpoint));
     let (example, calls) = (example.clone(), calls.clone());
@@ -85,12 +85,12 @@ fn script(phase: Phase, endpoint: &Endpoint, example: &Example, calls: &Arc<Mute
             Wire::Get(..) => ("GET the members", false),
         };
         calls.push(name);
-        // Whoever succeeds does so as the model has it.
+        // Successful answers come from the model.
         (fits && example.meaning(call).is_err()).then(|| example.meaning(call))
     })
 }
 
-/// The list that tells about one item: of a single member, the user's organizations.
+/// The list that a single item is read from: for a member, the user's organizations.
 fn read(endpoint: &Endpoint) -> Read {
     match endpoint {
         Endpoint::OrganizationMembers { .. } => Read::UserOrganizations { user: user(0).into() },
@@ -152,7 +152,7 @@ fn in_words(calls: &[&'static str]) -> String {
     if words.is_empty() { "none".to_owned() } else { words.join("; ") }
 }
 
-/// What each meaning comes to, written down a second time.
+/// The expected reason of each meaning, independent of the code under test.
 fn expected(phase: Phase, endpoint: &Endpoint, meaning: Meaning) -> Reason {
     use Reason::{
         AlreadyAbsent, Auth0Unavailable, Denied, InsufficientScope, InvalidRequest, ItemNotFound, RateLimited, Removed,
@@ -163,16 +163,17 @@ fn expected(phase: Phase, endpoint: &Endpoint, meaning: Meaning) -> Reason {
         (Meaning::RateLimited, _) => RateLimited,
         (Meaning::Unauthorized(_), _) => Unauthorized,
         (Meaning::Unavailable(_), _) => Auth0Unavailable,
-        // Who does not exist was no member, so nothing was there to remove.
+        // Somebody who does not exist was not a member, so there was nothing to remove.
         (Meaning::NotFound(_), Phase::ReadBefore) if matches!(endpoint, Endpoint::OrganizationMembers { .. }) => {
             AlreadyAbsent
         }
-        // Without its first read the removal goes on: its own answer tells what is the matter.
+        // Without the first read the removal goes on, and its own answer decides.
         (_, Phase::ReadBefore) => Removed,
-        // The list of a member's roles may be missing because of either; the user's organizations tell that both are there.
+        // The list of a member's roles may be missing because of the user or the organization; the list of the user's
+        // organizations shows that both exist.
         (Meaning::NotFound(_), Phase::Proof) => match endpoint {
             Endpoint::OrganizationMemberRoles { .. } => RemovedUnverified,
-            // Who does not exist is no member.
+            // Somebody who does not exist is not a member.
             Endpoint::OrganizationMembers { .. } => Removed,
             Endpoint::UserPermissions { .. } | Endpoint::UserRoles { .. } => SubjectGone,
         },
@@ -182,7 +183,7 @@ fn expected(phase: Phase, endpoint: &Endpoint, meaning: Meaning) -> Reason {
         (Meaning::InsufficientScope, Phase::Delete) => InsufficientScope,
         (Meaning::NotFound(Missing::Subject), Phase::Delete) => SubjectNotFound,
         (Meaning::NotFound(Missing::Item), Phase::Delete) => ItemNotFound,
-        // The looks that follow find the user and the organization there.
+        // The reads that follow find the user and the organization.
         (Meaning::NotFound(Missing::Unclear), Phase::Delete) => match endpoint {
             Endpoint::OrganizationMembers { .. } => AlreadyAbsent,
             _ => ItemNotFound,
@@ -254,12 +255,5 @@ fn every_answer_comes_to_what_the_table_says() {
         }
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/answers.md");
-    if std::env::var_os("RESCIND_WRITE").is_some() {
-        std::fs::write(path, &text).unwrap();
-    }
-    assert_eq!(
-        std::fs::read_to_string(path).unwrap_or_default(),
-        text,
-        "docs/answers.md is out of date: run make docs"
-    );
+    crate::generated_file::assert_up_to_date(path, &text, "docs");
 }

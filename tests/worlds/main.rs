@@ -19,6 +19,9 @@ mod people;
 mod plan;
 mod world;
 
+#[path = "../shared/generated.rs"]
+mod generated_file;
+
 use coverage::Coverage;
 use plan::Plan;
 
