@@ -48,7 +48,7 @@ test-long: tools
 bench: tools
 	cargo bench --package rescind --bench operator --bench dispatch
 
-# Simulates what removing access costs under the limits of Auth0's plans, in virtual time. Seconds, once built.
+# Simulates what removing access costs under the limits of Auth0's plans, in virtual time. Three minutes, once built.
 simulate:
 	cargo bench --package rescind --bench simulate
 
