@@ -17,6 +17,7 @@
 
 pub mod api;
 pub mod auth0;
+mod capacity;
 pub mod clock;
 pub mod dispatch;
 pub mod revocation;

@@ -17,10 +17,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
-/// Gives memory back to the system after a burst, which the C library's allocator does not.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Kubernetes operator that takes access away in Auth0.
 #[derive(Debug, Parser)]
 #[command(version, disable_help_subcommand = true)]

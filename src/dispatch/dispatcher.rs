@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth0::Domain;
+use crate::capacity::shrink_map;
 use crate::clock;
 
 use super::connection::{Connection, ConnectionKey};
@@ -112,6 +113,7 @@ impl Dispatcher {
     pub fn take_back(&self, uid: &str) -> Option<Report> {
         let mut jobs = lock(&self.jobs);
         let Entry { queue, report, .. } = jobs.remove(uid)?;
+        shrink_map(&mut jobs);
         if let Some(report) = report {
             return Some(*report);
         }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::api::{Reason, RemovalStatus};
 use crate::auth0::Domain;
+use crate::capacity::shrink_map;
 use crate::dispatch::{ConnectionKey, Refusal};
 
 use super::inputs::Failures;
@@ -46,29 +47,31 @@ pub(super) struct ObjectMemory {
 
 /// The memory of every unfinished object, by uid.
 #[derive(Debug, Default)]
-pub(super) struct Memory(Mutex<HashMap<String, ObjectMemory>>);
+pub(super) struct Memory(Mutex<HashMap<String, Box<ObjectMemory>>>);
 
 impl Memory {
     pub(super) fn get(&self, uid: &str) -> ObjectMemory {
-        self.lock().get(uid).cloned().unwrap_or_default()
+        self.lock().get(uid).map(|memory| ObjectMemory::clone(memory)).unwrap_or_default()
     }
 
     pub(super) fn set(&self, uid: &str, memory: ObjectMemory) {
-        self.lock().insert(uid.to_owned(), memory);
+        self.lock().insert(uid.to_owned(), Box::new(memory));
     }
 
     /// Forgets the object. Returns what was known, so that the caller can give its slot back.
     pub(super) fn forget(&self, uid: &str) -> Option<ObjectMemory> {
-        self.lock().remove(uid)
+        let mut memory = self.lock();
+        let known = memory.remove(uid);
+        shrink_map(&mut memory);
+        known.map(|known| *known)
     }
 
     /// How many reasons were announced and are not written yet.
     pub(super) fn unwritten(&self) -> usize {
-        let is_unwritten = |memory: &&ObjectMemory| memory.announced.is_some() && memory.status.is_some();
-        self.lock().values().filter(is_unwritten).count()
+        self.lock().values().filter(|memory| memory.announced.is_some() && memory.status.is_some()).count()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, ObjectMemory>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Box<ObjectMemory>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

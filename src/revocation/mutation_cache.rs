@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::capacity::shrink_map;
+
 /// A status, and the version of the object that has it.
 #[derive(Debug)]
 pub struct Stored<S> {
@@ -45,12 +47,15 @@ impl<S> MutationCache<S> {
         let mut written = self.lock();
         if written.get(uid).is_some_and(|(ours, _)| number(version).is_none_or(|seen| seen >= *ours)) {
             written.remove(uid);
+            shrink_map(&mut written);
         }
     }
 
     /// Forgets an object that is gone.
     pub fn forget(&self, uid: &str) {
-        self.lock().remove(uid);
+        let mut written = self.lock();
+        written.remove(uid);
+        shrink_map(&mut written);
     }
 
     fn lock(&self) -> MutexGuard<'_, Writes<S>> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::auth0::{CallError, Endpoint, Item, Page, Read, Rejection, Walk, WalkError, WalkStep};
+use crate::capacity::{shrink_map, shrink_slab};
 use crate::dispatch::connection::ConnectionKey;
 use crate::dispatch::fair_queue::{NamespaceId, Position};
 
@@ -96,6 +97,8 @@ impl Machine {
         if list.is_empty() {
             let list = self.read_queues.remove(key);
             self.read_queue_at.remove(&(list.read, list.connection, list.first_page_only));
+            shrink_slab(&mut self.read_queues);
+            shrink_map(&mut self.read_queue_at);
         }
         self.trim_timers();
     }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use slab::Slab;
 
 use crate::auth0::{Domain, Endpoint, Read};
+use crate::capacity::{shrink_map, shrink_slab};
 use crate::dispatch::breaker::Breaker;
 use crate::dispatch::connection::{ConnectionKey, Limits};
 use crate::dispatch::fair_queue::{FairQueue, NamespaceId, Priority};
@@ -300,6 +301,8 @@ impl Machine {
             let queue = self.queues.remove(key);
             let at = (queue.endpoint, connection);
             self.queue_at.remove(&at);
+            shrink_slab(&mut self.queues);
+            shrink_map(&mut self.queue_at);
             // Proofs may have waited for the removals.
             if let Some(list) = self.read_queue_at.get(&(Read::List(at.0), connection, false)).copied() {
                 self.refresh(WorkSource::Reads(list), &[], now);

@@ -15,11 +15,9 @@ use foldhash::fast::RandomState;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::Reason;
+use crate::capacity::shrink_map;
 
 use super::key::Key;
-
-/// Tables with less room than this are not shrunk.
-const MIN_SHRINK: usize = 1024;
 
 /// What is counted of a settled object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +71,7 @@ impl SettledObjects {
         let mut inner = self.lock();
         if let Some((_, removed)) = inner.objects.remove(&self.hasher.hash_one(key)) {
             inner.uncount(removed.reason);
-            inner.shrink();
+            shrink_map(&mut inner.objects);
         }
     }
 
@@ -87,7 +85,7 @@ impl SettledObjects {
             kept
         });
         removed.into_iter().for_each(|reason| inner.uncount(reason));
-        inner.shrink();
+        shrink_map(&mut inner.objects);
     }
 
     /// The number of objects by reason.
@@ -107,13 +105,6 @@ impl Inner {
             if *count == 0 {
                 self.by_reason.remove(&reason);
             }
-        }
-    }
-
-    /// Returns memory after many objects were deleted, as with a namespace.
-    fn shrink(&mut self) {
-        if self.objects.capacity() > MIN_SHRINK && self.objects.len() < self.objects.capacity() / 4 {
-            self.objects.shrink_to_fit();
         }
     }
 }

@@ -60,6 +60,17 @@ impl<K: Revocation> Removals<K> {
         }
     }
 
+    /// An object may leave the cache while it is reconciled, because it is deleted or because the watch delivers its final
+    /// status before the write is answered. What the reconcile has kept since then would never be forgotten (promise 14).
+    fn forget_if_gone(&self, object: &K) {
+        let cached = self.store.get(&Key::of(object.meta()).reference());
+        if cached.is_none_or(|cached| cached.meta().uid != object.meta().uid) {
+            let uid = object.meta().uid.as_deref().unwrap_or_default();
+            self.guard.forget(uid);
+            self.shared.forget(uid);
+        }
+    }
+
     /// Reconciles what is queued, this many objects at once, until `ended`.
     pub(crate) async fn run(
         self: Arc<Self>,
@@ -71,7 +82,11 @@ impl<K: Revocation> Removals<K> {
         let store = self.store.clone();
         let reconcile = move |object: Arc<K>| {
             let (removals, context) = (self.clone(), context.clone());
-            async move { removals.guard.run(&*object, reconcile(object.clone(), context)).await }
+            async move {
+                let pause = removals.guard.run(&*object, reconcile(object.clone(), context)).await;
+                removals.forget_if_gone(&object);
+                pause
+            }
         };
         run(store, queued, concurrency, ended, reconcile).await;
     }

@@ -190,7 +190,13 @@ impl TenantController {
             let controller = self.clone();
             async move {
                 let key = tenant_key(&Key::of(&tenant.metadata));
-                controller.guard.run(&*tenant, controller.reconcile(&key, &tenant)).await
+                let pause = controller.guard.run(&*tenant, controller.reconcile(&key, &tenant)).await;
+                // It may have been deleted meanwhile; nothing that was kept since then would be forgotten.
+                if controller.tenants.get(&key).is_none() {
+                    controller.guard.forget(tenant.metadata.uid.as_deref().unwrap_or_default());
+                    controller.lock().remove(&key);
+                }
+                pause
             }
         };
         run(store, queued, CONCURRENCY, ended, reconcile).await;

@@ -17,6 +17,7 @@ use std::time::Instant;
 use foldhash::HashMap;
 use slab::Slab;
 
+use crate::capacity::{shrink_map, shrink_slab};
 use crate::dispatch::connection::ConnectionKey;
 use crate::dispatch::fair_queue::NamespaceId;
 use crate::dispatch::job::Job;
@@ -35,7 +36,7 @@ pub(super) struct JobId {
 /// All jobs of a machine, at most one for each owner.
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
-    jobs: Slab<(u64, JobState)>,
+    jobs: Slab<(u64, Box<JobState>)>,
     by_uid: HashMap<Arc<str>, JobId>,
     stamp: u64,
 }
@@ -52,16 +53,16 @@ impl Jobs {
         let Entry::Vacant(vacant) = self.by_uid.entry(job.owner.uid.clone()) else { return None };
         self.stamp += 1;
         let ns = register(&job.owner.namespace);
-        let key = self.jobs.insert((self.stamp, JobState::new(job, connection, ns, now)));
+        let key = self.jobs.insert((self.stamp, Box::new(JobState::new(job, connection, ns, now))));
         Some(*vacant.insert(JobId { stamp: self.stamp, key }))
     }
 
     pub(super) fn get(&self, id: JobId) -> Option<&JobState> {
-        self.jobs.get(id.key).filter(|(stamp, _)| *stamp == id.stamp).map(|(_, job)| job)
+        self.jobs.get(id.key).filter(|(stamp, _)| *stamp == id.stamp).map(|(_, job)| &**job)
     }
 
     pub(super) fn get_mut(&mut self, id: JobId) -> Option<&mut JobState> {
-        self.jobs.get_mut(id.key).filter(|(stamp, _)| *stamp == id.stamp).map(|(_, job)| job)
+        self.jobs.get_mut(id.key).filter(|(stamp, _)| *stamp == id.stamp).map(|(_, job)| &mut **job)
     }
 
     /// The job of the owner with this `uid`.
@@ -73,7 +74,9 @@ impl Jobs {
         self.get(id)?;
         let (_, job) = self.jobs.remove(id.key);
         self.by_uid.remove(&job.owner.uid);
-        Some(job)
+        shrink_slab(&mut self.jobs);
+        shrink_map(&mut self.by_uid);
+        Some(*job)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -81,6 +84,6 @@ impl Jobs {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (JobId, &JobState)> {
-        self.jobs.iter().map(|(key, (stamp, job))| (JobId { stamp: *stamp, key }, job))
+        self.jobs.iter().map(|(key, (stamp, job))| (JobId { stamp: *stamp, key }, &**job))
     }
 }
