@@ -180,7 +180,11 @@ pub static ANSWERS: &[AnswerRow] = &[
     row(&[500..=599], OWN, Unavailable("Auth0 failed")),
     row(&[500..=599], Body::Any, Unavailable("Auth0 or a proxy in front of it failed")),
     row(&[400..=499], OWN, Unavailable("Auth0 gave an answer that is documented nowhere")),
-    row(&[100..=999], Body::Html, Unavailable("not Auth0's own answer (HTML); a proxy or a network rule in between?")),
+    row(
+        &[100..=999],
+        Body::Html,
+        Unavailable("not Auth0's own answer (HTML); a proxy or a network rule may be in between"),
+    ),
     row(
         &[100..=999],
         Body::Any,

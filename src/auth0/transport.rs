@@ -63,7 +63,7 @@ fn not_connected(error: &reqwest::Error, has_ca_bundle: bool) -> &'static str {
             "no route to the domain; may the operator reach it (NetworkPolicy, firewall, proxy)?"
         }
         Some(io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
-            "the connection was closed during the TLS handshake; a firewall or a proxy in between?"
+            "the connection was closed during the TLS handshake; a firewall or a proxy may be in between"
         }
         _ => "no connection could be made; check spec.domain, network policies and any proxy",
     }

@@ -79,13 +79,11 @@ fn gone(inputs: &Inputs<'_>, known: Known, n: usize) -> Outcome {
         return Outcome::plain(Reason::Removed, message, known).proven(VerifiedReason::ReadAfter);
     }
     let message = if known.has_accepted() {
-        format!("Nothing to remove: a complete read before and one after the removal show none of the {n} items.")
+        format!("Nothing to remove: complete reads before and after the removal show 0 of {n} items.")
     } else if known.lost {
-        format!(
-            "None of the {n} items exists any more. An earlier DELETE that got no usable answer may have removed them."
-        )
+        format!("Auth0 shows 0 of {n} items. An earlier DELETE that got no usable answer may have removed them.")
     } else {
-        format!("Nothing to remove: a complete read shows none of the {n} items.")
+        format!("Nothing to remove: Auth0 shows 0 of {n} items.")
     };
     Outcome::plain(Reason::AlreadyAbsent, message, known).proven(VerifiedReason::ReadBefore)
 }

@@ -153,7 +153,7 @@ fn what_is_not_auth0s_own_is_nobodys_verdict() {
         }
     }
     let blocked = answer(removal(), 403, HTML, "<html>Blocked</html>").unwrap_err().to_string();
-    assert_eq!(blocked, "403: not Auth0's own answer (HTML); a proxy or a network rule in between?");
+    assert_eq!(blocked, "403: not Auth0's own answer (HTML); a proxy or a network rule may be in between");
 }
 
 /// Promise 4 of docs/design.md: a login page with status 200 is not an accepted removal.
