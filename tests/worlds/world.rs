@@ -48,10 +48,15 @@ pub struct Inner {
     pub tells: bool,
     /// The number of status writes so far.
     pub writes: u64,
+    /// The number of requests to the API server so far.
+    requests: u64,
 }
 
 /// The most tokens that a world can have.
 pub const TOKENS: u64 = 64;
+
+/// More requests to the API server than any world needs.
+const ENDLESS: u64 = 50_000;
 
 impl World {
     pub fn new(plan: Plan, script: Option<Script>) -> Arc<Self> {
@@ -72,6 +77,7 @@ impl World {
             is_calm: false,
             tells: std::env::var_os("RESCIND_WORLD").is_some(),
             writes: 0,
+            requests: 0,
         };
         let tokens = (0..TOKENS).map(fingerprint).collect();
         Arc::new(Self { plan, script, start: Instant::now(), inner: Mutex::new(inner), tokens, written: Notify::new() })
@@ -148,6 +154,11 @@ impl World {
 
     fn trouble(&self, is_put: bool) -> (Millis, bool) {
         let mut inner = self.inner();
+        inner.requests += 1;
+        if inner.requests == ENDLESS {
+            let at = self.now();
+            inner.books.violated(9, at, format!("{ENDLESS} requests to the API server: something never comes to rest"));
+        }
         let Plan { preflight, unconfirmed, write_faults, .. } = self.plan;
         if inner.is_calm {
             return (1, false);
