@@ -56,7 +56,7 @@ pub struct Inner {
 pub const TOKENS: u64 = 64;
 
 /// More requests to the API server than any world needs.
-const ENDLESS: u64 = 50_000;
+const ENDLESS: u64 = 10_000;
 
 impl World {
     pub fn new(plan: Plan, script: Option<Script>) -> Arc<Self> {
