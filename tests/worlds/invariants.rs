@@ -8,10 +8,12 @@ use rescind::auth0::{Endpoint, Item, Read};
 use serde_json::Value;
 
 use crate::auth0::{Deleted, Millis, Tenant};
-use crate::cluster::{Cluster, Key, Object, State, wants};
+use crate::cluster::{Cluster, Key, Object, State, acts_for, wants};
 
 /// How far a cache may lag, or how old a preflight check may be, when a DELETE leaves.
 const BEHIND: Millis = 1500;
+/// How long the answer to an accepted DELETE takes at most.
+const ANSWERS_WITHIN: Millis = 1000;
 /// After a crash, DELETEs accepted within this time before it may be repeated.
 const CRASH_COSTS: Millis = 30_000;
 /// A DELETE may be sent once more when it had no effect for this long.
@@ -72,6 +74,14 @@ impl Books {
 
     /// Checks that an accepted DELETE was not accepted for these objects before.
     pub fn delete_accepted(&mut self, cluster: &Cluster, domain: &str, uids: &[&str], items: &[Item], at: Millis) {
+        for uid in uids {
+            let is_active = |state: &State| {
+                state.iter().any(|(key, object)| object.uid == *uid && acts_for(state, key, object).is_some())
+            };
+            if !cluster.since(at.saturating_sub(BEHIND + ANSWERS_WITHIN)).any(is_active) {
+                self.violated(5, at, format!("{uid} is suspended, held or gone, and so is not to be acted for"));
+            }
+        }
         for (key, object) in cluster.now.iter().filter(|(_, object)| uids.contains(&&*object.uid)) {
             let Some((endpoint, wanted)) = &object.target else { continue };
             let tenant = cluster.now.get(&("auth0tenants", key.1.clone(), object.tenant().to_owned()));
