@@ -16,7 +16,8 @@ pub(crate) fn shrink_map<K: Eq + Hash, V, S: BuildHasher>(map: &mut HashMap<K, V
     }
 }
 
-/// Shrinks a slab that is empty. To be called after a removal; keys in use keep their place, so it cannot shrink earlier.
+/// Shrinks a slab that is empty. To be called after a removal. It cannot shrink earlier, because keys in use keep their
+/// place.
 pub(crate) fn shrink_slab<T>(slab: &mut Slab<T>) {
     if slab.is_empty() && slab.capacity() > SMALL {
         slab.shrink_to_fit();
