@@ -4,7 +4,7 @@ ARG BASE=rust:1.95-slim-bookworm
 
 FROM ${BASE} AS build
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends ca-certificates \
+ && apt-get install --yes --no-install-recommends ca-certificates make \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /rescind
 COPY . .

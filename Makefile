@@ -46,7 +46,7 @@ test-long: tools
 # ratios and counts of one run. Ten minutes; RESCIND_BENCH_OBJECTS=300 is quicker and less telling, RESCIND_BENCH_LARGE=1
 # adds 100,000 objects.
 bench: tools
-	cargo bench --package rescind --bench operator --bench dispatch
+	cargo bench --package rescind --features jemalloc --bench operator --bench dispatch
 
 # Simulates what removing access costs under the limits of Auth0's plans, in virtual time. Three minutes, once built.
 simulate:

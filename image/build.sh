@@ -14,5 +14,5 @@ export CARGO_INCREMENTAL=0
 export SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-0}"
 
 # With --target, RUSTFLAGS do not apply to build scripts and procedural macros, which cannot be linked statically.
-cargo build --locked --release --package rescind --bin rescind --features "${FEATURES:-}" --target "$host" >&2
+cargo build --locked --release --package rescind --bin rescind --features "jemalloc${FEATURES:+,$FEATURES}" --target "$host" >&2
 echo "${CARGO_TARGET_DIR:-$PWD/target}/$host/release/rescind"

@@ -52,7 +52,7 @@ pub use kinds::{ForEachKind, Revocation, for_each_kind};
 pub use mutation_cache::Stored;
 pub use outcome::{Outcome, Verified};
 pub use preflight::{IsFresh, IsLeader, PreflightChecker, TenantCheck};
-pub use reconcile::{Context, Error, reconcile};
+pub use reconcile::{Context, Error, Progress, reconcile};
 pub use refusals::Refused;
 pub use settled::{is_settled, reason_of};
 pub use shared::{Proof, ReasonChange, ReconcileState, Shared};

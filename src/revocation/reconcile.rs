@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
 use thiserror::Error;
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::warn;
 
 use crate::api::{Reason, RemovalStatus};
@@ -45,6 +46,15 @@ pub struct Context<K: Revocation> {
     pub shared: Arc<Shared>,
 }
 
+/// How far a reconcile came.
+#[derive(Debug)]
+pub enum Progress {
+    /// It is done. It is to be repeated after this time if nothing wakes the object earlier; none: never.
+    Done(Option<Duration>),
+    /// Its status is to be written, but there was no permit. It is to be repeated with one.
+    AwaitPermit,
+}
+
 /// Why a reconcile failed. Nothing is lost by it: what is known of the object is kept in memory.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -53,22 +63,31 @@ pub enum Error {
     Write(#[source] Box<kube::Error>),
 }
 
-/// Reconciles one object. Returns after how long to reconcile it again if nothing wakes it earlier; none: never.
-pub async fn reconcile<K: Revocation>(object: Arc<K>, context: Arc<Context<K>>) -> Result<Option<Duration>, Error> {
-    let Some(owner) = owner(&*object) else { return Ok(None) };
+/// Reconciles one object. Everything but the write of the status is done without waiting; the write needs `permit`, which
+/// limits how many are in flight.
+pub async fn reconcile<K: Revocation>(
+    object: Arc<K>,
+    context: Arc<Context<K>>,
+    permit: Option<OwnedSemaphorePermit>,
+) -> Result<Progress, Error> {
+    let Some(owner) = owner(&*object) else { return Ok(Progress::Done(None)) };
     let shared = &context.shared;
     // Its job is left alone here: the preflight check refuses every further call for it.
     if object.meta().deletion_timestamp.is_some() {
-        return Ok(None);
+        return Ok(Progress::Done(None));
     }
     let (removal, now) = (object.removal(), Now::read());
-    let requeue = Reconciliation { object: &*object, owner: &owner, context: &context, removal, now }.run().await;
+    let progress =
+        Reconciliation { object: &*object, owner: &owner, context: &context, removal, now }.run(permit).await;
     // An object that was deleted meanwhile must leave nothing behind.
     let reference = ObjectRef::new(&owner.name).within(&owner.namespace);
     if context.store.get(&reference).and_then(|object| object.uid()).as_deref() != Some(&*owner.uid) {
         shared.forget(&owner.uid);
     }
-    requeue.map(|after| after.map(|after| after.max(MIN_REQUEUE)))
+    progress.map(|progress| match progress {
+        Progress::Done(after) => Progress::Done(after.map(|after| after.max(MIN_REQUEUE))),
+        Progress::AwaitPermit => progress,
+    })
 }
 
 /// One reconcile of one object, at one moment.
@@ -94,11 +113,11 @@ struct Plan {
 }
 
 impl<K: Revocation> Reconciliation<'_, K> {
-    async fn run(&self) -> Result<Option<Duration>, Error> {
+    async fn run(&self, permit: Option<OwnedSemaphorePermit>) -> Result<Progress, Error> {
         let stored = self.stored();
         let mut memory = self.context.shared.state.memory.get(&self.owner.uid);
         let plan = self.decide(&stored.status, &mut memory);
-        self.write(&stored, memory, plan).await
+        self.write(&stored, memory, plan, permit).await
     }
 
     /// The status that the API server has, as far as this process knows: its own last write if the cache is behind it.

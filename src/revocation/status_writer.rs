@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::{GetParams, PartialObjectMeta, PostParams};
+use kube::api::{GetParams, PostParams};
 use kube::core::object::HasStatus;
 use kube::{Client, Resource};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::api::{Auth0TenantStatus, FIELD_MANAGER, RemovalStatus};
@@ -133,6 +133,18 @@ struct Metadata<'a> {
     resource_version: &'a str,
 }
 
+/// What is read of the API server's answer.
+#[derive(Deserialize)]
+struct Answer {
+    metadata: AnswerMetadata,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AnswerMetadata {
+    resource_version: String,
+}
+
 enum Put<S> {
     Ended(Written<S>),
     Conflict(kube::Error),
@@ -166,10 +178,9 @@ where
         request.replace_subresource("status", target.name, &parameters, body).map_err(kube::Error::BuildRequest)?;
     request.headers_mut().insert(http::header::ACCEPT, http::HeaderValue::from_static(METADATA_ONLY));
     request.extensions_mut().insert("replace_status");
-    match client.request::<PartialObjectMeta<K>>(request).await {
-        Ok(written) => {
-            let version = written.metadata.resource_version.unwrap_or_default();
-            Ok(Put::Ended(Written::Written(Stored { version, status })))
+    match client.request::<Answer>(request).await {
+        Ok(Answer { metadata }) => {
+            Ok(Put::Ended(Written::Written(Stored { version: metadata.resource_version, status })))
         }
         Err(kube::Error::Api(response)) if response.is_not_found() => Ok(Put::Ended(Written::Gone)),
         Err(kube::Error::Api(response)) if response.is_conflict() => Ok(Put::Conflict(kube::Error::Api(response))),

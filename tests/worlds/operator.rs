@@ -11,7 +11,7 @@ use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::runtime::Controller;
-use kube::runtime::controller::{Action, Config};
+use kube::runtime::controller::Action;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::Event;
@@ -19,11 +19,12 @@ use rescind::api::Auth0Tenant;
 use rescind::auth0::AllowedDomains;
 use rescind::dispatch::{DeleteFinished, Dispatcher, Observer, Owner, Report, RequestFinished};
 use rescind::revocation::{
-    Context, ForEachKind, PreflightChecker, ReconcileState, Revocation, Shared, TenantCheck, for_each_kind, is_settled,
-    reconcile,
+    Context, ForEachKind, PreflightChecker, Progress, ReconcileState, Revocation, Shared, TenantCheck, for_each_kind,
+    is_settled, reconcile,
 };
 use rescind::tenant::{Listing, Secrets, Tenants};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth0::Millis;
@@ -239,16 +240,20 @@ impl ForEachKind for Kinds {
         let context =
             Arc::new(Context { client: self.client.clone(), store: store.clone(), shared: self.shared.clone() });
         let controller = Controller::for_stream(changes.map(Ok), store.clone())
-            .with_config(Config::default().concurrency(16))
             .reconcile_on(woken)
             .graceful_shutdown_on(self.ended.clone().cancelled_owned());
-        let failures = Arc::new(AtomicU64::new(0));
+        let (reconciles, permits) = (Arc::new(AtomicU64::new(0)), Arc::new(Semaphore::new(16)));
         let step = move |object: Arc<K>, context: Arc<Context<K>>| {
-            let failures = failures.clone();
+            let (nth, permits) = (reconciles.fetch_add(1, Ordering::Relaxed), permits.clone());
             async move {
-                let pause = Duration::from_millis(500 + 100 * (failures.fetch_add(1, Ordering::Relaxed) % 30));
-                let again = reconcile(object, context).await.unwrap_or(Some(pause));
-                Ok::<_, std::convert::Infallible>(again.map_or_else(Action::await_change, Action::requeue))
+                // Now and then there is no permit to write.
+                let permit = permits.try_acquire_owned().ok().filter(|_| nth % 7 > 0);
+                let action = match reconcile(object, context, permit).await {
+                    Ok(Progress::Done(after)) => after.map_or_else(Action::await_change, Action::requeue),
+                    Ok(Progress::AwaitPermit) => Action::requeue(Duration::from_millis(100)),
+                    Err(_) => Action::requeue(Duration::from_millis(500 + 100 * (nth % 30))),
+                };
+                Ok::<_, std::convert::Infallible>(action)
             }
         };
         let run = controller.run(step, |_, error, _| match *error {}, context).for_each(|_| std::future::ready(()));

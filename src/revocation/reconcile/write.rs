@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::info;
 
 use crate::api::{Reason, RemovalStatus, State};
 use crate::dispatch::{Owner, View};
 
-use super::{Error, MIN_REQUEUE, Plan, Reconciliation};
+use super::{Error, MIN_REQUEUE, Plan, Progress, Reconciliation};
 use crate::revocation::due::{Due, due};
 use crate::revocation::kinds::Revocation;
 use crate::revocation::memory::ObjectMemory;
@@ -18,19 +19,27 @@ use crate::revocation::shared::{Proof, ReasonChange};
 use crate::revocation::status_writer::{StatusTarget, Written, write_status};
 
 impl<K: Revocation> Reconciliation<'_, K> {
-    /// Writes the status if that is worth it now. Returns when to reconcile again.
+    /// Writes the status if that is worth it now and a permit is to be had.
     pub(super) async fn write(
         &self,
         stored: &Stored<RemovalStatus>,
         mut memory: ObjectMemory,
         plan: Plan,
-    ) -> Result<Option<Duration>, Error> {
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Result<Progress, Error> {
         let Some(wanted) = plan.shows.clone().or_else(|| memory.status.clone()) else {
             self.keep(memory, &stored.status);
-            return Ok(plan.requeue_after);
+            return Ok(Progress::Done(plan.requeue_after));
         };
         let waiting_for = self.waiting_for(&wanted, &mut memory, plan.submitted_at);
         let due = due(&stored.status, &wanted, waiting_for, plan.is_predicted, self.now.wall);
+        if permit.is_none() && matches!(due, Due::Now | Due::Throttled(_)) {
+            if due == Due::Now {
+                self.announce(&stored.status, &wanted, &mut memory);
+            }
+            self.keep(memory, &stored.status);
+            return Ok(Progress::AwaitPermit);
+        }
         let (writes, write_after) = self.may_write(due, &mut memory);
         let requeue_after = [plan.requeue_after, write_after].into_iter().flatten().min();
         if writes {
@@ -39,21 +48,21 @@ impl<K: Revocation> Reconciliation<'_, K> {
         // Kept before the write, which may fail or be cancelled.
         self.keep(memory, &stored.status);
         if !writes {
-            return Ok(requeue_after);
+            return Ok(Progress::Done(requeue_after));
         }
         let written = write_status::<K>(&self.context.client, self.status_target(), Some(stored), &wanted).await;
         let now = match written.map_err(|error| Error::Write(Box::new(error)))? {
             Written::Written(now) => now,
             Written::Unchanged => Stored { version: stored.version.clone(), status: wanted },
-            Written::Gone | Written::Successor => return Ok(None),
-            Written::Edited => return Ok(Some(MIN_REQUEUE)),
+            Written::Gone | Written::Successor => return Ok(Progress::Done(None)),
+            Written::Edited => return Ok(Progress::Done(Some(MIN_REQUEUE))),
         };
         let state = &self.context.shared.state;
         let mut memory = state.memory.get(&self.owner.uid);
         (memory.status, memory.announced, memory.proved_after) = (None, None, None);
         self.keep(memory, &now.status);
         state.mutations.insert(&self.owner.uid, now, self.cached_version().as_deref());
-        Ok(requeue_after)
+        Ok(Progress::Done(requeue_after))
     }
 
     /// Whether to write now, and if not, after how long to try again.

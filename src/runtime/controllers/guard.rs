@@ -39,13 +39,12 @@ impl ReconcileGuard {
         Self { failures: Arc::default(), kind, reconciles: metrics.reconciles(kind), traces }
     }
 
-    /// Runs one reconcile of `object`. Returns the pause before the next one, if there is to be one: what `reconcile`
-    /// asks for, or the backoff after a failure.
-    pub(crate) async fn run<K, E>(
+    /// Runs one reconcile of `object`. Returns what it returns; after a failure, the pause before the next one.
+    pub(crate) async fn run<K, T, E>(
         &self,
         object: &K,
-        reconcile: impl Future<Output = Result<Option<Duration>, E>>,
-    ) -> Option<Duration>
+        reconcile: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Duration>
     where
         K: ResourceExt,
         E: std::fmt::Display,
@@ -54,11 +53,11 @@ impl ReconcileGuard {
         let began = Instant::now();
         let guarded = tokio::time::timeout(RECONCILE_DEADLINE, AssertUnwindSafe(reconcile).catch_unwind());
         let (failure, problem) = match guarded.await {
-            Ok(Ok(Ok(pause))) => {
+            Ok(Ok(Ok(done))) => {
                 self.reconciles.ended(began.elapsed(), None);
                 self.traces.reconciled(self.kind, object, began.elapsed(), None);
                 self.failures().remove(&uid);
-                return pause;
+                return Ok(done);
             }
             Ok(Ok(Err(error))) => (Failure::Error, error.to_string()),
             // The panic's message is not logged, because it may contain anything (promise 6).
@@ -76,7 +75,7 @@ impl ReconcileGuard {
         let pause = backoff(failures, fastrand::f64());
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
         warn!(%namespace, %name, uid, generation = object.meta().generation, failures, ?pause, "reconcile failed: {problem}");
-        Some(pause)
+        Err(pause)
     }
 
     /// Drops what is remembered of an object that is gone or needs no reconcile any more.
@@ -107,12 +106,12 @@ mod tests {
         let guard = ReconcileGuard::new("Test", &metrics, Traces::default());
         let object = ConfigMap::default();
         let panic = async { panic!("canary") };
-        assert!(guard.run::<_, String>(&object, panic).await.is_some());
+        assert!(guard.run::<_, (), String>(&object, panic).await.is_err());
         for _ in 0..3 {
-            assert!(guard.run(&object, async { Err("no") }).await.is_some());
+            assert!(guard.run::<_, (), _>(&object, async { Err("no") }).await.is_err());
         }
         assert_eq!(guard.failures().get(""), Some(&4));
-        assert_eq!(guard.run::<_, String>(&object, async { Ok(None) }).await, None);
+        assert_eq!(guard.run::<_, _, String>(&object, async { Ok(5) }).await, Ok(5));
         assert!(guard.failures().is_empty());
         let text = metrics.text();
         for (cause, count) in [("panic", 1), ("error", 3), ("timeout", 0)] {

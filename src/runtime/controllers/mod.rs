@@ -7,12 +7,14 @@
 //! - `removals.rs`: the controller of one removal kind. `dependents.rs` knows which removals need which tenant.
 //! - `tenants.rs`: the controller of the tenant objects, one for all scopes.
 //! - `controller.rs`: kube's controller, fed with keys.
-//! - `guard.rs`: around every reconcile: deadline, panics, backoff.
+//! - `guard.rs`: around every reconcile: deadline, panics, backoff. `write_permits.rs`: how many status writes are in
+//!   flight.
 //! - `observer.rs`, `preflight.rs`: what the dispatcher reports of its calls, on its way to audit log, metrics and
 //!   tenants.
 //!
 //! A reconcile never waits for Auth0: it hands a job to the dispatcher and returns, and the dispatcher wakes the object
-//! when there is news. So a few reconciles at once are enough, and a slow Auth0 tenant does not occupy them.
+//! when there is news. Only the write of a status takes time, and an object that waits for its turn to write is not being
+//! reconciled meanwhile, so that thousands of verdicts never delay the next removal.
 
 mod controller;
 mod dependents;
@@ -22,6 +24,7 @@ mod preflight;
 mod removals;
 mod scope;
 mod tenants;
+mod write_permits;
 
 pub(crate) use dependents::Dependents;
 pub(crate) use guard::ReconcileGuard;

@@ -1,6 +1,7 @@
 //! The controller of one removal kind in one scope: which changes queue an object, and how it is reconciled.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use kube::ResourceExt;
@@ -8,12 +9,16 @@ use kube::runtime::reflector::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::RECONCILE_ANNOTATION;
-use crate::revocation::{Context, Revocation, Shared, is_settled, reason_of, reconcile};
+use crate::revocation::{Context, Progress, Revocation, Shared, is_settled, reason_of, reconcile};
 use crate::runtime::cache::{Change, Key, Settled};
 
 use super::controller::{Queue, Queued, run};
 use super::dependents::DependentsOf;
 use super::guard::ReconcileGuard;
+use super::write_permits::WritePermits;
+
+/// As many reconciles at once as there are objects.
+const UNLIMITED: u16 = 0;
 
 /// The controller of one kind in one scope.
 pub(crate) struct Removals<K: Revocation> {
@@ -22,6 +27,7 @@ pub(crate) struct Removals<K: Revocation> {
     pub(crate) dependents: Arc<DependentsOf<K>>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) guard: ReconcileGuard,
+    pub(crate) permits: Arc<WritePermits>,
 }
 
 /// What the cache keeps of an object that needs no reconcile until it changes; `None` while it needs one.
@@ -44,7 +50,7 @@ impl<K: Revocation> Removals<K> {
                 self.shared.state.seen(uid, meta.resource_version.as_deref());
                 self.dependents.change(&key, before.as_deref(), (!settled).then_some(&*now));
                 if settled {
-                    self.guard.forget(uid);
+                    self.forget(uid);
                     self.shared.forget(uid);
                 // Our own status writes change neither of them, so they queue nothing.
                 } else if before.is_none_or(|before| request_of(&*before) != request_of(&*now)) {
@@ -53,7 +59,7 @@ impl<K: Revocation> Removals<K> {
             }
             Change::Deleted { key, before } => {
                 self.dependents.change(&key, Some(&*before), None);
-                self.guard.forget(before.meta().uid.as_deref().unwrap_or_default());
+                self.forget(before.meta().uid.as_deref().unwrap_or_default());
                 self.shared.deleted(&*before);
             }
             Change::Listed => {}
@@ -66,29 +72,43 @@ impl<K: Revocation> Removals<K> {
         let cached = self.store.get(&Key::of(object.meta()).reference());
         if cached.is_none_or(|cached| cached.meta().uid != object.meta().uid) {
             let uid = object.meta().uid.as_deref().unwrap_or_default();
-            self.guard.forget(uid);
+            self.forget(uid);
             self.shared.forget(uid);
         }
     }
 
-    /// Reconciles what is queued, this many objects at once, until `ended`.
-    pub(crate) async fn run(
-        self: Arc<Self>,
-        context: Arc<Context<K>>,
-        queued: Queued<K>,
-        concurrency: u16,
-        ended: CancellationToken,
-    ) {
+    /// Forgets what this controller itself knows of the object.
+    fn forget(&self, uid: &str) {
+        self.guard.forget(uid);
+        self.permits.forget(uid);
+    }
+
+    /// Reconciles what is queued until `ended`.
+    pub(crate) async fn run(self: Arc<Self>, context: Arc<Context<K>>, queued: Queued<K>, ended: CancellationToken) {
         let store = self.store.clone();
-        let reconcile = move |object: Arc<K>| {
+        let reconcile = move |object| {
             let (removals, context) = (self.clone(), context.clone());
-            async move {
-                let pause = removals.guard.run(&*object, reconcile(object.clone(), context)).await;
-                removals.forget_if_gone(&object);
-                pause
-            }
+            async move { removals.reconcile(object, context).await }
         };
-        run(store, queued, concurrency, ended, reconcile).await;
+        // Only status writes are limited, so that one never holds up an object that has a removal to submit.
+        run(store, queued, UNLIMITED, ended, reconcile).await;
+    }
+
+    /// Reconciles one object. Returns after which time to do so again.
+    async fn reconcile(&self, object: Arc<K>, context: Arc<Context<K>>) -> Option<Duration> {
+        let uid = object.meta().uid.as_deref().unwrap_or_default();
+        let reconcile = reconcile(object.clone(), context, self.permits.take(uid));
+        let requeue_after = match self.guard.run(&*object, reconcile).await {
+            Ok(Progress::Done(after)) => after,
+            Ok(Progress::AwaitPermit) => {
+                let (queue, key) = (self.queue.clone(), Key::of(object.meta()));
+                self.permits.wait(uid, move || queue.add(&key));
+                None
+            }
+            Err(pause) => Some(pause),
+        };
+        self.forget_if_gone(&object);
+        requeue_after
     }
 }
 

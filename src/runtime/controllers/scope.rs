@@ -37,9 +37,10 @@ use super::controller::Queue;
 use super::guard::ReconcileGuard;
 use super::removals::{Removals, settle};
 use super::tenants::TenantController;
+use super::write_permits::WritePermits;
 
-/// How long the start of the reconciles waits for lists of Secrets.
-const SECRETS_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the start of the reconciles waits for the lists of Secrets and of the kind itself.
+const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a scope needs. Everything but the namespace is the same for all scopes.
 pub(crate) struct Scope {
@@ -83,8 +84,8 @@ impl Scope {
     pub(crate) fn start(&self, tasks: &mut Tasks) -> Queues {
         let namespace = self.namespace.as_deref();
         let (tenant_cache, tenant_changes) = self.watch::<Auth0Tenant>(namespace, None, |_| None);
-        let (secrets, listings) = self.watch_secrets(tasks);
-        let listings = Listings { tenants: tenant_cache.listing.clone(), secrets: listings };
+        let (secrets, others) = self.watch_secrets(tasks);
+        let listings = Listings { tenants: tenant_cache.listing.clone(), others };
         let (tenants, controller) = (self.tenants.tenants.clone(), self.tenants.clone());
         tenants.add(namespace, tenant_cache.store.clone(), secrets);
         tasks.services.spawn(async move { controller.follow(tenant_changes).await });
@@ -148,11 +149,11 @@ impl Scope {
     }
 }
 
-/// Whether the caches that the reconciles of every kind depend on are filled.
+/// Whether the caches that the reconciles of a kind depend on are filled.
 #[derive(Clone)]
 struct Listings {
     tenants: Receiver<Listing>,
-    secrets: Vec<Receiver<Listing>>,
+    others: Vec<Receiver<Listing>>,
 }
 
 /// Starts the controller of each removal kind.
@@ -181,27 +182,31 @@ impl ForEachKind for Kinds<'_> {
         self.by_kind.insert(K::KIND, Box::new(move |key| add.add(key)));
         let guard = ReconcileGuard::new(K::KIND, metrics, settings.traces.clone());
         let (dependents, shared) = (tenants.dependents.of(store.clone(), queue.clone()), self.shared.clone());
-        let removals = Arc::new(Removals { store: store.clone(), queue, dependents, shared, guard });
+        let permits = WritePermits::new(settings.max_concurrent_reconciles);
+        let removals = Arc::new(Removals { store: store.clone(), queue, dependents, shared, guard, permits });
         let follower = removals.clone();
         self.tasks.services.spawn(async move { follower.follow(changes).await });
 
         let context = Arc::new(Context { client: client.clone(), store, shared: self.shared.clone() });
-        let run = removals.run(context, queued, settings.max_concurrent_reconciles, shutdown.clone());
-        // Not before the tenants are listed, or removals would report their tenant as missing.
-        self.tasks.controllers.spawn(once_listed(self.listings.clone(), shutdown.clone(), run).boxed());
+        let run = removals.run(context, queued, shutdown.clone());
+        // Not before the tenants are listed, or removals would report their tenant as missing; nor before the kind is
+        // listed itself, because until then each call costs a request to the API server (`revocation/preflight.rs`).
+        let mut listings = self.listings.clone();
+        listings.others.push(cache.listing);
+        self.tasks.controllers.spawn(once_listed(listings, shutdown.clone(), run).boxed());
     }
 }
 
-/// Runs `run` once the tenants and the Secrets are listed, unless `ended` comes first. A list of Secrets that fails or
-/// hangs is not waited for: removals then report that their tenant is not ready.
+/// Runs `run` once the tenants and the others are listed, unless `ended` comes first. A list of the others that fails or
+/// takes long is not waited for: without Secrets, removals report that their tenant is not ready.
 async fn once_listed(listings: Listings, ended: CancellationToken, run: impl Future<Output = ()>) {
-    let Listings { mut tenants, secrets } = listings;
+    let Listings { mut tenants, others } = listings;
     let listed = async {
         let _ = tenants.wait_for(|listing| *listing == Listing::Complete).await;
-        let secrets = secrets.into_iter().map(|mut listing| async move {
+        let others = others.into_iter().map(|mut listing| async move {
             let _ = listing.wait_for(|listing| *listing != Listing::NotYet).await;
         });
-        let _ = tokio::time::timeout(SECRETS_TIMEOUT, futures::future::join_all(secrets)).await;
+        let _ = tokio::time::timeout(LIST_TIMEOUT, futures::future::join_all(others)).await;
     };
     if ended.run_until_cancelled(listed).await.is_some() {
         run.await;

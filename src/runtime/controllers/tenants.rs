@@ -190,7 +190,8 @@ impl TenantController {
             let controller = self.clone();
             async move {
                 let key = tenant_key(&Key::of(&tenant.metadata));
-                let pause = controller.guard.run(&*tenant, controller.reconcile(&key, &tenant)).await;
+                let pause =
+                    controller.guard.run(&*tenant, controller.reconcile(&key, &tenant)).await.unwrap_or_else(Some);
                 // It may have been deleted meanwhile; nothing that was kept since then would be forgotten.
                 if controller.tenants.get(&key).is_none() {
                     controller.guard.forget(tenant.metadata.uid.as_deref().unwrap_or_default());
