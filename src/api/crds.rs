@@ -31,6 +31,8 @@ pub fn crds() -> Vec<Crd> {
         UserRoleRevocation::crd(),
         OrgMembershipRemoval::crd(),
         OrgMemberRoleRemoval::crd(),
+        #[cfg(test)]
+        super::GroupRoleRemoval::crd(),
     ];
     let tenants = [Auth0Tenant::crd()];
     let tenant = [("Tenant", ".spec.tenantRef.name")];

@@ -145,7 +145,7 @@ impl Machine {
         let (waiters, gone): (Vec<_>, Vec<_>) =
             list.take_waiters().into_iter().partition(|waiter| jobs.get(waiter.job).is_some());
         let mut page_budget = usize::MAX;
-        if let Read::List(endpoint @ Endpoint::OrganizationMembers { organization }) = &list.read
+        if let Some((endpoint, organization)) = list.read.per_user()
             && !list.first_page_only
             && !waiters.iter().any(|waiter| waiter.must_walk_list)
         {
@@ -257,9 +257,7 @@ impl Machine {
         let list = &mut self.read_queues[key];
         let Some(ActiveWalk { walk, waiters, .. }) = list.walk.take() else { return };
         list.pause = None;
-        if let (Ok(_), Read::List(endpoint @ Endpoint::OrganizationMembers { .. }), false) =
-            (&result, &list.read, list.first_page_only)
-        {
+        if let (Ok(_), Some((endpoint, _)), false) = (&result, list.read.per_user(), list.first_page_only) {
             let at = (endpoint.clone(), list.connection);
             self.remember_length(
                 at,
@@ -278,12 +276,10 @@ impl Machine {
         let list = &mut self.read_queues[key];
         let connection = list.connection;
         let Some(ActiveWalk { waiters, walk, .. }) = list.walk.take() else { return };
-        if let Read::List(endpoint @ Endpoint::OrganizationMembers { .. }) = list.read.clone()
-            && let Some(organization) = endpoint.organization().cloned()
-        {
+        if let Some((endpoint, organization)) = list.read.clone().per_user() {
             let length = KnownLength { pages: walk.pages() + 1, learned_at: now, asked_per_user_at: Some(now) };
-            self.remember_length((endpoint, connection), length, now);
-            self.read_per_user(&organization, connection, waiters, now);
+            self.remember_length((endpoint.clone(), connection), length, now);
+            self.read_per_user(organization, connection, waiters, now);
         }
         self.refresh(WorkSource::Reads(key), &[], now);
     }
