@@ -15,6 +15,8 @@
 //! - [`runtime`]: watches, controllers, leader election, startup and shutdown.
 //! - [`clock`]: the wall clock and the steady clock that the rooms read.
 
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm, clippy::iter_over_hash_type, clippy::disallowed_methods))]
+
 pub mod api;
 pub mod auth0;
 mod capacity;

@@ -1,7 +1,7 @@
 //! The dispatcher: finds the queue of each domain, keeps the reports of ended jobs until they are fetched, and wakes
 //! their owners.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use super::preflight::Preflight;
 
 /// Carries out removals. It is the only way to Auth0.
 pub struct Dispatcher {
-    queues: Mutex<HashMap<Domain, Arc<DomainQueue>>>,
+    queues: Mutex<BTreeMap<Domain, Arc<DomainQueue>>>,
     jobs: Mutex<HashMap<Arc<str>, Entry>>,
     preflight: Arc<dyn Preflight>,
     observer: Arc<dyn Observer>,
@@ -81,7 +81,7 @@ impl Dispatcher {
         self.take_reports(&mut jobs, &queue);
     }
 
-    fn queue(self: &Arc<Self>, queues: &mut HashMap<Domain, Arc<DomainQueue>>, domain: &Domain) -> Arc<DomainQueue> {
+    fn queue(self: &Arc<Self>, queues: &mut BTreeMap<Domain, Arc<DomainQueue>>, domain: &Domain) -> Arc<DomainQueue> {
         let new = || {
             let queue = Arc::new(DomainQueue::new(domain.clone(), self.closed.child_token()));
             tokio::spawn(supervise(self.clone(), queue.clone()));
@@ -168,6 +168,7 @@ impl Dispatcher {
     }
 
     /// How many jobs have ended whose reports were not taken yet.
+    #[allow(clippy::disallowed_methods, reason = "a count has no order")]
     pub fn unwritten(&self) -> usize {
         let queues: Vec<_> = lock(&self.queues).values().cloned().collect();
         queues.iter().for_each(|queue| self.collect(queue));

@@ -67,6 +67,7 @@ impl Memory {
     }
 
     /// How many reasons were announced and are not written yet.
+    #[allow(clippy::disallowed_methods, reason = "a count has no order")]
     pub(super) fn unwritten(&self) -> usize {
         self.lock().values().filter(|memory| memory.announced.is_some() && memory.status.is_some()).count()
     }

@@ -1,7 +1,7 @@
 //! What Auth0 refuses with a connection. Once one object has found that out, no other of its kind needs to ask: one
 //! object at a time probes whether Auth0 still refuses, and the others wait for the result.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ pub struct Refused {
 /// Refusals by connection, kind of object (scopes differ by kind) and reason. Their number is bounded by the
 /// connections that exist.
 #[derive(Debug, Default)]
-pub struct Refusals(Mutex<HashMap<(ConnectionKey, &'static str, Reason), Refusal>>);
+pub struct Refusals(Mutex<BTreeMap<(ConnectionKey, &'static str, Reason), Refusal>>);
 
 #[derive(Debug)]
 enum Refusal {
@@ -109,7 +109,7 @@ impl Refusals {
         self.lock().retain(|(key, ..), _| alive.contains(key));
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(ConnectionKey, &'static str, Reason), Refusal>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(ConnectionKey, &'static str, Reason), Refusal>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,7 +1,7 @@
 //! The tenants as they are now. They are looked up in the caches at every use, so that a changed object or a rotated
 //! Secret counts from the next call on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -60,7 +60,7 @@ pub struct Alive {
 pub struct Tenants {
     rules: Rules,
     /// By the namespace that is watched; the one without a namespace holds all.
-    caches: RwLock<HashMap<Option<String>, Arc<Caches>>>,
+    caches: RwLock<BTreeMap<Option<String>, Arc<Caches>>>,
     connections: Mutex<ConnectionCache>,
     rejected: Mutex<RejectedCredentials>,
     health: Mutex<Health>,

@@ -209,6 +209,7 @@ impl ReadQueue {
     }
 
     /// The namespaces that need a position.
+    #[allow(clippy::disallowed_methods, reason = "each namespace is updated by itself")]
     pub(super) fn namespaces(&self) -> Vec<NamespaceId> {
         match &self.walk {
             Some(active) => active.ns().into_iter().collect(),

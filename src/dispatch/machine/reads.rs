@@ -56,6 +56,7 @@ impl Machine {
         self.refresh(WorkSource::Reads(key), &[ns], now);
     }
 
+    #[allow(clippy::disallowed_methods, reason = "each namespace is updated by itself")]
     pub(super) fn refresh_reads(&mut self, key: usize, changed: &[NamespaceId], now: Instant) {
         let Some(list) = self.read_queues.get_mut(key) else { return };
         // A page takes the turn of the first job that has not ended.
@@ -229,7 +230,7 @@ impl Machine {
                 active.walk = Walk::new(list.read.clone(), active.wanted.clone());
                 self.refresh(WorkSource::Reads(key), &[], now);
             }
-            error => self.finish_walk(key, Err(error), now),
+            error @ (ReadError::Call(_) | ReadError::Unreadable(_)) => self.finish_walk(key, Err(error), now),
         }
     }
 

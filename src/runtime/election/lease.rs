@@ -236,6 +236,7 @@ impl Elector {
         }
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "the enum is of another crate")]
     fn explain(&self, error: &kube::Error, verb: &str) -> String {
         let namespace = &self.namespace;
         match error {
