@@ -68,16 +68,17 @@ lint:
 crds:
 	RESCIND_WRITE=1 cargo test --quiet --test e2e crds_are_up_to_date
 
-# Copies the scripts for Argo CD into the folder of each kind and writes their test data anew from the code.
+# Writes target/resource_customizations: the scripts for Argo CD with test data from the code, in the layout in which
+# Argo CD keeps them upstream, one folder for each kind.
 scripts:
-	RESCIND_WRITE=1 cargo test --quiet --test scripts folders_are_up_to_date
+	cargo test --quiet --test scripts the_folders_pass_the_tests_they_hold
 
 # Breaks each promise on purpose, in a copy, and requires that its test fails. Hours.
 mutants: tools
 	tests/mutants.sh
 
-# Writes anew what is generated from other files: the chart's CRDs, README and schema, and the kustomize base. Run it after
-# `make crds` and `make scripts`, whose results it copies.
+# Writes what is generated from other files: the chart's CRDs, README and schema, and the kustomize base. Run it after
+# `make crds`, whose result it copies.
 chart:
 	RESCIND_WRITE=1 cargo test --quiet --test chart generated_files_are_up_to_date
 
