@@ -24,5 +24,6 @@ pub mod clock;
 pub mod dispatch;
 pub mod revocation;
 pub mod runtime;
+mod sync;
 pub mod telemetry;
 pub mod tenant;

@@ -2,7 +2,7 @@
 //! their owners.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth0::Domain;
 use crate::capacity::shrink_map;
 use crate::clock;
+use crate::sync::lock;
 
 use super::connection::{Connection, ConnectionKey};
 use super::driver::{DomainQueue, QueueContext, supervise};
@@ -238,9 +239,4 @@ fn ended(jobs: &HashMap<Arc<str>, Entry>, uid: &str) -> View {
         }
         Some(Entry { report: None, .. }) | None => View::Absent,
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // No update under these locks can be left incomplete by a panic, so a poisoned lock is safe to use.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

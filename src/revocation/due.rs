@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::api::{Reason, RemovalStatus, State};
 
-use super::conditions::is_ours;
+use super::conditions::keep_ours;
 use super::schedule::{SHORT_WAIT, since, until};
 use super::wait_writes::WaitClass;
 
@@ -88,8 +88,7 @@ fn is_far(wanted: &RemovalStatus, now: Timestamp) -> bool {
 /// The status without what others wrote into it, with its conditions in a fixed order.
 fn own_part(status: &RemovalStatus) -> RemovalStatus {
     let mut status = status.clone();
-    status.conditions.retain(is_ours);
-    status.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
+    keep_ours(&mut status.conditions);
     status.unknown.clear();
     status
 }

@@ -44,6 +44,7 @@ mod wait_writes;
 mod waits;
 
 pub use blocked::Blocked;
+pub use conditions::keep_ours;
 pub use decide::{AppliedReport, Decision, acknowledged, apply_report, decide};
 pub use history::Known;
 pub use inputs::{Failures, Inputs, Now, Tenant};

@@ -7,13 +7,14 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use kube::ResourceExt;
 use tracing::warn;
 
+use crate::sync::lock;
 use crate::telemetry::failure::Failure;
 use crate::telemetry::metrics::{Metrics, Reconciles};
 use crate::telemetry::traces::Traces;
@@ -57,7 +58,7 @@ impl ReconcileGuard {
             Ok(Ok(Ok(pause))) => {
                 self.reconciles.ended(began.elapsed(), None);
                 self.traces.reconciled(self.kind, object, began.elapsed(), None);
-                self.failures().remove(&uid);
+                lock(&self.failures).remove(&uid);
                 return pause;
             }
             Ok(Ok(Err(error))) => (Failure::Error, error.to_string()),
@@ -68,7 +69,7 @@ impl ReconcileGuard {
         self.reconciles.ended(began.elapsed(), Some(failure));
         self.traces.reconciled(self.kind, object, began.elapsed(), Some(failure));
         let failures = {
-            let mut failures = self.failures();
+            let mut failures = lock(&self.failures);
             let count = failures.entry(uid.clone()).or_default();
             *count = count.saturating_add(1);
             *count
@@ -81,11 +82,7 @@ impl ReconcileGuard {
 
     /// Drops what is remembered of an object that is gone or needs no reconcile any more.
     pub(crate) fn forget(&self, uid: &str) {
-        self.failures().remove(uid);
-    }
-
-    fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<String, u32>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.failures).remove(uid);
     }
 }
 
@@ -111,9 +108,9 @@ mod tests {
         for _ in 0..3 {
             assert!(guard.run(&object, async { Err("no") }).await.is_some());
         }
-        assert_eq!(guard.failures().get(""), Some(&4));
+        assert_eq!(lock(&guard.failures).get(""), Some(&4));
         assert_eq!(guard.run::<_, String>(&object, async { Ok(None) }).await, None);
-        assert!(guard.failures().is_empty());
+        assert!(lock(&guard.failures).is_empty());
         let text = metrics.text();
         for (cause, count) in [("panic", 1), ("error", 3), ("timeout", 0)] {
             let line = format!("rescind_reconcile_errors_total{{kind=\"Test\",cause=\"{cause}\"}} {count}");
