@@ -83,8 +83,8 @@ pub enum Paging {
     Checkpoint,
 }
 
-/// Declares the endpoints. A row consists of the variant's name, the ids in its path in the order of the path, each with
-/// its `PathId`, and its `EndpointRow`. The attributes of a row go to everything that is made from it.
+/// Declares the endpoints. A row consists of the variant's name, the ids in its path in the order of the path, each
+/// with its `PathId`, and its `EndpointRow`. The attributes of a row go to everything that is made from it.
 macro_rules! endpoints {
     ($($(#[$attribute:meta])* $name:ident { $($id:ident: $path_id:ident),+ } => $row:expr;)+) => {
         /// An endpoint: the place where items are removed.

@@ -210,7 +210,7 @@ impl Dispatcher {
     fn store(&self, jobs: &mut HashMap<Arc<str>, Entry>, ended: Vec<(Owner, Report)>) {
         for (owner, report) in ended {
             if report.end == End::HandedBack(Refusal::Gone) {
-                // The object is gone, so nobody will fetch its report.
+                // The object is gone, so its report will not be fetched.
                 jobs.remove(&owner.uid);
                 self.report_owner_gone(&owner, &report);
             } else if let Some(entry) = jobs.get_mut(&owner.uid) {

@@ -132,8 +132,8 @@ impl Tenants {
             SecretLookup::NotListed => return Usable::NotKnown,
             SecretLookup::NamespaceNotRead => {
                 let message = format!(
-                    "the operator is not configured to read Secrets in namespace {namespace}; ask whoever runs it to \
-                     add the namespace to --secret-namespaces"
+                    "the operator is not configured to read Secrets in namespace {namespace}; ask the operator's \
+                     administrator to add the namespace to --secret-namespaces"
                 );
                 (None, Some(TenantError::new(Reason::NamespaceNotAllowed, message)))
             }

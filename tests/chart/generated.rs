@@ -73,8 +73,8 @@ fn yaml(object: &Value) -> String {
     serde_saphyr::to_string(object).unwrap()
 }
 
-/// `kubectl apply -k config` installs the same as the chart, plus a namespace. Its CRDs are those of `crds/`, without the
-/// chart's labels.
+/// `kubectl apply -k config` installs the same as the chart, plus a namespace. Its CRDs are those of `crds/`, without
+/// the chart's labels.
 #[test]
 fn the_kustomize_base_renders_the_same() {
     let folder = root().join("config");

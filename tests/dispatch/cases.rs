@@ -202,7 +202,7 @@ fn a_lost_answer_is_read_before_it_is_repeated() {
         sim.run(Duration::from_secs(60));
         assert_all_gone(&sim);
         let accepted = sim.objects.iter().filter(|object| !object.ended.as_ref().unwrap().1.accepted.is_empty());
-        assert_eq!(accepted.count(), if roles { 1 } else { 11 }, "nobody accepted what a read found gone");
+        assert_eq!(accepted.count(), if roles { 1 } else { 11 }, "what a read found gone was accepted");
         assert_eq!(sim.auth0.calls["DELETE"], if roles { 2 } else { 4 });
     }
 }

@@ -83,7 +83,7 @@ async fn a_tenant_suspended_during_a_wait_gets_nothing_more() {
     env.reason::<UserRoleRevocation>("jane", "Removed").await;
 }
 
-/// An object is deleted, or deleted and created again, while its call is in flight: the answer belongs to nobody else.
+/// An object is deleted, or deleted and created again, while its call is in flight: the answer belongs to no other object.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_successor_does_not_inherit_a_verdict() {
     let env = Environment::new("successor").await;
@@ -102,8 +102,8 @@ async fn a_successor_does_not_inherit_a_verdict() {
     assert_eq!(now.status.unwrap().reason_at(1).unwrap().as_str(), "SubjectNotFound");
 }
 
-/// Suspended while its DELETE is in flight: the answer goes to nobody, so the object is read when it is resumed, and says
-/// that the earlier DELETE may have removed what is gone.
+/// Suspended while its DELETE is in flight: the answer is lost, so the object is read when it is resumed, and
+/// says that the earlier DELETE may have removed what is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_during_a_call_starts_afresh() {
     let env = Environment::new("edit").await;

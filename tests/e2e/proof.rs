@@ -29,7 +29,11 @@ async fn a_read_that_still_shows_it_is_waited_out() {
 async fn an_incomplete_read_proves_nothing() {
     let env = Environment::new("misread").await;
     let entry = |id: &str| json!({"id": id, "name": "x", "description": "x"});
-    let page = |start: u32, total: u32, roles: &[serde_json::Value]| json!({"start": start, "limit": 50, "total": total, "roles": roles});
+    let page = |start: u32, total: u32, roles: &[serde_json::Value]| {
+        json!({
+            "start": start, "limit": 50, "total": total, "roles": roles,
+        })
+    };
     let faults: Vec<(&str, Fault)> = vec![
         ("html", Fault::html(200)),
         ("empty", Fault::status(200).body("")),

@@ -177,7 +177,7 @@ async fn the_meaning_of_a_404_depends_on_the_endpoint() {
     env.reason::<OrgMembershipRemoval>("no-org", "SubjectNotFound").await;
     env.reason::<OrgMemberRoleRemoval>("no-org", "SubjectNotFound").await;
     env.reason::<OrgMemberRoleRemoval>("no-user", "SubjectNotFound").await;
-    // When somebody leaves, the membership may go first: then there are no roles left, and nobody needs to act.
+    // When somebody leaves, the membership may go first: then there are no roles left, and no one needs to act.
     env.reason::<OrgMemberRoleRemoval>("no-member", "AlreadyAbsent").await;
 
     // An edit of `ifNotFound` changes the verdict.

@@ -1,5 +1,6 @@
 //! The layout in which Argo CD keeps scripts upstream: `resource_customizations/rescind.dev/`, one folder for each kind
-//! with the scripts and test data of their own. It is written to `target/`; the tree has the scripts once, in the chart.
+//! with the scripts and test data of their own. It is written to `target/`; the tree has the scripts once, in the
+//! chart.
 
 use std::collections::BTreeSet;
 use std::fs;

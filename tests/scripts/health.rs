@@ -21,7 +21,7 @@ fn every_status_has_the_health_of_the_table() {
 }
 
 #[test]
-fn an_object_nobody_has_looked_at_is_progressing() {
+fn an_object_that_was_not_looked_at_is_progressing() {
     for kind in kinds() {
         let mut object = fresh(&kind);
         for status in [json!({"observedGeneration": -1}), json!({}), Value::Null] {

@@ -1,5 +1,6 @@
-//! One more kind, through the whole path that all kinds share. `GroupRoleRemoval` consists of its file in `src/api/`, one
-//! row in the table of endpoints with the rule of its id, and one entry in the list of kinds; nothing else knows it.
+//! One more kind, through the whole path that all kinds share. `GroupRoleRemoval` consists of its file in `src/api/`,
+//! one row in the table of endpoints with the rule of its id, and one entry in the list of kinds; nothing else knows
+//! it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;

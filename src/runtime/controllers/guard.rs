@@ -76,7 +76,8 @@ impl ReconcileGuard {
         };
         let pause = backoff(failures, fastrand::f64());
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-        warn!(%namespace, %name, uid, generation = object.meta().generation, failures, ?pause, "reconcile failed: {problem}");
+        let generation = object.meta().generation;
+        warn!(%namespace, %name, uid, generation, failures, ?pause, "reconcile failed: {problem}");
         Some(pause)
     }
 

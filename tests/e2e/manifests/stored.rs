@@ -122,7 +122,7 @@ fn the_full_status_has_every_field_of_the_schema() {
     }
 }
 
-/// The schema refuses these statuses, whoever writes them.
+/// The schema refuses these statuses from every client.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_has_a_schema_too() {
     let env = Environment::bare("manifests").await;

@@ -17,7 +17,7 @@ use crate::harness::*;
 use crate::process::Process;
 pub use exposition::Scrape;
 
-/// An address on which nobody listened a moment ago.
+/// An address on which no process listened a moment ago.
 pub fn address() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
