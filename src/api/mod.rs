@@ -60,8 +60,6 @@ pub use verification::Verification;
 
 /// The API group of every kind.
 pub const GROUP: &str = "rescind.dev";
-/// The only served version.
-pub const VERSION: &str = "v1alpha1";
 /// The field manager of the operator's writes. It owns `/status` and nothing else.
 pub const FIELD_MANAGER: &str = "rescind";
 /// The label by which the owner of a Secret consents to its being read. Its value must be `true`.

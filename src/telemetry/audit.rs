@@ -1,6 +1,6 @@
 //! The audit log: one line for each DELETE that was sent, with what an auditor needs and no credential (promise 6). The
-//! lines have the log target [`TARGET`] and are written at every log level but `off`. Fields: docs/metrics.md, The
-//! audit log.
+//! lines have the log target [`TARGET`] and are written at every log level but `off`. Fields: docs/metrics.md, "The
+//! audit log".
 
 use std::sync::Arc;
 
