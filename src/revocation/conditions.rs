@@ -10,9 +10,3 @@ pub(super) fn is_ours(condition: &Condition) -> bool {
         [ConditionType::Ready, ConditionType::Reconciling, ConditionType::Stalled, ConditionType::Verified];
     WRITTEN.iter().any(|kind| kind.as_str() == condition.type_)
 }
-
-/// Leaves only those that this version writes, in a fixed order.
-pub fn keep_ours(conditions: &mut Vec<Condition>) {
-    conditions.retain(is_ours);
-    conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
-}

@@ -44,7 +44,6 @@ mod wait_writes;
 mod waits;
 
 pub use blocked::Blocked;
-pub use conditions::keep_ours;
 pub use decide::{AppliedReport, Decision, acknowledged, apply_report, decide};
 pub use history::Known;
 pub use inputs::{Failures, Inputs, Now, Tenant};
@@ -57,7 +56,7 @@ pub use reconcile::{Context, Error, reconcile};
 pub use refusals::Refused;
 pub use settled::{is_settled, reason_of};
 pub use shared::{Proof, ReasonChange, ReconcileState, Shared};
-pub use status_writer::{SharedStatus, StatusTarget, Written, write_status};
+pub use status_writer::{SharedStatus, StatusTarget, Written, own_part, write_status};
 
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,7 @@ use tracing::info;
 
 use crate::api::{Auth0Tenant, Auth0TenantStatus, ConditionType, Reason, reconcile_request};
 use crate::dispatch::{ConnectionKey, Dispatcher};
-use crate::revocation::{ReasonChange, StatusTarget, Stored, Written, keep_ours, write_status};
+use crate::revocation::{ReasonChange, StatusTarget, Stored, Written, own_part, write_status};
 use crate::runtime::cache::{Change, Key};
 use crate::sync::{lock, read, write};
 use crate::telemetry::events;
@@ -237,7 +237,7 @@ impl TenantController {
         let connection = connection.map(|connection| connection.key).ok_or(problem);
         let version = Version { generation, asked, accepted, connection };
         let resync = wait.map_or(RESYNC_INTERVAL, |wait| wait.min(RESYNC_INTERVAL));
-        if is_unchanged(tenant.status.as_ref(), &status) {
+        if tenant.status.as_ref().is_some_and(|old| own_part(old) == own_part(&status)) {
             return Ok(Some(resync));
         }
         if let Some(pause) = self.pause_before_write(key, &version, steady) {
@@ -314,14 +314,4 @@ impl TenantController {
 
 fn tenant_key(key: &Key) -> TenantKey {
     TenantKey { namespace: key.namespace.to_string(), name: key.name.to_string() }
-}
-
-/// Whether writing `new` over `old` would change nothing but conditions of others or their order.
-fn is_unchanged(old: Option<&Auth0TenantStatus>, new: &Auth0TenantStatus) -> bool {
-    let own_part = |status: &Auth0TenantStatus| {
-        let mut status = status.clone();
-        keep_ours(&mut status.conditions);
-        status
-    };
-    old.is_some_and(|old| own_part(old) == own_part(new))
 }
