@@ -24,8 +24,9 @@ programs:
 	cargo build --package rescind --package fake-auth0 --bins
 	cargo build --package stack
 
-# All tests, against a real API server, which is built if it is missing. The property tests have a fixed seed here, so that a
-# run can be repeated; test-long has a new one each time. tests/README.md says which suite answers which question.
+# All tests, against a real API server, which is built if it is missing. The property tests have a fixed seed here, so
+# that a run can be repeated; test-long has a new one each time. tests/README.md says which suite answers which
+# question.
 test: tools
 	PROPTEST_RNG_SEED=20261125 cargo test --workspace
 	cargo test --features otlp --lib otlp::
@@ -42,9 +43,9 @@ test-long: tools
 	tests/mutants.sh
 	$(MAKE) release-check chart-package install-manifest image-check sbom
 
-# Measures what the operator costs, compared with a plain Go operator and with the rate of the API server itself, and prints
-# ratios and counts of one run. Ten minutes; RESCIND_BENCH_OBJECTS=300 is quicker and less telling, RESCIND_BENCH_LARGE=1
-# adds 100,000 objects.
+# Measures what the operator costs, compared with a plain Go operator and with the rate of the API server itself, and
+# prints ratios and counts of one run. Ten minutes; RESCIND_BENCH_OBJECTS=300 is quicker and less telling,
+# RESCIND_BENCH_LARGE=1 adds 100,000 objects.
 bench: tools
 	cargo bench --package rescind --features jemalloc --bench operator --bench dispatch
 
@@ -52,7 +53,7 @@ bench: tools
 simulate:
 	cargo bench --package rescind --bench simulate
 
-# Writes anew the pages of docs/ that are made from what the code does.
+# Writes the pages of docs/ that are made from what the code does.
 docs:
 	RESCIND_WRITE=1 cargo test --quiet --test worlds every_answer
 	RESCIND_WRITE=1 cargo test --quiet --test e2e numbers_are_right
@@ -64,25 +65,26 @@ lint:
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	cargo clippy --features otlp --lib --bins --quiet -- -D warnings
 
-# Writes crds/ anew from the code.
+# Writes crds/ from the code.
 crds:
 	RESCIND_WRITE=1 cargo test --quiet --test e2e crds_are_up_to_date
 
-# Copies the scripts for Argo CD into the folder of each kind and writes their test data anew from the code.
+# Writes target/resource_customizations: the scripts for Argo CD with test data from the code, in the layout in which
+# Argo CD keeps them upstream, one folder for each kind.
 scripts:
-	RESCIND_WRITE=1 cargo test --quiet --test scripts folders_are_up_to_date
+	cargo test --quiet --test scripts the_folders_pass_the_tests_they_hold
 
 # Breaks each promise on purpose, in a copy, and requires that its test fails. Hours.
 mutants: tools
 	tests/mutants.sh
 
-# Writes anew what is generated from other files: the chart's CRDs, README and schema, and the kustomize base. Run it after
-# `make crds` and `make scripts`, whose results it copies.
+# Writes what is generated from other files: the chart's CRDs, README and schema, and the kustomize base. Run it after
+# `make crds`, whose result it copies.
 chart:
 	RESCIND_WRITE=1 cargo test --quiet --test chart generated_files_are_up_to_date
 
-# Builds the program of the image as the Dockerfile does and runs it in an empty root directory. Minutes; needs no container
-# engine.
+# Builds the program of the image as the Dockerfile does and runs it in an empty root directory. Minutes; needs no
+# container engine.
 image-check:
 	image/check.sh
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the program of the image, statically linked and with the same bytes wherever the checkout is, and prints its path.
-# The Dockerfile and `make image-check` call this. FEATURES: cargo features, comma-separated.
+# Builds the program of the image, statically linked and with the same bytes wherever the checkout is, and prints its
+# path. The Dockerfile and `make image-check` call this. FEATURES: cargo features, comma-separated.
 set -eu
 cd "$(dirname "$0")/.."
 

@@ -7,6 +7,13 @@ cd "$(dirname "$0")/.."
 version=$(release/version.sh)
 image=$1:$version${2:+@$2}
 mkdir -p target/dist
-cat config/namespace.yaml config/crds.yaml config/rescind.yaml |
+{
+    cat config/namespace.yaml
+    for file in crds/*.yaml; do
+        echo ---
+        cat "$file"
+    done
+    cat config/rescind.yaml
+} |
     sed "s|^\( *image: \)rescind:$version\$|\1$image|" > target/dist/install.yaml
 echo "target/dist/install.yaml installs $image"

@@ -3,8 +3,8 @@
 //! are gone, and reports it in the object's status.
 //!
 //! Where to start reading: `revocation::reconcile` is what happens to one object, `dispatch` is how its calls reach
-//! Auth0, and [`runtime::run`] is what starts everything. The rooms and the arrows between them: docs/design.md, The
-//! rooms.
+//! Auth0, and [`runtime::run`] is what starts everything. The rooms and the arrows between them: docs/architecture.md, "The
+//! rooms".
 //!
 //! - [`api`]: the kinds that users write, their conditions and reasons.
 //! - [`auth0`]: endpoints of the Management API, what their answers mean, tokens and domains.
@@ -15,6 +15,8 @@
 //! - [`runtime`]: watches, controllers, leader election, startup and shutdown.
 //! - [`clock`]: the wall clock and the steady clock that the rooms read.
 
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm, clippy::iter_over_hash_type, clippy::disallowed_methods))]
+
 pub mod api;
 pub mod auth0;
 mod capacity;
@@ -22,5 +24,6 @@ pub mod clock;
 pub mod dispatch;
 pub mod revocation;
 pub mod runtime;
+mod sync;
 pub mod telemetry;
 pub mod tenant;

@@ -113,16 +113,6 @@ mutant 4-not-a-list "--lib a_page_is_no_success" \
     src/auth0/answer.rs 's/json.is_array() || json.get(call.list_key).is_some_and(Value::is_array)/json.is_array() || json.is_object()/'
 mutant 4-spared-anywhere "--test worlds" \
     src/dispatch/machine/jobs/state.rs 's/^        self.endpoint().row().strongly_consistent$/        true/'
-mutant 8-maybe-processed "--lib what_the_peer_did_not_process" \
-    src/auth0/transport.rs 's/error.is_remote() \&\& (error.is_go_away() || is_refused)/error.is_remote()/'
-mutant 8-never-left "--lib what_cannot_be_reached" \
-    src/auth0/transport.rs 's/if error.is_connect() {/if false {/'
-mutant 9-no-ping "--lib an_idle_connection_is_asked" \
-    src/auth0/client.rs 's/http2_keep_alive_while_idle(true)/http2_keep_alive_while_idle(false)/'
-mutant 9-wrong-cause "--lib each_cause_of_tls" \
-    src/auth0/transport.rs 's/Certificate::UnknownIssuer if has_ca_bundle =>/Certificate::UnknownIssuer if !has_ca_bundle =>/'
-mutant 6-words-shown "--lib every_documented_answer" \
-    src/auth0/answer.rs 's/\["create", "read", "update", "delete"\].contains(&verb)/!verb.is_empty()/'
 mutant 4-empty-list "--lib what_is_blocked_is_never" \
     src/revocation/kinds.rs 's/if items.is_empty()/if false/'
 mutant 5-no-preflight "--test e2e the_preflight_sees" \
@@ -145,6 +135,8 @@ mutant 5-two-leaders "--lib at_most_one_leads" \
 mutant 5-woken-up "--test e2e a_paused_leader" \
     src/runtime/election/lease.rs 's/self.timing.retry_period.min(left)/self.timing.retry_period/; s/if left.is_zero() {/if false {/; s/tokio::time::timeout(left, self.try_acquire_or_renew())/tokio::time::timeout(Duration::from_secs(5), self.try_acquire_or_renew())/' \
     src/revocation/preflight.rs 's/if !(self.is_leader)() {/if false {/; s/^        (self.is_leader)()$/        true/'
+mutant 6-words-shown "--lib every_documented_answer" \
+    src/auth0/answer.rs 's/\["create", "read", "update", "delete"\].contains(&verb)/!verb.is_empty()/'
 mutant 6-token-logged "--test e2e no_token_is_shown" \
     src/auth0/client.rs 's/        bearer.set_sensitive(true);/        tracing::trace!(?bearer, "calling");/'
 mutant 6-not-audited "--test e2e every_delete_leaves" \
@@ -155,11 +147,17 @@ mutant 6-traced-once "--test e2e a_shared_call_is_in" \
     src/telemetry/traces.rs 's/take(MAX_TRACES)/take(MAX_TRACES.min(1))/'
 mutant 6-traced-people "--test e2e the_trace_of_an_object" \
     src/dispatch/driver.rs 's/("DELETE", endpoint.template(), Some/("DELETE", \&*endpoint.path().leak(), Some/'
+mutant 6-traces-astray "--features otlp --lib a_span_arrives" \
+    src/telemetry/otlp.rs 's/NEXT_TRACE_ID.set(.*/NEXT_TRACE_ID.set(0);/'
 mutant 7-no-consent "--test e2e a_secret_is_waited_for" \
     src/tenant/connection.rs 's/secret.filter(|secret| has_credentials_label(secret))/secret/' \
     src/runtime/controllers/scope.rs 's/Some(&consent)/None/'
 mutant 7-credentials-mix "--test dispatch do_not_mix" \
     src/dispatch/machine/calls.rs 's/Ok(_) => Some(Refusal::OtherConnection),/Ok(_) => None,/'
+mutant 8-maybe-processed "--lib what_the_peer_did_not_process" \
+    src/auth0/transport.rs 's/error.is_remote() \&\& (error.is_go_away() || is_refused)/error.is_remote()/'
+mutant 8-never-left "--lib what_cannot_be_reached" \
+    src/auth0/transport.rs 's/if error.is_connect() {/if false {/'
 mutant 8-said-before-done "--test e2e a_crash_costs" \
     src/revocation/reconcile.rs 's/shared.dispatcher.submit(connection, job);/memory.status = Some(Outcome::plain(Reason::Removed, "", super::history::Known::default()).status(\&inputs, true)); &/'
 mutant 8-forgotten-before-written "--test e2e a_status_that_cannot_be_written" \
@@ -168,12 +166,16 @@ mutant 8-items-forgotten "--test worlds" \
     src/revocation/decide.rs 's/items: known.items, outcome, failures/items: Items::default(), outcome, failures/'
 mutant 8-accepted-not-written "--test worlds" \
     src/revocation/due.rs 's/^        State::Waiting => due_while_waiting(/        State::Waiting if wanted.last_removal_time.is_some() => Due::Nothing,\n&/'
-mutant 9-conflict-believed "--test e2e a_status_that_cannot_be_written" \
-    src/revocation/status_writer.rs 's/Put::Conflict(_) => {}/Put::Conflict(_) => return Ok(Written::Successor),/'
 mutant 8-not-handed-over "--test e2e sigterm_hands_over" \
     src/runtime/mod.rs 's/elector.release().await;//'
 mutant 8-not-written "--test e2e sigterm_hands_over" \
     src/runtime/shutdown.rs 's/while dispatcher.unwritten() + state.unwritten() > 0/& \&\& false/'
+mutant 9-no-ping "--lib an_idle_connection_is_asked" \
+    src/auth0/client.rs 's/http2_keep_alive_while_idle(true)/http2_keep_alive_while_idle(false)/'
+mutant 9-wrong-cause "--lib each_cause_of_tls" \
+    src/auth0/transport.rs 's/Certificate::UnknownIssuer if has_ca_bundle =>/Certificate::UnknownIssuer if !has_ca_bundle =>/'
+mutant 9-conflict-believed "--test e2e a_status_that_cannot_be_written" \
+    src/revocation/status_writer.rs 's/Put::Conflict(_) => {}/Put::Conflict(_) => return Ok(Written::Successor),/'
 mutant 9-not-waited-for "--test e2e whatever_is_missing" \
     src/runtime/startup.rs 's/Ok(Err(error)) => explain(&error),/Ok(Err(_)) => return Err(Unauthorized(url.to_owned())),/'
 mutant 9-half-lost "--test dispatch every_wanted" \
@@ -203,8 +205,6 @@ mutant 9-any-trouble "--lib another_error_does_not" \
     src/runtime/cache/resync.rs 's/if is_expired(error) => self.restart()/=> { let _ = error; self.restart() }/'
 mutant 9-tenant-deaf "--test e2e a_tenant_answers" \
     src/runtime/controllers/tenants.rs 's/request: asked.as_deref(),/request: None,/'
-mutant 6-traces-astray "--features otlp --lib a_span_arrives" \
-    src/telemetry/otlp.rs 's/NEXT_TRACE_ID.set(.*/NEXT_TRACE_ID.set(0);/'
 mutant 9-always-alive "--lib liveness_fails" \
     src/telemetry/http.rs 's/readiness.stuck().as_slice()/Vec::<String>::new().as_slice()/'
 mutant 9-half-alive "--lib a_part_that_ends" \
@@ -223,12 +223,12 @@ mutant 11-open-when-sent "--test worlds" \
     src/dispatch/machine/calls.rs 's/if shut || !self.limiter.confirm(/let _ = shut; if !self.limiter.confirm(/'
 mutant 11-restart-forgets "--test e2e a_restart_does_not" \
     src/revocation/reconcile.rs 's/shared.dispatcher.hold(connection, hold);/let _ = hold;/'
+mutant 11-asked-shortens "--lib a_request_shortens" \
+    src/revocation/decide.rs 's/pause_left(next, now, MAX_PAUSE))/&.filter(|_| inputs.request.is_none())/'
 mutant 12-works-again "--test e2e a_finished_object" \
     src/revocation/finished.rs 's/filter(|ready| ready.status == "True") else/filter(|ready| ready.status == "never") else/'
 mutant 12-never-finished "--test worlds" \
     src/revocation/finished.rs 's/filter(|ready| ready.status == "True") else/filter(|ready| ready.status == "never") else/'
-mutant 11-asked-shortens "--lib a_request_shortens" \
-    src/revocation/decide.rs 's/pause_left(next, now, MAX_PAUSE))/&.filter(|_| inputs.request.is_none())/'
 mutant 12-asked-works-again "--test e2e a_finished_object_answers" \
     src/revocation/decide.rs 's/if is_new || inputs.request.is_some() { Decision::Acknowledge(None) }/if inputs.request.is_some() { submit(inputs, known, None) } else if is_new { Decision::Acknowledge(None) }/'
 mutant 13-unknown-field-unnamed "--lib what_this_version_does_not_know" \

@@ -1,6 +1,6 @@
 //! `Auth0Tenant`: the connection to one Auth0 tenant. It removes nothing itself.
 
-#![allow(dead_code, reason = "the schema comes from a copy of the spec, whose other derived functions nobody calls")]
+#![allow(dead_code, reason = "the schema comes from a copy of the spec, whose other derived functions are not called")]
 
 use std::collections::BTreeMap;
 

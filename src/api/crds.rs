@@ -31,6 +31,8 @@ pub fn crds() -> Vec<Crd> {
         UserRoleRevocation::crd(),
         OrgMembershipRemoval::crd(),
         OrgMemberRoleRemoval::crd(),
+        #[cfg(test)]
+        super::GroupRoleRemoval::crd(),
     ];
     let tenants = [Auth0Tenant::crd()];
     let tenant = [("Tenant", ".spec.tenantRef.name")];
@@ -102,14 +104,14 @@ fn tidied(crd: CustomResourceDefinition) -> CustomResourceDefinition {
                     map.remove("nullable");
                 }
                 for (key, value) in map {
-                    match value {
-                        Value::String(text) if key == "description" => *text = text.replace('\n', " "),
-                        other => tidy(other),
+                    if let ("description", Value::String(text)) = (key.as_str(), &mut *value) {
+                        *text = text.replace('\n', " ");
                     }
+                    tidy(value);
                 }
             }
             Value::Array(values) => values.iter_mut().for_each(tidy),
-            _ => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
     let Ok(mut value) = serde_json::to_value(&crd) else { return crd };

@@ -86,6 +86,20 @@ id! {
     say "must be the permission's name exactly as Auth0 shows it, such as read:reports, with no white space around it and no control characters"
 }
 
+#[cfg(test)]
+id! {
+    /// An Auth0 group id, for example `grp_3kVbq8Yw1mZr7TnC`.
+    GroupId, max 64,
+    rule "self.matches('^grp_[A-Za-z0-9]{16}$')",
+    say "must be an Auth0 group id such as grp_3kVbq8Yw1mZr7TnC, not the group's name"
+}
+
+/// Whether `text` can be an Auth0 group id, by the rule of the schema.
+#[cfg(test)]
+pub fn is_group_id(text: &str) -> bool {
+    is_prefixed(text, "grp_")
+}
+
 /// Whether `text` can be an Auth0 user id, by the rule of the schema.
 pub fn is_user_id(text: &str) -> bool {
     let Some((provider, id)) = text.split_once('|') else {

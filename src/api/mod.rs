@@ -17,6 +17,8 @@ mod closed;
 mod common;
 mod conditions;
 mod crds;
+#[cfg(test)]
+mod group_role_removal;
 mod guards;
 mod ids;
 mod object_name;
@@ -37,7 +39,11 @@ pub use auth0_tenant::{
 pub use common::{IfNotFound, Policy, RemovalOptions, TenantKind, TenantRef};
 pub use conditions::{ConditionStatus, ConditionType, Verdict, conditions, find_condition, printable, time, verdicts};
 pub use crds::{Crd, crds};
+#[cfg(test)]
+pub use group_role_removal::{GroupRoleRemoval, GroupRoleRemovalSpec};
 pub use guards::{Brake, Hold, KeepHolders, Mode, Protected};
+#[cfg(test)]
+pub use ids::{GroupId, is_group_id};
 pub use ids::{
     OrganizationId, PermissionName, ResourceServerIdentifier, RoleId, UserId, is_organization_id, is_plain_text,
     is_role_id, is_user_id,
@@ -54,8 +60,6 @@ pub use verification::Verification;
 
 /// The API group of every kind.
 pub const GROUP: &str = "rescind.dev";
-/// The only served version.
-pub const VERSION: &str = "v1alpha1";
 /// The field manager of the operator's writes. It owns `/status` and nothing else.
 pub const FIELD_MANAGER: &str = "rescind";
 /// The label by which the owner of a Secret consents to its being read. Its value must be `true`.

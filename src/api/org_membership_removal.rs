@@ -1,6 +1,6 @@
 //! `OrgMembershipRemoval`: removes users from an organization.
 
-#![allow(dead_code, reason = "the schema comes from a copy of the spec, whose other derived functions nobody calls")]
+#![allow(dead_code, reason = "the schema comes from a copy of the spec, whose other derived functions are not called")]
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
+use crate::api::{is_organization_id, is_user_id};
+
 use super::item::{Item, ItemKind, Unreadable};
 
 /// In a path segment everything is percent-encoded but the unreserved characters of RFC 3986.
@@ -27,8 +29,34 @@ pub struct EndpointRow {
     /// Whether the list is strongly consistent. Only then does a complete read without an item make its DELETE
     /// unnecessary (docs/design.md, promise 4).
     pub strongly_consistent: bool,
+    /// What Auth0's 404 to the DELETE is about.
+    pub not_found: NotFound,
+    /// Whether the list is that of an organization's members, which can be read user by user instead.
+    pub per_user: bool,
     /// The list at the same path, which shows what is there.
     pub list: ListRow,
+}
+
+/// What a 404 to a DELETE can be about. Lists are read to find out which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotFound {
+    /// The subject in the path, unless the endpoint's list can be read: then an item.
+    SubjectOrItem,
+    /// The organization in the path, unless its list of members can be read: then a user, who is therefore no member.
+    OrganizationOrUser,
+    /// The organization or the user in the path, the membership, or an item.
+    MembershipOrItem,
+}
+
+/// An id in the path of an endpoint.
+#[derive(Debug)]
+pub struct PathId {
+    /// What it identifies.
+    pub of: &'static str,
+    /// Whether a text can be such an id, by the rule of the schema.
+    pub is_valid: fn(&str) -> bool,
+    /// The message for users if it cannot.
+    pub invalid: &'static str,
 }
 
 /// What distinguishes a list from the others.
@@ -55,50 +83,72 @@ pub enum Paging {
     Checkpoint,
 }
 
-/// Declares the endpoints. A row consists of the variant's name, the ids in its path in the order of the path, and its
-/// `EndpointRow`.
+/// Declares the endpoints. A row consists of the variant's name, the ids in its path in the order of the path, each
+/// with its `PathId`, and its `EndpointRow`. The attributes of a row go to everything that is made from it.
 macro_rules! endpoints {
-    ($($(#[$doc:meta])* $name:ident { $($id:ident),+ } => $row:expr;)+) => {
+    ($($(#[$attribute:meta])* $name:ident { $($id:ident: $path_id:ident),+ } => $row:expr;)+) => {
         /// An endpoint: the place where items are removed.
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Endpoint {
-            $($(#[$doc])* $name {
+            $($(#[$attribute])* $name {
                 $(#[doc = concat!("Auth0's id of the ", stringify!($id), ".")] $id: Arc<str>),+
             }),+
         }
 
+        #[allow(unused_doc_comments, reason = "the attributes of a row begin with its documentation")]
         impl Endpoint {
             /// Every endpoint in the order of the table, with these ids.
             pub fn all(user: &str, organization: &str) -> Vec<Self> {
                 let id = |of: &str| if of == "organization" { organization.into() } else { user.into() };
-                vec![$(Self::$name { $($id: id(stringify!($id))),+ }),+]
+                Vec::from([$($(#[$attribute])* Self::$name { $($id: id(stringify!($id))),+ }),+])
             }
 
             /// The endpoint's row in the table.
             pub const fn row(&self) -> &'static EndpointRow {
                 match self {
-                    $(Self::$name { .. } => const { &$row }),+
+                    $($(#[$attribute])* Self::$name { .. } => const { &$row }),+
                 }
             }
 
-            /// The ids in the path, in its order, each with what it identifies.
-            fn ids(&self) -> Vec<(&'static str, &Arc<str>)> {
+            /// The ids in the path, in its order.
+            pub fn ids(&self) -> Vec<(&'static PathId, &Arc<str>)> {
                 match self {
-                    $(Self::$name { $($id),+ } => vec![$((stringify!($id), $id)),+]),+
+                    $($(#[$attribute])* Self::$name { $($id),+ } => vec![$((&$path_id, $id)),+]),+
                 }
             }
         }
     };
 }
 
+static USER: PathId = PathId {
+    of: "user",
+    is_valid: is_user_id,
+    invalid: "spec.userId is not an Auth0 user id such as auth0|5f7c8ec7c33c6c004bbafe82",
+};
+
+static ORGANIZATION: PathId = PathId {
+    of: "organization",
+    is_valid: is_organization_id,
+    invalid: "spec.organizationId is not an Auth0 organization id such as org_9ybsU1dN2dKfDkBi",
+};
+
+#[cfg(test)]
+static GROUP: PathId = PathId {
+    of: "group",
+    is_valid: crate::api::is_group_id,
+    invalid: "spec.groupId is not an Auth0 group id such as grp_3kVbq8Yw1mZr7TnC",
+};
+
 endpoints! {
     /// The permissions that a user holds directly.
-    UserPermissions { user } => EndpointRow {
+    UserPermissions { user: USER } => EndpointRow {
         body_key: "permissions",
         max_items: 50,
         removal_scopes: &["update:users"],
         subject: "user",
         strongly_consistent: true,
+        not_found: NotFound::SubjectOrItem,
+        per_user: false,
         list: ListRow {
             template: "users/{id}/permissions",
             key: "permissions",
@@ -108,13 +158,15 @@ endpoints! {
         },
     };
     /// The tenant-wide roles of a user.
-    UserRoles { user } => EndpointRow {
+    UserRoles { user: USER } => EndpointRow {
         body_key: "roles",
         max_items: 50,
         // Auth0's documentation also lists delete:role_members, but its 403 names only this scope.
         removal_scopes: &["update:users"],
         subject: "user",
         strongly_consistent: true,
+        not_found: NotFound::SubjectOrItem,
+        per_user: false,
         list: ListRow {
             template: "users/{id}/roles",
             key: "roles",
@@ -125,12 +177,14 @@ endpoints! {
     };
     /// The members of an organization. Their list lags by some seconds. It is paged by checkpoint, the only way to read
     /// beyond the first 1,000 members.
-    OrganizationMembers { organization } => EndpointRow {
+    OrganizationMembers { organization: ORGANIZATION } => EndpointRow {
         body_key: "members",
         max_items: 10,
         removal_scopes: &["delete:organization_members"],
         subject: "organization or user",
         strongly_consistent: false,
+        not_found: NotFound::OrganizationOrUser,
+        per_user: true,
         list: ListRow {
             template: "organizations/{id}/members",
             key: "members",
@@ -140,18 +194,38 @@ endpoints! {
         },
     };
     /// The roles of a member inside an organization.
-    OrganizationMemberRoles { organization, user } => EndpointRow {
+    OrganizationMemberRoles { organization: ORGANIZATION, user: USER } => EndpointRow {
         body_key: "roles",
         max_items: 50,
         removal_scopes: &["delete:organization_member_roles"],
         subject: "organization or user",
         strongly_consistent: false,
+        not_found: NotFound::MembershipOrItem,
+        per_user: false,
         list: ListRow {
             template: "organizations/{id}/members/{user_id}/roles",
             key: "roles",
             items: ItemKind::Role,
             paging: Paging::Offset,
             scopes: &["read:organization_member_roles"],
+        },
+    };
+    /// The roles that a group gives to its members.
+    #[cfg(test)]
+    GroupRoles { group: GROUP } => EndpointRow {
+        body_key: "roles",
+        max_items: 50,
+        removal_scopes: &["delete:group_roles"],
+        subject: "group",
+        strongly_consistent: false,
+        not_found: NotFound::SubjectOrItem,
+        per_user: false,
+        list: ListRow {
+            template: "groups/{id}/roles",
+            key: "roles",
+            items: ItemKind::Role,
+            paging: Paging::Offset,
+            scopes: &["read:group_roles"],
         },
     };
 }
@@ -168,16 +242,21 @@ static USER_ORGANIZATIONS: ListRow = ListRow {
 impl Endpoint {
     /// The id of the user in the path, if the path has one.
     pub fn user(&self) -> Option<&Arc<str>> {
-        self.id("user")
+        self.id(&USER)
     }
 
     /// The id of the organization in the path, if the path has one.
     pub fn organization(&self) -> Option<&Arc<str>> {
-        self.id("organization")
+        self.id(&ORGANIZATION)
     }
 
-    fn id(&self, of: &str) -> Option<&Arc<str>> {
-        self.ids().into_iter().find(|(name, _)| *name == of).map(|(_, id)| id)
+    fn id(&self, of: &PathId) -> Option<&Arc<str>> {
+        self.ids().into_iter().find(|(path_id, _)| path_id.of == of.of).map(|(_, id)| id)
+    }
+
+    /// The ids in the path that identify neither a user nor an organization.
+    pub fn other_ids(&self) -> impl Iterator<Item = (&'static PathId, &Arc<str>)> {
+        self.ids().into_iter().filter(|(path_id, _)| ![USER.of, ORGANIZATION.of].contains(&path_id.of))
     }
 
     /// The path of the DELETE, from `/api/v2` on, with its ids percent-encoded.
@@ -245,6 +324,14 @@ impl Read {
         self.row().template
     }
 
+    /// The endpoint and the organization, if this is a list of members, which can be read user by user instead.
+    pub fn per_user(&self) -> Option<(&Endpoint, &Arc<str>)> {
+        match self {
+            Self::List(endpoint) if endpoint.row().per_user => Some((endpoint, endpoint.organization()?)),
+            Self::List(_) | Self::UserOrganizations { .. } => None,
+        }
+    }
+
     /// How the list is paged.
     pub const fn paging(&self) -> Paging {
         self.row().paging
@@ -275,53 +362,4 @@ fn path<'a>(template: &str, mut ids: impl Iterator<Item = &'a str>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        /// Whatever an id contains, it stays one path segment and decodes to itself.
-        #[test]
-        fn an_id_stays_one_segment(user in "\\PC{1,40}", organization in "\\PC{1,40}") {
-            for endpoint in Endpoint::all(&user, &organization) {
-                let path = endpoint.path();
-                let inner: Vec<_> = path.strip_prefix("/api/v2/").unwrap().split('/').collect();
-                let template: Vec<_> = endpoint.template().split('/').collect();
-                prop_assert_eq!(inner.len(), template.len());
-                let mut ids = endpoint.ids().into_iter();
-                for (part, name) in inner.into_iter().zip(template) {
-                    if name.starts_with('{') {
-                        prop_assert!(!part.contains(['?', '#', '|', ' ']));
-                        let id = percent_encoding::percent_decode_str(part).decode_utf8().unwrap();
-                        prop_assert_eq!(&*id, &**ids.next().unwrap().1);
-                    } else {
-                        prop_assert_eq!(part, name);
-                    }
-                }
-                prop_assert!(ids.next().is_none());
-            }
-        }
-    }
-
-    #[test]
-    fn paths_and_bodies_are_as_documented() {
-        let written: Vec<_> = Endpoint::all("auth0|a/b", "org_9ybsU1dN2dKfDkBi")
-            .into_iter()
-            .map(|endpoint| (endpoint.path(), endpoint.body(&[Item::Id("x|y".into())]).to_string()))
-            .collect();
-        let expected = [
-            ("/api/v2/users/auth0%7Ca%2Fb/permissions", r#"{"permissions":["x|y"]}"#),
-            ("/api/v2/users/auth0%7Ca%2Fb/roles", r#"{"roles":["x|y"]}"#),
-            ("/api/v2/organizations/org_9ybsU1dN2dKfDkBi/members", r#"{"members":["x|y"]}"#),
-            ("/api/v2/organizations/org_9ybsU1dN2dKfDkBi/members/auth0%7Ca%2Fb/roles", r#"{"roles":["x|y"]}"#),
-        ];
-        assert_eq!(written, expected.map(|(path, body)| (path.to_owned(), body.to_owned())));
-        let organizations = Read::UserOrganizations { user: "auth0|a".into() };
-        assert_eq!(organizations.path(), "/api/v2/users/auth0%7Ca/organizations");
-        let item = Item::Permission { resource_server: "https://api/".into(), name: "read:x".into() };
-        assert_eq!(
-            Endpoint::UserPermissions { user: "auth0|a".into() }.body(&[item]),
-            json!({"permissions": [{"resource_server_identifier": "https://api/", "permission_name": "read:x"}]})
-        );
-    }
-}
+mod tests;

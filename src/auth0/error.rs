@@ -66,16 +66,7 @@ impl CallError {
 
     /// Whether the request may have reached Auth0, so that its logs may show it.
     pub const fn may_have_arrived(&self) -> bool {
-        match self {
-            Self::Rejected(_)
-            | Self::Unauthorized(_)
-            | Self::Denied(_)
-            | Self::InsufficientScope(_)
-            | Self::NotFound(_)
-            | Self::RateLimited(_)
-            | Self::Unavailable(_) => true,
-            Self::NotSent(_) | Self::NotProcessed => false,
-        }
+        self.is_auth0s_own() || self.may_have_worked()
     }
 
     /// Whether the call may have taken effect although it failed.

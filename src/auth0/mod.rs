@@ -31,7 +31,7 @@ mod walk;
 pub use answer::{ANSWERS, AnswerRow, Body, Call, Example, Meaning, Method, Received, examples, meaning};
 pub use client::{Answer, Client, ClientError, Page, Timeouts};
 pub use domain::{AllowedDomains, Domain, DomainError};
-pub use endpoint::{Endpoint, EndpointRow, ListRow, Paging, Read};
+pub use endpoint::{Endpoint, EndpointRow, ListRow, NotFound, Paging, PathId, Read};
 pub use error::{CallError, Missing, Rejection, Unavailable};
 pub use item::{Item, ItemKind, Unreadable};
 pub use limits::{RateHeaders, wait_after_429};

@@ -70,6 +70,7 @@ fn not_connected(error: &reqwest::Error, has_ca_bundle: bool) -> &'static str {
 }
 
 /// Each TLS failure, with what to do about it.
+#[allow(clippy::wildcard_enum_match_arm, reason = "the enum is of another crate")]
 fn not_trusted(error: &rustls::Error, has_ca_bundle: bool) -> &'static str {
     match error {
         rustls::Error::InvalidCertificate(certificate) => untrusted(certificate, has_ca_bundle),
@@ -80,6 +81,7 @@ fn not_trusted(error: &rustls::Error, has_ca_bundle: bool) -> &'static str {
     }
 }
 
+#[allow(clippy::wildcard_enum_match_arm, reason = "the enum is of another crate")]
 fn untrusted(certificate: &Certificate, has_ca_bundle: bool) -> &'static str {
     match certificate {
         Certificate::UnknownIssuer if has_ca_bundle => {
@@ -103,7 +105,7 @@ fn untrusted(certificate: &Certificate, has_ca_bundle: bool) -> &'static str {
         Certificate::BadEncoding => "the TLS certificate cannot be read; it must be replaced where it is used",
         Certificate::BadSignature if has_ca_bundle => {
             "the TLS certificate is signed with another key than that of the authority of the same name in spec.caBundle; \
-             was the authority made anew? Then put its new certificate there"
+             was the authority replaced? Then put its new certificate there"
         }
         Certificate::BadSignature => "the signature of the TLS certificate is wrong; check what answers at the domain",
         Certificate::InvalidPurpose | Certificate::InvalidPurposeContext { .. } => {

@@ -1,8 +1,8 @@
 //! The dispatcher: finds the queue of each domain, keeps the reports of ended jobs until they are fetched, and wakes
 //! their owners.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth0::Domain;
 use crate::capacity::shrink_map;
 use crate::clock;
+use crate::sync::lock;
 
 use super::connection::{Connection, ConnectionKey};
 use super::driver::{DomainQueue, QueueContext, supervise};
@@ -20,7 +21,7 @@ use super::preflight::Preflight;
 
 /// Carries out removals. It is the only way to Auth0.
 pub struct Dispatcher {
-    queues: Mutex<HashMap<Domain, Arc<DomainQueue>>>,
+    queues: Mutex<BTreeMap<Domain, Arc<DomainQueue>>>,
     jobs: Mutex<HashMap<Arc<str>, Entry>>,
     preflight: Arc<dyn Preflight>,
     observer: Arc<dyn Observer>,
@@ -81,7 +82,7 @@ impl Dispatcher {
         self.take_reports(&mut jobs, &queue);
     }
 
-    fn queue(self: &Arc<Self>, queues: &mut HashMap<Domain, Arc<DomainQueue>>, domain: &Domain) -> Arc<DomainQueue> {
+    fn queue(self: &Arc<Self>, queues: &mut BTreeMap<Domain, Arc<DomainQueue>>, domain: &Domain) -> Arc<DomainQueue> {
         let new = || {
             let queue = Arc::new(DomainQueue::new(domain.clone(), self.closed.child_token()));
             tokio::spawn(supervise(self.clone(), queue.clone()));
@@ -168,6 +169,7 @@ impl Dispatcher {
     }
 
     /// How many jobs have ended whose reports were not taken yet.
+    #[allow(clippy::disallowed_methods, reason = "a count has no order")]
     pub fn unwritten(&self) -> usize {
         let queues: Vec<_> = lock(&self.queues).values().cloned().collect();
         queues.iter().for_each(|queue| self.collect(queue));
@@ -208,7 +210,7 @@ impl Dispatcher {
     fn store(&self, jobs: &mut HashMap<Arc<str>, Entry>, ended: Vec<(Owner, Report)>) {
         for (owner, report) in ended {
             if report.end == End::HandedBack(Refusal::Gone) {
-                // The object is gone, so nobody will fetch its report.
+                // The object is gone, so its report will not be fetched.
                 jobs.remove(&owner.uid);
                 self.report_owner_gone(&owner, &report);
             } else if let Some(entry) = jobs.get_mut(&owner.uid) {
@@ -237,9 +239,4 @@ fn ended(jobs: &HashMap<Arc<str>, Entry>, uid: &str) -> View {
         }
         Some(Entry { report: None, .. }) | None => View::Absent,
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // No update under these locks can be left incomplete by a panic, so a poisoned lock is safe to use.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

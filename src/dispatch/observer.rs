@@ -15,8 +15,8 @@ pub trait Observer: Send + Sync + 'static {
     /// A DELETE has ended. Called after [`Self::request_finished`], and only if the request may have reached Auth0.
     fn delete_finished(&self, deletion: &DeleteFinished<'_>);
 
-    /// An object was deleted after Auth0 had accepted its DELETE and before the job ended, so nobody will fetch this
-    /// report.
+    /// An object was deleted after Auth0 had accepted its DELETE and before the job ended, so this report will not be
+    /// fetched.
     fn owner_gone(&self, owner: &Owner, partial: &Report);
 
     /// A task panicked and was restarted.

@@ -177,7 +177,7 @@ fn not_found(missing: Missing, inputs: &Inputs<'_>, report: &Report, known: Know
         Missing::Item if ignore && known.is_complete() && report.read_at < known.accepted_at => return None,
         Missing::Item if ignore && known.is_complete() => gone(inputs, known, inputs.removal.items.len()),
         Missing::Item if ignore && !known.has_accepted() => {
-            let message = format!("Auth0 does not know the {}, so nobody can hold it.", unknown_items(&known));
+            let message = format!("Auth0 does not know the {}, so no user can hold it.", unknown_items(&known));
             Outcome::plain(Reason::AlreadyAbsent, message, known).proven(VerifiedReason::ReadBefore)
         }
         Missing::Item => {
@@ -240,8 +240,8 @@ fn failed(error: &CallError, refused: &[Item], inputs: &Inputs<'_>, known: Known
         }
         CallError::Denied(why) => {
             let message = format!(
-                "Auth0 denied the removal ({why}), and not for a missing scope. Ask whoever administers the Auth0 \
-                 tenant. The operator retries every ten minutes."
+                "Auth0 denied the removal ({why}), and not for a missing scope. Ask an administrator of the \
+                 Auth0 tenant. The operator retries every ten minutes."
             );
             (Reason::Denied, message, refused_retry)
         }

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use crate::api::{Reason, RemovalStatus, State};
 
-use super::conditions::is_ours;
 use super::schedule::{SHORT_WAIT, since, until};
+use super::status_writer::own_part;
 use super::wait_writes::WaitClass;
 
 /// While the reason stays the same, a new time of the next attempt is written only if it is this far ahead.
@@ -83,15 +83,6 @@ fn due_while_waiting(
 /// Whether the next attempt is far enough ahead to be written although the reason stays the same.
 fn is_far(wanted: &RemovalStatus, now: Timestamp) -> bool {
     wanted.next_attempt().and_then(|at| until(at, now)).is_some_and(|left| left >= LONG_PAUSE)
-}
-
-/// The status without what others wrote into it, with its conditions in a fixed order.
-fn own_part(status: &RemovalStatus) -> RemovalStatus {
-    let mut status = status.clone();
-    status.conditions.retain(is_ours);
-    status.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
-    status.unknown.clear();
-    status
 }
 
 /// The same without the fields that change with every attempt.

@@ -15,7 +15,7 @@ pub(super) fn target(tenant: &TenantRef, removal: &Removal) -> String {
     digest.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The text that is hashed: a JSON array without white space.
+/// The text that is hashed: a JSON array without white space. Ids other than these two follow them.
 fn canonical(tenant: &TenantRef, removal: &Removal) -> String {
     let kind = match tenant.kind {
         TenantKind::Auth0Tenant => "Auth0Tenant",
@@ -26,7 +26,10 @@ fn canonical(tenant: &TenantRef, removal: &Removal) -> String {
     let mut items: Vec<Value> = removal.items.iter().map(item).collect();
     items.sort_by_cached_key(Value::to_string);
     items.dedup();
-    json!([kind, tenant.name, endpoint.template(), organization, user, items]).to_string()
+    let mut parts = vec![json!(kind), json!(tenant.name), json!(endpoint.template()), json!(organization), json!(user)];
+    parts.extend(endpoint.other_ids().map(|(_, id)| json!(**id)));
+    parts.push(items.into());
+    Value::from(parts).to_string()
 }
 
 fn item(item: &Item) -> Value {

@@ -45,7 +45,7 @@ impl Items {
         self.accepted.retain(|item| !self.unknown.contains(item));
     }
 
-    /// Items that nobody holds: absent or unknown.
+    /// Items that are not held: absent or unknown.
     pub(super) fn not_held(&self) -> impl Iterator<Item = &Item> {
         self.absent.iter().chain(&self.unknown)
     }

@@ -2,13 +2,14 @@
 //! is written into the status within seconds.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::api::{Reason, RemovalStatus};
 use crate::auth0::Domain;
 use crate::capacity::shrink_map;
 use crate::dispatch::{ConnectionKey, Refusal};
+use crate::sync::lock;
 
 use super::inputs::Failures;
 use super::items::Items;
@@ -51,27 +52,24 @@ pub(super) struct Memory(Mutex<HashMap<String, Box<ObjectMemory>>>);
 
 impl Memory {
     pub(super) fn get(&self, uid: &str) -> ObjectMemory {
-        self.lock().get(uid).map(|memory| ObjectMemory::clone(memory)).unwrap_or_default()
+        lock(&self.0).get(uid).map(|memory| ObjectMemory::clone(memory)).unwrap_or_default()
     }
 
     pub(super) fn set(&self, uid: &str, memory: ObjectMemory) {
-        self.lock().insert(uid.to_owned(), Box::new(memory));
+        lock(&self.0).insert(uid.to_owned(), Box::new(memory));
     }
 
     /// Forgets the object. Returns what was known, so that the caller can give its slot back.
     pub(super) fn forget(&self, uid: &str) -> Option<ObjectMemory> {
-        let mut memory = self.lock();
+        let mut memory = lock(&self.0);
         let known = memory.remove(uid);
         shrink_map(&mut memory);
         known.map(|known| *known)
     }
 
     /// How many reasons were announced and are not written yet.
+    #[allow(clippy::disallowed_methods, reason = "a count has no order")]
     pub(super) fn unwritten(&self) -> usize {
-        self.lock().values().filter(|memory| memory.announced.is_some() && memory.status.is_some()).count()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Box<ObjectMemory>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0).values().filter(|memory| memory.announced.is_some() && memory.status.is_some()).count()
     }
 }

@@ -56,7 +56,7 @@ pub use reconcile::{Context, Error, Progress, reconcile};
 pub use refusals::Refused;
 pub use settled::{is_settled, reason_of};
 pub use shared::{Proof, ReasonChange, ReconcileState, Shared};
-pub use status_writer::{SharedStatus, StatusTarget, Written, write_status};
+pub use status_writer::{SharedStatus, StatusTarget, Written, own_part, write_status};
 
 #[cfg(test)]
 mod tests;

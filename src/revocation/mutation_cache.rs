@@ -2,9 +2,10 @@
 //! see the object as it was before and do its work again.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::capacity::shrink_map;
+use crate::sync::lock;
 
 /// A status, and the version of the object that has it.
 #[derive(Debug)]
@@ -31,20 +32,20 @@ impl<S> Default for MutationCache<S> {
 impl<S> MutationCache<S> {
     /// What was last written for `uid`, while the cache is behind it.
     pub fn ahead_of_cache(&self, uid: &str) -> Option<Arc<Stored<S>>> {
-        self.lock().get(uid).map(|(_, stored)| stored.clone())
+        lock(&self.0).get(uid).map(|(_, stored)| stored.clone())
     }
 
     /// Remembers a write that succeeded, unless the cache, which holds the version `cached`, already has it.
     pub fn insert(&self, uid: &str, stored: Stored<S>, cached: Option<&str>) {
         let Some(version) = number(Some(&stored.version)) else { return };
         if number(cached).is_none_or(|cached| cached < version) {
-            self.lock().insert(uid.to_owned(), (version, Arc::new(stored)));
+            lock(&self.0).insert(uid.to_owned(), (version, Arc::new(stored)));
         }
     }
 
     /// The cache holds this version of the object now.
     pub fn seen(&self, uid: &str, version: Option<&str>) {
-        let mut written = self.lock();
+        let mut written = lock(&self.0);
         if written.get(uid).is_some_and(|(ours, _)| number(version).is_none_or(|seen| seen >= *ours)) {
             written.remove(uid);
             shrink_map(&mut written);
@@ -53,13 +54,9 @@ impl<S> MutationCache<S> {
 
     /// Forgets an object that is gone.
     pub fn forget(&self, uid: &str) {
-        let mut written = self.lock();
+        let mut written = lock(&self.0);
         written.remove(uid);
         shrink_map(&mut written);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Writes<S>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

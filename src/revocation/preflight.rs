@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -20,6 +20,7 @@ use tracing::debug;
 use crate::api::Auth0Tenant;
 use crate::clock;
 use crate::dispatch::{Connection, ConnectionKey, Owner, Preflight, Refusal};
+use crate::sync::{lock, read, write};
 use crate::tenant::{TenantKey, TenantState, Tenants};
 
 use super::kinds::Revocation;
@@ -82,7 +83,7 @@ impl PreflightChecker {
     ) {
         let cached: Arc<dyn Cached> = Arc::new(Objects { store, is_fresh, tenants });
         let key = (K::KIND, namespace.map(str::to_owned));
-        self.caches.write().unwrap_or_else(PoisonError::into_inner).insert(key, cached);
+        write(&self.caches).insert(key, cached);
     }
 
     /// The names in the object's `managedFields`: who claims to have written its spec and metadata. Anybody can claim
@@ -92,7 +93,7 @@ impl PreflightChecker {
     }
 
     fn cache_of(&self, owner: &Owner) -> Option<Arc<dyn Cached>> {
-        let caches = self.caches.read().unwrap_or_else(PoisonError::into_inner);
+        let caches = read(&self.caches);
         caches
             .get(&(owner.kind, None))
             .or_else(|| caches.get(&(owner.kind, Some(owner.namespace.to_string()))))
@@ -196,7 +197,7 @@ impl TenantCheck {
     /// Confirms with the API server that the tenant object is what the cache holds, unless the cache is fresh or
     /// another call has just done so.
     async fn confirm(&self, client: &Client, key: &TenantKey) -> Result<(), Refusal> {
-        let confirmed = || self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
+        let confirmed = || lock(&self.confirmed);
         let is_recent = |at: &Instant| clock::steady().saturating_duration_since(*at) < CONFIRMED_FOR;
         if (self.is_fresh)() || confirmed().get(key).is_some_and(is_recent) {
             return Ok(());

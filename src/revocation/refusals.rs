@@ -1,12 +1,13 @@
 //! What Auth0 refuses with a connection. Once one object has found that out, no other of its kind needs to ask: one
 //! object at a time probes whether Auth0 still refuses, and the others wait for the result.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::api::Reason;
 use crate::dispatch::ConnectionKey;
+use crate::sync::lock;
 
 /// How long a refusal is in force before the next probe.
 const PROBE_AFTER: Duration = Duration::from_secs(600);
@@ -27,7 +28,7 @@ pub struct Refused {
 /// Refusals by connection, kind of object (scopes differ by kind) and reason. Their number is bounded by the
 /// connections that exist.
 #[derive(Debug, Default)]
-pub struct Refusals(Mutex<HashMap<(ConnectionKey, &'static str, Reason), Refusal>>);
+pub struct Refusals(Mutex<BTreeMap<(ConnectionKey, &'static str, Reason), Refusal>>);
 
 #[derive(Debug)]
 enum Refusal {
@@ -48,7 +49,7 @@ impl Refusals {
     /// What is in force for an object of this kind whose reason is `own`. A denial may be about the items of one
     /// object, so it concerns only objects that were denied themselves.
     pub fn in_force(&self, key: ConnectionKey, kind: &'static str, own: Option<Reason>) -> Option<Refused> {
-        let refusals = self.lock();
+        let refusals = lock(&self.0);
         let find = |reason| match refusals.get(&(key, kind, reason))? {
             Refusal::InForce(refused) | Refusal::Probed(refused) => Some(refused.clone()),
             Refusal::Lifted => None,
@@ -60,14 +61,14 @@ impl Refusals {
     /// Records that Auth0 refused a call. Returns whether no such refusal was in force before.
     pub fn record(&self, key: ConnectionKey, kind: &'static str, reason: Reason, message: &str, now: Instant) -> bool {
         let refused = Refused { reason, message: message.to_owned(), until: now + PROBE_AFTER };
-        let before = self.lock().insert((key, kind, reason), Refusal::InForce(refused));
+        let before = lock(&self.0).insert((key, kind, reason), Refusal::InForce(refused));
         !matches!(before, Some(Refusal::InForce(_) | Refusal::Probed(_)))
     }
 
     /// Auth0 accepted a call for an object whose reason was `own`. Returns whether that ended a refusal, for which
     /// others may be waiting.
     pub fn lift(&self, key: ConnectionKey, kind: &'static str, own: Option<Reason>) -> bool {
-        let mut refusals = self.lock();
+        let mut refusals = lock(&self.0);
         let denied = own.filter(|own| *own == Reason::Denied);
         let mut lift = |reason| {
             let refusal = refusals.get_mut(&(key, kind, reason));
@@ -82,7 +83,7 @@ impl Refusals {
     /// Whether an object to which `refused` applies may probe now. If that refusal is not on record, because of a
     /// restart or another credential, the first object that asks may, and the others wait for it.
     pub fn may_probe(&self, key: ConnectionKey, kind: &'static str, refused: &Refused, now: Instant) -> bool {
-        let mut refusals = self.lock();
+        let mut refusals = lock(&self.0);
         let first = || Refusal::InForce(Refused { until: now, ..refused.clone() });
         let refusal = refusals.entry((key, kind, refused.reason)).or_insert_with(first);
         match refusal {
@@ -97,7 +98,7 @@ impl Refusals {
 
     /// A probe ended without a result: another object may probe at once.
     pub fn end_probe(&self, key: ConnectionKey, kind: &'static str, now: Instant) {
-        for (_, refusal) in self.lock().iter_mut().filter(|((of, at, _), _)| *of == key && *at == kind) {
+        for (_, refusal) in lock(&self.0).iter_mut().filter(|((of, at, _), _)| *of == key && *at == kind) {
             if let Refusal::Probed(refused) = refusal {
                 refused.until = refused.until.min(now);
             }
@@ -106,11 +107,7 @@ impl Refusals {
 
     /// Forgets the connections that no tenant has any more.
     pub fn retain(&self, alive: &HashSet<ConnectionKey>) {
-        self.lock().retain(|(key, ..), _| alive.contains(key));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<(ConnectionKey, &'static str, Reason), Refusal>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0).retain(|(key, ..), _| alive.contains(key));
     }
 }
 

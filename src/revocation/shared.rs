@@ -1,7 +1,7 @@
 //! What the reconciles of all kinds share.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use crate::api::{Reason, RemovalStatus};
 use crate::clock;
 use crate::dispatch::{ConnectionKey, Dispatcher, Observer, Owner};
+use crate::sync::lock;
 use crate::tenant::{TenantKey, Tenants};
 
 use super::history::unproved_report;
@@ -87,7 +88,7 @@ impl ReconcileState {
     /// Whether a status that only says what an object waits for may be written now; if not, the slot at which to try
     /// again. A slot of another class is given back first.
     pub(super) fn acquire_wait_write(&self, class: WaitClass, held: Option<Slot>, now: Instant) -> Result<(), Slot> {
-        let mut limiter = self.wait_writes();
+        let mut limiter = lock(&self.wait_writes);
         let held = match held {
             Some(other) if other.class != class => {
                 limiter.give_back(other);
@@ -100,12 +101,8 @@ impl ReconcileState {
 
     pub(super) fn give_back(&self, held: Option<Slot>) {
         if let Some(held) = held {
-            self.wait_writes().give_back(held);
+            lock(&self.wait_writes).give_back(held);
         }
-    }
-
-    fn wait_writes(&self) -> MutexGuard<'_, WaitWrites> {
-        self.wait_writes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets an object that is finished or gone. Returns what was known of it.

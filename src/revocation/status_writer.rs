@@ -50,6 +50,15 @@ impl SharedStatus for Auth0TenantStatus {
     }
 }
 
+/// The status without what others wrote into it, with its conditions in a fixed order.
+pub fn own_part<S: SharedStatus>(status: &S) -> S {
+    let mut status = status.clone();
+    status.conditions().retain(is_ours);
+    status.conditions().sort_by(|a, b| a.type_.cmp(&b.type_));
+    status.unknown().clear();
+    status
+}
+
 /// The object whose status is written.
 #[derive(Clone, Copy, Debug)]
 pub struct StatusTarget<'a> {

@@ -6,6 +6,7 @@ use std::error::Error;
 const MAX_LENGTH: usize = 160;
 
 /// The API server's own message, or the root cause without the chain of errors around it.
+#[allow(clippy::wildcard_enum_match_arm, reason = "the enum is of another crate")]
 pub(crate) fn explain(error: &kube::Error) -> String {
     let text = match error {
         kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),

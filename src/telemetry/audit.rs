@@ -1,10 +1,10 @@
 //! The audit log: one line for each DELETE that was sent, with what an auditor needs and no credential (promise 6). The
-//! lines have the log target [`TARGET`] and are written at every log level but `off`. Fields: docs/metrics.md, The
-//! audit log.
+//! lines have the log target [`TARGET`] and are written at every log level but `off`. Fields: docs/metrics.md, "The
+//! audit log".
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tracing::info;
 
 use crate::auth0::CallError;
@@ -41,6 +41,9 @@ impl Observer for AuditRecorder {
         let Some((verdict, error)) = verdict(deletion.outcome) else { return };
         let (user, organization) = (deletion.endpoint.user(), deletion.endpoint.organization());
         let (user, organization) = (user.map(|id| &**id), organization.map(|id| &**id));
+        let other: Map<String, Value> =
+            deletion.endpoint.other_ids().map(|(path_id, id)| (path_id.of.to_owned(), json!(**id))).collect();
+        let other_ids = (!other.is_empty()).then(|| Value::from(other).to_string());
         let endpoint = format!("DELETE {}", deletion.endpoint.template());
         // The body as it was sent. JSON in a string, because log fields cannot be lists.
         let body = deletion.endpoint.body(items);
@@ -48,7 +51,7 @@ impl Observer for AuditRecorder {
         let objects_total = deletion.owners.len();
         let (items, duration_ms) = (items.len(), u64::try_from(deletion.took.as_millis()).unwrap_or(u64::MAX));
         info!(
-            target: TARGET, %domain, endpoint, user, organization, items, %body, %objects, objects_total,
+            target: TARGET, %domain, endpoint, user, organization, other_ids, items, %body, %objects, objects_total,
             correlation_id = correlation, duration_ms, verdict, error,
             "sent a DELETE to Auth0"
         );

@@ -6,11 +6,13 @@
 //! one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tracing::{info, warn};
+
+use crate::sync::lock;
 
 /// A problem of a part that was ready is over when it was not reported again for this long, because a watch that works
 /// again reports nothing. More than the longest backoff and an attempt that hangs.
@@ -78,13 +80,13 @@ impl Readiness {
     /// The operator needs `part`: it is not ready before the part is ready, or has a problem while another part of its
     /// kind is ready. `part` completes the sentence "waiting for …".
     pub(crate) fn expect(&self, part: &str, kind: &str) {
-        self.state().parts.entry(part.to_owned()).or_default().kind = kind.to_owned();
+        lock(&self.0.state).parts.entry(part.to_owned()).or_default().kind = kind.to_owned();
         self.0.changed.notify_one();
     }
 
     /// The part is ready, and stays so even if it has problems later.
     pub(crate) fn ready(&self, part: &str) {
-        let mut state = self.state();
+        let mut state = lock(&self.0.state);
         let part = state.parts.entry(part.to_owned()).or_default();
         (part.ready, part.problem) = (true, None);
         drop(state);
@@ -93,17 +95,17 @@ impl Readiness {
 
     /// The part has a problem; `why` says what to do. To be called each time the problem is seen.
     pub(crate) fn problem(&self, part: &str, why: &str) {
-        self.state().parts.entry(part.to_owned()).or_default().problem = Some((why.to_owned(), Instant::now()));
+        lock(&self.0.state).parts.entry(part.to_owned()).or_default().problem = Some((why.to_owned(), Instant::now()));
         self.0.changed.notify_one();
     }
 
     pub(crate) fn set_role(&self, role: Role) {
-        self.state().role = role;
+        lock(&self.0.state).role = role;
     }
 
     /// This watch was polled just now.
     pub(crate) fn heartbeat(&self, watch: &str) {
-        let mut state = self.state();
+        let mut state = lock(&self.0.state);
         match state.heartbeats.get_mut(watch) {
             Some(heartbeat) => *heartbeat = Instant::now(),
             None => drop(state.heartbeats.insert(watch.to_owned(), Instant::now())),
@@ -121,7 +123,7 @@ impl Readiness {
     }
 
     fn missing(&self, holds_up: bool) -> Vec<String> {
-        let (state, now) = (self.state(), Instant::now());
+        let (state, now) = (lock(&self.0.state), Instant::now());
         let ready_kinds: BTreeSet<&str> =
             state.parts.values().filter(|part| part.ready).map(|part| part.kind.as_str()).collect();
         let mut missing = Vec::new();
@@ -139,7 +141,7 @@ impl Readiness {
 
     /// The watches that hang, so that only a restart helps, one line each.
     pub(crate) fn stuck(&self) -> Vec<String> {
-        let state = self.state();
+        let state = lock(&self.0.state);
         let stuck = state.heartbeats.iter().filter(|(_, heartbeat)| heartbeat.elapsed() > STUCK_AFTER);
         stuck
             .map(|(watch, heartbeat)| format!("{watch} has not moved for {} s", heartbeat.elapsed().as_secs()))
@@ -148,12 +150,12 @@ impl Readiness {
 
     /// The part of this replica in the election.
     pub(crate) fn role(&self) -> Role {
-        self.state().role.clone()
+        lock(&self.0.state).role.clone()
     }
 
     /// The same as text; `None` if it is not known yet.
     pub(crate) fn role_text(&self) -> Option<String> {
-        match &self.state().role {
+        match &lock(&self.0.state).role {
             Role::Starting => None,
             Role::Standby { leader: Some(leader) } => Some(format!("standby, the leader is {leader}")),
             Role::Standby { leader: None } => Some("standby".to_owned()),
@@ -193,16 +195,12 @@ impl Readiness {
     /// The current problems, each with the parts that have it.
     fn problems(&self, now: Instant) -> Vec<(String, Vec<String>)> {
         let mut problems = BTreeMap::<String, Vec<String>>::new();
-        for (part, state) in &self.state().parts {
+        for (part, state) in &lock(&self.0.state).parts {
             if let Some(why) = state.problem(now) {
                 problems.entry(why.to_owned()).or_default().push(part.clone());
             }
         }
         problems.into_iter().collect()
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -211,7 +209,7 @@ impl Readiness {
     /// Makes this watch look as if it had hung for just long enough.
     pub(crate) fn age_heartbeat(&self, watch: &str) {
         let long_ago = Instant::now().checked_sub(STUCK_AFTER + Duration::from_secs(1)).expect("a machine that is up");
-        self.state().heartbeats.insert(watch.to_owned(), long_ago);
+        lock(&self.0.state).heartbeats.insert(watch.to_owned(), long_ago);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The connections of the tenants, made once per change of a tenant object or its Secret: base64, PEM and tokens are
 //! not decoded again in every reconcile of every removal.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -28,7 +28,7 @@ pub(super) struct Rules {
 /// The connections of the tenants, and the clients that they use.
 #[derive(Default)]
 pub(super) struct ConnectionCache {
-    tenants: HashMap<TenantKey, Entry>,
+    tenants: BTreeMap<TenantKey, Entry>,
     /// Connections with the same domain and CA bundle share one client, and with it one pool of TCP connections.
     clients: HashMap<ClientKey, Arc<dyn ManagementApi>>,
 }

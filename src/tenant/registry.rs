@@ -1,8 +1,8 @@
 //! The tenants as they are now. They are looked up in the caches at every use, so that a changed object or a rotated
 //! Secret counts from the next call on.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, RwLock};
 
 use kube::runtime::reflector::{ObjectRef, Store};
 
@@ -10,6 +10,7 @@ use crate::api::{Auth0Tenant, Reason, Verification};
 use crate::auth0::{AllowedDomains, CallError, Client, Domain, Timeouts};
 use crate::clock;
 use crate::dispatch::{Connection, ConnectionKey};
+use crate::sync::{lock, read, write};
 
 use super::connection::TenantError;
 use super::connection_cache::{Connect, ConnectionCache, Rules};
@@ -60,7 +61,7 @@ pub struct Alive {
 pub struct Tenants {
     rules: Rules,
     /// By the namespace that is watched; the one without a namespace holds all.
-    caches: RwLock<HashMap<Option<String>, Arc<Caches>>>,
+    caches: RwLock<BTreeMap<Option<String>, Arc<Caches>>>,
     connections: Mutex<ConnectionCache>,
     rejected: Mutex<RejectedCredentials>,
     health: Mutex<Health>,
@@ -93,7 +94,7 @@ impl Tenants {
 
     /// Adds the caches that hold the tenants of `namespace` (all if none) and their Secrets.
     pub fn add(&self, namespace: Option<&str>, tenants: Store<Auth0Tenant>, secrets: Secrets) {
-        let mut all = self.caches.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = write(&self.caches);
         all.insert(namespace.map(str::to_owned), Arc::new(Caches { tenants, secrets }));
     }
 
@@ -131,8 +132,8 @@ impl Tenants {
             SecretLookup::NotListed => return Usable::NotKnown,
             SecretLookup::NamespaceNotRead => {
                 let message = format!(
-                    "the operator is not configured to read Secrets in namespace {namespace}; ask whoever runs it to \
-                     add the namespace to --secret-namespaces"
+                    "the operator is not configured to read Secrets in namespace {namespace}; ask the operator's \
+                     administrator to add the namespace to --secret-namespaces"
                 );
                 (None, Some(TenantError::new(Reason::NamespaceNotAllowed, message)))
             }
@@ -192,7 +193,7 @@ impl Tenants {
         drop(cache);
         lock(&self.rejected).retain(&connections);
         lock(&self.health).retain(&connections);
-        let caches = self.caches.read().unwrap_or_else(PoisonError::into_inner);
+        let caches = read(&self.caches);
         let tenants = caches.values().flat_map(|caches| caches.tenants.state());
         Alive { connections, domains: tenants.filter_map(|tenant| tenant.spec.domain.parse().ok()).collect() }
     }
@@ -227,18 +228,13 @@ impl Tenants {
     }
 
     fn find(&self, wanted: impl Fn(&Auth0Tenant) -> bool) -> Vec<TenantKey> {
-        let caches = self.caches.read().unwrap_or_else(PoisonError::into_inner);
+        let caches = read(&self.caches);
         let found = caches.values().flat_map(|caches| caches.tenants.state_filter(&wanted));
         found.map(|tenant| TenantKey::from(&*tenant)).collect()
     }
 
     fn caches(&self, namespace: &str) -> Option<Arc<Caches>> {
-        let caches = self.caches.read().unwrap_or_else(PoisonError::into_inner);
+        let caches = read(&self.caches);
         caches.get(&None).or_else(|| caches.get(&Some(namespace.to_owned()))).cloned()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic under one of these locks leaves nothing half done.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -68,7 +68,7 @@ fn judge(tenant: &Auth0Tenant, facts: TenantFacts<'_>) -> Vec<Verdict> {
         return verdicts(Reason::InvalidConnection, &format!("{domain} could not be called: {why}"));
     }
     match (tenant.spec.suspend, facts.accepted) {
-        // `Ready=True`, unlike a suspended removal: the tenant could be called, and nobody waits for it.
+        // `Ready=True`, unlike a suspended removal: the tenant could be called, and nothing waits for it.
         (true, _) => vec![Verdict {
             kind: ConditionType::Ready,
             status: ConditionStatus::True,

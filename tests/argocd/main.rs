@@ -5,7 +5,6 @@
 mod application;
 mod processes;
 mod repository;
-mod runner;
 mod scenarios;
 
 #[path = "../e2e/fault_injector.rs"]

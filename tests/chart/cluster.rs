@@ -82,7 +82,11 @@ impl Controller {
                 }
                 let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas);
                 let api: Api<Deployment> = Api::namespaced(client.clone(), &deployment.namespace().unwrap());
-                let condition = |type_: &str, reason: &str| json!({"type": type_, "status": "True", "reason": reason, "message": ""});
+                let condition = |type_: &str, reason: &str| {
+                    json!({
+                        "type": type_, "status": "True", "reason": reason, "message": "",
+                    })
+                };
                 let status = json!({"status": {
                     "observedGeneration": deployment.metadata.generation,
                     "replicas": replicas, "updatedReplicas": replicas,

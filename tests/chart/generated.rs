@@ -11,6 +11,7 @@ use stack::ControlPlane;
 use crate::cluster;
 use crate::helm::{NAMESPACE, chart, documents, id, objects, of_kind, root};
 use crate::readme::{between_marks, described, documented, tables};
+use crate::rendered::plain;
 
 fn up_to_date(path: PathBuf, expected: &str) {
     crate::generated_file::assert_up_to_date(path, expected, "chart");
@@ -27,14 +28,6 @@ fn generated_files_are_up_to_date() {
     }
     assert_eq!(fs::read_dir(&folder).unwrap().count(), crds.len(), "one file a kind");
 
-    // The scripts are the same for all kinds.
-    let scripts = root().join("resource_customizations/rescind.dev/UserRoleRevocation");
-    let actions = ["reconcile", "suspend", "resume"].map(|action| format!("actions/{action}/action.lua"));
-    for path in ["health.lua", "actions/discovery.lua"].into_iter().chain(actions.iter().map(String::as_str)) {
-        let copy = chart().join("files/argocd").join(path);
-        up_to_date(copy, &fs::read_to_string(scripts.join(path)).unwrap());
-    }
-
     let values = documented(&fs::read_to_string(chart().join("values.yaml")).unwrap());
     let path = chart().join("values.schema.json");
     let schema: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
@@ -43,16 +36,15 @@ fn generated_files_are_up_to_date() {
     let readme = fs::read_to_string(&path).unwrap();
     up_to_date(path, &between_marks(&readme, &tables(&values)));
 
-    let (crds, rest): (Vec<_>, Vec<_>) =
-        objects(&[]).into_iter().partition(|o| o["kind"] == "CustomResourceDefinition");
-    for (file, objects) in [("crds.yaml", crds), ("rescind.yaml", rest)] {
-        let text: String =
-            objects.into_iter().map(without_helm).map(|object| format!("---\n{}", yaml(&object))).collect();
-        up_to_date(
-            root().join("config").join(file),
-            &format!("# Written by `make chart` from charts/rescind.\n{text}"),
-        );
-    }
+    let objects = objects(&["crds.enabled=false"]).into_iter().map(without_helm);
+    let text: String = objects.map(|object| format!("---\n{}", yaml(&object))).collect();
+    let path = root().join("config/rescind.yaml");
+    up_to_date(path, &format!("# Written by `make chart` from charts/rescind.\n{text}"));
+
+    let files: String = crds.iter().map(|crd| format!("  - {}\n", crd.file)).collect();
+    let head = "# Written by `make chart`. The name has no extension, so that `kubectl apply -f crds/` leaves it out.\n\
+        apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n";
+    up_to_date(root().join("crds/Kustomization"), &format!("{head}{files}"));
 }
 
 /// The object without the labels and annotations that say it is managed by Helm.
@@ -70,11 +62,19 @@ fn without_helm(mut object: Value) -> Value {
     object
 }
 
+/// The definitions in `crds/`.
+pub fn crds() -> Vec<Value> {
+    let mut files: Vec<_> = rescind::api::crds().into_iter().map(|crd| root().join("crds").join(crd.file)).collect();
+    files.sort();
+    files.iter().map(|path| serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap()).collect()
+}
+
 fn yaml(object: &Value) -> String {
     serde_saphyr::to_string(object).unwrap()
 }
 
-/// `kubectl apply -k config` installs the same as the chart, plus a namespace.
+/// `kubectl apply -k config` installs the same as the chart, plus a namespace. Its CRDs are those of `crds/`, without
+/// the chart's labels.
 #[test]
 fn the_kustomize_base_renders_the_same() {
     let folder = root().join("config");
@@ -82,10 +82,11 @@ fn the_kustomize_base_renders_the_same() {
     let mut built = documents(&text);
     let namespace = built.iter().position(|object| object["kind"] == "Namespace").expect("its namespace");
     assert_eq!(built.remove(namespace)["metadata"]["name"], NAMESPACE);
-    let mut expected: Vec<Value> = objects(&[]).into_iter().map(without_helm).collect();
+    let mut expected: Vec<Value> = objects(&["crds.enabled=false"]).into_iter().map(without_helm).collect();
+    expected.extend(crds());
     built.sort_by_key(id);
     expected.sort_by_key(id);
-    assert_eq!(built, expected);
+    assert_eq!(built.iter().map(plain).collect::<Vec<_>>(), expected.iter().map(plain).collect::<Vec<_>>());
 }
 
 /// An overlay can choose another namespace, because the base names its namespace only where kustomize replaces it.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::helm::{NAMESPACE, chart, documents, id, objects, only, render, root, said};
 
@@ -38,8 +38,8 @@ fn the_manifest_installs_the_image_of_the_release_by_its_digest() {
     assert_eq!(*image, json!(format!("{IMAGE}:{}@{DIGEST}", version())));
     // With the image of the chart it is the same as config/, which another test compares with the chart.
     *image = only(&objects(&[]), "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"].clone();
-    let base = ["namespace.yaml", "crds.yaml", "rescind.yaml"].map(|file| root().join("config").join(file));
-    let base: Vec<Value> = base.iter().flat_map(|path| documents(&fs::read_to_string(path).unwrap())).collect();
+    let config = |file| documents(&fs::read_to_string(root().join("config").join(file)).unwrap());
+    let base = [config("namespace.yaml"), crate::generated::crds(), config("rescind.yaml")].concat();
     assert_eq!(installed.iter().map(id).collect::<Vec<_>>(), base.iter().map(id).collect::<Vec<_>>());
     assert_eq!(installed, base);
 }

@@ -29,6 +29,13 @@ pub fn id(text: String) -> Item {
     Item::Id(text.into())
 }
 
+/// A calm run in which all calls draw from one bucket.
+pub fn limited(bucket: Bucket, reserve_percent: f64, latency_ms: u64) -> Sim {
+    let mut auth0 = Auth0::default();
+    all_draw_from(&mut auth0, bucket);
+    Sim::new(auth0, open(reserve_percent), calm(latency_ms))
+}
+
 /// Adds `count` objects, each with one member of the organization, that arrive at 700 a second, as after a start.
 pub fn leavers(sim: &mut Sim, namespace: &str, organization: &Endpoint, count: usize) {
     let namespace: Arc<str> = namespace.into();
@@ -81,9 +88,7 @@ fn ten_thousand_leavers_cost_a_thousand_calls() {
 /// Promise 10.
 #[test]
 fn one_object_does_not_wait_behind_ten_thousand() {
-    let mut auth0 = Auth0::default();
-    all_draw_from(&mut auth0, Bucket::new(10.0, 2.0));
-    let mut sim = Sim::new(auth0, open(0.0), calm(40));
+    let mut sim = limited(Bucket::new(10.0, 2.0), 0.0, 40);
     // Five thousand objects at one endpoint, and five thousand at an endpoint each.
     leavers(&mut sim, "a", &organization("org_a"), 5_000);
     let crowd: Arc<str> = "a".into();
@@ -105,9 +110,7 @@ fn one_object_does_not_wait_behind_ten_thousand() {
 /// The reserve of the bucket is there for the customer's own calls.
 #[test]
 fn a_fifth_of_the_bucket_is_left_to_others() {
-    let mut auth0 = Auth0::default();
-    all_draw_from(&mut auth0, Bucket::new(50.0, 50.0));
-    let mut sim = Sim::new(auth0, open(20.0), calm(40));
+    let mut sim = limited(Bucket::new(50.0, 50.0), 20.0, 40);
     leavers(&mut sim, "a", &organization("org_a"), 5_000);
     // Logins come in bursts: here nearly a fifth of the bucket at once.
     sim.competitor = Some((Duration::from_secs(1), 8, WALK));
@@ -199,7 +202,7 @@ fn a_lost_answer_is_read_before_it_is_repeated() {
         sim.run(Duration::from_secs(60));
         assert_all_gone(&sim);
         let accepted = sim.objects.iter().filter(|object| !object.ended.as_ref().unwrap().1.accepted.is_empty());
-        assert_eq!(accepted.count(), if roles { 1 } else { 11 }, "nobody accepted what a read found gone");
+        assert_eq!(accepted.count(), if roles { 1 } else { 11 }, "what a read found gone was accepted");
         assert_eq!(sim.auth0.calls["DELETE"], if roles { 2 } else { 4 });
     }
 }
@@ -276,9 +279,7 @@ fn credentials_do_not_mix() {
 /// The smallest plan: a bucket of two calls, two a second, for all calls together.
 #[test]
 fn the_smallest_bucket_is_learned() {
-    let mut auth0 = Auth0::default();
-    all_draw_from(&mut auth0, Bucket::new(2.0, 2.0));
-    let mut sim = Sim::new(auth0, open(20.0), calm(150));
+    let mut sim = limited(Bucket::new(2.0, 2.0), 20.0, 150);
     leavers(&mut sim, "a", &organization("org_a"), 1000);
     sim.run(Duration::from_secs(600));
     assert_all_gone(&sim);

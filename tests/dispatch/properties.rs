@@ -172,7 +172,7 @@ fn build(plan: &Plan) -> Sim {
         } else if n < plan.poison + plan.crashing {
             auth0.crashing.insert(item);
         } else if n < plan.poison + plan.crashing + plan.unknown {
-            // An item that does not exist is held by nobody.
+            // An item that does not exist is not held.
             auth0.held.values_mut().for_each(|held| held.retain(|other| *other != item));
             auth0.unknown.insert(item, if n % 2 == 0 { Missing::Item } else { Missing::Unclear });
         }

@@ -287,7 +287,7 @@ impl Sim {
                         let removal = &self.objects[*n].removal;
                         removal.endpoint == endpoint && removal.items.contains(item)
                     };
-                    assert!(objects.iter().any(wants), "{item} is named by nobody of the call");
+                    assert!(objects.iter().any(wants), "{item} is named by no object of the call");
                 }
                 if self.log {
                     self.sent.push((self.now, objects));
@@ -371,7 +371,7 @@ impl Sim {
             }
             Event::Panic => {
                 self.machine.rebuild(now);
-                // Nobody receives these answers any more.
+                // These answers are not received any more.
                 self.asks.clear();
                 self.flights.clear();
                 self.in_flight_items.clear();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rescind::dispatch::{End, Wait};
 
 use crate::auth0::{Auth0, Bucket, Fault};
-use crate::cases::{all_draw_from, assert_all_gone, calm, leavers, open, organization};
+use crate::cases::{assert_all_gone, leavers, limited, open, organization};
 use crate::sim::{NetworkModel, Sim};
 
 fn wait(sim: &Sim, n: usize) -> Option<Wait> {
@@ -21,9 +21,7 @@ fn until(sim: &mut Sim, time: Duration) {
 /// After 15 s each waiting object is woken once, and once more when only its proof is outstanding.
 #[test]
 fn a_long_wait_wakes_each_object_once() {
-    let mut auth0 = Auth0::default();
-    all_draw_from(&mut auth0, Bucket::new(2.0, 1.0));
-    let mut sim = Sim::new(auth0, open(0.0), calm(40));
+    let mut sim = limited(Bucket::new(2.0, 1.0), 0.0, 40);
     leavers(&mut sim, "a", &organization("org_a"), 400);
     until(&mut sim, Duration::from_secs(14));
     assert!(sim.objects.iter().all(|object| object.woken.is_empty()));
@@ -40,9 +38,7 @@ fn a_long_wait_wakes_each_object_once() {
 /// The number of calls ahead and the expected time are right within a factor of two.
 #[test]
 fn the_announced_wait_is_right_within_a_factor_of_two() {
-    let mut auth0 = Auth0::default();
-    all_draw_from(&mut auth0, Bucket::new(10.0, 5.0));
-    let mut sim = Sim::new(auth0, open(0.0), calm(40));
+    let mut sim = limited(Bucket::new(10.0, 5.0), 0.0, 40);
     leavers(&mut sim, "a", &organization("org_a"), 4_000);
     until(&mut sim, Duration::from_secs(30));
     let asked = sim.now;
@@ -83,9 +79,7 @@ fn a_429_wakes_the_objects_of_its_call_only() {
 /// The report of a job that is taken back says what was done so far.
 #[test]
 fn a_partial_report_says_what_was_accepted() {
-    let mut auth0 = Auth0::default();
-    all_draw_from(&mut auth0, Bucket::new(2.0, 0.5));
-    let mut sim = Sim::new(auth0, open(0.0), calm(40));
+    let mut sim = limited(Bucket::new(2.0, 0.5), 0.0, 40);
     leavers(&mut sim, "a", &organization("org_a"), 100);
     until(&mut sim, Duration::from_secs(5));
     let accepted = (0..100).find(|n| matches!(wait(&sim, *n), Some(Wait::AwaitingProof))).unwrap();
@@ -98,9 +92,7 @@ fn a_partial_report_says_what_was_accepted() {
 /// After a panic the machine goes on with its jobs.
 #[test]
 fn a_panic_loses_nothing() {
-    let mut auth0 = Auth0::default();
-    all_draw_from(&mut auth0, Bucket::new(10.0, 10.0));
-    let mut sim = Sim::new(auth0, open(0.0), calm(400));
+    let mut sim = limited(Bucket::new(10.0, 10.0), 0.0, 400);
     leavers(&mut sim, "a", &organization("org_a"), 500);
     for at in [1, 2, 5, 9] {
         sim.panic(Duration::from_millis(at * 1000 + 123));

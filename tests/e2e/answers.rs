@@ -17,7 +17,7 @@ fn error(status: u16, code: Option<&str>, message: &str) -> Fault {
 /// Answers to a DELETE that concern only the object itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_becomes_a_reason() {
-    let world = World::new("answers").await;
+    let env = Environment::new("answers").await;
     let rows: Vec<(Fault, &str, &str)> = vec![
         (error(400, Some("invalid_body"), "Payload validation error"), "InvalidRequest", "invalid_body"),
         (error(400, Some("invalid_uri"), "Path validation error"), "InvalidRequest", "invalid_uri"),
@@ -44,7 +44,7 @@ async fn an_answer_becomes_a_reason() {
     ];
     let user = |n: usize| format!("auth0|{n}");
     for (n, (fault, reason, _)) in rows.iter().enumerate() {
-        world.fake.edit(|tenant| {
+        env.fake.edit(|tenant| {
             let user = tenant.user(user(n));
             // After a failure the list is read before the DELETE is sent again, so the role must still be there to fail
             // again.
@@ -52,14 +52,14 @@ async fn an_answer_becomes_a_reason() {
                 user.role(ROLE);
             }
         });
-        world.fake.fault(fault.clone().user(user(n)).on_deletes());
+        env.fake.fault(fault.clone().user(user(n)).on_deletes());
     }
-    let _operator = world.operator().await;
+    let _operator = env.operator().await;
     for n in 0..rows.len() {
-        world.put::<UserRoleRevocation>(&format!("u{n}"), json!({"userId": user(n), "roles": [ROLE]})).await;
+        env.put::<UserRoleRevocation>(&format!("u{n}"), json!({"userId": user(n), "roles": [ROLE]})).await;
     }
     for (n, (fault, reason, text)) in rows.iter().enumerate() {
-        let status = world.reason::<UserRoleRevocation>(&format!("u{n}"), reason).await;
+        let status = env.reason::<UserRoleRevocation>(&format!("u{n}"), reason).await;
         let message = &status.condition(ConditionType::Ready).unwrap().message;
         assert!(message.contains(text), "{fault:?}: {message}");
     }
@@ -95,11 +95,11 @@ async fn a_refused_credential_is_said_in_our_words() {
         ("Denied", error(403, Some("insufficient_entitlement"), "Please upgrade your subscription"), "plan"),
     ];
     for (reason, fault, text) in rows {
-        let world = World::new("refused").await;
-        world.fake.fault(fault.on_deletes());
-        let _operator = world.operator().await;
-        world.put::<UserRoleRevocation>("jane", roles(USER)).await;
-        let status = world.reason::<UserRoleRevocation>("jane", reason).await;
+        let env = Environment::new("refused").await;
+        env.fake.fault(fault.on_deletes());
+        let _operator = env.operator().await;
+        env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+        let status = env.reason::<UserRoleRevocation>("jane", reason).await;
         let message = &status.condition(ConditionType::Stalled).unwrap().message;
         assert!(message.contains(text), "{message}");
     }
@@ -121,36 +121,36 @@ async fn the_network_is_trusted_only_with_its_certificate() {
 }
 
 async fn nothing_is_sent_through(network: Network, text: &str) {
-    let world = World::new("network").await;
-    let _operator = world.operator().await;
-    world.fake.network(network);
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
-    let status = world.reason::<UserRoleRevocation>("jane", "Auth0Unavailable").await;
+    let env = Environment::new("network").await;
+    let _operator = env.operator().await;
+    env.fake.network(network);
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    let status = env.reason::<UserRoleRevocation>("jane", "Auth0Unavailable").await;
     let message = &status.condition(ConditionType::Ready).unwrap().message;
     assert!(message.contains(text), "{network:?}: {message}");
-    assert_eq!((world.fake.total(), status.correlation_id), (0, None), "{network:?}");
-    world.fake.network(Network::Up);
-    world.fake.cut_connections();
-    world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    assert_eq!((env.fake.total(), status.correlation_id), (0, None), "{network:?}");
+    env.fake.network(Network::Up);
+    env.fake.cut_connections();
+    env.reason::<UserRoleRevocation>("jane", "Removed").await;
 }
 
 /// Not part of the table of answers: HTTP/2 uses one connection for all calls, so this fault breaks whatever is in
 /// flight.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_connection_and_an_unknown_authority_are_named() {
-    let world = World::new("broken").await;
-    let _operator = world.operator().await;
-    world.fake.edit(|tenant| drop(tenant.user("auth0|drop").role(ROLE)));
-    let cut = world.fake.fault(Fault::drop_connection().user("auth0|drop").on_deletes());
-    world.put::<UserRoleRevocation>("drop", json!({"userId": "auth0|drop", "roles": [ROLE]})).await;
-    let status = world.reason::<UserRoleRevocation>("drop", "Auth0Unavailable").await;
+    let env = Environment::new("broken").await;
+    let _operator = env.operator().await;
+    env.fake.edit(|tenant| drop(tenant.user("auth0|drop").role(ROLE)));
+    let cut = env.fake.fault(Fault::drop_connection().user("auth0|drop").on_deletes());
+    env.put::<UserRoleRevocation>("drop", json!({"userId": "auth0|drop", "roles": [ROLE]})).await;
+    let status = env.reason::<UserRoleRevocation>("drop", "Auth0Unavailable").await;
     assert!(status.condition(ConditionType::Ready).unwrap().message.contains("broke off"));
     cut.remove();
-    world.reason::<UserRoleRevocation>("drop", "Removed").await;
+    env.reason::<UserRoleRevocation>("drop", "Removed").await;
     let without: Value = json!({"caBundle": null});
-    world.put_tenant(without).await;
-    world.tenant_reason("Unproved").await;
-    world.put::<UserRoleRevocation>("system-roots", roles(USER)).await;
-    let message = world.tenant_reason("InvalidConnection").await;
+    env.put_tenant(without).await;
+    env.tenant_reason("Unproved").await;
+    env.put::<UserRoleRevocation>("system-roots", roles(USER)).await;
+    let message = env.tenant_reason("InvalidConnection").await;
     assert!(message.contains("set spec.caBundle"), "{message}");
 }

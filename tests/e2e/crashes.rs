@@ -11,61 +11,61 @@ use crate::process::Process;
 /// Promise 12, and one status write in all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_finished_object_costs_one_write_and_then_nothing() {
-    let world = World::new("finished").await;
-    let operator = world.operator().await;
-    world.put::<UserRoleRevocation>("roles", roles(USER)).await;
-    world.put::<OrgMembershipRemoval>("members", json!({"organizationId": ORG, "members": [OTHER_USER]})).await;
+    let env = Environment::new("finished").await;
+    let operator = env.operator().await;
+    env.put::<UserRoleRevocation>("roles", roles(USER)).await;
+    env.put::<OrgMembershipRemoval>("members", json!({"organizationId": ORG, "members": [OTHER_USER]})).await;
     let gone = json!({"userId": "auth0|nobody", "roles": [ROLE], "ifNotFound": "Ignore"});
-    world.put::<UserRoleRevocation>("gone", gone).await;
-    world.reason::<UserRoleRevocation>("roles", "Removed").await;
-    world.reason::<OrgMembershipRemoval>("members", "Removed").await;
-    world.reason::<UserRoleRevocation>("gone", "SubjectGone").await;
+    env.put::<UserRoleRevocation>("gone", gone).await;
+    env.reason::<UserRoleRevocation>("roles", "Removed").await;
+    env.reason::<OrgMembershipRemoval>("members", "Removed").await;
+    env.reason::<UserRoleRevocation>("gone", "SubjectGone").await;
     assert_eq!(operator.removal_writes(), 3, "{:?}", operator.writes());
     operator.stop().await;
 
-    let calls = world.fake.total();
-    let operator = world.operator().await;
+    let calls = env.fake.total();
+    let operator = env.operator().await;
     // A rotated Secret, an edited label and a new object wake every part of the operator.
-    world.put_secret(&world.fake.token(&world.fake.all_scopes())).await;
+    env.put_secret(&env.fake.token(&env.fake.all_scopes())).await;
     let label = kube::api::Patch::Merge(json!({"metadata": {"labels": {"x": "y"}}}));
-    world.api::<UserRoleRevocation>().patch("roles", &Default::default(), &label).await.unwrap();
-    world.put::<UserRoleRevocation>("control", roles(OTHER_USER)).await;
-    world.reason::<UserRoleRevocation>("control", "Removed").await;
-    assert_eq!(world.fake.total() - calls, 2, "the control's own: {:?}", world.calls());
+    env.api::<UserRoleRevocation>().patch("roles", &Default::default(), &label).await.unwrap();
+    env.put::<UserRoleRevocation>("control", roles(OTHER_USER)).await;
+    env.reason::<UserRoleRevocation>("control", "Removed").await;
+    assert_eq!(env.fake.total() - calls, 2, "the control's own: {:?}", env.calls());
     assert_eq!(operator.removal_writes(), 1, "the control's own: {:?}", operator.writes());
     operator.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_that_cannot_be_written_is_written_later_and_nothing_is_done_twice() {
-    let (world, injector) = (World::new("unwritten").await, FaultInjector::default());
-    let operator = world.operator_through(injector.clone(), |_| {}).await;
-    world.tenant_reason("Unproved").await;
+    let (env, injector) = (Environment::new("unwritten").await, FaultInjector::default());
+    let operator = env.operator_through(injector.clone(), |_| {}).await;
+    env.tenant_reason("Unproved").await;
     let failures = [Failure::Refused(409), Failure::Refused(500), Failure::Refused(429), Failure::AnswerLost];
     injector.fail_writes(failures);
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
-    world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    env.reason::<UserRoleRevocation>("jane", "Removed").await;
     assert_eq!(injector.failures_left(), 0);
-    assert_eq!(world.fake.count(Kind::DeleteUserRoles), 1, "{:?}", world.calls());
+    assert_eq!(env.fake.count(Kind::DeleteUserRoles), 1, "{:?}", env.calls());
     operator.stop().await;
-    assert_eq!(world.fake.total(), 2, "{:?}", world.calls());
+    assert_eq!(env.fake.total(), 2, "{:?}", env.calls());
 }
 
 /// Kills the operator while `fault` holds a call, starts another, and returns the number of DELETEs.
-async fn killed_at(name: &str, fault: Fault, kind: Kind) -> (World, u64) {
-    let world = World::new(name).await;
-    let before = world.fake.state();
-    let held: FaultHandle = world.fake.fault(fault.on(kind).once());
-    let operator = Process::start(&world);
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
+async fn killed_at(name: &str, fault: Fault, kind: Kind) -> (Environment, u64) {
+    let env = Environment::new(name).await;
+    let before = env.fake.state();
+    let held: FaultHandle = env.fake.fault(fault.on(kind).once());
+    let operator = Process::start(&env);
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
     held.arrived().await;
     operator.kill().await;
     held.release();
-    let _operator = world.operator().await;
-    world.reason::<UserRoleRevocation>("jane", "Removed").await;
-    world.fake.assert_removed_exactly(&before, [Relation::user_role(USER, ROLE)]);
-    let deletes = world.fake.count(Kind::DeleteUserRoles);
-    (world, deletes)
+    let _operator = env.operator().await;
+    env.reason::<UserRoleRevocation>("jane", "Removed").await;
+    env.fake.assert_removed_exactly(&before, [Relation::user_role(USER, ROLE)]);
+    let deletes = env.fake.count(Kind::DeleteUserRoles);
+    (env, deletes)
 }
 
 /// Promise 8: killed before the DELETE acts, after it acted, and during the proof.
@@ -85,8 +85,8 @@ async fn a_crash_costs_at_most_a_repeated_call() {
 /// A status written by hand counts only if it says that the object is finished. Conditions of others stay.
 #[tokio::test(flavor = "multi_thread")]
 async fn foreign_conditions_are_kept() {
-    let world = World::new("foreign").await;
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    let env = Environment::new("foreign").await;
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
     let condition = json!({
         "type": "Audited", "status": "True", "reason": "ByHand", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
     });
@@ -95,21 +95,21 @@ async fn foreign_conditions_are_kept() {
         "status": {"conditions": [condition]},
     });
     let params = kube::api::PatchParams::apply("auditor");
-    let api = world.api::<UserRoleRevocation>();
+    let api = env.api::<UserRoleRevocation>();
     api.patch_status("jane", &params, &kube::api::Patch::Apply(status)).await.unwrap();
-    let _operator = world.operator().await;
-    let status = world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    let _operator = env.operator().await;
+    let status = env.reason::<UserRoleRevocation>("jane", "Removed").await;
     assert!(status.conditions.iter().any(|condition| condition.type_ == "Audited"));
 }
 
 /// Spec, labels and annotations of a user's object are never written, and no finalizer is added.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_but_status_is_written() {
-    let world = World::new("own").await;
-    let operator = world.operator().await;
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
-    world.reason::<UserRoleRevocation>("jane", "Removed").await;
-    let object = world.api::<UserRoleRevocation>().get("jane").await.unwrap();
+    let env = Environment::new("own").await;
+    let operator = env.operator().await;
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    env.reason::<UserRoleRevocation>("jane", "Removed").await;
+    let object = env.api::<UserRoleRevocation>().get("jane").await.unwrap();
     assert_eq!((object.metadata.generation, object.metadata.finalizers), (Some(1), None));
     let ours = object.metadata.managed_fields.unwrap().into_iter().filter(|f| f.manager.as_deref() == Some("rescind"));
     assert!(ours.into_iter().all(|fields| fields.subresource.as_deref() == Some("status")));
@@ -119,6 +119,6 @@ async fn nothing_but_status_is_written() {
         .filter(|w| !w.path.ends_with("/status") && !w.path.ends_with("/events"))
         .collect();
     assert!(others.is_empty(), "{others:?}");
-    let tenant = world.api::<Auth0Tenant>().get("default").await.unwrap();
+    let tenant = env.api::<Auth0Tenant>().get("default").await.unwrap();
     assert_eq!(tenant.metadata.generation, Some(1));
 }

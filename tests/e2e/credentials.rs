@@ -14,37 +14,37 @@ use crate::harness::*;
 /// Promise 7: without its owner's label a Secret is not read. The label takes effect at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_is_waited_for_and_needs_its_owners_consent() {
-    let world = World::bare("consent").await;
-    let _operator = world.operator().await;
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
-    let status = world.reason::<UserRoleRevocation>("jane", "TenantNotReady").await;
+    let env = Environment::bare("consent").await;
+    let _operator = env.operator().await;
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    let status = env.reason::<UserRoleRevocation>("jane", "TenantNotReady").await;
     assert!(status.condition(ConditionType::Ready).unwrap().message.contains("no Auth0Tenant default"));
 
-    world.put_tenant(json!({})).await;
-    assert!(world.tenant_reason("SecretNotFound").await.contains("kubectl label secret"));
-    world.put_raw_secret(json!({}), json!({"token": world.token})).await;
-    world.put::<UserRoleRevocation>("other", roles(OTHER_USER)).await;
-    world.reason::<UserRoleRevocation>("other", "TenantNotReady").await;
-    assert_eq!(world.fake.total(), 0);
+    env.put_tenant(json!({})).await;
+    assert!(env.tenant_reason("SecretNotFound").await.contains("kubectl label secret"));
+    env.put_raw_secret(json!({}), json!({"token": env.token})).await;
+    env.put::<UserRoleRevocation>("other", roles(OTHER_USER)).await;
+    env.reason::<UserRoleRevocation>("other", "TenantNotReady").await;
+    assert_eq!(env.fake.total(), 0);
 
     let labelled = Instant::now();
-    world.put_secret(&world.token).await;
-    world.reason::<UserRoleRevocation>("jane", "Removed").await;
-    world.reason::<UserRoleRevocation>("other", "Removed").await;
-    world.tenant_reason("Connected").await;
+    env.put_secret(&env.token).await;
+    env.reason::<UserRoleRevocation>("jane", "Removed").await;
+    env.reason::<UserRoleRevocation>("other", "Removed").await;
+    env.tenant_reason("Connected").await;
     // Usually some hundredths of a second; a busy machine needs more.
     assert!(labelled.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_a_secret_is_said_without_its_value() {
-    let world = World::new("badsecret").await;
-    let _operator = world.operator().await;
-    world.tenant_reason("Unproved").await;
-    let good = &world.token;
+    let env = Environment::new("badsecret").await;
+    let _operator = env.operator().await;
+    env.tenant_reason("Unproved").await;
+    let good = &env.token;
     let twice = base64::engine::general_purpose::STANDARD.encode(good);
-    let expired = world.fake.token_with(&TokenSpec::new(["update:users"]).expires_in(-3600));
-    let foreign = world.fake.token_with(&TokenSpec::new(["update:users"]).audience("https://other.auth0.com/api/v2/"));
+    let expired = env.fake.token_with(&TokenSpec::new(["update:users"]).expires_in(-3600));
+    let foreign = env.fake.token_with(&TokenSpec::new(["update:users"]).audience("https://other.auth0.com/api/v2/"));
     let label = json!({"labels": {"rescind.dev/credentials": "true"}});
     let rows: Vec<(serde_json::Value, &str, &str)> = vec![
         (json!({"token": ""}), "InvalidCredentials", "is empty"),
@@ -58,11 +58,11 @@ async fn what_is_wrong_with_a_secret_is_said_without_its_value() {
         (json!({"token": foreign}), "InvalidCredentials", "another audience"),
         (json!({"token": good, "domain": "other.auth0.com"}), "InvalidConnection", "key \"domain\""),
         (json!({"TOKEN": good}), "InvalidCredentials", "has no key \"token\""),
-        (json!({"token": format!("{good}\r\n"), "domain": world.fake.domain()}), "Unproved", "Ready to call"),
+        (json!({"token": format!("{good}\r\n"), "domain": env.fake.domain()}), "Unproved", "Ready to call"),
     ];
     for (data, reason, text) in rows {
-        world.put_raw_secret(label.clone(), data).await;
-        let message = world
+        env.put_raw_secret(label.clone(), data).await;
+        let message = env
             .wait::<Auth0Tenant>("default", |tenant| {
                 let ready = tenant.status.as_ref().and_then(|status| status.condition(ConditionType::Ready));
                 ready.is_some_and(|ready| ready.reason == reason && ready.message.contains(text))
@@ -76,109 +76,109 @@ async fn what_is_wrong_with_a_secret_is_said_without_its_value() {
         assert!(!message.contains(TOKEN_CANARY), "{message}");
         assert!(reason == "Unproved" || message.contains("auth0-management"), "it names the Secret: {message}");
     }
-    assert_eq!(world.fake.total(), 0, "a token is judged before it is used");
+    assert_eq!(env.fake.total(), 0, "a token is judged before it is used");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_object_says_what_is_wrong_with_it() {
-    let world = World::new("badtenant").await;
-    let _operator = world.operator().await;
-    world.put_tenant(json!({"domain": "evil.example.com"})).await;
-    assert!(world.tenant_reason("DomainNotAllowed").await.contains("--allowed-domains"));
-    world.put_tenant(json!({"caBundle": "bm90IHBlbQ=="})).await;
-    assert!(world.tenant_reason("InvalidConnection").await.contains("spec.caBundle"));
-    world.put_tenant(json!({"audience": "https://other.example.com/api/v2/"})).await;
-    assert!(world.tenant_reason("InvalidCredentials").await.contains("another audience"));
-    world.put_tenant(json!({"hold": {"until": "2099-01-01T00:00:00Z", "reason": "asked by IT"}})).await;
-    assert!(world.tenant_reason("UnknownField").await.contains("spec.hold"));
-    world.put_tenant(json!({"suspend": true})).await;
-    world.tenant_reason("Suspended").await;
-    world.put_tenant(json!({})).await;
-    world.tenant_reason("Unproved").await;
-    assert_eq!(world.fake.total(), 0);
+    let env = Environment::new("badtenant").await;
+    let _operator = env.operator().await;
+    env.put_tenant(json!({"domain": "evil.example.com"})).await;
+    assert!(env.tenant_reason("DomainNotAllowed").await.contains("--allowed-domains"));
+    env.put_tenant(json!({"caBundle": "bm90IHBlbQ=="})).await;
+    assert!(env.tenant_reason("InvalidConnection").await.contains("spec.caBundle"));
+    env.put_tenant(json!({"audience": "https://other.example.com/api/v2/"})).await;
+    assert!(env.tenant_reason("InvalidCredentials").await.contains("another audience"));
+    env.put_tenant(json!({"hold": {"until": "2099-01-01T00:00:00Z", "reason": "asked by IT"}})).await;
+    assert!(env.tenant_reason("UnknownField").await.contains("spec.hold"));
+    env.put_tenant(json!({"suspend": true})).await;
+    env.tenant_reason("Suspended").await;
+    env.put_tenant(json!({})).await;
+    env.tenant_reason("Unproved").await;
+    assert_eq!(env.fake.total(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_whose_secrets_nobody_reads_says_so() {
-    let world = World::new("notread").await;
-    let _operator = world.operator_with(|settings| settings.secret_namespaces = vec!["elsewhere".into()]).await;
-    let message = world.tenant_reason("NamespaceNotAllowed").await;
-    assert!(message.contains("--secret-namespaces") && message.contains(&world.namespace), "{message}");
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
-    world.reason::<UserRoleRevocation>("jane", "TenantNotReady").await;
-    assert_eq!(world.fake.total(), 0);
+    let env = Environment::new("notread").await;
+    let _operator = env.operator_with(|settings| settings.secret_namespaces = vec!["elsewhere".into()]).await;
+    let message = env.tenant_reason("NamespaceNotAllowed").await;
+    assert!(message.contains("--secret-namespaces") && message.contains(&env.namespace), "{message}");
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    env.reason::<UserRoleRevocation>("jane", "TenantNotReady").await;
+    assert_eq!(env.fake.total(), 0);
 }
 
 /// A refused credential is refused at one domain only; at another it may be valid.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_corrected_domain_is_tried_at_once() {
-    let (world, right) = (World::new("misspelt").await, World::new("misspelt-right").await);
+    let (env, right) = (Environment::new("misspelt").await, Environment::new("misspelt-right").await);
     // The token belongs to the right domain, so the wrong one refuses it.
-    world.put_secret(&right.token).await;
+    env.put_secret(&right.token).await;
     let audience = json!({"audience": right.fake.audience()});
-    world.put_tenant(audience.clone()).await;
-    let both = AllowedDomains::parse([world.fake.domain(), right.fake.domain()]).unwrap();
-    let _operator = world.operator_with(|settings| settings.allowed_domains = both).await;
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
-    world.reason::<UserRoleRevocation>("jane", "Unauthorized").await;
-    world.tenant_reason("Unauthorized").await;
+    env.put_tenant(audience.clone()).await;
+    let both = AllowedDomains::parse([env.fake.domain(), right.fake.domain()]).unwrap();
+    let _operator = env.operator_with(|settings| settings.allowed_domains = both).await;
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    env.reason::<UserRoleRevocation>("jane", "Unauthorized").await;
+    env.tenant_reason("Unauthorized").await;
     let corrected = json!({"audience": right.fake.audience(), "domain": right.fake.domain()});
-    world.put_tenant(corrected).await;
-    let status = world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    env.put_tenant(corrected).await;
+    let status = env.reason::<UserRoleRevocation>("jane", "Removed").await;
     assert_eq!(status.domain.as_deref(), Some(right.fake.domain()));
-    world.tenant_reason("Connected").await;
+    env.tenant_reason("Connected").await;
     // Back at the wrong domain, the operator still knows that the token was refused there.
-    let calls = world.fake.total();
-    world.put_tenant(audience).await;
-    world.tenant_reason("Unauthorized").await;
-    assert_eq!(world.fake.total(), calls, "{:?}", world.calls());
+    let calls = env.fake.total();
+    env.put_tenant(audience).await;
+    env.tenant_reason("Unauthorized").await;
+    assert_eq!(env.fake.total(), calls, "{:?}", env.calls());
 }
 
 /// The object says what it saw, the tenant says what a person must do, and the work resumes without help.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_is_not_trusted_is_said_on_the_tenant() {
-    let world = World::new("untrusted").await;
-    let kubeconfig = kube::config::Kubeconfig::from_yaml(&world.plane.kubeconfig()).unwrap();
+    let env = Environment::new("untrusted").await;
+    let kubeconfig = kube::config::Kubeconfig::from_yaml(&env.plane.kubeconfig()).unwrap();
     let other_ca = kubeconfig.clusters[0].cluster.as_ref().unwrap().certificate_authority_data.clone().unwrap();
-    world.put_tenant(json!({"caBundle": other_ca})).await;
-    let _operator = world.operator().await;
-    world.tenant_reason("Unproved").await;
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
-    let message = world.tenant_reason("InvalidConnection").await;
+    env.put_tenant(json!({"caBundle": other_ca})).await;
+    let _operator = env.operator().await;
+    env.tenant_reason("Unproved").await;
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    let message = env.tenant_reason("InvalidConnection").await;
     assert!(message.contains("certificate"), "{message}");
-    world.put_tenant(json!({})).await;
-    world.reason::<UserRoleRevocation>("jane", "Removed").await;
-    world.tenant_reason("Connected").await;
+    env.put_tenant(json!({})).await;
+    env.reason::<UserRoleRevocation>("jane", "Removed").await;
+    env.tenant_reason("Connected").await;
 }
 
 /// A tenant whose credential Auth0 accepted says until when nothing is sent; one with an invented credential does not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_says_how_long_nothing_is_sent() {
-    let world = World::new("open-until").await;
-    let operator = world.operator().await;
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
-    world.reason::<UserRoleRevocation>("jane", "Removed").await;
-    let connected = world.tenant_reason("Connected").await;
-    assert!(connected.contains(world.fake.domain()), "{connected}");
+    let env = Environment::new("open-until").await;
+    let operator = env.operator().await;
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    env.reason::<UserRoleRevocation>("jane", "Removed").await;
+    let connected = env.tenant_reason("Connected").await;
+    assert!(connected.contains(env.fake.domain()), "{connected}");
     let writes = operator.status_writes();
-    world.fake.fault(Fault::status(429).header("Retry-After", "20").on(Kind::DeleteUserRoles).once());
-    world.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
+    env.fake.fault(Fault::status(429).header("Retry-After", "20").on(Kind::DeleteUserRoles).once());
+    env.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
     let is_open = |tenant: &Auth0Tenant| tenant.status.as_ref().is_some_and(|status| status.open_until.is_some());
-    let tenant = world.wait::<Auth0Tenant>("default", is_open).await;
+    let tenant = env.wait::<Auth0Tenant>("default", is_open).await;
     let status = tenant.status.unwrap();
     let left = status.open_until.as_ref().unwrap().0.duration_since(jiff::Timestamp::now()).as_secs();
     assert!((10..=30).contains(&left), "{left}");
     assert_eq!(status.reason_text(), Some("Connected"));
-    world.reason::<UserRoleRevocation>("jack", "RateLimited").await;
+    env.reason::<UserRoleRevocation>("jack", "RateLimited").await;
     assert_eq!(operator.status_writes(), writes + 2);
 }
 
 /// A condition of another program and a field of a later version are kept, and cause no write.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_others_say_of_a_tenant_stays_and_is_no_reason_to_write() {
-    let world = World::new("others").await;
-    let operator = world.operator().await;
-    world.tenant_reason("Unproved").await;
+    let env = Environment::new("others").await;
+    let operator = env.operator().await;
+    env.tenant_reason("Unproved").await;
     let writes = operator.status_writes();
     let condition = json!({
         "type": "example.com/Seen", "status": "True", "reason": "Seen", "message": "", "observedGeneration": 1,
@@ -189,14 +189,14 @@ async fn what_others_say_of_a_tenant_stays_and_is_no_reason_to_write() {
         "status": {"conditions": [condition]},
     });
     let params = PatchParams::apply("somebody");
-    world.api::<Auth0Tenant>().patch_status("default", &params, &Patch::Apply(theirs)).await.unwrap();
+    env.api::<Auth0Tenant>().patch_status("default", &params, &Patch::Apply(theirs)).await.unwrap();
     let question = json!({"metadata": {"annotations": {RECONCILE_ANNOTATION: "1"}}});
     let question = Patch::Merge(question);
-    world.api::<Auth0Tenant>().patch("default", &PatchParams::default(), &question).await.unwrap();
+    env.api::<Auth0Tenant>().patch("default", &PatchParams::default(), &question).await.unwrap();
     let answered = |tenant: &Auth0Tenant| {
         tenant.status.as_ref().is_some_and(|status| status.last_handled_reconcile_at.as_deref() == Some("1"))
     };
-    let tenant = world.wait::<Auth0Tenant>("default", answered).await;
+    let tenant = env.wait::<Auth0Tenant>("default", answered).await;
     assert!(tenant.status.unwrap().conditions.iter().any(|condition| condition.type_ == "example.com/Seen"));
     assert_eq!(operator.status_writes(), writes + 1);
 }
@@ -205,73 +205,73 @@ async fn what_others_say_of_a_tenant_stays_and_is_no_reason_to_write() {
 /// for all of them at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_token_closes_the_tenant_until_it_is_rotated() {
-    let world = World::new("rotate").await;
-    world.fake.revoke_all_tokens();
-    let _operator = world.operator().await;
-    world.put::<UserRoleRevocation>("first", roles(USER)).await;
-    world.reason::<UserRoleRevocation>("first", "Unauthorized").await;
-    assert!(world.tenant_reason("Unauthorized").await.contains("fresh"));
+    let env = Environment::new("rotate").await;
+    env.fake.revoke_all_tokens();
+    let _operator = env.operator().await;
+    env.put::<UserRoleRevocation>("first", roles(USER)).await;
+    env.reason::<UserRoleRevocation>("first", "Unauthorized").await;
+    assert!(env.tenant_reason("Unauthorized").await.contains("fresh"));
     for n in 0..10 {
-        world.fake.edit(|tenant| {
+        env.fake.edit(|tenant| {
             tenant.user(format!("auth0|{n}")).role(ROLE);
         });
-        world.put::<UserRoleRevocation>(&format!("later-{n}"), roles(&format!("auth0|{n}"))).await;
+        env.put::<UserRoleRevocation>(&format!("later-{n}"), roles(&format!("auth0|{n}"))).await;
     }
     for n in 0..10 {
-        world.reason::<UserRoleRevocation>(&format!("later-{n}"), "TenantNotReady").await;
+        env.reason::<UserRoleRevocation>(&format!("later-{n}"), "TenantNotReady").await;
     }
-    assert_eq!(world.fake.total(), 1, "{:?}", world.calls());
+    assert_eq!(env.fake.total(), 1, "{:?}", env.calls());
 
-    world.put_secret(&world.fake.token(&world.fake.all_scopes())).await;
-    world.reason::<UserRoleRevocation>("first", "Removed").await;
+    env.put_secret(&env.fake.token(&env.fake.all_scopes())).await;
+    env.reason::<UserRoleRevocation>("first", "Removed").await;
     for n in 0..10 {
-        world.reason::<UserRoleRevocation>(&format!("later-{n}"), "Removed").await;
+        env.reason::<UserRoleRevocation>(&format!("later-{n}"), "Removed").await;
     }
-    world.tenant_reason("Connected").await;
+    env.tenant_reason("Connected").await;
 }
 
 /// Rotated while a call is in flight: its 401 concerns the old token, so the new one decides.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_rotated_during_a_call_is_no_failure() {
-    let world = World::new("midway").await;
-    let held = world.fake.fault(fake_auth0::Fault::hold().on(Kind::DeleteUserRoles).once().then_status(401));
-    let operator = world.operator().await;
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    let env = Environment::new("midway").await;
+    let held = env.fake.fault(fake_auth0::Fault::hold().on(Kind::DeleteUserRoles).once().then_status(401));
+    let operator = env.operator().await;
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
     held.arrived().await;
-    let fresh = world.fake.token_with(&TokenSpec::new(world.fake.all_scopes()).expires_in(1000));
-    world.put_secret(&fresh).await;
+    let fresh = env.fake.token_with(&TokenSpec::new(env.fake.all_scopes()).expires_in(1000));
+    env.put_secret(&fresh).await;
     // Another object's call shows that the new token has arrived.
     let fresh = fake_auth0::fingerprint(&fresh);
     for n in 0.. {
-        world.fake.edit(|tenant| {
+        env.fake.edit(|tenant| {
             tenant.user(format!("auth0|{n}")).role(ROLE);
         });
-        world.put::<UserRoleRevocation>(&format!("probe-{n}"), roles(&format!("auth0|{n}"))).await;
-        world.reason::<UserRoleRevocation>(&format!("probe-{n}"), "Removed").await;
-        if world.fake.calls().last().unwrap().token.as_deref() == Some(fresh.as_str()) {
+        env.put::<UserRoleRevocation>(&format!("probe-{n}"), roles(&format!("auth0|{n}"))).await;
+        env.reason::<UserRoleRevocation>(&format!("probe-{n}"), "Removed").await;
+        if env.fake.calls().last().unwrap().token.as_deref() == Some(fresh.as_str()) {
             break;
         }
     }
     held.release();
-    world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    env.reason::<UserRoleRevocation>("jane", "Removed").await;
     drop(operator);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_scope_is_named_and_heals_with_a_fresh_token() {
-    let world = World::new("scope").await;
-    world.put_secret(&world.fake.token(&["read:users", "read:roles", "read:role_members"])).await;
-    let _operator = world.operator().await;
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
-    let status = world.reason::<UserRoleRevocation>("jane", "InsufficientScope").await;
+    let env = Environment::new("scope").await;
+    env.put_secret(&env.fake.token(&["read:users", "read:roles", "read:role_members"])).await;
+    let _operator = env.operator().await;
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    let status = env.reason::<UserRoleRevocation>("jane", "InsufficientScope").await;
     assert!(status.condition(ConditionType::Stalled).unwrap().message.contains("update:users"));
-    world.put_secret(&world.token).await;
-    world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    env.put_secret(&env.token).await;
+    env.reason::<UserRoleRevocation>("jane", "Removed").await;
 
     // Without the scope to read, the removal is done but not verified.
-    world.put_secret(&world.fake.token(&["update:users"])).await;
-    world.put::<UserRoleRevocation>("other", roles(OTHER_USER)).await;
-    let status = world
+    env.put_secret(&env.fake.token(&["update:users"])).await;
+    env.put::<UserRoleRevocation>("other", roles(OTHER_USER)).await;
+    let status = env
         .wait::<UserRoleRevocation>("other", |object| {
             object.status.as_ref().is_some_and(|status| status.condition(ConditionType::Verified).is_some())
         })

@@ -18,12 +18,12 @@ fn policy() -> String {
 /// A team's namespace may remove people from its own organization only.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_team_stays_within_its_organization() {
-    let world = World::new("policy").await;
-    world.plane.apply(&policy()).expect("the API server takes it");
+    let env = Environment::new("policy").await;
+    env.plane.apply(&policy()).expect("the API server takes it");
     let labels = json!({"metadata": {"labels": {"identity/team": "true", "identity/organization": ORG}}});
-    let namespaces: kube::Api<k8s_openapi::api::core::v1::Namespace> = kube::Api::all(world.client.clone());
-    namespaces.patch(&world.namespace, &PatchParams::default(), &Patch::Merge(labels)).await.unwrap();
-    let api = world.api::<OrgMembershipRemoval>();
+    let namespaces: kube::Api<k8s_openapi::api::core::v1::Namespace> = kube::Api::all(env.client.clone());
+    namespaces.patch(&env.namespace, &PatchParams::default(), &Patch::Merge(labels)).await.unwrap();
+    let api = env.api::<OrgMembershipRemoval>();
     let removal = |organization: &str| -> OrgMembershipRemoval {
         let spec = json!({"organizationId": organization, "members": [USER]});
         serde_json::from_value(json!({
@@ -46,6 +46,6 @@ async fn a_team_stays_within_its_organization() {
     assert!(refused.contains("its own organization only"), "{refused}");
     api.create(&PostParams::default(), &removal(ORG)).await.expect("its own organization");
     // Other namespaces are not affected.
-    let other = World::bare("nopolicy").await;
+    let other = Environment::bare("nopolicy").await;
     other.api::<OrgMembershipRemoval>().create(&PostParams::default(), &removal("org_0000000000000000")).await.unwrap();
 }

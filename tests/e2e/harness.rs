@@ -1,4 +1,4 @@
-//! One control plane for the run, and a [`World`] for each test: a namespace, a fake tenant, an operator.
+//! One control plane for the run, and a [`Environment`] for each test: a namespace, a fake tenant, an operator.
 //!
 //! Nothing here sleeps: the helpers watch for what they wait for.
 
@@ -123,7 +123,7 @@ pub async fn prompt_fake() -> FakeAuth0 {
 }
 
 /// A namespace, a fake tenant with a token of all scopes, its Secret, and an `Auth0Tenant` named default.
-pub struct World {
+pub struct Environment {
     pub plane: &'static ControlPlane,
     pub namespace: String,
     pub client: Client,
@@ -131,17 +131,17 @@ pub struct World {
     pub token: String,
 }
 
-impl World {
+impl Environment {
     pub async fn new(name: &str) -> Self {
         Self::with(plane(), prompt_fake().await, name).await
     }
 
     /// The same on this control plane, with this fake tenant.
     pub async fn with(plane: &'static ControlPlane, fake: FakeAuth0, name: &str) -> Self {
-        let world = Self::bare_with(plane, fake, name).await;
-        world.put_secret(&world.token).await;
-        world.put_tenant(json!({})).await;
-        world
+        let env = Self::bare_with(plane, fake, name).await;
+        env.put_secret(&env.token).await;
+        env.put_tenant(json!({})).await;
+        env
     }
 
     /// Without Secret and tenant object.

@@ -27,57 +27,55 @@ use crate::harness::*;
 use crate::process::Process;
 
 /// Waits until a replica other than `not` holds the lease and returns its identity.
-async fn leader(world: &World, not: &str) -> String {
+async fn leader(env: &Environment, not: &str) -> String {
     let holder = |lease: &Lease| lease.spec.clone().and_then(|spec| spec.holder_identity).unwrap_or_default();
-    let api: Api<Lease> = world.api();
+    let api: Api<Lease> = env.api();
     let another = |lease: Option<&Lease>| lease.is_some_and(|lease| !["", not].contains(&&*holder(lease)));
     let lease = within(kube::runtime::wait::await_condition(api, LEASE, another)).await.unwrap();
     holder(&lease.unwrap())
 }
 
 /// Starts two replicas, of which the first leads.
-async fn two(world: &World) -> (Process, Process, String) {
-    let first = Process::start(world);
-    let name = leader(world, "").await;
-    (first, Process::start(world), name)
+async fn two(env: &Environment) -> (Process, Process, String) {
+    let first = Process::start(env);
+    let name = leader(env, "").await;
+    (first, Process::start(env), name)
 }
 
 /// Gives the role to `count` users and returns their ids.
-fn people(world: &World, count: usize) -> Vec<String> {
+fn people(env: &Environment, count: usize) -> Vec<String> {
     let people: Vec<String> = (0..count).map(|number| format!("auth0|person{number}")).collect();
-    world.fake.edit(|tenant| people.iter().for_each(|person| drop(tenant.user(person.clone()).role(ROLE))));
+    env.fake.edit(|tenant| people.iter().for_each(|person| drop(tenant.user(person.clone()).role(ROLE))));
     people
 }
 
-async fn removed(world: &World, people: &[String]) {
+async fn removed(env: &Environment, people: &[String]) {
     for number in 0..people.len() {
-        world.reason::<UserRoleRevocation>(&format!("person{number}"), "Removed").await;
+        env.reason::<UserRoleRevocation>(&format!("person{number}"), "Removed").await;
     }
 }
 
 /// kill -9 in the middle of a call.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_leader_is_followed_when_its_time_has_run_out() {
-    let world = World::new("leader-kill").await;
-    let before = world.fake.state();
-    let (first, _second, name) = two(&world).await;
-    let held = world.fake.fault(Fault::hold().on(Kind::DeleteUserRoles).once());
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    let env = Environment::new("leader-kill").await;
+    let before = env.fake.state();
+    let (first, _second, name) = two(&env).await;
+    let held = env.fake.fault(Fault::hold().on(Kind::DeleteUserRoles).once());
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
     held.arrived().await;
     let killed = Instant::now();
     first.kill().await;
     held.release();
-    world.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
-    leader(&world, &name).await;
+    env.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
+    leader(&env, &name).await;
     // The leader renewed its lease at most two seconds before.
     assert!(killed.elapsed() > Duration::from_secs(12), "after {:?}", killed.elapsed());
-    world.reason::<UserRoleRevocation>("jane", "Removed").await;
-    world.reason::<UserRoleRevocation>("jack", "Removed").await;
-    world
-        .fake
-        .assert_removed_exactly(&before, [Relation::user_role(USER, ROLE), Relation::user_role(OTHER_USER, ROLE)]);
-    let calls = world.calls();
-    assert!(world.fake.count(Kind::DeleteUserRoles) <= 3, "jane's twice, jack's once: {calls:?}");
+    env.reason::<UserRoleRevocation>("jane", "Removed").await;
+    env.reason::<UserRoleRevocation>("jack", "Removed").await;
+    env.fake.assert_removed_exactly(&before, [Relation::user_role(USER, ROLE), Relation::user_role(OTHER_USER, ROLE)]);
+    let calls = env.calls();
+    assert!(env.fake.count(Kind::DeleteUserRoles) <= 3, "jane's twice, jack's once: {calls:?}");
 }
 
 /// A leader is paused for longer than its lease, with calls in flight and many more waiting; the other replica does all
@@ -85,69 +83,69 @@ async fn a_killed_leader_is_followed_when_its_time_has_run_out() {
 /// call; the check alone is tested below.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_leader_that_wakes_up_sends_nothing() {
-    let world = World::new("leader-pause").await;
-    let people = people(&world, 40);
-    let before = world.fake.state();
-    let (mut first, _second, name) = two(&world).await;
+    let env = Environment::new("leader-pause").await;
+    let people = people(&env, 40);
+    let before = env.fake.state();
+    let (mut first, _second, name) = two(&env).await;
     // The objects wait in the first replica, whose circuit breaker closes again while it is paused.
-    world.fake.fault(Fault::status(429).header("Retry-After", "30").on(Kind::DeleteUserRoles).once());
+    env.fake.fault(Fault::status(429).header("Retry-After", "30").on(Kind::DeleteUserRoles).once());
     let put = async |number: usize| {
-        world.put::<UserRoleRevocation>(&format!("person{number}"), roles(&people[number])).await;
+        env.put::<UserRoleRevocation>(&format!("person{number}"), roles(&people[number])).await;
     };
     put(0).await;
-    world.reason::<UserRoleRevocation>("person0", "RateLimited").await;
+    env.reason::<UserRoleRevocation>("person0", "RateLimited").await;
     for number in 1..people.len() {
         put(number).await;
     }
     for number in 1..people.len() {
-        world.reason::<UserRoleRevocation>(&format!("person{number}"), "Queued").await;
+        env.reason::<UserRoleRevocation>(&format!("person{number}"), "Queued").await;
     }
-    let calls = world.fake.count(Kind::DeleteUserRoles);
+    let calls = env.fake.count(Kind::DeleteUserRoles);
     first.signal("STOP");
-    leader(&world, &name).await;
-    removed(&world, &people).await;
-    let all = world.fake.total();
+    leader(&env, &name).await;
+    removed(&env, &people).await;
+    let all = env.fake.total();
     first.signal("CONT");
     assert_eq!(first.ended().await, Some(1));
-    assert_eq!(world.fake.total(), all, "{:?}", world.calls());
+    assert_eq!(env.fake.total(), all, "{:?}", env.calls());
     let log = first.log();
     let last = log.lines().last().unwrap();
     assert!(last.starts_with("rescind: lost the leadership"), "{last}");
-    world.fake.assert_removed_exactly(&before, people.iter().map(|person| Relation::user_role(person, ROLE)));
-    let deletes = world.fake.count(Kind::DeleteUserRoles) - calls;
-    assert_eq!(deletes, people.len() as u64, "one each: {:?}", world.calls());
+    env.fake.assert_removed_exactly(&before, people.iter().map(|person| Relation::user_role(person, ROLE)));
+    let deletes = env.fake.count(Kind::DeleteUserRoles) - calls;
+    assert_eq!(deletes, people.len() as u64, "one each: {:?}", env.calls());
 }
 
 /// SIGTERM with a call in flight: the call ends, its result is written, and the lease is handed over.
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_hands_over() {
-    let world = World::new("leader-term").await;
-    world.put_tenant(json!({"verification": "Never"})).await;
-    let (mut first, mut second, name) = two(&world).await;
-    let held = world.fake.fault(Fault::hold_answer().on(Kind::DeleteUserRoles).once());
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    let env = Environment::new("leader-term").await;
+    env.put_tenant(json!({"verification": "Never"})).await;
+    let (mut first, mut second, name) = two(&env).await;
+    let held = env.fake.fault(Fault::hold_answer().on(Kind::DeleteUserRoles).once());
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
     held.arrived().await;
     first.signal("TERM");
     held.release();
     assert_eq!(first.ended().await, Some(0));
-    let next = leader(&world, &name).await;
-    world.reason::<UserRoleRevocation>("jane", "RemovedUnverified").await;
-    world.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
-    world.reason::<UserRoleRevocation>("jack", "RemovedUnverified").await;
-    assert_eq!(world.fake.count(Kind::DeleteUserRoles), 2, "one each: {:?}", world.calls());
+    let next = leader(&env, &name).await;
+    env.reason::<UserRoleRevocation>("jane", "RemovedUnverified").await;
+    env.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
+    env.reason::<UserRoleRevocation>("jack", "RemovedUnverified").await;
+    assert_eq!(env.fake.count(Kind::DeleteUserRoles), 2, "one each: {:?}", env.calls());
 
     // The same again, idle and timed.
-    let mut third = Process::start(&world);
+    let mut third = Process::start(&env);
     third.says("standing by").await;
     let asked = Instant::now();
     second.signal("TERM");
-    let last = leader(&world, &next).await;
+    let last = leader(&env, &next).await;
     assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
     assert_eq!(second.ended().await, Some(0));
     assert_ne!(last, name);
     // The last replica releases the lease.
     assert_eq!(third.terminate().await, Some(0));
-    let spec = world.api::<Lease>().get(LEASE).await.unwrap().spec.unwrap();
+    let spec = env.api::<Lease>().get(LEASE).await.unwrap().spec.unwrap();
     assert_eq!((spec.holder_identity.as_deref(), spec.lease_duration_seconds), (Some(""), Some(1)));
     assert_eq!(spec.lease_transitions, Some(2));
 }
@@ -156,9 +154,9 @@ async fn sigterm_hands_over() {
 /// is silent for longer, the leader ends, by its own clock, even if no other replica has taken over.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_cannot_renew_ends() {
-    let world = World::new("leader-slow").await;
+    let env = Environment::new("leader-slow").await;
     let delay = Arc::new(Mutex::new(Duration::ZERO));
-    let (delayed, direct) = (delay.clone(), world.client.clone());
+    let (delayed, direct) = (delay.clone(), env.client.clone());
     let slow = tower::service_fn(move |request: http::Request<kube::client::Body>| {
         let delay = if request.uri().path().contains("/leases") { *delayed.lock().unwrap() } else { Duration::ZERO };
         let direct = direct.clone();
@@ -173,17 +171,17 @@ async fn a_leader_that_cannot_renew_ends() {
         renew_deadline: Duration::from_secs(4),
         retry_period: Duration::from_millis(200),
     };
-    let (settings, shutdown) = (world.settings_with(|s| s.election = Some(timing)), Default::default());
+    let (settings, shutdown) = (env.settings_with(|s| s.election = Some(timing)), Default::default());
     let operator = tokio::spawn(rescind::runtime::run(settings, client, shutdown));
-    let name = leader(&world, "").await;
+    let name = leader(&env, "").await;
     // Somebody deletes the lease: its holder is alive and creates it again.
-    world.delete::<Lease>(LEASE).await;
-    assert_eq!(leader(&world, "").await, name);
+    env.delete::<Lease>(LEASE).await;
+    assert_eq!(leader(&env, "").await, name);
     *delay.lock().unwrap() = Duration::from_secs(1);
     let renewed = |lease: &Lease| lease.spec.clone().and_then(|spec| spec.renew_time).unwrap();
-    let mut last = renewed(&world.api::<Lease>().get(LEASE).await.unwrap());
+    let mut last = renewed(&env.api::<Lease>().get(LEASE).await.unwrap());
     for _ in 0..4 {
-        let lease = world.wait::<Lease>(LEASE, |lease| renewed(lease) != last).await;
+        let lease = env.wait::<Lease>(LEASE, |lease| renewed(lease) != last).await;
         assert_eq!(lease.spec.as_ref().unwrap().holder_identity.as_ref(), Some(&name));
         last = renewed(&lease);
     }
@@ -196,19 +194,19 @@ async fn a_leader_that_cannot_renew_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_that_cannot_be_had_is_explained() {
-    let world = World::bare("leader-rights").await;
+    let env = Environment::bare("leader-rights").await;
     let process = |kubeconfig: &std::path::Path, namespace: &str| {
         Process::run(kubeconfig, &["--health-probe-bind-address", "0", "--namespace", namespace])
     };
     let account =
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "a", "namespace": world.namespace}});
-    world.plane.apply(&account.to_string()).unwrap();
-    let token = world.plane.service_account_token(&world.namespace, "a").unwrap();
-    let kubeconfig = world.plane.write_kubeconfig_for(&world.namespace, &token).unwrap();
-    let mut nowhere = process(world.plane.kubeconfig_path(), "nowhere");
-    let forbidden = process(&kubeconfig, &world.namespace);
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "a", "namespace": env.namespace}});
+    env.plane.apply(&account.to_string()).unwrap();
+    let token = env.plane.service_account_token(&env.namespace, "a").unwrap();
+    let kubeconfig = env.plane.write_kubeconfig_for(&env.namespace, &token).unwrap();
+    let mut nowhere = process(env.plane.kubeconfig_path(), "nowhere");
+    let forbidden = process(&kubeconfig, &env.namespace);
     nowhere.says("there is no namespace nowhere: create it, or set --namespace").await;
-    forbidden.says(&format!("not allowed to read leases in namespace {}: check", world.namespace)).await;
+    forbidden.says(&format!("not allowed to read leases in namespace {}: check", env.namespace)).await;
     assert_eq!(nowhere.terminate().await, Some(0));
 }
 

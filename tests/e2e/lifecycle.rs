@@ -103,13 +103,13 @@ async fn crash(plane: &'static ControlPlane) {
 }
 
 /// Applies a role revocation until the API server accepts it, which takes a moment after a change of the CRD.
-async fn insist(world: &World, name: &str, spec: Value) {
+async fn insist(env: &Environment, name: &str, spec: Value) {
     let manifest = json!({
         "apiVersion": "rescind.dev/v1alpha1", "kind": "UserRoleRevocation",
-        "metadata": {"name": name, "namespace": world.namespace}, "spec": spec,
+        "metadata": {"name": name, "namespace": env.namespace}, "spec": spec,
     });
     let started = Instant::now();
-    while let Err(refusal) = world.plane.apply(&manifest.to_string()) {
+    while let Err(refusal) = env.plane.apply(&manifest.to_string()) {
         assert!(started.elapsed() < PATIENCE, "{refusal}");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
@@ -150,10 +150,10 @@ async fn whatever_is_missing_is_waited_for() {
 
     // Nothing is missing any more.
     plane.apply(&crds()).unwrap();
-    let world = World::with(plane, fake, "late").await;
-    let before = world.fake.state();
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
-    world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    let env = Environment::with(plane, fake, "late").await;
+    let before = env.fake.state();
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    env.reason::<UserRoleRevocation>("jane", "Removed").await;
     assert_eq!(probe(port, "/readyz", 200, &[]).await, "ok\nleader\n");
     assert_eq!(warnings(&operator, "auth0tenants in all namespaces").len(), 1, "{}", operator.log());
 
@@ -166,54 +166,54 @@ async fn whatever_is_missing_is_waited_for() {
     assert_eq!(operator.terminate().await, Some(0));
 
     // Another operator is told to read Secrets in two namespaces but is allowed to in one.
-    let kubeconfig = stranger_to_most_secrets(plane, &world.namespace);
-    let other = World::with(plane, other_fake, "unread").await;
-    let namespaces = format!("{},{}", world.namespace, other.namespace);
+    let kubeconfig = stranger_to_most_secrets(plane, &env.namespace);
+    let other = Environment::with(plane, other_fake, "unread").await;
+    let namespaces = format!("{},{}", env.namespace, other.namespace);
     let more = ["--log-level=debug", "--leader-elect=false", "--secret-namespaces", &namespaces];
     let mut operator = Process::run(&kubeconfig, &[&args[..], &more].concat());
     let message = other.tenant_reason("SecretNotFound").await;
     assert!(message.contains("cannot be read") && message.contains("check the operator's RBAC"), "{message}");
-    world.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
-    world.reason::<UserRoleRevocation>("jack", "Removed").await;
+    env.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
+    env.reason::<UserRoleRevocation>("jack", "Removed").await;
     let unread = format!("going on without the list of secrets in namespace {}: not allowed", other.namespace);
     let ready = probe(port, "/readyz", 200, &[]).await;
     assert!(ready.starts_with(&format!("ok\nno leader election\n{unread}")), "{ready}");
     operator.says(&format!("waiting for the list of secrets in namespace {}", other.namespace)).await;
     assert_eq!(warnings(&operator, "").len(), 1, "{}", operator.log());
     // Once it is allowed, it goes on without help.
-    allow_secrets(plane, &other.namespace, &world.namespace);
+    allow_secrets(plane, &other.namespace, &env.namespace);
     other.tenant_reason("Unproved").await;
     assert_eq!(probe(port, "/readyz", 200, &[]).await, "ok\nno leader election\n");
 
     // The API server crashes and comes back.
     crash(plane).await;
-    world.put::<UserRoleRevocation>("again", json!({"userId": USER, "roles": [OTHER_ROLE]})).await;
-    world.reason::<UserRoleRevocation>("again", "Removed").await;
+    env.put::<UserRoleRevocation>("again", json!({"userId": USER, "roles": [OTHER_ROLE]})).await;
+    env.reason::<UserRoleRevocation>("again", "Removed").await;
 
     // It crashes again, and etcd has dropped the history of what changed meanwhile.
     operator.signal("STOP");
     let permission = json!({"resourceServerIdentifier": API, "permissionName": "read:x"});
-    world.put::<UserPermissionRevocation>("unheard", json!({"userId": USER, "permissions": [permission]})).await;
-    world.delete::<UserRoleRevocation>("again").await;
+    env.put::<UserPermissionRevocation>("unheard", json!({"userId": USER, "permissions": [permission]})).await;
+    env.delete::<UserRoleRevocation>("again").await;
     compact(plane).await;
     crash(plane).await;
     operator.signal("CONT");
-    world.reason::<UserPermissionRevocation>("unheard", "Removed").await;
+    env.reason::<UserPermissionRevocation>("unheard", "Removed").await;
     assert!(operator.log().contains("the resource version has expired"), "{}", operator.log());
 
     // A CRD is deleted and comes back without objects; the other kinds are not affected.
     let crd = "userrolerevocations.rescind.dev";
     plane.run(&["delete", "crd", crd]).unwrap();
-    world.put::<OrgMembershipRemoval>("members", json!({"organizationId": ORG, "members": [OTHER_USER]})).await;
-    world.reason::<OrgMembershipRemoval>("members", "Removed").await;
+    env.put::<OrgMembershipRemoval>("members", json!({"organizationId": ORG, "members": [OTHER_USER]})).await;
+    env.reason::<OrgMembershipRemoval>("members", "Removed").await;
     operator.says("userrolerevocations in all namespaces: the kind is not installed").await;
     plane.apply(&crds()).unwrap();
     plane.run(&["wait", "--for=condition=Established", "crd", crd]).unwrap();
     // kubectl retries while the API server prepares its cache of the kind.
     assert_eq!(plane.run(&["get", "urr", "--all-namespaces", "-o", "name"]).unwrap(), "");
-    world.fake.edit(|tenant| drop(tenant.user(USER).role(ROLE)));
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
-    world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    env.fake.edit(|tenant| drop(tenant.user(USER).role(ROLE)));
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    env.reason::<UserRoleRevocation>("jane", "Removed").await;
 
     // One object that cannot be parsed, stored under another schema, is left alone and named in the log.
     let version = |rest: &str| format!("/spec/versions/0/{rest}");
@@ -223,13 +223,13 @@ async fn whatever_is_missing_is_waited_for() {
         {"op": "replace", "path": version("schema/openAPIV3Schema"), "value": schema},
     ]);
     plane.run(&["patch", "crd", crd, "--type=json", "-p", &anything.to_string()]).unwrap();
-    insist(&world, "unreadable", json!({"userId": 5})).await;
+    insist(&env, "unreadable", json!({"userId": 5})).await;
     operator.says("an object cannot be read and is left out").await;
     assert!(!warnings(&operator, "\"object\":\"unreadable\"").is_empty(), "{}", operator.log());
     plane.apply(&crds()).unwrap();
-    world.fake.edit(|tenant| drop(tenant.user(OTHER_USER).role(OTHER_ROLE)));
-    insist(&world, "readable", json!({"userId": OTHER_USER, "roles": [OTHER_ROLE]})).await;
-    world.reason::<UserRoleRevocation>("readable", "Removed").await;
+    env.fake.edit(|tenant| drop(tenant.user(OTHER_USER).role(OTHER_ROLE)));
+    insist(&env, "readable", json!({"userId": OTHER_USER, "roles": [OTHER_ROLE]})).await;
+    env.reason::<UserRoleRevocation>("readable", "Removed").await;
 
     let removed = [
         Relation::user_role(USER, ROLE),
@@ -238,8 +238,8 @@ async fn whatever_is_missing_is_waited_for() {
         Relation::user_permission(USER, API, "read:x"),
         Relation::member(ORG, OTHER_USER),
     ];
-    world.fake.assert_removed_exactly(&before, removed);
-    assert_eq!((world.fake.count(Kind::DeleteUserRoles), other.fake.total()), (5, 0), "{:?}", world.calls());
+    env.fake.assert_removed_exactly(&before, removed);
+    assert_eq!((env.fake.count(Kind::DeleteUserRoles), other.fake.total()), (5, 0), "{:?}", env.calls());
     assert_eq!(warnings(&operator, "not installed").len(), 1, "{}", operator.log());
     assert_eq!(operator.terminate().await, Some(0));
 }

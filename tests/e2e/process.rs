@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{PATIENCE, World, within};
+use crate::harness::{Environment, PATIENCE, within};
 
 /// The real program in a process of its own, at log level trace.
 pub struct Process {
@@ -11,16 +11,16 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts one that watches the namespace of `world` and takes part in the election there.
-    pub fn start(world: &World) -> Self {
-        Self::start_with(world, &[])
+    /// Starts one that watches the namespace of `env` and takes part in the election there.
+    pub fn start(env: &Environment) -> Self {
+        Self::start_with(env, &[])
     }
 
-    pub fn start_with(world: &World, more: &[&str]) -> Self {
-        let watched = ["--watch-namespaces", &world.namespace, "--namespace", &world.namespace];
-        let domain = ["--health-probe-bind-address", "0", "--allowed-domains", world.fake.domain()];
+    pub fn start_with(env: &Environment, more: &[&str]) -> Self {
+        let watched = ["--watch-namespaces", &env.namespace, "--namespace", &env.namespace];
+        let domain = ["--health-probe-bind-address", "0", "--allowed-domains", env.fake.domain()];
         let more = [&["--log-level", "trace"], more].concat();
-        Self::run(world.plane.kubeconfig_path(), &[&more, &watched[..], &domain[..]].concat())
+        Self::run(env.plane.kubeconfig_path(), &[&more, &watched[..], &domain[..]].concat())
     }
 
     pub fn run(kubeconfig: &std::path::Path, args: &[&str]) -> Self {

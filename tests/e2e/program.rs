@@ -16,53 +16,53 @@ use crate::process::Process;
 /// rotated.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_token_is_shown_anywhere() {
-    let world = World::new("canary").await;
+    let env = Environment::new("canary").await;
     let users = ["ok", "limited", "down", "html", "scope", "refused"];
-    world.fake.edit(|tenant| {
+    env.fake.edit(|tenant| {
         for user in users {
             tenant.user(format!("auth0|{user}")).role(ROLE);
         }
     });
     // An answer that echoes the token, as the error page of a proxy may.
-    let echo = json!({"statusCode": 401, "error": "Unauthorized", "message": format!("Invalid token {}", world.token)});
+    let echo = json!({"statusCode": 401, "error": "Unauthorized", "message": format!("Invalid token {}", env.token)});
     for (user, fault) in [
         ("limited", Fault::status(429).header("Retry-After", "3")),
-        ("down", Fault::status(503).body(world.token.clone())),
+        ("down", Fault::status(503).body(env.token.clone())),
         ("html", Fault::html(502)),
         (
             "scope",
             Fault::status(403).json(&json!({
                 "statusCode": 403, "errorCode": "insufficient_scope",
-                "message": format!("Insufficient scope, expected any of: {}", world.token),
+                "message": format!("Insufficient scope, expected any of: {}", env.token),
             })),
         ),
         ("refused", Fault::status(401).json(&echo)),
     ] {
-        world.fake.fault(fault.user(format!("auth0|{user}")).on_deletes().once());
+        env.fake.fault(fault.user(format!("auth0|{user}")).on_deletes().once());
     }
     let metrics = crate::metrics::address();
-    let mut operator = Process::start_with(&world, &["--metrics-bind-address", &metrics.to_string()]);
+    let mut operator = Process::start_with(&env, &["--metrics-bind-address", &metrics.to_string()]);
     let spec = |user: &str| json!({"userId": format!("auth0|{user}"), "roles": [ROLE]});
     for user in &users[..4] {
-        world.put::<UserRoleRevocation>(user, spec(user)).await;
+        env.put::<UserRoleRevocation>(user, spec(user)).await;
     }
     for user in &users[..4] {
-        world.reason::<UserRoleRevocation>(user, "Removed").await;
+        env.reason::<UserRoleRevocation>(user, "Removed").await;
     }
-    world.put::<UserRoleRevocation>(users[4], spec(users[4])).await;
-    world.reason::<UserRoleRevocation>("scope", "InsufficientScope").await;
-    let padded = format!(" {}", world.token);
-    world.put_secret(&padded).await;
-    world.tenant_reason("InvalidCredentials").await;
-    let expired = world.fake.token_with(&TokenSpec::new(["x:y"]).expires_in(-99_999));
-    world.put_secret(&expired).await;
-    world.tenant_reason("InvalidCredentials").await;
+    env.put::<UserRoleRevocation>(users[4], spec(users[4])).await;
+    env.reason::<UserRoleRevocation>("scope", "InsufficientScope").await;
+    let padded = format!(" {}", env.token);
+    env.put_secret(&padded).await;
+    env.tenant_reason("InvalidCredentials").await;
+    let expired = env.fake.token_with(&TokenSpec::new(["x:y"]).expires_in(-99_999));
+    env.put_secret(&expired).await;
+    env.tenant_reason("InvalidCredentials").await;
     // Another token, because the operator remembers that the first was refused.
-    let fresh = world.fake.token_with(&TokenSpec::new(world.fake.all_scopes()).expires_in(1000));
-    world.put_secret(&fresh).await;
-    world.tenant_reason("Unproved").await;
-    world.put::<UserRoleRevocation>("refused", spec("refused")).await;
-    world.reason::<UserRoleRevocation>("refused", "Unauthorized").await;
+    let fresh = env.fake.token_with(&TokenSpec::new(env.fake.all_scopes()).expires_in(1000));
+    env.put_secret(&fresh).await;
+    env.tenant_reason("Unproved").await;
+    env.put::<UserRoleRevocation>("refused", spec("refused")).await;
+    env.reason::<UserRoleRevocation>("refused", "Unauthorized").await;
     let metrics = crate::metrics::scrape(metrics).await.text;
     assert_eq!(operator.terminate().await, Some(0));
 
@@ -70,18 +70,18 @@ async fn no_token_is_shown_anywhere() {
     assert!(log.contains("\"level\":\"TRACE\""), "the log is as talkative as it can be");
     let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let line = lines.into_iter().find(|line| line["name"] == "ok" && line["reason"] == "Removed").expect("its verdict");
-    let status = world.api::<UserRoleRevocation>().get("ok").await.unwrap();
+    let status = env.api::<UserRoleRevocation>().get("ok").await.unwrap();
     assert_eq!((&line["uid"], &line["generation"]), (&json!(status.metadata.uid), &json!(1)));
     assert_eq!(line["correlation"], json!(status.status.unwrap().correlation_id), "{line}");
     let mut shown = vec![("log", log), ("metrics", metrics)];
     for kind in ["upr,urr,omr,omrr,a0t", "events"] {
-        shown.push((kind, plane().run(&["get", kind, "-n", &world.namespace, "-o", "yaml"]).unwrap()));
+        shown.push((kind, plane().run(&["get", kind, "-n", &env.namespace, "-o", "yaml"]).unwrap()));
     }
-    let payload = world.token.split('.').nth(1).unwrap();
+    let payload = env.token.split('.').nth(1).unwrap();
     for (place, text) in shown {
         assert!(!text.contains(TOKEN_CANARY), "the signature is in: {place}");
         assert!(!text.contains(payload), "the claims are in: {place}");
-        assert!(!text.contains(&base64_of(&world.token)[..40]), "the Secret's data is in: {place}");
+        assert!(!text.contains(&base64_of(&env.token)[..40]), "the Secret's data is in: {place}");
     }
 }
 
@@ -92,16 +92,16 @@ fn base64_of(text: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_tell_of_changes_of_reason() {
-    let world = World::new("events").await;
-    world.fake.edit(|tenant| drop(tenant.user("auth0|away").role(ROLE)));
-    world.fake.fault(Fault::status(503).user("auth0|away"));
-    world.fake.fault(Fault::status(503).user(USER).on(Kind::DeleteUserRoles).once());
-    let _operator = world.operator().await;
-    world.put::<UserRoleRevocation>("away", json!({"userId": "auth0|away", "roles": [ROLE]})).await;
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
-    world.put::<UserRoleRevocation>("typo", json!({"userId": "auth0|nobody", "roles": [ROLE]})).await;
-    world.reason::<UserRoleRevocation>("jane", "Removed").await;
-    let api: Api<Event> = world.api();
+    let env = Environment::new("events").await;
+    env.fake.edit(|tenant| drop(tenant.user("auth0|away").role(ROLE)));
+    env.fake.fault(Fault::status(503).user("auth0|away"));
+    env.fake.fault(Fault::status(503).user(USER).on(Kind::DeleteUserRoles).once());
+    let _operator = env.operator().await;
+    env.put::<UserRoleRevocation>("away", json!({"userId": "auth0|away", "roles": [ROLE]})).await;
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    env.put::<UserRoleRevocation>("typo", json!({"userId": "auth0|nobody", "roles": [ROLE]})).await;
+    env.reason::<UserRoleRevocation>("jane", "Removed").await;
+    let api: Api<Event> = env.api();
     let wanted = [
         ("jane", "Removed", "Normal"),
         ("typo", "SubjectNotFound", "Warning"),
@@ -136,12 +136,12 @@ async fn events_tell_of_changes_of_reason() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn probes_say_what_is_missing() {
-    let world = World::new("probes").await;
+    let env = Environment::new("probes").await;
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let operator = world.operator_with(|s| s.probe_address = Some(([127, 0, 0, 1], port).into())).await;
-    world.tenant_reason("Unproved").await;
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
-    world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    let operator = env.operator_with(|s| s.probe_address = Some(([127, 0, 0, 1], port).into())).await;
+    env.tenant_reason("Unproved").await;
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    env.reason::<UserRoleRevocation>("jane", "Removed").await;
     let get = async |path: &str| reqwest::get(format!("http://127.0.0.1:{port}{path}")).await.unwrap();
     assert_eq!(get("/healthz").await.status(), 200);
     let ready = get("/readyz").await;
@@ -198,7 +198,8 @@ fn traces_that_cannot_be_sent_are_warned_about() {
 /// `--watch-namespaces` with several: each is served, and no other is touched.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_namespaces_named_are_watched() {
-    let (one, two, three) = (World::new("one").await, World::new("two").await, World::new("three").await);
+    let (one, two, three) =
+        (Environment::new("one").await, Environment::new("two").await, Environment::new("three").await);
     let domains = [one.fake.domain(), two.fake.domain(), three.fake.domain()];
     let allowed = rescind::auth0::AllowedDomains::parse(domains).unwrap();
     let _operator = one
@@ -207,8 +208,8 @@ async fn only_the_namespaces_named_are_watched() {
             settings.allowed_domains = allowed;
         })
         .await;
-    for world in [&three, &one, &two] {
-        world.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    for env in [&three, &one, &two] {
+        env.put::<UserRoleRevocation>("jane", roles(USER)).await;
     }
     one.reason::<UserRoleRevocation>("jane", "Removed").await;
     two.reason::<UserRoleRevocation>("jane", "Removed").await;
@@ -222,13 +223,13 @@ async fn only_the_namespaces_named_are_watched() {
 /// SIGTERM in the middle of a long wait ends the program within seconds, with code 0, and the wait is not forgotten.
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_ends_it_during_a_wait() {
-    let world = World::new("sigterm").await;
-    world.fake.fault(Fault::status(429).header("Retry-After", "540").on(Kind::DeleteUserRoles).once());
-    let mut operator = Process::start(&world);
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
-    let status = world.reason::<UserRoleRevocation>("jane", "RateLimited").await;
+    let env = Environment::new("sigterm").await;
+    env.fake.fault(Fault::status(429).header("Retry-After", "540").on(Kind::DeleteUserRoles).once());
+    let mut operator = Process::start(&env);
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    let status = env.reason::<UserRoleRevocation>("jane", "RateLimited").await;
     assert!(status.next_attempt_time.is_some());
     assert_eq!(operator.terminate().await, Some(0));
-    let tenant = world.api::<Auth0Tenant>().get("default").await.unwrap();
+    let tenant = env.api::<Auth0Tenant>().get("default").await.unwrap();
     assert!(tenant.metadata.finalizers.is_none());
 }

@@ -12,24 +12,28 @@ use crate::harness::*;
 /// Promise 3.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_that_still_shows_it_is_waited_out() {
-    let world = World::new("lag").await;
-    world.fake.lag(Kind::GetUserOrganizations, Lag::For(Duration::from_secs(18)));
-    let _operator = world.operator().await;
-    world.put::<OrgMembershipRemoval>("jane", json!({"organizationId": ORG, "members": [USER]})).await;
-    let status = world.reason::<OrgMembershipRemoval>("jane", "AwaitingConsistency").await;
+    let env = Environment::new("lag").await;
+    env.fake.lag(Kind::GetUserOrganizations, Lag::For(Duration::from_secs(18)));
+    let _operator = env.operator().await;
+    env.put::<OrgMembershipRemoval>("jane", json!({"organizationId": ORG, "members": [USER]})).await;
+    let status = env.reason::<OrgMembershipRemoval>("jane", "AwaitingConsistency").await;
     assert!(status.next_attempt_time.is_some() && status.verified_time.is_none());
     assert_eq!(status.result.unwrap().remaining, 1);
-    let status = world.reason::<OrgMembershipRemoval>("jane", "Removed").await;
+    let status = env.reason::<OrgMembershipRemoval>("jane", "Removed").await;
     assert_eq!((status.result.unwrap().accepted, status.result.unwrap().remaining), (1, 0));
-    assert_eq!(world.fake.count(Kind::DeleteMembers), 1, "looked at again, not removed again");
+    assert_eq!(env.fake.count(Kind::DeleteMembers), 1, "looked at again, not removed again");
 }
 
 /// Promise 4: one user for each way to misread a list. None may become `Removed` while its list is like this.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_incomplete_read_proves_nothing() {
-    let world = World::new("misread").await;
+    let env = Environment::new("misread").await;
     let entry = |id: &str| json!({"id": id, "name": "x", "description": "x"});
-    let page = |start: u32, total: u32, roles: &[serde_json::Value]| json!({"start": start, "limit": 50, "total": total, "roles": roles});
+    let page = |start: u32, total: u32, roles: &[serde_json::Value]| {
+        json!({
+            "start": start, "limit": 50, "total": total, "roles": roles,
+        })
+    };
     let faults: Vec<(&str, Fault)> = vec![
         ("html", Fault::html(200)),
         ("empty", Fault::status(200).body("")),
@@ -52,45 +56,45 @@ async fn an_incomplete_read_proves_nothing() {
     let changes = |name: &str| ["more-exist", "wrong-start", "unreadable-entry"].contains(&name);
     for (name, fault) in &faults {
         let user = format!("auth0|{name}");
-        world.fake.edit(|tenant| {
+        env.fake.edit(|tenant| {
             tenant.user(user.clone()).role(ROLE);
         });
-        world.fake.fault(fault.clone().user(user).on_reads());
+        env.fake.fault(fault.clone().user(user).on_reads());
     }
-    let _operator = world.operator().await;
+    let _operator = env.operator().await;
     for (name, _) in &faults {
-        world.put::<UserRoleRevocation>(name, json!({"userId": format!("auth0|{name}"), "roles": [ROLE]})).await;
+        env.put::<UserRoleRevocation>(name, json!({"userId": format!("auth0|{name}"), "roles": [ROLE]})).await;
     }
     for (name, _) in &faults {
         let reason = if changes(name) { "RemovedUnverified" } else { "Auth0Unavailable" };
-        let status = world.reason::<UserRoleRevocation>(name, reason).await;
+        let status = env.reason::<UserRoleRevocation>(name, reason).await;
         assert!(status.verified_time.is_none() && status.last_removal_time.is_some(), "{name}");
     }
-    world.fake.clear_faults();
+    env.fake.clear_faults();
     for (name, _) in faults.iter().filter(|(name, _)| !changes(name)) {
-        world.reason::<UserRoleRevocation>(name, "Removed").await;
+        env.reason::<UserRoleRevocation>(name, "Removed").await;
     }
-    assert_eq!(world.fake.deletes().len(), faults.len(), "what was accepted is looked at, not repeated");
+    assert_eq!(env.fake.deletes().len(), faults.len(), "what was accepted is looked at, not repeated");
 }
 
 /// A member list that cannot be read to its end, because its pages lead in a circle.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_list_that_does_not_end_proves_nothing() {
-    let world = World::new("circle").await;
-    world.fake.edit(|tenant| {
+    let env = Environment::new("circle").await;
+    env.fake.edit(|tenant| {
         tenant.organization(ORG).numbered_members("auth0|m", 300);
     });
-    world.fake.paging(PagingQuirks { looping_cursor: true, ..PagingQuirks::default() });
-    let _operator = world.operator().await;
+    env.fake.paging(PagingQuirks { looping_cursor: true, ..PagingQuirks::default() });
+    let _operator = env.operator().await;
     let members = [USER, OTHER_USER];
-    world.put::<OrgMembershipRemoval>("both", json!({"organizationId": ORG, "members": members})).await;
-    let status = world.reason::<OrgMembershipRemoval>("both", "RemovedUnverified").await;
+    env.put::<OrgMembershipRemoval>("both", json!({"organizationId": ORG, "members": members})).await;
+    let status = env.reason::<OrgMembershipRemoval>("both", "RemovedUnverified").await;
     assert!(status.verified_time.is_none());
     // On request the object gets another read, and no DELETE.
-    world.fake.paging(PagingQuirks::default());
+    env.fake.paging(PagingQuirks::default());
     let ask = json!({"metadata": {"annotations": {RECONCILE_ANNOTATION: "1"}}});
-    let api = world.api::<OrgMembershipRemoval>();
+    let api = env.api::<OrgMembershipRemoval>();
     api.patch("both", &Default::default(), &kube::api::Patch::Merge(ask)).await.unwrap();
-    world.reason::<OrgMembershipRemoval>("both", "Removed").await;
-    assert_eq!(world.fake.deletes().len(), 1, "{:?}", world.calls());
+    env.reason::<OrgMembershipRemoval>("both", "Removed").await;
+    assert_eq!(env.fake.deletes().len(), 1, "{:?}", env.calls());
 }

@@ -12,76 +12,76 @@ use serde_json::json;
 use crate::harness::*;
 
 /// Sets the annotation as `kubectl annotate` and Argo CD's button do.
-async fn ask(world: &World, name: &str, value: &str) {
-    world.api::<UserRoleRevocation>().patch(name, &PatchParams::default(), &question(value)).await.unwrap();
+async fn ask(env: &Environment, name: &str, value: &str) {
+    env.api::<UserRoleRevocation>().patch(name, &PatchParams::default(), &question(value)).await.unwrap();
 }
 
 fn question(value: &str) -> Patch<serde_json::Value> {
     Patch::Merge(json!({"metadata": {"annotations": {RECONCILE_ANNOTATION: value}}}))
 }
 
-async fn answered(world: &World, name: &str, value: &str) -> RemovalStatus {
+async fn answered(env: &Environment, name: &str, value: &str) -> RemovalStatus {
     let is_answered = |object: &UserRoleRevocation| {
         object.status.as_ref().is_some_and(|status| status.last_handled_reconcile_at.as_deref() == Some(value))
     };
-    world.wait(name, is_answered).await.status.unwrap()
+    env.wait(name, is_answered).await.status.unwrap()
 }
 
 /// Promise 12.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_finished_object_answers_with_one_write_and_no_call() {
-    let world = World::new("asked").await;
-    let operator = world.operator().await;
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
-    let before = world.reason::<UserRoleRevocation>("jane", "Removed").await;
-    let (calls, writes) = (world.fake.total(), operator.removal_writes());
+    let env = Environment::new("asked").await;
+    let operator = env.operator().await;
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    let before = env.reason::<UserRoleRevocation>("jane", "Removed").await;
+    let (calls, writes) = (env.fake.total(), operator.removal_writes());
 
-    ask(&world, "jane", "1").await;
-    let after = answered(&world, "jane", "1").await;
+    ask(&env, "jane", "1").await;
+    let after = answered(&env, "jane", "1").await;
     assert_eq!(after, RemovalStatus { last_handled_reconcile_at: Some("1".into()), ..before });
     // Another annotation is no request; a second value is answered once more.
     let other = Patch::Merge(json!({"metadata": {"annotations": {"example.com/x": "y"}}}));
-    world.api::<UserRoleRevocation>().patch("jane", &PatchParams::default(), &other).await.unwrap();
-    ask(&world, "jane", "2").await;
-    answered(&world, "jane", "2").await;
-    assert_eq!(world.fake.total(), calls, "{:?}", world.calls());
+    env.api::<UserRoleRevocation>().patch("jane", &PatchParams::default(), &other).await.unwrap();
+    ask(&env, "jane", "2").await;
+    answered(&env, "jane", "2").await;
+    assert_eq!(env.fake.total(), calls, "{:?}", env.calls());
     assert_eq!(operator.removal_writes(), writes + 2);
     assert!(operator.writes().iter().all(|write| write.path.ends_with("/status") || write.path.contains("/events")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stalled_object_is_tried_again_once() {
-    let world = World::new("again").await;
-    let _operator = world.operator().await;
+    let env = Environment::new("again").await;
+    let _operator = env.operator().await;
     let nobody = "auth0|nobody";
-    world.put::<UserRoleRevocation>("jane", roles(nobody)).await;
-    world.reason::<UserRoleRevocation>("jane", "SubjectNotFound").await;
-    let calls = world.fake.total();
-    ask(&world, "jane", "1").await;
-    let status = answered(&world, "jane", "1").await;
-    let object = world.api::<UserRoleRevocation>().get("jane").await.unwrap();
+    env.put::<UserRoleRevocation>("jane", roles(nobody)).await;
+    env.reason::<UserRoleRevocation>("jane", "SubjectNotFound").await;
+    let calls = env.fake.total();
+    ask(&env, "jane", "1").await;
+    let status = answered(&env, "jane", "1").await;
+    let object = env.api::<UserRoleRevocation>().get("jane").await.unwrap();
     assert_eq!(status.reason_at(object.meta().generation.unwrap()).unwrap().as_str(), "SubjectNotFound");
-    assert_eq!(world.fake.total(), calls + 1, "{:?}", world.calls());
+    assert_eq!(env.fake.total(), calls + 1, "{:?}", env.calls());
 
-    world.fake.edit(|tenant| {
+    env.fake.edit(|tenant| {
         tenant.user(nobody).role(ROLE);
     });
-    ask(&world, "jane", "2").await;
-    let status = world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    ask(&env, "jane", "2").await;
+    let status = env.reason::<UserRoleRevocation>("jane", "Removed").await;
     assert_eq!(status.last_handled_reconcile_at.as_deref(), Some("2"), "in the same write");
 }
 
 /// Promise 11.
 #[tokio::test(flavor = "multi_thread")]
 async fn asking_shortens_no_wait_that_auth0_named() {
-    let world = World::new("patience").await;
-    world.fake.fault(Fault::status(429).header("Retry-After", "3").on(Kind::DeleteUserRoles).once());
-    let _operator = world.operator().await;
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
-    let limited = world.reason::<UserRoleRevocation>("jane", "RateLimited").await;
-    ask(&world, "jane", "1").await;
+    let env = Environment::new("patience").await;
+    env.fake.fault(Fault::status(429).header("Retry-After", "3").on(Kind::DeleteUserRoles).once());
+    let _operator = env.operator().await;
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    let limited = env.reason::<UserRoleRevocation>("jane", "RateLimited").await;
+    ask(&env, "jane", "1").await;
     // The request is answered together with the verdict.
-    let removed = world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    let removed = env.reason::<UserRoleRevocation>("jane", "Removed").await;
     // Both times are truncated to whole seconds.
     let earliest = limited.next_attempt_time.unwrap().0 - Duration::from_secs(1);
     assert!(removed.last_removal_time.unwrap().0 >= earliest);
@@ -90,21 +90,21 @@ async fn asking_shortens_no_wait_that_auth0_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_answers_with_one_write_and_no_call() {
-    let world = World::new("askedtenant").await;
-    let operator = world.operator().await;
-    world.tenant_reason("Unproved").await;
+    let env = Environment::new("askedtenant").await;
+    let operator = env.operator().await;
+    env.tenant_reason("Unproved").await;
     let writes = operator.status_writes();
     for value in ["1", "2"] {
-        world.api::<Auth0Tenant>().patch("default", &PatchParams::default(), &question(value)).await.unwrap();
+        env.api::<Auth0Tenant>().patch("default", &PatchParams::default(), &question(value)).await.unwrap();
         let answered = |tenant: &Auth0Tenant| {
             tenant.status.as_ref().is_some_and(|status| status.last_handled_reconcile_at.as_deref() == Some(value))
         };
-        world.wait("default", answered).await;
+        env.wait("default", answered).await;
     }
     assert_eq!(operator.status_writes(), writes + 2);
     // The tenant's own status write comes back as an event before this removal is done.
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
-    world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    env.reason::<UserRoleRevocation>("jane", "Removed").await;
     assert_eq!(operator.removal_writes(), 1);
-    assert_eq!(world.fake.total(), 2, "{:?}", world.calls());
+    assert_eq!(env.fake.total(), 2, "{:?}", env.calls());
 }

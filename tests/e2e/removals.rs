@@ -11,26 +11,26 @@ use crate::harness::*;
 /// Promises 1 and 2: exactly what the manifests name is gone; the fake fails the test on any other write.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_four_removals() {
-    let world = World::new("four").await;
-    let before = world.fake.state();
-    let _operator = world.operator().await;
-    world.put::<UserRoleRevocation>("roles", roles(USER)).await;
+    let env = Environment::new("four").await;
+    let before = env.fake.state();
+    let _operator = env.operator().await;
+    env.put::<UserRoleRevocation>("roles", roles(USER)).await;
     let permission = json!({"resourceServerIdentifier": API, "permissionName": "read:x"});
-    world.put::<UserPermissionRevocation>("permissions", json!({"userId": USER, "permissions": [permission]})).await;
+    env.put::<UserPermissionRevocation>("permissions", json!({"userId": USER, "permissions": [permission]})).await;
     let member_roles = json!({"organizationId": ORG, "userId": USER, "roles": [ROLE]});
-    world.put::<OrgMemberRoleRemoval>("member-roles", member_roles).await;
-    world.put::<OrgMembershipRemoval>("members", json!({"organizationId": ORG, "members": [OTHER_USER]})).await;
+    env.put::<OrgMemberRoleRemoval>("member-roles", member_roles).await;
+    env.put::<OrgMembershipRemoval>("members", json!({"organizationId": ORG, "members": [OTHER_USER]})).await;
 
-    let status = world.reason::<UserRoleRevocation>("roles", "Removed").await;
-    assert_eq!(status.correlation_id, world.fake.calls_to(fake_auth0::Kind::DeleteUserRoles)[0].correlation_id);
+    let status = env.reason::<UserRoleRevocation>("roles", "Removed").await;
+    assert_eq!(status.correlation_id, env.fake.calls_to(fake_auth0::Kind::DeleteUserRoles)[0].correlation_id);
     assert_eq!(status.result.unwrap().accepted, 1);
     assert!(status.verified_time.is_some() && status.last_removal_time.is_some() && status.next_attempt_time.is_none());
     assert_eq!(status.condition(ConditionType::Verified).unwrap().status, "True");
-    world.reason::<UserPermissionRevocation>("permissions", "Removed").await;
-    world.reason::<OrgMemberRoleRemoval>("member-roles", "Removed").await;
-    world.reason::<OrgMembershipRemoval>("members", "Removed").await;
+    env.reason::<UserPermissionRevocation>("permissions", "Removed").await;
+    env.reason::<OrgMemberRoleRemoval>("member-roles", "Removed").await;
+    env.reason::<OrgMembershipRemoval>("members", "Removed").await;
 
-    world.fake.assert_removed_exactly(
+    env.fake.assert_removed_exactly(
         &before,
         [
             Relation::user_role(USER, ROLE),
@@ -39,16 +39,16 @@ async fn the_four_removals() {
             Relation::member(ORG, OTHER_USER),
         ],
     );
-    for call in world.fake.deletes() {
+    for call in env.fake.deletes() {
         assert_eq!(call.content_type.as_deref(), Some("application/json"));
         assert!(call.correlation_id.as_deref().is_some_and(|id| id.starts_with("rescind-") && id.len() <= 64));
         assert_eq!(call.version, http::Version::HTTP_2);
     }
     // The first four calls may have opened four connections; after that there is one.
-    let opened = world.fake.connections().0;
-    world.put::<UserRoleRevocation>("more", json!({"userId": USER, "roles": [OTHER_ROLE]})).await;
-    world.reason::<UserRoleRevocation>("more", "Removed").await;
-    assert_eq!(world.fake.connections().0, opened, "one connection pool a tenant");
+    let opened = env.fake.connections().0;
+    env.put::<UserRoleRevocation>("more", json!({"userId": USER, "roles": [OTHER_ROLE]})).await;
+    env.reason::<UserRoleRevocation>("more", "Removed").await;
+    assert_eq!(env.fake.connections().0, opened, "one connection pool a tenant");
 }
 
 /// Where neither documents nor recordings say how Auth0 behaves, the four removals come to the same verdict either way.
@@ -61,32 +61,32 @@ async fn the_four_removals_whatever_is_unsure_of_auth0() {
 }
 
 async fn the_four_removals_with(seed: u64) {
-    let world = World::new(&format!("unsure-{seed}")).await;
+    let env = Environment::new(&format!("unsure-{seed}")).await;
     let switches = Switches::random(seed);
-    world.fake.set_switches(switches);
-    world.fake.no_lag();
-    let before = world.fake.state();
-    let operator = world.operator().await;
+    env.fake.set_switches(switches);
+    env.fake.no_lag();
+    let before = env.fake.state();
+    let operator = env.operator().await;
     let permission = json!({"resourceServerIdentifier": API, "permissionName": "read:x"});
     let member_roles = json!({"organizationId": ORG, "userId": USER, "roles": [ROLE, OTHER_ROLE]});
-    world.put::<UserRoleRevocation>("roles", json!({"userId": USER, "roles": [ROLE, OTHER_ROLE]})).await;
-    world.put::<UserPermissionRevocation>("permissions", json!({"userId": USER, "permissions": [permission]})).await;
-    world.put::<OrgMemberRoleRemoval>("member-roles", member_roles).await;
-    world.put::<OrgMembershipRemoval>("members", json!({"organizationId": ORG, "members": [OTHER_USER]})).await;
+    env.put::<UserRoleRevocation>("roles", json!({"userId": USER, "roles": [ROLE, OTHER_ROLE]})).await;
+    env.put::<UserPermissionRevocation>("permissions", json!({"userId": USER, "permissions": [permission]})).await;
+    env.put::<OrgMemberRoleRemoval>("member-roles", member_roles).await;
+    env.put::<OrgMembershipRemoval>("members", json!({"organizationId": ORG, "members": [OTHER_USER]})).await;
     let stranger = json!({"userId": "auth0|nobody", "roles": [ROLE]});
-    world.put::<UserRoleRevocation>("stranger", stranger).await;
+    env.put::<UserRoleRevocation>("stranger", stranger).await;
 
     let statuses = [
-        world.reason::<UserRoleRevocation>("roles", "Removed").await,
-        world.reason::<UserPermissionRevocation>("permissions", "Removed").await,
-        world.reason::<OrgMemberRoleRemoval>("member-roles", "Removed").await,
-        world.reason::<OrgMembershipRemoval>("members", "Removed").await,
+        env.reason::<UserRoleRevocation>("roles", "Removed").await,
+        env.reason::<UserPermissionRevocation>("permissions", "Removed").await,
+        env.reason::<OrgMemberRoleRemoval>("member-roles", "Removed").await,
+        env.reason::<OrgMembershipRemoval>("members", "Removed").await,
     ];
     for status in statuses {
         let (result, finished) = (status.result.unwrap(), status.finished.is_some());
         assert!(finished && result.accepted == result.requested && result.remaining == 0, "{switches:?}: {result:?}");
     }
-    world.reason::<UserRoleRevocation>("stranger", "SubjectNotFound").await;
+    env.reason::<UserRoleRevocation>("stranger", "SubjectNotFound").await;
     let gone = [
         Relation::user_role(USER, ROLE),
         Relation::user_role(USER, OTHER_ROLE),
@@ -95,28 +95,28 @@ async fn the_four_removals_with(seed: u64) {
         Relation::member_role(ORG, USER, OTHER_ROLE),
         Relation::member(ORG, OTHER_USER),
     ];
-    world.fake.assert_removed_exactly(&before, gone);
+    env.fake.assert_removed_exactly(&before, gone);
     operator.stop().await;
 }
 
 /// Auth0 accepts ten members in a call, and its pages may be shorter than requested.
 #[tokio::test(flavor = "multi_thread")]
 async fn long_lists_are_split_and_read_to_their_end() {
-    let world = World::new("long").await;
-    world.fake.edit(|tenant| {
+    let env = Environment::new("long").await;
+    env.fake.edit(|tenant| {
         tenant.organization(ORG).numbered_members("auth0|m", 230);
     });
-    world.fake.paging(PagingQuirks { max_page_size: Some(20), ..PagingQuirks::default() });
-    world.fake.switch(|s| s.last_next = LastNext::Present);
-    let state = world.fake.state();
+    env.fake.paging(PagingQuirks { max_page_size: Some(20), ..PagingQuirks::default() });
+    env.fake.switch(|s| s.last_next = LastNext::Present);
+    let state = env.fake.state();
     let mut members: Vec<String> =
         state.organization(ORG).unwrap().members.keys().filter(|id| id.starts_with("auth0|m")).cloned().collect();
     members.truncate(25);
-    let _operator = world.operator().await;
-    world.put::<OrgMembershipRemoval>("many", json!({"organizationId": ORG, "members": members})).await;
-    let status = world.reason::<OrgMembershipRemoval>("many", "Removed").await;
+    let _operator = env.operator().await;
+    env.put::<OrgMembershipRemoval>("many", json!({"organizationId": ORG, "members": members})).await;
+    let status = env.reason::<OrgMembershipRemoval>("many", "Removed").await;
     assert_eq!(status.result.unwrap().accepted, 25);
-    let mut sizes: Vec<_> = world
+    let mut sizes: Vec<_> = env
         .fake
         .calls_to(Kind::DeleteMembers)
         .iter()
@@ -124,101 +124,99 @@ async fn long_lists_are_split_and_read_to_their_end() {
         .collect();
     sizes.sort_unstable();
     assert_eq!(sizes, [5, 10, 10]);
-    world.fake.assert_removed_exactly(&state, members.iter().map(|member| Relation::member(ORG, member)));
+    env.fake.assert_removed_exactly(&state, members.iter().map(|member| Relation::member(ORG, member)));
 }
 
 /// A user with more than one page of organizations and more than one page of permissions.
 #[tokio::test(flavor = "multi_thread")]
 async fn offset_lists_are_read_to_their_end() {
-    let world = World::new("pages").await;
-    world.fake.edit(|tenant| {
+    let env = Environment::new("pages").await;
+    env.fake.edit(|tenant| {
         for n in 0..130 {
             tenant.user(USER).permission(API, &format!("p:{n:03}"));
         }
     });
-    world.fake.paging(PagingQuirks { omit_total: true, short_pages: Some(30), ..PagingQuirks::default() });
-    let _operator = world.operator().await;
+    env.fake.paging(PagingQuirks { omit_total: true, short_pages: Some(30), ..PagingQuirks::default() });
+    let _operator = env.operator().await;
     let permission = |name: &str| json!({"resourceServerIdentifier": API, "permissionName": name});
-    world.put::<UserPermissionRevocation>("last", json!({"userId": USER, "permissions": [permission("p:129")]})).await;
+    env.put::<UserPermissionRevocation>("last", json!({"userId": USER, "permissions": [permission("p:129")]})).await;
     // With short pages and no total, only an empty page marks the end.
-    world.reason::<UserPermissionRevocation>("last", "Removed").await;
-    assert_eq!(world.fake.count(Kind::GetUserPermissions), 6, "{:?}", world.calls());
+    env.reason::<UserPermissionRevocation>("last", "Removed").await;
+    assert_eq!(env.fake.count(Kind::GetUserPermissions), 6, "{:?}", env.calls());
     // Pages with gaps prove nothing.
-    world.fake.paging(PagingQuirks { hidden_per_page: 1, ..PagingQuirks::default() });
-    world.put::<UserPermissionRevocation>("next", json!({"userId": USER, "permissions": [permission("p:128")]})).await;
-    let status = world.reason::<UserPermissionRevocation>("next", "RemovedUnverified").await;
+    env.fake.paging(PagingQuirks { hidden_per_page: 1, ..PagingQuirks::default() });
+    env.put::<UserPermissionRevocation>("next", json!({"userId": USER, "permissions": [permission("p:128")]})).await;
+    let status = env.reason::<UserPermissionRevocation>("next", "RemovedUnverified").await;
     assert!(status.verified_time.is_none() && status.last_removal_time.is_some());
-    world.fake.paging(PagingQuirks { max_page_size: Some(30), ..PagingQuirks::default() });
-    world
-        .put::<UserPermissionRevocation>("capped", json!({"userId": USER, "permissions": [permission("p:127")]}))
-        .await;
-    world.reason::<UserPermissionRevocation>("capped", "Removed").await;
+    env.fake.paging(PagingQuirks { max_page_size: Some(30), ..PagingQuirks::default() });
+    env.put::<UserPermissionRevocation>("capped", json!({"userId": USER, "permissions": [permission("p:127")]})).await;
+    env.reason::<UserPermissionRevocation>("capped", "Removed").await;
 }
 
 /// What a 404 means depends on the endpoint.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_meaning_of_a_404_depends_on_the_endpoint() {
-    let world = World::new("gone").await;
-    let _operator = world.operator().await;
+    let env = Environment::new("gone").await;
+    let _operator = env.operator().await;
     let (nobody, nowhere) = ("auth0|nobody", "org_0000000000000000");
-    world.put::<UserRoleRevocation>("typo", roles(nobody)).await;
+    env.put::<UserRoleRevocation>("typo", roles(nobody)).await;
     let ignored = json!({"userId": nobody, "roles": [ROLE], "ifNotFound": "Ignore"});
-    world.put::<UserRoleRevocation>("ignored", ignored).await;
-    world.put::<OrgMembershipRemoval>("no-org", json!({"organizationId": nowhere, "members": [USER]})).await;
+    env.put::<UserRoleRevocation>("ignored", ignored).await;
+    env.put::<OrgMembershipRemoval>("no-org", json!({"organizationId": nowhere, "members": [USER]})).await;
     let of = |organization: &str, user: &str| json!({"organizationId": organization, "userId": user, "roles": [ROLE]});
-    world.put::<OrgMemberRoleRemoval>("no-org", of(nowhere, USER)).await;
-    world.put::<OrgMemberRoleRemoval>("no-user", of(ORG, nobody)).await;
-    world.fake.edit(|tenant| {
+    env.put::<OrgMemberRoleRemoval>("no-org", of(nowhere, USER)).await;
+    env.put::<OrgMemberRoleRemoval>("no-user", of(ORG, nobody)).await;
+    env.fake.edit(|tenant| {
         tenant.user("auth0|outside");
     });
-    world.put::<OrgMemberRoleRemoval>("no-member", of(ORG, "auth0|outside")).await;
+    env.put::<OrgMemberRoleRemoval>("no-member", of(ORG, "auth0|outside")).await;
 
-    let status = world.reason::<UserRoleRevocation>("typo", "SubjectNotFound").await;
+    let status = env.reason::<UserRoleRevocation>("typo", "SubjectNotFound").await;
     assert!(status.condition(ConditionType::Ready).unwrap().message.contains("ifNotFound: Ignore"));
-    world.reason::<UserRoleRevocation>("ignored", "SubjectGone").await;
-    world.reason::<OrgMembershipRemoval>("no-org", "SubjectNotFound").await;
-    world.reason::<OrgMemberRoleRemoval>("no-org", "SubjectNotFound").await;
-    world.reason::<OrgMemberRoleRemoval>("no-user", "SubjectNotFound").await;
-    // When somebody leaves, the membership may go first: then there are no roles left, and nobody needs to act.
-    world.reason::<OrgMemberRoleRemoval>("no-member", "AlreadyAbsent").await;
+    env.reason::<UserRoleRevocation>("ignored", "SubjectGone").await;
+    env.reason::<OrgMembershipRemoval>("no-org", "SubjectNotFound").await;
+    env.reason::<OrgMemberRoleRemoval>("no-org", "SubjectNotFound").await;
+    env.reason::<OrgMemberRoleRemoval>("no-user", "SubjectNotFound").await;
+    // When somebody leaves, the membership may go first: then there are no roles left, and no one needs to act.
+    env.reason::<OrgMemberRoleRemoval>("no-member", "AlreadyAbsent").await;
 
     // An edit of `ifNotFound` changes the verdict.
-    world.change::<UserRoleRevocation>("typo", json!({"ifNotFound": "Ignore"})).await;
-    world.reason::<UserRoleRevocation>("typo", "SubjectGone").await;
+    env.change::<UserRoleRevocation>("typo", json!({"ifNotFound": "Ignore"})).await;
+    env.reason::<UserRoleRevocation>("typo", "SubjectGone").await;
 }
 
 /// A user who is deleted between removal and proof has no access left.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_who_vanishes_meanwhile_is_gone() {
-    let world = World::new("vanish").await;
-    let held = world.fake.fault(fake_auth0::Fault::hold().on(Kind::GetUserRoles).once());
-    let _operator = world.operator().await;
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    let env = Environment::new("vanish").await;
+    let held = env.fake.fault(fake_auth0::Fault::hold().on(Kind::GetUserRoles).once());
+    let _operator = env.operator().await;
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
     held.arrived().await;
-    world.fake.edit(|tenant| tenant.delete_user(USER));
+    env.fake.edit(|tenant| tenant.delete_user(USER));
     held.release();
-    world.reason::<UserRoleRevocation>("jane", "SubjectGone").await;
+    env.reason::<UserRoleRevocation>("jane", "SubjectGone").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn verification_can_be_off_or_on_both_sides() {
-    let world = World::new("verify").await;
-    world.put_tenant(json!({"verification": "Never"})).await;
-    let _operator = world.operator().await;
-    world.put::<UserRoleRevocation>("off", roles(USER)).await;
-    let status = world.reason::<UserRoleRevocation>("off", "RemovedUnverified").await;
+    let env = Environment::new("verify").await;
+    env.put_tenant(json!({"verification": "Never"})).await;
+    let _operator = env.operator().await;
+    env.put::<UserRoleRevocation>("off", roles(USER)).await;
+    let status = env.reason::<UserRoleRevocation>("off", "RemovedUnverified").await;
     assert_eq!(status.condition(ConditionType::Verified).unwrap().status, "False");
-    assert_eq!(world.fake.total(), 1, "{:?}", world.calls());
+    assert_eq!(env.fake.total(), 1, "{:?}", env.calls());
 
-    world.put_tenant(json!({"verification": "BeforeAndAfter"})).await;
-    world.tenant_reason("Connected").await;
+    env.put_tenant(json!({"verification": "BeforeAndAfter"})).await;
+    env.tenant_reason("Connected").await;
     let unknown = "rol_AAAAAAAAAAAAAAAA";
-    world.put::<UserRoleRevocation>("absent", json!({"userId": USER, "roles": [unknown]})).await;
-    let status = world.reason::<UserRoleRevocation>("absent", "AlreadyAbsent").await;
+    env.put::<UserRoleRevocation>("absent", json!({"userId": USER, "roles": [unknown]})).await;
+    let status = env.reason::<UserRoleRevocation>("absent", "AlreadyAbsent").await;
     assert_eq!((status.result.unwrap().already_absent, status.last_removal_time), (1, None));
-    assert_eq!(world.fake.deletes().len(), 1, "nothing there, nothing sent");
+    assert_eq!(env.fake.deletes().len(), 1, "nothing there, nothing sent");
 
-    world.put::<UserRoleRevocation>("half", json!({"userId": USER, "roles": [unknown, OTHER_ROLE]})).await;
-    let result = world.reason::<UserRoleRevocation>("half", "Removed").await.result.unwrap();
+    env.put::<UserRoleRevocation>("half", json!({"userId": USER, "roles": [unknown, OTHER_ROLE]})).await;
+    let result = env.reason::<UserRoleRevocation>("half", "Removed").await.result.unwrap();
     assert_eq!((result.requested, result.accepted, result.already_absent, result.remaining), (2, 1, 1, 0));
 }

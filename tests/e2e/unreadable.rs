@@ -10,19 +10,19 @@ use crate::metrics::{address, scrape};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watched_namespace_that_cannot_be_read_holds_up_no_other() {
-    let (world, other) = (World::new("readable").await, World::new("unreadable").await);
+    let (env, other) = (Environment::new("readable").await, Environment::new("unreadable").await);
     let (injector, probes) = (FaultInjector::default(), address());
     injector.forbid(&format!("/namespaces/{}/", other.namespace));
     other.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
-    let _operator = world
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    let _operator = env
         .operator_through(injector.clone(), |settings| {
-            settings.watch_namespaces = vec![world.namespace.clone(), other.namespace.clone()];
-            settings.allowed_domains = AllowedDomains::parse([world.fake.domain(), other.fake.domain()]).unwrap();
+            settings.watch_namespaces = vec![env.namespace.clone(), other.namespace.clone()];
+            settings.allowed_domains = AllowedDomains::parse([env.fake.domain(), other.fake.domain()]).unwrap();
             settings.probe_address = Some(probes);
         })
         .await;
-    world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    env.reason::<UserRoleRevocation>("jane", "Removed").await;
     let ready = reqwest::get(format!("http://{probes}/readyz")).await.unwrap();
     assert_eq!(ready.status(), 200);
     let words = ready.text().await.unwrap();
@@ -37,19 +37,19 @@ async fn a_watched_namespace_that_cannot_be_read_holds_up_no_other() {
 /// What the cache held of it before is not used any more, here that it was not suspended.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_cannot_be_read_any_more_is_held() {
-    let (world, injector, metrics) = (World::new("garbled").await, FaultInjector::default(), address());
-    let before = world.fake.state();
-    let operator = world.operator_through(injector.clone(), |settings| settings.metrics_address = Some(metrics));
+    let (env, injector, metrics) = (Environment::new("garbled").await, FaultInjector::default(), address());
+    let before = env.fake.state();
+    let operator = env.operator_through(injector.clone(), |settings| settings.metrics_address = Some(metrics));
     let _operator = operator.await;
     // The object waits until the time that this 429 names.
-    world.fake.fault(Fault::status(429).header("Retry-After", "4").on(Kind::DeleteUserRoles).once());
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
-    world.reason::<UserRoleRevocation>("jane", "RateLimited").await;
+    env.fake.fault(Fault::status(429).header("Retry-After", "4").on(Kind::DeleteUserRoles).once());
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    env.reason::<UserRoleRevocation>("jane", "RateLimited").await;
     injector.garble("jane");
-    world.change::<UserRoleRevocation>("jane", json!({"suspend": true})).await;
-    world.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
-    world.reason::<UserRoleRevocation>("jack", "Removed").await;
-    world.fake.assert_removed_exactly(&before, [Relation::user_role(OTHER_USER, ROLE)]);
+    env.change::<UserRoleRevocation>("jane", json!({"suspend": true})).await;
+    env.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
+    env.reason::<UserRoleRevocation>("jack", "Removed").await;
+    env.fake.assert_removed_exactly(&before, [Relation::user_role(OTHER_USER, ROLE)]);
     let unreadable = [("kind", "UserRoleRevocation")];
     assert_eq!(scrape(metrics).await.value("rescind_unreadable_objects", &unreadable), 1.0);
 }

@@ -17,17 +17,17 @@ fn brisk() -> WatchTiming {
 
 /// One removal, then `disturb`, then another removal that the operator must still learn of. Each is carried out once.
 async fn learns_in_spite_of(name: &str, watches: WatchTiming, disturb: impl FnOnce(&FaultInjector)) {
-    let (world, injector) = (World::new(name).await, FaultInjector::default());
-    let before = world.fake.state();
-    let _operator = world.operator_through(injector.clone(), |settings| settings.watches = watches).await;
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
-    world.reason::<UserRoleRevocation>("jane", "Removed").await;
+    let (env, injector) = (Environment::new(name).await, FaultInjector::default());
+    let before = env.fake.state();
+    let _operator = env.operator_through(injector.clone(), |settings| settings.watches = watches).await;
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    env.reason::<UserRoleRevocation>("jane", "Removed").await;
     disturb(&injector);
-    world.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
-    world.reason::<UserRoleRevocation>("jack", "Removed").await;
+    env.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
+    env.reason::<UserRoleRevocation>("jack", "Removed").await;
     let removed = [Relation::user_role(USER, ROLE), Relation::user_role(OTHER_USER, ROLE)];
-    world.fake.assert_removed_exactly(&before, removed);
-    assert_eq!(world.fake.count(Kind::DeleteUserRoles), 2, "{:?}", world.calls());
+    env.fake.assert_removed_exactly(&before, removed);
+    assert_eq!(env.fake.count(Kind::DeleteUserRoles), 2, "{:?}", env.calls());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,17 +52,17 @@ async fn what_a_watch_was_never_told_is_found() {
 /// A list of one namespace must not make the dispatcher forget the jobs of another.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_of_one_namespace_leaves_the_work_of_another_alone() {
-    let (world, injector) = (World::new("lists").await, FaultInjector::default());
-    let other = World::new("lists-other").await;
+    let (env, injector) = (Environment::new("lists").await, FaultInjector::default());
+    let other = Environment::new("lists-other").await;
     other.fake.edit(|tenant| (0..3).for_each(|n| drop(tenant.user(leaver(n)).role(ROLE))));
     // So slow that most objects still wait in the queue when the lists come.
     other.put_tenant(json!({"rateLimit": {"maxRequestsPerSecond": 1, "reservePercent": 0}})).await;
     let both = |settings: &mut Settings| {
-        let (domain, other_domain) = (world.fake.domain(), other.fake.domain());
+        let (domain, other_domain) = (env.fake.domain(), other.fake.domain());
         settings.watch_namespaces.push(other.namespace.clone());
         settings.allowed_domains = AllowedDomains::parse([domain, other_domain]).unwrap();
     };
-    let _operator = world.operator_through(injector.clone(), both).await;
+    let _operator = env.operator_through(injector.clone(), both).await;
     for n in 0..3 {
         other.put::<UserRoleRevocation>(&format!("u{n}"), json!({"userId": leaver(n), "roles": [ROLE]})).await;
     }

@@ -1,29 +1,42 @@
-//! `resource_customizations/` has the layout that Argo CD uses upstream. The scripts are written by hand, once, in the
-//! folder of one kind; `make scripts` makes the other folders and all test data from them and from the operator's code.
+//! The layout in which Argo CD keeps scripts upstream: `resource_customizations/rescind.dev/`, one folder for each kind
+//! with the scripts and test data of their own. It is written to `target/`; the tree has the scripts once, in the
+//! chart.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use crate::actions::{ACTIONS, discovered};
-use crate::generated_file::assert_up_to_date;
-use crate::lua::{KINDS, NOW, folder, health, run, script};
+use crate::lua::{NOW, health, kinds, run, script};
 use crate::statuses::{Case, fresh, of_removal, of_tenant};
 
-/// The kind whose folder has the scripts written by hand.
-const SOURCE: &str = "UserRoleRevocation";
+/// The kind whose test data has every state.
+const COMPLETE: &str = "UserRoleRevocation";
 
-/// The expected files in the folder of a kind: paths and texts.
-fn expected(kind: &str) -> Vec<(String, String)> {
-    let mut files = vec!["health.lua".to_owned(), "actions/discovery.lua".to_owned()];
-    files.extend(actions_of(kind).map(|action| format!("actions/{action}/action.lua")));
-    let mut files: Vec<_> = files.into_iter().map(|path| (script(SOURCE, &path), path)).map(|(t, p)| (p, t)).collect();
+/// Writes the folders below `root`. Returns each kind with its folder.
+pub fn write(root: &Path) -> Vec<(String, PathBuf)> {
+    let folders: Vec<_> = kinds().into_iter().map(|kind| (kind.clone(), root.join("rescind.dev").join(kind))).collect();
+    for (kind, folder) in &folders {
+        for (path, text) in files(kind) {
+            let path = folder.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+    }
+    folders
+}
+
+/// The files in the folder of a kind: paths and texts.
+fn files(kind: &str) -> Vec<(String, String)> {
+    let mut scripts = vec!["health.lua".to_owned(), "actions/discovery.lua".to_owned()];
+    scripts.extend(actions_of(kind).map(|action| format!("actions/{action}/action.lua")));
+    let mut files: Vec<_> = scripts.into_iter().map(|path| (path.clone(), script(&path))).collect();
     let mut tests = Vec::new();
     for (name, object) in examples(kind) {
         let path = format!("testdata/{name}.yaml");
-        let (status, message) = health(&script(SOURCE, "health.lua"), &object).unwrap();
+        let (status, message) = health(&script("health.lua"), &object).unwrap();
         tests.push(json!({"healthStatus": {"status": status, "message": message}, "inputPath": path}));
         files.push((path, yaml(&object)));
     }
@@ -43,7 +56,7 @@ fn examples(kind: &str) -> Vec<(String, Value)> {
     let mut examples = vec![("NotYetSeen".to_owned(), fresh(kind)), ("SuspendedByItself".to_owned(), suspended(kind))];
     let mut seen = BTreeSet::new();
     for Case { reason, object, health, .. } in cases {
-        let of_its_sort = if kind == SOURCE { reason.as_str() } else { health };
+        let of_its_sort = if kind == COMPLETE { reason.as_str() } else { health };
         if seen.insert(of_its_sort) {
             examples.push((reason.as_str().to_owned(), object));
         }
@@ -71,7 +84,7 @@ fn of_actions(kind: &str) -> Vec<(String, String)> {
         files.push(("reconciled", reconciled));
     }
     let discovery = |(name, object): &(&str, Value)| {
-        let found = discovered(kind, object).into_iter();
+        let found = discovered(object).into_iter();
         let result: Value = found
             .map(|(name, disabled, icon)| json!({"name": name, "disabled": disabled, "iconClass": icon}))
             .collect();
@@ -86,52 +99,29 @@ fn yaml(value: &Value) -> String {
     serde_saphyr::to_string(value).unwrap()
 }
 
-/// `make scripts` writes the files and this compares them, so that the kinds stay alike and the data matches the code.
-#[test]
-fn folders_are_up_to_date() {
-    for kind in KINDS {
-        let folder = folder(kind);
-        let files = expected(kind);
-        for (path, text) in &files {
-            assert_up_to_date(folder.join(path), text, "scripts");
-        }
-        let mut found = BTreeSet::new();
-        list(&folder, &folder, &mut found);
-        let wanted: BTreeSet<String> = files.into_iter().map(|(path, _)| path).collect();
-        assert_eq!(found, wanted, "{kind}: files that nobody made");
-    }
-}
-
-fn list(root: &Path, folder: &Path, found: &mut BTreeSet<String>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            list(root, &path, found);
-        } else {
-            found.insert(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned());
-        }
-    }
-}
-
-/// Does what the upstream test of Argo CD does with these folders.
+/// Does what the upstream test of Argo CD does with these folders. `make scripts` runs it for what it writes.
 #[test]
 fn the_folders_pass_the_tests_they_hold() {
-    for kind in KINDS {
-        let read = |path: &str| -> Value { serde_saphyr::from_str(&script(kind, path)).unwrap() };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/resource_customizations");
+    if root.exists() {
+        fs::remove_dir_all(&root).unwrap();
+    }
+    for (kind, folder) in write(&root) {
+        let text = |path: &str| fs::read_to_string(folder.join(path)).unwrap();
+        let read = |path: &str| -> Value { serde_saphyr::from_str(&text(path)).unwrap() };
         for test in read("health_test.yaml")["tests"].as_array().unwrap() {
-            let (status, message) =
-                health(&script(kind, "health.lua"), &read(test["inputPath"].as_str().unwrap())).unwrap();
+            let (status, message) = health(&text("health.lua"), &read(test["inputPath"].as_str().unwrap())).unwrap();
             assert_eq!(test["healthStatus"], json!({"status": status, "message": message}), "{kind}: {test}");
         }
         let tests = read("actions/action_test.yaml");
         let read = |test: &Value, field: &str| read(&format!("actions/{}", test[field].as_str().unwrap()));
         for test in tests["actionTests"].as_array().unwrap() {
-            let action = script(kind, &format!("actions/{}/action.lua", test["action"].as_str().unwrap()));
+            let action = text(&format!("actions/{}/action.lua", test["action"].as_str().unwrap()));
             let output = run(&action, &read(test, "inputPath")).unwrap();
             assert_eq!(output, read(test, "expectedOutputPath"), "{kind}: {test}");
         }
         for test in tests["discoveryTests"].as_array().unwrap() {
-            let found = run(&script(kind, "actions/discovery.lua"), &read(test, "inputPath")).unwrap();
+            let found = run(&text("actions/discovery.lua"), &read(test, "inputPath")).unwrap();
             for wanted in test["result"].as_array().unwrap() {
                 assert_eq!(found[wanted["name"].as_str().unwrap()]["disabled"], wanted["disabled"], "{kind}: {test}");
             }

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::lua::{KINDS, health, script};
+use crate::lua::{health, kinds, script};
 use crate::statuses::{Case, all, fresh, of_removal};
 
 fn text() -> String {
-    script("UserRoleRevocation", "health.lua")
+    script("health.lua")
 }
 
 #[test]
@@ -21,9 +21,9 @@ fn every_status_has_the_health_of_the_table() {
 }
 
 #[test]
-fn an_object_nobody_has_looked_at_is_progressing() {
-    for kind in KINDS {
-        let mut object = fresh(kind);
+fn an_object_that_was_not_looked_at_is_progressing() {
+    for kind in kinds() {
+        let mut object = fresh(&kind);
         for status in [json!({"observedGeneration": -1}), json!({}), Value::Null] {
             object["status"] = status;
             assert_eq!(health(&text(), &object).unwrap().0, "Progressing", "{object:#}");

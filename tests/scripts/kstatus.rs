@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::lua::KINDS;
+use crate::lua::kinds;
 use crate::statuses::{all, fresh};
 
 fn verdicts(objects: &[Value]) -> Vec<String> {
@@ -33,7 +33,7 @@ fn kstatus_says_what_the_table_says() {
         object["metadata"]["generation"] = json!(4);
         object
     });
-    let unseen: Vec<Value> = edited.chain(KINDS.map(fresh)).collect();
+    let unseen: Vec<Value> = edited.chain(kinds().into_iter().map(|kind| fresh(&kind))).collect();
     for (object, verdict) in unseen.iter().zip(verdicts(&unseen)) {
         assert_eq!(verdict, "InProgress", "{object:#}");
     }

@@ -1,6 +1,6 @@
 //! Runs the scripts as Argo CD does: Lua 5.1 with the base and table libraries only, and the object as `obj`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use mlua::{Lua, LuaOptions, LuaSerdeExt, SerializeOptions, StdLib};
 use serde_json::{Value, json};
@@ -8,18 +8,15 @@ use serde_json::{Value, json};
 /// The time on the clock of [`run`].
 pub const NOW: &str = "2026-12-31T17:00:00Z";
 
-/// The kinds that have scripts.
-pub const KINDS: [&str; 5] =
-    ["UserPermissionRevocation", "UserRoleRevocation", "OrgMembershipRemoval", "OrgMemberRoleRemoval", "Auth0Tenant"];
-
-/// The folder of the scripts of a kind.
-pub fn folder(kind: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("resource_customizations/rescind.dev").join(kind)
+/// The kinds. The scripts are the same for all.
+pub fn kinds() -> Vec<String> {
+    rescind::api::crds().into_iter().map(|crd| crd.definition.spec.names.kind).collect()
 }
 
-/// A script of a kind, named by its path in the kind's folder.
-pub fn script(kind: &str, path: &str) -> String {
-    std::fs::read_to_string(folder(kind).join(path)).unwrap()
+/// A script, named by its path in the folder.
+pub fn script(path: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/rescind/files/argocd");
+    std::fs::read_to_string(folder.join(path)).unwrap()
 }
 
 /// The value that `script` returns for `obj`.

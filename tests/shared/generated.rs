@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-/// Panics at the first line in which the file differs from `expected`. With `RESCIND_WRITE` set, writes the file first, as
-/// the given target of the Makefile does.
+/// Panics at the first line in which the file differs from `expected`. With `RESCIND_WRITE` set, writes the file first,
+/// as the given target of the Makefile does.
 pub fn assert_up_to_date(path: impl AsRef<Path>, expected: &str, target: &str) {
     let path = path.as_ref();
     if std::env::var_os("RESCIND_WRITE").is_some() {

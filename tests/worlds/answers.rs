@@ -207,10 +207,10 @@ Written by `make docs` from what the operator does and says in the suite `worlds
 
 An answer is compared with the rows from the top; the first that fits decides. Each line shows what happens if Auth0
 answers one kind of call so every time and all else goes well: the calls of the first twenty seconds, and the reason and
-message of the condition `Ready` after them. \"Auth0's own\" is JSON whose `statusCode` is the status; everything else was
-written by somebody in between, a proxy for instance, and is nobody's verdict. What a reason means and what ends it stands
-in [troubleshooting.md](troubleshooting.md). ITEM stands for the role, the permission or the member that is to be removed.
-Where the kinds differ, each has a line of its own.
+message of the condition `Ready` after them. \"Auth0's own\" is JSON whose `statusCode` is the status; everything else
+was written by something in between, such as a proxy, and says nothing about the removal.
+[troubleshooting.md](troubleshooting.md) says what a reason means and what ends it. ITEM stands for the role, the
+permission or the member that is to be removed. Where the kinds differ, each has a line of its own.
 ";
 
 #[test]

@@ -64,7 +64,7 @@ impl Books {
         for item in items {
             if !cluster.since(from).any(|state| wants(state, &auth0.domain, token, endpoint, item)) {
                 let domain = &auth0.domain;
-                self.violated(2, at, format!("nobody wants {item} at {endpoint:?} of {domain} with token {token}"));
+                self.violated(2, at, format!("no object wants {item} at {endpoint:?} of {domain} with token {token}"));
             }
             if cluster.since(from).all(|state| all_finished(state, &auth0.domain, endpoint, item)) {
                 self.violated(12, at, format!("{item} at {endpoint:?} is finished"));
@@ -172,7 +172,7 @@ impl Books {
             if reason == Some(Reason::Removed) && proved && !unknown {
                 let since = own.filter(|_| !may_spare(endpoint)).unwrap_or(object.created);
                 if !absence_was_read(auth0, endpoint, item, since) {
-                    self.violated(3, at, format!("{who}: nobody read that {item} is gone since {since}"));
+                    self.violated(3, at, format!("{who}: no read shows that {item} is gone since {since}"));
                 }
             }
             if accepted.is_none() && !ignores && !unknown {

@@ -18,7 +18,7 @@ pub struct People {
     rng: Rng,
     /// The number of the youngest token.
     next_token: u64,
-    /// The number in the uid of the youngest object that was made anew.
+    /// The number in the uid of the youngest object that was created again.
     names: usize,
 }
 

@@ -120,7 +120,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// A world in which nothing goes wrong and nobody does anything.
+    /// A world in which nothing goes wrong and no one does anything.
     pub const fn quiet() -> Self {
         Self {
             seed: 0,

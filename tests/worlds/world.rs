@@ -124,7 +124,7 @@ impl World {
 
     /// A call to Auth0 for these owners ended.
     pub fn request_finished(&self, owners: &[Owner]) {
-        assert!(!owners.is_empty(), "a call for nobody");
+        assert!(!owners.is_empty(), "a call without an owner");
     }
 
     pub fn way_to(self: &Arc<Self>, domain: &Domain) -> Arc<dyn ManagementApi> {

@@ -128,7 +128,7 @@ fn findings_are_bounded() {
 /// The walk runs at every event of every object: `cargo test --release --lib the_walk -- --nocapture` says what it
 /// costs.
 #[test]
-#[expect(clippy::print_stderr, reason = "a figure for whoever asks for it")]
+#[expect(clippy::print_stderr, reason = "prints its figure")]
 fn the_walk_is_cheap() {
     let schema = Schema::of_spec(&<UserRoleRevocation as kube::CustomResourceExt>::crd());
     let spec = with(json!({"userId": USER, "roles": ["rol_bN1a2b3c4d5e6f7g"]}), defaults());

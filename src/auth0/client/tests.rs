@@ -115,7 +115,7 @@ async fn each_cause_of_tls_has_its_own_words() {
     let ours = Some(&*AUTHORITY);
     let rows: [(&Authority, Change, Option<&Authority>, &str); 8] = [
         (&stranger, |_| {}, ours, "not in spec.caBundle"),
-        (&namesake, |_| {}, ours, "made anew"),
+        (&namesake, |_| {}, ours, "replaced"),
         (&AUTHORITY, |_| {}, None, "set spec.caBundle"),
         (&AUTHORITY, |leaf| leaf.subject_alt_names.clear(), ours, "another host name"),
         (&AUTHORITY, |leaf| leaf.not_after = date_time_ymd(2020, 1, 1), ours, "has expired"),

@@ -111,6 +111,7 @@ impl<W: Copy + Ord> FairQueue<W> {
     /// Updates the positions of a work source. It needs one for each namespace for which `front` returns a priority and
     /// an arrival, or none at all unless it is `ready`. Only the namespaces in `changed` are looked at, so they must be
     /// all that may have changed since the last update; all that wait if the source has become ready.
+    #[allow(clippy::disallowed_methods, clippy::iter_over_hash_type, reason = "each position is removed by itself")]
     pub(super) fn update(
         &mut self,
         work: W,
@@ -337,6 +338,7 @@ impl<W: Copy + Ord> FairQueue<W> {
     }
 
     /// Checks the invariants.
+    #[allow(clippy::disallowed_methods, clippy::iter_over_hash_type, reason = "all are checked")]
     pub(super) fn check(&self) -> Result<(), &'static str> {
         let mut positions: HashMap<NamespaceId, usize> = HashMap::new();
         for (class, queue) in &self.queues {

@@ -91,7 +91,7 @@ proptest! {
                 2 => if let Some(at) = here.iter().position(|(.., other, _, _)| *other == ns) {
                     let (_, class, _, unit, mut positions) = here.remove(at);
                     fair.update(unit, &mut positions, false, [], (class.route, class.connection, 0), |_| None);
-                    // A namespace that comes back starts to wait anew.
+                    // A namespace that comes back starts to wait again.
                     if here.iter().all(|(_, _, other, ..)| *other != ns) {
                         passed.remove(&ns);
                     }

@@ -306,6 +306,7 @@ impl Limiter {
     }
 
     /// Forgets buckets that no route draws from any more.
+    #[allow(clippy::disallowed_methods, reason = "whether any draws from it has no order")]
     fn forget_unused_buckets(&mut self) {
         let routes = &self.routes;
         let drawn = |key: &BucketKey| routes.values().any(|state| state.keys.contains(&Some(*key)));
@@ -314,6 +315,7 @@ impl Limiter {
     }
 
     /// Checks the invariants.
+    #[allow(clippy::disallowed_methods, reason = "all are checked")]
     pub(crate) fn check(&self) -> Result<(), Violation> {
         let keys = self.routes.values().flat_map(|state| state.keys.iter().flatten()).chain(&self.last_reported);
         let most = 2 * (self.routes.len() as i64 + self.in_flight);

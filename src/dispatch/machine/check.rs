@@ -1,5 +1,7 @@
 //! The invariants of the machine. The simulations check them after each step, the operator in debug builds.
 
+#![allow(clippy::disallowed_methods, clippy::iter_over_hash_type, reason = "all are checked, in any order")]
+
 use std::collections::BTreeSet;
 
 use foldhash::{HashMap, HashSet};

@@ -1,9 +1,8 @@
 //! The connections of a domain: whether Auth0 has accepted them, and their limits.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use foldhash::{HashMap, HashMapExt};
 
 use crate::dispatch::breaker::{Breaker, State};
 use crate::dispatch::connection::Limits;
@@ -23,7 +22,7 @@ pub(super) struct ConnectionState {
     pub(super) breaker: Breaker,
     pub(super) limits: Limits,
     /// The limits of each tenant object with this connection, and when they were last used.
-    settings: HashMap<Arc<str>, (Limits, Instant)>,
+    settings: BTreeMap<Arc<str>, (Limits, Instant)>,
     /// When the ceiling allows the next call, and the number of calls that have no time slot yet.
     pub(super) next_slot: Option<Instant>,
     pub(super) checking: u32,
@@ -38,7 +37,7 @@ impl ConnectionState {
             accepted: false,
             breaker: Breaker::default(),
             limits: Limits { max_per_second: f64::INFINITY, reserve_percent: 0.0 },
-            settings: HashMap::new(),
+            settings: BTreeMap::new(),
             next_slot: None,
             checking: 0,
             jobs: 0,

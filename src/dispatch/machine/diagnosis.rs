@@ -1,6 +1,6 @@
 //! Finds out what a 404 is about, by reading lists. Pure: the findings so far decide what to read next.
 
-use crate::auth0::{Endpoint, Item, Read};
+use crate::auth0::{Endpoint, Item, NotFound, Read};
 
 /// What a read found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,27 +39,24 @@ pub(super) enum DiagnosisStep {
 
 /// The next step after a 404 to a DELETE at `endpoint`, and after the reads since with these `findings`.
 pub(super) fn diagnose(endpoint: &Endpoint, findings: &[Finding]) -> DiagnosisStep {
-    use Finding::{NotFound, NotThere, There, Unreadable};
-    let first_page = |endpoint: &Endpoint| DiagnosisStep::Read(Read::List(endpoint.clone()), None);
-    let verdict = match (endpoint, findings) {
-        (endpoint, []) => return first_page(endpoint),
-        (_, [.., Unreadable]) => Verdict::Unclear,
-        (Endpoint::UserPermissions { .. } | Endpoint::UserRoles { .. }, [.., NotFound]) => Verdict::Subject,
-        (Endpoint::UserPermissions { .. } | Endpoint::UserRoles { .. }, [..]) => Verdict::Item,
-        (Endpoint::OrganizationMembers { .. }, [.., NotFound]) => Verdict::Subject,
-        // The organization exists, so the 404 is about a user, who is therefore not a member.
-        (Endpoint::OrganizationMembers { .. }, [..]) => Verdict::Absent,
-        (Endpoint::OrganizationMemberRoles { organization, user }, [NotFound]) => {
-            let read = Read::UserOrganizations { user: user.clone() };
-            return DiagnosisStep::Read(read, Some(Item::Id(organization.clone())));
+    use Finding::{NotThere, There, Unreadable};
+    use NotFound::{MembershipOrItem, OrganizationOrUser, SubjectOrItem};
+    let first_page = |endpoint: Endpoint| DiagnosisStep::Read(Read::List(endpoint), None);
+    let (organization, user) = (endpoint.organization().cloned(), endpoint.user().cloned());
+    let verdict = match (endpoint.row().not_found, findings, organization, user) {
+        (_, [], ..) => return first_page(endpoint.clone()),
+        (_, [.., Unreadable], ..) => Verdict::Unclear,
+        (MembershipOrItem, [Finding::NotFound], Some(organization), Some(user)) => {
+            return DiagnosisStep::Read(Read::UserOrganizations { user }, Some(Item::Id(organization)));
         }
         // The user is not a member. Whether the organization exists is not known yet.
-        (Endpoint::OrganizationMemberRoles { organization, .. }, [NotFound, NotThere]) => {
-            return first_page(&Endpoint::OrganizationMembers { organization: organization.clone() });
+        (MembershipOrItem, [Finding::NotFound, NotThere], Some(organization), _) => {
+            return first_page(Endpoint::OrganizationMembers { organization });
         }
-        (Endpoint::OrganizationMemberRoles { .. }, [.., NotFound]) => Verdict::Subject,
-        (Endpoint::OrganizationMemberRoles { .. }, [_] | [NotFound, There]) => Verdict::Item,
-        (Endpoint::OrganizationMemberRoles { .. }, [..]) => Verdict::Absent,
+        (_, [.., Finding::NotFound], ..) => Verdict::Subject,
+        (SubjectOrItem, [..], ..) | (MembershipOrItem, [_] | [Finding::NotFound, There], ..) => Verdict::Item,
+        // The organization exists, so the 404 is about a user, who is therefore not a member.
+        (OrganizationOrUser, [..], ..) | (MembershipOrItem, [..], ..) => Verdict::Absent,
     };
     DiagnosisStep::Verdict(verdict)
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use foldhash::{HashMap, HashMapExt};
 
-use crate::auth0::{Endpoint, Item, Read, Walk};
+use crate::auth0::{Item, Read, Walk};
 use crate::dispatch::connection::ConnectionKey;
 use crate::dispatch::fair_queue::{NamespaceId, Positions, Priority};
 
@@ -178,7 +178,7 @@ impl ReadQueue {
         }
         self.no_removals_since = if removing { None } else { self.no_removals_since.or(Some(now)) };
         let first_added = self.first_added.unwrap_or(now);
-        let members = matches!(self.read, Read::List(Endpoint::OrganizationMembers { .. }));
+        let members = self.read.per_user().is_some();
         let at_once =
             self.walk.is_some() || self.positions.ready || self.priority == Priority::Removal || self.first_page_only;
         let gathered = match self.no_removals_since {
@@ -209,6 +209,7 @@ impl ReadQueue {
     }
 
     /// The namespaces that need a position.
+    #[allow(clippy::disallowed_methods, reason = "each namespace is updated by itself")]
     pub(super) fn namespaces(&self) -> Vec<NamespaceId> {
         match &self.walk {
             Some(active) => active.ns().into_iter().collect(),

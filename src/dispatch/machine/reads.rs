@@ -56,6 +56,7 @@ impl Machine {
         self.refresh(WorkSource::Reads(key), &[ns], now);
     }
 
+    #[allow(clippy::disallowed_methods, reason = "each namespace is updated by itself")]
     pub(super) fn refresh_reads(&mut self, key: usize, changed: &[NamespaceId], now: Instant) {
         let Some(list) = self.read_queues.get_mut(key) else { return };
         // A page takes the turn of the first job that has not ended.
@@ -145,7 +146,7 @@ impl Machine {
         let (waiters, gone): (Vec<_>, Vec<_>) =
             list.take_waiters().into_iter().partition(|waiter| jobs.get(waiter.job).is_some());
         let mut page_budget = usize::MAX;
-        if let Read::List(endpoint @ Endpoint::OrganizationMembers { organization }) = &list.read
+        if let Some((endpoint, organization)) = list.read.per_user()
             && !list.first_page_only
             && !waiters.iter().any(|waiter| waiter.must_walk_list)
         {
@@ -229,7 +230,7 @@ impl Machine {
                 active.walk = Walk::new(list.read.clone(), active.wanted.clone());
                 self.refresh(WorkSource::Reads(key), &[], now);
             }
-            error => self.finish_walk(key, Err(error), now),
+            error @ (ReadError::Call(_) | ReadError::Unreadable(_)) => self.finish_walk(key, Err(error), now),
         }
     }
 
@@ -257,9 +258,7 @@ impl Machine {
         let list = &mut self.read_queues[key];
         let Some(ActiveWalk { walk, waiters, .. }) = list.walk.take() else { return };
         list.pause = None;
-        if let (Ok(_), Read::List(endpoint @ Endpoint::OrganizationMembers { .. }), false) =
-            (&result, &list.read, list.first_page_only)
-        {
+        if let (Ok(_), Some((endpoint, _)), false) = (&result, list.read.per_user(), list.first_page_only) {
             let at = (endpoint.clone(), list.connection);
             self.remember_length(
                 at,
@@ -278,12 +277,10 @@ impl Machine {
         let list = &mut self.read_queues[key];
         let connection = list.connection;
         let Some(ActiveWalk { waiters, walk, .. }) = list.walk.take() else { return };
-        if let Read::List(endpoint @ Endpoint::OrganizationMembers { .. }) = list.read.clone()
-            && let Some(organization) = endpoint.organization().cloned()
-        {
+        if let Some((endpoint, organization)) = list.read.clone().per_user() {
             let length = KnownLength { pages: walk.pages() + 1, learned_at: now, asked_per_user_at: Some(now) };
-            self.remember_length((endpoint, connection), length, now);
-            self.read_per_user(&organization, connection, waiters, now);
+            self.remember_length((endpoint.clone(), connection), length, now);
+            self.read_per_user(organization, connection, waiters, now);
         }
         self.refresh(WorkSource::Reads(key), &[], now);
     }

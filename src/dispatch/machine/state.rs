@@ -154,6 +154,7 @@ impl Machine {
 
     /// Forgets connections that are not in `alive` and have neither jobs nor calls. Returns whether the machine is
     /// still needed.
+    #[allow(clippy::disallowed_methods, reason = "they become a set")]
     pub fn retain(&mut self, alive: &HashSet<ConnectionKey>, now: Instant) -> bool {
         self.connections.retain(|key, conn| alive.contains(key) || conn.jobs > 0 || conn.calls > 0);
         let connections = &self.connections;
@@ -190,6 +191,7 @@ impl Machine {
 
     /// Rebuilds the machine after a panic from its jobs, connections and breaker; no other state can be trusted. Calls
     /// that were in flight count as unanswered.
+    #[allow(clippy::iter_over_hash_type, reason = "each is reset by itself")]
     pub fn rebuild(&mut self, now: Instant) {
         let mut new = Self::new(self.domain.clone(), &self.correlation_prefix, self.wall_clock.0, self.wall_clock.1);
         std::mem::swap(&mut new, self);

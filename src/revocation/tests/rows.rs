@@ -227,7 +227,7 @@ fn messages_name_cause_code_and_remedy() {
         assert!(words.iter().all(|word| message.contains(word)), "{message}");
     };
     has(failed(CallError::InsufficientScope("update:users".into())), &["update:users", "Grant it"]);
-    has(failed(CallError::Denied("403: the plan")), &["403", "administers"]);
+    has(failed(CallError::Denied("403: the plan")), &["403", "Ask an administrator of the Auth0 tenant"]);
     has(failed(CallError::Unauthorized("401: expired")), &["401", "fresh"]);
     has(failed(CallError::unusable(http::StatusCode::BAD_GATEWAY, "not Auth0's own answer (HTML)")), &["502", "HTML"]);
     has(case().after(&case().report(End::NotFound(Missing::Subject))), &["404", "ifNotFound: Ignore", "user"]);

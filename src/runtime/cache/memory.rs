@@ -79,7 +79,7 @@ fn measure(settle: fn(&UserRoleRevocation) -> Option<Settled>) -> usize {
 
 #[test]
 #[ignore = "measures the whole process"]
-#[expect(clippy::print_stderr, reason = "prints the figures for whoever runs it")]
+#[expect(clippy::print_stderr, reason = "prints its figures")]
 fn memory_per_object() {
     let settled = measure(|_| Some(Settled { reason: None }));
     let unfinished = measure(|_| None);

@@ -50,13 +50,13 @@ fn after(interval: Duration) -> Instant {
 /// Whether the API server says that the resource version has expired (410 Gone).
 pub(crate) fn is_expired(error: &watcher::Error) -> bool {
     use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
-    match error {
-        WatchError(status) => status.code == 410,
-        InitialListFailed(kube::Error::Api(status))
+    matches!(
+        error,
+        WatchError(status)
+        | InitialListFailed(kube::Error::Api(status))
         | WatchStartFailed(kube::Error::Api(status))
-        | WatchFailed(kube::Error::Api(status)) => status.code == 410,
-        _ => false,
-    }
+        | WatchFailed(kube::Error::Api(status)) if status.code == 410
+    )
 }
 
 impl<K> Stream for Resync<K> {
@@ -72,7 +72,8 @@ impl<K> Stream for Resync<K> {
             Poll::Ready(Some(Ok(Event::Init))) => self.listing = true,
             Poll::Ready(Some(Ok(Event::InitDone))) => self.listing = false,
             Poll::Ready(Some(Err(error))) if is_expired(error) => self.restart(),
-            _ => {}
+            Poll::Ready(Some(Ok(Event::InitApply(_) | Event::Apply(_) | Event::Delete(_)) | Err(_)) | None)
+            | Poll::Pending => {}
         }
         polled
     }

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use foldhash::HashMap;
 use foldhash::fast::RandomState;
@@ -16,6 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::Reason;
 use crate::capacity::shrink_map;
+use crate::sync::lock;
 
 use super::key::Key;
 
@@ -56,11 +57,11 @@ impl SettledObjects {
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<Identity> {
-        self.lock().objects.get(&self.hasher.hash_one(key)).map(|(identity, _)| *identity)
+        lock(&self.inner).objects.get(&self.hasher.hash_one(key)).map(|(identity, _)| *identity)
     }
 
     pub(super) fn insert(&self, key: &Key, identity: Identity, settled: Settled) {
-        let mut inner = self.lock();
+        let mut inner = lock(&self.inner);
         *inner.by_reason.entry(settled.reason).or_default() += 1;
         if let Some((_, before)) = inner.objects.insert(self.hasher.hash_one(key), (identity, settled)) {
             inner.uncount(before.reason);
@@ -68,7 +69,7 @@ impl SettledObjects {
     }
 
     pub(super) fn remove(&self, key: &Key) {
-        let mut inner = self.lock();
+        let mut inner = lock(&self.inner);
         if let Some((_, removed)) = inner.objects.remove(&self.hasher.hash_one(key)) {
             inner.uncount(removed.reason);
             shrink_map(&mut inner.objects);
@@ -77,7 +78,7 @@ impl SettledObjects {
 
     /// Forgets the objects whose hashed uid `keep` rejects.
     pub(super) fn retain(&self, keep: impl Fn(u64) -> bool) {
-        let mut inner = self.lock();
+        let mut inner = lock(&self.inner);
         let mut removed = Vec::new();
         inner.objects.retain(|_, (identity, settled)| {
             let kept = keep(identity.uid);
@@ -90,11 +91,7 @@ impl SettledObjects {
 
     /// The number of objects by reason.
     pub(crate) fn by_reason(&self) -> BTreeMap<Option<Reason>, usize> {
-        self.lock().by_reason.clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner).by_reason.clone()
     }
 }
 

@@ -228,6 +228,7 @@ impl Backoff for WatchBackoff {
 }
 
 /// What is wrong with a watch, and what to do, for logs, probes and status.
+#[allow(clippy::wildcard_enum_match_arm, reason = "the enum is of another crate")]
 fn describe(error: &watcher::Error) -> String {
     use watcher::Error::{InitialListFailed, WatchFailed, WatchStartFailed};
     match error {

@@ -1,9 +1,9 @@
 //! kube's `Controller`, for objects that are queued by key.
 //!
 //! kube-runtime 5 has three traps that shape this: a reconcile that panics ends its whole controller, so `guard.rs`
-//! catches panics; a controller whose cache never becomes ready never shuts down, so our caches are ready from the start
-//! and a key is queued once its object is there; and a failing watch slows down every trigger of its controller, so
-//! watches are read elsewhere and only keys come in here.
+//! catches panics; a controller whose cache never becomes ready never shuts down, so our caches are ready from the
+//! start and a key is queued once its object is there; and a failing watch slows down every trigger of its controller,
+//! so watches are read elsewhere and only keys come in here.
 
 use std::convert::Infallible;
 use std::fmt::Debug;

@@ -2,12 +2,13 @@
 //! without a search through all objects.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use kube::runtime::reflector::Store;
 
 use crate::revocation::Revocation;
 use crate::runtime::cache::Key;
+use crate::sync::{lock, read, write};
 use crate::tenant::TenantKey;
 
 use super::controller::Queue;
@@ -25,13 +26,13 @@ impl Dependents {
     /// Adds the index of one kind and scope, whose objects are woken through `queue`.
     pub(crate) fn of<K: Revocation>(&self, store: Store<K>, queue: Queue<K>) -> Arc<DependentsOf<K>> {
         let dependents = Arc::new(DependentsOf { by_tenant: Mutex::default(), store, queue });
-        self.0.write().unwrap_or_else(PoisonError::into_inner).push(dependents.clone());
+        write(&self.0).push(dependents.clone());
         dependents
     }
 
     /// Queues the unsettled removals that depend on this tenant, within each kind the oldest first.
     pub(crate) fn wake(&self, tenant: &TenantKey) {
-        for dependents in self.0.read().unwrap_or_else(PoisonError::into_inner).iter() {
+        for dependents in read(&self.0).iter() {
             dependents.wake(tenant);
         }
     }
@@ -52,7 +53,7 @@ impl<K: Revocation> DependentsOf<K> {
         if before == now {
             return;
         }
-        let mut by_tenant = self.lock();
+        let mut by_tenant = lock(&self.by_tenant);
         if let Some(keys) = before.as_ref().and_then(|before| by_tenant.get_mut(before)) {
             keys.remove(key);
             if keys.is_empty() {
@@ -63,15 +64,11 @@ impl<K: Revocation> DependentsOf<K> {
             by_tenant.entry(now).or_default().insert(key.clone());
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<TenantKey, HashSet<Key>>> {
-        self.by_tenant.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl<K: Revocation> Wake for DependentsOf<K> {
     fn wake(&self, tenant: &TenantKey) {
-        let keys: Vec<Key> = self.lock().get(tenant).into_iter().flatten().cloned().collect();
+        let keys: Vec<Key> = lock(&self.by_tenant).get(tenant).into_iter().flatten().cloned().collect();
         let created = |key: &Key| Some(self.store.get(&key.reference())?.meta().creation_timestamp.as_ref()?.0);
         let mut keys: Vec<_> = keys.into_iter().map(|key| (created(&key), key)).collect();
         keys.sort_unstable();
@@ -122,6 +119,6 @@ mod tests {
         assert_eq!((woken("t"), woken("u")), (vec!["z-old".to_owned()], vec!["other".to_owned(), "young".to_owned()]));
         of.change(&key("z-old"), Some(&old), None);
         assert_eq!(woken("t"), [""; 0]);
-        assert!(!of.lock().contains_key(&TenantKey { namespace: "a".into(), name: "t".into() }));
+        assert!(!lock(&of.by_tenant).contains_key(&TenantKey { namespace: "a".into(), name: "t".into() }));
     }
 }

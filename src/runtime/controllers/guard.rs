@@ -7,13 +7,14 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use kube::ResourceExt;
 use tracing::warn;
 
+use crate::sync::lock;
 use crate::telemetry::failure::Failure;
 use crate::telemetry::metrics::{Metrics, Reconciles};
 use crate::telemetry::traces::Traces;
@@ -56,7 +57,7 @@ impl ReconcileGuard {
             Ok(Ok(Ok(done))) => {
                 self.reconciles.ended(began.elapsed(), None);
                 self.traces.reconciled(self.kind, object, began.elapsed(), None);
-                self.failures().remove(&uid);
+                lock(&self.failures).remove(&uid);
                 return Ok(done);
             }
             Ok(Ok(Err(error))) => (Failure::Error, error.to_string()),
@@ -67,24 +68,21 @@ impl ReconcileGuard {
         self.reconciles.ended(began.elapsed(), Some(failure));
         self.traces.reconciled(self.kind, object, began.elapsed(), Some(failure));
         let failures = {
-            let mut failures = self.failures();
+            let mut failures = lock(&self.failures);
             let count = failures.entry(uid.clone()).or_default();
             *count = count.saturating_add(1);
             *count
         };
         let pause = backoff(failures, fastrand::f64());
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-        warn!(%namespace, %name, uid, generation = object.meta().generation, failures, ?pause, "reconcile failed: {problem}");
+        let generation = object.meta().generation;
+        warn!(%namespace, %name, uid, generation, failures, ?pause, "reconcile failed: {problem}");
         Err(pause)
     }
 
     /// Drops what is remembered of an object that is gone or needs no reconcile any more.
     pub(crate) fn forget(&self, uid: &str) {
-        self.failures().remove(uid);
-    }
-
-    fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<String, u32>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.failures).remove(uid);
     }
 }
 
@@ -110,9 +108,9 @@ mod tests {
         for _ in 0..3 {
             assert!(guard.run::<_, (), _>(&object, async { Err("no") }).await.is_err());
         }
-        assert_eq!(guard.failures().get(""), Some(&4));
+        assert_eq!(lock(&guard.failures).get(""), Some(&4));
         assert_eq!(guard.run::<_, _, String>(&object, async { Ok(5) }).await, Ok(5));
-        assert!(guard.failures().is_empty());
+        assert!(lock(&guard.failures).is_empty());
         let text = metrics.text();
         for (cause, count) in [("panic", 1), ("error", 3), ("timeout", 0)] {
             let line = format!("rescind_reconcile_errors_total{{kind=\"Test\",cause=\"{cause}\"}} {count}");

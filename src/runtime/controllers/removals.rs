@@ -66,8 +66,9 @@ impl<K: Revocation> Removals<K> {
         }
     }
 
-    /// An object may leave the cache while it is reconciled, because it is deleted or because the watch delivers its final
-    /// status before the write is answered. What the reconcile has kept since then would never be forgotten (promise 14).
+    /// An object may leave the cache while it is reconciled, because it is deleted or because the watch delivers its
+    /// final status before the write is answered. What the reconcile has kept since then would never be forgotten
+    /// (promise 14).
     fn forget_if_gone(&self, object: &K) {
         let cached = self.store.get(&Key::of(object.meta()).reference());
         if cached.is_none_or(|cached| cached.meta().uid != object.meta().uid) {

@@ -2,7 +2,7 @@
 //! status.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
@@ -18,8 +18,9 @@ use tracing::info;
 
 use crate::api::{Auth0Tenant, Auth0TenantStatus, ConditionType, Reason, reconcile_request};
 use crate::dispatch::{ConnectionKey, Dispatcher};
-use crate::revocation::{ReasonChange, StatusTarget, Stored, Written, write_status};
+use crate::revocation::{ReasonChange, StatusTarget, Stored, Written, own_part, write_status};
 use crate::runtime::cache::{Change, Key};
+use crate::sync::{lock, read, write};
 use crate::telemetry::events;
 use crate::tenant::{Listing, TenantError, TenantFacts, TenantKey, Tenants, Usable, tenant_status};
 
@@ -46,14 +47,14 @@ impl TenantQueues {
     /// Adds the queue of a namespace, or of all if none.
     pub(crate) fn of(&self, namespace: Option<&str>) -> Queued<Auth0Tenant> {
         let (queue, queued) = Queue::new();
-        let mut scopes = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut scopes = write(&self.0);
         scopes.push((namespace.map(str::to_owned), queue));
         queued
     }
 
     /// Queues a tenant.
     pub(crate) fn add(&self, key: &TenantKey) {
-        let scopes = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let scopes = read(&self.0);
         let covers = |(namespace, _): &&(Option<String>, _)| namespace.as_ref().is_none_or(|own| *own == key.namespace);
         if let Some((_, queue)) = scopes.iter().find(covers) {
             queue.add(&Key::new(&key.namespace, &key.name));
@@ -195,7 +196,7 @@ impl TenantController {
                 // It may have been deleted meanwhile; nothing that was kept since then would be forgotten.
                 if controller.tenants.get(&key).is_none() {
                     controller.guard.forget(tenant.metadata.uid.as_deref().unwrap_or_default());
-                    controller.lock().remove(&key);
+                    lock(&controller.shown).remove(&key);
                 }
                 pause
             }
@@ -204,7 +205,7 @@ impl TenantController {
     }
 
     fn deleted(&self, key: &TenantKey) {
-        self.lock().remove(key);
+        lock(&self.shown).remove(key);
         self.dependents.wake(key);
         self.connections.notify_one();
     }
@@ -237,7 +238,7 @@ impl TenantController {
         let connection = connection.map(|connection| connection.key).ok_or(problem);
         let version = Version { generation, asked, accepted, connection };
         let resync = wait.map_or(RESYNC_INTERVAL, |wait| wait.min(RESYNC_INTERVAL));
-        if is_unchanged(tenant.status.as_ref(), &status) {
+        if tenant.status.as_ref().is_some_and(|old| own_part(old) == own_part(&status)) {
             return Ok(Some(resync));
         }
         if let Some(pause) = self.pause_before_write(key, &version, steady) {
@@ -258,7 +259,7 @@ impl TenantController {
             Usable::No(problem) => Usability::NotReady(problem.clone()),
             Usable::Yes(connection, _) => Usability::Ready(connection.key),
         };
-        let before = self.lock().entry(key.clone()).or_default().woken_for.replace(usability.clone());
+        let before = lock(&self.shown).entry(key.clone()).or_default().woken_for.replace(usability.clone());
         if before.as_ref() != Some(&usability) {
             self.dependents.wake(key);
             self.connections.notify_one();
@@ -267,14 +268,14 @@ impl TenantController {
 
     /// How long a status write that only reports what calls found out has to wait because of the one before.
     fn pause_before_write(&self, key: &TenantKey, version: &Version, now: Instant) -> Option<Duration> {
-        let shown = self.lock();
+        let shown = lock(&self.shown);
         let shown = shown.get(key).filter(|shown| shown.version.as_ref() == Some(version))?;
         let since = now.saturating_duration_since(shown.written?);
         WRITE_INTERVAL.checked_sub(since).filter(|pause| !pause.is_zero())
     }
 
     fn record_write(&self, key: &TenantKey, version: Version, now: Instant) {
-        let mut shown = self.lock();
+        let mut shown = lock(&self.shown);
         let shown = shown.entry(key.clone()).or_default();
         // The first write for a version starts no interval, so what calls find out after an edit is written at once.
         shown.written = (shown.version.as_ref() == Some(&version)).then_some(now);
@@ -310,22 +311,8 @@ impl TenantController {
         let change = ReasonChange { object, reason, message, verdict_after: None, proof: None };
         events::announce(&self.announce, change);
     }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<TenantKey, Shown>> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 fn tenant_key(key: &Key) -> TenantKey {
     TenantKey { namespace: key.namespace.to_string(), name: key.name.to_string() }
-}
-
-/// Whether writing `new` over `old` would change nothing but conditions of others or their order.
-fn is_unchanged(old: Option<&Auth0TenantStatus>, new: &Auth0TenantStatus) -> bool {
-    let Some(mut old) = old.cloned() else { return false };
-    old.conditions.retain(|c| ConditionType::ALL.iter().any(|kind| kind.as_str() == c.type_));
-    old.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
-    let mut new = new.clone();
-    new.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
-    old == new
 }

@@ -4,11 +4,12 @@
 //! runs whenever one of them can go on, and has places for a few; they belong to objects that can do something.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::capacity::shrink_map;
+use crate::sync::lock;
 
 /// The permits of one kind in one scope.
 pub(crate) struct WritePermits {
@@ -25,7 +26,7 @@ impl WritePermits {
 
     /// The permit that the object waited for, or one that is free.
     pub(crate) fn take(&self, uid: &str) -> Option<OwnedSemaphorePermit> {
-        let mut waiting = self.waiting();
+        let mut waiting = lock(&self.waiting);
         match waiting.get(uid) {
             Some(Some(_)) => waiting.remove(uid).flatten(),
             Some(None) | None => self.semaphore.clone().try_acquire_owned().ok(),
@@ -35,14 +36,14 @@ impl WritePermits {
     /// Has the object wait for a permit, and calls `granted` once it can be taken. An object waits once, however often
     /// this is called.
     pub(crate) fn wait(self: &Arc<Self>, uid: &str, granted: impl FnOnce() + Send + 'static) {
-        if self.waiting().contains_key(uid) {
+        if lock(&self.waiting).contains_key(uid) {
             return;
         }
-        self.waiting().insert(uid.to_owned(), None);
+        lock(&self.waiting).insert(uid.to_owned(), None);
         let (permits, uid) = (self.clone(), uid.to_owned());
         tokio::spawn(async move {
             let permit = permits.semaphore.clone().acquire_owned().await.ok();
-            let is_waiting = permits.waiting().get_mut(&uid).map(|place| *place = permit).is_some();
+            let is_waiting = lock(&permits.waiting).get_mut(&uid).map(|place| *place = permit).is_some();
             if is_waiting {
                 granted();
             }
@@ -51,13 +52,9 @@ impl WritePermits {
 
     /// The object needs no permit any more.
     pub(crate) fn forget(&self, uid: &str) {
-        let mut waiting = self.waiting();
+        let mut waiting = lock(&self.waiting);
         waiting.remove(uid);
         shrink_map(&mut waiting);
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, HashMap<String, Option<OwnedSemaphorePermit>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -86,6 +83,6 @@ mod tests {
         // It was deleted before it could use the permit.
         permits.forget("c");
         assert!(permits.take("d").is_some());
-        assert!(granted.try_recv().is_err() && permits.waiting().is_empty());
+        assert!(granted.try_recv().is_err() && lock(&permits.waiting).is_empty());
     }
 }

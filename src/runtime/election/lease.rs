@@ -196,7 +196,7 @@ impl Elector {
     }
 
     /// One attempt: reads the Lease, unless our last write is known, and writes it if the candidate says so. The write
-    /// succeeds only if nobody else wrote since. An error says what is wrong and what to do.
+    /// succeeds only if no other client has written it since. An error says what is wrong and what to do.
     async fn try_acquire_or_renew(&mut self) -> Result<Attempt, String> {
         let timeout = self.timing.renew_deadline / 2;
         let read = match self.written.take() {
@@ -236,6 +236,7 @@ impl Elector {
         }
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "the enum is of another crate")]
     fn explain(&self, error: &kube::Error, verb: &str) -> String {
         let namespace = &self.namespace;
         match error {

@@ -1,4 +1,4 @@
-//! Leader election: of several replicas the one that holds the Lease is active, and only as long as nobody else can
+//! Leader election: of several replicas the one that holds the Lease is active, and only as long as no other can
 //! have taken the Lease.
 //!
 //! Start reading at `candidate.rs`, which says why two replicas never lead at the same time:

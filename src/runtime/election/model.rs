@@ -183,7 +183,7 @@ proptest! {
         for half in 0..200 {
             truth += 250;
             replicas[0].advance(&mut server, truth);
-            prop_assert!(half < 100 || replicas[0].leads(truth), "nobody leads");
+            prop_assert!(half < 100 || replicas[0].leads(truth), "no replica leads");
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
 
 use crate::auth0::{CallError, Domain};
 use crate::dispatch::RequestFinished;
+use crate::sync::lock;
 use crate::telemetry::failure::call_outcome;
 
 use super::families::{counters, gauges};
@@ -51,7 +52,7 @@ struct OutcomeLabels {
 impl Domains {
     /// A call ended.
     pub(super) fn request_finished(&self, call: &RequestFinished<'_>) {
-        let mut domains = self.lock();
+        let mut domains = lock(&self.0);
         // The domain exists from its first call on, so that Prometheus sees the first 429 as an increase.
         let counts = domains.entry(call.domain.clone()).or_default();
         let endpoint = (call.method, call.endpoint);
@@ -70,17 +71,13 @@ impl Domains {
 
     /// Forgets all other domains.
     pub(super) fn retain(&self, domains: &HashSet<Domain>) {
-        self.lock().retain(|domain, _| domains.contains(domain));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Domain, Counts>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0).retain(|domain, _| domains.contains(domain));
     }
 }
 
 impl Collector for Domains {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let domains = self.lock();
+        let domains = lock(&self.0);
         let counts = || domains.iter().map(|(domain, counts)| (domain.to_string(), counts));
         let calls = counts().flat_map(|(domain, counts)| {
             counts.calls.iter().map(move |(((method, path), outcome), count)| {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use kube::ResourceExt;
 use kube::runtime::reflector::Store;
@@ -15,6 +15,7 @@ use prometheus_client::registry::Unit;
 use crate::api::{Auth0Tenant, Auth0TenantStatus, Reason, State};
 use crate::dispatch::{Dispatcher, QueueStats};
 use crate::revocation::Revocation;
+use crate::sync::lock;
 use crate::telemetry::readiness::{Readiness, Role};
 
 use super::domains::DomainLabels;
@@ -117,7 +118,7 @@ impl ObjectCounts {
 
     /// Calls `counter` at each scrape.
     pub(crate) fn add(&self, counter: impl Fn(&mut Counts) + Send + Sync + 'static) {
-        self.0.counters.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(counter));
+        lock(&self.0.counters).push(Box::new(counter));
     }
 }
 
@@ -141,7 +142,7 @@ impl fmt::Debug for ObjectCounts {
 impl Collector for ObjectCounts {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let mut counts = Counts::default();
-        for count in self.0.counters.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for count in lock(&self.0.counters).iter() {
             count(&mut counts);
         }
         let is_active = matches!(self.0.readiness.role(), Role::Leader | Role::NoElection);

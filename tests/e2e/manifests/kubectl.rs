@@ -40,20 +40,20 @@ fn ready() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_shows_the_columns_and_knows_the_short_names() {
-    let world = World::bare("manifests").await;
+    let env = Environment::bare("manifests").await;
     let mut compared = Compared::default();
-    let namespace = world.namespace.as_str();
+    let namespace = env.namespace.as_str();
     for kind in KINDS {
         let mut manifest = kind.manifest("it");
         if kind.name == UPR.name {
             let more = json!({"resourceServerIdentifier": "urn:x", "permissionName": "write:x"});
             manifest["spec"]["permissions"].as_array_mut().unwrap().push(more);
         }
-        send(&world, Method::POST, &world.path(kind, ""), FOR_GOOD, &manifest).await.unwrap();
+        send(&env, Method::POST, &env.path(kind, ""), FOR_GOOD, &manifest).await.unwrap();
         // The operator has not looked at it yet, so nothing may look like a verdict.
         let fresh = table(&["get", kind.short, "-n", namespace]).await.join("\n");
         compared.same(kind.name, &["True", "False", "Removed"].map(|verdict| fresh.contains(verdict)), &[false; 3]);
-        send(&world, Method::PATCH, &world.path(kind, "/it/status"), FOR_GOOD, &ready()).await.unwrap();
+        send(&env, Method::PATCH, &env.path(kind, "/it/status"), FOR_GOOD, &ready()).await.unwrap();
     }
     // Columns print lists whole, as JSON: for a path with several matches the API server would print only the first.
     let (roles, members) = (format!("[{ROLE:?}]"), format!("[{USER:?}]"));
@@ -91,7 +91,7 @@ async fn kubectl_shows_the_columns_and_knows_the_short_names() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_and_organizations_can_be_selected() {
-    let world = World::bare("manifests").await;
+    let env = Environment::bare("manifests").await;
     let mut compared = Compared::default();
     let (odd, other_org) = ("auth0|a,b=c\\d", "org_0123456789abcdef");
     for kind in REMOVALS {
@@ -102,7 +102,7 @@ async fn people_and_organizations_can_be_selected() {
                     manifest["spec"][field] = json!(value);
                 }
             }
-            send(&world, Method::POST, &world.path(kind, ""), FOR_GOOD, &manifest).await.unwrap();
+            send(&env, Method::POST, &env.path(kind, ""), FOR_GOOD, &manifest).await.unwrap();
         }
     }
     let (one, two) = (format!("spec.userId={USER}"), format!("spec.userId={OTHER_USER}"));
@@ -119,7 +119,7 @@ async fn people_and_organizations_can_be_selected() {
     expected.extend([("omrr", org.as_str(), ["odd", "one"].as_slice()), ("omrr", &both, &[])]);
     for (kind, selector, names) in expected {
         let columns = "custom-columns=:metadata.name";
-        let args = ["get", kind, "-n", &world.namespace, "--no-headers", "-o", columns, "--field-selector", selector];
+        let args = ["get", kind, "-n", &env.namespace, "--no-headers", "-o", columns, "--field-selector", selector];
         let found = kubectl(&args).await;
         compared.same(&format!("{kind} {selector}"), found.split_whitespace().collect::<Vec<_>>().as_slice(), names);
     }
@@ -129,32 +129,32 @@ async fn people_and_organizations_can_be_selected() {
 /// The tables of rows ask for strict validation explicitly; `kubectl apply` does so by default.
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_apply_refuses_misspelt_fields() {
-    let world = World::bare("manifests").await;
+    let env = Environment::bare("manifests").await;
     let mut manifest = URR.manifest("misspelt");
-    manifest["metadata"]["namespace"] = json!(world.namespace);
+    manifest["metadata"]["namespace"] = json!(env.namespace);
     manifest["spec"]["supend"] = json!(true);
     let refusal = plane().apply(&manifest.to_string()).expect_err("a misspelt field").to_string();
     assert!(refusal.contains(r#"unknown field "spec.supend""#), "{refusal}");
     let manifest = URR.manifest("misspelt");
-    let stored = world.path(&URR, "/misspelt");
-    let absent = send(&world, Method::PATCH, &stored, FOR_GOOD, &manifest).await.expect_err("nothing was stored");
+    let stored = env.path(&URR, "/misspelt");
+    let absent = send(&env, Method::PATCH, &stored, FOR_GOOD, &manifest).await.expect_err("nothing was stored");
     assert_eq!(absent.code, 404, "{}", absent.message);
 }
 
 /// YAML 1.1 has a type for instants, and people write them without quotes.
 #[tokio::test(flavor = "multi_thread")]
 async fn instants_without_quotes_are_kept_as_written() {
-    let world = World::bare("manifests").await;
+    let env = Environment::bare("manifests").await;
     let manifest = format!(
         "apiVersion: rescind.dev/v1alpha1\nkind: UserRoleRevocation\nmetadata:\n  name: unquoted\n  namespace: {}\nspec:\n  \
          userId: {USER:?}\n  roles: [{ROLE}]\n  notBefore: 2026-12-31T17:00:00Z\n  notAfter: 2027-01-31T01:00:00+01:00\n  \
          hold: {{until: 2026-12-24T00:00:00.5Z, reason: handover}}\n",
-        world.namespace
+        env.namespace
     );
     plane().apply(&manifest).expect("a good manifest");
     let of = |field: &str| {
         let path = format!("jsonpath={{.spec.{field}}}");
-        plane().run(&["get", "urr", "unquoted", "-n", &world.namespace, "-o", &path]).unwrap()
+        plane().run(&["get", "urr", "unquoted", "-n", &env.namespace, "-o", &path]).unwrap()
     };
     let found = ["notBefore", "notAfter", "hold.until"].map(of);
     assert_eq!(found, ["2026-12-31T17:00:00Z", "2027-01-31T01:00:00+01:00", "2026-12-24T00:00:00.5Z"]);

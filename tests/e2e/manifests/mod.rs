@@ -166,11 +166,11 @@ pub fn beside(mut rows: Vec<Row>, fields: &Value) -> Vec<Row> {
 
 impl Row {
     /// What is wrong, if anything.
-    async fn check(&self, world: &World) -> Result<(), String> {
+    async fn check(&self, env: &Environment) -> Result<(), String> {
         let mut manifest = self.kind.manifest("row");
         manifest["spec"].as_object_mut().unwrap().extend(self.beside.as_object().unwrap().clone());
         put(&mut manifest, self.place, self.case.value.clone());
-        let answer = send(world, http::Method::POST, &world.path(self.kind, ""), DRY_RUN, &manifest).await;
+        let answer = send(env, http::Method::POST, &env.path(self.kind, ""), DRY_RUN, &manifest).await;
         match (&self.case.verdict, &answer) {
             (Verdict::Kept, Ok(object)) => self.accepted(object, self.case.value.as_ref().unwrap_or(&Value::Null))?,
             (Verdict::Becomes(value), Ok(object)) => self.accepted(object, value)?,
@@ -200,8 +200,8 @@ impl Row {
 
 /// Sends every row and lists all that went wrong, each with what the server said.
 pub async fn run(rows: Vec<Row>) {
-    let world = World::bare("manifests").await;
-    let checks = rows.iter().map(async |row| row.check(&world).await.err().map(|why| (row, why)));
+    let env = Environment::bare("manifests").await;
+    let checks = rows.iter().map(async |row| row.check(&env).await.err().map(|why| (row, why)));
     let failed: Vec<_> = futures::stream::iter(checks).buffered(AT_ONCE).filter_map(std::future::ready).collect().await;
     let lines = failed.iter().map(|(row, why)| {
         let wrote = row.case.value.as_ref().map_or_else(|| "nothing".to_owned(), short);
@@ -251,8 +251,8 @@ pub const DRY_RUN: &str = "dryRun=All&";
 pub const FOR_GOOD: &str = "";
 
 /// Sends as `kubectl apply` does by default: unknown fields are refused.
-pub async fn send(world: &World, method: http::Method, path: &str, query: &str, body: &Value) -> Answer {
-    request(&world.client, method, &format!("{path}?{query}fieldValidation=Strict&fieldManager=test"), body).await
+pub async fn send(env: &Environment, method: http::Method, path: &str, query: &str, body: &Value) -> Answer {
+    request(&env.client, method, &format!("{path}?{query}fieldValidation=Strict&fieldManager=test"), body).await
 }
 
 /// Sends this and nothing more.
@@ -275,7 +275,7 @@ pub async fn request(client: &kube::Client, method: http::Method, uri: &str, bod
     }
 }
 
-impl World {
+impl Environment {
     /// Where objects of `kind` are in this namespace, plus `rest`.
     fn path(&self, kind: &Kind, rest: &str) -> String {
         format!("/apis/rescind.dev/v1alpha1/namespaces/{}/{}{rest}", self.namespace, kind.plural)

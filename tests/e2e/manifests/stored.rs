@@ -48,11 +48,11 @@ pub fn full_status(kind: &Kind) -> Value {
 /// kstatus considers an object without conditions current, hence -1, which is never the generation of an object.
 #[tokio::test(flavor = "multi_thread")]
 async fn defaults_are_written_when_an_object_is_made() {
-    let world = World::bare("manifests").await;
+    let env = Environment::bare("manifests").await;
     let mut compared = Compared::default();
     for kind in KINDS {
         let manifest = kind.manifest("minimal");
-        let created = send(&world, Method::POST, &world.path(kind, ""), FOR_GOOD, &manifest).await.unwrap();
+        let created = send(&env, Method::POST, &env.path(kind, ""), FOR_GOOD, &manifest).await.unwrap();
         let mut expected = manifest["spec"].clone();
         for (field, value) in defaults(kind).as_object().unwrap() {
             expected[field] = value.clone();
@@ -71,39 +71,38 @@ async fn defaults_are_written_when_an_object_is_made() {
 /// A manifest cannot claim that something was removed, and a status write of the operator cannot change the spec.
 #[tokio::test(flavor = "multi_thread")]
 async fn spec_and_status_are_written_apart() {
-    let world = World::bare("manifests").await;
+    let env = Environment::bare("manifests").await;
     let mut compared = Compared::default();
     for kind in KINDS {
         let name = kind.name;
         let untouched = json!({"observedGeneration": -1});
         let mut claiming = kind.manifest("apart");
         claiming["status"] = full_status(kind);
-        let (all, path) = (world.path(kind, ""), world.path(kind, "/apart"));
-        let created = send(&world, Method::POST, &all, FOR_GOOD, &claiming).await.unwrap();
+        let (all, path) = (env.path(kind, ""), env.path(kind, "/apart"));
+        let created = send(&env, Method::POST, &all, FOR_GOOD, &claiming).await.unwrap();
         compared.same(&format!("{name}: status when created"), &created["status"], &untouched);
         let claim = json!({"status": full_status(kind)});
-        let merged = send(&world, Method::PATCH, &path, FOR_GOOD, &claim).await.unwrap();
+        let merged = send(&env, Method::PATCH, &path, FOR_GOOD, &claim).await.unwrap();
         compared.same(&format!("{name}: status when merged"), &merged["status"], &untouched);
-        let applied = send(&world, Method::PATCH, &path, "force=true&", &claiming).await.unwrap();
+        let applied = send(&env, Method::PATCH, &path, "force=true&", &claiming).await.unwrap();
         compared.same(&format!("{name}: status when applied"), &applied["status"], &untouched);
         claiming["metadata"]["resourceVersion"] = applied["metadata"]["resourceVersion"].clone();
-        let replaced = send(&world, Method::PUT, &path, FOR_GOOD, &claiming).await.unwrap();
+        let replaced = send(&env, Method::PUT, &path, FOR_GOOD, &claiming).await.unwrap();
         compared.same(&format!("{name}: status when replaced"), &replaced["status"], &untouched);
         let generation = |object: &Value| object["metadata"]["generation"].as_i64();
         compared.same(&format!("{name}: generation after a claimed status"), &generation(&replaced), &Some(1));
 
         let both = json!({"spec": {"suspend": true}, "status": full_status(kind)});
-        let written = send(&world, Method::PATCH, &world.path(kind, "/apart/status"), FOR_GOOD, &both).await.unwrap();
+        let written = send(&env, Method::PATCH, &env.path(kind, "/apart/status"), FOR_GOOD, &both).await.unwrap();
         compared.same(&format!("{name}: status written whole"), &written["status"], &full_status(kind));
         compared.same(&format!("{name}: spec not written through /status"), &written["spec"], &replaced["spec"]);
         compared.same(&format!("{name}: generation after a status"), &generation(&written), &Some(1));
         compared.readable(kind, &written);
 
         let labelled = json!({"metadata": {"labels": {"a": "b"}}});
-        let labelled = send(&world, Method::PATCH, &path, FOR_GOOD, &labelled).await.unwrap();
+        let labelled = send(&env, Method::PATCH, &path, FOR_GOOD, &labelled).await.unwrap();
         compared.same(&format!("{name}: generation after a label"), &generation(&labelled), &Some(1));
-        let suspended =
-            send(&world, Method::PATCH, &path, FOR_GOOD, &json!({"spec": {"suspend": true}})).await.unwrap();
+        let suspended = send(&env, Method::PATCH, &path, FOR_GOOD, &json!({"spec": {"suspend": true}})).await.unwrap();
         compared.same(&format!("{name}: generation after a change of the spec"), &generation(&suspended), &Some(2));
         compared.same(&format!("{name}: status after it"), &suspended["status"], &full_status(kind));
     }
@@ -123,15 +122,15 @@ fn the_full_status_has_every_field_of_the_schema() {
     }
 }
 
-/// The schema refuses these statuses, whoever writes them.
+/// The schema refuses these statuses from every client.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_has_a_schema_too() {
-    let world = World::bare("manifests").await;
+    let env = Environment::bare("manifests").await;
     let mut failed = Vec::new();
     let mut of = 0;
     for kind in KINDS {
         let manifest = kind.manifest("stored");
-        send(&world, Method::POST, &world.path(kind, ""), FOR_GOOD, &manifest).await.unwrap();
+        send(&env, Method::POST, &env.path(kind, ""), FOR_GOOD, &manifest).await.unwrap();
         let good = full_status(kind)["conditions"][0].clone();
         let with = |field: &str, value: Value| {
             let mut condition = good.clone();
@@ -165,7 +164,7 @@ async fn a_status_has_a_schema_too() {
         of += rows.len();
         for (name, status, field, says) in rows {
             let body = json!({ "status": status });
-            let answer = send(&world, Method::PATCH, &world.path(kind, "/stored/status"), DRY_RUN, &body).await;
+            let answer = send(&env, Method::PATCH, &env.path(kind, "/stored/status"), DRY_RUN, &body).await;
             let verdict = match answer {
                 Ok(object) => Err(format!("was accepted: {}", object["status"])),
                 Err(status) => blames(&status, field, says),

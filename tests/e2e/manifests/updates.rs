@@ -183,7 +183,7 @@ fn stored(kind: &Kind) -> Value {
 }
 
 impl Change {
-    async fn check(&self, world: &World) -> Result<(), String> {
+    async fn check(&self, env: &Environment) -> Result<(), String> {
         let mut body = match self.how {
             Merge => json!({ "spec": {} }),
             Apply => stored(self.kind),
@@ -195,7 +195,7 @@ impl Change {
             Merge => DRY_RUN,
             Apply => "dryRun=All&force=true&",
         };
-        let answer = send(world, http::Method::PATCH, &world.path(self.kind, "/stored"), query, &body).await;
+        let answer = send(env, http::Method::PATCH, &env.path(self.kind, "/stored"), query, &body).await;
         match (self.refused, answer) {
             (Some((field, says)), Err(status)) => blames(&status, field, says),
             (Some(_), Ok(object)) => Err(format!("was accepted: {}", object["spec"])),
@@ -216,14 +216,14 @@ impl Change {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn targets_never_change_and_the_rest_may() {
-    let world = World::bare("manifests").await;
+    let env = Environment::bare("manifests").await;
     for kind in KINDS {
-        let path = world.path(kind, "/stored");
-        send(&world, http::Method::PATCH, &path, "force=true&", &stored(kind)).await.expect("a good manifest");
+        let path = env.path(kind, "/stored");
+        send(&env, http::Method::PATCH, &path, "force=true&", &stored(kind)).await.expect("a good manifest");
     }
     let mut changes = targets();
     changes.extend(options());
-    let checks = changes.iter().map(async |change| change.check(&world).await.err().map(|why| (change, why)));
+    let checks = changes.iter().map(async |change| change.check(&env).await.err().map(|why| (change, why)));
     let failed: Vec<_> = futures::stream::iter(checks).buffered(AT_ONCE).filter_map(std::future::ready).collect().await;
     let line = |(change, why): &(&Change, String)| {
         format!("{} {:?}, {} ({}): {why}", change.kind.name, change.how, change.name, change.spec)

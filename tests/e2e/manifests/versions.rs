@@ -95,7 +95,7 @@ fn yaml(crds: &[Value]) -> String {
     crds.iter().map(|crd| format!("---\n{crd}\n")).collect()
 }
 
-/// One object that nobody has looked at, and one that is finished.
+/// One object that the operator has not looked at, and one that is finished.
 async fn make(plane: &Changing, kind: &Kind, status: &Value) {
     for name in ["waiting", "finished"] {
         plane.send(Method::POST, kind, "", "", &kind.manifest(name)).await.expect("a good manifest");
@@ -104,7 +104,7 @@ async fn make(plane: &Changing, kind: &Kind, status: &Value) {
     plane.send(Method::PATCH, kind, "/finished/status", "", &status).await.expect("a good status");
 }
 
-/// The CRDs go forward, back, and forward again under objects that nobody writes meanwhile: the objects are the same as
+/// The CRDs go forward, back, and forward again under objects that are not written meanwhile: the objects are the same as
 /// before, and in between they are held. Under a newer CRD, its new spec field is named, and its new status field is
 /// written back.
 #[tokio::test(flavor = "multi_thread")]
@@ -171,7 +171,11 @@ async fn newer_fields(plane: &Changing, kind: &Kind, compared: &mut Compared) {
         let of = &object["metadata"];
         json!({"name": of["name"], "uid": of["uid"], "resourceVersion": of["resourceVersion"]})
     };
-    let whole = |object: &Value, status: &Value| json!({"apiVersion": object["apiVersion"], "kind": object["kind"], "metadata": meta(object), "status": status});
+    let whole = |object: &Value, status: &Value| {
+        json!({
+            "apiVersion": object["apiVersion"], "kind": object["kind"], "metadata": meta(object), "status": status,
+        })
+    };
     let mut put = whole(&object, &status);
     put["status"]["observedGeneration"] = json!(2);
     let object = plane.send(Method::PUT, kind, "/finished/status", "", &put).await.expect("a good status");

@@ -17,7 +17,7 @@ use crate::harness::*;
 use crate::process::Process;
 pub use exposition::Scrape;
 
-/// An address on which nobody listened a moment ago.
+/// An address on which no process listened a moment ago.
 pub fn address() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
@@ -34,26 +34,26 @@ fn file(path: &str) -> PathBuf {
 }
 
 /// One 429, three removals, and one object with a mistake.
-async fn some_removals(world: &World) {
-    world.fake.limit(Group::UsersWrite, Bucket::new(50, 10.0));
-    world.fake.fault(Fault::status(429).header("Retry-After", "3").on(Kind::DeleteUserRoles).once());
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
-    world.reason::<UserRoleRevocation>("jane", "RateLimited").await;
-    world.reason::<UserRoleRevocation>("jane", "Removed").await;
-    world.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
-    world.put::<UserRoleRevocation>("typo", json!({"userId": "auth0|nobody", "roles": [ROLE]})).await;
-    world.put::<OrgMembershipRemoval>("out", json!({"organizationId": ORG, "members": [OTHER_USER]})).await;
-    world.reason::<UserRoleRevocation>("jack", "Removed").await;
-    world.reason::<UserRoleRevocation>("typo", "SubjectNotFound").await;
-    world.reason::<OrgMembershipRemoval>("out", "Removed").await;
+async fn some_removals(env: &Environment) {
+    env.fake.limit(Group::UsersWrite, Bucket::new(50, 10.0));
+    env.fake.fault(Fault::status(429).header("Retry-After", "3").on(Kind::DeleteUserRoles).once());
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    env.reason::<UserRoleRevocation>("jane", "RateLimited").await;
+    env.reason::<UserRoleRevocation>("jane", "Removed").await;
+    env.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
+    env.put::<UserRoleRevocation>("typo", json!({"userId": "auth0|nobody", "roles": [ROLE]})).await;
+    env.put::<OrgMembershipRemoval>("out", json!({"organizationId": ORG, "members": [OTHER_USER]})).await;
+    env.reason::<UserRoleRevocation>("jack", "Removed").await;
+    env.reason::<UserRoleRevocation>("typo", "SubjectNotFound").await;
+    env.reason::<OrgMembershipRemoval>("out", "Removed").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn numbers_are_right_after_known_removals() {
-    let world = World::new("metrics").await;
+    let env = Environment::new("metrics").await;
     let address = address();
-    let operator = world.operator_with(|settings| settings.metrics_address = Some(address)).await;
-    some_removals(&world).await;
+    let operator = env.operator_with(|settings| settings.metrics_address = Some(address)).await;
+    some_removals(&env).await;
     let scrape = settled(address).await;
     let value = |name: &str, labels: &[(&str, &str)]| scrape.value(name, labels);
 
@@ -64,18 +64,18 @@ async fn numbers_are_right_after_known_removals() {
     assert_eq!((standing("Removed"), standing("SubjectNotFound"), standing("RateLimited")), (2.0, 1.0, 0.0));
     assert_eq!(value("rescind_removals", &[("state", "stalled")]), 1.0);
     assert_eq!(value("rescind_removals", &[("state", "done")]), 3.0);
-    assert_eq!(value("rescind_tenants", &[("reason", "Connected"), ("tenant_namespace", &world.namespace)]), 1.0);
+    assert_eq!(value("rescind_tenants", &[("reason", "Connected"), ("tenant_namespace", &env.namespace)]), 1.0);
 
-    assert_eq!(value("rescind_auth0_calls_total", &[]), world.fake.total() as f64);
+    assert_eq!(value("rescind_auth0_calls_total", &[]), env.fake.total() as f64);
     let deletes = |outcome| {
         let of_roles = [("method", "DELETE"), ("path", "users/{id}/roles"), ("outcome", outcome)];
         value("rescind_auth0_calls_total", &of_roles)
     };
-    assert_eq!((deletes("ok"), deletes("rate_limited"), deletes("not_found")), (2.0, 1.0, 1.0), "{:?}", world.calls());
-    assert_eq!(value("rescind_auth0_rate_limited_total", &[("domain", world.fake.domain())]), 1.0);
+    assert_eq!((deletes("ok"), deletes("rate_limited"), deletes("not_found")), (2.0, 1.0, 1.0), "{:?}", env.calls());
+    assert_eq!(value("rescind_auth0_rate_limited_total", &[("domain", env.fake.domain())]), 1.0);
     let tokens = value("rescind_ratelimit_remaining", &[("method", "DELETE"), ("path", "users/{id}/roles")]);
     assert!((1.0..50.0).contains(&tokens), "{tokens}");
-    assert_eq!(value("rescind_auth0_call_duration_seconds_count", &[]), world.fake.total() as f64);
+    assert_eq!(value("rescind_auth0_call_duration_seconds_count", &[]), env.fake.total() as f64);
 
     assert_eq!(value("rescind_proof_lag_seconds_count", &[]), 3.0);
     assert!(value("rescind_proof_lag_seconds_sum", &[]) < 30.0);
@@ -87,7 +87,7 @@ async fn numbers_are_right_after_known_removals() {
     assert!(value("process_resident_memory_bytes", &[]) > 1e6 && value("process_open_fds", &[]) > 3.0);
 
     assert_conventions(&scrape);
-    assert_no_ids(&scrape, &world);
+    assert_no_ids(&scrape, &env);
     assert_alerts_and_dashboard(&scrape);
     assert_page(&scrape);
     operator.stop().await;
@@ -139,8 +139,8 @@ fn assert_conventions(scrape: &Scrape) {
 }
 
 /// No metric names people, what they held, objects, or the credential.
-fn assert_no_ids(scrape: &Scrape, world: &World) {
-    let ids = [USER, OTHER_USER, ROLE, ORG, "nobody", "jane", "jack", "typo", TOKEN_CANARY, &world.token];
+fn assert_no_ids(scrape: &Scrape, env: &Environment) {
+    let ids = [USER, OTHER_USER, ROLE, ORG, "nobody", "jane", "jack", "typo", TOKEN_CANARY, &env.token];
     for id in ids {
         assert!(!scrape.text.contains(id), "{id}");
     }
@@ -212,17 +212,17 @@ fn assert_page(scrape: &Scrape) {
 /// Each DELETE leaves one audit line, even when nothing else is logged; and a standby says that it does not lead.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_delete_leaves_an_audit_line() {
-    let world = World::new("audit").await;
+    let env = Environment::new("audit").await;
     let (first, second) = (address(), address());
     let start = |address: SocketAddr| {
         let address = address.to_string();
-        let watched = ["--watch-namespaces", &world.namespace, "--namespace", &world.namespace];
-        let more = ["--health-probe-bind-address", "0", "--allowed-domains", world.fake.domain()];
+        let watched = ["--watch-namespaces", &env.namespace, "--namespace", &env.namespace];
+        let more = ["--health-probe-bind-address", "0", "--allowed-domains", env.fake.domain()];
         let said = ["--log-level", "error", "--metrics-bind-address", &address];
-        Process::run(world.plane.kubeconfig_path(), &[watched, more, said].concat())
+        Process::run(env.plane.kubeconfig_path(), &[watched, more, said].concat())
     };
     let mut leader = start(first);
-    some_removals(&world).await;
+    some_removals(&env).await;
     assert_eq!(settled(first).await.value("rescind_leader", &[]), 1.0);
     let _standby = start(second);
     let idle = within(async {
@@ -238,10 +238,10 @@ async fn every_delete_leaves_an_audit_line() {
     assert_eq!(leader.terminate().await, Some(0));
 
     let log = leader.log();
-    assert!(!log.contains(TOKEN_CANARY) && !log.contains(&world.token));
+    assert!(!log.contains(TOKEN_CANARY) && !log.contains(&env.token));
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     let audit: Vec<&Value> = lines.iter().filter(|line| line["target"] == "rescind::audit").collect();
-    let deletes = world.fake.deletes();
+    let deletes = env.fake.deletes();
     assert_eq!(audit.len(), deletes.len(), "{log}");
     for call in &deletes {
         let correlation = call.correlation_id.as_deref().unwrap();
@@ -249,16 +249,16 @@ async fn every_delete_leaves_an_audit_line() {
         let verdict = if call.status() == Some(204) { "accepted" } else { "refused" };
         assert_eq!(line["verdict"], verdict, "{line}");
         assert_eq!(line["error"].is_null(), verdict == "accepted", "{line}");
-        assert!(line["timestamp"].is_string() && line["domain"] == world.fake.domain(), "{line}");
+        assert!(line["timestamp"].is_string() && line["domain"] == env.fake.domain(), "{line}");
     }
     let of_jane = |line: &&&Value| line["user"] == USER && line["verdict"] == "accepted";
     let line = audit.iter().find(of_jane).unwrap();
     assert_eq!((&line["endpoint"], &line["items"]), (&json!("DELETE users/{id}/roles"), &json!(1)));
     assert_eq!(line["body"], json!({"roles": [ROLE]}).to_string());
     let objects: Value = serde_json::from_str(line["objects"].as_str().unwrap()).unwrap();
-    let jane = world.api::<UserRoleRevocation>().get("jane").await.unwrap().metadata;
+    let jane = env.api::<UserRoleRevocation>().get("jane").await.unwrap().metadata;
     let expected = json!([{
-        "kind": "UserRoleRevocation", "namespace": world.namespace, "name": "jane", "uid": jane.uid,
+        "kind": "UserRoleRevocation", "namespace": env.namespace, "name": "jane", "uid": jane.uid,
         "generation": 1, "claimedManagers": ["test"],
     }]);
     assert_eq!(objects, expected);
@@ -267,10 +267,10 @@ async fn every_delete_leaves_an_audit_line() {
 /// The process ends before Auth0 has answered.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delete_that_is_cut_off_leaves_an_audit_line() {
-    let world = World::new("audit-cut").await;
-    let held = world.fake.fault(Fault::hold().on(Kind::DeleteUserRoles).once());
-    let mut operator = Process::start(&world);
-    world.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    let env = Environment::new("audit-cut").await;
+    let held = env.fake.fault(Fault::hold().on(Kind::DeleteUserRoles).once());
+    let mut operator = Process::start(&env);
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
     held.arrived().await;
     assert_eq!(operator.terminate().await, Some(0));
     let log = operator.log();

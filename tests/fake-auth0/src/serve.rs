@@ -96,6 +96,6 @@ async fn converse(
     let service = service_fn(|request| handle(Arc::clone(tenant), connection.clone(), streams.arrive(), request));
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let stream = Slipped::new(stream, Arc::clone(&streams), http2);
-    // Errors that end a connection concern nobody else.
+    // Errors that end a connection concern no other connection.
     let _ = builder.serve_connection(TokioIo::new(stream), service).await;
 }

@@ -120,9 +120,9 @@ choices! {
     PageCap {
         /// 100.
         Hundred,
-        /// 50; whoever asks for more gets 50, and `limit` says so.
+        /// 50; a request for more gets 50, and `limit` says so.
         Fifty,
-        /// 50; whoever asks for more is refused.
+        /// 50; a request for more is refused.
         FiftyOrRefused,
     }
     /// Which lists show a membership for a while after it ended, see [`crate::Lag`].

@@ -19,7 +19,7 @@ const STACK: &str = env!("CARGO_BIN_EXE_stack");
 #[test]
 fn the_demo_shows_all_it_promises_and_leaves_nothing() {
     let mut demo = Demo::start(STACK);
-    let world = demo.world();
+    let footprint = demo.footprint();
     let (status, text) = demo.finish();
     assert!(status.success(), "{status}\n{text}");
     for line in [
@@ -39,18 +39,18 @@ fn the_demo_shows_all_it_promises_and_leaves_nothing() {
         assert!(text.contains(line), "{line:?} is missing in:\n{text}");
     }
     assert!(!text.contains('\x1b'), "escape codes, though this is no terminal:\n{text}");
-    world.is_gone();
+    footprint.is_gone();
 }
 
 #[test]
 fn an_interrupted_demo_leaves_nothing() {
     let mut demo = Demo::start(STACK);
-    let world = demo.world();
+    let footprint = demo.footprint();
     // Ctrl-C reaches every process in the foreground.
     signal("INT", &format!("-{}", demo.process.id()));
     let (status, text) = demo.finish();
     assert_eq!(status.signal(), Some(2), "{text}");
-    world.is_gone();
+    footprint.is_gone();
 }
 
 #[test]
@@ -68,12 +68,12 @@ fn a_demo_that_fails_says_which_command_and_leaves_nothing() {
     }
 
     let mut demo = Demo::start(stack.to_str().unwrap());
-    let world = demo.world();
+    let footprint = demo.footprint();
     let (status, text) = demo.finish();
     assert_eq!(status.code(), Some(1), "{text}");
     assert!(text.contains("$ rescind crds | kubectl apply"), "{text}");
     assert!(text.contains("stack: this failed") && text.contains("\nbroken"), "{text}");
-    world.is_gone();
+    footprint.is_gone();
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn what_is_up_stays_up_until_it_is_taken_down() {
     assert_eq!(home.stack("down"), "Nothing is up.\n");
 
     let first = home.stack("up");
-    let world = World::of(&home.0.join("kubeconfig"), &home.0);
+    let footprint = Footprint::of(&home.0.join("kubeconfig"), &home.0);
     let (how, url) = (first.split_once("\n\n").unwrap().1, "  curl http://127.0.0.1:");
     assert!(first.contains("The stack is up") && how.contains(url), "{first}");
     assert!(how.starts_with(&format!("  export KUBECONFIG={}/kubeconfig\n", home.0.display())), "{how}");
@@ -97,7 +97,7 @@ fn what_is_up_stays_up_until_it_is_taken_down() {
 
     assert!(home.stack("down").starts_with("The stack is down"));
     assert!(!home.0.exists());
-    world.is_gone();
+    footprint.is_gone();
     assert_eq!(home.stack("down"), "Nothing is up.\n");
 }
 
@@ -109,10 +109,10 @@ fn an_interrupted_up_leaves_no_process() {
     let mut lines = BufReader::new(up.stdout.take().unwrap()).lines();
     // The API server is running when the second step begins.
     lines.find(|line| line.as_ref().unwrap().starts_with("Start a fake Auth0")).unwrap().unwrap();
-    let world = World::of(&home.0.join("kubeconfig"), &home.0);
+    let footprint = Footprint::of(&home.0.join("kubeconfig"), &home.0);
     signal("INT", &up.id().to_string());
     assert_eq!(up.wait().unwrap().signal(), Some(2));
-    world.has_no_process();
+    footprint.has_no_process();
     assert!(home.stack("down").starts_with("The stack is down"), "what it wrote is left");
 }
 
@@ -133,12 +133,12 @@ impl Demo {
     }
 
     /// Reads until the API server runs. Missing programs are built before that.
-    fn world(&mut self) -> World {
+    fn footprint(&mut self) -> Footprint {
         loop {
             let line = self.lines.next().unwrap().unwrap();
             self.text += &format!("{line}\n");
             if let Some(kubeconfig) = line.strip_prefix("$ export KUBECONFIG=") {
-                return World::of(Path::new(kubeconfig), Path::new(kubeconfig).parent().unwrap());
+                return Footprint::of(Path::new(kubeconfig), Path::new(kubeconfig).parent().unwrap());
             }
         }
     }
@@ -154,21 +154,21 @@ impl Demo {
 }
 
 /// What must be gone in the end.
-struct World {
+struct Footprint {
     dir: PathBuf,
     /// Texts on the command line of every process of the stack.
     marks: [String; 2],
 }
 
-impl World {
+impl Footprint {
     fn of(kubeconfig: &Path, dir: &Path) -> Self {
         let text = fs::read_to_string(kubeconfig).unwrap();
         let port = text.split("https://127.0.0.1:").nth(1).unwrap();
         let port: String = port.chars().take_while(char::is_ascii_digit).collect();
-        let world =
+        let footprint =
             Self { dir: dir.to_owned(), marks: [format!("--secure-port={port} "), dir.to_str().unwrap().to_owned()] };
-        assert!(!world.processes().is_empty());
-        world
+        assert!(!footprint.processes().is_empty());
+        footprint
     }
 
     fn processes(&self) -> Vec<String> {

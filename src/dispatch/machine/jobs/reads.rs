@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::auth0::{CallError, Endpoint, Item, Missing};
+use crate::auth0::{CallError, Item, Missing};
 use crate::dispatch::job::{End, Unverified};
 use crate::dispatch::machine::diagnosis::{Finding, Verdict};
 
@@ -58,7 +58,7 @@ impl JobState {
         if let (Ok(present), true) = (&result, matches!(purpose, ReadPurpose::Before | ReadPurpose::Proof)) {
             // Members may have been read user by user. Then only a user who is a member shows that the organization
             // exists.
-            self.seen |= !matches!(self.endpoint(), Endpoint::OrganizationMembers { .. }) || !present.is_empty();
+            self.seen |= !self.endpoint().row().per_user || !present.is_empty();
         }
         match purpose {
             ReadPurpose::Before => self.read_before(result, began),

@@ -334,7 +334,7 @@ impl JobState {
         self.missing.map_or(end, End::NotFound)
     }
 
-    /// The job as if it was submitted anew, with what is known so far as its history.
+    /// The job as if it was submitted again, with what is known so far as its history.
     pub(crate) fn to_job(&self) -> Job {
         let history = History {
             accepted: self.items_in(ItemState::Accepted),

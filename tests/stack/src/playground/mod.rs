@@ -64,7 +64,7 @@ impl Playground {
         shell.step("Start a fake Auth0: HTTPS, a certificate authority of its own, a tenant with three people")?;
         let fake = FakeAuth0::start(dir, &shell)?;
 
-        shell.step("Install the CRDs and start the operator; it may talk to the fake Auth0 and to nobody else")?;
+        shell.step("Install the CRDs and start the operator; it may talk to the fake Auth0 only")?;
         shell.run("rescind crds | kubectl apply --server-side -f -")?;
         shell.run("kubectl wait --for=condition=Established crd --all --timeout=30s >/dev/null")?;
         let operator = shell.start(&operator(fake.domain()), &dir.join(OPERATOR_LOG))?;

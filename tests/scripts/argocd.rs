@@ -6,7 +6,8 @@ use std::process::Command;
 use serde_json::{Value, json};
 use stack::binaries::locate;
 
-use crate::helm::{objects, only, root, said};
+use crate::folders;
+use crate::helm::{objects, only, said};
 
 /// Runs `argocd admin settings resource-overrides`, which reads files and needs no server.
 fn overrides(command: &str, object: &Path, settings: &Path) -> String {
@@ -15,7 +16,7 @@ fn overrides(command: &str, object: &Path, settings: &Path) -> String {
     said(argocd.arg("--argocd-cm-path").arg(settings).output().unwrap()).unwrap()
 }
 
-/// So the results of tests/scripts, which has another Lua, hold for Argo CD.
+/// So the results of the other files, which have another Lua, hold for Argo CD.
 #[test]
 fn argo_cd_finds_what_our_runner_finds() {
     let folder = tempfile::tempdir().unwrap();
@@ -23,8 +24,7 @@ fn argo_cd_finds_what_our_runner_finds() {
     let mut part = only(&objects(&["argocd.enabled=true"]), "ConfigMap").clone();
     part["metadata"]["name"] = json!("argocd-cm");
     std::fs::write(&settings, part.to_string()).unwrap();
-    for crd in rescind::api::crds() {
-        let kind = root().join("resource_customizations/rescind.dev").join(crd.definition.spec.names.kind);
+    for (_, kind) in folders::write(&folder.path().join("resource_customizations")) {
         let read = |path: &str| -> Value {
             serde_saphyr::from_str(&std::fs::read_to_string(kind.join(path)).unwrap()).unwrap()
         };
