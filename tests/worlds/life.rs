@@ -62,7 +62,7 @@ pub async fn live(plan: Plan) -> (Vec<String>, Coverage) {
         let next = agenda.last().map(|(at, _)| *at).into_iter().chain(fed).min().unwrap_or(now + 60_000).max(now + 1);
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(next - now)) => {}
-            () = world.written.notified() => {}
+            () = world.news.notified() => {}
         }
         if !world.inner().books.violations.is_empty() {
             break;

@@ -75,9 +75,14 @@ impl Operator {
     pub fn start(world: &Arc<World>) -> Self {
         let (leads, ended) = (Arc::new(AtomicBool::new(true)), CancellationToken::new());
         let heard = Arc::new(AtomicU64::new(0));
-        let leader = leads.clone();
         let client = world.client();
-        let preflight = PreflightChecker::new(client.clone(), Box::new(move || leader.load(Ordering::Relaxed)));
+        let preflight = PreflightChecker::new(client.clone(), {
+            let (leads, world) = (leads.clone(), world.clone());
+            Box::new(move || {
+                world.step();
+                leads.load(Ordering::Relaxed)
+            })
+        });
         let observer = Arc::new(Deaf(world.clone()));
         let (dispatcher, mut woken) = Dispatcher::new(preflight.clone(), observer.clone());
         let allowed = AllowedDomains::parse(["*.test"]).unwrap();
@@ -105,6 +110,7 @@ impl Operator {
             }),
         });
         let mut kinds = Kinds {
+            world: world.clone(),
             client,
             shared: shared.clone(),
             preflight,
@@ -217,6 +223,7 @@ where
 }
 
 struct Kinds {
+    world: Arc<World>,
     client: kube::Client,
     shared: Arc<Shared>,
     preflight: Arc<PreflightChecker>,
@@ -242,8 +249,9 @@ impl ForEachKind for Kinds {
             .with_config(Config::default().concurrency(16))
             .reconcile_on(woken)
             .graceful_shutdown_on(self.ended.clone().cancelled_owned());
-        let failures = Arc::new(AtomicU64::new(0));
+        let (failures, world) = (Arc::new(AtomicU64::new(0)), self.world.clone());
         let step = move |object: Arc<K>, context: Arc<Context<K>>| {
+            world.step();
             let failures = failures.clone();
             async move {
                 let pause = Duration::from_millis(500 + 100 * (failures.fetch_add(1, Ordering::Relaxed) % 30));

@@ -33,8 +33,8 @@ pub struct World {
     inner: Mutex<Inner>,
     /// The number of each token by its fingerprint.
     tokens: HashMap<u64, u64>,
-    /// Notified when the operator has written a status.
-    pub written: Notify,
+    /// Notified when the operator has written a status, and when a promise is broken.
+    pub news: Notify,
 }
 
 pub struct Inner {
@@ -48,15 +48,15 @@ pub struct Inner {
     pub tells: bool,
     /// The number of status writes so far.
     pub writes: u64,
-    /// The number of requests to the API server so far.
-    requests: u64,
+    /// The number of steps of the operator so far.
+    steps: u64,
 }
 
 /// The most tokens that a world can have.
 pub const TOKENS: u64 = 64;
 
-/// More requests to the API server than any world needs.
-const ENDLESS: u64 = 10_000;
+/// Ten times the steps of the operator that the busiest world needs.
+const ENDLESS: u64 = 20_000;
 
 impl World {
     pub fn new(plan: Plan, script: Option<Script>) -> Arc<Self> {
@@ -77,10 +77,10 @@ impl World {
             is_calm: false,
             tells: std::env::var_os("RESCIND_WORLD").is_some(),
             writes: 0,
-            requests: 0,
+            steps: 0,
         };
         let tokens = (0..TOKENS).map(fingerprint).collect();
-        Arc::new(Self { plan, script, start: Instant::now(), inner: Mutex::new(inner), tokens, written: Notify::new() })
+        Arc::new(Self { plan, script, start: Instant::now(), inner: Mutex::new(inner), tokens, news: Notify::new() })
     }
 
     pub fn now(&self) -> Millis {
@@ -106,6 +106,19 @@ impl World {
     pub fn violated(&self, promise: u8, what: &str) {
         let at = self.now();
         self.inner().books.violated(promise, at, what);
+        self.news.notify_one();
+    }
+
+    /// Counts a step of the operator: a reconcile, a preflight check, a request to the API server, a call to Auth0. If it
+    /// takes steps without end, virtual time stands still, so this is where the world has to end.
+    pub fn step(&self) {
+        let mut inner = self.inner();
+        inner.steps += 1;
+        let is_endless = inner.steps == ENDLESS;
+        drop(inner);
+        if is_endless {
+            self.violated(9, &format!("{ENDLESS} steps: something never comes to rest"));
+        }
     }
 
     /// A DELETE for these owners was answered.
@@ -153,12 +166,8 @@ impl World {
     }
 
     fn trouble(&self, is_put: bool) -> (Millis, bool) {
+        self.step();
         let mut inner = self.inner();
-        inner.requests += 1;
-        if inner.requests == ENDLESS {
-            let at = self.now();
-            inner.books.violated(9, at, format!("{ENDLESS} requests to the API server: something never comes to rest"));
-        }
         let Plan { preflight, unconfirmed, write_faults, .. } = self.plan;
         if inner.is_calm {
             return (1, false);
@@ -195,7 +204,7 @@ impl World {
         let answer = inner.cluster.put_status(at, &key, &body);
         if answer.0 == 200 {
             inner.wrote(&key, &before, &body["status"], at);
-            self.written.notify_one();
+            self.news.notify_one();
         }
         answer
     }
@@ -273,6 +282,7 @@ impl Wires {
 
     /// A call leaves the process.
     fn leaves(&self, token: u64, wire: &Wire) -> (Millis, Option<Fault>, bool) {
+        self.world.step();
         let (at, plan) = (self.world.now(), &self.world.plan);
         let mut inner = self.world.inner();
         let Inner { books, cluster, auth0, rng, coverage, is_calm, .. } = &mut *inner;
