@@ -17,6 +17,8 @@ mod life;
 mod operator;
 mod people;
 mod plan;
+mod reports;
+mod turns;
 mod world;
 
 #[path = "../shared/generated.rs"]

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::channel::mpsc;
+use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -17,7 +18,9 @@ use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::Event;
 use rescind::api::Auth0Tenant;
 use rescind::auth0::AllowedDomains;
-use rescind::dispatch::{DeleteFinished, Dispatcher, Observer, Owner, Report, RequestFinished};
+use rescind::dispatch::{
+    Connection, ConnectionKey, DeleteFinished, Dispatcher, Observer, Owner, Preflight, Refusal, Report, RequestFinished,
+};
 use rescind::revocation::{
     Context, ForEachKind, PreflightChecker, ReconcileState, Revocation, Shared, TenantCheck, for_each_kind, is_settled,
     reconcile,
@@ -70,6 +73,27 @@ impl Observer for Deaf {
     }
 }
 
+/// Sees for whom calls are checked, and leaves the answer to the real check.
+struct Witness {
+    preflight: Arc<PreflightChecker>,
+    world: Arc<World>,
+}
+
+impl Preflight for Witness {
+    fn check<'a>(&'a self, owner: &'a Owner) -> BoxFuture<'a, Result<Connection, Refusal>> {
+        self.world.checked(owner);
+        self.preflight.check(owner)
+    }
+
+    fn recheck(&self, owner: &Owner) -> Result<ConnectionKey, Refusal> {
+        self.preflight.recheck(owner)
+    }
+
+    fn may_send(&self) -> bool {
+        self.preflight.may_send()
+    }
+}
+
 impl Operator {
     /// Starts a process, whose caches first list everything.
     pub fn start(world: &Arc<World>) -> Self {
@@ -84,7 +108,8 @@ impl Operator {
             })
         });
         let observer = Arc::new(Deaf(world.clone()));
-        let (dispatcher, mut woken) = Dispatcher::new(preflight.clone(), observer.clone());
+        let witness = Arc::new(Witness { preflight: preflight.clone(), world: world.clone() });
+        let (dispatcher, mut woken) = Dispatcher::new(witness, observer.clone());
         let allowed = AllowedDomains::parse(["*.test"]).unwrap();
         let connecting = world.clone();
         let tenants = Tenants::connecting(allowed, Arc::new(move |domain, _| Ok(connecting.way_to(domain))));
