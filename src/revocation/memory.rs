@@ -66,6 +66,10 @@ impl Memory {
         known.map(|known| *known)
     }
 
+    pub(super) fn remembers(&self, uid: &str) -> bool {
+        self.lock().contains_key(uid)
+    }
+
     /// How many reasons were announced and are not written yet.
     pub(super) fn unwritten(&self) -> usize {
         self.lock().values().filter(|memory| memory.announced.is_some() && memory.status.is_some()).count()

@@ -1,7 +1,7 @@
 //! The operator in a world: its real dispatcher, preflight check, tenants, reconcile and status writer, run by kube's
 //! own controllers. Only the watches are simulated: the caches learn of each change a moment later.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,7 +19,8 @@ use kube::runtime::watcher::Event;
 use rescind::api::Auth0Tenant;
 use rescind::auth0::AllowedDomains;
 use rescind::dispatch::{
-    Connection, ConnectionKey, DeleteFinished, Dispatcher, Observer, Owner, Preflight, Refusal, Report, RequestFinished,
+    Connection, ConnectionKey, DeleteFinished, Dispatcher, Observer, Owner, Preflight, Refusal, Report,
+    RequestFinished, View,
 };
 use rescind::revocation::{
     Context, ForEachKind, PreflightChecker, ReconcileState, Revocation, Shared, TenantCheck, for_each_kind, is_settled,
@@ -42,7 +43,10 @@ pub struct Operator {
     leads: Arc<AtomicBool>,
     ended: CancellationToken,
     dispatcher: Arc<Dispatcher>,
+    shared: Arc<Shared>,
     feeds: Feeds,
+    /// The uids of the objects in its caches.
+    cached: Arc<Mutex<HashSet<String>>>,
     heard: Arc<AtomicU64>,
     /// The number of events of the cluster that its caches have received.
     taken: usize,
@@ -134,6 +138,7 @@ impl Operator {
                 changed.lock().unwrap().iter().for_each(|wake| wake(&key.namespace));
             }),
         });
+        let cached: Arc<Mutex<HashSet<String>>> = Arc::default();
         let mut kinds = Kinds {
             world: world.clone(),
             client,
@@ -142,17 +147,18 @@ impl Operator {
             check: TenantCheck::new(tenants.clone(), fresh.clone()),
             fresh,
             feeds: HashMap::new(),
+            cached: cached.clone(),
             wake_namespace: wake_namespace.clone(),
             by_kind: HashMap::new(),
             ended: ended.clone(),
         };
         for_each_kind(&mut kinds);
         let Kinds { mut feeds, by_kind, .. } = kinds;
-        let wake = wake_namespace.clone();
+        let (wake, all) = (wake_namespace.clone(), shared.clone());
         let news = move |namespace: &str| {
             let alive = tenants.retain();
-            shared.dispatcher.retain(&alive.connections);
-            shared.state.retain(&alive.connections);
+            all.dispatcher.retain(&alive.connections);
+            all.state.retain(&alive.connections);
             wake.lock().unwrap().iter().for_each(|wake| wake(namespace));
         };
         let news = Arc::new(news);
@@ -165,8 +171,17 @@ impl Operator {
                 }
             }
         });
-        let mut operator =
-            Self { world: world.clone(), leads, ended, dispatcher, feeds, heard, taken: world.events().len() };
+        let mut operator = Self {
+            world: world.clone(),
+            leads,
+            ended,
+            dispatcher,
+            shared,
+            feeds,
+            cached,
+            heard,
+            taken: world.events().len(),
+        };
         operator.list();
         operator
     }
@@ -202,6 +217,21 @@ impl Operator {
             self.heard.store(now, Ordering::Relaxed);
         }
         None
+    }
+
+    /// The objects of which it knows something, although its caches hold them no more.
+    pub fn remembers_in_vain(&self) -> Vec<String> {
+        let knows =
+            |uid: &&String| self.shared.state.remembers(uid) || !matches!(self.dispatcher.view(uid), View::Absent);
+        self.world
+            .inner()
+            .cluster
+            .uids
+            .iter()
+            .filter(|uid| !self.cached.lock().unwrap().contains(*uid))
+            .filter(knows)
+            .cloned()
+            .collect()
     }
 
     /// Ends the process at once. Calls that it has sent stay in flight.
@@ -255,6 +285,7 @@ struct Kinds {
     check: Arc<TenantCheck>,
     fresh: Arc<dyn Fn() -> bool + Send + Sync>,
     feeds: Feeds,
+    cached: Arc<Mutex<HashSet<String>>>,
     wake_namespace: Wakers<str>,
     by_kind: HashMap<&'static str, WakeOwner>,
     ended: CancellationToken,
@@ -299,22 +330,27 @@ impl ForEachKind for Kinds {
         };
         self.by_kind.insert(K::KIND, Box::new(wake_owner));
         let shared = self.shared.clone();
+        let cached = self.cached.clone();
         let take = move |key: &Key, object: Option<Value>| {
             let before = store.get(&ObjectRef::new(&key.2).within(&key.1));
             let now: Option<K> = object.map(|object| serde_json::from_value(object).unwrap());
             let same = |now: &K| before.as_ref().is_some_and(|before| before.uid() == now.uid());
             if let Some(before) = before.as_ref().filter(|_| !now.as_ref().is_some_and(same)) {
                 writer.apply_watcher_event(&Event::Delete((**before).clone()));
+                cached.lock().unwrap().remove(&before.uid().unwrap());
                 shared.deleted(&**before);
             }
             let Some(now) = now else { return };
-            writer.apply_watcher_event(&Event::Apply(now.clone()));
-            let meta = now.meta();
-            // A settled object is not reconciled any more, whoever finished it.
+            let uid = now.uid().unwrap();
+            shared.state.seen(&uid, now.resource_version().as_deref());
+            // A settled object is not reconciled any more, whoever finished it, and leaves the cache.
             if is_settled(&now) {
-                shared.forget(meta.uid.as_deref().unwrap_or_default());
+                writer.apply_watcher_event(&Event::Delete(now));
+                cached.lock().unwrap().remove(&uid);
+                return shared.forget(&uid);
             }
-            shared.state.seen(meta.uid.as_deref().unwrap_or_default(), meta.resource_version.as_deref());
+            writer.apply_watcher_event(&Event::Apply(now.clone()));
+            cached.lock().unwrap().insert(uid);
             let asks = |object: &K| (object.uid(), object.meta().generation, object.annotations().clone());
             if before.is_none_or(|before| asks(&before) != asks(&now)) {
                 let _ = changed.unbounded_send(now);
