@@ -89,7 +89,7 @@ mutant 2-connections-mix "--test worlds" \
     src/dispatch/machine/state.rs 's/let (ns, connection) = (job.ns, job.connection);/let same = self.queue_at.keys().find(|(at, _)| *at == job.removal.endpoint); let (ns, connection) = (job.ns, same.map_or(job.connection, |(_, key)| *key));/' \
     src/dispatch/machine/calls.rs 's/Ok(_) => Some(Refusal::OtherConnection),/Ok(_) => None,/'
 mutant 2-stays-behind "--test worlds" \
-    src/dispatch/machine/calls.rs 's/Ok(_) => Some(Refusal::OtherConnection),/Ok(_) => None,/' \
+    src/dispatch/driver.rs 's/if leading { preflight.recheck(owner) }/if leading { preflight.recheck(owner).map(|_| connection.key) }/' \
     src/revocation/decide.rs 's/inputs.submitted_with.is_some_and(|with| with != key)/inputs.submitted_with.is_some_and(|with| with != key) \&\& false/'
 mutant 3-no-proof "--test e2e a_read_that_still_shows_it" \
     src/dispatch/machine/jobs/reads.rs 's/if present.is_empty() { self.end_unless_missing(End::Gone) } else { End::Remaining(present) }/self.end_unless_missing(End::Gone)/'
@@ -162,6 +162,8 @@ mutant 8-said-before-done "--test e2e a_crash_costs" \
     src/revocation/reconcile.rs 's/shared.dispatcher.submit(connection, job);/memory.status = Some(Outcome::plain(Reason::Removed, "", super::history::Known::default()).status(\&inputs, true)); &/'
 mutant 8-forgotten-before-written "--test e2e a_status_that_cannot_be_written" \
     src/revocation/reconcile/write.rs '/Kept before the write/,+1 s/self.keep(memory, &stored.status);/self.context.shared.state.forget(\&self.owner.uid);/'
+mutant 14-kept-for-ever "--test worlds" \
+    src/revocation/reconcile.rs 's/if context.store.get(&reference).*/if false {/'
 mutant 8-items-forgotten "--test worlds" \
     src/revocation/decide.rs 's/items: known.items, outcome, failures/items: Items::default(), outcome, failures/'
 mutant 8-accepted-not-written "--test worlds" \
@@ -180,6 +182,9 @@ mutant 9-not-waited-for "--test e2e whatever_is_missing" \
     src/runtime/startup.rs 's/Ok(Err(error)) => explain(&error),/Ok(Err(_)) => return Err(Unauthorized(url.to_owned())),/'
 mutant 9-half-lost "--test dispatch every_wanted" \
     src/dispatch/machine/answers.rs 's/let again = batch.into_iter().map(/let again = batch.into_iter().skip(usize::from(smaller)).map(/'
+mutant 9-never-rests "--test worlds" \
+    src/dispatch/machine/calls.rs 's/Ok(_) => Some(Refusal::OtherConnection),/Ok(_) => None,/' \
+    src/revocation/decide.rs 's/inputs.submitted_with.is_some_and(|with| with != key)/inputs.submitted_with.is_some_and(|with| with != key) \&\& false/'
 mutant 9-wait-for-ever "--test worlds" \
     src/revocation/decide.rs 's/^\( *\)None => Decision::AwaitChange(Some(left)),/\1None => Decision::AwaitChange(None),/'
 mutant 9-woken-or-never "--test worlds" \
@@ -211,10 +216,16 @@ mutant 9-half-alive "--lib a_part_that_ends" \
     src/runtime/mod.rs 's/{ Err(Error::Broken) } else/{ Ok(()) } else/'
 mutant 10-no-turns "--test dispatch one_object_does_not" \
     src/dispatch/fair_queue/mod.rs 's/self.update_namespace(ns, |namespace| namespace.last_served = sequence);/let _ = sequence;/'
+mutant 10-no-turns-anywhere "--test worlds" \
+    src/dispatch/fair_queue/mod.rs 's/self.update_namespace(ns, |namespace| namespace.last_served = sequence);/let _ = sequence;/'
 mutant 10-full-for-ever "--test worlds" \
     src/dispatch/fair_queue/mod.rs 's/let share = SHARED_IN_FLIGHT.div_ceil.*/let share = 2;/; s/|namespace| namespace.at_limit = false/|_| ()/'
 mutant 10-no-reserve "--test dispatch a_fifth_of_the_bucket" \
     src/dispatch/limiter/token_bucket.rs 's/(limit \* percent/(0.0 * limit * percent/'
+mutant 10-no-reserve-anywhere "--test worlds" \
+    src/dispatch/limiter/token_bucket.rs 's/(limit \* percent/(0.0 * limit * percent/'
+mutant 10-all-first "--test worlds" \
+    src/dispatch/machine/calls.rs 's/self.unaccepted_call = if conn.accepted { self.unaccepted_call } else { Some(id) };//'
 mutant 11-no-wait "--test worlds" \
     src/dispatch/breaker.rs 's/Some(until) if now < until => State::Open(until),/Some(until) if now < until \&\& false => State::Open(until),/'
 mutant 11-no-wait-shown "--test e2e after_a_429" \

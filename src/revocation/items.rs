@@ -20,6 +20,10 @@ pub struct Items {
 }
 
 impl Items {
+    /// Nothing is known.
+    pub(super) const NOTHING: Self =
+        Self { accepted: BTreeSet::new(), absent: BTreeSet::new(), unknown: BTreeSet::new(), lost: false };
+
     /// Adds the report of a job. An item of which a DELETE was accepted does not become absent because it is gone now,
     /// and an item that a read shows is not absent, whatever an earlier read said. `may_spare` says whether that
     /// earlier read may have spared the DELETE.

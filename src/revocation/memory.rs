@@ -67,6 +67,10 @@ impl Memory {
         known.map(|known| *known)
     }
 
+    pub(super) fn remembers(&self, uid: &str) -> bool {
+        lock(&self.0).contains_key(uid)
+    }
+
     /// How many reasons were announced and are not written yet.
     #[allow(clippy::disallowed_methods, reason = "a count has no order")]
     pub(super) fn unwritten(&self) -> usize {

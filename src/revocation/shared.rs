@@ -85,6 +85,11 @@ impl ReconcileState {
         self.memory.unwritten()
     }
 
+    /// Whether anything is known of this object beyond the caches.
+    pub fn remembers(&self, uid: &str) -> bool {
+        self.memory.remembers(uid) || self.mutations.ahead_of_cache(uid).is_some()
+    }
+
     /// Whether a status that only says what an object waits for may be written now; if not, the slot at which to try
     /// again. A slot of another class is given back first.
     pub(super) fn acquire_wait_write(&self, class: WaitClass, held: Option<Slot>, now: Instant) -> Result<(), Slot> {

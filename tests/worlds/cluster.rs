@@ -1,7 +1,7 @@
 //! The API server of a world: objects, tenants and Secrets, with the recent past that lagging caches still show. It
 //! answers the operator's HTTP requests; people and other operators edit it directly.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rescind::auth0::{Endpoint, Item};
@@ -78,6 +78,8 @@ pub struct Cluster {
     /// Earlier states, each with the time at which it ended, in order.
     past: Vec<(Millis, State)>,
     versions: u64,
+    /// Every uid that ever was.
+    pub uids: BTreeSet<String>,
     /// All changes in order, for the watches.
     pub events: Vec<(Millis, Key)>,
 }
@@ -101,6 +103,9 @@ impl Cluster {
             object.generation += i64::from(spec && existed);
             if spec || !existed {
                 object.edited = at;
+            }
+            if !existed {
+                self.uids.insert(object.uid.clone());
             }
             self.now.insert(key.clone(), Arc::new(object));
         } else if !existed {

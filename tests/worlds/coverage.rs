@@ -55,7 +55,8 @@ impl Coverage {
         let edits = Edit::ALL.iter().map(|edit| ("edit", format!("{edit:?}")));
         let reasons = Reason::ALL.iter().filter(|reason| !ELSEWHERE.contains(reason));
         let reasons = reasons.map(|reason| ("reason", reason.as_str().to_owned()));
-        let wanted = faults.chain(edits).chain(reasons).chain([("crash", "crash".to_owned())]);
+        let wanted =
+            faults.chain(edits).chain(reasons).chain([("crash", "crash".to_owned()), ("passed over", "1".to_owned())]);
         let rare = wanted.filter(|key| self.0.get(key).copied().unwrap_or(0) * 200 < worlds);
         rare.map(|(what, which)| format!("{what} {which}")).collect()
     }

@@ -46,6 +46,10 @@ pub async fn live(plan: Plan) -> (Vec<String>, Coverage) {
                 None if people.unsettled().is_empty() => quiet_since = Some((now, counts.0, counts.1)),
                 None => {}
                 Some((since, calls, writes)) if now >= since + QUIET => {
+                    let kept = operator.remembers_in_vain();
+                    if !kept.is_empty() {
+                        world.violated(14, &format!("kept for ever: {kept:?}"));
+                    }
                     if counts != (calls, writes) && !people.has_late_looks() {
                         world.violated(9, &format!("not silent: {calls}, {writes} became {counts:?}"));
                     }
@@ -62,7 +66,7 @@ pub async fn live(plan: Plan) -> (Vec<String>, Coverage) {
         let next = agenda.last().map(|(at, _)| *at).into_iter().chain(fed).min().unwrap_or(now + 60_000).max(now + 1);
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(next - now)) => {}
-            () = world.written.notified() => {}
+            () = world.news.notified() => {}
         }
         if !world.inner().books.violations.is_empty() {
             break;

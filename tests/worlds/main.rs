@@ -17,6 +17,8 @@ mod life;
 mod operator;
 mod people;
 mod plan;
+mod reports;
+mod turns;
 mod world;
 
 #[path = "../shared/generated.rs"]
@@ -27,6 +29,8 @@ use plan::Plan;
 
 /// The number of worlds in a run unless `RESCIND_WORLDS` says otherwise.
 const WORLDS: u64 = 300;
+/// Each thread ends a run after this many worlds that broke a promise.
+const ENOUGH: usize = 10;
 
 fn live(seed: u64) -> (Vec<String>, Coverage) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
@@ -55,6 +59,9 @@ fn the_promises_hold_in_every_world() {
             std::thread::spawn(move || {
                 let (mut all, mut broken) = (Coverage::default(), Vec::new());
                 for seed in (part..worlds).step_by(usize::try_from(threads).unwrap()) {
+                    if broken.len() == ENOUGH {
+                        break;
+                    }
                     let (violations, coverage) = live(seed);
                     all.add(&coverage);
                     if !violations.is_empty() {
@@ -76,7 +83,7 @@ fn the_promises_hold_in_every_world() {
     for (seed, violations) in broken.iter().take(10) {
         println!("RESCIND_WORLD={seed}: {}", violations[0]);
     }
-    assert!(broken.is_empty(), "{} of {worlds} worlds broke a promise", broken.len());
+    assert!(broken.is_empty(), "{} worlds of at most {worlds} broke a promise", broken.len());
     let rare = all.rare(worlds);
     assert!(rare.is_empty(), "too rare to prove anything: {rare:?}");
 }

@@ -1,12 +1,13 @@
 //! The operator in a world: its real dispatcher, preflight check, tenants, reconcile and status writer, run by kube's
 //! own controllers. Only the watches are simulated: the caches learn of each change a moment later.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::channel::mpsc;
+use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -17,7 +18,10 @@ use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::Event;
 use rescind::api::Auth0Tenant;
 use rescind::auth0::AllowedDomains;
-use rescind::dispatch::{DeleteFinished, Dispatcher, Observer, Owner, Report, RequestFinished};
+use rescind::dispatch::{
+    Connection, ConnectionKey, DeleteFinished, Dispatcher, Observer, Owner, Preflight, Refusal, Report,
+    RequestFinished, View,
+};
 use rescind::revocation::{
     Context, ForEachKind, PreflightChecker, Progress, ReconcileState, Revocation, Shared, TenantCheck, for_each_kind,
     is_settled, reconcile,
@@ -40,7 +44,10 @@ pub struct Operator {
     leads: Arc<AtomicBool>,
     ended: CancellationToken,
     dispatcher: Arc<Dispatcher>,
+    shared: Arc<Shared>,
     feeds: Feeds,
+    /// The uids of the objects in its caches.
+    cached: Arc<Mutex<HashSet<String>>>,
     heard: Arc<AtomicU64>,
     /// The number of events of the cluster that its caches have received.
     taken: usize,
@@ -71,16 +78,43 @@ impl Observer for Deaf {
     }
 }
 
+/// Sees for whom calls are checked, and leaves the answer to the real check.
+struct Witness {
+    preflight: Arc<PreflightChecker>,
+    world: Arc<World>,
+}
+
+impl Preflight for Witness {
+    fn check<'a>(&'a self, owner: &'a Owner) -> BoxFuture<'a, Result<Connection, Refusal>> {
+        self.world.checked(owner);
+        self.preflight.check(owner)
+    }
+
+    fn recheck(&self, owner: &Owner) -> Result<ConnectionKey, Refusal> {
+        self.preflight.recheck(owner)
+    }
+
+    fn may_send(&self) -> bool {
+        self.preflight.may_send()
+    }
+}
+
 impl Operator {
     /// Starts a process, whose caches first list everything.
     pub fn start(world: &Arc<World>) -> Self {
         let (leads, ended) = (Arc::new(AtomicBool::new(true)), CancellationToken::new());
         let heard = Arc::new(AtomicU64::new(0));
-        let leader = leads.clone();
         let client = world.client();
-        let preflight = PreflightChecker::new(client.clone(), Box::new(move || leader.load(Ordering::Relaxed)));
+        let preflight = PreflightChecker::new(client.clone(), {
+            let (leads, world) = (leads.clone(), world.clone());
+            Box::new(move || {
+                world.step();
+                leads.load(Ordering::Relaxed)
+            })
+        });
         let observer = Arc::new(Deaf(world.clone()));
-        let (dispatcher, mut woken) = Dispatcher::new(preflight.clone(), observer.clone());
+        let witness = Arc::new(Witness { preflight: preflight.clone(), world: world.clone() });
+        let (dispatcher, mut woken) = Dispatcher::new(witness, observer.clone());
         let allowed = AllowedDomains::parse(["*.test"]).unwrap();
         let connecting = world.clone();
         let tenants = Tenants::connecting(allowed, Arc::new(move |domain, _| Ok(connecting.way_to(domain))));
@@ -105,24 +139,27 @@ impl Operator {
                 changed.lock().unwrap().iter().for_each(|wake| wake(&key.namespace));
             }),
         });
+        let cached: Arc<Mutex<HashSet<String>>> = Arc::default();
         let mut kinds = Kinds {
+            world: world.clone(),
             client,
             shared: shared.clone(),
             preflight,
             check: TenantCheck::new(tenants.clone(), fresh.clone()),
             fresh,
             feeds: HashMap::new(),
+            cached: cached.clone(),
             wake_namespace: wake_namespace.clone(),
             by_kind: HashMap::new(),
             ended: ended.clone(),
         };
         for_each_kind(&mut kinds);
         let Kinds { mut feeds, by_kind, .. } = kinds;
-        let wake = wake_namespace.clone();
+        let (wake, all) = (wake_namespace.clone(), shared.clone());
         let news = move |namespace: &str| {
             let alive = tenants.retain();
-            shared.dispatcher.retain(&alive.connections);
-            shared.state.retain(&alive.connections);
+            all.dispatcher.retain(&alive.connections);
+            all.state.retain(&alive.connections);
             wake.lock().unwrap().iter().for_each(|wake| wake(namespace));
         };
         let news = Arc::new(news);
@@ -135,8 +172,17 @@ impl Operator {
                 }
             }
         });
-        let mut operator =
-            Self { world: world.clone(), leads, ended, dispatcher, feeds, heard, taken: world.events().len() };
+        let mut operator = Self {
+            world: world.clone(),
+            leads,
+            ended,
+            dispatcher,
+            shared,
+            feeds,
+            cached,
+            heard,
+            taken: world.events().len(),
+        };
         operator.list();
         operator
     }
@@ -172,6 +218,21 @@ impl Operator {
             self.heard.store(now, Ordering::Relaxed);
         }
         None
+    }
+
+    /// The objects of which it knows something, although its caches hold them no more.
+    pub fn remembers_in_vain(&self) -> Vec<String> {
+        let knows =
+            |uid: &&String| self.shared.state.remembers(uid) || !matches!(self.dispatcher.view(uid), View::Absent);
+        self.world
+            .inner()
+            .cluster
+            .uids
+            .iter()
+            .filter(|uid| !self.cached.lock().unwrap().contains(*uid))
+            .filter(knows)
+            .cloned()
+            .collect()
     }
 
     /// Ends the process at once. Calls that it has sent stay in flight.
@@ -218,12 +279,14 @@ where
 }
 
 struct Kinds {
+    world: Arc<World>,
     client: kube::Client,
     shared: Arc<Shared>,
     preflight: Arc<PreflightChecker>,
     check: Arc<TenantCheck>,
     fresh: Arc<dyn Fn() -> bool + Send + Sync>,
     feeds: Feeds,
+    cached: Arc<Mutex<HashSet<String>>>,
     wake_namespace: Wakers<str>,
     by_kind: HashMap<&'static str, WakeOwner>,
     ended: CancellationToken,
@@ -242,8 +305,10 @@ impl ForEachKind for Kinds {
         let controller = Controller::for_stream(changes.map(Ok), store.clone())
             .reconcile_on(woken)
             .graceful_shutdown_on(self.ended.clone().cancelled_owned());
-        let (reconciles, permits) = (Arc::new(AtomicU64::new(0)), Arc::new(Semaphore::new(16)));
+        let (reconciles, permits, world) =
+            (Arc::new(AtomicU64::new(0)), Arc::new(Semaphore::new(16)), self.world.clone());
         let step = move |object: Arc<K>, context: Arc<Context<K>>| {
+            world.step();
             let (nth, permits) = (reconciles.fetch_add(1, Ordering::Relaxed), permits.clone());
             async move {
                 // Now and then there is no permit to write.
@@ -271,22 +336,27 @@ impl ForEachKind for Kinds {
         };
         self.by_kind.insert(K::KIND, Box::new(wake_owner));
         let shared = self.shared.clone();
+        let cached = self.cached.clone();
         let take = move |key: &Key, object: Option<Value>| {
             let before = store.get(&ObjectRef::new(&key.2).within(&key.1));
             let now: Option<K> = object.map(|object| serde_json::from_value(object).unwrap());
             let same = |now: &K| before.as_ref().is_some_and(|before| before.uid() == now.uid());
             if let Some(before) = before.as_ref().filter(|_| !now.as_ref().is_some_and(same)) {
                 writer.apply_watcher_event(&Event::Delete((**before).clone()));
+                cached.lock().unwrap().remove(&before.uid().unwrap());
                 shared.deleted(&**before);
             }
             let Some(now) = now else { return };
-            writer.apply_watcher_event(&Event::Apply(now.clone()));
-            let meta = now.meta();
-            // A settled object is not reconciled any more, whoever finished it.
+            let uid = now.uid().unwrap();
+            shared.state.seen(&uid, now.resource_version().as_deref());
+            // A settled object is not reconciled any more, whoever finished it, and leaves the cache.
             if is_settled(&now) {
-                shared.forget(meta.uid.as_deref().unwrap_or_default());
+                writer.apply_watcher_event(&Event::Delete(now));
+                cached.lock().unwrap().remove(&uid);
+                return shared.forget(&uid);
             }
-            shared.state.seen(meta.uid.as_deref().unwrap_or_default(), meta.resource_version.as_deref());
+            writer.apply_watcher_event(&Event::Apply(now.clone()));
+            cached.lock().unwrap().insert(uid);
             let asks = |object: &K| (object.uid(), object.meta().generation, object.annotations().clone());
             if before.is_none_or(|before| asks(&before) != asks(&now)) {
                 let _ = changed.unbounded_send(now);

@@ -33,8 +33,8 @@ pub struct World {
     inner: Mutex<Inner>,
     /// The number of each token by its fingerprint.
     tokens: HashMap<u64, u64>,
-    /// Notified when the operator has written a status.
-    pub written: Notify,
+    /// Notified when the operator has written a status, and when a promise is broken.
+    pub news: Notify,
 }
 
 pub struct Inner {
@@ -48,15 +48,15 @@ pub struct Inner {
     pub tells: bool,
     /// The number of status writes so far.
     pub writes: u64,
-    /// The number of requests to the API server so far.
-    requests: u64,
+    /// The number of steps of the operator so far.
+    steps: u64,
 }
 
 /// The most tokens that a world can have.
 pub const TOKENS: u64 = 64;
 
-/// More requests to the API server than any world needs.
-const ENDLESS: u64 = 10_000;
+/// Ten times the steps of the operator that the busiest world needs.
+const ENDLESS: u64 = 20_000;
 
 impl World {
     pub fn new(plan: Plan, script: Option<Script>) -> Arc<Self> {
@@ -77,10 +77,10 @@ impl World {
             is_calm: false,
             tells: std::env::var_os("RESCIND_WORLD").is_some(),
             writes: 0,
-            requests: 0,
+            steps: 0,
         };
         let tokens = (0..TOKENS).map(fingerprint).collect();
-        Arc::new(Self { plan, script, start: Instant::now(), inner: Mutex::new(inner), tokens, written: Notify::new() })
+        Arc::new(Self { plan, script, start: Instant::now(), inner: Mutex::new(inner), tokens, news: Notify::new() })
     }
 
     pub fn now(&self) -> Millis {
@@ -106,6 +106,26 @@ impl World {
     pub fn violated(&self, promise: u8, what: &str) {
         let at = self.now();
         self.inner().books.violated(promise, at, what);
+        self.news.notify_one();
+    }
+
+    /// Counts a step of the operator: a reconcile, a preflight check, a request to the API server, a call to Auth0. If it
+    /// takes steps without end, virtual time stands still, so this is where the world has to end.
+    pub fn step(&self) {
+        let mut inner = self.inner();
+        inner.steps += 1;
+        let is_endless = inner.steps == ENDLESS;
+        drop(inner);
+        if is_endless {
+            self.violated(9, &format!("{ENDLESS} steps: something never comes to rest"));
+        }
+    }
+
+    /// A call for this owner is checked, and others of the same task.
+    pub fn checked(&self, owner: &Owner) {
+        let at = self.now();
+        let Inner { books, cluster, .. } = &mut *self.inner();
+        books.call_starts(cluster, owner, at);
     }
 
     /// A DELETE for these owners was answered.
@@ -153,12 +173,8 @@ impl World {
     }
 
     fn trouble(&self, is_put: bool) -> (Millis, bool) {
+        self.step();
         let mut inner = self.inner();
-        inner.requests += 1;
-        if inner.requests == ENDLESS {
-            let at = self.now();
-            inner.books.violated(9, at, format!("{ENDLESS} requests to the API server: something never comes to rest"));
-        }
         let Plan { preflight, unconfirmed, write_faults, .. } = self.plan;
         if inner.is_calm {
             return (1, false);
@@ -195,7 +211,7 @@ impl World {
         let answer = inner.cluster.put_status(at, &key, &body);
         if answer.0 == 200 {
             inner.wrote(&key, &before, &body["status"], at);
-            self.written.notify_one();
+            self.news.notify_one();
         }
         answer
     }
@@ -220,6 +236,18 @@ impl Inner {
             self.books.verdict(key, &object, status, auth0, at);
         }
     }
+}
+
+/// A call on its way.
+struct Sent {
+    token: u64,
+    /// The number of crashes before it left.
+    process: usize,
+    /// The time of the last report about its bucket that the process had received.
+    reported: Option<Millis>,
+    latency: Millis,
+    fault: Option<Fault>,
+    hangs: bool,
 }
 
 /// The network between the operator and one domain.
@@ -256,33 +284,38 @@ impl ManagementApi for Wires {
 
 impl Wires {
     async fn send(&self, token: &Token, wire: Wire) -> Answer<Page> {
-        let number = self.world.tokens[&token.fingerprint()];
-        let left = self.world.now();
-        let (latency, fault, hangs) = self.leaves(number, &wire);
-        tokio::time::sleep(Duration::from_millis(latency / 2)).await;
-        let (limits, outcome) = self.arrives(number, &wire, fault);
-        if hangs {
+        let sent = self.leaves(self.world.tokens[&token.fingerprint()], &wire);
+        tokio::time::sleep(Duration::from_millis(sent.latency / 2)).await;
+        let arrived = self.world.now();
+        let (mut limits, mut outcome) = self.arrives(&sent, &wire);
+        if sent.hangs {
             tokio::time::sleep(Duration::from_secs(30)).await;
-            self.unknown(&wire);
-            return Answer { limits: RateHeaders::default(), outcome: Err(CallError::no_answer("no answer in time")) };
+            (limits, outcome) = (RateHeaders::default(), Err(CallError::no_answer("no answer in time")));
+        } else {
+            tokio::time::sleep(Duration::from_millis(sent.latency - sent.latency / 2)).await;
         }
-        tokio::time::sleep(Duration::from_millis(latency - latency / 2)).await;
-        self.answered(number, &wire, &outcome, left);
+        let reports = limits.limit.map(|_| arrived);
+        self.answered(&sent, &wire, &outcome, reports);
         Answer { limits, outcome }
     }
 
     /// A call leaves the process.
-    fn leaves(&self, token: u64, wire: &Wire) -> (Millis, Option<Fault>, bool) {
+    fn leaves(&self, token: u64, wire: &Wire) -> Sent {
+        self.world.step();
         let (at, plan) = (self.world.now(), &self.world.plan);
         let mut inner = self.world.inner();
         let Inner { books, cluster, auth0, rng, coverage, is_calm, .. } = &mut *inner;
-        books.call_leaves(&self.domain, at);
+        books.call_leaves(&self.domain, token, at);
         if let Wire::Delete(endpoint, items) = wire {
+            let times = books.passes_over(&self.domain, token, endpoint, plan.namespaces, at);
+            coverage.count("passed over", &times.to_string());
             books.delete_leaves(cluster, &auth0[&self.domain], token, (endpoint, items), at);
         }
+        let (process, reported) = (books.crashes.len(), books.reports.of(&self.domain, wire));
         let latency = rng.u64(plan.latency.0..=plan.latency.1);
+        let sent = Sent { token, process, reported, latency, fault: None, hangs: false };
         if *is_calm {
-            return (latency, None, false);
+            return sent;
         }
         let is_get = matches!(wire, Wire::Get(..));
         let fits = |fault: &Fault| *fault != Fault::Paging || is_get;
@@ -292,63 +325,43 @@ impl Wires {
             coverage.count("fault", &format!("{fault:?}"));
         }
         let hangs = matches!(fault, Some(Fault::Forgets | Fault::Refuses)) && rng.u8(..4) == 0;
-        (latency, fault, hangs)
+        Sent { fault, hangs, ..sent }
     }
 
-    fn arrives(&self, token: u64, wire: &Wire, fault: Option<Fault>) -> (RateHeaders, Result<Page, CallError>) {
+    fn arrives(&self, sent: &Sent, wire: &Wire) -> (RateHeaders, Result<Page, CallError>) {
         if let Some(outcome) = self.world.script.as_ref().and_then(|script| script(wire)) {
             return (RateHeaders::default(), outcome);
         }
-        let (at, skew) = (self.world.now(), self.world.plan.skew);
+        let (at, plan) = (self.world.now(), &self.world.plan);
         let mut inner = self.world.inner();
-        inner.auth0.get_mut(&self.domain).unwrap().call(token, wire, fault, at, skew)
+        let Inner { books, auth0, .. } = &mut *inner;
+        let auth0 = auth0.get_mut(&self.domain).unwrap();
+        let answer = auth0.call(sent.token, wire, sent.fault, at, plan.skew);
+        if let Some(below) = auth0.below_reserve(plan.reserve, at) {
+            books.bucket_drawn(&self.domain, sent.reported, below, at);
+        }
+        answer
     }
 
-    fn unknown(&self, wire: &Wire) {
+    /// The answer is with the process. `reports`: it reports the limit as it was at this time.
+    fn answered(&self, sent: &Sent, wire: &Wire, outcome: &Result<Page, CallError>, reports: Option<Millis>) {
         let at = self.world.now();
-        if let Wire::Delete(endpoint, items) = wire {
-            self.world.inner().books.outcome_unknown(&self.domain, endpoint, items, at);
-        }
-    }
-
-    /// The answer is with the process.
-    fn answered(&self, token: u64, wire: &Wire, outcome: &Result<Page, CallError>, left: Millis) {
-        let at = self.world.now();
-        if let Err(CallError::Unavailable(_)) = outcome {
-            self.unknown(wire);
-        }
         let mut inner = self.world.inner();
         let Inner { books, coverage, tells, .. } = &mut *inner;
         if *tells {
-            println!("{at} {} token {token} {wire:?}: {outcome:?}", self.domain);
+            println!("{at} {} token {} {wire:?}: {outcome:?}", self.domain, sent.token);
+        }
+        if let (Err(CallError::Unavailable(_)), Wire::Delete(endpoint, items)) = (outcome, wire) {
+            books.outcome_unknown(&self.domain, endpoint, items, at);
         }
         if let Err(error) = outcome {
             let name = format!("{error:?}");
             coverage.count("answer", name.split(['(', ' ', '{']).next().unwrap());
         }
-        if books.crashes.iter().any(|crash| *crash >= left) {
-            // The process that sent the call is gone.
-            return;
-        }
-        // Only a 429 to a credential that Auth0 had accepted closes the domain.
-        let place = (self.domain.clone(), token);
-        let is_accepted = books.accepted.contains(&place);
-        match outcome {
-            Ok(_)
-            | Err(
-                CallError::Rejected(_)
-                | CallError::Denied(_)
-                | CallError::InsufficientScope(_)
-                | CallError::NotFound(_),
-            ) => {
-                books.accepted.insert(place);
-            }
-            Err(_) => {}
-        }
-        if let (Err(CallError::RateLimited(wait)), true) = (outcome, is_accepted) {
-            let until = at + u64::try_from(wait.as_millis()).unwrap();
-            let closed = books.closed_until.entry(self.domain.clone()).or_default();
-            *closed = (*closed).max(until);
+        // Otherwise the process that sent the call is gone.
+        if books.crashes.len() == sent.process {
+            books.reports.received(&self.domain, wire, reports);
+            books.answered(&self.domain, sent.token, wire, outcome.as_ref().err(), at);
         }
     }
 }

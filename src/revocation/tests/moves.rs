@@ -23,6 +23,14 @@ fn another_domain_starts_over() {
     let status = moved.after(&moved.report(End::NotFound(Missing::Subject)));
     assert_eq!(status.reason_text(), Some("SubjectNotFound"), "seen at the other domain only");
 
+    // A status that was written while nothing could be sent names no domain; what the process knows of the items does.
+    let mut suspended = case();
+    suspended.apply_report(&report);
+    suspended.tenant = Connection::Ready { domain: "other.auth0.com".parse().unwrap(), token: "first" };
+    suspended.submitted_to = case().domain();
+    suspended.status = Some(RemovalStatus::default());
+    assert_eq!(suspended.submits(), (0, REMOVE, History::default()));
+
     let limited = case().with_reason(Reason::RateLimited, Some(NOW + 60));
     let hold = |object: &Case| match object.decide() {
         Decision::Submit { hold, .. } => hold,
