@@ -91,6 +91,8 @@ mutant 2-connections-mix "--test worlds" \
 mutant 2-stays-behind "--test worlds" \
     src/dispatch/driver.rs 's/if leading { preflight.recheck(owner) }/if leading { preflight.recheck(owner).map(|_| connection.key) }/' \
     src/revocation/decide.rs 's/inputs.submitted_with.is_some_and(|with| with != key)/inputs.submitted_with.is_some_and(|with| with != key) \&\& false/'
+mutant 2-items-astray "--lib another_domain_starts_over" \
+    src/revocation/inputs.rs 's/if is_elsewhere {/if false \&\& is_elsewhere {/'
 mutant 3-no-proof "--test e2e a_read_that_still_shows_it" \
     src/dispatch/machine/jobs/reads.rs 's/if present.is_empty() { self.end_unless_missing(End::Gone) } else { End::Remaining(present) }/self.end_unless_missing(End::Gone)/'
 mutant 3-remaining-is-gone "--test worlds" \
