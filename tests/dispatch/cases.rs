@@ -263,9 +263,9 @@ fn credentials_do_not_mix() {
     for n in 0..40 {
         sim.objects[n].credential = 1 + n as u64 % 2;
     }
-    // These get another credential just before their call.
+    // These get another credential between their submission and their call.
     for n in 40..80 {
-        sim.objects[n].rotates = Some((Duration::from_millis(n as u64), 3 + n as u64 % 2));
+        sim.objects[n].rotates = Some((Duration::from_millis(n as u64 * 3 / 2 + 5), 3 + n as u64 % 2));
     }
     sim.run(Duration::from_secs(60));
     assert_all_gone(&sim);

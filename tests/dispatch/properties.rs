@@ -232,14 +232,8 @@ fn build(plan: &Plan) -> Sim {
     sim
 }
 
-/// 128 cases, or `PROPTEST_CASES`, which a number in the configuration would override.
-fn config() -> ProptestConfig {
-    let config = ProptestConfig { max_shrink_iters: 200, ..ProptestConfig::default() };
-    if std::env::var_os("PROPTEST_CASES").is_some() { config } else { ProptestConfig { cases: 128, ..config } }
-}
-
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(ProptestConfig { cases: 128, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn every_wanted_removal_reaches_a_true_verdict(plan in plans()) {

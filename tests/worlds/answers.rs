@@ -17,6 +17,7 @@ use crate::cluster::Key;
 use crate::invariants::condition;
 use crate::operator::Operator;
 use crate::plan::Plan;
+use crate::versions::Version;
 use crate::world::{Script, World};
 
 /// How long a world is watched: the first reaction of the operator, without later retries.
@@ -129,7 +130,7 @@ fn watch(phase: Phase, endpoint: &Endpoint, example: &Example) -> Seen {
             made.target = Some((endpoint.clone(), vec![item]));
             inner.cluster.change(0, &key, true, |_| Some(made));
         }
-        let mut operator = Operator::start(&world);
+        let mut operator = Operator::start(&world, Version::THIS);
         while world.now() < WATCHED {
             operator.feed();
             tokio::time::sleep(Duration::from_millis(20)).await;

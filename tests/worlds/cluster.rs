@@ -8,6 +8,7 @@ use rescind::auth0::{Endpoint, Item};
 use serde_json::{Value, json};
 
 use crate::auth0::Millis;
+use crate::versions::meant;
 
 pub const GROUP: &str = "rescind.dev/v1alpha1";
 
@@ -65,7 +66,7 @@ impl Object {
     pub fn ready(&self) -> Option<(&str, &str)> {
         let conditions = self.status.get("conditions")?.as_array()?;
         let ready = conditions.iter().find(|condition| condition["type"] == "Ready")?;
-        Some((ready["status"].as_str()?, ready["reason"].as_str()?))
+        Some((ready["status"].as_str()?, meant(ready["reason"].as_str()?)))
     }
 }
 
@@ -163,10 +164,10 @@ pub fn failure(code: u16, reason: &str) -> (u16, Value) {
     (code, status)
 }
 
-/// The tenant that a removal object acts on, unless something stops it.
+/// The tenant that a removal object acts on, unless something stops it: no version acts on another policy than `Once`.
 pub fn acts_for<'a>(state: &'a State, key: &Key, object: &Object) -> Option<&'a Object> {
     let tenant = state.get(&("auth0tenants", key.1.clone(), object.tenant().to_owned()))?;
-    (!object.is_suspended() && !tenant.is_suspended()).then_some(tenant)
+    (!object.is_suspended() && !tenant.is_suspended() && object.spec["policy"] == "Once").then_some(tenant)
 }
 
 /// The credential in the Secret that this tenant reads.

@@ -55,8 +55,9 @@ impl Coverage {
         let edits = Edit::ALL.iter().map(|edit| ("edit", format!("{edit:?}")));
         let reasons = Reason::ALL.iter().filter(|reason| !ELSEWHERE.contains(reason));
         let reasons = reasons.map(|reason| ("reason", reason.as_str().to_owned()));
-        let wanted =
-            faults.chain(edits).chain(reasons).chain([("crash", "crash".to_owned()), ("passed over", "1".to_owned())]);
+        let others = [("crash", "crash"), ("crash", "upgrade"), ("crash", "downgrade"), ("passed over", "1")];
+        let others = others.map(|(what, which)| (what, which.to_owned()));
+        let wanted = faults.chain(edits).chain(reasons).chain(others);
         let rare = wanted.filter(|key| self.0.get(key).copied().unwrap_or(0) * 200 < worlds);
         rare.map(|(what, which)| format!("{what} {which}")).collect()
     }

@@ -9,6 +9,7 @@ use crate::coverage::Coverage;
 use crate::operator::Operator;
 use crate::people::People;
 use crate::plan::{Edit, Plan};
+use crate::versions::Version;
 use crate::world::World;
 
 /// Within this time after the last fault, every object must have its verdict.
@@ -22,7 +23,10 @@ pub async fn live(plan: Plan) -> (Vec<String>, Coverage) {
     let mut rng = Rng::with_seed(plan.seed ^ 0xabcd);
     let mut agenda = agenda(&plan, &mut rng);
     let mut people = People::new(world.clone(), rng);
-    let mut operator = Operator::start(&world);
+    let mut versions = plan.versions.into_iter();
+    let mut next = || versions.next().unwrap_or(Version::THIS);
+    let mut version = next();
+    let mut operator = Operator::start(&world, version);
     let end = plan.calm + VERDICTS;
     let mut quiet_since: Option<(Millis, u64, u64)> = None;
     loop {
@@ -35,7 +39,12 @@ pub async fn live(plan: Plan) -> (Vec<String>, Coverage) {
                 Deed::Crash => {
                     world.inner().coverage.count("crash", "crash");
                     world.inner().books.crashed(now);
-                    std::mem::replace(&mut operator, Operator::start(&world)).crash();
+                    let before = std::mem::replace(&mut version, next());
+                    if before.is_newer() != version.is_newer() {
+                        let what = if version.is_newer() { "upgrade" } else { "downgrade" };
+                        world.inner().coverage.count("crash", what);
+                    }
+                    std::mem::replace(&mut operator, Operator::start(&world, version)).crash();
                 }
             }
         }

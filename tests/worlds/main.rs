@@ -19,6 +19,7 @@ mod people;
 mod plan;
 mod reports;
 mod turns;
+mod versions;
 mod world;
 
 #[path = "../shared/generated.rs"]

@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth0::Millis;
 use crate::cluster::Key;
+use crate::versions::Version;
 use crate::world::World;
 
 /// A cache that received something within this time is fresh.
@@ -41,6 +42,7 @@ const FRESH: Millis = 1000;
 /// One process.
 pub struct Operator {
     world: Arc<World>,
+    version: Version,
     leads: Arc<AtomicBool>,
     ended: CancellationToken,
     dispatcher: Arc<Dispatcher>,
@@ -101,10 +103,10 @@ impl Preflight for Witness {
 
 impl Operator {
     /// Starts a process, whose caches first list everything.
-    pub fn start(world: &Arc<World>) -> Self {
+    pub fn start(world: &Arc<World>, version: Version) -> Self {
         let (leads, ended) = (Arc::new(AtomicBool::new(true)), CancellationToken::new());
         let heard = Arc::new(AtomicU64::new(0));
-        let client = world.client();
+        let client = world.client(version);
         let preflight = PreflightChecker::new(client.clone(), {
             let (leads, world) = (leads.clone(), world.clone());
             Box::new(move || {
@@ -174,6 +176,7 @@ impl Operator {
         });
         let mut operator = Self {
             world: world.clone(),
+            version,
             leads,
             ended,
             dispatcher,
@@ -196,7 +199,7 @@ impl Operator {
                 if is_first == first
                     && let Some(feed) = self.feeds.get_mut(key.0)
                 {
-                    feed(key, Some(object.json(key)));
+                    feed(key, Some(self.version.read(object.json(key))));
                 }
             }
         }
@@ -211,7 +214,8 @@ impl Operator {
                 return Some(at + lag);
             }
             self.taken += 1;
-            let object = self.world.state_at(now.saturating_sub(lag)).get(key).map(|object| object.json(key));
+            let object =
+                self.world.state_at(now.saturating_sub(lag)).get(key).map(|object| self.version.read(object.json(key)));
             if let Some(feed) = self.feeds.get_mut(key.0) {
                 feed(key, object);
             }

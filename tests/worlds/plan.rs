@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use fastrand::Rng;
 
 use crate::auth0::{Fault, Millis};
+use crate::versions::Version;
 
 /// Where Auth0's documentation is silent, or where tenants differ.
 #[derive(Clone, Copy, Debug)]
@@ -117,6 +118,8 @@ pub struct Plan {
     pub before_and_after: bool,
     pub max_per_second: u64,
     pub reserve: u64,
+    /// The versions of the processes, one after the other.
+    pub versions: [Version; 3],
 }
 
 impl Plan {
@@ -150,6 +153,7 @@ impl Plan {
             before_and_after: false,
             max_per_second: 500,
             reserve: 0,
+            versions: [Version::THIS; 3],
         }
     }
 
@@ -201,6 +205,7 @@ impl Plan {
             before_and_after: rng.u8(..3) == 0,
             max_per_second: if rng.u8(..4) == 0 { rng.u64(1..8) } else { 500 },
             reserve: if rng.bool() { 0 } else { rng.u64(1..60) },
+            versions: [(); 3].map(|()| if rng.bool() { Version::newer(rng.u64(..)) } else { Version::THIS }),
         }
     }
 }

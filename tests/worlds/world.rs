@@ -21,6 +21,7 @@ use crate::cluster::{Cluster, Key, State, failure};
 use crate::coverage::Coverage;
 use crate::invariants::{Books, condition};
 use crate::plan::Plan;
+use crate::versions::{Version, meant};
 
 /// Answers that are laid down, whatever the model of Auth0 would say.
 pub type Script = Box<dyn Fn(&Wire) -> Option<Result<Page, CallError>> + Send + Sync>;
@@ -152,23 +153,24 @@ impl World {
     }
 
     /// A client of the API server of this world.
-    pub fn client(self: &Arc<Self>) -> kube::Client {
+    pub fn client(self: &Arc<Self>, version: Version) -> kube::Client {
         let world = self.clone();
         let service = tower::service_fn(move |request: http::Request<Body>| {
             let world = world.clone();
-            async move { Ok::<_, std::convert::Infallible>(world.answer(request).await) }
+            async move { Ok::<_, std::convert::Infallible>(world.answer(request, version).await) }
         });
         kube::Client::new(service, "default")
     }
 
-    async fn answer(&self, request: http::Request<Body>) -> http::Response<Body> {
+    async fn answer(&self, request: http::Request<Body>, version: Version) -> http::Response<Body> {
         let is_put = request.method() == http::Method::PUT;
         let path = request.uri().path().to_owned();
         let body = request.into_body().collect().await.unwrap().to_bytes();
         let (wait, fails) = self.trouble(is_put);
         tokio::time::sleep(Duration::from_millis(wait)).await;
-        let (code, value) = if fails { failure(500, "InternalError") } else { self.serve(&path, is_put, &body) };
-        let value = serde_json::to_vec(&value).unwrap();
+        let (code, value) =
+            if fails { failure(500, "InternalError") } else { self.serve(&path, is_put.then_some(&body), version) };
+        let value = serde_json::to_vec(&version.read(value)).unwrap();
         http::Response::builder().status(code).body(Body::from(value)).unwrap()
     }
 
@@ -194,7 +196,7 @@ impl World {
         (inner.rng.u64(preflight.0..=preflight.1), false)
     }
 
-    fn serve(&self, path: &str, is_put: bool, body: &[u8]) -> (u16, Value) {
+    fn serve(&self, path: &str, put: Option<&[u8]>, version: Version) -> (u16, Value) {
         let parts: Vec<&str> = path.split('/').collect();
         // /apis/rescind.dev/v1alpha1/namespaces/NAMESPACE/PLURAL/NAME[/status]
         let (namespace, plural, name) = (parts[5], parts[6], parts[7]);
@@ -203,14 +205,14 @@ impl World {
         else {
             return failure(404, "NotFound");
         };
-        if !is_put {
-            return inner.cluster.get(&key);
-        }
-        let (at, body) = (self.now(), serde_json::from_slice::<Value>(body).unwrap());
+        let Some(body) = put else { return inner.cluster.get(&key) };
+        let (at, mut body) = (self.now(), serde_json::from_slice::<Value>(body).unwrap());
+        let status = version.completed(std::mem::take(&mut body["status"]));
+        body["status"] = version.written(&status);
         let before = inner.cluster.now[&key].clone();
         let answer = inner.cluster.put_status(at, &key, &body);
         if answer.0 == 200 {
-            inner.wrote(&key, &before, &body["status"], at);
+            inner.wrote(&key, &before, &status, at);
             self.news.notify_one();
         }
         answer
@@ -231,7 +233,9 @@ impl Inner {
         let object = self.cluster.now.get(key).cloned();
         if let (Some(domain), Some(object)) = (domain, object)
             && let Some(auth0) = self.auth0.get(&domain)
-            && condition(&before.status, "Ready").is_none_or(|ready| ready["reason"] != reason.as_str())
+            && condition(&before.status, "Ready")
+                .and_then(|ready| ready["reason"].as_str())
+                .is_none_or(|before| meant(before) != reason)
         {
             self.books.verdict(key, &object, status, auth0, at);
         }
