@@ -26,8 +26,9 @@ const MAX_HOLD: Duration = Duration::from_secs(661);
 const MIN_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(600);
 /// When to read after a removal, in seconds from the removal on, and how often after that. Auth0's documentation says
-/// that it takes 5 to 10 s until a list of members shows a removal.
-const VERIFY_SCHEDULE_SECS: [u64; 5] = [2, 7, 17, 37, 77];
+/// that it takes 5 to 10 s until a list of members shows a removal: one read is for a delay in that range, and the next
+/// one for its end.
+const VERIFY_SCHEDULE_SECS: [u64; 6] = [2, 8, 11, 21, 41, 81];
 const VERIFY_EVERY_SECS: u64 = 60;
 
 /// How much time is left until `at`; none if it has come.
@@ -112,8 +113,8 @@ mod tests {
             now = next_read(at(100), now);
             times.push(now.as_second() - 100);
         }
-        assert_eq!(times, [2, 7, 17, 37, 77, 137, 197, 257, 317, 377, 437, 497, 557, 600]);
-        assert_eq!(next_read(at(100), at(107) + jiff::SignedDuration::from_millis(300)), at(117), "a late read");
+        assert_eq!(times, [2, 8, 11, 21, 41, 81, 141, 201, 261, 321, 381, 441, 501, 561, 600]);
+        assert_eq!(next_read(at(100), at(111) + jiff::SignedDuration::from_millis(300)), at(121), "a late read");
         assert!(next_read(at(100), at(5000)) > at(5000));
     }
 

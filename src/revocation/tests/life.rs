@@ -24,8 +24,8 @@ fn after_ten_minutes_it_is_still_present() {
     }
     let reads: Vec<u64> = calls.iter().filter(|(_, reads)| *reads).map(|(at, _)| *at).collect();
     let deletes: Vec<u64> = calls.iter().filter(|(_, reads)| !*reads).map(|(at, _)| *at).collect();
-    assert_eq!(deletes, [0, 137]);
-    assert_eq!(reads, [2, 7, 17, 37, 77, 197, 257, 317, 377, 437, 497, 557, 600]);
+    assert_eq!(deletes, [0, 141]);
+    assert_eq!(reads, [2, 8, 11, 21, 41, 81, 201, 261, 321, 381, 441, 501, 561, 600]);
 
     let mut hours = 0;
     for expected in (1..=163).step_by(6) {

@@ -43,8 +43,8 @@ use object_counts::ObjectCounts;
 
 const RECONCILE_BUCKETS: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0];
 const CALL_BUCKETS: [f64; 8] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
-/// A removal is verified right after it was accepted, then after 2, 7, 17, 37 and 77 s, then every minute.
-const PROOF_BUCKETS: [f64; 10] = [0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 600.0];
+/// A removal is verified right after it was accepted, then after 2, 8, 11, 21, 41 and 81 s, then every minute.
+const PROOF_BUCKETS: [f64; 10] = [0.25, 0.5, 1.0, 2.5, 10.0, 15.0, 30.0, 60.0, 120.0, 600.0];
 /// From moments to a day: thousands of removals under Auth0's lowest rate limit take hours.
 const AGE_BUCKETS: [f64; 12] = [0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 28_800.0, 86_400.0];
 

@@ -118,7 +118,7 @@ impl Sim {
                     // After a DELETE without an answer there is no time of acceptance.
                     let since = report.first_accepted_at.unwrap_or(wall).duration_since(self.wall);
                     let accepted = Duration::try_from(since).unwrap();
-                    let looks = [2, 7, 17, 37, 77].map(Duration::from_secs);
+                    let looks = [2, 8, 11, 21, 41, 81].map(Duration::from_secs);
                     let next = looks.into_iter().find(|look| accepted + *look > now);
                     next.map_or(Duration::from_secs(60), |look| accepted + look - now)
                 }
