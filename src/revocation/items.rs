@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::auth0::{Item, Missing};
+use crate::auth0::{Domain, Item, Missing};
 use crate::dispatch::{End, Report};
 
 /// What this process knows of the items of an object; the status keeps only their numbers. Each item is in one of the
@@ -17,6 +17,8 @@ pub struct Items {
     pub unknown: BTreeSet<Item>,
     /// A DELETE that got no answer may have had an effect.
     pub lost: bool,
+    /// The domain where all of this is so.
+    pub domain: Option<Domain>,
 }
 
 impl Items {
@@ -43,6 +45,12 @@ impl Items {
         let other = |item: &Item| self.absent.contains(item) || self.unknown.contains(item);
         self.accepted.extend(report.accepted.iter().filter(|item| !other(item)).cloned());
         self.accepted.retain(|item| !self.unknown.contains(item));
+    }
+
+    /// The same as far as it is about this domain: nothing that is known of another counts.
+    pub(super) fn at(&self, domain: Option<&Domain>) -> Self {
+        let is_other = domain.is_some_and(|here| self.domain.as_ref().is_some_and(|there| there != here));
+        if is_other { Self::default() } else { self.clone() }
     }
 
     /// Items that nobody holds: absent or unknown.

@@ -45,6 +45,19 @@ fn another_domain_starts_over() {
     assert_eq!(elsewhere(finished).decide(), Decision::AwaitChange(None));
 }
 
+/// What this process knows item by item belongs to the domain as well, also after the status speaks of no domain any more.
+#[test]
+fn the_items_of_another_domain_are_forgotten() {
+    let mut object = case();
+    let report = object.accepted(End::Failed(unavailable()));
+    object.apply_report(&report);
+    object.tenant = Connection::Ready { domain: "other.auth0.com".parse().unwrap(), token: "first" };
+    object.status = Case { items: Items::default(), ..object.clone() }.pending(Wait::Working).shown();
+    assert_eq!(object.status.as_ref().unwrap().domain, None);
+    let (_, task, history) = object.submits();
+    assert_eq!((task, history), (REMOVE, History::default()));
+}
+
 /// A verdict from a domain that the tenant does not have any more is dropped, and the next job goes to the new one.
 #[test]
 fn a_verdict_counts_for_its_domain_and_generation() {
