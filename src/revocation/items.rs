@@ -35,7 +35,8 @@ impl Items {
         self.absent.extend(absent.cloned());
         if let End::Remaining(left) = &report.end {
             let shown = |item: &Item| left.contains(item);
-            let sent = self.absent.iter().filter(|item| !may_spare && shown(item)).cloned();
+            let was_sent = !may_spare && report.accepted_at.is_some();
+            let sent = self.absent.iter().filter(|item| was_sent && shown(item)).cloned();
             self.accepted.extend(sent.collect::<Vec<_>>());
             self.absent.retain(|item| !shown(item));
             // A list may show an item although Auth0 answered its DELETE with 404: it stays unknown.

@@ -238,3 +238,21 @@ fn what_does_not_exist_any_more_is_not_sent_for_ever() {
     assert_eq!(status.reason_text(), Some("AlreadyAbsent"));
     assert_eq!(status.result.unwrap().remaining, 0);
 }
+
+/// Somebody who was no member, and so had no role to lose, has it when a read looks again. The DELETE is sent.
+#[test]
+fn what_was_absent_and_is_there_is_sent() {
+    let mut object = case();
+    let (organization, user) = ("org_9ybsU1dN2dKfDkBi".into(), "auth0|a".into());
+    object.removal.endpoint = Endpoint::OrganizationMemberRoles { organization, user };
+    let absent = object.removal.items.clone();
+    let report = Report { already_absent: absent, ..object.report(End::Failed(unavailable())) };
+    object.apply_report(&report);
+    let (_, _, history) = object.submits();
+    assert_eq!(history.absent.len(), 2);
+    let report = Report { already_absent: history.absent, ..object.report(End::Remaining(vec![role(1)])) };
+    object.apply_report(&report);
+    object.later(10);
+    let (_, task, history) = object.submits();
+    assert_eq!((task, history.accepted, history.absent), (REMOVE, Vec::new(), vec![role(2)]));
+}
