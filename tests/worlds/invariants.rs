@@ -110,7 +110,8 @@ impl Books {
                 // Calls in flight at the crash count as well.
                 let crashed = self.crashes.iter().any(|crash| crash.abs_diff(before) <= CRASH_COSTS);
                 // A status has counts without names, so after a crash an object that was removed in part begins again.
-                let in_part = object.status["result"]["accepted"].as_i64() < Some(wanted.len() as i64);
+                let count = |name: &str| object.status["result"][name].as_i64().unwrap_or(0);
+                let in_part = (1..wanted.len() as i64).contains(&(count("accepted") + count("remaining")));
                 let crashed = crashed || (in_part && self.crashes.iter().any(|crash| *crash >= before));
                 if !unknown && !crashed && edited + BEHIND < before && at < before + AGAIN {
                     let who = format!("{}/{}", key.1, key.2);
