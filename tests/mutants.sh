@@ -89,10 +89,9 @@ mutant 2-connections-mix "--test worlds" \
     src/dispatch/machine/state.rs 's/let (ns, connection) = (job.ns, job.connection);/let same = self.queue_at.keys().find(|(at, _)| *at == job.removal.endpoint); let (ns, connection) = (job.ns, same.map_or(job.connection, |(_, key)| *key));/' \
     src/dispatch/machine/calls.rs 's/Ok(_) => Some(Refusal::OtherConnection),/Ok(_) => None,/'
 mutant 2-stays-behind "--test worlds" \
-    src/dispatch/driver.rs 's/if leading { preflight.recheck(owner) }/if leading { preflight.recheck(owner).map(|_| connection.key) }/' \
+    src/dispatch/driver.rs 's/if key == pending.connection {/if found.is_none() {/' \
+    src/dispatch/machine/calls.rs 's/Ok(_) => Some(Refusal::OtherConnection),/Ok(_) => None,/' \
     src/revocation/decide.rs 's/inputs.submitted_with.is_some_and(|with| with != key)/inputs.submitted_with.is_some_and(|with| with != key) \&\& false/'
-mutant 2-items-astray "--lib another_domain_starts_over" \
-    src/revocation/inputs.rs 's/if is_elsewhere {/if false \&\& is_elsewhere {/'
 mutant 3-no-proof "--test e2e a_read_that_still_shows_it" \
     src/dispatch/machine/jobs/reads.rs 's/if present.is_empty() { self.end_unless_missing(End::Gone) } else { End::Remaining(present) }/self.end_unless_missing(End::Gone)/'
 mutant 3-remaining-is-gone "--test worlds" \
@@ -115,6 +114,8 @@ mutant 4-not-a-list "--lib a_page_is_no_success" \
     src/auth0/answer.rs 's/json.is_array() || json.get(call.list_key).is_some_and(Value::is_array)/json.is_array() || json.is_object()/'
 mutant 4-spared-anywhere "--test worlds" \
     src/dispatch/machine/jobs/state.rs 's/^        self.endpoint().row().strongly_consistent$/        true/'
+mutant 4-items-of-another-domain "--lib the_items_of_another_domain" \
+    src/revocation/history.rs 's/let items = items.at(domain);/let items = items.clone();/'
 mutant 4-empty-list "--lib what_is_blocked_is_never" \
     src/revocation/kinds.rs 's/if items.is_empty()/if false/'
 mutant 5-no-preflight "--test e2e the_preflight_sees" \
@@ -165,7 +166,7 @@ mutant 8-said-before-done "--test e2e a_crash_costs" \
 mutant 8-forgotten-before-written "--test e2e a_status_that_cannot_be_written" \
     src/revocation/reconcile/write.rs '/Kept before the write/,+1 s/self.keep(memory, &stored.status);/self.context.shared.state.forget(\&self.owner.uid);/'
 mutant 14-kept-for-ever "--test worlds" \
-    src/revocation/reconcile.rs 's/if context.store.get(&reference).*/if false {/'
+    src/revocation/reconcile.rs 's/!= Some(&\*owner.uid) {/!= Some(\&*owner.uid) \&\& false {/'
 mutant 8-items-forgotten "--test worlds" \
     src/revocation/decide.rs 's/items: known.items, outcome, failures/items: Items::default(), outcome, failures/'
 mutant 8-accepted-not-written "--test worlds" \
@@ -189,6 +190,10 @@ mutant 9-never-rests "--test worlds" \
     src/revocation/decide.rs 's/inputs.submitted_with.is_some_and(|with| with != key)/inputs.submitted_with.is_some_and(|with| with != key) \&\& false/'
 mutant 9-wait-for-ever "--test worlds" \
     src/revocation/decide.rs 's/^\( *\)None => Decision::AwaitChange(Some(left)),/\1None => Decision::AwaitChange(None),/'
+mutant 9-unknown-for-ever "--lib what_does_not_exist_any_more" \
+    src/revocation/answers.rs 's/known.is_all_unknown() || //'
+mutant 9-read-for-ever "--lib what_was_absent_and_is_there" \
+    src/revocation/items.rs 's/let was_sent = !may_spare .*/let was_sent = !may_spare;/'
 mutant 9-woken-or-never "--test worlds" \
     src/dispatch/dispatcher.rs '/entry.report = Some(Box::new(report));/{n;d}' \
     src/revocation/reconcile.rs 's/^        Some(resync_after(inputs.jitter))$/        None/'

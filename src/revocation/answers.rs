@@ -174,12 +174,13 @@ fn not_found(missing: Missing, inputs: &Inputs<'_>, report: &Report, known: Know
             );
             Outcome::plain(Reason::SubjectNotFound, message, known)
         }
-        Missing::Item if ignore && known.is_complete() && report.read_at < known.accepted_at => return None,
-        Missing::Item if ignore && known.is_complete() => gone(inputs, known, inputs.removal.items.len()),
-        Missing::Item if ignore && !known.has_accepted() => {
+        // No read of a list can say more of items that do not exist.
+        Missing::Item if ignore && (known.is_all_unknown() || !known.has_accepted()) => {
             let message = format!("Auth0 does not know the {}, so no user can hold it.", unknown_items(&known));
             Outcome::plain(Reason::AlreadyAbsent, message, known).proven(VerifiedReason::ReadBefore)
         }
+        Missing::Item if ignore && known.is_complete() && report.read_at < known.accepted_at => return None,
+        Missing::Item if ignore && known.is_complete() => gone(inputs, known, inputs.removal.items.len()),
         Missing::Item => {
             let message = format!(
                 "Auth0 does not know the {} (404). Is it misspelt, or was it created again under another id? If it is \

@@ -98,7 +98,7 @@ pub fn apply_report(inputs: &Inputs<'_>, generation: i64, report: &Report) -> Ap
     let is_finished = nothing_left_to_do(inputs);
     // A job that made no call reports what it was given, and that belongs to the domain it was submitted for.
     let domain = report.domain.as_ref().or(inputs.submitted_to).or_else(|| inputs.domain());
-    let mut known = Known::from_status(inputs.status, inputs.items_at(domain), domain, inputs.removal, is_finished);
+    let mut known = Known::from_status(inputs.status, inputs.items, domain, inputs.removal, is_finished);
     known.add(report, domain, inputs.now.wall);
     let is_here = inputs.domain().is_none_or(|here| domain.is_none_or(|there| there == here));
     let is_current = generation == inputs.generation && is_here;
@@ -192,7 +192,7 @@ fn is_done_but_pruned(inputs: &Inputs<'_>) -> bool {
 fn known(inputs: &Inputs<'_>) -> Known {
     let is_finished = nothing_left_to_do(inputs);
     let domain = inputs.domain();
-    Known::from_status(inputs.status, inputs.items_at(domain), domain, inputs.removal, is_finished)
+    Known::from_status(inputs.status, inputs.items, domain, inputs.removal, is_finished)
 }
 
 /// Whether the job was submitted with another connection than the tenant has now.

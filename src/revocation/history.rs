@@ -65,6 +65,7 @@ impl Known {
         let status = status.filter(|status| concerns(status, domain) && (is_finished || !status.is_ready()));
         let (requested, may_spare) = (removal.items.len(), removal.endpoint.row().strongly_consistent);
         let Some(status) = status else { return Self { requested, may_spare, ..Self::default() } };
+        let items = items.at(domain);
         let count = |n: i32| usize::try_from(n).unwrap_or(0).min(requested);
         let result = status.result.unwrap_or_default();
         let accepted_at = status.removed_at();
@@ -80,11 +81,11 @@ impl Known {
             // Items that a read did not find may be those whose DELETE Auth0 accepted before a restart.
             absent: count(result.already_absent).max(items.not_held().count()).min(requested - accepted),
             remaining,
-            items: items.clone(),
             since: since("Unknown").or(accepted_at),
             accepted_at,
             still_present_since: since("False").filter(|_| shown),
             lost: items.lost || (status.correlation_id.is_some() && accepted_at.is_none()),
+            items,
             seen_at: status.last_seen_time.as_ref().map(|at| at.0),
             correlation: status.correlation_id.clone(),
             domain: status.domain.clone(),
@@ -94,6 +95,7 @@ impl Known {
     /// Adds the report of a job at `domain`. A report includes the history that the job was given.
     pub(super) fn add(&mut self, report: &Report, domain: Option<&Domain>, now: Timestamp) {
         let was_complete = self.is_complete();
+        self.items.domain = domain.cloned().or_else(|| self.items.domain.take());
         self.count(report);
         let is_new = report.accepted_at > self.accepted_at;
         let is_new_round = is_new && self.still_present_since.take().is_some();
@@ -137,7 +139,9 @@ impl Known {
         }
         self.absent = self.absent.min(self.requested);
         self.accepted = self.accepted.min(self.requested - self.absent);
-        self.remaining = self.remaining.min(self.accepted);
+        // What does not exist does not remain either.
+        let exist = self.requested.saturating_sub(self.items.unknown.len());
+        self.remaining = self.remaining.min(self.accepted).min(exist);
     }
 
     /// Items that Auth0 did not know are tried again.
@@ -149,6 +153,11 @@ impl Known {
     /// Whether Auth0 accepted a DELETE of every item that was there.
     pub(super) fn is_complete(&self) -> bool {
         self.accepted_at.is_some() && self.accepted + self.absent >= self.requested
+    }
+
+    /// Whether Auth0 knows none of the items.
+    pub(super) fn is_all_unknown(&self) -> bool {
+        self.items.unknown.len() >= self.requested
     }
 
     /// Whether Auth0 accepted any DELETE.

@@ -24,7 +24,7 @@ pub struct Inputs<'a> {
     pub options: &'a RemovalOptions,
     /// The status that the object would have if everything known had been written.
     pub status: Option<&'a RemovalStatus>,
-    /// What this process has learnt item by item, at `submitted_to`; a status holds only counts.
+    /// What this process has learnt item by item; a status holds only counts.
     pub items: &'a Items,
     /// The tenant that `spec.tenantRef` points to.
     pub tenant: Tenant<'a>,
@@ -137,13 +137,6 @@ impl Inputs<'_> {
     /// The reason that the status gives for this generation, if this version knows it.
     pub(super) fn reason(&self) -> Option<Reason> {
         self.status.and_then(|status| status.reason_at(self.generation))
-    }
-
-    /// What is known item by item at this domain. Nothing, if that is known of another one.
-    pub(super) fn items_at(&self, domain: Option<&Domain>) -> &Items {
-        static NOTHING: Items = Items::NOTHING;
-        let is_elsewhere = self.submitted_to.zip(domain).is_some_and(|(there, here)| there != here);
-        if is_elsewhere { &NOTHING } else { self.items }
     }
 
     /// Where calls would go now, if the tenant can be used.

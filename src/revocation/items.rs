@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::auth0::{Item, Missing};
+use crate::auth0::{Domain, Item, Missing};
 use crate::dispatch::{End, Report};
 
 /// What this process knows of the items of an object; the status keeps only their numbers. Each item is in one of the
@@ -17,13 +17,11 @@ pub struct Items {
     pub unknown: BTreeSet<Item>,
     /// A DELETE that got no answer may have had an effect.
     pub lost: bool,
+    /// The domain where all of this is so.
+    pub domain: Option<Domain>,
 }
 
 impl Items {
-    /// Nothing is known.
-    pub(super) const NOTHING: Self =
-        Self { accepted: BTreeSet::new(), absent: BTreeSet::new(), unknown: BTreeSet::new(), lost: false };
-
     /// Adds the report of a job. An item of which a DELETE was accepted does not become absent because it is gone now,
     /// and an item that a read shows is not absent, whatever an earlier read said. `may_spare` says whether that
     /// earlier read may have spared the DELETE.
@@ -37,7 +35,8 @@ impl Items {
         self.absent.extend(absent.cloned());
         if let End::Remaining(left) = &report.end {
             let shown = |item: &Item| left.contains(item);
-            let sent = self.absent.iter().filter(|item| !may_spare && shown(item)).cloned();
+            let was_sent = !may_spare && report.accepted_at.is_some();
+            let sent = self.absent.iter().filter(|item| was_sent && shown(item)).cloned();
             self.accepted.extend(sent.collect::<Vec<_>>());
             self.absent.retain(|item| !shown(item));
             // A list may show an item although Auth0 answered its DELETE with 404: it stays unknown.
@@ -47,6 +46,12 @@ impl Items {
         let other = |item: &Item| self.absent.contains(item) || self.unknown.contains(item);
         self.accepted.extend(report.accepted.iter().filter(|item| !other(item)).cloned());
         self.accepted.retain(|item| !self.unknown.contains(item));
+    }
+
+    /// The same as far as it is about this domain: nothing that is known of another counts.
+    pub(super) fn at(&self, domain: Option<&Domain>) -> Self {
+        let is_other = domain.is_some_and(|here| self.domain.as_ref().is_some_and(|there| there != here));
+        if is_other { Self::default() } else { self.clone() }
     }
 
     /// Items that are not held: absent or unknown.

@@ -17,7 +17,6 @@ use crate::tenant::{TenantKey, TenantState};
 
 use super::decide::{AppliedReport, Decision, HANDED_BACK_SHOWN, acknowledged, apply_report, decide};
 use super::inputs::{Inputs, Now, Tenant};
-use super::items::Items;
 use super::kinds::Revocation;
 use super::memory::ObjectMemory;
 use super::mutation_cache::Stored;
@@ -229,10 +228,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
         let job = Job { owner: self.owner.clone(), removal: self.removal.clone(), task, history };
         shared.dispatcher.submit(connection, job);
         memory.submitted_with = Some(connection.key);
-        // Nothing that is known of one domain is used for another.
-        if memory.submitted_to.replace(connection.domain.clone()).is_some_and(|before| before != connection.domain) {
-            memory.items = Items::default();
-        }
+        memory.submitted_to = Some(connection.domain.clone());
         memory.not_before = None;
         memory.waiting_since.get_or_insert(self.now.steady);
         Some(resync_after(inputs.jitter))

@@ -37,8 +37,8 @@ pub struct Books {
     /// When a DELETE last had an unknown outcome, by domain, endpoint and item.
     unknown: HashMap<(String, Endpoint, Item), Millis>,
     pub crashes: Vec<Millis>,
-    /// When Auth0 last accepted a DELETE of an item for an object, by uid, domain and item.
-    accepted_by: HashMap<(String, String, Item), Millis>,
+    /// When Auth0 first and last accepted a DELETE of an item for an object, by uid, domain and item.
+    accepted_by: HashMap<(String, String, Item), (Millis, Millis)>,
     /// The domains and tokens that Auth0 accepted since the process started.
     pub accepted: HashSet<(String, u64)>,
     /// The times of the status writes that say what an object waits for.
@@ -103,13 +103,15 @@ impl Books {
             let edited = object.edited.max(tenant.map_or(0, |tenant| tenant.edited));
             for item in items.iter().filter(|item| wanted.contains(item)) {
                 let own = (object.uid.clone(), domain.to_owned(), item.clone());
-                let Some(before) = self.accepted_by.insert(own, at) else { continue };
+                let first = self.accepted_by.get(&own).map_or(at, |(first, _)| *first);
+                let Some((_, before)) = self.accepted_by.insert(own, (first, at)) else { continue };
                 let place = (domain.to_owned(), endpoint.clone(), item.clone());
                 let unknown = self.unknown.get(&place).is_some_and(|when| *when >= before);
                 // Calls in flight at the crash count as well.
                 let crashed = self.crashes.iter().any(|crash| crash.abs_diff(before) <= CRASH_COSTS);
                 // A status has counts without names, so after a crash an object that was removed in part begins again.
-                let in_part = object.status["result"]["accepted"].as_i64() < Some(wanted.len() as i64);
+                let count = |name: &str| object.status["result"][name].as_i64().unwrap_or(0);
+                let in_part = (1..wanted.len() as i64).contains(&(count("accepted") + count("remaining")));
                 let crashed = crashed || (in_part && self.crashes.iter().any(|crash| *crash >= before));
                 if !unknown && !crashed && edited + BEHIND < before && at < before + AGAIN {
                     let who = format!("{}/{}", key.1, key.2);
@@ -249,7 +251,8 @@ impl Books {
             let named = |d: &&Deleted| d.endpoint == *endpoint && d.items.contains(item) && d.at >= object.created;
             let accepted = auth0.log.deletes.iter().filter(named).map(|deleted| deleted.at).min();
             let own = (object.uid.clone(), auth0.domain.clone(), item.clone());
-            let own = self.accepted_by.get(&own).copied().or(accepted);
+            // The last may be that of a call which an earlier process, or an earlier credential, still had in flight.
+            let own = self.accepted_by.get(&own).map(|(first, _)| *first).or(accepted);
             let unknown = is_unknown(auth0, endpoint, item);
             let who = format!("{}/{}", key.1, key.2);
             if reason == Some(Reason::Removed) && proved && !unknown {

@@ -51,6 +51,11 @@ impl People {
         self.world.inner().cluster.now.keys().filter(is_removal).cloned().collect()
     }
 
+    fn waits(&self, key: &Key) -> bool {
+        let inner = self.world.inner();
+        inner.cluster.now[key].ready().is_none_or(|(status, _)| status != "True")
+    }
+
     fn tenants(&self) -> Vec<Key> {
         self.world.inner().cluster.now.keys().filter(|key| key.0 == "auth0tenants").cloned().collect()
     }
@@ -105,7 +110,12 @@ impl People {
 
     pub fn edit(&mut self, edit: Edit) {
         let (removals, tenants) = (self.removals(), self.tenants());
-        let Some(key) = removals.get(self.rng.usize(..removals.len().max(1))).cloned() else { return };
+        let Some(mut key) = removals.get(self.rng.usize(..removals.len().max(1))).cloned() else { return };
+        // Half of the edits hit an object that waits, if there is one.
+        let waiting: Vec<_> = removals.into_iter().filter(|key| self.waits(key)).collect();
+        if self.rng.bool() && !waiting.is_empty() {
+            key = waiting[self.rng.usize(..waiting.len())].clone();
+        }
         let tenant = tenants[self.rng.usize(..tenants.len())].clone();
         self.world.inner().coverage.count("edit", &format!("{edit:?}"));
         if self.world.inner().tells {

@@ -170,7 +170,9 @@ impl Plan {
             }
         }
         let edits = rng.usize(3..12);
-        let edits = (0..edits).map(|_| (rng.u64(500..calm), Edit::ALL[rng.usize(..Edit::ALL.len())])).collect();
+        let mut edit = |until| (rng.u64(500..until), Edit::ALL[rng.usize(..Edit::ALL.len())]);
+        // Half of them come early, while much waits.
+        let edits = (0..edits).map(|n| edit(if n % 2 == 0 { calm } else { 20_000 })).collect();
         let crashes = if rng.bool() { (0..rng.usize(1..3)).map(|_| rng.u64(500..calm)).collect() } else { Vec::new() };
         let slow = rng.u8(..4) == 0;
         Self {

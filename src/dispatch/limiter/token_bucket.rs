@@ -65,10 +65,16 @@ impl TokenBucket {
         fill > CONTINUOUS_REFILL_SECONDS || (self.whole_seconds && fill >= 1.0)
     }
 
+    /// The most tokens that may be left. A call draws its token when it arrives, and until then a full bucket gains none;
+    /// so it cannot be counted on to hold more than a full one that all calls in flight draw from.
+    fn most(&self) -> f64 {
+        self.limit.saturating_sub(self.in_flight) as f64
+    }
+
     /// The tokens left, and the time up to which their refill was counted.
     fn tokens_at(&self, clock: &ServerClock, now: f64) -> (f64, f64) {
         let until = if self.refills_on_seconds() { clock.current_second(now) } else { now }.max(self.at);
-        ((until - self.at).mul_add(self.refill.low, self.tokens).min(self.limit as f64), until)
+        ((until - self.at).mul_add(self.refill.low, self.tokens).min(self.most()), until)
     }
 
     pub(super) fn is_stale(&self, now: f64) -> bool {
@@ -106,7 +112,7 @@ impl TokenBucket {
     pub(super) fn draw(&mut self, clock: &ServerClock, now: f64) -> u64 {
         let (left, until) = self.tokens_at(clock, now);
         // While the bucket is full it gains no tokens, so none may be counted later for that time.
-        let is_full = self.refill.low.mul_add(now - until, left) > self.limit as f64;
+        let is_full = self.refill.low.mul_add(now - until, left) > self.most();
         (self.tokens, self.at) = (left - 1.0, if is_full { now } else { until });
         self.sent += 1;
         self.in_flight += 1;

@@ -1,7 +1,8 @@
 //! From a DELETE to its proof, mostly with the status as the only memory.
 
 use super::*;
-use crate::auth0::CallError;
+use crate::api::IfNotFound;
+use crate::auth0::{CallError, Missing};
 use crate::dispatch::Unverified;
 
 /// What happens to an object, and how that changes the case.
@@ -213,4 +214,45 @@ fn verification_decides_on_reads() {
     assert_eq!(of(Verification::Never), Task::Remove { before: false, after: false });
     assert_eq!(of(Verification::After), REMOVE);
     assert_eq!(of(Verification::BeforeAndAfter), Task::Remove { before: true, after: true });
+}
+
+/// The role is deleted in Auth0 after its removal was accepted, before a read has proved it.
+#[test]
+fn what_does_not_exist_any_more_is_not_sent_for_ever() {
+    let mut object = case();
+    object.options.if_not_found = IfNotFound::Ignore;
+    let report = object.accepted(End::Remaining(object.removal.items.clone()));
+    object.apply_report(&report);
+    object.later(300);
+    let (_, task, history) = object.submits();
+    assert_eq!((task, history.accepted.len()), (REMOVE, 0), "sent once more");
+    let History { first_accepted_at, accepted_at, .. } = history;
+    let all_unknown = Report {
+        not_found: object.removal.items.clone(),
+        read_at: None,
+        first_accepted_at,
+        accepted_at,
+        ..object.report(End::NotFound(Missing::Item))
+    };
+    let status = object.after(&all_unknown);
+    assert_eq!(status.reason_text(), Some("AlreadyAbsent"));
+    assert_eq!(status.result.unwrap().remaining, 0);
+}
+
+/// Somebody who was no member, and so had no role to lose, has it when a read looks again. The DELETE is sent.
+#[test]
+fn what_was_absent_and_is_there_is_sent() {
+    let mut object = case();
+    let (organization, user) = ("org_9ybsU1dN2dKfDkBi".into(), "auth0|a".into());
+    object.removal.endpoint = Endpoint::OrganizationMemberRoles { organization, user };
+    let absent = object.removal.items.clone();
+    let report = Report { already_absent: absent, ..object.report(End::Failed(unavailable())) };
+    object.apply_report(&report);
+    let (_, _, history) = object.submits();
+    assert_eq!(history.absent.len(), 2);
+    let report = Report { already_absent: history.absent, ..object.report(End::Remaining(vec![role(1)])) };
+    object.apply_report(&report);
+    object.later(10);
+    let (_, task, history) = object.submits();
+    assert_eq!((task, history.accepted, history.absent), (REMOVE, Vec::new(), vec![role(2)]));
 }

@@ -23,14 +23,6 @@ fn another_domain_starts_over() {
     let status = moved.after(&moved.report(End::NotFound(Missing::Subject)));
     assert_eq!(status.reason_text(), Some("SubjectNotFound"), "seen at the other domain only");
 
-    // A status that was written while nothing could be sent names no domain; what the process knows of the items does.
-    let mut suspended = case();
-    suspended.apply_report(&report);
-    suspended.tenant = Connection::Ready { domain: "other.auth0.com".parse().unwrap(), token: "first" };
-    suspended.submitted_to = case().domain();
-    suspended.status = Some(RemovalStatus::default());
-    assert_eq!(suspended.submits(), (0, REMOVE, History::default()));
-
     let limited = case().with_reason(Reason::RateLimited, Some(NOW + 60));
     let hold = |object: &Case| match object.decide() {
         Decision::Submit { hold, .. } => hold,
@@ -51,6 +43,19 @@ fn another_domain_starts_over() {
 
     let finished = Case { status: Some(case().after(&case().accepted(End::Gone))), ..case() };
     assert_eq!(elsewhere(finished).decide(), Decision::AwaitChange(None));
+}
+
+/// What this process knows item by item belongs to the domain as well, also after the status speaks of no domain any more.
+#[test]
+fn the_items_of_another_domain_are_forgotten() {
+    let mut object = case();
+    let report = object.accepted(End::Failed(unavailable()));
+    object.apply_report(&report);
+    object.tenant = Connection::Ready { domain: "other.auth0.com".parse().unwrap(), token: "first" };
+    object.status = Case { items: Items::default(), ..object.clone() }.pending(Wait::Working).shown();
+    assert_eq!(object.status.as_ref().unwrap().domain, None);
+    let (_, task, history) = object.submits();
+    assert_eq!((task, history), (REMOVE, History::default()));
 }
 
 /// A verdict from a domain that the tenant does not have any more is dropped, and the next job goes to the new one.
