@@ -101,7 +101,15 @@ impl Books {
             let tenant = cluster.now.get(&("auth0tenants", key.1.clone(), object.tenant().to_owned()));
             // After an edit of the object or of its tenant, or on request, it may begin again.
             let edited = object.edited.max(tenant.map_or(0, |tenant| tenant.edited));
-            for item in items.iter().filter(|item| wanted.contains(item)) {
+            // An item that others of this call name may be in it for them.
+            let named_by_others = |item: &Item| {
+                let others =
+                    cluster.now.values().filter(|other| other.uid != object.uid && uids.contains(&&*other.uid));
+                others
+                    .filter_map(|other| other.target.as_ref())
+                    .any(|(at, items)| at == endpoint && items.contains(item))
+            };
+            for item in items.iter().filter(|item| wanted.contains(item) && !named_by_others(item)) {
                 let own = (object.uid.clone(), domain.to_owned(), item.clone());
                 let first = self.accepted_by.get(&own).map_or(at, |(first, _)| *first);
                 let Some((_, before)) = self.accepted_by.insert(own, (first, at)) else { continue };
