@@ -85,16 +85,16 @@ mutant 1-another-write "--test e2e the_four_removals" \
     src/auth0/client.rs 's/\.delete(format/.post(format/'
 mutant 2-more-than-named "--test e2e the_four_removals" \
     src/auth0/endpoint.rs 's/items.iter().map(Item::to_json)/items.iter().map(Item::to_json).chain([json!("rol_0123456789abcdef")])/'
-mutant 2-connections-mix "--test worlds" \
+mutant 2-connections-mix "--test worlds the_promises" \
     src/dispatch/machine/state.rs 's/let (ns, connection) = (job.ns, job.connection);/let same = self.queue_at.keys().find(|(at, _)| *at == job.removal.endpoint); let (ns, connection) = (job.ns, same.map_or(job.connection, |(_, key)| *key));/' \
     src/dispatch/machine/calls.rs 's/Ok(_) => Some(Refusal::OtherConnection),/Ok(_) => None,/'
-mutant 2-stays-behind "--test worlds" \
+mutant 2-stays-behind "--test worlds the_promises" \
     src/dispatch/driver.rs 's/if key == pending.connection {/if found.is_none() {/' \
     src/dispatch/machine/calls.rs 's/Ok(_) => Some(Refusal::OtherConnection),/Ok(_) => None,/' \
     src/revocation/decide.rs 's/inputs.submitted_with.is_some_and(|with| with != key)/inputs.submitted_with.is_some_and(|with| with != key) \&\& false/'
 mutant 3-no-proof "--test e2e a_read_that_still_shows_it" \
     src/dispatch/machine/jobs/reads.rs 's/if present.is_empty() { self.end_unless_missing(End::Gone) } else { End::Remaining(present) }/self.end_unless_missing(End::Gone)/'
-mutant 3-remaining-is-gone "--test worlds" \
+mutant 3-remaining-is-gone "--test worlds the_promises" \
     src/dispatch/machine/jobs/reads.rs 's/if present.is_empty() { self.end_unless_missing(End::Gone) } else { End::Remaining(present) }/self.end_unless_missing(End::Gone)/'
 mutant 3-early-walk "--test dispatch every_wanted" \
     src/dispatch/machine/read_queue.rs 's/self.waiters.push(waiter);/match \&mut self.walk { Some(active) => active.waiters.push(waiter), None => self.waiters.push(waiter) }/'
@@ -112,7 +112,7 @@ mutant 4-login-page "--lib a_page_is_no_success" \
     src/auth0/answer.rs 's/None => !received.is_html \&\& .*,/None => true,/'
 mutant 4-not-a-list "--lib a_page_is_no_success" \
     src/auth0/answer.rs 's/json.is_array() || json.get(call.list_key).is_some_and(Value::is_array)/json.is_array() || json.is_object()/'
-mutant 4-spared-anywhere "--test worlds" \
+mutant 4-spared-anywhere "--test worlds the_promises" \
     src/dispatch/machine/jobs/state.rs 's/^        self.endpoint().row().strongly_consistent$/        true/'
 mutant 4-items-of-another-domain "--lib the_items_of_another_domain" \
     src/revocation/history.rs 's/let items = items.at(domain);/let items = items.clone();/'
@@ -121,7 +121,7 @@ mutant 4-empty-list "--lib what_is_blocked_is_never" \
 mutant 5-no-preflight "--test e2e the_preflight_sees" \
     src/revocation/decide.rs 's/if \*generation != inputs.generation || has_other_connection/if *generation < 0 || has_other_connection/; s/(Some(_), View::Pending { .. }) => Decision::TakeReport,/(Some(_), View::Pending { .. }) => Decision::AwaitChange(None),/' \
     src/revocation/preflight.rs 's/if meta.generation != Some(owner.generation) || options.suspend || /if /; s/if (self.is_fresh)() {/if true {/'
-mutant 5-no-preflight-anywhere "--test worlds" \
+mutant 5-no-preflight-anywhere "--test worlds the_promises" \
     src/revocation/decide.rs 's/if \*generation != inputs.generation || has_other_connection/if *generation < 0 || has_other_connection/; s/(Some(_), View::Pending { .. }) => Decision::TakeReport,/(Some(_), View::Pending { .. }) => Decision::AwaitChange(None),/' \
     src/revocation/preflight.rs 's/if meta.generation != Some(owner.generation) || options.suspend || /if /; s/if (self.is_fresh)() {/if true {/'
 mutant 5-list-believed "--lib a_cache_is_not_fresh" \
@@ -129,7 +129,7 @@ mutant 5-list-believed "--lib a_cache_is_not_fresh" \
 mutant 5-suspend-ignored "--test e2e a_suspended_object" \
     src/revocation/blocked.rs 's/inputs.options.suspend.then(/false.then(/' \
     src/revocation/preflight.rs 's/ || options.suspend//'
-mutant 5-tenant-goes-on "--test worlds" \
+mutant 5-tenant-goes-on "--test worlds the_promises" \
     src/tenant/registry.rs 's/if tenant.spec.suspend {/if false {/'
 mutant 5-not-leading "--test e2e the_preflight_asks" \
     src/revocation/preflight.rs 's/if !(self.is_leader)() {/if false {/; s/^        (self.is_leader)()$/        true/'
@@ -165,11 +165,11 @@ mutant 8-said-before-done "--test e2e a_crash_costs" \
     src/revocation/reconcile.rs 's/shared.dispatcher.submit(connection, job);/memory.status = Some(Outcome::plain(Reason::Removed, "", super::history::Known::default()).status(\&inputs, true)); &/'
 mutant 8-forgotten-before-written "--test e2e a_status_that_cannot_be_written" \
     src/revocation/reconcile/write.rs '/Kept before the write/,+1 s/self.keep(memory, &stored.status);/self.context.shared.state.forget(\&self.owner.uid);/'
-mutant 14-kept-for-ever "--test worlds" \
+mutant 14-kept-for-ever "--test worlds the_promises" \
     src/revocation/reconcile.rs 's/!= Some(&\*owner.uid) {/!= Some(\&*owner.uid) \&\& false {/'
-mutant 8-items-forgotten "--test worlds" \
+mutant 8-items-forgotten "--test worlds the_promises" \
     src/revocation/decide.rs 's/items: known.items, outcome, failures/items: Items::default(), outcome, failures/'
-mutant 8-accepted-not-written "--test worlds" \
+mutant 8-accepted-not-written "--test worlds the_promises" \
     src/revocation/due.rs 's/^        State::Waiting => due_while_waiting(/        State::Waiting if wanted.last_removal_time.is_some() => Due::Nothing,\n&/'
 mutant 8-not-handed-over "--test e2e sigterm_hands_over" \
     src/runtime/mod.rs 's/elector.release().await;//'
@@ -185,16 +185,16 @@ mutant 9-not-waited-for "--test e2e whatever_is_missing" \
     src/runtime/startup.rs 's/Ok(Err(error)) => explain(&error),/Ok(Err(_)) => return Err(Unauthorized(url.to_owned())),/'
 mutant 9-half-lost "--test dispatch every_wanted" \
     src/dispatch/machine/answers.rs 's/let again = batch.into_iter().map(/let again = batch.into_iter().skip(usize::from(smaller)).map(/'
-mutant 9-never-rests "--test worlds" \
+mutant 9-never-rests "--test worlds the_promises" \
     src/dispatch/machine/calls.rs 's/Ok(_) => Some(Refusal::OtherConnection),/Ok(_) => None,/' \
     src/revocation/decide.rs 's/inputs.submitted_with.is_some_and(|with| with != key)/inputs.submitted_with.is_some_and(|with| with != key) \&\& false/'
-mutant 9-wait-for-ever "--test worlds" \
+mutant 9-wait-for-ever "--test worlds the_promises" \
     src/revocation/decide.rs 's/^\( *\)None => Decision::AwaitChange(Some(left)),/\1None => Decision::AwaitChange(None),/'
 mutant 9-unknown-for-ever "--lib what_does_not_exist_any_more" \
     src/revocation/answers.rs 's/known.is_all_unknown() || //'
 mutant 9-read-for-ever "--lib what_was_absent_and_is_there" \
     src/revocation/items.rs 's/let was_sent = !may_spare .*/let was_sent = !may_spare;/'
-mutant 9-woken-or-never "--test worlds" \
+mutant 9-woken-or-never "--test worlds the_promises" \
     src/dispatch/dispatcher.rs '/entry.report = Some(Box::new(report));/{n;d}' \
     src/revocation/reconcile.rs 's/^        Some(resync_after(inputs.jitter))$/        None/'
 mutant 9-sent-twice "--test dispatch every_wanted" \
@@ -223,21 +223,21 @@ mutant 9-half-alive "--lib a_part_that_ends" \
     src/runtime/mod.rs 's/{ Err(Error::Broken) } else/{ Ok(()) } else/'
 mutant 10-no-turns "--test dispatch one_object_does_not" \
     src/dispatch/fair_queue/mod.rs 's/self.update_namespace(ns, |namespace| namespace.last_served = sequence);/let _ = sequence;/'
-mutant 10-no-turns-anywhere "--test worlds" \
+mutant 10-no-turns-anywhere "--test worlds the_promises" \
     src/dispatch/fair_queue/mod.rs 's/self.update_namespace(ns, |namespace| namespace.last_served = sequence);/let _ = sequence;/'
-mutant 10-full-for-ever "--test worlds" \
+mutant 10-full-for-ever "--test worlds the_promises" \
     src/dispatch/fair_queue/mod.rs 's/let share = SHARED_IN_FLIGHT.div_ceil.*/let share = 2;/; s/|namespace| namespace.at_limit = false/|_| ()/'
 mutant 10-no-reserve "--test dispatch a_fifth_of_the_bucket" \
     src/dispatch/limiter/token_bucket.rs 's/(limit \* percent/(0.0 * limit * percent/'
-mutant 10-no-reserve-anywhere "--test worlds" \
+mutant 10-no-reserve-anywhere "--test worlds the_promises" \
     src/dispatch/limiter/token_bucket.rs 's/(limit \* percent/(0.0 * limit * percent/'
-mutant 10-all-first "--test worlds" \
+mutant 10-all-first "--test worlds the_promises" \
     src/dispatch/machine/calls.rs 's/self.unaccepted_call = if conn.accepted { self.unaccepted_call } else { Some(id) };//'
-mutant 11-no-wait "--test worlds" \
+mutant 11-no-wait "--test worlds the_promises" \
     src/dispatch/breaker.rs 's/Some(until) if now < until => State::Open(until),/Some(until) if now < until \&\& false => State::Open(until),/'
 mutant 11-no-wait-shown "--test e2e after_a_429" \
     src/dispatch/breaker.rs 's/Some(until) if now < until => State::Open(until),/Some(until) if now < until \&\& false => State::Open(until),/'
-mutant 11-open-when-sent "--test worlds" \
+mutant 11-open-when-sent "--test worlds the_promises" \
     src/dispatch/machine/calls.rs 's/if shut || !self.limiter.confirm(/let _ = shut; if !self.limiter.confirm(/'
 mutant 11-restart-forgets "--test e2e a_restart_does_not" \
     src/revocation/reconcile.rs 's/shared.dispatcher.hold(connection, hold);/let _ = hold;/'
@@ -245,7 +245,7 @@ mutant 11-asked-shortens "--lib a_request_shortens" \
     src/revocation/decide.rs 's/pause_left(next, now, MAX_PAUSE))/&.filter(|_| inputs.request.is_none())/'
 mutant 12-works-again "--test e2e a_finished_object" \
     src/revocation/finished.rs 's/filter(|ready| ready.status == "True") else/filter(|ready| ready.status == "never") else/'
-mutant 12-never-finished "--test worlds" \
+mutant 12-never-finished "--test worlds the_promises" \
     src/revocation/finished.rs 's/filter(|ready| ready.status == "True") else/filter(|ready| ready.status == "never") else/'
 mutant 12-asked-works-again "--test e2e a_finished_object_answers" \
     src/revocation/decide.rs 's/if is_new || inputs.request.is_some() { Decision::Acknowledge(None) }/if inputs.request.is_some() { submit(inputs, known, None) } else if is_new { Decision::Acknowledge(None) }/'

@@ -52,7 +52,7 @@ pub async fn live(plan: Plan) -> (Vec<String>, Coverage) {
         if agenda.is_empty() && fed.is_none() {
             let counts = people.counts();
             match quiet_since {
-                None if people.unsettled().is_empty() => quiet_since = Some((now, counts.0, counts.1)),
+                None if people.unsettled(version).is_empty() => quiet_since = Some((now, counts.0, counts.1)),
                 None => {}
                 Some((since, calls, writes)) if now >= since + QUIET => {
                     let kept = operator.remembers_in_vain();
@@ -67,7 +67,7 @@ pub async fn live(plan: Plan) -> (Vec<String>, Coverage) {
                 Some(_) => {}
             }
             if now > end {
-                let unsettled = people.unsettled().join("; ");
+                let unsettled = people.unsettled(version).join("; ");
                 world.violated(9, &format!("no verdict: {unsettled}"));
                 break;
             }

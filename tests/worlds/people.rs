@@ -10,6 +10,7 @@ use crate::auth0::{Millis, Tenant, Token};
 use crate::begin::{DOMAINS, object, organization, removal, role, secret, user};
 use crate::cluster::{Key, Object};
 use crate::plan::{Edit, all_scopes};
+use crate::versions::Version;
 use crate::world::World;
 
 /// Everybody who changes something, in Kubernetes or in Auth0.
@@ -67,7 +68,7 @@ impl People {
     }
 
     /// The objects that have no verdict on their current spec yet.
-    pub fn unsettled(&self) -> Vec<String> {
+    pub fn unsettled(&self, version: Version) -> Vec<String> {
         let inner = self.world.inner();
         let waits = inner.cluster.now.iter().filter(|(key, _)| !matches!(key.0, "auth0tenants" | "secrets"));
         let waits = waits.filter(|(_, object)| {
@@ -77,6 +78,8 @@ impl People {
                 Some((_, "SubjectNotFound" | "ItemNotFound" | "StillPresent" | "InvalidRequest"))
             );
             let done = matches!(object.ready(), Some(("True", _)));
+            // A process tries once more what another version stalled for a reason that it does not know.
+            let stalled = stalled && version.knows(&object.status);
             let answered = object.status["lastHandledReconcileAt"].as_str() == object.asked.as_deref();
             !(current && answered && (done || stalled))
         });

@@ -24,6 +24,12 @@ impl Version {
         self.new_reasons != 0
     }
 
+    /// Whether it knows all reasons in this status.
+    pub fn knows(self, status: &Value) -> bool {
+        let mut conditions = status["conditions"].as_array().into_iter().flatten();
+        self.is_newer() || !conditions.any(|condition| condition["reason"].as_str().is_some_and(|of| of != meant(of)))
+    }
+
     /// Adds the field that only the newer version writes.
     pub fn completed(self, mut status: Value) -> Value {
         if self.is_newer() {
