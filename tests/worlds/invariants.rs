@@ -26,7 +26,7 @@ const AGAIN: Millis = 110_000;
 const WAITS_A_SECOND: usize = 50;
 
 /// Headers count whole tokens and no header names its bucket, so what a process knows of one is off by a few tokens.
-const RESERVE_SLACK: f64 = 6.0;
+const RESERVE_SLACK: f64 = 4.0;
 
 /// Records what happens in one world, and its violations.
 #[derive(Debug, Default)]
