@@ -4,12 +4,16 @@
 
 mod alerts;
 mod argocd;
+mod artifact_hub;
 mod cluster;
 mod generated;
 mod helm;
 mod image;
+mod kube_score;
 mod lifecycle;
+mod older_values;
 mod operator;
+mod platforms;
 mod readme;
 mod relay;
 mod release;

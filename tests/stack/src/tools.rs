@@ -101,6 +101,22 @@ pub(crate) const TOOLS: &[Tool] = &[
         takes: "no time",
     },
     Tool {
+        folder: "chart/kube-score",
+        module: "github.com/zegl/kube-score",
+        programs: &[("kube-score", "github.com/zegl/kube-score/cmd/kube-score")],
+        tags: "",
+        variables: &[],
+        takes: "about a minute",
+    },
+    Tool {
+        folder: "chart/pgp-key",
+        module: "github.com/ProtonMail/go-crypto",
+        programs: &[("pgp-key", "rescind.dev/chart/pgp-key")],
+        tags: "",
+        variables: &[],
+        takes: "about a quarter of a minute",
+    },
+    Tool {
         folder: "bench/peer",
         module: "sigs.k8s.io/controller-runtime",
         programs: &[("peer", "rescind.dev/bench/peer")],
