@@ -2,8 +2,8 @@
 //! in code font.
 //!
 //! Other suites check more: every manifest and the syntax of every command (`--test chart manifests_in_docs`), what
-//! kubectl's commands do (`--test e2e docs_`), the chart's values and its README (`--test chart generated`), the table of
-//! metrics (`--test e2e numbers_are_right`), and a section for each reason and alert (`--test e2e
+//! kubectl's commands do (`--test e2e docs_`), the chart's values and its README (`--test chart generated`), the table
+//! of metrics (`--test e2e numbers_are_right`), and a section for each reason and alert (`--test e2e
 //! every_reason_and_alert`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]

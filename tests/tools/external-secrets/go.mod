@@ -1,4 +1,4 @@
-// Pins the CRDs of External Secrets for the test of the examples in docs/secrets.md; nothing is built from it.
+// Pins the CRDs of External Secrets for the test of docs/secrets.md; nothing is built from it.
 module rescind.dev/tools/external-secrets
 
 go 1.26.0

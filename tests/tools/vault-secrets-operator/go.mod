@@ -1,4 +1,4 @@
-// Pins the CRDs of the Vault Secrets Operator for the test of the examples in docs/secrets.md; nothing is built from it.
+// Pins the CRDs of the Vault Secrets Operator for the test of docs/secrets.md; nothing is built from it.
 module rescind.dev/tools/vault-secrets-operator
 
 go 1.26.0
