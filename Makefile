@@ -40,6 +40,7 @@ test-programs:
 test-long: tools
 	RESCIND_WORLDS=100000 cargo test --release --test worlds -- --nocapture
 	PROPTEST_CASES=2000 cargo test --release --lib --test dispatch
+	cargo test --test chart -- --ignored
 	tests/mutants.sh
 	$(MAKE) release-check chart-package install-manifest image-check sbom
 
@@ -97,6 +98,8 @@ sbom:
 # The image that the chart and the manifest of a release name, without its tag; and its digest, for the manifest.
 IMAGE ?= rescind
 DIGEST ?=
+# The address of the repository, which the chart of a release names.
+SOURCE ?=
 
 # Compares the versions in Cargo.toml, the chart and config/; with TAG=vX.Y.Z also the tag, and looks for the
 # changelog's section. This and the two below are the steps of .github/workflows/release.yaml that need no forge.
@@ -105,7 +108,7 @@ release-check:
 
 # The chart of a release in target/dist.
 chart-package:
-	release/chart.sh "$$(cargo run --quiet --package stack -- locate helm)" $(IMAGE)
+	release/chart.sh "$$(cargo run --quiet --package stack -- locate helm)" $(IMAGE) $(SOURCE)
 
 # The manifest of a release for `kubectl apply`, target/dist/install.yaml.
 install-manifest:

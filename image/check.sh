@@ -1,6 +1,7 @@
 #!/bin/sh
-# Runs the program of the image as the image's user in a root directory that has nothing but the CA certificates and the
-# files that a kubelet adds to every pod. Needs no container engine; uses a user namespace.
+# Runs the program of the image as the image's user, and as one that OpenShift might choose, in a root directory that
+# has nothing but the CA certificates and the files that a kubelet adds to every pod. Needs no container engine; uses a
+# user namespace.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -18,8 +19,10 @@ echo '{"apiVersion":"v1","kind":"Config","current-context":"c","users":[{"name":
 "contexts":[{"name":"c","context":{"cluster":"c","user":"c"}}]}' > "$root/kubeconfig"
 chmod -R a+rX "$root"
 
+user=65532 group=65532
 # The operator waits for its cluster, so it is terminated after 5 s.
-run() { timeout 5 env -i "$@" unshare --user --map-user=65532 --map-group=65532 --root="$root" --wd=/ /rescind $arguments; }
+run() { timeout 5 env -i "$@" unshare --user --map-user=$user --map-group=$group --root="$root" --wd=/ \
+    /rescind $arguments; }
 fail() { echo "image check: $*" >&2; exit 1; }
 
 size=$(wc -c < "$program")
@@ -31,4 +34,6 @@ case "$said" in
   *refused*) ;;
   *) fail "it did not get as far as a refused connection: $said" ;;
 esac
-echo "image check: ok, $size bytes, alone in its root as 65532"
+user=1000980000 group=0
+arguments=--version; run | grep -q '^rescind ' || fail "it does not start as user $user of group $group"
+echo "image check: ok, $size bytes, alone in its root as 65532 and as $user"

@@ -103,7 +103,10 @@ fn missing(tenant: &Auth0Tenant) -> TenantError {
     let namespace = tenant.namespace().unwrap_or_default();
     let message = format!(
         "there is no Secret {name} with the label {CREDENTIALS_LABEL}=true in namespace {namespace}; create it, or \
-         run: kubectl label secret -n {namespace} {name} {CREDENTIALS_LABEL}=true"
+         run: kubectl label secret -n {namespace} {name} {CREDENTIALS_LABEL}=true. If another program writes the \
+         Secret, set the label where it is made, or it is lost again: spec.target.template.metadata.labels of an \
+         ExternalSecret, spec.template.metadata.labels of a SealedSecret, spec.destination.labels of a \
+         VaultStaticSecret, metadata.labels of a file for SOPS"
     );
     TenantError::new(Reason::SecretNotFound, message)
 }

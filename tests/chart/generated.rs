@@ -31,10 +31,18 @@ fn generated_files_are_up_to_date() {
     let values = documented(&fs::read_to_string(chart().join("values.yaml")).unwrap());
     let path = chart().join("values.schema.json");
     let schema: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-    up_to_date(path, &format!("{:#}\n", described(schema, &values)));
+    let schema = described(schema, &values);
+    up_to_date(path, &format!("{schema:#}\n"));
+    let defaults = crate::older_values::defaults(&schema, &values);
+    up_to_date(chart().join("files/defaults.json"), &format!("{defaults:#}\n"));
     let path = chart().join("README.md");
     let readme = fs::read_to_string(&path).unwrap();
     up_to_date(path, &between_marks(&readme, &tables(&values)));
+
+    let path = chart().join("Chart.yaml");
+    let changelog = fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    up_to_date(path, &crate::artifact_hub::chart_yaml(&text, &changelog));
 
     let objects = objects(&["crds.enabled=false"]).into_iter().map(without_helm);
     let text: String = objects.map(|object| format!("---\n{}", yaml(&object))).collect();

@@ -4,12 +4,18 @@
 
 mod alerts;
 mod argocd;
+mod artifact_hub;
 mod cluster;
 mod generated;
 mod helm;
 mod image;
+mod kube_score;
+mod kustomize;
 mod lifecycle;
+mod manifests_in_docs;
+mod older_values;
 mod operator;
+mod platforms;
 mod readme;
 mod relay;
 mod release;

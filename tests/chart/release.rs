@@ -3,11 +3,12 @@
 use std::fs;
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::helm::{NAMESPACE, chart, documents, id, objects, only, render, root, said};
 
 const IMAGE: &str = "registry.example/owner/rescind";
+const SOURCE: &str = "https://forge.example/owner/rescind";
 const DIGEST: &str = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
 /// Runs a script of release/ and returns its output, or its error message.
@@ -22,10 +23,19 @@ fn version() -> String {
 #[test]
 fn the_packed_chart_names_the_image_of_the_release_and_is_otherwise_the_same() {
     let helm = stack::binaries::locate("helm").unwrap();
-    script("chart.sh", &[helm.to_str().unwrap(), IMAGE]).unwrap();
+    script("chart.sh", &[helm.to_str().unwrap(), IMAGE, SOURCE]).unwrap();
     let packed = root().join(format!("target/dist/rescind-{}.tgz", version()));
     let sets = format!("image.repository={IMAGE}");
-    assert_eq!(render(&packed, NAMESPACE, &[]).unwrap(), render(&chart(), NAMESPACE, &[&sets]).unwrap());
+    let expected = render(&chart(), NAMESPACE, &[&sets]).unwrap();
+    assert_eq!(render(&packed, NAMESPACE, &[]).unwrap(), expected);
+    assert_eq!(render(&packed, NAMESPACE, &["@image=null"]).unwrap(), expected, "the defaults for older releases");
+    let show = said(crate::helm::helm(&["show", "chart", packed.to_str().unwrap()]).output().unwrap()).unwrap();
+    let meta: Value = serde_saphyr::from_str(&show).unwrap();
+    let annotation = |name: &str| -> Value {
+        serde_saphyr::from_str(meta["annotations"][format!("artifacthub.io/{name}")].as_str().unwrap()).unwrap()
+    };
+    assert_eq!(annotation("images")[0]["image"], format!("{IMAGE}:{}", version()));
+    assert_eq!(annotation("links")[0]["url"], SOURCE);
     let readme = said(crate::helm::helm(&["show", "readme", packed.to_str().unwrap()]).output().unwrap()).unwrap();
     assert!(readme.contains(&format!("| `image.repository` | `\"{IMAGE}\"` |")), "its README names another default");
 }
@@ -53,4 +63,26 @@ fn a_release_has_one_version_and_its_tag_names_it() {
     }
     let refusal = script("notes.sh", &["99.0.0"]).unwrap_err();
     assert!(refusal.contains("99.0.0") || refusal.contains("CHANGELOG.md"), "{refusal}");
+}
+
+/// With a key made for this test; a release itself is signed without one (docs/releases.md).
+#[test]
+#[ignore = "make test-long runs it, because it builds a program that makes a key"]
+fn a_signed_chart_is_verified_and_a_changed_one_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let key = stack::binaries::locate("pgp-key").unwrap();
+    said(Command::new(key).arg(folder.path()).output().unwrap()).unwrap();
+    let helm = stack::binaries::locate("helm").unwrap();
+    let (secret, packed) = (path("secret.gpg"), path(&format!("rescind-{}.tgz", version())));
+    let sign = ["--sign", "--key", "Rescind test", "--keyring", &secret, "--destination", &path("")];
+    script("chart.sh", &[&[helm.to_str().unwrap(), IMAGE, SOURCE], &sign[..]].concat()).unwrap();
+    let public = path("public.gpg");
+    let verify = || said(crate::helm::helm(&["verify", &packed, "--keyring", &public]).output().unwrap());
+    verify().unwrap();
+    let mut changed = fs::read(&packed).unwrap();
+    changed.push(0);
+    fs::write(&packed, changed).unwrap();
+    let refusal = verify().unwrap_err();
+    assert!(refusal.contains("sha256 sum does not match"), "{refusal}");
 }

@@ -74,7 +74,8 @@ const MATRIX: &[&[&str]] = &[
         r#"@networkPolicy.extraEgress=[{"to":[{"ipBlock":{"cidr":"10.0.0.0/8"}}],"ports":[{"port":3128}]}]"#,
         "networkPolicy.egressPorts={443}",
     ],
-    &["metrics.enabled=false", "networkPolicy.enabled=true"],
+    &["metrics.enabled=false", "networkPolicy.enabled=true", "networkPolicy.dnsPorts={53}", "openshift=true"],
+    &["metrics.bindAddress=0.0.0.0:9090", "probes.bindAddress=[::]:9091", "leaderElection.leaseName=mine"],
     &[
         "metrics.service.annotations.a=b",
         "metrics.service.labels.c=d",

@@ -52,7 +52,8 @@ fn has(schema: &Value, path: &[&str]) -> bool {
 fn fields_in_code_font_exist() {
     let crds = crds();
     let mut findings = Vec::new();
-    let is_of_others = |path: &str| path == "CHANGELOG.md" || path.starts_with("tests/");
+    // docs/secrets.md names fields of the programs that make Secrets; `--test chart` applies its examples.
+    let is_of_others = |path: &str| ["CHANGELOG.md", "docs/secrets.md"].contains(&path) || path.starts_with("tests/");
     for page in pages().iter().filter(|page| !is_of_others(&page.path)) {
         for span in &page.spans {
             let field = words(span, |c| c.is_ascii_alphanumeric() || c == '.').next().unwrap_or_default();

@@ -21,7 +21,16 @@ async fn a_secret_is_waited_for_and_needs_its_owners_consent() {
     assert!(status.condition(ConditionType::Ready).unwrap().message.contains("no Auth0Tenant default"));
 
     env.put_tenant(json!({})).await;
-    assert!(env.tenant_reason("SecretNotFound").await.contains("kubectl label secret"));
+    // Where docs/secrets.md says that the label belongs.
+    let message = env.tenant_reason("SecretNotFound").await;
+    for words in [
+        "kubectl label secret",
+        "spec.target.template.metadata.labels of an ExternalSecret",
+        "spec.template.metadata.labels of a SealedSecret",
+        "spec.destination.labels of a VaultStaticSecret",
+    ] {
+        assert!(message.contains(words), "{message}");
+    }
     env.put_raw_secret(json!({}), json!({"token": env.token})).await;
     env.put::<UserRoleRevocation>("other", roles(OTHER_USER)).await;
     env.reason::<UserRoleRevocation>("other", "TenantNotReady").await;

@@ -7,7 +7,9 @@
 mod answers;
 mod crashes;
 mod credentials;
+mod docs_commands;
 mod docs_flux;
+mod docs_hired_again;
 mod docs_security;
 mod fault_injector;
 mod harness;

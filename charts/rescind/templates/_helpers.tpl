@@ -1,3 +1,22 @@
+{{/* Fills in the values that the release does not have: with `--reuse-values` they are those of an older chart. Every
+template begins with this. A value whose default is null needs no filling in. */}}
+{{- define "rescind.defaults" -}}
+{{- $values := .Values }}
+{{- range $path, $default := .Files.Get "files/defaults.json" | fromJson }}
+{{- $keys := splitList "." $path }}
+{{- $block := $values }}
+{{- range initial $keys }}
+{{- if not (kindIs "map" (get $block .)) }}
+{{- $_ := set $block . dict }}
+{{- end }}
+{{- $block = get $block . }}
+{{- end }}
+{{- if not (hasKey $block (last $keys)) }}
+{{- $_ := set $block (last $keys) $default }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "rescind.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
@@ -7,6 +26,15 @@
 {{- $name := include "rescind.name" . }}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) }}
 {{- default $full .Values.fullnameOverride | trunc 45 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "rescind.leaseName" -}}
+{{- default (include "rescind.fullname" .) .Values.leaderElection.leaseName }}
+{{- end }}
+
+{{/* A security context; on OpenShift without what the platform chooses. */}}
+{{- define "rescind.securityContext" -}}
+{{- toYaml (ternary (omit .context "runAsUser" "runAsGroup" "fsGroup") .context .root.Values.openshift) }}
 {{- end }}
 
 {{- define "rescind.serviceAccountName" -}}

@@ -42,7 +42,7 @@ tenants. */}}
   verbs: [create]
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  resourceNames: [rescind-leader]
+  resourceNames: [{{ include "rescind.leaseName" . }}]
   verbs: [get, update, watch]
 {{- end }}
 
