@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use rescind::api::printable;
 use rescind::auth0::{AllowedDomains, Timeouts};
 use rescind::runtime::{self, ElectionTiming, LEASE, Settings, WatchTiming};
 use rescind::telemetry::traces::Traces;
@@ -154,7 +155,8 @@ fn main() -> ExitCode {
         Err(error) => {
             // Our own sentence and the root cause, in one line; the errors between the two are the libraries' layers.
             let cause = error.chain().skip(1).last().map(|cause| format!(" ({cause})")).unwrap_or_default();
-            let _ = writeln!(std::io::stderr(), "rescind: {error}{cause}");
+            let line = printable(&format!("rescind: {error}{cause}"));
+            let _ = writeln!(std::io::stderr(), "{line}");
             ExitCode::FAILURE
         }
     }
@@ -175,6 +177,7 @@ fn run(options: Run) -> anyhow::Result<()> {
     };
     let subscriber = telemetry::subscriber(options.log_level, format, std::io::stderr);
     tracing::subscriber::set_global_default(subscriber).context("logs cannot be set up")?;
+    telemetry::log_panics();
     rustls::crypto::ring::default_provider().install_default().map_err(|_| anyhow!("TLS cannot be set up"))?;
     // Dropped last, so that spans of the shutdown are exported as well.
     let (traces, _flush) = trace_export::from_environment()?;
