@@ -194,16 +194,17 @@ mod tests {
         };
         let one = tenant("one", "1", "acme.auth0.com");
         assert_eq!(resolve("one", &one, None), Err(Reason::SecretNotFound));
-        let first = resolve("one", &one, Some(&secret("1", "abc"))).unwrap();
+        let first = resolve("one", &one, Some(&secret("1", "e30.e30.abc"))).unwrap();
         // The Secret has the same version, so it is not read again.
-        assert_eq!(resolve("one", &one, Some(&secret("1", "other"))), Ok(first));
-        let rotated = resolve("one", &one, Some(&secret("2", "other"))).unwrap();
+        assert_eq!(resolve("one", &one, Some(&secret("1", "e30.e30.other"))), Ok(first));
+        let rotated = resolve("one", &one, Some(&secret("2", "e30.e30.other"))).unwrap();
         assert_ne!(rotated, first);
-        let moved = resolve("one", &tenant("one", "2", "acme.eu.auth0.com"), Some(&secret("2", "other"))).unwrap();
+        let moved =
+            resolve("one", &tenant("one", "2", "acme.eu.auth0.com"), Some(&secret("2", "e30.e30.other"))).unwrap();
         assert_ne!(moved, rotated);
         // Another tenant with the same settings has the same connection.
         let other = tenant("two", "1", "acme.eu.auth0.com");
-        assert_eq!(resolve("two", &other, Some(&secret("2", "other"))), Ok(moved));
+        assert_eq!(resolve("two", &other, Some(&secret("2", "e30.e30.other"))), Ok(moved));
         assert_eq!((cache.connections(), cache.clients.len()), (HashSet::from([moved]), 2));
         cache.retain(|key| key.name == "two");
         assert_eq!((cache.tenants.len(), cache.clients.len()), (1, 1));

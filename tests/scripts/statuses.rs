@@ -149,7 +149,7 @@ impl Way {
     /// The status, and its reason, that an object with status `old` has next.
     fn status(&self, old: Option<&RemovalStatus>, generation: i64) -> (Reason, RemovalStatus) {
         let domain: Domain = DOMAIN.parse().unwrap();
-        let token = Token::read(b"token", &domain.default_audience(), at(0)).unwrap();
+        let token = Token::read(b"e30.e30.token", &domain.default_audience(), at(0)).unwrap();
         let key = ConnectionKey::new(&domain, None, &token);
         let now = Now { wall: at(2), steady: Instant::now() };
         let (options, tenant) = match self {
