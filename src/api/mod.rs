@@ -36,7 +36,8 @@ mod user_role_revocation;
 mod verification;
 
 pub use auth0_tenant::{
-    Auth0Tenant, Auth0TenantSpec, Auth0TenantStatus, Credentials, RateLimit, SecretKeyRef, SecretRef,
+    Auth0Tenant, Auth0TenantSpec, Auth0TenantStatus, CredentialKind, CredentialStatus, Credentials, RateLimit,
+    SecretKeyRef, SecretRef,
 };
 pub use common::{IfNotFound, Policy, RemovalOptions, TenantKind, TenantRef};
 pub use conditions::{ConditionStatus, ConditionType, Verdict, conditions, find_condition, time, verdicts};

@@ -103,6 +103,12 @@ impl ConnectionCache {
         self.tenants.values().filter_map(|entry| Some(entry.resolved.as_ref().ok()?.0.key)).collect()
     }
 
+    /// The tenants that can be used, and with which connection.
+    pub(super) fn usable(&self) -> Vec<(TenantKey, Connection)> {
+        let usable = |entry: &Entry| Some(entry.resolved.as_ref().ok()?.0.clone());
+        self.tenants.iter().filter_map(|(key, entry)| Some((key.clone(), usable(entry)?))).collect()
+    }
+
     /// The connection of this tenant, as it was last resolved.
     pub(super) fn connection(&self, key: &TenantKey) -> Option<ConnectionKey> {
         Some(self.tenants.get(key)?.resolved.as_ref().ok()?.0.key)
