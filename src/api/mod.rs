@@ -48,8 +48,8 @@ pub use guards::{Brake, Hold, KeepHolders, Mode, Protected};
 #[cfg(test)]
 pub use ids::{GroupId, is_group_id};
 pub use ids::{
-    OrganizationId, PermissionName, ResourceServerIdentifier, RoleId, UserId, is_organization_id, is_plain_text,
-    is_role_id, is_user_id,
+    OrganizationId, PermissionName, ResourceServerIdentifier, RoleId, UserId, is_organization_id, is_permission_name,
+    is_resource_server_identifier, is_role_id, is_user_id,
 };
 pub use org_member_role_removal::{OrgMemberRoleRemoval, OrgMemberRoleRemovalSpec};
 pub use org_membership_removal::{OrgMembershipRemoval, OrgMembershipRemovalSpec};
