@@ -2,17 +2,18 @@
 //!
 //! This file parses flags, sets up logs, TLS, traces and signals, and hands over to [`runtime::run`].
 
+use std::collections::BTreeSet;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use rescind::api::printable;
 use rescind::auth0::{AllowedDomains, Timeouts};
-use rescind::runtime::{self, ElectionTiming, Settings, WatchTiming};
+use rescind::runtime::{self, ElectionTiming, LEASE, Settings, WatchTiming};
 use rescind::telemetry::traces::Traces;
-use rescind::telemetry::{self, LogFormat, trace_export};
+use rescind::telemetry::{self, BindAddress, LogFormat, trace_export};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -51,33 +52,37 @@ struct Run {
 
     /// Namespace of the operator and of its leader election Lease. Default: that of the service account or the
     /// kubeconfig context.
-    #[arg(long, env = "RESCIND_NAMESPACE")]
+    #[arg(long, env = "RESCIND_NAMESPACE", value_parser = namespace)]
     namespace: Option<String>,
 
     /// Namespaces to watch, comma-separated. Default: all.
-    #[arg(long, env = "RESCIND_WATCH_NAMESPACES", value_delimiter = ',')]
+    #[arg(long, env = "RESCIND_WATCH_NAMESPACES", value_delimiter = ',', value_parser = namespace)]
     watch_namespaces: Vec<String>,
 
     /// Namespaces to read credential Secrets from, comma-separated; only Secrets labelled rescind.dev/credentials=true
     /// are read. Default: all that are watched.
-    #[arg(long, env = "RESCIND_SECRET_NAMESPACES", value_delimiter = ',')]
+    #[arg(long, env = "RESCIND_SECRET_NAMESPACES", value_delimiter = ',', value_parser = namespace)]
     secret_namespaces: Vec<String>,
 
-    /// Elect a leader with the Lease "rescind-leader", so that only one replica is active. Disable it only with a
-    /// single replica.
+    /// Elect a leader with a Lease, so that only one replica is active. Disable it only with a single replica.
     #[arg(
         long, env = "RESCIND_LEADER_ELECT", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1,
         default_missing_value = "true", require_equals = true
     )]
     leader_elect: bool,
 
-    /// Address and port to serve /healthz and /readyz on, such as ":8081"; "0" disables them.
-    #[arg(long, env = "RESCIND_HEALTH_PROBE_BIND_ADDRESS", default_value = ":8081", value_parser = bind_address)]
-    health_probe_bind_address: BindAddress,
+    /// Name of the leader election Lease. Operators in one namespace that watch different namespaces need one each.
+    #[arg(long, env = "RESCIND_LEASE_NAME", default_value = LEASE, value_parser = lease_name)]
+    lease_name: String,
 
-    /// Address and port to serve /metrics on, such as ":8080"; "0" disables it.
+    /// Address and port to serve /healthz and /readyz on; ":8081" is that port on every address that the host has, "0"
+    /// disables them.
+    #[arg(long, env = "RESCIND_HEALTH_PROBE_BIND_ADDRESS", default_value = ":8081", value_parser = bind_address)]
+    health_probe_bind_address: Served,
+
+    /// Address and port to serve /metrics on; ":8080" is that port on every address that the host has, "0" disables it.
     #[arg(long, env = "RESCIND_METRICS_BIND_ADDRESS", default_value = ":8080", value_parser = bind_address)]
-    metrics_bind_address: BindAddress,
+    metrics_bind_address: Served,
 
     /// Maximum number of concurrent reconciles per removal kind, 1 to 256; with --watch-namespaces, per kind and
     /// namespace.
@@ -104,19 +109,39 @@ enum Format {
 
 /// A type of its own, because clap takes an `Option` field for an optional flag.
 #[derive(Clone, Copy, Debug)]
-struct BindAddress(Option<SocketAddr>);
+struct Served(Option<BindAddress>);
 
 fn allowed_domains(text: &str) -> Result<AllowedDomains, String> {
     AllowedDomains::parse(text.split(',')).map_err(|error| error.to_string())
 }
 
-fn bind_address(text: &str) -> Result<BindAddress, String> {
-    if text == "0" {
-        return Ok(BindAddress(None));
-    }
-    let full = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
-    let address = full.parse().map_err(|_| "use :8081, 127.0.0.1:8081 or [::1]:8081, or 0 to disable it".to_owned())?;
-    Ok(BindAddress(Some(address)))
+fn bind_address(text: &str) -> Result<Served, &'static str> {
+    if text == "0" { Ok(Served(None)) } else { text.parse().map(|address| Served(Some(address))) }
+}
+
+/// A namespace without the white space around it. An empty variable or flag is allowed and yields one empty name.
+fn namespace(text: &str) -> Result<String, &'static str> {
+    let name = text.trim();
+    let good = name.is_empty() || is_label(name);
+    good.then(|| name.to_owned()).ok_or(
+        "not the name of a namespace: write 1 to 63 lower-case letters, digits and dashes, beginning and ending with a \
+         letter or digit",
+    )
+}
+
+fn lease_name(text: &str) -> Result<String, &'static str> {
+    let name = text.trim();
+    let good = name.len() <= 253 && name.split('.').all(is_label);
+    good.then(|| name.to_owned())
+        .ok_or("not the name of a Lease: write lower-case letters, digits, dashes and dots, such as rescind-leader")
+}
+
+/// Whether this is a DNS label (RFC 1123).
+fn is_label(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|byte| is_plain(byte) || byte == b'-')
+        && [text.as_bytes().first(), text.as_bytes().last()].into_iter().flatten().all(|byte| is_plain(*byte))
 }
 
 /// Exit codes: 0 success, 1 could not run or had to stop, 2 wrong command line (from clap).
@@ -130,7 +155,8 @@ fn main() -> ExitCode {
         Err(error) => {
             // Our own sentence and the root cause, in one line; the errors between the two are the libraries' layers.
             let cause = error.chain().skip(1).last().map(|cause| format!(" ({cause})")).unwrap_or_default();
-            let _ = writeln!(std::io::stderr(), "rescind: {error}{cause}");
+            let line = printable(&format!("rescind: {error}{cause}"));
+            let _ = writeln!(std::io::stderr(), "{line}");
             ExitCode::FAILURE
         }
     }
@@ -151,6 +177,7 @@ fn run(options: Run) -> anyhow::Result<()> {
     };
     let subscriber = telemetry::subscriber(options.log_level, format, std::io::stderr);
     tracing::subscriber::set_global_default(subscriber).context("logs cannot be set up")?;
+    telemetry::log_panics();
     rustls::crypto::ring::default_provider().install_default().map_err(|_| anyhow!("TLS cannot be set up"))?;
     // Dropped last, so that spans of the shutdown are exported as well.
     let (traces, _flush) = trace_export::from_environment()?;
@@ -164,16 +191,15 @@ fn run(options: Run) -> anyhow::Result<()> {
 }
 
 async fn operate(options: Run, traces: Traces) -> anyhow::Result<()> {
-    // An empty variable or flag yields one empty name.
-    let named = |namespaces: Vec<String>| namespaces.into_iter().filter(|namespace| !namespace.is_empty()).collect();
-    let config = cluster().await?;
+    let config = runtime::cluster().await?;
     let settings = Settings {
         cluster_url: config.cluster_url.to_string(),
         namespace: options.namespace.filter(|n| !n.is_empty()).unwrap_or_else(|| config.default_namespace.clone()),
+        lease_name: options.lease_name,
         election: options.leader_elect.then(ElectionTiming::default),
         allowed_domains: options.allowed_domains,
-        watch_namespaces: named(options.watch_namespaces),
-        secret_namespaces: named(options.secret_namespaces),
+        watch_namespaces: different(options.watch_namespaces),
+        secret_namespaces: different(options.secret_namespaces),
         probe_address: options.health_probe_bind_address.0,
         metrics_address: options.metrics_bind_address.0,
         max_concurrent_reconciles: options.max_concurrent_reconciles,
@@ -196,18 +222,47 @@ async fn operate(options: Run, traces: Traces) -> anyhow::Result<()> {
     Ok(runtime::run(settings, client, shutdown).await?)
 }
 
-/// The cluster's address and our credentials for it. Whether the API server answers is checked later
-/// (`runtime/startup.rs`).
-async fn cluster() -> anyhow::Result<kube::Config> {
-    let mut config = kube::Config::infer()
-        .await
-        .context("no cluster found: set KUBECONFIG, or run in a cluster with a service account")?;
-    // kube's retry layer hides an unreachable API server for up to a quarter of an hour. We retry ourselves and report
-    // it.
-    config.default_retry = false;
-    // kube sets no read timeout, so a list on a connection that died silently would hang for ever. A healthy watch ends
-    // by itself within 225 s (`WatchTiming`), so this does not cut one off.
-    config.read_timeout = Some(Duration::from_secs(240));
-    config.reset_reader_on_write = true;
-    Ok(config)
+/// Each namespace once: two scopes of one namespace would reconcile each object twice.
+fn different(namespaces: Vec<String>) -> Vec<String> {
+    let set: BTreeSet<String> = namespaces.into_iter().filter(|namespace| !namespace.is_empty()).collect();
+    set.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(args: &[&str]) -> Result<Run, String> {
+        let cli = Cli::try_parse_from([&["rescind", "run"], args].concat()).map_err(|error| error.to_string())?;
+        match cli.command {
+            Command::Run(run) => Ok(run),
+            Command::Crds => Err("another command".to_owned()),
+        }
+    }
+
+    #[test]
+    fn namespaces_are_trimmed_and_named_once() {
+        for flag in ["--watch-namespaces", "--secret-namespaces"] {
+            let options = run(&[flag, " b, a,b ,,a\n"]).unwrap();
+            let found = [options.watch_namespaces, options.secret_namespaces].concat();
+            assert_eq!(different(found), ["a", "b"]);
+            for wrong in ["a,B", "a b", "-a", "a-", "a.b", "*", "team_a", &"x".repeat(64)] {
+                let error = run(&[&format!("{flag}={wrong}")]).unwrap_err();
+                assert!(error.contains(flag) && error.contains("not the name of a namespace"), "{error}");
+            }
+        }
+        let options = run(&["--watch-namespaces", ""]).unwrap();
+        assert_eq!(different(options.watch_namespaces), [""; 0], "all namespaces");
+        assert!(run(&["--namespace", "A"]).unwrap_err().contains("--namespace"));
+    }
+
+    #[test]
+    fn a_lease_has_a_name_of_its_own_if_it_must() {
+        assert_eq!(run(&[]).unwrap().lease_name, "rescind-leader");
+        assert_eq!(run(&["--lease-name", "a.rescind-leader"]).unwrap().lease_name, "a.rescind-leader");
+        for wrong in ["", "Rescind", "a..b", "a/b", &"x.".repeat(127)] {
+            let error = run(&["--lease-name", wrong]).unwrap_err();
+            assert!(error.contains("--lease-name") && error.contains("not the name of a Lease"), "{error}");
+        }
+    }
 }

@@ -29,7 +29,8 @@ use super::verification::Verification;
     namespaced,
     status = "Auth0TenantStatus",
     doc = "The connection to one Auth0 tenant; removals in this namespace refer to it.",
-    printcolumn(name = "Domain", json_path = ".spec.domain", type_ = "string")
+    printcolumn(name = "Domain", json_path = ".spec.domain", type_ = "string"),
+    printcolumn(name = "Expires", json_path = ".status.credential.expiresAt", type_ = "string")
 )]
 #[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Auth0TenantSpec {
@@ -226,6 +227,10 @@ pub struct Auth0TenantStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
 
+    /// What the credential says of itself. Absent while the tenant cannot be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialStatus>,
+
     /// Until when nothing is sent to the domain, because Auth0's rate limit was reached (429).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_until: Option<Time>,
@@ -234,6 +239,35 @@ pub struct Auth0TenantStatus {
     #[serde(flatten)]
     #[schemars(skip)]
     pub unknown: BTreeMap<String, Value>,
+}
+
+/// What a credential says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialStatus {
+    /// Token: a Management API token, which has to be replaced before it expires.
+    pub kind: CredentialKind,
+
+    /// When it expires, if it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+
+    /// The scopes that it says it has, in alphabetical order; of more than 50 the first 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50), extend("items" = { "type": "string", "description": "A scope, such as update:users." }))]
+    pub scopes: Vec<String>,
+}
+
+impl CredentialStatus {
+    /// The most scopes that a status holds.
+    pub const MAX_SCOPES: usize = 50;
+}
+
+/// The kinds of credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CredentialKind {
+    /// A Management API token that stands in the Secret.
+    Token,
 }
 
 impl Auth0TenantStatus {

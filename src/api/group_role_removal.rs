@@ -22,7 +22,7 @@ use super::{GroupId, RemovalOptions, RemovalStatus, RoleId};
     doc = "Removes roles from an Auth0 group.",
     selectable = ".spec.groupId",
     printcolumn(name = "Group", json_path = ".spec.groupId", type_ = "string"),
-    printcolumn(name = "Roles", json_path = ".spec.roles", type_ = "string", priority = 1)
+    printcolumn(name = "Roles", json_path = ".status.result.requested", type_ = "integer", priority = 1)
 )]
 #[serde(rename_all = "camelCase", remote = "Self")]
 pub struct GroupRoleRemovalSpec {

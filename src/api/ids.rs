@@ -1,7 +1,8 @@
 //! Auth0's identifiers as types, each with a schema that rejects what cannot be one.
 //!
 //! The rules are in CEL and not a `pattern`, because a CEL rule has a message that says what to write instead. The same
-//! rules exist as functions, for objects that were stored under an older CRD.
+//! rules exist as functions, for objects that were stored under an older CRD. Each usual mistake has its own words: a
+//! `messageExpression` picks them when a rule is broken.
 //!
 //! In CEL, `\s` matches ASCII only. What Rust calls white space is `\p{Z}` and some of the control characters,
 //! `\p{Cc}`.
@@ -9,6 +10,7 @@
 use kube::core::Rule;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 /// The most characters that all ids of a list may have together. A request with 100 of the longest ids would be
 /// rejected by Auth0, and such objects would make caches large.
@@ -21,12 +23,26 @@ pub(super) fn together(sizes: &str, remedy: &str) -> Rule {
         .message(format!("must have at most {MAX_LIST_LENGTH} characters in all its ids together: {remedy}").as_str())
 }
 
+/// A rule of CEL whose message begins with `say`; it goes on with the words of the first of `mistakes` whose condition is
+/// true, or with `general`.
+fn told_apart(rule: &str, say: &str, mistakes: &[(&str, &str)], general: &str) -> Value {
+    let words = mistakes.iter().map(|(condition, words)| format!("{condition} ? {words:?} : ")).collect::<String>();
+    json!([{
+        "rule": rule, "message": format!("{say}{general}"), "messageExpression": format!("{say:?} + ({words}{general:?})"),
+    }])
+}
+
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident, max $max:literal, rule $rule:literal, say $say:literal) => {
+    (
+        $(#[$doc:meta])* $name:ident, max $max:literal, rule $rule:literal,
+        say $say:literal, $(if $mistake:literal say $words:literal,)* else say $general:literal
+    ) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
         #[serde(transparent)]
-        #[schemars(extend("x-kubernetes-validations" = [{ "rule": $rule, "message": $say }]))]
+        #[schemars(extend(
+            "x-kubernetes-validations" = told_apart($rule, $say, &[$(($mistake, $words)),*], $general)
+        ))]
         pub struct $name(#[schemars(length(min = 1, max = $max))] String);
 
         impl $name {
@@ -54,36 +70,58 @@ id! {
     /// An Auth0 user id: `provider|id`, for example `auth0|5f7c8ec7c33c6c004bbafe82`.
     UserId, max 1024,
     rule r"self.matches('^[^|\\p{Cc}\\p{Z}]+[|][^\\p{Cc}\\p{Z}]([^\\p{Cc}]*[^\\p{Cc}\\p{Z}])?$')",
-    say "must be an Auth0 user id such as auth0|5f7c8ec7c33c6c004bbafe82 (provider, pipe, id), not an e-mail address or a name: copy user_id from the user's page in the Auth0 dashboard"
+    say "must be an Auth0 user id such as auth0|5f7c8ec7c33c6c004bbafe82 (provider, pipe, id)",
+    if "!self.contains('|') && self.matches('%7[Cc]')"
+    say ", not percent-encoded as in a URL: write | for %7C, and decode the rest as well",
+    if "!self.contains('|') && self.contains('@')"
+    say ", not an e-mail address: several accounts can have one, so find them by it in the Auth0 dashboard and copy the user_id of each",
+    if "self.startsWith('rol_') || self.startsWith('org_')"
+    say ", not the id of a role or an organization",
+    if "self.matches('^[0-9a-f]{24}$')"
+    say ": put the provider before it, as user_id on the user's page in the Auth0 dashboard shows it",
+    else say ", not an e-mail address or a name: copy user_id from the user's page in the Auth0 dashboard"
 }
 
 id! {
     /// An Auth0 role id, for example `rol_bN1a2b3c4d5e6f7g`.
     RoleId, max 64,
     rule "self.matches('^rol_[A-Za-z0-9]{16}$')",
-    say "must be an Auth0 role id such as rol_bN1a2b3c4d5e6f7g, not the role's name: copy it from User Management > Roles in the Auth0 dashboard"
+    say "must be an Auth0 role id such as rol_bN1a2b3c4d5e6f7g",
+    if "self.startsWith('org_')" say ", not the id of an organization",
+    if "self.contains('|')" say ", not the id of a user",
+    else say ", not the role's name: copy it from User Management > Roles in the Auth0 dashboard"
 }
 
 id! {
     /// An Auth0 organization id, for example `org_9ybsU1dN2dKfDkBi`.
     OrganizationId, max 64,
     rule "self.matches('^org_[A-Za-z0-9]{16}$')",
-    say "must be an Auth0 organization id such as org_9ybsU1dN2dKfDkBi, not the organization's name: copy it from the organization's page in the Auth0 dashboard"
+    say "must be an Auth0 organization id such as org_9ybsU1dN2dKfDkBi",
+    if "self.startsWith('rol_')" say ", not the id of a role",
+    if "self.contains('|')" say ", not the id of a user",
+    else say ", not the organization's name: copy it from the organization's page in the Auth0 dashboard"
 }
 
 id! {
     /// The identifier (audience) of an Auth0 API, for example `https://api.example.com/`. Every character counts, even
     /// a trailing slash.
     ResourceServerIdentifier, max 600,
-    rule r"self.matches('^[^\\p{Cc}\\p{Z}]([^\\p{Cc}]*[^\\p{Cc}\\p{Z}])?$')",
-    say "must be the identifier (audience) of the API exactly as Auth0 shows it, with no white space around it and no control characters"
+    rule r"self.matches('^[^\\p{Cc}\\p{Z}]([^\\p{Cc}]*[^\\p{Cc}\\p{Z}])?$') && !self.matches('^([0-9a-f]{24}$|https?%3[Aa])')",
+    say "must be the identifier (audience) of the API exactly as Auth0 shows it",
+    if "self.matches('^[0-9a-f]{24}$')"
+    say ", such as https://api.example.com/, not the API's internal id: copy Identifier from the API's settings in the Auth0 dashboard",
+    if "self.matches('^https?%3[Aa]')"
+    say ", not percent-encoded as in a URL: write : for %3A and / for %2F",
+    else say ", with no white space around it and no control characters"
 }
 
 id! {
     /// The name of a permission (scope) of an Auth0 API, for example `read:reports`.
     PermissionName, max 600,
-    rule r"self.matches('^[^\\p{Cc}\\p{Z}]([^\\p{Cc}]*[^\\p{Cc}\\p{Z}])?$')",
-    say "must be the permission's name exactly as Auth0 shows it, such as read:reports, with no white space around it and no control characters"
+    rule r"self.matches('^[^\\p{Cc}\\p{Z}]([^\\p{Cc}]*[^\\p{Cc}\\p{Z}])?$') && !self.matches('%3[Aa]')",
+    say "must be the permission's name exactly as Auth0 shows it, such as read:reports",
+    if "self.matches('%3[Aa]')" say ", not percent-encoded as in a URL: write : for %3A",
+    else say ", with no white space around it and no control characters"
 }
 
 #[cfg(test)]
@@ -91,7 +129,8 @@ id! {
     /// An Auth0 group id, for example `grp_3kVbq8Yw1mZr7TnC`.
     GroupId, max 64,
     rule "self.matches('^grp_[A-Za-z0-9]{16}$')",
-    say "must be an Auth0 group id such as grp_3kVbq8Yw1mZr7TnC, not the group's name"
+    say "must be an Auth0 group id such as grp_3kVbq8Yw1mZr7TnC",
+    else say ", not the group's name"
 }
 
 /// Whether `text` can be an Auth0 group id, by the rule of the schema.
@@ -122,8 +161,27 @@ pub fn is_organization_id(text: &str) -> bool {
     is_prefixed(text, "org_")
 }
 
+/// Whether `text` can be the identifier of an API, by the rule of the schema.
+pub fn is_resource_server_identifier(text: &str) -> bool {
+    is_plain_text(text)
+        && !is_internal_id(text)
+        && !["http%3", "https%3"]
+            .iter()
+            .any(|url| text.strip_prefix(url).is_some_and(|rest| rest.starts_with(['A', 'a'])))
+}
+
+/// Whether `text` can be the name of a permission, by the rule of the schema.
+pub fn is_permission_name(text: &str) -> bool {
+    is_plain_text(text) && !text.contains("%3A") && !text.contains("%3a")
+}
+
+/// Auth0 knows APIs by such an id, too, but not where permissions are removed.
+fn is_internal_id(text: &str) -> bool {
+    text.len() == 24 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
 /// Whether `text` is not empty, contains no control characters and has no white space around it.
-pub fn is_plain_text(text: &str) -> bool {
+fn is_plain_text(text: &str) -> bool {
     !text.is_empty() && text.trim() == text && !text.contains(char::is_control)
 }
 

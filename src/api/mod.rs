@@ -6,7 +6,8 @@
 //!
 //! - Parts of a spec: `common` (what the removal kinds share), `guards`, `verification`, `times`, `ids`, `object_name`.
 //! - Statuses: `status` (of the removal kinds), `reason` (every reason, and what it means for the conditions),
-//!   `conditions`. `reconcile_request` is about the annotation that a status answers.
+//!   `conditions`. `reconcile_request` is about the annotation that a status answers. `printable` is what a text from
+//!   outside becomes.
 //! - `closed` finds what in a spec this version does not know, `unsupported` lists what it does not act on.
 //! - `crds` makes the CustomResourceDefinitions.
 
@@ -24,6 +25,7 @@ mod ids;
 mod object_name;
 mod org_member_role_removal;
 mod org_membership_removal;
+mod printable;
 mod reason;
 mod reconcile_request;
 mod status;
@@ -34,10 +36,11 @@ mod user_role_revocation;
 mod verification;
 
 pub use auth0_tenant::{
-    Auth0Tenant, Auth0TenantSpec, Auth0TenantStatus, Credentials, RateLimit, SecretKeyRef, SecretRef,
+    Auth0Tenant, Auth0TenantSpec, Auth0TenantStatus, CredentialKind, CredentialStatus, Credentials, RateLimit,
+    SecretKeyRef, SecretRef,
 };
 pub use common::{IfNotFound, Policy, RemovalOptions, TenantKind, TenantRef};
-pub use conditions::{ConditionStatus, ConditionType, Verdict, conditions, find_condition, printable, time, verdicts};
+pub use conditions::{ConditionStatus, ConditionType, Verdict, conditions, find_condition, time, verdicts};
 pub use crds::{Crd, crds};
 #[cfg(test)]
 pub use group_role_removal::{GroupRoleRemoval, GroupRoleRemovalSpec};
@@ -45,11 +48,12 @@ pub use guards::{Brake, Hold, KeepHolders, Mode, Protected};
 #[cfg(test)]
 pub use ids::{GroupId, is_group_id};
 pub use ids::{
-    OrganizationId, PermissionName, ResourceServerIdentifier, RoleId, UserId, is_organization_id, is_plain_text,
-    is_role_id, is_user_id,
+    OrganizationId, PermissionName, ResourceServerIdentifier, RoleId, UserId, is_organization_id, is_permission_name,
+    is_resource_server_identifier, is_role_id, is_user_id,
 };
 pub use org_member_role_removal::{OrgMemberRoleRemoval, OrgMemberRoleRemovalSpec};
 pub use org_membership_removal::{OrgMembershipRemoval, OrgMembershipRemovalSpec};
+pub use printable::{escaped, printable};
 pub use reason::{Reason, State, VerifiedReason};
 pub use reconcile_request::{RECONCILE_ANNOTATION, reconcile_request};
 pub use status::{Finished, RemovalResult, RemovalStatus};

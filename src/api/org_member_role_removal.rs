@@ -25,7 +25,7 @@ use super::{OrganizationId, RemovalOptions, RemovalStatus, RoleId, UserId};
     selectable = ".spec.organizationId",
     printcolumn(name = "User", json_path = ".spec.userId", type_ = "string"),
     printcolumn(name = "Organization", json_path = ".spec.organizationId", type_ = "string", priority = 1),
-    printcolumn(name = "Roles", json_path = ".spec.roles", type_ = "string", priority = 1)
+    printcolumn(name = "Roles", json_path = ".status.result.requested", type_ = "integer", priority = 1)
 )]
 #[serde(rename_all = "camelCase", remote = "Self")]
 pub struct OrgMemberRoleRemovalSpec {

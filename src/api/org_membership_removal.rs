@@ -23,8 +23,8 @@ use super::{OrganizationId, RemovalOptions, RemovalStatus, UserId};
     status = "RemovalStatus",
     doc = "Removes users from an Auth0 organization.",
     selectable = ".spec.organizationId",
-    printcolumn(name = "Members", json_path = ".spec.members", type_ = "string"),
-    printcolumn(name = "Organization", json_path = ".spec.organizationId", type_ = "string", priority = 1)
+    printcolumn(name = "Organization", json_path = ".spec.organizationId", type_ = "string"),
+    printcolumn(name = "Members", json_path = ".status.result.requested", type_ = "integer")
 )]
 #[serde(rename_all = "camelCase", remote = "Self")]
 pub struct OrgMembershipRemovalSpec {

@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::conditions::printable;
+use super::printable::printable;
 
 /// The annotation that requests one retry of a stalled removal, one proof of a removal that could not be verified, or
 /// one more check of a tenant's credential. Each new value is answered once, in `status.lastHandledReconcileAt`.

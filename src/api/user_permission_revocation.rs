@@ -25,7 +25,7 @@ use super::{PermissionName, RemovalOptions, RemovalStatus, ResourceServerIdentif
     doc = "Removes directly assigned permissions from an Auth0 user.",
     selectable = ".spec.userId",
     printcolumn(name = "User", json_path = ".spec.userId", type_ = "string"),
-    printcolumn(name = "Permissions", json_path = ".spec.permissions", type_ = "string", priority = 1)
+    printcolumn(name = "Permissions", json_path = ".status.result.requested", type_ = "integer", priority = 1)
 )]
 #[serde(rename_all = "camelCase", remote = "Self")]
 pub struct UserPermissionRevocationSpec {

@@ -24,7 +24,7 @@ use super::{RemovalOptions, RemovalStatus, RoleId, UserId};
     doc = "Removes tenant-wide roles from an Auth0 user.",
     selectable = ".spec.userId",
     printcolumn(name = "User", json_path = ".spec.userId", type_ = "string"),
-    printcolumn(name = "Roles", json_path = ".spec.roles", type_ = "string", priority = 1)
+    printcolumn(name = "Roles", json_path = ".status.result.requested", type_ = "integer", priority = 1)
 )]
 #[serde(rename_all = "camelCase", remote = "Self")]
 pub struct UserRoleRevocationSpec {

@@ -25,6 +25,7 @@ mod item;
 mod limits;
 mod management_api;
 mod token;
+mod token_text;
 mod transport;
 mod walk;
 
@@ -36,5 +37,6 @@ pub use error::{CallError, Missing, Rejection, Unavailable};
 pub use item::{Item, ItemKind, Unreadable};
 pub use limits::{RateHeaders, wait_after_429};
 pub use management_api::ManagementApi;
-pub use token::{Token, TokenError};
+pub use token::Token;
+pub use token_text::TokenError;
 pub use walk::{Query, Walk, WalkError, WalkStep};

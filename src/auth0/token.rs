@@ -2,15 +2,14 @@
 //!
 //! A token never appears in `Debug` output or in an error.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
-use thiserror::Error;
+use std::sync::Arc;
 
-/// The longest token that is accepted, in bytes. Auth0's own are shorter than 8 kB.
-const MAX_LEN: usize = 16 * 1024;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
+
+use super::token_text::{TokenError, claims, plain};
+
 /// A token counts as expired only this long after its `exp`, because our clock may be wrong.
 const CLOCK_SKEW_SECONDS: i64 = 60;
 
@@ -20,63 +19,31 @@ pub struct Token {
     secret: SecretString,
     fingerprint: u64,
     expires_at: Option<Timestamp>,
-}
-
-/// Why a Secret's value is not a usable token. No variant and no message contains any part of the value.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum TokenError {
-    /// The value is empty.
-    #[error("is empty")]
-    Empty,
-    /// The value contains characters that a bearer token cannot have.
-    #[error("is not a token: it has white space or characters that a token cannot have (only one line end is trimmed)")]
-    NotAToken,
-    /// The value is longer than any token of Auth0.
-    #[error("is longer than {MAX_LEN} bytes, so it is not a token")]
-    TooLong,
-    /// The value is the base64 encoding of a token: it was encoded once too often.
-    #[error("is base64-encoded twice: put the token itself under stringData, or its base64 under data")]
-    EncodedTwice,
-    /// The token has expired, at this time.
-    #[error("expired at {0}: put a fresh token into the Secret")]
-    Expired(Timestamp),
-    /// The token has another audience than this one, which is required.
-    #[error("was issued for another audience than {0}: get a token for the Management API of this tenant")]
-    WrongAudience(String),
-}
-
-/// The claims that are checked. A claim that is absent or has an unexpected type is not checked.
-#[derive(Default, Deserialize)]
-struct Claims {
-    exp: Option<i64>,
-    aud: Option<serde_json::Value>,
+    lifetime: Option<SignedDuration>,
+    scopes: Arc<[String]>,
 }
 
 impl Token {
-    /// Reads a token from the value of a Secret. One trailing line end is trimmed; any other white space is an error.
-    /// If the token is a JWT with readable claims, it must not have expired and must be for `audience`. Other tokens
-    /// are left to Auth0 to judge.
+    /// Reads a token from the value of a Secret. One trailing line end is trimmed. The token must be a JWT for `audience`
+    /// that has not expired; a claim that is absent or has an unexpected type is left to Auth0 to judge.
     pub fn read(bytes: &[u8], audience: &str, now: Timestamp) -> Result<Self, TokenError> {
-        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-        let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-        if bytes.is_empty() {
-            return Err(TokenError::Empty);
-        }
-        if bytes.len() > MAX_LEN {
-            return Err(TokenError::TooLong);
-        }
-        let text = std::str::from_utf8(bytes).map_err(|_| TokenError::NotAToken)?;
-        if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b)) {
-            return Err(TokenError::NotAToken);
-        }
-        let claims = claims(text);
-        if claims.is_none() && decoded_is_token(text) {
-            return Err(TokenError::EncodedTwice);
-        }
-        let claims = claims.unwrap_or_default();
+        let text = plain(bytes)?;
+        let claims = claims(text, audience)?;
         check_audience(&claims, audience)?;
-        let expires_at = claims.exp.and_then(|exp| Timestamp::from_second(exp).ok());
-        let token = Self { secret: SecretString::from(text), fingerprint: fingerprint(text), expires_at };
+        let time = |name: &str| Timestamp::from_second(claims.get(name)?.as_i64()?).ok();
+        let expires_at = time("exp");
+        let lifetime = expires_at.zip(time("iat")).map(|(end, begin)| end.duration_since(begin));
+        let scopes = claims.get("scope").and_then(Value::as_str).unwrap_or_default();
+        let mut scopes: Vec<String> = scopes.split_whitespace().map(str::to_owned).collect();
+        scopes.sort_unstable();
+        scopes.dedup();
+        let token = Self {
+            secret: SecretString::from(text),
+            fingerprint: fingerprint(text),
+            expires_at,
+            lifetime: lifetime.filter(SignedDuration::is_positive),
+            scopes: scopes.into(),
+        };
         token.check_expiry(now)?;
         Ok(token)
     }
@@ -91,9 +58,19 @@ impl Token {
         self.fingerprint
     }
 
-    /// When the token expires, if it is a JWT that says so.
+    /// When the token expires, if it says so.
     pub const fn expires_at(&self) -> Option<Timestamp> {
         self.expires_at
+    }
+
+    /// From its issue to its end, if it says so.
+    pub const fn lifetime(&self) -> Option<SignedDuration> {
+        self.lifetime
+    }
+
+    /// The scopes that it says it has, sorted.
+    pub fn scopes(&self) -> &[String] {
+        &self.scopes
     }
 
     /// Returns an error if the token has expired by now.
@@ -107,28 +84,19 @@ impl Token {
     }
 }
 
-fn check_audience(claims: &Claims, audience: &str) -> Result<(), TokenError> {
-    let fits = match &claims.aud {
-        Some(serde_json::Value::String(one)) => one == audience,
-        Some(serde_json::Value::Array(many)) => many.iter().any(|aud| aud == audience),
-        _ => true,
+fn check_audience(claims: &Map<String, Value>, audience: &str) -> Result<(), TokenError> {
+    let named: Vec<&str> = match claims.get("aud") {
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).collect(),
+        _ => return Ok(()),
     };
-    if fits { Ok(()) } else { Err(TokenError::WrongAudience(audience.to_owned())) }
-}
-
-fn claims(token: &str) -> Option<Claims> {
-    let payload = token.split('.').nth(1)?;
-    let json = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
-    // A claim of an unexpected type is treated as absent.
-    serde_json::from_slice::<serde_json::Value>(&json).ok().map(|value| Claims {
-        exp: value.get("exp").and_then(serde_json::Value::as_i64),
-        aud: value.get("aud").cloned(),
-    })
-}
-
-fn decoded_is_token(text: &str) -> bool {
-    let decoded = base64::engine::general_purpose::STANDARD.decode(text).ok();
-    decoded.and_then(|bytes| String::from_utf8(bytes).ok()).is_some_and(|inner| claims(inner.trim_end()).is_some())
+    if named.contains(&audience) {
+        return Ok(());
+    }
+    // The audience of an ID token is a client id, which is no URL.
+    let is_id_token = !claims.contains_key("scope") && !named.iter().any(|aud| aud.contains([':', '/']));
+    let error = if is_id_token { TokenError::IdToken } else { TokenError::WrongAudience };
+    Err(error(audience.to_owned()))
 }
 
 fn fingerprint(text: &str) -> u64 {
@@ -145,7 +113,8 @@ mod tests {
     const AUDIENCE: &str = "https://acme.auth0.com/api/v2/";
 
     fn jwt(claims: &str) -> String {
-        format!("eyJh.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))
+        use base64::Engine as _;
+        format!("eyJh.{}.c2ln", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(claims))
     }
 
     fn read(bytes: impl AsRef<[u8]>) -> Result<Token, TokenError> {
@@ -154,38 +123,43 @@ mod tests {
 
     #[test]
     fn only_the_line_end_is_trimmed() {
-        for good in ["abc.def", "opaque-token", "abc\n", "abc\r\n"] {
-            assert_eq!(read(good).unwrap().expose(), good.trim_end());
+        let token = jwt("{}");
+        for good in [token.clone(), format!("{token}\n"), format!("{token}\r\n")] {
+            assert_eq!(read(&good).unwrap().expose(), token);
         }
-        assert_eq!(read("").unwrap_err(), TokenError::Empty);
-        assert_eq!(read("\n").unwrap_err(), TokenError::Empty);
-        for bad in [" abc", "abc ", "a\nb", "abc\n\n", "Bearer abc", "\u{feff}abc", "\"abc\"", "a\0"] {
-            assert_eq!(read(bad).unwrap_err(), TokenError::NotAToken, "{bad:?}");
-        }
-        assert_eq!(read([0xff, 0xfe]).unwrap_err(), TokenError::NotAToken);
-        assert_eq!(read(vec![b'a'; 1 << 20]).unwrap_err(), TokenError::TooLong);
+        assert_eq!(read(format!("{token}\n\n")).unwrap_err(), TokenError::WhiteSpaceAround);
     }
 
     #[test]
     fn readable_claims_are_checked_and_unreadable_ones_are_not() {
-        let good = jwt(&format!(r#"{{"exp": 1000001, "aud": "{AUDIENCE}"}}"#));
-        assert!(read(&good).is_ok());
+        let good = format!(r#"{{"exp": 1000001, "iat": 999901, "aud": "{AUDIENCE}", "scope": "read:users  a:b a:b"}}"#);
+        let good = read(jwt(&good)).unwrap();
+        assert_eq!(
+            (good.lifetime(), good.scopes()),
+            (Some(SignedDuration::from_secs(100)), ["a:b", "read:users"].map(String::from).as_slice())
+        );
         assert!(read(jwt(&format!(r#"{{"aud": ["x", "{AUDIENCE}"]}}"#))).is_ok());
-        assert!(read(jwt(r#"{"exp": "soon", "aud": 7, "scopes": {}}"#)).is_ok(), "an old-style token");
-        assert!(read(jwt("not json")).is_ok());
+        let old_style = read(jwt(r#"{"exp": "soon", "aud": 7, "scopes": {}}"#)).unwrap();
+        assert_eq!((old_style.expires_at(), old_style.lifetime(), old_style.scopes().len()), (None, None, 0));
+        assert_eq!(read(jwt("not json")).unwrap_err(), TokenError::Incomplete);
         assert!(matches!(read(jwt(r#"{"exp": 999000}"#)), Err(TokenError::Expired(_))));
         let ending = read(jwt(r#"{"exp": 999970}"#)).unwrap();
         assert_eq!(ending.expires_at(), Timestamp::from_second(999_970).ok(), "within the clock skew");
         assert!(ending.check_expiry(Timestamp::from_second(1_000_030).unwrap()).is_ok());
         assert!(ending.check_expiry(Timestamp::from_second(1_000_031).unwrap()).is_err());
-        assert_eq!(read("opaque").unwrap().expires_at(), None);
-        assert!(matches!(read(jwt(r#"{"aud": "https://other/api/v2/"}"#)), Err(TokenError::WrongAudience(_))));
-        let twice = base64::engine::general_purpose::STANDARD.encode(&good);
-        assert_eq!(read(twice).unwrap_err(), TokenError::EncodedTwice);
+        let audience = || AUDIENCE.to_owned();
+        for (claims, error) in [
+            (r#"{"aud": "https://other/api/v2/"}"#, TokenError::WrongAudience(audience())),
+            (r#"{"aud": ["https://api", "https://acme.auth0.com/userinfo"]}"#, TokenError::WrongAudience(audience())),
+            (r#"{"aud": "aB3dE", "scope": "x"}"#, TokenError::WrongAudience(audience())),
+            (r#"{"aud": "aB3dE", "nonce": "x", "email": "canary"}"#, TokenError::IdToken(audience())),
+        ] {
+            assert_eq!(read(jwt(claims)).unwrap_err(), error, "{claims}");
+        }
     }
 
     #[test]
     fn debug_shows_nothing() {
-        assert!(!format!("{:?}", read("canary-token").unwrap()).contains("canary"));
+        assert!(!format!("{:?}", read(format!("{}canary", jwt("{}"))).unwrap()).contains("canary"));
     }
 }

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::api::GroupRoleRemoval;
 use crate::api::{
     OrgMemberRoleRemoval, OrgMembershipRemoval, RemovalOptions, RemovalStatus, UserPermissionRevocation,
-    UserRoleRevocation, is_organization_id, is_plain_text, is_role_id, is_user_id,
+    UserRoleRevocation, is_organization_id, is_permission_name, is_resource_server_identifier, is_role_id, is_user_id,
 };
 use crate::auth0::{Endpoint, Item, ItemKind};
 use crate::dispatch::Removal;
@@ -123,5 +123,5 @@ fn is_id(item: &Item, valid: fn(&str) -> bool) -> bool {
 }
 
 fn is_permission(item: &Item) -> bool {
-    matches!(item, Item::Permission { resource_server, name } if is_plain_text(resource_server) && is_plain_text(name))
+    matches!(item, Item::Permission { resource_server, name } if is_resource_server_identifier(resource_server) && is_permission_name(name))
 }

@@ -121,7 +121,7 @@ mod tests {
     fn key(token: &str) -> ConnectionKey {
         let domain: Domain = "acme.auth0.com".parse().unwrap();
         let now = jiff::Timestamp::from_second(0).unwrap();
-        let token = Token::read(token.as_bytes(), &domain.default_audience(), now).unwrap();
+        let token = Token::read(format!("e30.e30.{token}").as_bytes(), &domain.default_audience(), now).unwrap();
         ConnectionKey::new(&domain, None, &token)
     }
 

@@ -58,6 +58,7 @@ impl Work {
         let preflight = CountedPreflight { preflight: checker.clone(), metrics: metrics.clone() };
         let (dispatcher, woken) = Dispatcher::new(Arc::new(preflight), observer.clone());
         metrics.object_counts.dispatcher(dispatcher.clone());
+        metrics.object_counts.tokens(tenants.clone());
         let (announce, events): (mpsc::Sender<ReasonChange>, _) = events::channel();
         tasks.services.spawn(events::record(client.clone(), events));
 

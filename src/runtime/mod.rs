@@ -5,7 +5,7 @@
 //! Start reading at [`run`], which waits for the API server and for the lease, and then at `Work::start` in
 //! `leader.rs`, which puts together everything that only a leader does.
 //!
-//! - `startup.rs`: waits for the API server.
+//! - `kubeconfig.rs`: finds the cluster. `startup.rs`: waits for the API server.
 //! - `election/`: the Lease; one replica leads, the others stand by.
 //! - `leader.rs`: what a leader runs. `tasks.rs` holds its tasks, `shutdown.rs` ends them in order.
 //! - `cache/`: one watch and one cache for each kind and scope.
@@ -26,20 +26,19 @@
 //!   has a watch of its own.
 //! - `watcher` asks again and again for a resource version that has expired: `cache/resync.rs`.
 //! - The client has no read timeout, so every call outside a watch has a deadline: `controllers/guard.rs`,
-//!   `startup.rs`, `election/lease.rs`. `main.rs` sets a read timeout for the watches, and turns off the retries that
-//!   would hide an unreachable API server.
+//!   `startup.rs`, `election/lease.rs`. `kubeconfig.rs` sets a read timeout for the watches, and turns off the retries
+//!   that would hide an unreachable API server.
 
 pub(crate) mod cache;
 mod controllers;
 mod election;
 mod kube_error;
+mod kubeconfig;
 mod leader;
 mod settings;
 mod shutdown;
 mod startup;
 mod tasks;
-
-use std::net::SocketAddr;
 
 use kube::Client;
 use thiserror::Error;
@@ -47,15 +46,16 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::telemetry::http;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::{Readiness, Role};
+use crate::telemetry::{BindAddress, http};
 
 use election::{Elector, LeadershipToken};
 use leader::Work;
 
 pub use cache::WatchTiming;
 pub use election::{ElectionTiming, LEASE, Lost};
+pub use kubeconfig::{ClusterError, cluster};
 pub use settings::Settings;
 
 /// Why the operator could not run, or stopped. What to do: correct what the message names, then start it again.
@@ -63,10 +63,10 @@ pub use settings::Settings;
 pub enum Error {
     /// The probe address cannot be used.
     #[error("--health-probe-bind-address {0}: {1}")]
-    Probes(SocketAddr, std::io::Error),
+    Probes(BindAddress, std::io::Error),
     /// The metrics address cannot be used.
     #[error("--metrics-bind-address {0}: {1}")]
-    Metrics(SocketAddr, std::io::Error),
+    Metrics(BindAddress, std::io::Error),
     /// The API server refuses the credentials.
     #[error(transparent)]
     Unauthorized(#[from] startup::Unauthorized),
@@ -112,7 +112,8 @@ pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken
         let work = Work::start(&settings, &client, &readiness, &metrics, LeadershipToken::always());
         return lead(work, &shutdown, std::future::pending()).await;
     };
-    let mut elector = Elector::new(client.clone(), &settings.namespace, timing, readiness.clone());
+    let mut elector =
+        Elector::new(client.clone(), &settings.namespace, &settings.lease_name, timing, readiness.clone());
     if !elector.acquire(&shutdown).await {
         return Ok(());
     }

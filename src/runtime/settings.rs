@@ -1,8 +1,7 @@
 //! What the command line decides about a run.
 
-use std::net::SocketAddr;
-
 use crate::auth0::{AllowedDomains, Timeouts};
+use crate::telemetry::BindAddress;
 use crate::telemetry::traces::Traces;
 
 use super::cache::WatchTiming;
@@ -15,6 +14,8 @@ pub struct Settings {
     pub cluster_url: String,
     /// Namespace of the operator and of its Lease.
     pub namespace: String,
+    /// Name of the Lease.
+    pub lease_name: String,
     /// Timing of the leader election; `None` for no election, so that this replica is always active.
     pub election: Option<ElectionTiming>,
     /// Domains that credentials may be sent to.
@@ -24,9 +25,9 @@ pub struct Settings {
     /// Namespaces to read labelled Secrets from; the watched ones if empty.
     pub secret_namespaces: Vec<String>,
     /// Address of `/healthz` and `/readyz`; not served if `None`.
-    pub probe_address: Option<SocketAddr>,
+    pub probe_address: Option<BindAddress>,
     /// Address of `/metrics`; not served if `None`.
-    pub metrics_address: Option<SocketAddr>,
+    pub metrics_address: Option<BindAddress>,
     /// Maximum number of concurrent reconciles per removal kind and scope.
     pub max_concurrent_reconciles: u16,
     /// Timeouts of calls to Auth0.

@@ -26,4 +26,5 @@ pub(crate) mod readiness;
 pub mod trace_export;
 pub mod traces;
 
-pub use logs::{LogFormat, subscriber};
+pub use http::BindAddress;
+pub use logs::{LogFormat, log_panics, subscriber};

@@ -103,6 +103,12 @@ impl ConnectionCache {
         self.tenants.values().filter_map(|entry| Some(entry.resolved.as_ref().ok()?.0.key)).collect()
     }
 
+    /// The tenants that can be used, and with which connection.
+    pub(super) fn usable(&self) -> Vec<(TenantKey, Connection)> {
+        let usable = |entry: &Entry| Some(entry.resolved.as_ref().ok()?.0.clone());
+        self.tenants.iter().filter_map(|(key, entry)| Some((key.clone(), usable(entry)?))).collect()
+    }
+
     /// The connection of this tenant, as it was last resolved.
     pub(super) fn connection(&self, key: &TenantKey) -> Option<ConnectionKey> {
         Some(self.tenants.get(key)?.resolved.as_ref().ok()?.0.key)
@@ -194,16 +200,17 @@ mod tests {
         };
         let one = tenant("one", "1", "acme.auth0.com");
         assert_eq!(resolve("one", &one, None), Err(Reason::SecretNotFound));
-        let first = resolve("one", &one, Some(&secret("1", "abc"))).unwrap();
+        let first = resolve("one", &one, Some(&secret("1", "e30.e30.abc"))).unwrap();
         // The Secret has the same version, so it is not read again.
-        assert_eq!(resolve("one", &one, Some(&secret("1", "other"))), Ok(first));
-        let rotated = resolve("one", &one, Some(&secret("2", "other"))).unwrap();
+        assert_eq!(resolve("one", &one, Some(&secret("1", "e30.e30.other"))), Ok(first));
+        let rotated = resolve("one", &one, Some(&secret("2", "e30.e30.other"))).unwrap();
         assert_ne!(rotated, first);
-        let moved = resolve("one", &tenant("one", "2", "acme.eu.auth0.com"), Some(&secret("2", "other"))).unwrap();
+        let moved =
+            resolve("one", &tenant("one", "2", "acme.eu.auth0.com"), Some(&secret("2", "e30.e30.other"))).unwrap();
         assert_ne!(moved, rotated);
         // Another tenant with the same settings has the same connection.
         let other = tenant("two", "1", "acme.eu.auth0.com");
-        assert_eq!(resolve("two", &other, Some(&secret("2", "other"))), Ok(moved));
+        assert_eq!(resolve("two", &other, Some(&secret("2", "e30.e30.other"))), Ok(moved));
         assert_eq!((cache.connections(), cache.clients.len()), (HashSet::from([moved]), 2));
         cache.retain(|key| key.name == "two");
         assert_eq!((cache.tenants.len(), cache.clients.len()), (1, 1));

@@ -215,6 +215,13 @@ impl Tenants {
         lock(&self.connections).tenants_with(|connection| connection.domain == *domain)
     }
 
+    /// The tenants that can be used, with their connections.
+    pub fn usable_now(&self) -> Vec<(TenantKey, Connection)> {
+        let mut usable = lock(&self.connections).usable();
+        usable.retain(|(key, _)| self.get(key).is_some());
+        usable
+    }
+
     /// The tenants that use this Secret.
     pub fn using_secret(&self, namespace: &str, secret: &str) -> Vec<TenantKey> {
         self.find(|tenant| {

@@ -4,17 +4,24 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{
-    Auth0Tenant, Auth0TenantStatus, ConditionStatus, ConditionType, Reason, Verdict, conditions, time, verdicts,
+    Auth0Tenant, Auth0TenantStatus, ConditionStatus, ConditionType, CredentialKind, CredentialStatus, Reason, Verdict,
+    conditions, printable, time, verdicts,
 };
+use crate::auth0::Token;
 
 use super::connection::TenantError;
 use super::health::Unreachable;
+
+/// The length, in characters, at which the name of a scope is cut.
+const MAX_SCOPE: usize = 100;
 
 /// What the status of a tenant follows from.
 #[derive(Clone, Copy, Debug)]
 pub struct TenantFacts<'a> {
     /// Why the tenant cannot be used, if it cannot.
     pub error: Option<&'a TenantError>,
+    /// Its credential, if it can be used.
+    pub token: Option<&'a Token>,
     /// Whether Auth0 accepted a call with its connection since the operator started.
     pub accepted: bool,
     /// Why the last call with its connection could not be sent, if it could not.
@@ -43,12 +50,23 @@ pub fn tenant_status(
         observed_generation: Some(generation),
         conditions: conditions(before, &verdicts, generation, now),
         domain: facts.error.is_none().then(|| tenant.spec.domain.clone()),
+        credential: facts.token.map(credential),
         open_until,
         last_handled_reconcile_at: facts
             .request
             .map(str::to_owned)
             .or_else(|| old.and_then(|status| status.last_handled_reconcile_at.clone())),
         unknown: old.map(|status| status.unknown.clone()).unwrap_or_default(),
+    }
+}
+
+/// What the status says of a token. Scopes are text from outside.
+fn credential(token: &Token) -> CredentialStatus {
+    let scopes = token.scopes().iter().take(CredentialStatus::MAX_SCOPES);
+    CredentialStatus {
+        kind: CredentialKind::Token,
+        expires_at: token.expires_at().map(time),
+        scopes: scopes.map(|scope| scope.chars().take(MAX_SCOPE).collect::<String>()).map(|s| printable(&s)).collect(),
     }
 }
 
@@ -103,7 +121,7 @@ mod tests {
     }
 
     const QUIET: TenantFacts<'_> =
-        TenantFacts { error: None, accepted: false, unreachable: None, open_until: None, request: None };
+        TenantFacts { error: None, token: None, accepted: false, unreachable: None, open_until: None, request: None };
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

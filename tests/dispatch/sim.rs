@@ -83,7 +83,7 @@ pub struct Sim {
 
 /// The connection with the credential of this number.
 pub fn connection(credential: u64) -> ConnectionKey {
-    let token = Token::read(format!("token-{credential}").as_bytes(), "any", Timestamp::UNIX_EPOCH).unwrap();
+    let token = Token::read(format!("e30.e30.{credential}").as_bytes(), "any", Timestamp::UNIX_EPOCH).unwrap();
     ConnectionKey::new(&domain(), None, &token)
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use fake_auth0::{Fault, Kind, TOKEN_CANARY, TokenSpec};
 use kube::api::{Patch, PatchParams};
-use rescind::api::{Auth0Tenant, ConditionType, RECONCILE_ANNOTATION, UserRoleRevocation};
+use rescind::api::{Auth0Tenant, ConditionType, CredentialKind, RECONCILE_ANNOTATION, UserRoleRevocation};
 use rescind::auth0::AllowedDomains;
 use serde_json::json;
 
@@ -59,7 +59,10 @@ async fn what_is_wrong_with_a_secret_is_said_without_its_value() {
         (json!({"token": ""}), "InvalidCredentials", "is empty"),
         (json!({"token": "\n"}), "InvalidCredentials", "is empty"),
         (json!({"token": format!(" {good}")}), "InvalidCredentials", "white space"),
-        (json!({"token": format!("Bearer {good}")}), "InvalidCredentials", "white space"),
+        (json!({"token": format!("Bearer {good}")}), "InvalidCredentials", "the word Bearer"),
+        (json!({"token": format!("\"{good}\"")}), "InvalidCredentials", "quotation marks"),
+        (json!({"token": json!({"access_token": good}).to_string()}), "InvalidCredentials", "the whole JSON answer"),
+        (json!({"token": TOKEN_CANARY}), "InvalidCredentials", "is opaque and no JWT"),
         (json!({"token": format!("{good}\n\n")}), "InvalidCredentials", "white space"),
         (json!({"token": twice}), "InvalidCredentials", "encoded twice"),
         (json!({"token": "x".repeat(20_000)}), "InvalidCredentials", "longer than"),
@@ -180,6 +183,49 @@ async fn a_tenant_says_how_long_nothing_is_sent() {
     assert_eq!(status.reason_text(), Some("Connected"));
     env.reason::<UserRoleRevocation>("jack", "RateLimited").await;
     assert_eq!(operator.status_writes(), writes + 2);
+}
+
+/// It is written once, and it goes with the tenant.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_token_is_seen_coming() {
+    let (env, metrics) = (Environment::new("token-end").await, crate::metrics::address());
+    let operator = env.operator_with(|settings| settings.metrics_address = Some(metrics.into())).await;
+    let begun = jiff::Timestamp::now().as_second();
+    env.put_secret(&env.fake.token_with(&TokenSpec::new(["update:users", "read:roles"]).expires_in(7200))).await;
+    let two = |tenant: &Auth0Tenant| {
+        let credential = tenant.status.as_ref().and_then(|status| status.credential.as_ref());
+        credential.is_some_and(|credential| credential.scopes == ["read:roles", "update:users"])
+    };
+    let credential = env.wait::<Auth0Tenant>("default", two).await.status.unwrap().credential.unwrap();
+    assert_eq!(credential.kind, CredentialKind::Token);
+    let end = credential.expires_at.unwrap().0.as_second();
+    assert!((7190..=7260).contains(&(end - begun)), "{end} {begun}");
+    let writes = operator.status_writes();
+
+    let of_it = [("tenant_namespace", env.namespace.as_str()), ("domain", env.fake.domain())];
+    let scrape = crate::metrics::scrape(metrics).await;
+    let (at, lifetime) = ("rescind_tenant_token_expiry_timestamp_seconds", "rescind_tenant_token_lifetime_seconds");
+    assert_eq!((scrape.value(at, &of_it), scrape.value(lifetime, &of_it)), (end as f64, 7200.0));
+    let question = Patch::Merge(json!({"metadata": {"annotations": {RECONCILE_ANNOTATION: "1"}}}));
+    env.api::<Auth0Tenant>().patch("default", &PatchParams::default(), &question).await.unwrap();
+    let answered = |tenant: &Auth0Tenant| tenant.status.as_ref().unwrap().last_handled_reconcile_at.is_some();
+    let again = env.wait::<Auth0Tenant>("default", answered).await.status.unwrap().credential.unwrap();
+    assert_eq!(again.expires_at.unwrap().0.as_second(), end);
+    assert_eq!(operator.status_writes(), writes + 1, "for the annotation alone");
+
+    env.put_secret(&env.fake.token_with(&TokenSpec::new(["update:users"]).expires_in(-3600))).await;
+    env.tenant_reason("InvalidCredentials").await;
+    assert_eq!(env.api::<Auth0Tenant>().get("default").await.unwrap().status.unwrap().credential, None);
+    env.put_secret(&env.token).await;
+    env.tenant_reason("Unproved").await;
+    assert!(crate::metrics::scrape(metrics).await.text.contains(at));
+    env.delete::<Auth0Tenant>("default").await;
+    within(async {
+        while crate::metrics::scrape(metrics).await.text.contains("rescind_tenant_token") {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    })
+    .await;
 }
 
 /// A condition of another program and a field of a later version are kept, and cause no write.

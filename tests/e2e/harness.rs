@@ -191,6 +191,7 @@ impl Environment {
         let mut settings = Settings {
             cluster_url: self.plane.server_url(),
             namespace: self.namespace.clone(),
+            lease_name: runtime::LEASE.to_owned(),
             // Most tests have one operator; tests/e2e/leader.rs has more.
             election: None,
             allowed_domains: AllowedDomains::parse([self.fake.domain()]).unwrap(),

@@ -206,7 +206,9 @@ async fn a_lease_that_cannot_be_had_is_explained() {
     let mut nowhere = process(env.plane.kubeconfig_path(), "nowhere");
     let forbidden = process(&kubeconfig, &env.namespace);
     nowhere.says("there is no namespace nowhere: create it, or set --namespace").await;
-    forbidden.says(&format!("not allowed to read leases in namespace {}: check", env.namespace)).await;
+    forbidden
+        .says(&format!("not allowed to read the lease rescind-leader in namespace {}: check", env.namespace))
+        .await;
     assert_eq!(nowhere.terminate().await, Some(0));
 }
 

@@ -14,6 +14,7 @@ mod docs_security;
 mod fault_injector;
 mod harness;
 mod imports;
+mod kubeconfigs;
 mod leader;
 mod lifecycle;
 mod manifests;

@@ -24,6 +24,11 @@ impl Process {
     }
 
     pub fn run(kubeconfig: &std::path::Path, args: &[&str]) -> Self {
+        Self::run_with(kubeconfig, args, &[])
+    }
+
+    /// With these environment variables.
+    pub fn run_with(kubeconfig: &std::path::Path, args: &[&str], variables: &[(&str, String)]) -> Self {
         let log = tempfile::NamedTempFile::new().unwrap();
         let child = tokio::process::Command::new(env!("CARGO_BIN_EXE_rescind"))
             .arg("run")
@@ -31,6 +36,7 @@ impl Process {
             // Processes that run at once cannot share the default port.
             .env("RESCIND_METRICS_BIND_ADDRESS", "0")
             .env("KUBECONFIG", kubeconfig)
+            .envs(variables.iter().map(|(name, value)| (*name, value)))
             .stderr(log.reopen().unwrap())
             .kill_on_drop(true)
             .spawn()

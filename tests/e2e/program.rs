@@ -7,6 +7,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
 use rescind::api::{Auth0Tenant, UserRoleRevocation};
+use rescind::telemetry::BindAddress;
 use serde_json::json;
 
 use crate::harness::*;
@@ -138,7 +139,7 @@ async fn events_tell_of_changes_of_reason() {
 async fn probes_say_what_is_missing() {
     let env = Environment::new("probes").await;
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let operator = env.operator_with(|s| s.probe_address = Some(([127, 0, 0, 1], port).into())).await;
+    let operator = env.operator_with(|s| s.probe_address = Some(BindAddress::Every(port))).await;
     env.tenant_reason("Unproved").await;
     env.put::<UserRoleRevocation>("jane", roles(USER)).await;
     env.reason::<UserRoleRevocation>("jane", "Removed").await;

@@ -19,7 +19,7 @@ async fn a_watched_namespace_that_cannot_be_read_holds_up_no_other() {
         .operator_through(injector.clone(), |settings| {
             settings.watch_namespaces = vec![env.namespace.clone(), other.namespace.clone()];
             settings.allowed_domains = AllowedDomains::parse([env.fake.domain(), other.fake.domain()]).unwrap();
-            settings.probe_address = Some(probes);
+            settings.probe_address = Some(probes.into());
         })
         .await;
     env.reason::<UserRoleRevocation>("jane", "Removed").await;
@@ -39,7 +39,7 @@ async fn a_watched_namespace_that_cannot_be_read_holds_up_no_other() {
 async fn an_object_that_cannot_be_read_any_more_is_held() {
     let (env, injector, metrics) = (Environment::new("garbled").await, FaultInjector::default(), address());
     let before = env.fake.state();
-    let operator = env.operator_through(injector.clone(), |settings| settings.metrics_address = Some(metrics));
+    let operator = env.operator_through(injector.clone(), |settings| settings.metrics_address = Some(metrics.into()));
     let _operator = operator.await;
     // The object waits until the time that this 429 names.
     env.fake.fault(Fault::status(429).header("Retry-After", "4").on(Kind::DeleteUserRoles).once());

@@ -149,7 +149,7 @@ impl Way {
     /// The status, and its reason, that an object with status `old` has next.
     fn status(&self, old: Option<&RemovalStatus>, generation: i64) -> (Reason, RemovalStatus) {
         let domain: Domain = DOMAIN.parse().unwrap();
-        let token = Token::read(b"token", &domain.default_audience(), at(0)).unwrap();
+        let token = Token::read(b"e30.e30.token", &domain.default_audience(), at(0)).unwrap();
         let key = ConnectionKey::new(&domain, None, &token);
         let now = Now { wall: at(2), steady: Instant::now() };
         let (options, tenant) = match self {
@@ -281,7 +281,8 @@ pub fn of_tenant() -> Vec<Case> {
         Reason::SecretNotFound,
     ];
     let problems = problems.map(|reason| Some(TenantError { reason, message: format!("why it is {reason}") }));
-    let quiet = TenantFacts { error: None, accepted: false, unreachable: None, open_until: None, request: None };
+    let quiet =
+        TenantFacts { error: None, token: None, accepted: false, unreachable: None, open_until: None, request: None };
     let accepted = TenantFacts { accepted: true, ..quiet };
     let problems = problems.iter().map(|problem| (TenantFacts { error: problem.as_ref(), ..quiet }, false));
     let mut tenant: Auth0Tenant = serde_json::from_value(fresh("Auth0Tenant")).unwrap();

@@ -27,7 +27,7 @@ pub fn role(n: usize) -> String {
 }
 
 pub fn secret(token: u64) -> Value {
-    json!({ "token": base64::engine::general_purpose::STANDARD.encode(format!("token-{token}")) })
+    json!({ "token": base64::engine::general_purpose::STANDARD.encode(format!("e30.e30.{token}")) })
 }
 
 /// A spec as the API server stores it: with the defaults of its schema.

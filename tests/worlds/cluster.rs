@@ -181,7 +181,7 @@ pub fn token_of(state: &State, namespace: &str, tenant: &Object) -> Option<u64> 
 pub fn number_of(encoded: &str) -> Option<u64> {
     use base64::Engine as _;
     let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
-    String::from_utf8(bytes).ok()?.strip_prefix("token-")?.parse().ok()
+    String::from_utf8(bytes).ok()?.strip_prefix("e30.e30.")?.parse().ok()
 }
 
 /// Whether some object wants `item` absent at `endpoint` of this domain and has this credential. Suspended objects want

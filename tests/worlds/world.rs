@@ -66,7 +66,7 @@ impl World {
         let (cluster, auth0) = crate::begin::begin(&plan);
         let now = jiff::Timestamp::from_second(EPOCH).unwrap();
         let fingerprint = |n: u64| {
-            let text = format!("token-{n}");
+            let text = format!("e30.e30.{n}");
             (Token::read(text.as_bytes(), "https://any/api/v2/", now).unwrap().fingerprint(), n)
         };
         let inner = Inner {

@@ -88,7 +88,7 @@ fn with(domain: &Domain, ca: Option<&Authority>, timeouts: Timeouts) -> Client {
 }
 
 async fn remove(client: &Client) -> Result<(), CallError> {
-    let token = Token::read(b"token", "", crate::clock::wall()).unwrap();
+    let token = Token::read(b"e30.e30.token", "", crate::clock::wall()).unwrap();
     let endpoint = Endpoint::UserRoles { user: "auth0|canary".into() };
     client.remove(&token, &endpoint, &[Item::Id("rol_canary".into())], "rescind-1").await.outcome
 }

@@ -109,7 +109,7 @@ fn tenants(backends: &Arc<Backends>) -> (Arc<Tenants>, Value) {
     tenant_writer.apply_watcher_event(&Event::Apply(serde_json::from_value(tenant.clone()).unwrap()));
     let secret = json!({
         "metadata": { "namespace": "n", "name": "t", "labels": { "rescind.dev/credentials": "true" } },
-        "data": { "token": "dG9rZW4=" },
+        "data": { "token": "ZTMwLmUzMC50b2tlbg==" },
     });
     secret_writer.apply_watcher_event(&Event::Apply(serde_json::from_value(secret).unwrap()));
     let mut secrets = Secrets::default();

@@ -33,7 +33,7 @@ fn role(n: usize) -> Item {
 }
 
 fn key(domain: &Domain, token: &str) -> ConnectionKey {
-    let token = Token::read(token.as_bytes(), &domain.default_audience(), at(NOW)).unwrap();
+    let token = Token::read(format!("e30.e30.{token}").as_bytes(), &domain.default_audience(), at(NOW)).unwrap();
     ConnectionKey::new(domain, None, &token)
 }
 

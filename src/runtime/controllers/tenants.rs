@@ -229,6 +229,7 @@ impl TenantController {
         let accepted = connection.as_ref().is_some_and(|connection| is_accepted(connection.key));
         let facts = TenantFacts {
             error: problem.as_ref(),
+            token: connection.as_ref().map(|connection| &connection.token),
             accepted,
             unreachable: connection.as_ref().and_then(|connection| self.tenants.unreachable(connection.key)),
             open_until: wait.map(|wait| now + SignedDuration::try_from(wait).unwrap_or_default()),

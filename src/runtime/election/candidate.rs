@@ -18,7 +18,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::clock::Moment;
 
-/// Name of the Lease, in the operator's namespace.
+/// Default name of the Lease, in the operator's namespace.
 pub const LEASE: &str = "rescind-leader";
 
 /// The three durations of an election, named as in client-go, whose defaults these are.

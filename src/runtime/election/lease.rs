@@ -14,7 +14,7 @@ use crate::api::FIELD_MANAGER;
 use crate::runtime::kube_error::explain;
 use crate::telemetry::readiness::{Readiness, Role};
 
-use super::candidate::{Candidate, ElectionTiming, LEASE, Step, holder};
+use super::candidate::{Candidate, ElectionTiming, Step, holder};
 use super::clock::{self, LeadershipToken};
 use super::lease_watch::LeaseWatch;
 
@@ -47,6 +47,8 @@ enum Attempt {
 pub(crate) struct Elector {
     api: Api<Lease>,
     namespace: String,
+    /// Name of the Lease.
+    name: String,
     candidate: Candidate,
     /// The Lease as we wrote it last. A renewal is based on it and need not read the Lease first.
     written: Option<Lease>,
@@ -57,10 +59,17 @@ pub(crate) struct Elector {
 }
 
 impl Elector {
-    pub(crate) fn new(client: Client, namespace: &str, timing: ElectionTiming, readiness: Readiness) -> Self {
+    pub(crate) fn new(
+        client: Client,
+        namespace: &str,
+        name: &str,
+        timing: ElectionTiming,
+        readiness: Readiness,
+    ) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
             namespace: namespace.to_owned(),
+            name: name.to_owned(),
             candidate: Candidate::new(identity(), timing),
             written: None,
             timing,
@@ -77,7 +86,7 @@ impl Elector {
 
     /// Waits until we hold the Lease. Returns false if `shutdown` came first.
     pub(crate) async fn acquire(&mut self, shutdown: &CancellationToken) -> bool {
-        let waited_for = format!("the lease {LEASE} in namespace {}", self.namespace);
+        let waited_for = format!("the lease {} in namespace {}", self.name, self.namespace);
         self.readiness.expect(&waited_for, &waited_for);
         let mut leader = None;
         loop {
@@ -111,7 +120,7 @@ impl Elector {
                 biased;
                 () = shutdown.cancelled() => return false,
                 () = tokio::time::sleep(pause) => {}
-                () = self.lease_watch.freed(&self.api, version.as_deref()) => {}
+                () = self.lease_watch.freed(&self.api, &self.name, version.as_deref()) => {}
             }
         }
     }
@@ -178,13 +187,13 @@ impl Elector {
 
     /// Returns false on a conflict, after which it is to be tried again.
     async fn try_release(&mut self) -> Result<bool, kube::Error> {
-        let Some(mut lease) = self.api.get_opt(LEASE).await? else { return Ok(true) };
+        let Some(mut lease) = self.api.get_opt(&self.name).await? else { return Ok(true) };
         let spec = lease.spec.take().unwrap_or_default();
         if holder(&spec) != Some(self.candidate.identity()) {
             return Ok(true);
         }
         lease.spec = Some(self.candidate.release_spec(&spec, Timestamp::now()));
-        match self.api.replace(LEASE, &params(), &lease).await {
+        match self.api.replace(&self.name, &params(), &lease).await {
             Ok(_) => Ok(true),
             Err(kube::Error::Api(status)) if status.is_conflict() => Ok(false),
             Err(error) => Err(error),
@@ -201,7 +210,7 @@ impl Elector {
         let timeout = self.timing.renew_deadline / 2;
         let read = match self.written.take() {
             Some(written) => Some(written),
-            None => call(timeout, self.api.get_opt(LEASE)).await?.map_err(|error| self.explain(&error, "read"))?,
+            None => call(timeout, self.api.get_opt(&self.name)).await?.map_err(|error| self.explain(&error, "read"))?,
         };
         let version = read.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
         let spec = read.as_ref().map(|lease| lease.spec.clone().unwrap_or_default());
@@ -211,10 +220,10 @@ impl Elector {
         let written = match step {
             Step::Wait(holder) => return Ok(Attempt::Standby { holder, version }),
             Step::Lost(holder) => return Ok(Attempt::Lost(holder)),
-            Step::Create(spec) => call(timeout, self.api.create(&params(), &new_lease(spec))).await?,
+            Step::Create(spec) => call(timeout, self.api.create(&params(), &new_lease(&self.name, spec))).await?,
             Step::Replace(spec) => {
                 let lease = Lease { spec: Some(spec), ..read.unwrap_or_default() };
-                call(timeout, self.api.replace(LEASE, &params(), &lease)).await?
+                call(timeout, self.api.replace(&self.name, &params(), &lease)).await?
             }
         };
         match written {
@@ -241,8 +250,9 @@ impl Elector {
         let namespace = &self.namespace;
         match error {
             kube::Error::Api(status) if status.is_forbidden() => format!(
-                "not allowed to {verb} leases in namespace {namespace}: check the operator's RBAC (leases: get, \
-                 create, update, watch)"
+                "not allowed to {verb} the lease {} in namespace {namespace}: check the operator's RBAC (leases: get, \
+                 create, update, watch) and --lease-name",
+                self.name
             ),
             kube::Error::Api(status) if status.is_not_found() => {
                 format!("there is no namespace {namespace}: create it, or set --namespace")
@@ -257,8 +267,8 @@ async fn call<T>(timeout: Duration, call: impl Future<Output = T>) -> Result<T, 
     tokio::time::timeout(timeout, call).await.map_err(|_| format!("the API server did not answer in {timeout:?}"))
 }
 
-fn new_lease(spec: LeaseSpec) -> Lease {
-    let metadata = ObjectMeta { name: Some(LEASE.to_owned()), ..ObjectMeta::default() };
+fn new_lease(name: &str, spec: LeaseSpec) -> Lease {
+    let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
     Lease { metadata, spec: Some(spec) }
 }
 

@@ -7,17 +7,17 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{WatchEvent, WatchParams};
 
-use super::candidate::{LEASE, holder};
+use super::candidate::holder;
 
 /// A watch request that outlives the calls of [`Self::freed`].
 #[derive(Default)]
 pub(super) struct LeaseWatch(Option<BoxStream<'static, kube::Result<WatchEvent<Lease>>>>);
 
 impl LeaseWatch {
-    /// Returns when the Lease, last read at `version`, is given up or deleted; never if the watch fails. Cancel-safe.
-    pub(super) async fn freed(&mut self, api: &Api<Lease>, version: Option<&str>) {
+    /// Returns when the Lease `name`, last read at `version`, is given up or deleted; never if the watch fails. Cancel-safe.
+    pub(super) async fn freed(&mut self, api: &Api<Lease>, name: &str, version: Option<&str>) {
         if self.0.is_none() {
-            let params = WatchParams::default().fields(&format!("metadata.name={LEASE}")).timeout(220);
+            let params = WatchParams::default().fields(&format!("metadata.name={name}")).timeout(220);
             let Some(version) = version else { return std::future::pending().await };
             let Ok(events) = api.watch(&params, version).await else { return std::future::pending().await };
             self.0 = Some(events.boxed());

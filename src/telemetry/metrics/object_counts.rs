@@ -17,6 +17,7 @@ use crate::dispatch::{Dispatcher, QueueStats};
 use crate::revocation::Revocation;
 use crate::sync::lock;
 use crate::telemetry::readiness::{Readiness, Role};
+use crate::tenant::Tenants;
 
 use super::domains::DomainLabels;
 use super::families::gauges;
@@ -45,6 +46,7 @@ pub(crate) struct Counts {
     removals: BTreeMap<RemovalLabels, usize>,
     tenants: BTreeMap<TenantLabels, usize>,
     unreadable: BTreeMap<UnreadableLabels, usize>,
+    tokens: BTreeMap<TokenLabels, TokenEnd>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
@@ -64,6 +66,19 @@ struct TenantLabels {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct UnreadableLabels {
     kind: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+struct TokenLabels {
+    tenant_namespace: String,
+    domain: String,
+}
+
+/// The token that ends first of those with the same labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct TokenEnd {
+    at: i64,
+    lifetime: Option<i64>,
 }
 
 impl Counts {
@@ -116,6 +131,19 @@ impl ObjectCounts {
         });
     }
 
+    /// Shows when the tokens of these tenants end.
+    pub(crate) fn tokens(&self, tenants: Arc<Tenants>) {
+        self.add(move |counts| {
+            for (key, connection) in tenants.usable_now() {
+                let Some(end) = connection.token.expires_at() else { continue };
+                let labels = TokenLabels { tenant_namespace: key.namespace, domain: connection.domain.to_string() };
+                let lifetime = connection.token.lifetime().map(|lifetime| lifetime.as_secs());
+                let end = TokenEnd { at: end.as_second(), lifetime };
+                counts.tokens.entry(labels).and_modify(|first| *first = end.min(*first)).or_insert(end);
+            }
+        });
+    }
+
     /// Calls `counter` at each scrape.
     pub(crate) fn add(&self, counter: impl Fn(&mut Counts) + Send + Sync + 'static) {
         lock(&self.0.counters).push(Box::new(counter));
@@ -154,6 +182,13 @@ impl Collector for ObjectCounts {
         gauges(&mut encoder, "tenants", help, None, counts.tenants)?;
         let help = "Objects that cannot be read and are left out; the log names them";
         gauges(&mut encoder, "unreadable_objects", help, None, counts.unreadable)?;
+        let seconds = Some(&Unit::Seconds);
+        let help = "When the token of a tenant expires, in seconds since the Unix epoch; of several the first";
+        let ends = counts.tokens.iter().map(|(labels, token)| (labels.clone(), token.at));
+        gauges(&mut encoder, "tenant_token_expiry_timestamp", help, seconds, ends)?;
+        let help = "Time from the issue of that token to its end";
+        let lifetimes = counts.tokens.iter().filter_map(|(labels, token)| Some((labels.clone(), token.lifetime?)));
+        gauges(&mut encoder, "tenant_token_lifetime", help, seconds, lifetimes)?;
         let queues = self.0.dispatcher.get().map(|dispatcher| dispatcher.stats()).unwrap_or_default();
         encode_queues(&mut encoder, &queues)
     }

@@ -33,6 +33,7 @@ pub fn full_status(kind: &Kind) -> Value {
         "Auth0Tenant" => json!({
             "observedGeneration": 1, "conditions": conditions, "lastHandledReconcileAt": "2026-12-31T17:00:00Z",
             "domain": "acme.eu.auth0.com", "openUntil": time,
+            "credential": {"kind": "Token", "expiresAt": time, "scopes": ["update:users"]},
         }),
         _ => json!({
             "observedGeneration": 1, "conditions": conditions, "attempts": 2, "correlationId": "abc",

@@ -1,6 +1,6 @@
 //! The fields that say what to remove.
 
-use rescind::api::{is_organization_id, is_plain_text, is_role_id, is_user_id};
+use rescind::api::{is_organization_id, is_permission_name, is_resource_server_identifier, is_role_id, is_user_id};
 use serde_json::{Value, json};
 
 use super::*;
@@ -70,9 +70,12 @@ fn user_ids() -> Vec<Row> {
         kept("letters beyond ASCII", "ad|ümlaut-田中-🦀"),
         kept("letters beyond ASCII in the provider", "prövider|x"),
         kept("a phone number", "sms|+4912345"),
-        refused("an e-mail address", "jane@example.com", "not an e-mail address"),
+        refused("an e-mail address", "jane@example.com", "not an e-mail address: several accounts can have one"),
         refused("a name", "Jane Doe", "not an e-mail address or a name: copy user_id from the user's page"),
-        refused("an encoded pipe", "auth0%7C5f7c8ec7c33c6c004bbafe82", USER_ID),
+        refused("an encoded pipe", "auth0%7C5f7c8ec7c33c6c004bbafe82", "write | for %7C, and decode the rest as well"),
+        refused("an encoded pipe and at sign", "samlp%7cacme%7cjane%40example.com", "write | for %7C"),
+        refused("a role's id", ROLE, "(provider, pipe, id), not the id of a role or an organization"),
+        refused("an id without its provider", "5f7c8ec7c33c6c004bbafe82", "put the provider before it"),
         refused("no provider", "|5f7c8ec7c33c6c004bbafe82", USER_ID),
         refused("no id", "auth0|", USER_ID),
         refused("a space for an id", "auth0| ", USER_ID),
@@ -97,7 +100,8 @@ fn role_ids() -> Vec<Row> {
         refused("a role's long name", "Administrators of the billing department, Europe and Africa", ROLE_ID),
         refused("one letter short", "rol_bN1a2b3c4d5e6f7", ROLE_ID),
         refused("one letter too many", "rol_bN1a2b3c4d5e6f7gh", ROLE_ID),
-        refused("an organization's id", ORG, ROLE_ID),
+        refused("an organization's id", ORG, "such as rol_bN1a2b3c4d5e6f7g, not the id of an organization"),
+        refused("a user's id", USER, "such as rol_bN1a2b3c4d5e6f7g, not the id of a user"),
         refused("upper case prefix", "ROL_bN1a2b3c4d5e6f7g", ROLE_ID),
         refused("a slash", "rol_bN1a2b3c4d5e6f7/", ROLE_ID),
         refused("a letter beyond ASCII", "rol_bN1a2b3c4d5e6f7ü", ROLE_ID),
@@ -116,7 +120,8 @@ fn organization_ids() -> Vec<Row> {
         refused("an organization's longest name", "a".repeat(50), ORG_ID),
         refused("one letter short", "org_9ybsU1dN2dKfDkB", ORG_ID),
         refused("one letter too many", "org_9ybsU1dN2dKfDkBi0", ORG_ID),
-        refused("a role's id", ROLE, ORG_ID),
+        refused("a role's id", ROLE, "such as org_9ybsU1dN2dKfDkBi, not the id of a role"),
+        refused("a user's id", USER, "such as org_9ybsU1dN2dKfDkBi, not the id of a user"),
         refused("a dash", "org_9ybsU1dN2dKfDkB-", ORG_ID),
         refused("much too long", "x".repeat(65), "may not be more than 64"),
         left_out_is_refused(),
@@ -146,11 +151,20 @@ fn permissions() -> Vec<Row> {
     let mut identifiers = common(API, IDENTIFIER);
     identifiers.push(kept("without the trailing slash", "https://api.example.com"));
     identifiers.push(kept("no URL", "urn:my-api"));
+    let encoded = "https%3A%2F%2Fapi.example.com%2F";
+    identifiers.push(refused("percent-encoded", encoded, "write : for %3A and / for %2F"));
+    identifiers.push(refused(
+        "the internal id",
+        "5f7c8ec7c33c6c004bbafe82",
+        "not the API's internal id: copy Identifier",
+    ));
+    identifiers.push(kept("a longer number", "5f7c8ec7c33c6c004bbafe820"));
     let mut names = common("read:x", NAME);
+    names.push(refused("percent-encoded", "read%3Areports", "not percent-encoded as in a URL: write : for %3A"));
     names.push(kept("several colons", "read:reports:own"));
     let (identifier, name) = ("spec.permissions[0].resourceServerIdentifier", "spec.permissions[0].permissionName");
-    let mut all = rows(&[(&UPR, identifier)], Some(is_plain_text), &identifiers);
-    all.extend(rows(&[(&UPR, name)], Some(is_plain_text), &names));
+    let mut all = rows(&[(&UPR, identifier)], Some(is_resource_server_identifier), &identifiers);
+    all.extend(rows(&[(&UPR, name)], Some(is_permission_name), &names));
     // The operator leaves the length of these two to Auth0.
     let too_long = [refused("one character too long", "x".repeat(601), "may not be more than 600")];
     all.extend(rows(&[(&UPR, identifier), (&UPR, name)], None, &too_long));

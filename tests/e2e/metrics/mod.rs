@@ -52,7 +52,7 @@ async fn some_removals(env: &Environment) {
 async fn numbers_are_right_after_known_removals() {
     let env = Environment::new("metrics").await;
     let address = address();
-    let operator = env.operator_with(|settings| settings.metrics_address = Some(address)).await;
+    let operator = env.operator_with(|settings| settings.metrics_address = Some(address.into())).await;
     some_removals(&env).await;
     let scrape = settled(address).await;
     let value = |name: &str, labels: &[(&str, &str)]| scrape.value(name, labels);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::exposition::Scrape;
 
-const FUNCTIONS: [&str; 8] = ["absent", "sum", "max", "min", "count", "rate", "increase", "histogram_quantile"];
+const FUNCTIONS: [&str; 9] = ["absent", "sum", "max", "min", "count", "rate", "increase", "histogram_quantile", "time"];
 /// A list of labels follows these words.
 const LISTS: [&str; 3] = ["by", "on", "without"];
 const WORDS: [&str; 4] = ["and", "or", "unless", "vector"];

@@ -1,0 +1,250 @@
+//! What people put into a Secret instead of a Management API token, each usual mistake in its own words. Pure.
+//!
+//! Auth0's Management API tokens are JWTs, so anything else is refused here, before it is sent anywhere.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+/// The longest token that is accepted, in bytes. Auth0's own are shorter than 8 kB.
+const MAX_LEN: usize = 16 * 1024;
+
+/// Why a Secret's value is not a usable token. No variant and no message contains any part of the value.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum TokenError {
+    /// The value is empty.
+    #[error("is empty")]
+    Empty,
+    /// The value is longer than any token of Auth0.
+    #[error("is longer than {MAX_LEN} bytes, so it is not a token")]
+    TooLong,
+    /// The value begins with a byte order mark, as files of some editors do.
+    #[error("begins with a byte order mark: save the file as UTF-8 without one")]
+    ByteOrderMark,
+    /// The value is what the token endpoint answered.
+    #[error("is the whole JSON answer of /oauth/token: put only the value of its access_token there")]
+    WholeAnswer,
+    /// The value is some other JSON.
+    #[error("is JSON: put only the token itself there")]
+    Json,
+    /// The value is a key or a certificate.
+    #[error("is a key or a certificate in PEM: put a Management API token there")]
+    Pem,
+    /// The value is a variable or a template that nothing has replaced.
+    #[error("is a placeholder that nothing has replaced: put the token itself there")]
+    Placeholder,
+    /// The value begins with the name of the scheme or of the header.
+    #[error("begins with the word Bearer or the name of the header: leave that out")]
+    Bearer,
+    /// The value is quoted.
+    #[error("has quotation marks, which became part of the value: leave them out (kubectl --from-env-file keeps them)")]
+    Quoted,
+    /// The value is a line of a settings file.
+    #[error("is a whole line with a name before the token: put only what comes after = or : there")]
+    Assignment,
+    /// The value has white space at an end.
+    #[error("has white space before or after it: remove that (one line end at the end is allowed)")]
+    WhiteSpaceAround,
+    /// The value has white space inside.
+    #[error("has white space or a line end inside: write it on one line without any")]
+    WhiteSpaceInside,
+    /// The value contains characters that a bearer token cannot have.
+    #[error("has characters that a token cannot have: copy it again")]
+    NotAToken,
+    /// The value is the base64 encoding of a token: it was encoded once too often.
+    #[error("is base64-encoded twice: put the token itself under stringData, or its base64 under data")]
+    EncodedTwice,
+    /// The value has the form of a refresh token.
+    #[error("is a refresh token: put a Management API token there, which is an access token")]
+    RefreshToken,
+    /// The value has the form of a client secret.
+    #[error("has the form of a client secret: put a Management API token there, which /oauth/token gives for it")]
+    ClientSecret,
+    /// The value has the form of a client id.
+    #[error("has the form of a client id: put a Management API token there, which /oauth/token gives for it")]
+    ClientId,
+    /// The value is a JWT of which something is missing.
+    #[error("is not complete: copy all three parts of the JWT with the dots between them")]
+    Incomplete,
+    /// The value is no JWT. Auth0 issues such tokens if it is asked for none of the tenant's APIs.
+    #[error("is opaque and no JWT, so it was issued for no API: ask /oauth/token for the audience {0}")]
+    Opaque(String),
+    /// The value is an ID token.
+    #[error("is an ID token, which is for an application: use an access token for the audience {0}")]
+    IdToken(String),
+    /// The token has expired, at this time.
+    #[error("expired at {0}: put a fresh token into the Secret")]
+    Expired(Timestamp),
+    /// The token has another audience than this one, which is required.
+    #[error(
+        "was issued for another audience than {0}: get a token for the Management API of this tenant; if spec.domain \
+         is a custom domain, set spec.audience"
+    )]
+    WrongAudience(String),
+}
+
+/// The value of a Secret as a token that an HTTP header can carry, with one line end trimmed.
+pub(super) fn plain(bytes: &[u8]) -> Result<&str, TokenError> {
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+    if bytes.len() > MAX_LEN {
+        return Err(TokenError::TooLong);
+    }
+    let marks: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"];
+    if marks.iter().any(|mark| bytes.starts_with(mark)) {
+        return Err(TokenError::ByteOrderMark);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| TokenError::NotAToken)?;
+    match mistake(text) {
+        Some(mistake) => Err(mistake),
+        None => Ok(text),
+    }
+}
+
+/// What is wrong with the form of `text`; the first that applies.
+fn mistake(text: &str) -> Option<TokenError> {
+    const QUOTES: [char; 7] = ['"', '\'', '`', '“', '”', '‘', '’'];
+    let bare = text.trim();
+    let lower = bare.get(..20).unwrap_or(bare).to_ascii_lowercase();
+    let found = match bare {
+        "" => TokenError::Empty,
+        _ if bare.starts_with(['$', '<']) || bare.starts_with("{{") => TokenError::Placeholder,
+        _ if bare.starts_with('{') && bare.contains("\"access_token\"") => TokenError::WholeAnswer,
+        _ if bare.starts_with(['{', '[']) => TokenError::Json,
+        _ if bare.starts_with("-----BEGIN") => TokenError::Pem,
+        _ if bare.starts_with(QUOTES) || bare.ends_with(QUOTES) => TokenError::Quoted,
+        _ if ["bearer ", "authorization:"].iter().any(|word| lower.starts_with(word)) => TokenError::Bearer,
+        _ if is_assignment(bare) => TokenError::Assignment,
+        _ if bare.contains(char::is_whitespace) => TokenError::WhiteSpaceInside,
+        _ if bare != text => TokenError::WhiteSpaceAround,
+        _ if !bare.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b)) => TokenError::NotAToken,
+        _ => return None,
+    };
+    Some(found)
+}
+
+/// `NAME=value`, `export NAME=value` or `name: value`. A token can have `=` at its end only.
+fn is_assignment(text: &str) -> bool {
+    let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_- .".contains(&b));
+    text.split_once(['=', ':'])
+        .is_some_and(|(name, value)| is_name(name) && !value.starts_with("//") && !value.trim_matches('=').is_empty())
+}
+
+/// The claims of a JWT that is to be for `audience`.
+pub(super) fn claims(text: &str, audience: &str) -> Result<Map<String, Value>, TokenError> {
+    if let Some(claims) = decoded(text) {
+        return Ok(claims);
+    }
+    let is_of =
+        |length: usize| text.len() == length && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    Err(match text.split('.').count() {
+        1 if encodes_a_token(text) => TokenError::EncodedTwice,
+        // An encrypted token has five parts.
+        5 => TokenError::Opaque(audience.to_owned()),
+        _ if text.starts_with("eyJ") || text.split('.').count() == 3 => TokenError::Incomplete,
+        2 if text.starts_with("v1.") => TokenError::RefreshToken,
+        1 if is_of(64) => TokenError::ClientSecret,
+        1 if is_of(32) => TokenError::ClientId,
+        _ => TokenError::Opaque(audience.to_owned()),
+    })
+}
+
+fn is_jwt(text: &str) -> bool {
+    decoded(text).is_some()
+}
+
+fn decoded(text: &str) -> Option<Map<String, Value>> {
+    let parts: Vec<&str> = text.split('.').collect();
+    let [header, payload, signature] = parts.as_slice() else { return None };
+    let json = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
+    let claims = serde_json::from_slice(&json).ok()?;
+    (!header.is_empty() && !signature.is_empty()).then_some(claims)
+}
+
+/// Whether this is the base64 of a token, or of what people take for one.
+fn encodes_a_token(text: &str) -> bool {
+    let decoded = STANDARD_NO_PAD.decode(text.trim_end_matches('=')).ok();
+    let inner = decoded.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+    is_jwt(inner.trim()) || inner.contains("\"access_token\"") || inner.contains("Bearer ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AUDIENCE: &str = "https://acme.auth0.com/api/v2/";
+
+    fn jwt() -> String {
+        format!("eyJhbGciOiJSUzI1NiJ9.{}.Y2FuYXJ5", URL_SAFE_NO_PAD.encode(r#"{"sub": "canary"}"#))
+    }
+
+    fn judged(bytes: &[u8]) -> Result<(), TokenError> {
+        plain(bytes).and_then(|text| claims(text, AUDIENCE)).map(drop)
+    }
+
+    #[test]
+    fn every_usual_mistake_has_its_own_words() {
+        use TokenError as E;
+        let jwt = jwt();
+        let answer = format!(r#"{{"access_token":"{jwt}","expires_in":86400,"token_type":"Bearer"}}"#);
+        let twice = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+        let opaque = || E::Opaque(AUDIENCE.to_owned());
+        let (head, rest) = jwt.split_at(40);
+        for (text, error) in [
+            (String::new(), E::Empty),
+            ("\n".into(), E::Empty),
+            (" \n\n".into(), E::Empty),
+            (answer.clone(), E::WholeAnswer),
+            (format!("\n{answer}\n\n"), E::WholeAnswer),
+            (r#"{"token":"x"}"#.into(), E::Json),
+            ("-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----\n".into(), E::Pem),
+            ("$TOKEN".into(), E::Placeholder),
+            ("${TOKEN}".into(), E::Placeholder),
+            ("<token>".into(), E::Placeholder),
+            ("{{ .token }}".into(), E::Placeholder),
+            (format!("Bearer {jwt}"), E::Bearer),
+            (format!("bearer  {jwt}\n"), E::Bearer),
+            (format!("Authorization: Bearer {jwt}"), E::Bearer),
+            (format!("\"{jwt}\""), E::Quoted),
+            (format!("'{jwt}'\n"), E::Quoted),
+            (format!("{jwt}\""), E::Quoted),
+            (format!("“{jwt}”"), E::Quoted),
+            (format!("AUTH0_TOKEN={jwt}"), E::Assignment),
+            (format!("export TOKEN = {jwt}"), E::Assignment),
+            (format!("token: {jwt}"), E::Assignment),
+            (format!(" {jwt}"), E::WhiteSpaceAround),
+            (format!("{jwt} "), E::WhiteSpaceAround),
+            (format!("{jwt}\n\n"), E::WhiteSpaceAround),
+            (format!("{head}\n{rest}"), E::WhiteSpaceInside),
+            (format!("{head} {rest}"), E::WhiteSpaceInside),
+            (format!("\u{feff}{jwt}"), E::ByteOrderMark),
+            (format!("{jwt}\0"), E::NotAToken),
+            (format!("{jwt}\u{200b}"), E::NotAToken),
+            (format!("{jwt}…"), E::NotAToken),
+            ("https://acme.auth0.com/".into(), E::NotAToken),
+            (twice(&jwt), E::EncodedTwice),
+            (twice(&format!("{jwt}\n")), E::EncodedTwice),
+            (twice(&answer), E::EncodedTwice),
+            (twice(&format!("Bearer {jwt}")), E::EncodedTwice),
+            (head.into(), E::Incomplete),
+            (jwt.rsplit_once('.').unwrap().0.into(), E::Incomplete),
+            (format!("{}.", jwt.rsplit_once('.').unwrap().0), E::Incomplete),
+            (jwt.replacen("eyJhbGci", "eyJhbGci.", 1).replace(".Y2", "Y2"), E::Incomplete),
+            ("v1.MTdjYW5hcnk".into(), E::RefreshToken),
+            ("aB3-_".repeat(13)[..64].into(), E::ClientSecret),
+            ("aB3dE".repeat(7)[..32].into(), E::ClientId),
+            ("eyJhbGciOiJkaXIifQ..aaaa.bbbb.cccc".into(), opaque()),
+            ("opaque-token".into(), opaque()),
+            ("x".repeat(MAX_LEN + 2), E::TooLong),
+        ] {
+            assert_eq!(judged(text.as_bytes()), Err(error), "{text:?}");
+        }
+        assert_eq!(judged(b"\xff\xfea\0"), Err(E::ByteOrderMark), "UTF-16");
+        assert_eq!(judged(b"\x80abc"), Err(E::NotAToken));
+        for good in [jwt.clone(), format!("{jwt}\n"), format!("{jwt}\r\n")] {
+            assert_eq!(judged(good.as_bytes()), Ok(()), "{good:?}");
+        }
+    }
+}
