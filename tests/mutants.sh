@@ -140,6 +140,12 @@ mutant 5-woken-up "--test e2e a_paused_leader" \
     src/revocation/preflight.rs 's/if !(self.is_leader)() {/if false {/; s/^        (self.is_leader)()$/        true/'
 mutant 6-words-shown "--lib every_documented_answer" \
     src/auth0/answer.rs 's/\["create", "read", "update", "delete"\].contains(&verb)/!verb.is_empty()/'
+mutant 6-panic-words "--lib a_panic_is_a_line_without" \
+    src/telemetry/logs.rs 's/error!(location, "a panic/error!(%panic, location, "a panic/'
+mutant 6-forged-lines "--lib a_text_from_outside_stays" \
+    src/telemetry/logs.rs 's/escaped(line))/line)/'
+mutant 6-opaque-sent "--lib every_usual_mistake" \
+    src/auth0/token_text.rs 's/if let Some(claims) = decoded(text) {/if let Some(claims) = decoded(text).or_else(|| Some(Map::new())) {/'
 mutant 6-token-logged "--test e2e no_token_is_shown" \
     src/auth0/client.rs 's/        bearer.set_sensitive(true);/        tracing::trace!(?bearer, "calling");/'
 mutant 6-not-audited "--test e2e every_delete_leaves" \
