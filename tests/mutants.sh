@@ -173,6 +173,8 @@ mutant 8-items-forgotten "--test worlds the_promises" \
     src/revocation/decide.rs 's/items: known.items, outcome, failures/items: Items::default(), outcome, failures/'
 mutant 8-accepted-not-written "--test worlds the_promises" \
     src/revocation/due.rs 's/^        State::Waiting => due_while_waiting(/        State::Waiting if wanted.last_removal_time.is_some() => Due::Nothing,\n&/'
+mutant 8-accepted-in-part-untold "--test dispatch what_is_accepted_in_part" \
+    src/dispatch/machine/state.rs 's/is_newly_accepted || (!proving/(!proving/'
 mutant 9-conflict-believed "--test e2e a_status_that_cannot_be_written" \
     src/revocation/status_writer.rs 's/Put::Conflict(_) => {}/Put::Conflict(_) => return Ok(Written::Successor),/'
 mutant 8-not-handed-over "--test e2e sigterm_hands_over" \

@@ -143,7 +143,10 @@ impl Cluster {
         self.change(at, key, false, |object| {
             object.map(|object| {
                 let finished = !status["finished"].is_null() && status["finished"] != object.status["finished"];
-                let finished_for = if finished { Some(tenant) } else { object.finished_for.clone() };
+                // It may be about an earlier generation, which had another tenant.
+                let is_current = status["finished"]["generation"] == object.generation;
+                let finished_for =
+                    if finished { Some(tenant).filter(|_| is_current) } else { object.finished_for.clone() };
                 Object { status, finished_for, ..object }
             })
         });
