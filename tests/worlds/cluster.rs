@@ -125,6 +125,11 @@ impl Cluster {
         self.past.iter().filter(move |(ended, _)| *ended >= from).map(|(_, state)| state).chain([&self.now])
     }
 
+    /// The object with this uid.
+    pub fn object(&self, uid: &str) -> Option<&Object> {
+        self.now.values().find(|object| object.uid == uid).map(|object| &**object)
+    }
+
     /// GET of one object.
     pub fn get(&self, key: &Key) -> (u16, Value) {
         self.now.get(key).map_or_else(|| not_found(&key.2), |object| (200, object.json(key)))
