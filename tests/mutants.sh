@@ -177,6 +177,8 @@ mutant 8-items-forgotten "--test worlds the_promises" \
     src/revocation/decide.rs 's/items: known.items, outcome, failures/items: Items::default(), outcome, failures/'
 mutant 8-accepted-not-written "--test worlds the_promises" \
     src/revocation/due.rs 's/^        State::Waiting => due_while_waiting(/        State::Waiting if wanted.last_removal_time.is_some() => Due::Nothing,\n&/'
+mutant 8-accepted-in-part-untold "--test dispatch what_is_accepted_in_part" \
+    src/dispatch/machine/state.rs 's/is_newly_accepted || (!proving/(!proving/'
 mutant 8-not-handed-over "--test e2e sigterm_hands_over" \
     src/runtime/mod.rs 's/elector.release().await;//'
 mutant 8-not-written "--test e2e sigterm_hands_over" \

@@ -5,8 +5,8 @@ use std::time::Duration;
 use rescind::dispatch::{End, Wait};
 
 use crate::auth0::{Auth0, Bucket, Fault};
-use crate::cases::{assert_all_gone, leavers, limited, open, organization};
-use crate::sim::{NetworkModel, Sim};
+use crate::cases::{all_draw_from, assert_all_gone, calm, id, leavers, limited, open, organization};
+use crate::sim::{NetworkModel, Object, Sim};
 
 fn wait(sim: &Sim, n: usize) -> Option<Wait> {
     sim.machine.view(&sim.objects[n].owner.uid, sim.start() + sim.now).map(|(wait, _)| wait)
@@ -33,6 +33,29 @@ fn a_long_wait_wakes_each_object_once() {
     sim.run(Duration::from_secs(3600));
     assert_all_gone(&sim);
     assert!(sim.objects.iter().all(|object| object.woken.len() <= 2));
+}
+
+/// An object that was told to wait is woken for each part of it that Auth0 accepts, so that its status can say so.
+#[test]
+fn what_is_accepted_in_part_wakes_the_object() {
+    let mut auth0 = Auth0::default();
+    all_draw_from(&mut auth0, Bucket::new(2.0, 0.05));
+    let mut sim = Sim::new(auth0, open(0.0), calm(40));
+    let members: Vec<_> = (0..45).map(|n| id(format!("auth0|{n:02}"))).collect();
+    members.iter().for_each(|member| sim.auth0.give(&organization("org_a"), member.clone()));
+    sim.add(Object::new(&"a".into(), 0, organization("org_a"), members, true), Duration::ZERO);
+    let (mut accepted, mut times) = (0, Vec::new());
+    while sim.objects[0].ended.is_none() {
+        sim.step(Duration::from_secs(3600));
+        let view = sim.machine.view(&sim.objects[0].owner.uid, sim.start() + sim.now);
+        let now = view.map_or(accepted, |(_, so_far)| so_far.accepted.len());
+        times.extend((now > accepted).then_some(sim.now));
+        accepted = now;
+    }
+    assert_eq!((accepted, times.len()), (45, 5));
+    for time in times.iter().filter(|time| **time > Duration::from_secs(15)) {
+        assert!(sim.objects[0].woken.iter().any(|woken| woken.abs_diff(*time) < Duration::from_secs(1)), "{time:?}");
+    }
 }
 
 /// The number of calls ahead and the expected time are right within a factor of two.

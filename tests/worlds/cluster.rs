@@ -125,6 +125,11 @@ impl Cluster {
         self.past.iter().filter(move |(ended, _)| *ended >= from).map(|(_, state)| state).chain([&self.now])
     }
 
+    /// The object with this uid.
+    pub fn object(&self, uid: &str) -> Option<&Object> {
+        self.now.values().find(|object| object.uid == uid).map(|object| &**object)
+    }
+
     /// GET of one object.
     pub fn get(&self, key: &Key) -> (u16, Value) {
         self.now.get(key).map_or_else(|| not_found(&key.2), |object| (200, object.json(key)))
@@ -143,7 +148,10 @@ impl Cluster {
         self.change(at, key, false, |object| {
             object.map(|object| {
                 let finished = !status["finished"].is_null() && status["finished"] != object.status["finished"];
-                let finished_for = if finished { Some(tenant) } else { object.finished_for.clone() };
+                // It may be about an earlier generation, which had another tenant.
+                let is_current = status["finished"]["generation"] == object.generation;
+                let finished_for =
+                    if finished { Some(tenant).filter(|_| is_current) } else { object.finished_for.clone() };
                 Object { status, finished_for, ..object }
             })
         });

@@ -37,6 +37,8 @@ pub struct Books {
     /// When a DELETE last had an unknown outcome, by domain, endpoint and item.
     unknown: HashMap<(String, Endpoint, Item), Millis>,
     pub crashes: Vec<Millis>,
+    /// When the check refused calls for an object, by uid. What was in flight for it then is not known any more.
+    handed_back: HashMap<String, Vec<Millis>>,
     /// When Auth0 first and last accepted a DELETE of an item for an object, by uid, domain and item.
     accepted_by: HashMap<(String, String, Item), (Millis, Millis)>,
     /// The domains and tokens that Auth0 accepted since the process started.
@@ -86,6 +88,11 @@ impl Books {
         }
     }
 
+    /// The check refused a call for this object.
+    pub fn handed_back(&mut self, uid: &str, at: Millis) {
+        self.handed_back.entry(uid.to_owned()).or_default().push(at);
+    }
+
     /// Checks that an accepted DELETE was not accepted for these objects before.
     pub fn delete_accepted(&mut self, cluster: &Cluster, domain: &str, uids: &[&str], items: &[Item], at: Millis) {
         for uid in uids {
@@ -115,6 +122,9 @@ impl Books {
                 let Some((_, before)) = self.accepted_by.insert(own, (first, at)) else { continue };
                 let place = (domain.to_owned(), endpoint.clone(), item.clone());
                 let unknown = self.unknown.get(&place).is_some_and(|when| *when >= before);
+                let in_flight = before.saturating_sub(ANSWERS_WITHIN)..=before;
+                let handed_back = self.handed_back.get(&object.uid).into_iter().flatten();
+                let unknown = unknown || handed_back.into_iter().any(|at| in_flight.contains(at));
                 // Calls in flight at the crash count as well.
                 let crashed = self.crashes.iter().any(|crash| crash.abs_diff(before) <= CRASH_COSTS);
                 // A status has counts without names, so after a crash an object that was removed in part begins again.

@@ -89,7 +89,14 @@ struct Witness {
 impl Preflight for Witness {
     fn check<'a>(&'a self, owner: &'a Owner) -> BoxFuture<'a, Result<Connection, Refusal>> {
         self.world.checked(owner);
-        self.preflight.check(owner)
+        async move {
+            let result = self.preflight.check(owner).await;
+            if result.is_err() {
+                self.world.handed_back(owner);
+            }
+            result
+        }
+        .boxed()
     }
 
     fn recheck(&self, owner: &Owner) -> Result<ConnectionKey, Refusal> {

@@ -43,6 +43,9 @@ impl People {
                 auth0.sticky.insert((target.0.clone(), item.clone()));
             }
         }
+        if inner.tells {
+            println!("{at} {}/{} is created: {:?}", key.1, key.2, made.target);
+        }
         inner.cluster.change(at, &key, true, |_| Some(made));
         drop(inner);
     }

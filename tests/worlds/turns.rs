@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::mem::discriminant;
 
-use rescind::auth0::{CallError, Endpoint, Read};
+use rescind::auth0::{CallError, Endpoint, Item, Read};
 use tokio::task::Id;
 
 use crate::auth0::{Millis, Wire};
@@ -38,6 +38,8 @@ pub struct Turns {
     last: HashMap<String, (u64, Vec<Millis>)>,
     /// How often each object was passed over since its namespace had a call, as of which call, and since when it waits.
     passed: HashMap<String, (usize, u64, Millis)>,
+    /// When a call was last started for an item. While one is on its way, nobody else's is sent.
+    items: HashMap<(Endpoint, Item), Millis>,
     refused: HashSet<(String, u64)>,
     failed: HashMap<(String, Endpoint), Millis>,
 }
@@ -80,6 +82,9 @@ impl Turns {
         }
         let number = self.calls[&call].number;
         self.served.insert(uid.to_owned());
+        if let Some((endpoint, items)) = cluster.object(uid).and_then(|object| object.target.as_ref()) {
+            self.items.extend(items.iter().map(|item| ((endpoint.clone(), item.clone()), at)));
+        }
         let last = self.last.entry(namespace.to_owned()).or_default();
         if last.0 != number {
             last.0 = number;
@@ -126,7 +131,7 @@ impl Turns {
     }
 
     fn waits(&self, cluster: &Cluster, key: &Key, object: &Object, at: Millis) -> Option<Waiting> {
-        let (endpoint, _) = object.target.as_ref()?;
+        let (endpoint, items) = object.target.as_ref()?;
         let is_new = object.status["observedGeneration"] == -1 && !self.served.contains(&object.uid);
         let connection = |state: &State| {
             let same = state.get(key).filter(|same| same.uid == object.uid && same.generation == object.generation)?;
@@ -141,7 +146,9 @@ impl Turns {
         let has_failed =
             self.failed.get(&(domain.clone(), endpoint.clone())).is_some_and(|failed| failed + PAUSES > at);
         let busy = self.last.get(&key.1).map_or(0, |(_, calls)| calls.iter().filter(|c| **c + IN_FLIGHT > at).count());
-        let excused = has_failed || busy >= SHARE || self.refused.contains(&(domain.clone(), token));
+        let started = |item: &Item| self.items.get(&(endpoint.clone(), item.clone())).copied();
+        let on_its_way = items.iter().filter_map(started).any(|started| started + IN_FLIGHT > at);
+        let excused = has_failed || on_its_way || busy >= SHARE || self.refused.contains(&(domain.clone(), token));
         if excused || !cluster.since(at - SETTLED).all(same) {
             return None;
         }

@@ -129,6 +129,12 @@ impl World {
         books.call_starts(cluster, owner, at);
     }
 
+    /// The check refuses a call for this owner.
+    pub fn handed_back(&self, owner: &Owner) {
+        let at = self.now();
+        self.inner().books.handed_back(&owner.uid, at);
+    }
+
     /// A DELETE for these owners was answered.
     pub fn delete_finished(&self, domain: &Domain, owners: &[Owner], items: &[Item], is_accepted: bool) {
         if is_accepted {

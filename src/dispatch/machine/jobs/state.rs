@@ -65,6 +65,8 @@ pub(crate) struct JobState {
     pub(super) end: Option<End>,
     first_accepted_at: Option<Timestamp>,
     accepted_at: Option<Timestamp>,
+    /// Whether an item was accepted since the job last advanced.
+    pub(crate) newly_accepted: bool,
     pub(super) lost: bool,
     pub(super) seen: bool,
     pub(super) read_at: Option<Timestamp>,
@@ -125,6 +127,7 @@ impl JobState {
             end: no_items,
             first_accepted_at,
             accepted_at,
+            newly_accepted: false,
             lost,
             seen,
             read_at: None,
@@ -185,7 +188,7 @@ impl JobState {
         match result {
             ItemResult::Accepted(at) => {
                 self.first_accepted_at.get_or_insert(at);
-                self.accepted_at = Some(at);
+                (self.accepted_at, self.newly_accepted) = (Some(at), true);
                 (self.seen, self.unproved) = (true, true);
                 let unseen = self.states[index] == ItemState::OpenUnseen;
                 self.close(index, if unseen { ItemState::Absent } else { ItemState::Accepted });
