@@ -46,6 +46,20 @@ pub struct Context<K: Revocation> {
     pub shared: Arc<Shared>,
 }
 
+impl<K: Revocation> Context<K> {
+    /// Forgets the object if it is not in the cache any more, and says so. To be called after each reconcile, however it
+    /// ended: an object may leave the cache meanwhile, because it is deleted or because the watch delivers its final
+    /// status before the write is answered, and what was kept since then would never be forgotten (promise 14).
+    pub fn forget_if_gone(&self, object: &K) -> bool {
+        let cached = self.store.get(&ObjectRef::from_obj(object));
+        let is_gone = cached.is_none_or(|cached| cached.meta().uid != object.meta().uid);
+        if is_gone {
+            self.shared.forget(object.meta().uid.as_deref().unwrap_or_default());
+        }
+        is_gone
+    }
+}
+
 /// How far a reconcile came.
 #[derive(Debug)]
 pub enum Progress {
@@ -71,7 +85,6 @@ pub async fn reconcile<K: Revocation>(
     permit: Option<OwnedSemaphorePermit>,
 ) -> Result<Progress, Error> {
     let Some(owner) = owner(&*object) else { return Ok(Progress::Done(None)) };
-    let shared = &context.shared;
     // Its job is left alone here: the preflight check refuses every further call for it.
     if object.meta().deletion_timestamp.is_some() {
         return Ok(Progress::Done(None));
@@ -79,11 +92,6 @@ pub async fn reconcile<K: Revocation>(
     let (removal, now) = (object.removal(), Now::read());
     let progress =
         Reconciliation { object: &*object, owner: &owner, context: &context, removal, now }.run(permit).await;
-    // An object that was deleted meanwhile must leave nothing behind.
-    let reference = ObjectRef::new(&owner.name).within(&owner.namespace);
-    if context.store.get(&reference).and_then(|object| object.uid()).as_deref() != Some(&*owner.uid) {
-        shared.forget(&owner.uid);
-    }
     progress.map(|progress| match progress {
         Progress::Done(after) => Progress::Done(after.map(|after| after.max(MIN_REQUEUE))),
         Progress::AwaitPermit => progress,

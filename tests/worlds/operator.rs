@@ -324,7 +324,9 @@ impl ForEachKind for Kinds {
             async move {
                 // Now and then there is no permit to write.
                 let permit = permits.try_acquire_owned().ok().filter(|_| nth % 7 > 0);
-                let action = match reconcile(object, context, permit).await {
+                let progress = reconcile(object.clone(), context.clone(), permit).await;
+                context.forget_if_gone(&object);
+                let action = match progress {
                     Ok(Progress::Done(after)) => after.map_or_else(Action::await_change, Action::requeue),
                     Ok(Progress::AwaitPermit) => Action::requeue(Duration::from_millis(100)),
                     Err(_) => Action::requeue(Duration::from_millis(500 + 100 * (nth % 30))),

@@ -173,9 +173,12 @@ impl World {
         let path = request.uri().path().to_owned();
         let body = request.into_body().collect().await.unwrap().to_bytes();
         let (wait, fails) = self.trouble(is_put);
-        tokio::time::sleep(Duration::from_millis(wait)).await;
+        // A watch may deliver the change before the request is answered.
+        let half = Duration::from_millis(wait) / 2;
+        tokio::time::sleep(half).await;
         let (code, value) =
             if fails { failure(500, "InternalError") } else { self.serve(&path, is_put.then_some(&body), version) };
+        tokio::time::sleep(half).await;
         let value = serde_json::to_vec(&version.read(value)).unwrap();
         http::Response::builder().status(code).body(Body::from(value)).unwrap()
     }

@@ -66,18 +66,6 @@ impl<K: Revocation> Removals<K> {
         }
     }
 
-    /// An object may leave the cache while it is reconciled, because it is deleted or because the watch delivers its
-    /// final status before the write is answered. What the reconcile has kept since then would never be forgotten
-    /// (promise 14).
-    fn forget_if_gone(&self, object: &K) {
-        let cached = self.store.get(&Key::of(object.meta()).reference());
-        if cached.is_none_or(|cached| cached.meta().uid != object.meta().uid) {
-            let uid = object.meta().uid.as_deref().unwrap_or_default();
-            self.forget(uid);
-            self.shared.forget(uid);
-        }
-    }
-
     /// Forgets what this controller itself knows of the object.
     fn forget(&self, uid: &str) {
         self.guard.forget(uid);
@@ -98,7 +86,7 @@ impl<K: Revocation> Removals<K> {
     /// Reconciles one object. Returns after which time to do so again.
     async fn reconcile(&self, object: Arc<K>, context: Arc<Context<K>>) -> Option<Duration> {
         let uid = object.meta().uid.as_deref().unwrap_or_default();
-        let reconcile = reconcile(object.clone(), context, self.permits.take(uid));
+        let reconcile = reconcile(object.clone(), context.clone(), self.permits.take(uid));
         let requeue_after = match self.guard.run(&*object, reconcile).await {
             Ok(Progress::Done(after)) => after,
             Ok(Progress::AwaitPermit) => {
@@ -108,7 +96,9 @@ impl<K: Revocation> Removals<K> {
             }
             Err(pause) => Some(pause),
         };
-        self.forget_if_gone(&object);
+        if context.forget_if_gone(&object) {
+            self.forget(uid);
+        }
         requeue_after
     }
 }
