@@ -3,8 +3,8 @@
 //! are gone, and reports it in the object's status.
 //!
 //! Where to start reading: `revocation::reconcile` is what happens to one object, `dispatch` is how its calls reach
-//! Auth0, and [`runtime::run`] is what starts everything. The rooms and the arrows between them: docs/architecture.md, "The
-//! rooms".
+//! Auth0, and [`runtime::run`] is what starts everything. The rooms and the arrows between them: docs/architecture.md,
+//! "The rooms".
 //!
 //! - [`api`]: the kinds that users write, their conditions and reasons.
 //! - [`auth0`]: endpoints of the Management API, what their answers mean, tokens and domains.

@@ -23,8 +23,8 @@ pub(super) fn together(sizes: &str, remedy: &str) -> Rule {
         .message(format!("must have at most {MAX_LIST_LENGTH} characters in all its ids together: {remedy}").as_str())
 }
 
-/// A rule of CEL whose message begins with `say`; it goes on with the words of the first of `mistakes` whose condition is
-/// true, or with `general`.
+/// A rule of CEL whose message begins with `say`; it goes on with the words of the first of `mistakes` whose condition
+/// is true, or with `general`.
 fn told_apart(rule: &str, say: &str, mistakes: &[(&str, &str)], general: &str) -> Value {
     let words = mistakes.iter().map(|(condition, words)| format!("{condition} ? {words:?} : ")).collect::<String>();
     json!([{

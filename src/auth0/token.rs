@@ -24,8 +24,8 @@ pub struct Token {
 }
 
 impl Token {
-    /// Reads a token from the value of a Secret. One trailing line end is trimmed. The token must be a JWT for `audience`
-    /// that has not expired; a claim that is absent or has an unexpected type is left to Auth0 to judge.
+    /// Reads a token from the value of a Secret. One trailing line end is trimmed. The token must be a JWT for
+    /// `audience` that has not expired; a claim that is absent or has an unexpected type is left to Auth0 to judge.
     pub fn read(bytes: &[u8], audience: &str, now: Timestamp) -> Result<Self, TokenError> {
         let text = plain(bytes)?;
         let claims = claims(text, audience)?;

@@ -123,5 +123,6 @@ fn is_id(item: &Item, valid: fn(&str) -> bool) -> bool {
 }
 
 fn is_permission(item: &Item) -> bool {
-    matches!(item, Item::Permission { resource_server, name } if is_resource_server_identifier(resource_server) && is_permission_name(name))
+    let Item::Permission { resource_server, name } = item else { return false };
+    is_resource_server_identifier(resource_server) && is_permission_name(name)
 }

@@ -47,8 +47,8 @@ pub struct Context<K: Revocation> {
 }
 
 impl<K: Revocation> Context<K> {
-    /// Forgets the object if it is not in the cache any more, and says so. To be called after each reconcile, however it
-    /// ended: an object may leave the cache meanwhile, because it is deleted or because the watch delivers its final
+    /// Forgets the object if it is not in the cache any more, and says so. To be called after each reconcile, however
+    /// it ended: an object may leave the cache meanwhile, because it is deleted or because the watch delivers its final
     /// status before the write is answered, and what was kept since then would never be forgotten (promise 14).
     pub fn forget_if_gone(&self, object: &K) -> bool {
         let cached = self.store.get(&ObjectRef::from_obj(object));
@@ -77,8 +77,8 @@ pub enum Error {
     Write(#[source] Box<kube::Error>),
 }
 
-/// Reconciles one object. Everything but the write of the status is done without waiting; the write needs `permit`, which
-/// limits how many are in flight.
+/// Reconciles one object. Everything but the write of the status is done without waiting; the write needs `permit`,
+/// which limits how many are in flight.
 pub async fn reconcile<K: Revocation>(
     object: Arc<K>,
     context: Arc<Context<K>>,

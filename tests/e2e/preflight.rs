@@ -83,7 +83,8 @@ async fn a_tenant_suspended_during_a_wait_gets_nothing_more() {
     env.reason::<UserRoleRevocation>("jane", "Removed").await;
 }
 
-/// An object is deleted, or deleted and created again, while its call is in flight: the answer belongs to no other object.
+/// An object is deleted, or deleted and created again, while its call is in flight: the answer belongs to no other
+/// object.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_successor_does_not_inherit_a_verdict() {
     let env = Environment::new("successor").await;

@@ -238,8 +238,8 @@ impl Tenant {
         if enough { Ok(headers) } else { Err(headers) }
     }
 
-    /// By how many tokens the bucket is below the share of it that is left to other clients, if a call has drawn from it
-    /// right now and answers report it.
+    /// By how many tokens the bucket is below the share of it that is left to other clients, if a call has drawn from
+    /// it right now and answers report it.
     pub fn below_reserve(&self, percent: u64, now: Millis) -> Option<f64> {
         let Bucket { limit, level, .. } = self.bucket.as_ref().filter(|bucket| bucket.reported && bucket.at == now)?;
         Some((limit * percent as f64 / 100.0).floor().min(limit - 2.0) - level)

@@ -362,7 +362,7 @@ impl ForEachKind for Kinds {
             let Some(now) = now else { return };
             let uid = now.uid().unwrap();
             shared.state.seen(&uid, now.resource_version().as_deref());
-            // A settled object is not reconciled any more, whoever finished it, and leaves the cache.
+            // A settled object is not reconciled any more, whichever process finished it, and leaves the cache.
             if is_settled(&now) {
                 writer.apply_watcher_event(&Event::Delete(now));
                 cached.lock().unwrap().remove(&uid);

@@ -7,8 +7,8 @@ use rescind::auth0::{Endpoint, Read};
 
 use crate::auth0::{Millis, Wire};
 
-/// A domain, a method and a kind of list; `None` is the list of a user's organizations. Calls on one route draw from the
-/// same buckets.
+/// A domain, a method and a kind of list; `None` is the list of a user's organizations. Calls on one route draw from
+/// the same buckets.
 type Route = (String, &'static str, Option<Discriminant<Endpoint>>);
 
 /// What one process has been told.

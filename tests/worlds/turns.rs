@@ -1,8 +1,8 @@
-//! Promise 10 in a world: namespaces take turns. An object that certainly waits for its first call is passed over at most
-//! once by each other namespace, counted in DELETEs of one kind with one connection.
+//! Promise 10 in a world: namespaces take turns. An object that certainly waits for its first call is passed over at
+//! most once by each other namespace, counted in DELETEs of one kind with one connection.
 //!
-//! What waits is not asked of the dispatcher. An object counts as waiting only where nothing excuses the wait: it has been
-//! the same for a while, nothing was ever sent for it, and Auth0 has refused nothing to its connection.
+//! What waits is not asked of the dispatcher. An object counts as waiting only where nothing excuses the wait: it has
+//! been the same for a while, nothing was ever sent for it, and Auth0 has refused nothing to its connection.
 
 use std::collections::{HashMap, HashSet};
 use std::mem::discriminant;
@@ -38,7 +38,7 @@ pub struct Turns {
     last: HashMap<String, (u64, Vec<Millis>)>,
     /// How often each object was passed over since its namespace had a call, as of which call, and since when it waits.
     passed: HashMap<String, (usize, u64, Millis)>,
-    /// When a call was last started for an item. While one is on its way, nobody else's is sent.
+    /// When a call was last started for an item. While one is in flight, no other is sent.
     items: HashMap<(Endpoint, Item), Millis>,
     refused: HashSet<(String, u64)>,
     failed: HashMap<(String, Endpoint), Millis>,

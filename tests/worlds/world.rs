@@ -110,8 +110,8 @@ impl World {
         self.news.notify_one();
     }
 
-    /// Counts a step of the operator: a reconcile, a preflight check, a request to the API server, a call to Auth0. If it
-    /// takes steps without end, virtual time stands still, so this is where the world has to end.
+    /// Counts a step of the operator: a reconcile, a preflight check, a request to the API server, a call to Auth0. If
+    /// it takes steps without end, virtual time stands still, so this is where the world has to end.
     pub fn step(&self) {
         let mut inner = self.inner();
         inner.steps += 1;

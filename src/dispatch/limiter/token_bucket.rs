@@ -65,8 +65,8 @@ impl TokenBucket {
         fill > CONTINUOUS_REFILL_SECONDS || (self.whole_seconds && fill >= 1.0)
     }
 
-    /// The most tokens that may be left. A call draws its token when it arrives, and until then a full bucket gains none;
-    /// so it cannot be counted on to hold more than a full one that all calls in flight draw from.
+    /// The most tokens that may be left. A call draws its token when it arrives, and until then a full bucket gains
+    /// none; so it cannot be counted on to hold more than a full one that all calls in flight draw from.
     fn most(&self) -> f64 {
         self.limit.saturating_sub(self.in_flight) as f64
     }

@@ -215,7 +215,7 @@ impl Machine {
         let Some(job) = self.jobs.get_mut(id) else { return };
         let proving = job.phase == Phase::Proving;
         let step = job.next_step();
-        // Its status does not say yet what Auth0 accepted, and a restart must not forget that (docs/design.md, promise 8).
+        // Its status does not say yet what Auth0 accepted, and a restart must not forget that (promise 8).
         let is_newly_accepted = std::mem::take(&mut job.newly_accepted);
         if job.wait_reported && (is_newly_accepted || (!proving && job.phase == Phase::Proving)) {
             self.woken.push(job.owner.clone());

@@ -45,7 +45,8 @@ fn another_domain_starts_over() {
     assert_eq!(elsewhere(finished).decide(), Decision::AwaitChange(None));
 }
 
-/// What this process knows item by item belongs to the domain as well, also after the status speaks of no domain any more.
+/// What this process knows item by item belongs to the domain as well, also after the status speaks of no domain any
+/// more.
 #[test]
 fn the_items_of_another_domain_are_forgotten() {
     let mut object = case();

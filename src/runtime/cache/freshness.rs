@@ -23,7 +23,8 @@ impl Freshness {
         self.heard.store(millis(), Ordering::Relaxed);
     }
 
-    /// A list begins. Until it is complete the cache is not fresh, because it may have been cut off for a long time before.
+    /// A list begins. Until it is complete the cache is not fresh, because it may have been cut off for a long time
+    /// before.
     pub fn list_begins(&self) {
         self.listing.store(millis(), Ordering::Relaxed);
         self.heard.store(0, Ordering::Relaxed);

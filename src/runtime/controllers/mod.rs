@@ -13,8 +13,8 @@
 //!   tenants.
 //!
 //! A reconcile never waits for Auth0: it hands a job to the dispatcher and returns, and the dispatcher wakes the object
-//! when there is news. Only the write of a status takes time, and an object that waits for its turn to write is not being
-//! reconciled meanwhile, so that thousands of verdicts never delay the next removal.
+//! when there is news. Only the write of a status takes time, and an object that waits for its turn to write is not
+//! being reconciled meanwhile, so that thousands of verdicts never delay the next removal.
 
 mod controller;
 mod dependents;

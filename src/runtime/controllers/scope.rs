@@ -197,8 +197,8 @@ impl ForEachKind for Kinds<'_> {
     }
 }
 
-/// Runs `run` once the tenants and the others are listed, unless `ended` comes first. A list of the others that fails or
-/// takes long is not waited for: without Secrets, removals report that their tenant is not ready.
+/// Runs `run` once the tenants and the others are listed, unless `ended` comes first. A list of the others that fails
+/// or takes long is not waited for: without Secrets, removals report that their tenant is not ready.
 async fn once_listed(listings: Listings, ended: CancellationToken, run: impl Future<Output = ()>) {
     let Listings { mut tenants, others } = listings;
     let listed = async {

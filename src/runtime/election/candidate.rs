@@ -42,7 +42,8 @@ impl Default for ElectionTiming {
     }
 }
 
-/// The longest duration that is believed when another holder states one, so that its mistake keeps the others out only briefly.
+/// The longest duration that is believed when another holder states one, so that its mistake keeps the others out only
+/// briefly.
 const MAX_STATED_DURATION: Duration = Duration::from_secs(300);
 
 /// What to do with the Lease that was read.

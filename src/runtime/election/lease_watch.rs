@@ -14,7 +14,8 @@ use super::candidate::holder;
 pub(super) struct LeaseWatch(Option<BoxStream<'static, kube::Result<WatchEvent<Lease>>>>);
 
 impl LeaseWatch {
-    /// Returns when the Lease `name`, last read at `version`, is given up or deleted; never if the watch fails. Cancel-safe.
+    /// Returns when the Lease `name`, last read at `version`, is given up or deleted; never if the watch fails.
+    /// Cancel-safe.
     pub(super) async fn freed(&mut self, api: &Api<Lease>, name: &str, version: Option<&str>) {
         if self.0.is_none() {
             let params = WatchParams::default().fields(&format!("metadata.name={name}")).timeout(220);

@@ -104,8 +104,8 @@ async fn make(plane: &Changing, kind: &Kind, status: &Value) {
     plane.send(Method::PATCH, kind, "/finished/status", "", &status).await.expect("a good status");
 }
 
-/// The CRDs go forward, back, and forward again under objects that are not written meanwhile: the objects are the same as
-/// before, and in between they are held. Under a newer CRD, its new spec field is named, and its new status field is
+/// The CRDs go forward, back, and forward again under objects that are not written meanwhile: the objects are the same
+/// as before, and in between they are held. Under a newer CRD, its new spec field is named, and its new status field is
 /// written back.
 #[tokio::test(flavor = "multi_thread")]
 async fn crds_of_other_versions_hold_the_objects() {
