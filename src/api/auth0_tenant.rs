@@ -106,8 +106,6 @@ impl Auth0TenantSpec {
     /// The fields of the spec on which this version does not act. If there are any, nothing is sent.
     pub fn unsupported(&self) -> Vec<String> {
         let mut list = Unsupported::new(&self.unknown);
-        let client_credentials = self.credentials.client_credentials_secret_ref.is_some();
-        list.field("spec.credentials.clientCredentialsSecretRef", client_credentials);
         list.value("spec.mode", self.mode, Mode::Remove);
         list.field("spec.brake", self.brake != Brake::default());
         list.field("spec.protected", self.protected != Protected::default());
@@ -158,7 +156,8 @@ pub struct Credentials {
     pub token_secret_ref: Option<SecretKeyRef>,
 
     /// A Secret in this namespace that holds an application's credentials: the keys clientId and clientSecret, or
-    /// clientId and privateKey. It is read only if it carries the label rescind.dev/credentials: "true". If it also has
+    /// clientId and privateKey (RSA in PEM; optionally with algorithm, RS256 by default, and keyId). The operator gets
+    /// its tokens with them. It is read only if it carries the label rescind.dev/credentials: "true". If it also has
     /// a key "domain", that must equal `domain`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_credentials_secret_ref: Option<SecretRef>,
@@ -219,7 +218,8 @@ pub struct Auth0TenantStatus {
     pub conditions: Vec<Condition>,
 
     /// The last value of the annotation rescind.dev/reconcile-requested-at that was answered. A new value has the
-    /// operator check the credential again at once, without a call to Auth0.
+    /// operator check the credential again at once, without a call to the Management API; with the credentials of an
+    /// application it gets a fresh token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
 
@@ -245,10 +245,11 @@ pub struct Auth0TenantStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CredentialStatus {
-    /// Token: a Management API token, which has to be replaced before it expires.
+    /// Token: a Management API token in the Secret, which somebody has to replace before it expires. ClientCredentials:
+    /// an application, for which the operator gets a token whenever it needs one.
     pub kind: CredentialKind,
 
-    /// When it expires, if it says so.
+    /// When the token expires, if it says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
 
@@ -268,6 +269,8 @@ impl CredentialStatus {
 pub enum CredentialKind {
     /// A Management API token that stands in the Secret.
     Token,
+    /// The credentials of an application, which gets tokens with them.
+    ClientCredentials,
 }
 
 impl Auth0TenantStatus {

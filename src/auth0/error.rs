@@ -38,6 +38,9 @@ pub enum CallError {
     /// The peer says that it did not process the request, so it had no effect. Send it again.
     #[error("the connection was closed before Auth0 processed the request")]
     NotProcessed,
+    /// Auth0 rejected the access token, and the credential gets another one, so it had no effect. Send it again.
+    #[error("401: Auth0 refused the access token, and the operator asks for another one")]
+    TokenReplaced,
 }
 
 impl CallError {
@@ -59,7 +62,8 @@ impl CallError {
             | Self::Denied(_)
             | Self::InsufficientScope(_)
             | Self::NotFound(_)
-            | Self::RateLimited(_) => true,
+            | Self::RateLimited(_)
+            | Self::TokenReplaced => true,
             Self::Unavailable(_) | Self::NotSent(_) | Self::NotProcessed => false,
         }
     }
@@ -80,7 +84,8 @@ impl CallError {
             | Self::NotFound(_)
             | Self::RateLimited(_)
             | Self::NotSent(_)
-            | Self::NotProcessed => false,
+            | Self::NotProcessed
+            | Self::TokenReplaced => false,
         }
     }
 }

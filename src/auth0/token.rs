@@ -20,7 +20,7 @@ pub struct Token {
     fingerprint: u64,
     expires_at: Option<Timestamp>,
     lifetime: Option<SignedDuration>,
-    scopes: Arc<[String]>,
+    scopes: Option<Arc<[String]>>,
 }
 
 impl Token {
@@ -33,19 +33,32 @@ impl Token {
         let time = |name: &str| Timestamp::from_second(claims.get(name)?.as_i64()?).ok();
         let expires_at = time("exp");
         let lifetime = expires_at.zip(time("iat")).map(|(end, begin)| end.duration_since(begin));
-        let scopes = claims.get("scope").and_then(Value::as_str).unwrap_or_default();
-        let mut scopes: Vec<String> = scopes.split_whitespace().map(str::to_owned).collect();
-        scopes.sort_unstable();
-        scopes.dedup();
         let token = Self {
             secret: SecretString::from(text),
-            fingerprint: fingerprint(text),
+            fingerprint: fingerprint(&text),
             expires_at,
             lifetime: lifetime.filter(SignedDuration::is_positive),
-            scopes: scopes.into(),
+            scopes: scopes(&claims),
         };
         token.check_expiry(now)?;
         Ok(token)
+    }
+
+    /// The token in an answer of the token endpoint that was received at `now`. What it says of itself is read from the
+    /// answer: nothing is decoded, and our clock counts. `None` if the text cannot be sent in a header.
+    pub fn issued(answer: &Value, now: Timestamp) -> Option<Self> {
+        let text = answer.get("access_token").and_then(Value::as_str)?;
+        let is_sendable = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+        let lifetime = answer.get("expires_in").and_then(Value::as_i64).filter(|seconds| *seconds > 0);
+        // Ten years are more than any token lasts, and keep the sum within bounds.
+        let lifetime = lifetime.map(|seconds| SignedDuration::from_secs(seconds.min(315_360_000)));
+        is_sendable.then(|| Self {
+            secret: SecretString::from(text),
+            fingerprint: fingerprint(&text),
+            expires_at: lifetime.map(|lifetime| now + lifetime),
+            lifetime,
+            scopes: answer.as_object().and_then(scopes),
+        })
     }
 
     /// The token itself. Only the code that builds the Authorization header may use it.
@@ -68,9 +81,9 @@ impl Token {
         self.lifetime
     }
 
-    /// The scopes that it says it has, sorted.
-    pub fn scopes(&self) -> &[String] {
-        &self.scopes
+    /// The scopes that it says it has, sorted. `None` if it names none: then they are unknown, not missing.
+    pub fn scopes(&self) -> Option<&[String]> {
+        self.scopes.as_deref()
     }
 
     /// Returns an error if the token has expired by now.
@@ -82,6 +95,15 @@ impl Token {
             _ => Ok(()),
         }
     }
+}
+
+/// The field `scope`: the names of scopes with white space between them.
+fn scopes(json: &Map<String, Value>) -> Option<Arc<[String]>> {
+    let text = json.get("scope").and_then(Value::as_str)?;
+    let mut scopes: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+    scopes.sort_unstable();
+    scopes.dedup();
+    (!scopes.is_empty()).then(|| scopes.into())
 }
 
 fn check_audience(claims: &Map<String, Value>, audience: &str) -> Result<(), TokenError> {
@@ -99,15 +121,16 @@ fn check_audience(claims: &Map<String, Value>, audience: &str) -> Result<(), Tok
     Err(error(audience.to_owned()))
 }
 
-fn fingerprint(text: &str) -> u64 {
+/// A hash with a random state, which is private to this process, so it reveals nothing about the value to others.
+pub fn fingerprint(of: &impl std::hash::Hash) -> u64 {
     use std::hash::{BuildHasher, RandomState};
-    // The random state is private to this process, so the hash reveals nothing about the token to others.
     static STATE: std::sync::OnceLock<RandomState> = std::sync::OnceLock::new();
-    STATE.get_or_init(RandomState::new).hash_one(text)
+    STATE.get_or_init(RandomState::new).hash_one(of)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::secret_text::Defect;
     use super::*;
 
     const AUDIENCE: &str = "https://acme.auth0.com/api/v2/";
@@ -127,7 +150,7 @@ mod tests {
         for good in [token.clone(), format!("{token}\n"), format!("{token}\r\n")] {
             assert_eq!(read(&good).unwrap().expose(), token);
         }
-        assert_eq!(read(format!("{token}\n\n")).unwrap_err(), TokenError::WhiteSpaceAround);
+        assert_eq!(read(format!("{token}\n\n")).unwrap_err(), TokenError::Form(Defect::WhiteSpaceAround));
     }
 
     #[test]
@@ -136,11 +159,11 @@ mod tests {
         let good = read(jwt(&good)).unwrap();
         assert_eq!(
             (good.lifetime(), good.scopes()),
-            (Some(SignedDuration::from_secs(100)), ["a:b", "read:users"].map(String::from).as_slice())
+            (Some(SignedDuration::from_secs(100)), Some(["a:b", "read:users"].map(String::from).as_slice()))
         );
         assert!(read(jwt(&format!(r#"{{"aud": ["x", "{AUDIENCE}"]}}"#))).is_ok());
         let old_style = read(jwt(r#"{"exp": "soon", "aud": 7, "scopes": {}}"#)).unwrap();
-        assert_eq!((old_style.expires_at(), old_style.lifetime(), old_style.scopes().len()), (None, None, 0));
+        assert_eq!((old_style.expires_at(), old_style.lifetime(), old_style.scopes()), (None, None, None));
         assert_eq!(read(jwt("not json")).unwrap_err(), TokenError::Incomplete);
         assert!(matches!(read(jwt(r#"{"exp": 999000}"#)), Err(TokenError::Expired(_))));
         let ending = read(jwt(r#"{"exp": 999970}"#)).unwrap();

@@ -128,8 +128,13 @@ impl<K: Revocation> Cached for Objects<K> {
     fn check<'a>(&'a self, client: &'a Client, owner: &'a Owner) -> BoxFuture<'a, Result<Connection, Refusal>> {
         async move {
             let tenant = self.tenant_of(owner)?;
-            let confirmed =
-                async { tokio::try_join!(self.confirm(client, owner), self.tenants.confirm(client, &tenant)) };
+            let confirmed = async {
+                tokio::try_join!(
+                    self.confirm(client, owner),
+                    self.tenants.confirm(client, &tenant),
+                    self.tenants.await_token(&tenant)
+                )
+            };
             match tokio::time::timeout(CONFIRM_TIMEOUT, confirmed).await {
                 Ok(confirmed) => confirmed?,
                 Err(_) => return Err(Refusal::Unconfirmed),
@@ -192,6 +197,11 @@ impl TenantCheck {
     /// A check of the tenants in `tenants`; `is_fresh` is about their cache.
     pub fn new(tenants: Arc<Tenants>, is_fresh: IsFresh) -> Arc<Self> {
         Arc::new(Self { tenants, is_fresh, confirmed: Mutex::default() })
+    }
+
+    /// Waits for the access token of a tenant that has none at the moment.
+    async fn await_token(&self, key: &TenantKey) -> Result<(), Refusal> {
+        if self.tenants.wait_for_token(key).await { Ok(()) } else { Err(Refusal::TenantNotReady) }
     }
 
     /// Confirms with the API server that the tenant object is what the cache holds, unless the cache is fresh or

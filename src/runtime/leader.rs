@@ -53,8 +53,12 @@ impl Work {
         let (state, queues) = (Arc::new(ReconcileState::default()), Arc::new(TenantQueues::default()));
         let audit =
             AuditRecorder { metrics: metrics.clone(), checker: checker.clone(), traces: settings.traces.clone() };
-        let observer: Arc<dyn Observer> =
-            Arc::new(CallObserver { audit, tenants: tenants.clone(), queues: queues.clone() });
+        let calls = Arc::new(CallObserver { audit, tenants: tenants.clone(), queues: queues.clone() });
+        if let Some(news) = tenants.token_news() {
+            let calls = calls.clone();
+            tasks.services.spawn(async move { calls.follow_tokens(news).await });
+        }
+        let observer: Arc<dyn Observer> = calls;
         let preflight = CountedPreflight { preflight: checker.clone(), metrics: metrics.clone() };
         let (dispatcher, woken) = Dispatcher::new(Arc::new(preflight), observer.clone());
         metrics.object_counts.dispatcher(dispatcher.clone());

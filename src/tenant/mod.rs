@@ -4,7 +4,8 @@
 //! Start with `registry`: [`Tenants::state`] is what a removal asks. `connection` makes the settings of a connection
 //! from a tenant object and its Secret, `connection_cache` does that once per change, and `secrets` finds the Secret in
 //! the caches. What calls find out is kept in `health` and `rejected_credentials`. `status` writes it up for the tenant
-//! object, and `key` names tenants.
+//! object, and `key` names tenants. For a tenant with the credentials of an application, `token_source` asks for access
+//! tokens when `token_state` says so.
 
 mod connection;
 mod connection_cache;
@@ -14,6 +15,8 @@ mod registry;
 mod rejected_credentials;
 mod secrets;
 mod status;
+mod token_source;
+mod token_state;
 
 pub use connection::{Settings, TenantError, settings};
 pub use connection_cache::Connect;
@@ -21,4 +24,5 @@ pub use health::Unreachable;
 pub use key::TenantKey;
 pub use registry::{Alive, TenantState, Tenants, Usable};
 pub use secrets::{Listing, Secrets};
-pub use status::{TenantFacts, tenant_status};
+pub use status::{CredentialFacts, TenantFacts, tenant_status};
+pub use token_source::TokenNews;

@@ -150,7 +150,7 @@ impl Way {
     fn status(&self, old: Option<&RemovalStatus>, generation: i64) -> (Reason, RemovalStatus) {
         let domain: Domain = DOMAIN.parse().unwrap();
         let token = Token::read(b"e30.e30.token", &domain.default_audience(), at(0)).unwrap();
-        let key = ConnectionKey::new(&domain, None, &token);
+        let key = ConnectionKey::new(&domain, None, token.fingerprint());
         let now = Now { wall: at(2), steady: Instant::now() };
         let (options, tenant) = match self {
             Self::Blocked(options, tenant) => (options.clone(), *tenant),

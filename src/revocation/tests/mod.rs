@@ -34,7 +34,7 @@ fn role(n: usize) -> Item {
 
 fn key(domain: &Domain, token: &str) -> ConnectionKey {
     let token = Token::read(format!("e30.e30.{token}").as_bytes(), &domain.default_audience(), at(NOW)).unwrap();
-    ConnectionKey::new(domain, None, &token)
+    ConnectionKey::new(domain, None, token.fingerprint())
 }
 
 /// What its `tenantRef` points to.

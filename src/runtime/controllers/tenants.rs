@@ -16,13 +16,13 @@ use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::api::{Auth0Tenant, Auth0TenantStatus, ConditionType, Reason, reconcile_request};
+use crate::api::{Auth0Tenant, Auth0TenantStatus, ConditionType, CredentialKind, Reason, reconcile_request};
 use crate::dispatch::{ConnectionKey, Dispatcher};
 use crate::revocation::{ReasonChange, StatusTarget, Stored, Written, own_part, write_status};
 use crate::runtime::cache::{Change, Key};
 use crate::sync::{lock, read, write};
 use crate::telemetry::events;
-use crate::tenant::{Listing, TenantError, TenantFacts, TenantKey, Tenants, Usable, tenant_status};
+use crate::tenant::{CredentialFacts, Listing, TenantError, TenantFacts, TenantKey, Tenants, Usable, tenant_status};
 
 use super::controller::{Queue, Queued, run};
 use super::dependents::Dependents;
@@ -33,6 +33,8 @@ use super::guard::ReconcileGuard;
 const RESYNC_INTERVAL: Duration = Duration::from_secs(300);
 /// While the Secrets are not listed yet, a tenant is reconciled again this soon, if nothing queues it before.
 const SECRETS_RETRY: Duration = Duration::from_secs(1);
+/// While the first token is asked for, a tenant is reconciled again this soon, if nothing queues it before.
+const TOKEN_RETRY: Duration = Duration::from_secs(5);
 /// The shortest time between two status writes that only report what calls found out.
 const WRITE_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -81,6 +83,8 @@ pub(crate) struct TenantController {
 pub(crate) struct Shown {
     /// The state for which its dependents were woken last.
     woken_for: Option<Usability>,
+    /// The request by annotation for which a fresh token was asked for.
+    refreshed_for: Option<String>,
     /// The version of the tenant that its status was last written for.
     version: Option<Version>,
     /// When a status was last written for a version that had been written before.
@@ -216,6 +220,11 @@ impl TenantController {
         let Some(generation) = tenant.metadata.generation else { return Ok(None) };
         let usable = self.tenants.usable(key, tenant);
         self.wake_dependents(key, tenant, &usable);
+        if self.proves_credential(key, tenant, &usable) && self.tenants.awaits_token(key) {
+            // Its answer queues the tenant. Ready is not said before it is known.
+            self.tenants.want_token(key);
+            return Ok(Some(TOKEN_RETRY));
+        }
         let (problem, connection) = match usable {
             Usable::NotKnown => return Ok(Some(SECRETS_RETRY)),
             Usable::No(problem) => (Some(problem), None),
@@ -227,9 +236,15 @@ impl TenantController {
         let asked = reconcile_request(&tenant.metadata);
         let is_accepted = |key| self.dispatcher.accepted(key) || self.tenants.has_succeeded(key);
         let accepted = connection.as_ref().is_some_and(|connection| is_accepted(connection.key));
+        let token = connection.as_ref().and_then(|connection| connection.credential.token());
+        let renewal_failure = self.tenants.renewal_failure(key);
         let facts = TenantFacts {
             error: problem.as_ref(),
-            token: connection.as_ref().map(|connection| &connection.token),
+            credential: connection.as_ref().map(|_| CredentialFacts {
+                kind: credential_kind(tenant),
+                token: token.as_ref(),
+                renewal_failure: renewal_failure.as_ref(),
+            }),
             accepted,
             unreachable: connection.as_ref().and_then(|connection| self.tenants.unreachable(connection.key)),
             open_until: wait.map(|wait| now + SignedDuration::try_from(wait).unwrap_or_default()),
@@ -250,6 +265,31 @@ impl TenantController {
         }
         self.record_write(key, version, steady);
         Ok(Some(resync))
+    }
+
+    /// Whether the credentials of an application are to be tried out by asking for a token: if they are new, and when
+    /// somebody asks for it, but not after every restart.
+    fn proves_credential(&self, key: &TenantKey, tenant: &Auth0Tenant, usable: &Usable) -> bool {
+        if tenant.spec.suspend || credential_kind(tenant) == CredentialKind::Token {
+            return false;
+        }
+        let status = tenant.status.as_ref();
+        let asked = reconcile_request(&tenant.metadata);
+        let is_new_request = asked.is_some() && status.and_then(|s| s.last_handled_reconcile_at.clone()) != asked;
+        let mut shown = lock(&self.shown);
+        let shown = shown.entry(key.clone()).or_default();
+        if is_new_request && shown.refreshed_for != asked {
+            shown.refreshed_for = asked;
+            self.tenants.refresh_token(key);
+        }
+        let Usable::Yes(connection, _) = usable else { return false };
+        let is_rotated = shown.version.as_ref().is_some_and(|version| version.connection != Ok(connection.key));
+        let was_ready = status.is_some_and(|status| {
+            let ready = status.condition(ConditionType::Ready);
+            status.observed_generation == tenant.metadata.generation
+                && ready.is_some_and(|ready| ready.status == "True")
+        });
+        is_rotated || !was_ready || is_new_request
     }
 
     /// Wakes the dependents of the tenant if its usability has changed.
@@ -311,6 +351,13 @@ impl TenantController {
         let (object, message) = (tenant.object_ref(&()), ready.message.clone());
         let change = ReasonChange { object, reason, message, verdict_after: None, proof: None };
         events::announce(&self.announce, change);
+    }
+}
+
+fn credential_kind(tenant: &Auth0Tenant) -> CredentialKind {
+    match tenant.spec.credentials.token_secret_ref {
+        Some(_) => CredentialKind::Token,
+        None => CredentialKind::ClientCredentials,
     }
 }
 

@@ -135,9 +135,10 @@ impl ObjectCounts {
     pub(crate) fn tokens(&self, tenants: Arc<Tenants>) {
         self.add(move |counts| {
             for (key, connection) in tenants.usable_now() {
-                let Some(end) = connection.token.expires_at() else { continue };
+                let Some(token) = connection.credential.token() else { continue };
+                let Some(end) = token.expires_at() else { continue };
                 let labels = TokenLabels { tenant_namespace: key.namespace, domain: connection.domain.to_string() };
-                let lifetime = connection.token.lifetime().map(|lifetime| lifetime.as_secs());
+                let lifetime = token.lifetime().map(|lifetime| lifetime.as_secs());
                 let end = TokenEnd { at: end.as_second(), lifetime };
                 counts.tokens.entry(labels).and_modify(|first| *first = end.min(*first)).or_insert(end);
             }
