@@ -231,6 +231,11 @@ pub struct Auth0TenantStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<CredentialStatus>,
 
+    /// The scopes of the token, compared with what removals need. Absent while nothing is missing and nothing too much,
+    /// and if the token does not name its scopes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<ScopesStatus>,
+
     /// Until when nothing is sent to the domain, because Auth0's rate limit was reached (429).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_until: Option<Time>,
@@ -262,6 +267,26 @@ pub struct CredentialStatus {
 impl CredentialStatus {
     /// The most scopes that a status holds.
     pub const MAX_SCOPES: usize = 50;
+}
+
+/// The scopes of a token, compared with what removals need.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScopesStatus {
+    /// Scopes without which removals of some kind are refused, or cannot be verified; at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), extend("items" = { "type": "string", "description": "A scope, such as update:users." }))]
+    pub missing: Vec<String>,
+
+    /// Powerful scopes that the operator never needs; at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), extend("items" = { "type": "string", "description": "A scope, such as create:client_grants." }))]
+    pub unneeded: Vec<String>,
+}
+
+impl ScopesStatus {
+    /// The most scopes that each list holds.
+    pub const MAX: usize = 20;
 }
 
 /// The kinds of credential.

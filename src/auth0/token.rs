@@ -82,8 +82,8 @@ impl Token {
     }
 
     /// The scopes that it says it has, sorted. `None` if it names none: then they are unknown, not missing.
-    pub fn scopes(&self) -> Option<&[String]> {
-        self.scopes.as_deref()
+    pub fn scopes(&self) -> Option<&Arc<[String]>> {
+        self.scopes.as_ref()
     }
 
     /// Returns an error if the token has expired by now.
@@ -159,7 +159,7 @@ mod tests {
         let good = read(jwt(&good)).unwrap();
         assert_eq!(
             (good.lifetime(), good.scopes()),
-            (Some(SignedDuration::from_secs(100)), Some(["a:b", "read:users"].map(String::from).as_slice()))
+            (Some(SignedDuration::from_secs(100)), Some(&["a:b", "read:users"].map(String::from).into()))
         );
         assert!(read(jwt(&format!(r#"{{"aud": ["x", "{AUDIENCE}"]}}"#))).is_ok());
         let old_style = read(jwt(r#"{"exp": "soon", "aud": 7, "scopes": {}}"#)).unwrap();

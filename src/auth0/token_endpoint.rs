@@ -205,7 +205,7 @@ mod tests {
         let token = judged(200, false, body).unwrap();
         assert_eq!(token.expires_at(), Timestamp::from_second(1_086_400).ok());
         assert_eq!(token.lifetime(), Some(SignedDuration::from_secs(86_400)));
-        assert_eq!(token.scopes().unwrap(), ["a:b", "b:c"].map(String::from).as_slice());
+        assert_eq!(**token.scopes().unwrap(), ["a:b", "b:c"].map(String::from));
         assert!(!format!("{token:?}").contains("canary"));
         let bare = judged(200, false, r#"{"access_token":"opaque"}"#).unwrap();
         assert_eq!((bare.expires_at(), bare.scopes()), (None, None), "nothing is guessed");

@@ -257,13 +257,7 @@ fn failed(error: &CallError, refused: &[Item], inputs: &Inputs<'_>, known: Known
             );
             (Reason::Denied, message, refused_retry)
         }
-        CallError::InsufficientScope(scope) => {
-            let message = format!(
-                "The token lacks the scope {scope}. Grant it to the application in Auth0, then put a fresh token into \
-                 the tenant's Secret. The operator retries when the Secret changes, and every ten minutes."
-            );
-            (Reason::InsufficientScope, message, refused_retry)
-        }
+        CallError::InsufficientScope(scope) => (Reason::InsufficientScope, lacks_scope(scope), refused_retry),
         CallError::RateLimited(wait) => {
             let until = rounded_up(now + *wait);
             (Reason::RateLimited, rate_limited(until), Some(until))
@@ -279,6 +273,15 @@ fn failed(error: &CallError, refused: &[Item], inputs: &Inputs<'_>, known: Known
         }
     };
     Outcome { next_attempt, is_failure: true, ..Outcome::plain(reason, message, known) }
+}
+
+/// What an object says whose token lacks a scope. A token keeps the scopes with which it was issued.
+pub(super) fn lacks_scope(scope: &str) -> String {
+    format!(
+        "The token lacks the scope {scope}. Grant it to the application in Auth0, then put a fresh token into the tenant's \
+         Secret; with client credentials the operator gets one itself. It retries when the Secret changes, and every ten \
+         minutes."
+    )
 }
 
 fn rejected_items(rejected: &[Item], n: usize) -> String {

@@ -8,12 +8,12 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::dispatch::{Dispatcher, Observer};
-use crate::revocation::{PreflightChecker, ReasonChange, ReconcileState};
+use crate::revocation::{ForEachKind, PreflightChecker, ReasonChange, ReconcileState, Revocation, for_each_kind};
 use crate::telemetry::audit::AuditRecorder;
 use crate::telemetry::events;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::Readiness;
-use crate::tenant::Tenants;
+use crate::tenant::{KindRow, Tenants};
 
 use super::controllers::{
     CallObserver, CountedPreflight, Dependents, ReconcileGuard, Scope, TenantController, TenantQueues, route,
@@ -73,6 +73,7 @@ impl Work {
             dependents: Dependents::default(),
             queues,
             guard: ReconcileGuard::new("Auth0Tenant", metrics, settings.traces.clone()),
+            kinds: KindRows::all(),
             announce: announce.clone(),
             connections: Notify::new(),
             shown: Mutex::default(),
@@ -95,6 +96,24 @@ impl Work {
         let queues = scopes.map(|scope| scope.start(&mut tasks)).collect();
         tasks.services.spawn(route(woken, queues));
         Self { tasks, dispatcher, state, ending }
+    }
+}
+
+/// Collects the removal kinds with the rows of their endpoints.
+#[derive(Default)]
+struct KindRows(Vec<KindRow>);
+
+impl KindRows {
+    fn all() -> Vec<KindRow> {
+        let mut rows = Self::default();
+        for_each_kind(&mut rows);
+        rows.0
+    }
+}
+
+impl ForEachKind for KindRows {
+    fn visit<K: Revocation>(&mut self) {
+        self.0.push((K::KIND, K::row()));
     }
 }
 

@@ -37,6 +37,8 @@ pub enum TenantState {
         connection: Connection,
         /// Which reads accompany a removal.
         verification: Verification,
+        /// The scopes of the token, if they are known.
+        scopes: Option<Arc<[String]>>,
     },
 }
 
@@ -121,7 +123,10 @@ impl Tenants {
             return TenantState::Suspended;
         }
         match self.usable(key, &tenant) {
-            Usable::Yes(connection, verification) => TenantState::Ready { connection, verification },
+            Usable::Yes(connection, verification) => {
+                let scopes = connection.credential.token().and_then(|token| token.scopes().cloned());
+                TenantState::Ready { connection, verification, scopes }
+            }
             Usable::No(error) => TenantState::NotReady(error),
             Usable::NotKnown => {
                 let message = format!("the operator has not read the Secrets of namespace {} yet", key.namespace);

@@ -5,15 +5,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{
     Auth0Tenant, Auth0TenantStatus, ConditionStatus, ConditionType, CredentialKind, CredentialStatus, Reason, Verdict,
-    conditions, printable, time, verdicts,
+    conditions, time, verdicts,
 };
 use crate::auth0::{CallError, Token};
 
 use super::connection::TenantError;
 use super::health::Unreachable;
-
-/// The length, in characters, at which the name of a scope is cut.
-const MAX_SCOPE: usize = 100;
+use super::scopes::{KindRow, Scopes, judge as judge_scopes, shown};
 
 /// What the status of a tenant follows from.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +20,8 @@ pub struct TenantFacts<'a> {
     pub error: Option<&'a TenantError>,
     /// Its credential, if it can be used.
     pub credential: Option<CredentialFacts<'a>>,
+    /// The removal kinds, with the scopes that each needs.
+    pub kinds: &'a [KindRow],
     /// Whether Auth0 accepted a call with its connection since the operator started.
     pub accepted: bool,
     /// Why the last call with its connection could not be sent, if it could not.
@@ -53,7 +53,12 @@ pub fn tenant_status(
 ) -> Auth0TenantStatus {
     let old = tenant.status.as_ref();
     let before = old.map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let verdicts = judge(tenant, facts);
+    let token = facts.credential.and_then(|credential| credential.token);
+    let scopes = judge_scopes(token.and_then(|token| token.scopes()).map(|scopes| &**scopes), facts.kinds);
+    let verdicts = judge(tenant, facts, &scopes);
+    // An application that has no token yet after a restart keeps what the last one said.
+    let keeps = facts.credential.is_some_and(|credential| credential.token.is_none());
+    let scopes = if keeps { old.and_then(|status| status.scopes.clone()) } else { scopes.status };
     // A tenant whose credential Auth0 has not accepted must not show what others found out about the domain.
     let open_until = facts.open_until.filter(|_| facts.accepted && facts.error.is_none());
     let open_until = open_until.map(|until| shown_or_rounded_up(until, old.and_then(|old| old.open_until.as_ref())));
@@ -62,6 +67,7 @@ pub fn tenant_status(
         conditions: conditions(before, &verdicts, generation, now),
         domain: facts.error.is_none().then(|| tenant.spec.domain.clone()),
         credential: facts.credential.map(|facts| credential(facts, old, now)),
+        scopes,
         open_until,
         last_handled_reconcile_at: facts
             .request
@@ -80,12 +86,9 @@ fn credential(facts: CredentialFacts<'_>, old: Option<&Auth0TenantStatus>, now: 
         let lasts = |old: &CredentialStatus| old.expires_at.as_ref().is_some_and(|end| end.0 > now);
         return old.filter(lasts).unwrap_or(CredentialStatus { kind, expires_at: None, scopes: Vec::new() });
     };
-    let scopes = token.scopes().unwrap_or_default().iter().take(CredentialStatus::MAX_SCOPES);
-    CredentialStatus {
-        kind,
-        expires_at: token.expires_at().map(time),
-        scopes: scopes.map(|scope| scope.chars().take(MAX_SCOPE).collect::<String>()).map(|s| printable(&s)).collect(),
-    }
+    let scopes = token.scopes().into_iter().flat_map(|scopes| scopes.iter());
+    let scopes = scopes.take(CredentialStatus::MAX_SCOPES).map(|scope| shown(scope)).collect();
+    CredentialStatus { kind, expires_at: token.expires_at().map(time), scopes }
 }
 
 /// Says that the token could not be renewed, while it is still valid.
@@ -103,7 +106,7 @@ fn shown_or_rounded_up(until: Timestamp, shown: Option<&Time>) -> Time {
     shown.filter(is_shown).cloned().unwrap_or_else(|| time(until + SignedDuration::from_millis(999)))
 }
 
-fn judge(tenant: &Auth0Tenant, facts: TenantFacts<'_>) -> Vec<Verdict> {
+fn judge(tenant: &Auth0Tenant, facts: TenantFacts<'_>, scopes: &Scopes) -> Vec<Verdict> {
     let domain = &tenant.spec.domain;
     if let Some(error) = facts.error {
         return verdicts(error.reason, &error.message);
@@ -121,7 +124,10 @@ fn judge(tenant: &Auth0Tenant, facts: TenantFacts<'_>) -> Vec<Verdict> {
         }],
         (false, true) => {
             let renewal = not_renewed(facts.credential);
-            verdicts(Reason::Connected, &format!("{domain} accepted a call with this credential.{renewal}"))
+            verdicts(
+                Reason::Connected,
+                &format!("{domain} accepted a call with this credential.{renewal}{}", scopes.message),
+            )
         }
         (false, false) => {
             let cause = match facts.unreachable {
@@ -129,7 +135,7 @@ fn judge(tenant: &Auth0Tenant, facts: TenantFacts<'_>) -> Vec<Verdict> {
                 None => "It has accepted no call since the operator started.".to_owned(),
             };
             let renewal = not_renewed(facts.credential);
-            verdicts(Reason::Unproved, &format!("Ready to call {domain}. {cause}{renewal}"))
+            verdicts(Reason::Unproved, &format!("Ready to call {domain}. {cause}{renewal}{}", scopes.message))
         }
     }
 }
@@ -153,6 +159,7 @@ mod tests {
     const QUIET: TenantFacts<'_> = TenantFacts {
         error: None,
         credential: None,
+        kinds: &[],
         accepted: false,
         unreachable: None,
         open_until: None,

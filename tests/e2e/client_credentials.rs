@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use fake_auth0::{Client, Fault, Kind, TEST_RSA_KEY};
 use kube::api::{Patch, PatchParams};
-use rescind::api::{Auth0Tenant, CredentialKind, RECONCILE_ANNOTATION, UserRoleRevocation};
+use rescind::api::{
+    Auth0Tenant, CredentialKind, RECONCILE_ANNOTATION, UserPermissionRevocation, UserRoleRevocation,
+};
 use serde_json::{Value, json};
 
 use crate::harness::*;
@@ -232,4 +234,37 @@ async fn what_is_wrong_with_an_application_is_said_without_its_value() {
         assert!(!message.contains("canary"), "{message}");
     }
     assert_eq!(env.fake.total(), 0);
+}
+
+/// A scope that the token is known to lack is said before any call, by object and tenant. Granted in Auth0, it comes
+/// with a fresh token, which a request gets at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scope_that_is_granted_later_comes_with_a_fresh_token() {
+    let env = Environment::bare("granted").await;
+    let scopes = |all: Vec<&'static str>| Client::new(ID, client_secret(0)).scopes(all);
+    let without: Vec<_> = env.fake.all_scopes().into_iter().filter(|scope| *scope != "update:users").collect();
+    env.fake.client(scopes(without.into_iter().chain(["create:client_grants"]).collect()));
+    put_application(&env, json!({"clientId": ID, "clientSecret": client_secret(0)})).await;
+    env.put_tenant(by_application()).await;
+    let _operator = env.operator().await;
+    let message = env.tenant_reason("Unproved").await;
+    assert!(message.contains("Without update:users every UserPermissionRevocation is refused"), "{message}");
+    assert!(message.contains("take these scopes away: create:client_grants"), "{message}");
+    let status = env.api::<Auth0Tenant>().get("default").await.unwrap().status.unwrap().scopes.unwrap();
+    assert_eq!((status.missing, status.unneeded), (vec!["update:users".into()], vec!["create:client_grants".into()]));
+
+    env.fake.edit(|tenant| {
+        tenant.user(USER).permission(API, "read:x");
+    });
+    let permissions = json!({"resourceServerIdentifier": API, "permissionName": "read:x"});
+    let spec = json!({"userId": USER, "permissions": [permissions]});
+    env.put::<UserPermissionRevocation>("jane", spec).await;
+    let status = env.reason::<UserPermissionRevocation>("jane", "InsufficientScope").await;
+    assert!(status.message().contains("update:users"), "{}", status.message());
+    assert_eq!(env.fake.total(), env.fake.count(Kind::Token), "nothing but the token was asked for: {:?}", env.calls());
+
+    env.fake.client(scopes(env.fake.all_scopes()));
+    ask(&env, "granted").await;
+    env.reason::<UserPermissionRevocation>("jane", "Removed").await;
+    assert_eq!(env.fake.count(Kind::Token), 2);
 }

@@ -156,7 +156,7 @@ impl Way {
             Self::Blocked(options, tenant) => (options.clone(), *tenant),
             _ => (
                 RemovalOptions::default(),
-                Tenant::Ready { key, domain: &domain, verification: Verification::default() },
+                Tenant::Ready { key, domain: &domain, verification: Verification::default(), scopes: None },
             ),
         };
         let view = match self {
@@ -282,7 +282,7 @@ pub fn of_tenant() -> Vec<Case> {
     ];
     let problems = problems.map(|reason| Some(TenantError { reason, message: format!("why it is {reason}") }));
     let quiet =
-        TenantFacts { error: None, token: None, accepted: false, unreachable: None, open_until: None, request: None };
+        TenantFacts { error: None, credential: None, kinds: &[], accepted: false, unreachable: None, open_until: None, request: None };
     let accepted = TenantFacts { accepted: true, ..quiet };
     let problems = problems.iter().map(|problem| (TenantFacts { error: problem.as_ref(), ..quiet }, false));
     let mut tenant: Auth0Tenant = serde_json::from_value(fresh("Auth0Tenant")).unwrap();

@@ -56,6 +56,7 @@ struct Case {
     items: Items,
     tenant: Connection,
     verification: Verification,
+    scopes: Option<Vec<String>>,
     refusal: Option<Refused>,
     refused_with: Option<ConnectionKey>,
     is_probe: bool,
@@ -79,6 +80,7 @@ fn case() -> Case {
         items: Items::default(),
         tenant: Connection::Ready { domain: "acme.auth0.com".parse().unwrap(), token: "first" },
         verification: Verification::After,
+        scopes: None,
         refusal: None,
         refused_with: None,
         is_probe: false,
@@ -100,7 +102,8 @@ impl Case {
             Connection::Suspended => Tenant::Suspended,
             Connection::NotReady(reason) => Tenant::NotReady { reason: *reason, message: "no Secret" },
             Connection::Ready { domain, token } => {
-                Tenant::Ready { key: key(domain, token), domain, verification: self.verification }
+                let (key, scopes) = (key(domain, token), self.scopes.as_deref());
+                Tenant::Ready { key, domain, verification: self.verification, scopes }
             }
         };
         function(&Inputs {

@@ -22,7 +22,9 @@ use crate::revocation::{ReasonChange, StatusTarget, Stored, Written, own_part, w
 use crate::runtime::cache::{Change, Key};
 use crate::sync::{lock, read, write};
 use crate::telemetry::events;
-use crate::tenant::{CredentialFacts, Listing, TenantError, TenantFacts, TenantKey, Tenants, Usable, tenant_status};
+use crate::tenant::{
+    CredentialFacts, KindRow, Listing, TenantError, TenantFacts, TenantKey, Tenants, Usable, tenant_status,
+};
 
 use super::controller::{Queue, Queued, run};
 use super::dependents::Dependents;
@@ -72,6 +74,8 @@ pub(crate) struct TenantController {
     pub(crate) dependents: Dependents,
     pub(crate) queues: Arc<TenantQueues>,
     pub(crate) guard: ReconcileGuard,
+    /// The removal kinds, with the scopes that each needs.
+    pub(crate) kinds: Vec<KindRow>,
     pub(crate) announce: Sender<ReasonChange>,
     /// Notified when a connection may have come or gone.
     pub(crate) connections: Notify,
@@ -96,7 +100,17 @@ pub(crate) struct Shown {
 enum Usability {
     Suspended,
     NotReady(TenantError),
-    Ready(ConnectionKey),
+    Ready(ConnectionKey, Option<Arc<[String]>>),
+}
+
+impl Usability {
+    /// Whether removals have to know. Scopes that become known were learnt by nobody yet.
+    fn differs_from(&self, before: &Self) -> bool {
+        match (self, before) {
+            (Self::Ready(now, _), Self::Ready(then, None)) => now != then,
+            _ => self != before,
+        }
+    }
 }
 
 /// What of a tenant changes by edits, and whether Auth0 accepted its credential, which happens once. A status write for
@@ -240,6 +254,7 @@ impl TenantController {
         let renewal_failure = self.tenants.renewal_failure(key);
         let facts = TenantFacts {
             error: problem.as_ref(),
+            kinds: &self.kinds,
             credential: connection.as_ref().map(|_| CredentialFacts {
                 kind: credential_kind(tenant),
                 token: token.as_ref(),
@@ -298,10 +313,13 @@ impl TenantController {
             Usable::NotKnown => return,
             _ if tenant.spec.suspend => Usability::Suspended,
             Usable::No(problem) => Usability::NotReady(problem.clone()),
-            Usable::Yes(connection, _) => Usability::Ready(connection.key),
+            Usable::Yes(connection, _) => {
+                let scopes = connection.credential.token().and_then(|token| token.scopes().cloned());
+                Usability::Ready(connection.key, scopes)
+            }
         };
         let before = lock(&self.shown).entry(key.clone()).or_default().woken_for.replace(usability.clone());
-        if before.as_ref() != Some(&usability) {
+        if before.is_none_or(|before| usability.differs_from(&before)) {
             self.dependents.wake(key);
             self.connections.notify_one();
         }
