@@ -6,7 +6,7 @@
 //! - `endpoint`, `item`: paths, bodies, scopes and paging of each endpoint, and the items that are removed there.
 //! - `domain`, `token`: where a call may go, and the credential that it carries.
 //! - `client`: sends a call over HTTP. `management_api` is the same as a trait, so that tests can replace it.
-//! - `transport`: what it means that no response came.
+//! - `transport`: what it means that no response came. `no_proxy`: which hosts are reached without the proxy.
 //! - `answer`: what a response means, as one table of status, body and meaning.
 //! - `error`: the failures, sorted by what the caller has to do about them.
 //! - `limits`: the rate-limit headers, and how long a 429 asks to wait.
@@ -24,6 +24,7 @@ mod error;
 mod item;
 mod limits;
 mod management_api;
+mod no_proxy;
 mod token;
 mod token_text;
 mod transport;
@@ -37,6 +38,7 @@ pub use error::{CallError, Missing, Rejection, Unavailable};
 pub use item::{Item, ItemKind, Unreadable};
 pub use limits::{RateHeaders, wait_after_429};
 pub use management_api::ManagementApi;
+pub use no_proxy::exempts;
 pub use token::Token;
 pub use token_text::TokenError;
 pub use walk::{Query, Walk, WalkError, WalkStep};

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
 mod answers;
+mod connect_proxy;
 mod crashes;
 mod credentials;
 mod docs_commands;
@@ -12,6 +13,7 @@ mod docs_flux;
 mod docs_hired_again;
 mod docs_security;
 mod fault_injector;
+mod gateways;
 mod harness;
 mod imports;
 mod kubeconfigs;
