@@ -82,7 +82,8 @@ pub fn settings(
         TenantError::new(Reason::InvalidCredentials, message)
     })?;
     let audience = spec.audience.clone().unwrap_or_else(|| domain.default_audience());
-    let token = Token::read(&bytes.0, &audience, now).map_err(|error| {
+    let token = Token::read(&bytes.0, &audience, now).and_then(|token| token.check_issuer(&domain).map(|()| token));
+    let token = token.map_err(|error| {
         let message = format!("Secret {}, key {:?}: the token {error}", reference.name, reference.key);
         TenantError::new(Reason::InvalidCredentials, message)
     })?;
