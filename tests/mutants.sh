@@ -187,6 +187,16 @@ mutant 9-no-ping "--lib an_idle_connection_is_asked" \
     src/auth0/client.rs 's/http2_keep_alive_while_idle(true)/http2_keep_alive_while_idle(false)/'
 mutant 9-wrong-cause "--lib each_cause_of_tls" \
     src/auth0/transport.rs 's/Certificate::UnknownIssuer if has_ca_bundle =>/Certificate::UnknownIssuer if !has_ca_bundle =>/'
+mutant 9-proxy-unnamed "--test e2e a_proxy_is_passed_with" \
+    src/auth0/transport.rs 's/"proxy authorization required" =>/"unauthorized" =>/'
+mutant 9-body-lost "--test e2e an_answer_becomes_a_reason" \
+    src/auth0/answer.rs 's/^    lost_body("Expected type object"),//'
+mutant 9-proxy-for-all "--lib entries_mean_what_they_mean" \
+    src/auth0/no_proxy.rs 's/(wanted.parse() == Ok(port)).then_some(host)?/host/'
+mutant 9-other-issuer "--test e2e a_custom_domain_needs" \
+    src/auth0/token.rs 's/if !issuer.is_host_of(domain) =>/if issuer.is_host_of(domain) \&\& false =>/'
+mutant 9-goodbye-costs "--test e2e a_connection_that_says_goodbye" \
+    src/auth0/transport.rs 's/return CallError::NotProcessed;/return CallError::no_answer("closed");/'
 mutant 9-conflict-believed "--test e2e a_status_that_cannot_be_written" \
     src/revocation/status_writer.rs 's/Put::Conflict(_) => {}/Put::Conflict(_) => return Ok(Written::Successor),/'
 mutant 9-not-waited-for "--test e2e whatever_is_missing" \

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use super::answer::{Call, Received, meaning};
 use super::transport::{broken_answer, no_answer};
-use super::{CallError, Domain, Endpoint, Item, Query, RateHeaders, Read, Token};
+use super::{CallError, Domain, Endpoint, Item, Query, RateHeaders, Read, Token, exempts};
 use crate::clock;
 
 /// The largest body that is read, in bytes. Auth0 limits its own bodies to 1 MB.
@@ -99,6 +99,11 @@ impl Client {
             .http2_keep_alive_timeout(timeouts.read)
             .http2_keep_alive_while_idle(true)
             .user_agent(concat!("rescind/", env!("CARGO_PKG_VERSION")));
+        let root = format!("https://{}", domain.authority());
+        let no_proxy = ["NO_PROXY", "no_proxy"].into_iter().find_map(|name| std::env::var(name).ok());
+        if no_proxy.zip(root.parse().ok()).is_some_and(|(no_proxy, url)| exempts(&no_proxy, &url)) {
+            builder = builder.no_proxy();
+        }
         if let Some(pem) = ca_bundle {
             let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|_| ClientError::CaBundle)?;
             if certificates.is_empty() {
@@ -108,7 +113,7 @@ impl Client {
         }
         let has_ca_bundle = ca_bundle.is_some();
         let http = builder.build().map_err(|_| if has_ca_bundle { ClientError::CaBundle } else { ClientError::Tls })?;
-        Ok(Self { http, root: format!("https://{}", domain.authority()), has_ca_bundle })
+        Ok(Self { http, root, has_ca_bundle })
     }
 
     /// Sends one DELETE for `items`, which must hold 1 to [`Endpoint::max_items`]. `Ok` means that Auth0 accepted it,

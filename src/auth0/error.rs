@@ -93,8 +93,8 @@ impl CallError {
 /// What is wrong with a request that Auth0 rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Rejection {
-    /// The body failed Auth0's validation, or did not arrive.
-    #[error("400 invalid_body: an id is malformed, or a proxy dropped the body")]
+    /// The body failed Auth0's validation.
+    #[error("400 invalid_body: an id is malformed")]
     Body,
     /// An id in the path is malformed.
     #[error("400 invalid_uri: an id is malformed")]

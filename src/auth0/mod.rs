@@ -8,7 +8,7 @@
 //! - `application`: the credentials of an application, for which `token_endpoint` gives tokens; `private_key` signs for
 //!   it. `token_text`, `secret_text`: what people put into a Secret instead.
 //! - `client`: sends a call over HTTP. `management_api` is the same as a trait, so that tests can replace it.
-//! - `transport`: what it means that no response came.
+//! - `transport`: what it means that no response came. `no_proxy`: which hosts are reached without the proxy.
 //! - `answer`: what a response means, as one table of status, body and meaning.
 //! - `error`: the failures, sorted by what the caller has to do about them.
 //! - `limits`: the rate-limit headers, and how long a 429 asks to wait.
@@ -27,6 +27,7 @@ mod error;
 mod item;
 mod limits;
 mod management_api;
+mod no_proxy;
 mod private_key;
 mod secret_text;
 mod token;
@@ -44,6 +45,7 @@ pub use error::{CallError, Missing, Rejection, Unavailable};
 pub use item::{Item, ItemKind, Unreadable};
 pub use limits::{RateHeaders, wait_after_429};
 pub use management_api::ManagementApi;
+pub use no_proxy::exempts;
 pub use secret_text::Defect;
 pub use token::{Token, fingerprint};
 pub use token_endpoint::{TOKEN_ENDPOINT, TokenRequest};

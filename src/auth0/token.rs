@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
+use super::Domain;
 use super::token_text::{TokenError, claims, plain};
 
 /// A token counts as expired only this long after its `exp`, because our clock may be wrong.
@@ -21,6 +22,7 @@ pub struct Token {
     expires_at: Option<Timestamp>,
     lifetime: Option<SignedDuration>,
     scopes: Option<Arc<[String]>>,
+    issuer: Option<Domain>,
 }
 
 impl Token {
@@ -39,6 +41,7 @@ impl Token {
             expires_at,
             lifetime: lifetime.filter(SignedDuration::is_positive),
             scopes: scopes(&claims),
+            issuer: claims.get("iss").and_then(Value::as_str).and_then(issuer),
         };
         token.check_expiry(now)?;
         Ok(token)
@@ -58,6 +61,7 @@ impl Token {
             expires_at: lifetime.map(|lifetime| now + lifetime),
             lifetime,
             scopes: answer.as_object().and_then(scopes),
+            issuer: None,
         })
     }
 
@@ -86,6 +90,15 @@ impl Token {
         self.scopes.as_ref()
     }
 
+    /// Returns an error if the token says that another host than that of `domain` issued it: Auth0 accepts the tokens
+    /// of a custom domain only there, and those of the tenant's own domain only at that one.
+    pub fn check_issuer(&self, domain: &Domain) -> Result<(), TokenError> {
+        match &self.issuer {
+            Some(issuer) if !issuer.is_host_of(domain) => Err(TokenError::OtherIssuer(issuer.clone(), domain.clone())),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns an error if the token has expired by now.
     pub fn check_expiry(&self, now: Timestamp) -> Result<(), TokenError> {
         match self.expires_at {
@@ -104,6 +117,12 @@ fn scopes(json: &Map<String, Value>) -> Option<Arc<[String]>> {
     scopes.sort_unstable();
     scopes.dedup();
     (!scopes.is_empty()).then(|| scopes.into())
+}
+
+/// The host of an `iss` claim, if it has the form of Auth0's.
+fn issuer(iss: &str) -> Option<Domain> {
+    let host = iss.strip_prefix("https://")?;
+    host.strip_suffix('/').unwrap_or(host).parse().ok()
 }
 
 fn check_audience(claims: &Map<String, Value>, audience: &str) -> Result<(), TokenError> {
@@ -178,6 +197,23 @@ mod tests {
             (r#"{"aud": "aB3dE", "nonce": "x", "email": "canary"}"#, TokenError::IdToken(audience())),
         ] {
             assert_eq!(read(jwt(claims)).unwrap_err(), error, "{claims}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_for_the_host_that_issued_it() {
+        let issued_by = |iss: &str| read(jwt(&format!(r#"{{"iss": {iss}}}"#))).unwrap();
+        let (tenant, custom) = ("acme.auth0.com".parse().unwrap(), "login.acme.example".parse().unwrap());
+        let of_tenant = issued_by(r#""https://acme.auth0.com/""#);
+        assert_eq!(of_tenant.check_issuer(&tenant), Ok(()));
+        let message = of_tenant.check_issuer(&custom).unwrap_err().to_string();
+        assert!(message.contains("acme.auth0.com") && message.contains("login.acme.example"), "{message}");
+        let of_custom = issued_by(r#""https://login.acme.example/""#);
+        assert_eq!(of_custom.check_issuer(&custom), Ok(()));
+        assert!(of_custom.check_issuer(&tenant).is_err());
+        // Of a private cloud behind another port, and what does not tell.
+        for iss in [r#""https://acme.auth0.com:8443/""#, r#""https://canary|/""#, r#""acme""#, r#""""#, "7", "null"] {
+            assert_eq!(issued_by(iss).check_issuer(&tenant), Ok(()), "{iss}");
         }
     }
 

@@ -8,9 +8,11 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use super::Domain;
 use super::secret_text::{self, Defect};
 
-/// Why a Secret's value is not a usable token. No variant and no message contains any part of the value.
+/// Why a Secret's value is not a usable token. No variant and no message contains any part of the value, except the host
+/// that issued it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TokenError {
     /// The form of the value is wrong.
@@ -52,6 +54,12 @@ pub enum TokenError {
          is a custom domain, set spec.audience"
     )]
     WrongAudience(String),
+    /// The token was issued by the first host, and is to be used at the second.
+    #[error(
+        "was issued by {0}, but spec.domain is {1}: Auth0 accepts a token only at the host that issued it, so get one \
+         from {1}, or name {0} in spec.domain"
+    )]
+    OtherIssuer(Domain, Domain),
 }
 
 /// The value of a Secret as a token that an HTTP header can carry, with one line end trimmed.

@@ -94,7 +94,7 @@ pub fn settings(
     check_domain(secret, &secret.name_any(), &spec.domain)?;
     let audience = spec.audience.clone().unwrap_or_else(|| domain.default_audience());
     let credential = match &spec.credentials.token_secret_ref {
-        Some(reference) => SecretCredential::Token(token(secret, reference, &audience, now)?),
+        Some(reference) => SecretCredential::Token(token(secret, reference, &audience, &domain, now)?),
         None => SecretCredential::Application(application(secret)?),
     };
     let limits = Limits {
@@ -108,12 +108,19 @@ fn value<'a>(secret: &'a Secret, key: &str) -> Option<&'a [u8]> {
     Some(&secret.data.as_ref()?.get(key)?.0)
 }
 
-fn token(secret: &Secret, reference: &SecretKeyRef, audience: &str, now: Timestamp) -> Result<Token, TenantError> {
+fn token(
+    secret: &Secret,
+    reference: &SecretKeyRef,
+    audience: &str,
+    domain: &Domain,
+    now: Timestamp,
+) -> Result<Token, TenantError> {
     let SecretKeyRef { name, key } = reference;
     let invalid = |message| TenantError::new(Reason::InvalidCredentials, message);
     let bytes =
         value(secret, key).ok_or_else(|| invalid(format!("Secret {name} has no key {key:?}; put the token there")))?;
-    Token::read(bytes, audience, now).map_err(|error| invalid(format!("Secret {name}, key {key:?}: the token {error}")))
+    let token = Token::read(bytes, audience, now).and_then(|token| token.check_issuer(domain).map(|()| token));
+    token.map_err(|error| invalid(format!("Secret {name}, key {key:?}: the token {error}")))
 }
 
 fn application(secret: &Secret) -> Result<Application, TenantError> {

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use fake_auth0::{Client, Fault, Kind, TEST_RSA_KEY};
 use kube::api::{Patch, PatchParams};
-use rescind::api::{
-    Auth0Tenant, CredentialKind, RECONCILE_ANNOTATION, UserPermissionRevocation, UserRoleRevocation,
-};
+use rescind::api::{Auth0Tenant, CredentialKind, RECONCILE_ANNOTATION, UserPermissionRevocation, UserRoleRevocation};
 use serde_json::{Value, json};
 
 use crate::harness::*;

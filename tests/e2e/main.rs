@@ -6,6 +6,7 @@
 
 mod answers;
 mod client_credentials;
+mod connect_proxy;
 mod crashes;
 mod credentials;
 mod docs_commands;
@@ -13,6 +14,7 @@ mod docs_flux;
 mod docs_hired_again;
 mod docs_security;
 mod fault_injector;
+mod gateways;
 mod harness;
 mod imports;
 mod kubeconfigs;

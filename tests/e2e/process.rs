@@ -4,6 +4,50 @@ use std::time::Duration;
 
 use crate::harness::{Environment, PATIENCE, within};
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_rescind");
+
+/// The files by which a process resolves names, in place of those of this machine. No DNS server answers it.
+pub struct HostFiles {
+    hosts: tempfile::NamedTempFile,
+    resolv: tempfile::NamedTempFile,
+}
+
+impl HostFiles {
+    /// With this hosts file; `None`, with a printed reason, if this machine allows no namespaces.
+    pub fn new(hosts: &str) -> Option<Self> {
+        if let Err(why) = allows(&["--mount"]) {
+            eprintln!("skipped: {why}");
+            return None;
+        }
+        let new = || tempfile::NamedTempFile::new().unwrap();
+        let files = Self { hosts: new(), resolv: new() };
+        files.set_hosts(hosts);
+        std::fs::write(files.resolv.path(), "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n").unwrap();
+        Some(files)
+    }
+
+    pub fn set_hosts(&self, hosts: &str) {
+        std::fs::write(self.hosts.path(), hosts).unwrap();
+    }
+
+    fn command(&self) -> tokio::process::Command {
+        let bind = "mount --bind \"$0\" /etc/hosts && mount --bind \"$1\" /etc/resolv.conf && shift && exec \"$@\"";
+        let mut command = tokio::process::Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", bind]);
+        command.args([self.hosts.path(), self.resolv.path()]).arg(PROGRAM);
+        command
+    }
+}
+
+/// Whether this machine lets a process have namespaces of its own, and why not.
+pub fn allows(namespaces: &[&str]) -> Result<(), String> {
+    let mut command = std::process::Command::new("unshare");
+    let tried = command.args(["--user", "--map-root-user"]).args(namespaces).arg("true").output();
+    let tried = tried.map_err(|error| format!("there is no unshare ({error})"))?;
+    let why = String::from_utf8_lossy(&tried.stderr).trim().to_owned();
+    if tried.status.success() { Ok(()) } else { Err(format!("this machine allows no namespaces ({why})")) }
+}
+
 /// The real program in a process of its own, at log level trace.
 pub struct Process {
     child: tokio::process::Child,
@@ -27,10 +71,26 @@ impl Process {
         Self::run_with(kubeconfig, args, &[])
     }
 
+    /// Starts one that watches the namespace of `env` and resolves names with these files.
+    pub fn start_on(env: &Environment, files: &HostFiles) -> Self {
+        let watched = ["--watch-namespaces", &env.namespace, "--namespace", &env.namespace];
+        let more = ["--health-probe-bind-address", "0", "--allowed-domains", env.fake.domain()];
+        Self::spawn(files.command(), env.plane.kubeconfig_path(), &[&watched[..], &more].concat(), &[])
+    }
+
     /// With these environment variables.
     pub fn run_with(kubeconfig: &std::path::Path, args: &[&str], variables: &[(&str, String)]) -> Self {
+        Self::spawn(tokio::process::Command::new(PROGRAM), kubeconfig, args, variables)
+    }
+
+    fn spawn(
+        mut command: tokio::process::Command,
+        kubeconfig: &std::path::Path,
+        args: &[&str],
+        variables: &[(&str, String)],
+    ) -> Self {
         let log = tempfile::NamedTempFile::new().unwrap();
-        let child = tokio::process::Command::new(env!("CARGO_BIN_EXE_rescind"))
+        let child = command
             .arg("run")
             .args(args)
             // Processes that run at once cannot share the default port.

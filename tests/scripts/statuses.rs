@@ -281,8 +281,15 @@ pub fn of_tenant() -> Vec<Case> {
         Reason::SecretNotFound,
     ];
     let problems = problems.map(|reason| Some(TenantError { reason, message: format!("why it is {reason}") }));
-    let quiet =
-        TenantFacts { error: None, credential: None, kinds: &[], accepted: false, unreachable: None, open_until: None, request: None };
+    let quiet = TenantFacts {
+        error: None,
+        credential: None,
+        kinds: &[],
+        accepted: false,
+        unreachable: None,
+        open_until: None,
+        request: None,
+    };
     let accepted = TenantFacts { accepted: true, ..quiet };
     let problems = problems.iter().map(|problem| (TenantFacts { error: problem.as_ref(), ..quiet }, false));
     let mut tenant: Auth0Tenant = serde_json::from_value(fresh("Auth0Tenant")).unwrap();
