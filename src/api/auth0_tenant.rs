@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,54 @@ use super::verification::Verification;
 )]
 #[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Auth0TenantSpec {
+    /// The fields that both kinds of tenants share.
+    #[serde(flatten)]
+    pub tenant: TenantSpec,
+
+    /// Stops an unintended mass removal.
+    #[serde(default)]
+    pub brake: Brake,
+}
+
+closed!(Auth0Tenant, Auth0TenantSpec);
+
+impl TenantObject for Auth0Tenant {
+    fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn tenant_spec(&self) -> &TenantSpec {
+        &self.spec.tenant
+    }
+
+    fn tenant_status(&self) -> Option<&Auth0TenantStatus> {
+        self.status.as_ref()
+    }
+
+    fn unsupported(&self) -> Vec<String> {
+        self.spec.tenant.unsupported(self.spec.brake != Brake::default())
+    }
+}
+
+/// A tenant object, whatever its kind.
+pub trait TenantObject: Send + Sync {
+    /// Its metadata.
+    fn metadata(&self) -> &ObjectMeta;
+
+    /// The fields of its spec that both kinds share.
+    fn tenant_spec(&self) -> &TenantSpec;
+
+    /// Its status.
+    fn tenant_status(&self) -> Option<&Auth0TenantStatus>;
+
+    /// The fields of the spec on which this version does not act. If there are any, nothing is sent.
+    fn unsupported(&self) -> Vec<String>;
+}
+
+/// The fields that both kinds of tenants share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TenantSpec {
     /// The tenant's domain as a bare host name, for example "acme.eu.auth0.com", with ":port" if it is not 443. The
     /// operator must be allowed to talk to it (--allowed-domains).
     #[schemars(length(min = 1, max = 259))]
@@ -77,10 +125,6 @@ pub struct Auth0TenantSpec {
     #[serde(default)]
     pub mode: Mode,
 
-    /// Stops an unintended mass removal.
-    #[serde(default)]
-    pub brake: Brake,
-
     /// What is never removed, such as break-glass accounts and the last holders of a role.
     #[serde(default)]
     pub protected: Protected,
@@ -100,16 +144,14 @@ pub struct Auth0TenantSpec {
     pub unknown: Vec<String>,
 }
 
-closed!(Auth0Tenant, Auth0TenantSpec);
-
-impl Auth0TenantSpec {
-    /// The fields of the spec on which this version does not act. If there are any, nothing is sent.
-    pub fn unsupported(&self) -> Vec<String> {
+impl TenantSpec {
+    /// The fields on which this version does not act; `brake` says whether the brake of the kind is one of them.
+    pub(super) fn unsupported(&self, brake: bool) -> Vec<String> {
         let mut list = Unsupported::new(&self.unknown);
         let client_credentials = self.credentials.client_credentials_secret_ref.is_some();
         list.field("spec.credentials.clientCredentialsSecretRef", client_credentials);
         list.value("spec.mode", self.mode, Mode::Remove);
-        list.field("spec.brake", self.brake != Brake::default());
+        list.field("spec.brake", brake);
         list.field("spec.protected", self.protected != Protected::default());
         list.field("spec.hold", self.hold.is_some());
         list.into()

@@ -37,7 +37,7 @@ mod verification;
 
 pub use auth0_tenant::{
     Auth0Tenant, Auth0TenantSpec, Auth0TenantStatus, CredentialKind, CredentialStatus, Credentials, RateLimit,
-    SecretKeyRef, SecretRef,
+    SecretKeyRef, SecretRef, TenantObject, TenantSpec,
 };
 pub use common::{IfNotFound, Policy, RemovalOptions, TenantKind, TenantRef};
 pub use conditions::{ConditionStatus, ConditionType, Verdict, conditions, find_condition, time, verdicts};

@@ -36,7 +36,7 @@ impl From<Unsupported> for Vec<String> {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::api::{Auth0TenantSpec, UserRoleRevocationSpec};
+    use crate::api::{Auth0Tenant, TenantObject, UserRoleRevocationSpec};
 
     fn removal() -> Value {
         json!({
@@ -60,7 +60,7 @@ mod tests {
     }
 
     fn of_tenant(spec: Value) -> Vec<String> {
-        serde_json::from_value::<Auth0TenantSpec>(spec).expect("readable").unsupported()
+        Auth0Tenant::new("t", serde_json::from_value(spec).expect("readable")).unsupported()
     }
 
     /// `spec` with `value` where `pointer` says.

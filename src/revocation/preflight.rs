@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client};
@@ -204,8 +205,10 @@ impl TenantCheck {
         }
         let cached = self.tenants.get(key).ok_or(Refusal::TenantNotReady)?;
         let requested_at = clock::steady();
-        let api: Api<Auth0Tenant> = Api::namespaced(client.clone(), &key.namespace);
-        match compare(&api, &key.name, cached.metadata.uid.as_deref(), cached.metadata.generation).await {
+        let namespace = key.namespace.as_deref().unwrap_or_default();
+        let api: Api<Auth0Tenant> = Api::namespaced(client.clone(), namespace);
+        let ObjectMeta { uid, generation, .. } = cached.metadata();
+        match compare(&api, &key.name, uid.as_deref(), *generation).await {
             Comparison::Same => {
                 let mut confirmed = confirmed();
                 confirmed.retain(|_, at| is_recent(at));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use kube::runtime::reflector::{ObjectRef, Store};
 
-use crate::api::{Auth0Tenant, Reason, Verification};
+use crate::api::{Auth0Tenant, Reason, TenantObject, Verification};
 use crate::auth0::{AllowedDomains, CallError, Client, Domain, Timeouts};
 use crate::clock;
 use crate::dispatch::{Connection, ConnectionKey};
@@ -99,30 +99,33 @@ impl Tenants {
     }
 
     /// The tenant object, from the cache.
-    pub fn get(&self, key: &TenantKey) -> Option<Arc<Auth0Tenant>> {
-        self.caches(&key.namespace)?.tenants.get(&ObjectRef::new(&key.name).within(&key.namespace))
+    pub fn get(&self, key: &TenantKey) -> Option<Arc<dyn TenantObject>> {
+        let namespace = key.namespace.as_deref()?;
+        let tenant = self.caches(namespace)?.tenants.get(&ObjectRef::new(&key.name).within(namespace))?;
+        Some(tenant)
     }
 
     /// What a removal needs to know of its tenant.
     pub fn state(&self, key: &TenantKey) -> TenantState {
         let Some(tenant) = self.get(key) else { return TenantState::Missing };
-        if tenant.spec.suspend {
+        if tenant.tenant_spec().suspend {
             return TenantState::Suspended;
         }
-        match self.usable(key, &tenant) {
+        match self.usable(key, &*tenant) {
             Usable::Yes(connection, verification) => TenantState::Ready { connection, verification },
             Usable::No(error) => TenantState::NotReady(error),
             Usable::NotKnown => {
-                let message = format!("the operator has not read the Secrets of namespace {} yet", key.namespace);
+                let namespace = key.namespace.as_deref().unwrap_or_default();
+                let message = format!("the operator has not read the Secrets of namespace {namespace} yet");
                 TenantState::NotReady(TenantError::new(Reason::SecretNotFound, message))
             }
         }
     }
 
     /// Whether `tenant` could be used if it were not suspended.
-    pub fn usable(&self, key: &TenantKey, tenant: &Auth0Tenant) -> Usable {
-        let namespace = &key.namespace;
-        let name = tenant.spec.credentials.secret().unwrap_or_default();
+    pub fn usable(&self, key: &TenantKey, tenant: &dyn TenantObject) -> Usable {
+        let namespace = key.namespace.as_deref().unwrap_or_default();
+        let name = tenant.tenant_spec().credentials.secret().unwrap_or_default();
         let found = self
             .caches(namespace)
             .map_or(SecretLookup::NamespaceNotRead, |caches| caches.secrets.find(namespace, name));
@@ -144,8 +147,8 @@ impl Tenants {
                 (None, Some(TenantError::new(Reason::SecretNotFound, message)))
             }
         };
-        let resolved =
-            lock(&self.connections).resolve(key, tenant, secret.as_deref(), &self.rules, clock::wall()).clone();
+        let secret = (namespace, secret.as_deref());
+        let resolved = lock(&self.connections).resolve(key, tenant, secret, &self.rules, clock::wall()).clone();
         match (resolved, unreadable) {
             (Ok((connection, verification)), None) => self.unless_rejected(connection, verification),
             // It may exist all the same, so the cause is that it cannot be read.
@@ -195,7 +198,7 @@ impl Tenants {
         lock(&self.health).retain(&connections);
         let caches = read(&self.caches);
         let tenants = caches.values().flat_map(|caches| caches.tenants.state());
-        Alive { connections, domains: tenants.filter_map(|tenant| tenant.spec.domain.parse().ok()).collect() }
+        Alive { connections, domains: tenants.filter_map(|tenant| tenant.tenant_spec().domain.parse().ok()).collect() }
     }
 
     /// The tenants with this connection.
@@ -225,7 +228,8 @@ impl Tenants {
     /// The tenants that use this Secret.
     pub fn using_secret(&self, namespace: &str, secret: &str) -> Vec<TenantKey> {
         self.find(|tenant| {
-            tenant.metadata.namespace.as_deref() == Some(namespace) && tenant.spec.credentials.secret() == Some(secret)
+            let credentials = &tenant.tenant_spec().credentials;
+            tenant.metadata.namespace.as_deref() == Some(namespace) && credentials.secret() == Some(secret)
         })
     }
 
@@ -237,7 +241,7 @@ impl Tenants {
     fn find(&self, wanted: impl Fn(&Auth0Tenant) -> bool) -> Vec<TenantKey> {
         let caches = read(&self.caches);
         let found = caches.values().flat_map(|caches| caches.tenants.state_filter(&wanted));
-        found.map(|tenant| TenantKey::from(&*tenant)).collect()
+        found.map(|tenant| TenantKey::of_object(&tenant.metadata)).collect()
     }
 
     fn caches(&self, namespace: &str) -> Option<Arc<Caches>> {

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{
-    Auth0Tenant, Auth0TenantStatus, ConditionStatus, ConditionType, CredentialKind, CredentialStatus, Reason, Verdict,
+    Auth0TenantStatus, ConditionStatus, ConditionType, CredentialKind, CredentialStatus, Reason, TenantObject, Verdict,
     conditions, printable, time, verdicts,
 };
 use crate::auth0::Token;
@@ -35,12 +35,12 @@ pub struct TenantFacts<'a> {
 /// The status of `tenant`. Conditions that do not change keep their times. The writer keeps the conditions of others;
 /// fields that this version does not know are kept here.
 pub fn tenant_status(
-    tenant: &Auth0Tenant,
+    tenant: &dyn TenantObject,
     generation: i64,
     facts: TenantFacts<'_>,
     now: Timestamp,
 ) -> Auth0TenantStatus {
-    let old = tenant.status.as_ref();
+    let old = tenant.tenant_status();
     let before = old.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let verdicts = judge(tenant, facts);
     // A tenant whose credential Auth0 has not accepted must not show what others found out about the domain.
@@ -49,7 +49,7 @@ pub fn tenant_status(
     Auth0TenantStatus {
         observed_generation: Some(generation),
         conditions: conditions(before, &verdicts, generation, now),
-        domain: facts.error.is_none().then(|| tenant.spec.domain.clone()),
+        domain: facts.error.is_none().then(|| tenant.tenant_spec().domain.clone()),
         credential: facts.token.map(credential),
         open_until,
         last_handled_reconcile_at: facts
@@ -77,15 +77,15 @@ fn shown_or_rounded_up(until: Timestamp, shown: Option<&Time>) -> Time {
     shown.filter(is_shown).cloned().unwrap_or_else(|| time(until + SignedDuration::from_millis(999)))
 }
 
-fn judge(tenant: &Auth0Tenant, facts: TenantFacts<'_>) -> Vec<Verdict> {
-    let domain = &tenant.spec.domain;
+fn judge(tenant: &dyn TenantObject, facts: TenantFacts<'_>) -> Vec<Verdict> {
+    let domain = &tenant.tenant_spec().domain;
     if let Some(error) = facts.error {
         return verdicts(error.reason, &error.message);
     }
     if let Some(Unreachable { why, certificate: true }) = facts.unreachable {
         return verdicts(Reason::InvalidConnection, &format!("{domain} could not be called: {why}"));
     }
-    match (tenant.spec.suspend, facts.accepted) {
+    match (tenant.tenant_spec().suspend, facts.accepted) {
         // `Ready=True`, unlike a suspended removal: the tenant could be called, and nothing waits for it.
         (true, _) => vec![Verdict {
             kind: ConditionType::Ready,
@@ -109,6 +109,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::Auth0Tenant;
 
     fn tenant(suspend: bool) -> Auth0Tenant {
         let spec = json!({

@@ -243,7 +243,7 @@ async fn the_preflight_asks_whether_this_process_leads() {
     let allowed = AllowedDomains::parse([fake.domain()]).unwrap();
     let mut tenant: Auth0Tenant = serde_json::from_value(tenant).unwrap();
     // No API server has filled in the defaults.
-    tenant.spec.unknown.clear();
+    tenant.spec.tenant.unknown.clear();
     let tenants = Tenants::new(allowed, Timeouts::default());
     tenants.add(None, cache(tenant), secrets);
     let mut object: UserRoleRevocation = serde_json::from_value(object).unwrap();

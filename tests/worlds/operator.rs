@@ -145,7 +145,7 @@ impl Operator {
             observer,
             announce: Box::new(|_| {}),
             tenant_changed: Box::new(move |key| {
-                changed.lock().unwrap().iter().for_each(|wake| wake(&key.namespace));
+                changed.lock().unwrap().iter().for_each(|wake| wake(key.namespace.as_deref().unwrap_or_default()));
             }),
         });
         let cached: Arc<Mutex<HashSet<String>>> = Arc::default();

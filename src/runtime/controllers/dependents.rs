@@ -111,7 +111,7 @@ mod tests {
             of.change(&key(name), None, Some(object));
         }
         let mut woken = |tenant: &str| {
-            dependents.wake(&TenantKey { namespace: "a".into(), name: tenant.into() });
+            dependents.wake(&TenantKey { namespace: Some("a".into()), name: tenant.into() });
             std::iter::from_fn(|| Some(queued.next().now_or_never()??.name)).collect::<Vec<_>>()
         };
         assert_eq!(woken("t"), ["z-old", "young"]);
@@ -119,6 +119,6 @@ mod tests {
         assert_eq!((woken("t"), woken("u")), (vec!["z-old".to_owned()], vec!["other".to_owned(), "young".to_owned()]));
         of.change(&key("z-old"), Some(&old), None);
         assert_eq!(woken("t"), [""; 0]);
-        assert!(!lock(&of.by_tenant).contains_key(&TenantKey { namespace: "a".into(), name: "t".into() }));
+        assert!(!lock(&of.by_tenant).contains_key(&TenantKey { namespace: Some("a".into()), name: "t".into() }));
     }
 }

@@ -55,9 +55,10 @@ impl TenantQueues {
     /// Queues a tenant.
     pub(crate) fn add(&self, key: &TenantKey) {
         let scopes = read(&self.0);
-        let covers = |(namespace, _): &&(Option<String>, _)| namespace.as_ref().is_none_or(|own| *own == key.namespace);
+        let Some(namespace) = key.namespace.as_deref() else { return };
+        let covers = |(own, _): &&(Option<String>, _)| own.as_deref().is_none_or(|own| own == namespace);
         if let Some((_, queue)) = scopes.iter().find(covers) {
-            queue.add(&Key::new(&key.namespace, &key.name));
+            queue.add(&Key::new(namespace, &key.name));
         }
     }
 }
@@ -118,12 +119,12 @@ impl TenantController {
                                 || reconcile_request(&before.metadata) != reconcile_request(&now.metadata)
                         });
                         if is_news {
-                            self.queues.add(&tenant_key(&Key::of(&now.metadata)));
+                            self.queues.add(&TenantKey::of_object(&now.metadata));
                         }
                     }
-                    Change::Deleted { key, before } => {
+                    Change::Deleted { before, .. } => {
                         self.guard.forget(before.metadata.uid.as_deref().unwrap_or_default());
-                        self.deleted(&tenant_key(&key));
+                        self.deleted(&TenantKey::of_object(&before.metadata));
                     }
                     Change::Listed => {}
                 }
@@ -190,7 +191,7 @@ impl TenantController {
         let reconcile = move |tenant: Arc<Auth0Tenant>| {
             let controller = self.clone();
             async move {
-                let key = tenant_key(&Key::of(&tenant.metadata));
+                let key = TenantKey::of_object(&tenant.metadata);
                 let pause =
                     controller.guard.run(&*tenant, controller.reconcile(&key, &tenant)).await.unwrap_or_else(Some);
                 // It may have been deleted meanwhile; nothing that was kept since then would be forgotten.
@@ -256,7 +257,7 @@ impl TenantController {
     fn wake_dependents(&self, key: &TenantKey, tenant: &Auth0Tenant, usable: &Usable) {
         let usability = match usable {
             Usable::NotKnown => return,
-            _ if tenant.spec.suspend => Usability::Suspended,
+            _ if tenant.spec.tenant.suspend => Usability::Suspended,
             Usable::No(problem) => Usability::NotReady(problem.clone()),
             Usable::Yes(connection, _) => Usability::Ready(connection.key),
         };
@@ -293,7 +294,7 @@ impl TenantController {
         status: &Auth0TenantStatus,
     ) -> Result<bool, kube::Error> {
         let uid = tenant.metadata.uid.as_deref().unwrap_or_default();
-        let target = StatusTarget { namespace: Some(&key.namespace), name: &key.name, uid, generation };
+        let target = StatusTarget { namespace: key.namespace.as_deref(), name: &key.name, uid, generation };
         let version = tenant.resource_version().unwrap_or_default();
         let stored = Stored { version, status: tenant.status.clone().unwrap_or_default() };
         let written = write_status::<Auth0Tenant>(&self.client, target, Some(&stored), status).await?;
@@ -312,8 +313,4 @@ impl TenantController {
         let change = ReasonChange { object, reason, message, verdict_after: None, proof: None };
         events::announce(&self.announce, change);
     }
-}
-
-fn tenant_key(key: &Key) -> TenantKey {
-    TenantKey { namespace: key.namespace.to_string(), name: key.name.to_string() }
 }

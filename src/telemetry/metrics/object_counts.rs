@@ -136,7 +136,8 @@ impl ObjectCounts {
         self.add(move |counts| {
             for (key, connection) in tenants.usable_now() {
                 let Some(end) = connection.token.expires_at() else { continue };
-                let labels = TokenLabels { tenant_namespace: key.namespace, domain: connection.domain.to_string() };
+                let tenant_namespace = key.namespace.unwrap_or_default();
+                let labels = TokenLabels { tenant_namespace, domain: connection.domain.to_string() };
                 let lifetime = connection.token.lifetime().map(|lifetime| lifetime.as_secs());
                 let end = TokenEnd { at: end.as_second(), lifetime };
                 counts.tokens.entry(labels).and_modify(|first| *first = end.min(*first)).or_insert(end);

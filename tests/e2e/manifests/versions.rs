@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use http::Method;
+use rescind::api::TenantObject;
 use rescind::revocation::Revocation;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -27,7 +28,7 @@ fn look(kind: &Kind, object: &Value) -> (Vec<String>, Value) {
         "OrgMemberRoleRemoval" => removal::<OrgMemberRoleRemoval>(object),
         _ => {
             let tenant: Auth0Tenant = serde_json::from_value(object.clone()).expect("readable");
-            (tenant.spec.unsupported(), json!(tenant.status))
+            (tenant.unsupported(), json!(tenant.status))
         }
     }
 }
