@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::admission::Admission;
 use super::closed::closed;
 use super::conditions::{ConditionType, find_condition};
 use super::guards::{Brake, Hold, Mode, Protected};
@@ -58,6 +59,10 @@ impl TenantObject for Auth0Tenant {
         self.status.as_ref()
     }
 
+    fn admission(&self) -> Option<&Admission> {
+        None
+    }
+
     fn unsupported(&self) -> Vec<String> {
         self.spec.tenant.unsupported(self.spec.brake != Brake::default())
     }
@@ -73,6 +78,9 @@ pub trait TenantObject: Send + Sync {
 
     /// Its status.
     fn tenant_status(&self) -> Option<&Auth0TenantStatus>;
+
+    /// Which namespaces may use it, and for what. None: it is an Auth0Tenant, which serves its own namespace.
+    fn admission(&self) -> Option<&Admission>;
 
     /// The fields of the spec on which this version does not act. If there are any, nothing is sent.
     fn unsupported(&self) -> Vec<String>;
@@ -194,14 +202,15 @@ fn default_reserve() -> i32 {
 #[x_kube(validation = Rule::new("has(self.tokenSecretRef) != has(self.clientCredentialsSecretRef)")
     .message("must have exactly one of tokenSecretRef (a Management API token) and clientCredentialsSecretRef (an application)"))]
 pub struct Credentials {
-    /// A Secret in this namespace that holds a Management API token. It is read only if it carries the label
-    /// rescind.dev/credentials: "true". If it also has a key "domain", that must equal `domain`.
+    /// A Secret that holds a Management API token. It is in the namespace of the Auth0Tenant; that of a
+    /// ClusterAuth0Tenant is in the operator's. It is read only if it carries the label rescind.dev/credentials:
+    /// "true". If it also has a key "domain", that must equal `domain`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_secret_ref: Option<SecretKeyRef>,
 
-    /// A Secret in this namespace that holds an application's credentials: the keys clientId and clientSecret, or
-    /// clientId and privateKey. It is read only if it carries the label rescind.dev/credentials: "true". If it also has
-    /// a key "domain", that must equal `domain`.
+    /// A Secret that holds an application's credentials: the keys clientId and clientSecret, or clientId and privateKey.
+    /// It is in the namespace of the Auth0Tenant; that of a ClusterAuth0Tenant is in the operator's. It is read only if
+    /// it carries the label rescind.dev/credentials: "true". If it also has a key "domain", that must equal `domain`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_credentials_secret_ref: Option<SecretRef>,
 }
@@ -215,23 +224,23 @@ impl Credentials {
     }
 }
 
-/// A Secret in the same namespace.
+/// The name of a Secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretRef {
     /// The Secret's name.
     #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = object_name("a Secret in this namespace"))]
+    #[x_kube(validation = object_name("a Secret"))]
     pub name: String,
 }
 
-/// A key of a Secret in the same namespace.
+/// The name of a Secret, and a key in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyRef {
     /// The Secret's name.
     #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = object_name("a Secret in this namespace"))]
+    #[x_kube(validation = object_name("a Secret"))]
     pub name: String,
 
     /// The key in the Secret's data. Default: "token".

@@ -76,7 +76,6 @@ mod tests {
         assert_eq!(of_tenant(tenant()), Vec::<String>::new());
         let (until, id) = ("2026-12-24T00:00:00Z", "rol_bN1a2b3c4d5e6f7g");
         for (pointer, value, named) in [
-            ("/tenantRef/kind", json!("ClusterAuth0Tenant"), "spec.tenantRef.kind: ClusterAuth0Tenant"),
             ("/policy", json!("Continuous"), "spec.policy: Continuous"),
             ("/interval", json!("1h"), "spec.interval"),
             ("/mode", json!("Observe"), "spec.mode: Observe"),

@@ -261,7 +261,7 @@ async fn the_preflight_asks_whether_this_process_leads() {
     let (leads, fresh): (_, IsFresh) = (Arc::new(AtomicBool::new(true)), Arc::new(|| true));
     let asked = leads.clone();
     let checker = PreflightChecker::new(client, Box::new(move || asked.load(Relaxed)));
-    checker.add(None, cache(object.clone()), fresh.clone(), TenantCheck::new(tenants, fresh));
+    checker.add(None, cache(object.clone()), fresh.clone(), TenantCheck::new(tenants, fresh, None));
     let connection = checker.check(&owner).await.expect("everything speaks for it");
     assert!(checker.may_send());
     leads.store(false, Relaxed);

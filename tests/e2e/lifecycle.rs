@@ -41,13 +41,6 @@ fn warnings(operator: &Process, word: &str) -> Vec<String> {
     log.lines().filter(|line| line.contains("\"WARN\"") && line.contains(word)).map(str::to_owned).collect()
 }
 
-/// Starts a control plane for the caller alone, which lives until the end of the run.
-async fn own_plane() -> &'static ControlPlane {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let plane = tokio::task::spawn_blocking(|| ControlPlane::start().unwrap()).await.unwrap();
-    Box::leak(Box::new(plane))
-}
-
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 fn role(kind: &str, metadata: &Value, rules: Value) -> Value {

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
 mod answers;
+mod cluster_tenants;
 mod crashes;
 mod credentials;
 mod docs_commands;

@@ -154,7 +154,7 @@ impl Operator {
             client,
             shared: shared.clone(),
             preflight,
-            check: TenantCheck::new(tenants.clone(), fresh.clone()),
+            check: TenantCheck::new(tenants.clone(), fresh.clone(), None),
             fresh,
             feeds: HashMap::new(),
             cached: cached.clone(),
