@@ -1,131 +1,25 @@
 //! Promise 7 with cluster-scoped tenants: a removal reaches only a tenant that admits its namespace, and that tenant's
-//! Secret only in the namespace of the operator. Their operators watch all namespaces, so these tests have a control
-//! plane of their own and take turns on it.
+//! Secret only in the namespace of the operator.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use fake_auth0::{FakeAuth0, Fault, Kind, Relation};
-use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::runtime::wait::await_condition;
 use rescind::api::{
-    Auth0TenantStatus, ClusterAuth0Tenant, ConditionType, OrgMembershipRemoval, UserPermissionRevocation,
-    UserRoleRevocation,
+    ClusterAuth0Tenant, ConditionType, OrgMembershipRemoval, RECONCILE_ANNOTATION, UserPermissionRevocation,
+    UserRoleRevocation, find_condition,
 };
 use rescind::auth0::AllowedDomains;
-use rescind::runtime::Settings;
 use serde_json::{Value, json};
-use stack::ControlPlane;
-use tokio::sync::{Mutex, MutexGuard};
 
-use crate::fixtures::tenant_spec;
 use crate::harness::*;
 use crate::metrics::{address, scrape};
-
-/// The operator's namespace with the Secret, a fake tenant, and no tenant object.
-struct Stage {
-    operator: Environment,
-    _turn: MutexGuard<'static, ()>,
-}
-
-impl Stage {
-    async fn new(name: &str) -> Self {
-        static TURN: Mutex<()> = Mutex::const_new(());
-        static PLANE: OnceLock<&'static ControlPlane> = OnceLock::new();
-        let turn = TURN.lock().await;
-        let plane = match PLANE.get() {
-            Some(plane) => plane,
-            None => {
-                let plane = own_plane().await;
-                let crds = || rescind::api::crds().iter().map(|crd| format!("---\n{}", crd.yaml().unwrap())).collect();
-                let crds: String = crds();
-                tokio::task::spawn_blocking(move || plane.apply(&crds).expect("the CRDs install")).await.unwrap();
-                PLANE.get_or_init(|| plane)
-            }
-        };
-        let operator = Environment::bare_on(plane, prompt_fake().await, name).await;
-        operator.put_secret(&operator.token).await;
-        Self { operator, _turn: turn }
-    }
-
-    /// A namespace that the tenant admits.
-    async fn namespace(&self) -> Environment {
-        self.namespace_with("people").await
-    }
-
-    /// A namespace of this team.
-    async fn namespace_with(&self, team: &str) -> Environment {
-        let namespace = self.operator.neighbour("team").await;
-        self.label(&namespace, Some(team)).await;
-        namespace
-    }
-
-    /// A selector of the namespaces of this team. Other tests have other teams.
-    fn selects(&self, team: &str) -> Value {
-        json!({"matchLabels": {"team": format!("{team}.{}", self.operator.namespace)}})
-    }
-
-    /// Sets the label of the namespace, or takes it away.
-    async fn label(&self, of: &Environment, team: Option<&str>) {
-        let team = team.map(|team| self.selects(team)["matchLabels"]["team"].clone());
-        let api: Api<Namespace> = Api::all(of.client.clone());
-        let patch = Patch::Merge(json!({"metadata": {"labels": {"team": team}}}));
-        api.patch(&of.namespace, &PatchParams::default(), &patch).await.unwrap();
-    }
-
-    fn api(&self) -> Api<ClusterAuth0Tenant> {
-        Api::all(self.operator.client.clone())
-    }
-
-    /// The cluster-scoped tenant named default, with these changes to a spec that admits the people's namespaces.
-    async fn put_tenant(&self, changes: Value) {
-        let mut spec = tenant_spec(&self.operator.fake);
-        spec["allowedNamespaces"] = self.selects("people");
-        for (field, value) in changes.as_object().unwrap() {
-            spec[field] = value.clone();
-        }
-        let object = json!({
-            "apiVersion": "rescind.dev/v1alpha1", "kind": "ClusterAuth0Tenant", "metadata": {"name": "default"},
-            "spec": spec,
-        });
-        let params = PatchParams::apply("test").force();
-        self.api().patch("default", &params, &Patch::Apply(object)).await.expect("a good manifest");
-    }
-
-    /// Waits until the tenant has this reason, and returns the status.
-    async fn tenant_reason(&self, reason: &str) -> Auth0TenantStatus {
-        let is_there = |tenant: Option<&ClusterAuth0Tenant>| {
-            let Some((tenant, status)) = tenant.and_then(|tenant| Some((tenant, tenant.status.as_ref()?))) else {
-                return false;
-            };
-            status.observed_generation == tenant.metadata.generation && status.reason_text() == Some(reason)
-        };
-        let tenant = within(await_condition(self.api(), "default", is_there)).await.unwrap().unwrap();
-        tenant.status.unwrap()
-    }
-
-    /// An operator for all namespaces.
-    async fn start(&self) -> Operator {
-        self.start_with(FaultInjector::default(), |_| {}).await
-    }
-
-    async fn start_with(&self, injector: FaultInjector, change: impl FnOnce(&mut Settings)) -> Operator {
-        self.operator
-            .operator_through(injector, |settings| {
-                settings.watch_namespaces = vec![];
-                change(settings);
-            })
-            .await
-    }
-
-    async fn end(self) {
-        self.api().delete("default", &Default::default()).await.unwrap();
-    }
-}
+use crate::stage::Stage;
 
 /// What a removal needs to refer to the cluster-scoped tenant.
 fn by_cluster(mut spec: Value) -> Value {
@@ -133,8 +27,9 @@ fn by_cluster(mut spec: Value) -> Value {
     spec
 }
 
-fn message(status: &rescind::api::RemovalStatus) -> String {
-    status.condition(ConditionType::Ready).unwrap().message.clone()
+/// The message of the condition `Ready`.
+fn ready(conditions: &[Condition]) -> String {
+    find_condition(conditions, ConditionType::Ready).unwrap().message.clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,7 +45,7 @@ async fn a_cluster_tenant_serves_the_namespaces_that_it_admits() {
     inside.reason::<UserRoleRevocation>("jane", "Removed").await;
     let status = outside.reason::<UserRoleRevocation>("jack", "NamespaceNotAllowed").await;
     assert!(status.condition(ConditionType::Stalled).is_some());
-    let text = message(&status);
+    let text = ready(&status.conditions);
     assert!(text.contains("ClusterAuth0Tenant default") && text.contains(&outside.namespace), "{text}");
     assert!(!text.contains("people"), "the selector is not shown: {text}");
     stage.operator.fake.assert_removed_exactly(&before, [Relation::user_role(USER, ROLE)]);
@@ -208,18 +103,17 @@ async fn a_lost_label_counts_even_if_the_watch_does_not_deliver_it() {
     let stage = Stage::new("silent").await;
     let (inside, other) = (stage.namespace().await, stage.namespace().await);
     stage.put_tenant(json!({})).await;
-    let (fake, injector) = (&stage.operator.fake, FaultInjector::default());
+    let (fake, injector, metrics) = (&stage.operator.fake, FaultInjector::default(), address());
     fake.fault(Fault::status(429).header("Retry-After", "3").on(Kind::DeleteUserRoles).once());
-    let _operator = stage.start_with(injector.clone(), |_| {}).await;
+    let _operator = stage.start_with(injector.clone(), |s| s.metrics_address = Some(metrics.into())).await;
     inside.put::<UserRoleRevocation>("jane", by_cluster(roles(USER))).await;
     inside.reason::<UserRoleRevocation>("jane", "RateLimited").await;
     injector.hide(&inside.namespace);
     stage.label(&inside, None).await;
     other.put::<UserRoleRevocation>("jack", by_cluster(roles(OTHER_USER))).await;
     other.reason::<UserRoleRevocation>("jack", "Removed").await;
-    // Its call was handed back by the preflight check, again and again.
-    let shown = inside.reason::<UserRoleRevocation>("jane", "Queued").await;
-    assert!(message(&shown).contains("API server"), "{}", message(&shown));
+    let refused = ("rescind_preflight_refusals_total", [("cause", "unconfirmed")]);
+    within(async { while scrape(metrics).await.value(refused.0, &refused.1) < 2.0 {} }).await;
     assert_eq!(deletes_for(fake, USER), 1, "the one that was answered 429");
     stage.end().await;
 }
@@ -242,17 +136,20 @@ async fn only_a_labelled_secret_beside_the_operator_counts() {
         .start_with(FaultInjector::default(), |settings| settings.secret_namespaces = vec![inside.namespace.clone()])
         .await;
     inside.put::<UserRoleRevocation>("jane", by_cluster(roles(USER))).await;
-    let text = message(&inside.reason::<UserRoleRevocation>("jane", "TenantNotReady").await);
+    let text = ready(&stage.tenant_reason("SecretNotFound").await.conditions);
     assert!(text.contains(&format!("in namespace {}", operator.namespace)), "{text}");
-    stage.tenant_reason("SecretNotFound").await;
     operator.put_raw_secret(json!({}), json!({"token": operator.token})).await;
-    inside.put::<UserRoleRevocation>("jack", by_cluster(roles(OTHER_USER))).await;
-    inside.reason::<UserRoleRevocation>("jack", "TenantNotReady").await;
+    // Looking again changes nothing.
+    let question = Patch::Merge(json!({"metadata": {"annotations": {RECONCILE_ANNOTATION: "look"}}}));
+    stage.api().patch("default", &PatchParams::default(), &question).await.unwrap();
+    let answered = |tenant: &ClusterAuth0Tenant| tenant.status.as_ref()?.last_handled_reconcile_at.clone();
+    let is_answered = |tenant: Option<&ClusterAuth0Tenant>| tenant.is_some_and(|tenant| answered(tenant).is_some());
+    within(await_condition(stage.api(), "default", is_answered)).await.unwrap();
+    stage.tenant_reason("SecretNotFound").await;
     assert_eq!(operator.fake.total(), 0);
 
     operator.put_secret(&operator.token).await;
     inside.reason::<UserRoleRevocation>("jane", "Removed").await;
-    inside.reason::<UserRoleRevocation>("jack", "Removed").await;
     stage.end().await;
 }
 
@@ -272,18 +169,15 @@ async fn a_tenant_of_the_same_name_and_another_kind_is_another_tenant() {
         .await;
     // The namespace has a tenant of that name, and the cluster has none.
     inside.put::<UserRoleRevocation>("jane", by_cluster(roles(USER))).await;
-    let text = message(&inside.reason::<UserRoleRevocation>("jane", "TenantNotReady").await);
-    assert!(text.contains("There is no ClusterAuth0Tenant default."), "{text}");
-    assert_eq!(inside.fake.total(), 0);
-    stage.put_tenant(json!({})).await;
-    let status = inside.reason::<UserRoleRevocation>("jane", "Removed").await;
-    assert_eq!(status.domain.as_deref(), Some(stage.operator.fake.domain()));
-    assert_eq!(inside.fake.total(), 0);
-    let calls = stage.operator.fake.total();
     inside.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
     let status = inside.reason::<UserRoleRevocation>("jack", "Removed").await;
     assert_eq!(status.domain.as_deref(), Some(inside.fake.domain()));
-    assert_eq!(stage.operator.fake.total(), calls);
+    assert_eq!((deletes_for(&inside.fake, USER), stage.operator.fake.total()), (0, 0));
+    let calls = inside.fake.total();
+    stage.put_tenant(json!({})).await;
+    let status = inside.reason::<UserRoleRevocation>("jane", "Removed").await;
+    assert_eq!(status.domain.as_deref(), Some(stage.operator.fake.domain()));
+    assert_eq!(inside.fake.total(), calls);
 
     // The operator's own namespace is one like others: it has to be admitted, too.
     stage.operator.put::<UserRoleRevocation>("own", by_cluster(roles(OTHER_USER))).await;
@@ -309,10 +203,10 @@ async fn a_tenant_limits_kinds_and_organizations() {
     let spec = by_cluster(json!({"userId": USER, "permissions": permissions}));
     inside.put::<UserPermissionRevocation>("permission", spec).await;
     inside.reason::<OrgMembershipRemoval>("ours", "Removed").await;
-    let text = message(&inside.reason::<OrgMembershipRemoval>("others", "NamespaceNotAllowed").await);
+    let text = ready(&inside.reason::<OrgMembershipRemoval>("others", "NamespaceNotAllowed").await.conditions);
     assert!(text.contains(others) && !text.contains(ORG), "{text}");
     inside.reason::<UserRoleRevocation>("role", "NamespaceNotAllowed").await;
-    let text = message(&inside.reason::<UserPermissionRevocation>("permission", "NamespaceNotAllowed").await);
+    let text = ready(&inside.reason::<UserPermissionRevocation>("permission", "NamespaceNotAllowed").await.conditions);
     assert!(text.contains("spec.allowedKinds"), "{text}");
 
     // Named explicitly, a kind that is not bound to an organization is allowed; all others are not any more.
@@ -358,53 +252,46 @@ async fn an_edit_of_the_selector_stops_what_is_not_sent_yet() {
     stage.end().await;
 }
 
-/// An operator without rights in the whole cluster says so, and everything else goes on.
+/// An operator for single namespaces says so, and everything else goes on.
 #[tokio::test(flavor = "multi_thread")]
-async fn without_rights_in_the_whole_cluster_the_kind_is_not_served() {
+async fn an_operator_for_single_namespaces_does_not_serve_the_kind() {
+    let env = Environment::new("single").await;
+    env.put::<UserRoleRevocation>("jane", by_cluster(roles(USER))).await;
+    env.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
+    let operator = env.operator().await;
+    env.reason::<UserRoleRevocation>("jack", "Removed").await;
+    let text = ready(&env.reason::<UserRoleRevocation>("jane", "TenantNotReady").await.conditions);
+    assert!(text.contains("does not serve ClusterAuth0Tenant: it watches single namespaces"), "{text}");
+    assert_eq!(deletes_for(&env.fake, USER), 0);
+    let requests = operator.requests.lock().unwrap().clone();
+    let of_cluster = |path: &str| path.ends_with("/clusterauth0tenants") || path == "/api/v1/namespaces";
+    assert!(requests.iter().all(|request| !of_cluster(&request.path)), "{requests:?}");
+}
+
+/// The kind is served as soon as the rights are there, without a restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_that_may_not_read_namespaces_holds_up_nothing_else() {
     let stage = Stage::new("rights").await;
     let inside = stage.namespace().await;
     inside.put_secret(&inside.token).await;
     inside.put_tenant(json!({})).await;
     stage.put_tenant(json!({})).await;
-    inside.put::<UserRoleRevocation>("waits", by_cluster(roles(USER))).await;
-    let rows: [(&str, fn(&mut Settings, &str), &str); 4] = [
-        ("", |settings, own| settings.watch_namespaces = vec![own.to_owned()], "--watch-namespaces"),
-        ("", |settings, _| settings.cluster_tenants = false, "--cluster-tenants=false"),
-        ("/clusterauth0tenants", |_, _| {}, "cannot read ClusterAuth0Tenants (not allowed to list"),
-        ("/api/v1/namespaces", |_, _| {}, "cannot read the namespaces (not allowed to list"),
-    ];
-    let mut last = None;
-    for (n, (forbidden, change, says)) in rows.into_iter().enumerate() {
-        drop(last.take());
-        let (injector, probes) = (FaultInjector::default(), address());
-        injector.forbid(forbidden);
-        let operator = stage
-            .start_with(injector.clone(), |settings| {
-                settings.probe_address = Some(probes.into());
-                change(settings, &inside.namespace);
-            })
-            .await;
-        let user = format!("auth0|other-{n}");
-        stage.operator.fake.edit(|tenant| drop(tenant.user(user.clone()).role(ROLE)));
-        inside.put::<UserRoleRevocation>(&format!("other-{n}"), roles(&user)).await;
-        inside.reason::<UserRoleRevocation>(&format!("other-{n}"), "Removed").await;
-        let says_so = |waits: &UserRoleRevocation| {
-            waits
-                .status
-                .as_ref()
-                .is_some_and(|status| status.reason_text() == Some("TenantNotReady") && message(status).contains(says))
-        };
-        inside.wait::<UserRoleRevocation>("waits", says_so).await;
-        let ready = reqwest::get(format!("http://{probes}/readyz")).await.unwrap();
-        let (code, text) = (ready.status(), ready.text().await.unwrap());
-        assert_eq!(code, 200, "{text}");
-        assert_eq!(text.contains("going on without the list of"), !forbidden.is_empty(), "{text}");
-        assert_eq!(deletes_for(&stage.operator.fake, USER), 0);
-        last = Some((operator, injector));
-    }
-    // Once the rights are granted the kind is served, without a restart.
-    last.as_ref().unwrap().1.forbid("");
-    inside.reason::<UserRoleRevocation>("waits", "Removed").await;
+    let (injector, probes) = (FaultInjector::default(), address());
+    injector.forbid("/api/v1/namespaces");
+    let _operator = stage.start_with(injector.clone(), |s| s.probe_address = Some(probes.into())).await;
+    inside.put::<UserRoleRevocation>("jane", by_cluster(roles(USER))).await;
+    inside.put::<UserRoleRevocation>("jack", roles(OTHER_USER)).await;
+    inside.reason::<UserRoleRevocation>("jack", "Removed").await;
+    let text = ready(&stage.tenant_reason("TenantNotReady").await.conditions);
+    assert!(text.contains("cannot read the namespaces (not allowed to list"), "{text}");
+    let answer = reqwest::get(format!("http://{probes}/readyz")).await.unwrap();
+    let (code, text) = (answer.status(), answer.text().await.unwrap());
+    assert_eq!(code, 200, "{text}");
+    assert!(text.contains("going on without the list of namespaces: not allowed"), "{text}");
+    assert_eq!(deletes_for(&stage.operator.fake, USER), 0);
+    injector.forbid("");
+    inside.reason::<UserRoleRevocation>("jane", "Removed").await;
+    stage.tenant_reason("Connected").await;
     stage.end().await;
 }
 

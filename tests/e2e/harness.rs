@@ -51,11 +51,15 @@ pub fn plane() -> &'static ControlPlane {
             let _ = tracing::subscriber::set_global_default(subscriber);
         }
         let plane = ControlPlane::start().expect("a control plane");
-        let crds: String = rescind::api::crds().iter().map(|crd| format!("---\n{}", crd.yaml().unwrap())).collect();
-        plane.apply(&crds).expect("the CRDs install");
+        plane.apply(&crds()).expect("the CRDs install");
         wait_for_schemas(&plane);
         plane
     })
+}
+
+/// All CRDs as YAML.
+pub fn crds() -> String {
+    rescind::api::crds().iter().map(|crd| format!("---\n{}", crd.yaml().unwrap())).collect()
 }
 
 /// Starts a control plane for the caller alone, which lives until the end of the run.

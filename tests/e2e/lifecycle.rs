@@ -14,10 +14,6 @@ use stack::ControlPlane;
 use crate::harness::*;
 use crate::process::Process;
 
-fn crds() -> String {
-    rescind::api::crds().iter().map(|crd| format!("---\n{}", crd.yaml().unwrap())).collect()
-}
-
 /// Polls a probe until it answers with `status` and all of `words`; returns the answer.
 async fn probe(port: u16, path: &str, status: u16, words: &[&str]) -> String {
     let started = Instant::now();

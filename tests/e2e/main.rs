@@ -29,6 +29,7 @@ mod rate_limits;
 mod reconcile_requests;
 mod removals;
 mod repository;
+mod stage;
 mod traces;
 mod unreadable;
 mod watches;
