@@ -50,8 +50,8 @@ struct Run {
     )]
     allowed_domains: AllowedDomains,
 
-    /// Namespace of the operator and of its leader election Lease. Default: that of the service account or the
-    /// kubeconfig context.
+    /// Namespace of the operator, of its leader election Lease, and of the Secrets of ClusterAuth0Tenants. Default: that
+    /// of the service account or the kubeconfig context.
     #[arg(long, env = "RESCIND_NAMESPACE", value_parser = namespace)]
     namespace: Option<String>,
 
@@ -63,6 +63,14 @@ struct Run {
     /// are read. Default: all that are watched.
     #[arg(long, env = "RESCIND_SECRET_NAMESPACES", value_delimiter = ',', value_parser = namespace)]
     secret_namespaces: Vec<String>,
+
+    /// Serve ClusterAuth0Tenant, the tenant for many namespaces. Its Secrets are read in the operator's own namespace
+    /// only, and namespaces are watched for their labels. Not served with --watch-namespaces.
+    #[arg(
+        long, env = "RESCIND_CLUSTER_TENANTS", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1,
+        default_missing_value = "true", require_equals = true
+    )]
+    cluster_tenants: bool,
 
     /// Elect a leader with a Lease, so that only one replica is active. Disable it only with a single replica.
     #[arg(
@@ -200,6 +208,7 @@ async fn operate(options: Run, traces: Traces) -> anyhow::Result<()> {
         allowed_domains: options.allowed_domains,
         watch_namespaces: different(options.watch_namespaces),
         secret_namespaces: different(options.secret_namespaces),
+        cluster_tenants: options.cluster_tenants,
         probe_address: options.health_probe_bind_address.0,
         metrics_address: options.metrics_bind_address.0,
         max_concurrent_reconciles: options.max_concurrent_reconciles,

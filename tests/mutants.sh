@@ -130,7 +130,7 @@ mutant 5-suspend-ignored "--test e2e a_suspended_object" \
     src/revocation/blocked.rs 's/inputs.options.suspend.then(/false.then(/' \
     src/revocation/preflight.rs 's/ || options.suspend//'
 mutant 5-tenant-goes-on "--test worlds the_promises" \
-    src/tenant/registry.rs 's/if tenant.spec.suspend {/if false {/'
+    src/tenant/registry.rs 's/if tenant.tenant_spec().suspend {/if false {/'
 mutant 5-not-leading "--test e2e the_preflight_asks" \
     src/revocation/preflight.rs 's/if !(self.is_leader)() {/if false {/; s/^        (self.is_leader)()$/        true/'
 mutant 5-two-leaders "--lib at_most_one_leads" \

@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::admission::Admission;
 use super::closed::closed;
 use super::conditions::{ConditionType, find_condition};
 use super::guards::{Brake, Hold, Mode, Protected};
@@ -34,6 +35,61 @@ use super::verification::Verification;
 )]
 #[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Auth0TenantSpec {
+    /// The fields that both kinds of tenants share.
+    #[serde(flatten)]
+    pub tenant: TenantSpec,
+
+    /// Stops an unintended mass removal.
+    #[serde(default)]
+    pub brake: Brake,
+}
+
+closed!(Auth0Tenant, Auth0TenantSpec);
+
+impl TenantObject for Auth0Tenant {
+    fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn tenant_spec(&self) -> &TenantSpec {
+        &self.spec.tenant
+    }
+
+    fn tenant_status(&self) -> Option<&Auth0TenantStatus> {
+        self.status.as_ref()
+    }
+
+    fn admission(&self) -> Option<&Admission> {
+        None
+    }
+
+    fn unsupported(&self) -> Vec<String> {
+        self.spec.tenant.unsupported(self.spec.brake != Brake::default())
+    }
+}
+
+/// A tenant object, whatever its kind.
+pub trait TenantObject: Send + Sync {
+    /// Its metadata.
+    fn metadata(&self) -> &ObjectMeta;
+
+    /// The fields of its spec that both kinds share.
+    fn tenant_spec(&self) -> &TenantSpec;
+
+    /// Its status.
+    fn tenant_status(&self) -> Option<&Auth0TenantStatus>;
+
+    /// Which namespaces may use it, and for what. None: it is an Auth0Tenant, which serves its own namespace.
+    fn admission(&self) -> Option<&Admission>;
+
+    /// The fields of the spec on which this version does not act. If there are any, nothing is sent.
+    fn unsupported(&self) -> Vec<String>;
+}
+
+/// The fields that both kinds of tenants share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TenantSpec {
     /// The tenant's domain as a bare host name, for example "acme.eu.auth0.com", with ":port" if it is not 443. The
     /// operator must be allowed to talk to it (--allowed-domains).
     #[schemars(length(min = 1, max = 259))]
@@ -77,10 +133,6 @@ pub struct Auth0TenantSpec {
     #[serde(default)]
     pub mode: Mode,
 
-    /// Stops an unintended mass removal.
-    #[serde(default)]
-    pub brake: Brake,
-
     /// What is never removed, such as break-glass accounts and the last holders of a role.
     #[serde(default)]
     pub protected: Protected,
@@ -100,14 +152,12 @@ pub struct Auth0TenantSpec {
     pub unknown: Vec<String>,
 }
 
-closed!(Auth0Tenant, Auth0TenantSpec);
-
-impl Auth0TenantSpec {
-    /// The fields of the spec on which this version does not act. If there are any, nothing is sent.
-    pub fn unsupported(&self) -> Vec<String> {
+impl TenantSpec {
+    /// The fields on which this version does not act; `brake` says whether the brake of the kind is one of them.
+    pub(super) fn unsupported(&self, brake: bool) -> Vec<String> {
         let mut list = Unsupported::new(&self.unknown);
         list.value("spec.mode", self.mode, Mode::Remove);
-        list.field("spec.brake", self.brake != Brake::default());
+        list.field("spec.brake", brake);
         list.field("spec.protected", self.protected != Protected::default());
         list.field("spec.hold", self.hold.is_some());
         list.into()
@@ -150,15 +200,16 @@ fn default_reserve() -> i32 {
 #[x_kube(validation = Rule::new("has(self.tokenSecretRef) != has(self.clientCredentialsSecretRef)")
     .message("must have exactly one of tokenSecretRef (a Management API token) and clientCredentialsSecretRef (an application)"))]
 pub struct Credentials {
-    /// A Secret in this namespace that holds a Management API token. It is read only if it carries the label
-    /// rescind.dev/credentials: "true". If it also has a key "domain", that must equal `domain`.
+    /// A Secret that holds a Management API token. It is in the namespace of the Auth0Tenant; that of a
+    /// ClusterAuth0Tenant is in the operator's. It is read only if it carries the label rescind.dev/credentials:
+    /// "true". If it also has a key "domain", that must equal `domain`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_secret_ref: Option<SecretKeyRef>,
 
-    /// A Secret in this namespace that holds an application's credentials: the keys clientId and clientSecret, or
-    /// clientId and privateKey (RSA in PEM; optionally with algorithm, RS256 by default, and keyId). The operator gets
-    /// its tokens with them. It is read only if it carries the label rescind.dev/credentials: "true". If it also has
-    /// a key "domain", that must equal `domain`.
+    /// A Secret that holds an application's credentials: the keys clientId and clientSecret, or clientId and privateKey
+    /// (RSA in PEM; optionally with algorithm, RS256 by default, and keyId). The operator gets its tokens with them. The
+    /// Secret is in the namespace of the Auth0Tenant; that of a ClusterAuth0Tenant is in the operator's. It is read only
+    /// if it carries the label rescind.dev/credentials: "true". If it also has a key "domain", that must equal `domain`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_credentials_secret_ref: Option<SecretRef>,
 }
@@ -172,23 +223,23 @@ impl Credentials {
     }
 }
 
-/// A Secret in the same namespace.
+/// The name of a Secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretRef {
     /// The Secret's name.
     #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = object_name("a Secret in this namespace"))]
+    #[x_kube(validation = object_name("a Secret"))]
     pub name: String,
 }
 
-/// A key of a Secret in the same namespace.
+/// The name of a Secret, and a key in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyRef {
     /// The Secret's name.
     #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = object_name("a Secret in this namespace"))]
+    #[x_kube(validation = object_name("a Secret"))]
     pub name: String,
 
     /// The key in the Secret's data. Default: "token".

@@ -14,7 +14,8 @@ use super::verification::Verification;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RemovalOptions {
-    /// The tenant object to use, in this namespace. Default: the Auth0Tenant named "default".
+    /// The tenant object to use: an Auth0Tenant in this namespace, or a ClusterAuth0Tenant that admits this namespace.
+    /// Default: the Auth0Tenant named "default".
     #[serde(default)]
     pub tenant_ref: TenantRef,
 
@@ -75,7 +76,6 @@ impl RemovalOptions {
     /// The fields of the spec on which this version does not act. If there are any, nothing is sent.
     pub fn unsupported(&self) -> Vec<String> {
         let mut list = Unsupported::new(&self.unknown);
-        list.value("spec.tenantRef.kind", self.tenant_ref.kind, TenantKind::Auth0Tenant);
         list.value("spec.policy", self.policy, Policy::Once);
         list.field("spec.interval", self.interval.is_some());
         list.value("spec.mode", self.mode, Mode::Remove);
@@ -103,7 +103,8 @@ pub enum Policy {
     Continuous,
 }
 
-/// The tenant object that a removal uses. It has no namespace: it is always looked up in that of the removal.
+/// The tenant object that a removal uses. It has no namespace: an Auth0Tenant is always looked up in that of the
+/// removal, and a ClusterAuth0Tenant has none.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TenantRef {
@@ -136,6 +137,22 @@ pub enum TenantKind {
     Auth0Tenant,
     /// A cluster-scoped tenant object that admits the namespace of the removal.
     ClusterAuth0Tenant,
+}
+
+impl TenantKind {
+    /// The name of the kind, as in manifests.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auth0Tenant => "Auth0Tenant",
+            Self::ClusterAuth0Tenant => "ClusterAuth0Tenant",
+        }
+    }
+}
+
+impl std::fmt::Display for TenantKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// What a 404 means for an object.

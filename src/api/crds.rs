@@ -6,8 +6,9 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
+use super::removal_kinds::removal_kinds;
 use super::times::INSTANT;
-use super::{Auth0Tenant, OrgMemberRoleRemoval, OrgMembershipRemoval, UserPermissionRevocation, UserRoleRevocation};
+use super::{Auth0Tenant, ClusterAuth0Tenant};
 
 /// A definition and the name of its file under `crds/`.
 pub struct Crd {
@@ -26,17 +27,9 @@ impl Crd {
 
 /// The definitions of all kinds, in the order in which `rescind crds` prints them.
 pub fn crds() -> Vec<Crd> {
-    let removals = [
-        UserPermissionRevocation::crd(),
-        UserRoleRevocation::crd(),
-        OrgMembershipRemoval::crd(),
-        OrgMemberRoleRemoval::crd(),
-        #[cfg(test)]
-        super::GroupRoleRemoval::crd(),
-    ];
-    let tenants = [Auth0Tenant::crd()];
+    let tenants = [Auth0Tenant::crd(), ClusterAuth0Tenant::crd()];
     let tenant = [("Tenant", ".spec.tenantRef.name")];
-    let removals = removals.into_iter().map(|crd| complete(crd, &tenant, removal_rules()));
+    let removals = removal_kinds().into_iter().map(|crd| complete(crd, &tenant, removal_rules()));
     removals.chain(tenants.into_iter().map(|crd| complete(crd, &[], Vec::new()))).collect()
 }
 
@@ -162,7 +155,17 @@ mod tests {
     /// came into the schema together with fields that have one.
     #[test]
     fn restraining_fields_have_a_default() {
-        let without = ["interval", "verification", "notBefore", "notAfter", "hold", "audience", "caBundle"];
+        let without = [
+            "interval",
+            "verification",
+            "notBefore",
+            "notAfter",
+            "hold",
+            "audience",
+            "caBundle",
+            "allowedKinds",
+            "allowedOrganizationIds",
+        ];
         for crd in crds() {
             let version = serde_json::to_value(&crd.definition.spec.versions[0]).unwrap();
             let spec = &version["schema"]["openAPIV3Schema"]["properties"]["spec"];

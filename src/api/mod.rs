@@ -2,9 +2,11 @@
 //! the types with their schemas, CEL rules and the texts of `kubectl explain`. This module uses no other one.
 //!
 //! Start with `user_role_revocation`, the smallest of the four removal kinds (`user_permission_revocation`,
-//! `org_membership_removal` and `org_member_role_removal` are the others), and `auth0_tenant`.
+//! `org_membership_removal` and `org_member_role_removal` are the others), and `auth0_tenant`, with which
+//! `cluster_auth0_tenant` shares its spec.
 //!
-//! - Parts of a spec: `common` (what the removal kinds share), `guards`, `verification`, `times`, `ids`, `object_name`.
+//! - Parts of a spec: `common` (what the removal kinds share), `admission` (who may use a cluster-scoped tenant),
+//!   `guards`, `verification`, `times`, `ids`, `object_name`. `removal_kinds` lists the removal kinds.
 //! - Statuses: `status` (of the removal kinds), `reason` (every reason, and what it means for the conditions),
 //!   `conditions`. `reconcile_request` is about the annotation that a status answers. `printable` is what a text from
 //!   outside becomes.
@@ -13,8 +15,10 @@
 
 #![allow(clippy::duplicated_attributes, reason = "printcolumn takes the same keys for each column")]
 
+mod admission;
 mod auth0_tenant;
 mod closed;
+mod cluster_auth0_tenant;
 mod common;
 mod conditions;
 mod crds;
@@ -28,6 +32,7 @@ mod org_membership_removal;
 mod printable;
 mod reason;
 mod reconcile_request;
+mod removal_kinds;
 mod status;
 mod times;
 mod unsupported;
@@ -35,10 +40,12 @@ mod user_permission_revocation;
 mod user_role_revocation;
 mod verification;
 
+pub use admission::{Admission, LabelOperator, LabelRequirement, LabelValue, NamespaceSelector};
 pub use auth0_tenant::{
     Auth0Tenant, Auth0TenantSpec, Auth0TenantStatus, CredentialKind, CredentialStatus, Credentials, RateLimit,
-    ScopesStatus, SecretKeyRef, SecretRef,
+    ScopesStatus, SecretKeyRef, SecretRef, TenantObject, TenantSpec,
 };
+pub use cluster_auth0_tenant::{ClusterAuth0Tenant, ClusterAuth0TenantSpec, ClusterBrake};
 pub use common::{IfNotFound, Policy, RemovalOptions, TenantKind, TenantRef};
 pub use conditions::{ConditionStatus, ConditionType, Verdict, conditions, find_condition, time, verdicts};
 pub use crds::{Crd, crds};
@@ -56,6 +63,7 @@ pub use org_membership_removal::{OrgMembershipRemoval, OrgMembershipRemovalSpec}
 pub use printable::{escaped, printable};
 pub use reason::{Reason, State, VerifiedReason};
 pub use reconcile_request::{RECONCILE_ANNOTATION, reconcile_request};
+pub use removal_kinds::RemovalKind;
 pub use status::{Finished, RemovalResult, RemovalStatus};
 pub use times::{DurationText, Rfc3339};
 pub use user_permission_revocation::{Permission, UserPermissionRevocation, UserPermissionRevocationSpec};

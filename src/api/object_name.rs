@@ -2,7 +2,7 @@
 
 use kube::core::Rule;
 
-/// The CEL rule for the name of `what`, such as "a Secret in this namespace": a DNS subdomain name, as Kubernetes
+/// The CEL rule for the name of `what`, such as "a Secret": a DNS subdomain name, as Kubernetes
 /// itself demands for most objects.
 pub(super) fn object_name(what: &str) -> Rule {
     let message = format!(

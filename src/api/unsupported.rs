@@ -36,7 +36,7 @@ impl From<Unsupported> for Vec<String> {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::api::{Auth0TenantSpec, UserRoleRevocationSpec};
+    use crate::api::{Auth0Tenant, TenantObject, UserRoleRevocationSpec};
 
     fn removal() -> Value {
         json!({
@@ -60,7 +60,7 @@ mod tests {
     }
 
     fn of_tenant(spec: Value) -> Vec<String> {
-        serde_json::from_value::<Auth0TenantSpec>(spec).expect("readable").unsupported()
+        Auth0Tenant::new("t", serde_json::from_value(spec).expect("readable")).unsupported()
     }
 
     /// `spec` with `value` where `pointer` says.
@@ -76,7 +76,6 @@ mod tests {
         assert_eq!(of_tenant(tenant()), Vec::<String>::new());
         let (until, id) = ("2026-12-24T00:00:00Z", "rol_bN1a2b3c4d5e6f7g");
         for (pointer, value, named) in [
-            ("/tenantRef/kind", json!("ClusterAuth0Tenant"), "spec.tenantRef.kind: ClusterAuth0Tenant"),
             ("/policy", json!("Continuous"), "spec.policy: Continuous"),
             ("/interval", json!("1h"), "spec.interval"),
             ("/mode", json!("Observe"), "spec.mode: Observe"),

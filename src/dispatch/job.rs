@@ -153,6 +153,8 @@ pub enum Refusal {
     Changed,
     /// The object's tenant is not ready.
     TenantNotReady,
+    /// The object's tenant does not let it use it.
+    NotAllowed,
     /// The object's connection has changed; the job has to be submitted with the new one.
     OtherConnection,
     /// The caches are stale, and the API server did not confirm the object in time.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::api::{Reason, RemovalStatus};
+use crate::api::{Reason, RemovalStatus, TenantKind, TenantRef};
 use crate::dispatch::View;
 
 use super::answers::lacks_scope;
@@ -31,7 +31,8 @@ type Rule = fn(&Inputs<'_>) -> Option<(Reason, String)>;
 
 /// The first rule that applies wins. Fields that this version does not act on need no rule of their own:
 /// `unknown_field` blocks every spec that uses one.
-const RULES: [Rule; 6] = [unknown_field, suspended, tenant_missing, tenant_suspended, tenant_not_ready, malformed];
+const RULES: [Rule; 7] =
+    [unknown_field, suspended, tenant_missing, not_allowed, tenant_suspended, tenant_not_ready, malformed];
 
 /// What keeps anything from being sent for this object, if anything does.
 pub(super) fn blocked(inputs: &Inputs<'_>, known: &Known) -> Option<Blocked> {
@@ -64,17 +65,31 @@ fn suspended(inputs: &Inputs<'_>) -> Option<(Reason, String)> {
 }
 
 fn tenant_missing(inputs: &Inputs<'_>) -> Option<(Reason, String)> {
-    let name = &inputs.options.tenant_ref.name;
-    let message = || {
-        format!("There is no Auth0Tenant {name} in this namespace. Create it, or name another one in spec.tenantRef.")
+    let place = match inputs.options.tenant_ref.kind {
+        TenantKind::Auth0Tenant => " in this namespace",
+        TenantKind::ClusterAuth0Tenant => "",
     };
+    let name = tenant_name(inputs);
+    let message = || format!("There is no {name}{place}. Create it, or name another one in spec.tenantRef.");
     matches!(inputs.tenant, Tenant::Missing).then(|| (Reason::TenantNotReady, message()))
 }
 
+/// Kind and name of the tenant object, for messages.
+fn tenant_name(inputs: &Inputs<'_>) -> String {
+    let TenantRef { kind, name } = &inputs.options.tenant_ref;
+    format!("{kind} {name}")
+}
+
+fn not_allowed(inputs: &Inputs<'_>) -> Option<(Reason, String)> {
+    match inputs.tenant {
+        Tenant::NotAllowed(why) => Some((Reason::NamespaceNotAllowed, why.to_owned())),
+        Tenant::Missing | Tenant::Suspended | Tenant::NotReady { .. } | Tenant::Ready { .. } => None,
+    }
+}
+
 fn tenant_suspended(inputs: &Inputs<'_>) -> Option<(Reason, String)> {
-    let name = &inputs.options.tenant_ref.name;
-    let message =
-        || format!("Auth0Tenant {name} is suspended: nothing is sent. Set its spec.suspend to false to resume.");
+    let name = tenant_name(inputs);
+    let message = || format!("{name} is suspended: nothing is sent. Set its spec.suspend to false to resume.");
     matches!(inputs.tenant, Tenant::Suspended).then(|| (Reason::Suspended, message()))
 }
 
@@ -82,12 +97,12 @@ fn tenant_not_ready(inputs: &Inputs<'_>) -> Option<(Reason, String)> {
     match inputs.tenant {
         Tenant::NotReady { reason: Reason::Unauthorized, message } => Some(credential_rejected(inputs, message)),
         Tenant::NotReady { message, .. } => Some((Reason::TenantNotReady, not_ready(inputs, message))),
-        Tenant::Missing | Tenant::Suspended | Tenant::Ready { .. } => None,
+        Tenant::Missing | Tenant::NotAllowed(_) | Tenant::Suspended | Tenant::Ready { .. } => None,
     }
 }
 
 fn not_ready(inputs: &Inputs<'_>, message: &str) -> String {
-    format!("Auth0Tenant {} is not ready: {message}", inputs.options.tenant_ref.name)
+    format!("{} is not ready: {message}", tenant_name(inputs))
 }
 
 /// The object whose call found out that Auth0 rejects the credential keeps saying so. All others only wait for their

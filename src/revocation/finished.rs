@@ -4,7 +4,7 @@
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
-use crate::api::{ConditionType, Mode, Reason, RemovalStatus, TenantKind, TenantRef};
+use crate::api::{ConditionType, Mode, Reason, RemovalStatus, TenantRef};
 use crate::auth0::Item;
 use crate::dispatch::Removal;
 
@@ -17,10 +17,7 @@ pub(super) fn target(tenant: &TenantRef, removal: &Removal) -> String {
 
 /// The text that is hashed: a JSON array without white space. Ids other than these two follow them.
 fn canonical(tenant: &TenantRef, removal: &Removal) -> String {
-    let kind = match tenant.kind {
-        TenantKind::Auth0Tenant => "Auth0Tenant",
-        TenantKind::ClusterAuth0Tenant => "ClusterAuth0Tenant",
-    };
+    let kind = tenant.kind.as_str();
     let endpoint = &removal.endpoint;
     let (organization, user) = (endpoint.organization().map(|id| &**id), endpoint.user().map(|id| &**id));
     let mut items: Vec<Value> = removal.items.iter().map(item).collect();
@@ -61,7 +58,7 @@ pub(super) fn is_finished(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Finished, conditions, verdicts};
+    use crate::api::{Finished, TenantKind, conditions, verdicts};
     use crate::auth0::Endpoint;
     use jiff::Timestamp;
 

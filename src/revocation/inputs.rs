@@ -100,6 +100,8 @@ impl Now {
 pub enum Tenant<'a> {
     /// There is no tenant object of that name.
     Missing,
+    /// It does not let this object use it, as the text explains to users.
+    NotAllowed(&'a str),
     /// Its `spec.suspend` is true.
     Suspended,
     /// It cannot be used.
@@ -126,6 +128,7 @@ impl<'a> From<&'a TenantState> for Tenant<'a> {
     fn from(state: &'a TenantState) -> Self {
         match state {
             TenantState::Missing => Self::Missing,
+            TenantState::NotAllowed(why) => Self::NotAllowed(why),
             TenantState::Suspended => Self::Suspended,
             TenantState::NotReady(error) => Self::NotReady { reason: error.reason, message: &error.message },
             TenantState::Ready { connection, verification, scopes } => Self::Ready {
@@ -148,7 +151,7 @@ impl Inputs<'_> {
     pub(super) fn domain(&self) -> Option<&Domain> {
         match self.tenant {
             Tenant::Ready { domain, .. } => Some(domain),
-            Tenant::Missing | Tenant::Suspended | Tenant::NotReady { .. } => None,
+            Tenant::Missing | Tenant::NotAllowed(_) | Tenant::Suspended | Tenant::NotReady { .. } => None,
         }
     }
 
@@ -156,7 +159,9 @@ impl Inputs<'_> {
     pub(super) fn verification(&self) -> Verification {
         match self.tenant {
             Tenant::Ready { verification, .. } => verification,
-            Tenant::Missing | Tenant::Suspended | Tenant::NotReady { .. } => Verification::default(),
+            Tenant::Missing | Tenant::NotAllowed(_) | Tenant::Suspended | Tenant::NotReady { .. } => {
+                Verification::default()
+            }
         }
     }
 }

@@ -32,6 +32,9 @@ pub trait Revocation:
     /// The name of the kind, as in manifests.
     const KIND: &'static str;
 
+    /// The endpoint at which the items must be absent.
+    fn endpoint(&self) -> Endpoint;
+
     /// The endpoint and the items that must be absent there, sorted and without duplicates.
     fn removal(&self) -> Removal;
 
@@ -53,6 +56,11 @@ macro_rules! kinds {
         $($(#[$attribute])* impl Revocation for $kind {
             const KIND: &'static str = stringify!($kind);
 
+            fn endpoint(&self) -> Endpoint {
+                let $spec = &self.spec;
+                Endpoint::$endpoint { $($id: $value),+ }
+            }
+
             fn removal(&self) -> Removal {
                 let $spec = &self.spec;
                 let mut items: Vec<Item> = $items.collect();
@@ -60,7 +68,7 @@ macro_rules! kinds {
                 // duplicates.
                 items.sort_unstable();
                 items.dedup();
-                Removal { endpoint: Endpoint::$endpoint { $($id: $value),+ }, items }
+                Removal { endpoint: self.endpoint(), items }
             }
 
             fn row() -> &'static EndpointRow {

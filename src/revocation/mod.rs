@@ -18,11 +18,13 @@
 //! - `memory`: what is known of an object beyond its status. `mutation_cache`: statuses that the cache does not show
 //!   yet. `refusals`: what Auth0 refused. `wait_writes`: the rate limiter of statuses that only say what an object
 //!   waits for.
-//! - `status_writer`: the one way in which a status is written. `preflight`: the check right before a call.
+//! - `status_writer`: the one way in which a status is written. `preflight`: the check right before a call, and
+//!   `confirm`, which asks the API server for it.
 
 mod answers;
 mod blocked;
 mod conditions;
+mod confirm;
 mod decide;
 mod due;
 mod finished;
@@ -44,6 +46,7 @@ mod wait_writes;
 mod waits;
 
 pub use blocked::Blocked;
+pub use confirm::{ClusterIsFresh, IsFresh, TenantCheck};
 pub use decide::{AppliedReport, Decision, acknowledged, apply_report, decide};
 pub use history::Known;
 pub use inputs::{Failures, Inputs, Now, Tenant};
@@ -51,7 +54,7 @@ pub use items::Items;
 pub use kinds::{ForEachKind, Revocation, for_each_kind};
 pub use mutation_cache::Stored;
 pub use outcome::{Outcome, Verified};
-pub use preflight::{IsFresh, IsLeader, PreflightChecker, TenantCheck};
+pub use preflight::{IsLeader, PreflightChecker};
 pub use reconcile::{Context, Error, Progress, reconcile};
 pub use refusals::Refused;
 pub use settled::{is_settled, reason_of};

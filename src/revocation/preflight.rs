@@ -1,40 +1,32 @@
 //! The check right before a call (promise 5): this process is the leader, the object still exists, unchanged and not
-//! suspended, its tenant is ready, and its connection is the one that the call is made with.
+//! suspended, its tenant is ready and admits it (promise 7), and its connection is the one that the call is made with.
 //!
 //! The caches answer if their watch has heard from the API server within the last second. Otherwise they may be behind
-//! without knowing it, so the API server itself is asked; without an answer of it, nothing is sent.
+//! without knowing it, so the API server itself is asked (`confirm.rs`); without an answer of it, nothing is sent.
 
 use std::collections::HashMap;
-use std::fmt::Debug;
-use std::sync::{Arc, Mutex, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use kube::core::PartialObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client};
-use serde::de::DeserializeOwned;
-use tracing::debug;
 
-use crate::api::Auth0Tenant;
-use crate::clock;
+use crate::auth0::Endpoint;
 use crate::dispatch::{Connection, ConnectionKey, Owner, Preflight, Refusal};
-use crate::sync::{lock, read, write};
-use crate::tenant::{TenantKey, TenantState, Tenants};
+use crate::sync::{read, write};
+use crate::tenant::{Applicant, TenantKey, TenantState};
 
+use super::confirm::{Comparison, IsFresh, TenantCheck, compare};
 use super::kinds::Revocation;
 
-/// For how long a confirmation of a tenant by the API server serves other calls, too.
-const CONFIRMED_FOR: Duration = Duration::from_secs(1);
 /// How long the API server may take to confirm; then nothing is sent.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A kind, and the namespace that its cache holds (all if none).
 type CacheKey = (&'static str, Option<String>);
-
-/// Whether the watch of a cache heard from the API server within the last second.
-pub type IsFresh = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Whether this process is the leader now. Called right before each call to Auth0.
 pub type IsLeader = Box<dyn Fn() -> bool + Send + Sync>;
@@ -44,14 +36,6 @@ pub struct PreflightChecker {
     client: Client,
     is_leader: IsLeader,
     caches: RwLock<HashMap<CacheKey, Arc<dyn Cached>>>,
-}
-
-/// The part of the check that is about the tenants of a scope.
-pub struct TenantCheck {
-    tenants: Arc<Tenants>,
-    is_fresh: IsFresh,
-    /// When the API server confirmed which tenant; older than [`CONFIRMED_FOR`] are dropped.
-    confirmed: Mutex<HashMap<TenantKey, Instant>>,
 }
 
 /// The cache of one kind, without its type.
@@ -127,18 +111,19 @@ impl Preflight for PreflightChecker {
 impl<K: Revocation> Cached for Objects<K> {
     fn check<'a>(&'a self, client: &'a Client, owner: &'a Owner) -> BoxFuture<'a, Result<Connection, Refusal>> {
         async move {
-            let tenant = self.tenant_of(owner)?;
+            let (tenant, _) = self.tenant_of(owner)?;
             let confirmed = async {
                 tokio::try_join!(
                     self.confirm(client, owner),
                     self.tenants.confirm(client, &tenant),
-                    self.tenants.await_token(&tenant)
+                    self.tenants.confirm_namespace(client, &tenant, &owner.namespace),
+                    self.tenants.await_token(&tenant),
                 )
             };
             match tokio::time::timeout(CONFIRM_TIMEOUT, confirmed).await {
-                Ok(confirmed) => confirmed?,
+                Ok(confirmed) => confirmed.map(drop)?,
                 Err(_) => return Err(Refusal::Unconfirmed),
-            };
+            }
             // The caches come last: nothing is awaited between them and the answer.
             self.connection(owner)
         }
@@ -146,8 +131,11 @@ impl<K: Revocation> Cached for Objects<K> {
     }
 
     fn connection(&self, owner: &Owner) -> Result<Connection, Refusal> {
-        match self.tenants.tenants.state(&self.tenant_of(owner)?) {
+        let (tenant, endpoint) = self.tenant_of(owner)?;
+        let applicant = Applicant { namespace: &owner.namespace, kind: K::KIND, endpoint: &endpoint };
+        match self.tenants.state(&tenant, &applicant) {
             TenantState::Ready { connection, .. } => Ok(connection),
+            TenantState::NotAllowed(_) => Err(Refusal::NotAllowed),
             TenantState::Missing | TenantState::Suspended | TenantState::NotReady(_) => Err(Refusal::TenantNotReady),
         }
     }
@@ -164,8 +152,9 @@ impl<K: Revocation> Cached for Objects<K> {
 }
 
 impl<K: Revocation> Objects<K> {
-    /// The tenant of the object, if the object still exists, unchanged, and its spec allows that something is sent.
-    fn tenant_of(&self, owner: &Owner) -> Result<TenantKey, Refusal> {
+    /// The tenant of the object and where it removes something, if the object still exists, unchanged, and its spec
+    /// allows that something is sent.
+    fn tenant_of(&self, owner: &Owner) -> Result<(TenantKey, Endpoint), Refusal> {
         let object = self.store.get(&ObjectRef::new(&owner.name).within(&owner.namespace)).ok_or(Refusal::Gone)?;
         let (meta, options) = (object.meta(), object.options());
         if meta.uid.as_deref() != Some(&*owner.uid) || meta.deletion_timestamp.is_some() {
@@ -174,7 +163,7 @@ impl<K: Revocation> Objects<K> {
         if meta.generation != Some(owner.generation) || options.suspend || !options.unsupported().is_empty() {
             return Err(Refusal::Changed);
         }
-        Ok(TenantKey::of(&owner.namespace, &options.tenant_ref))
+        Ok((TenantKey::of(&owner.namespace, &options.tenant_ref), object.endpoint()))
     }
 
     /// Confirms with the API server that the object is unchanged, unless the cache is fresh. A changed spec has another
@@ -184,76 +173,12 @@ impl<K: Revocation> Objects<K> {
             return Ok(());
         }
         let api: Api<K> = Api::namespaced(client.clone(), &owner.namespace);
-        match compare(&api, &owner.name, Some(&owner.uid), Some(owner.generation)).await {
+        let is_edited = |meta: &ObjectMeta| meta.generation != Some(owner.generation);
+        match compare(&api, &owner.name, Some(&owner.uid), is_edited).await {
             Comparison::Same => Ok(()),
             Comparison::Edited => Err(Refusal::Changed),
             Comparison::Gone => Err(Refusal::Gone),
             Comparison::Unknown => Err(Refusal::Unconfirmed),
-        }
-    }
-}
-
-impl TenantCheck {
-    /// A check of the tenants in `tenants`; `is_fresh` is about their cache.
-    pub fn new(tenants: Arc<Tenants>, is_fresh: IsFresh) -> Arc<Self> {
-        Arc::new(Self { tenants, is_fresh, confirmed: Mutex::default() })
-    }
-
-    /// Waits for the access token of a tenant that has none at the moment.
-    async fn await_token(&self, key: &TenantKey) -> Result<(), Refusal> {
-        if self.tenants.wait_for_token(key).await { Ok(()) } else { Err(Refusal::TenantNotReady) }
-    }
-
-    /// Confirms with the API server that the tenant object is what the cache holds, unless the cache is fresh or
-    /// another call has just done so.
-    async fn confirm(&self, client: &Client, key: &TenantKey) -> Result<(), Refusal> {
-        let confirmed = || lock(&self.confirmed);
-        let is_recent = |at: &Instant| clock::steady().saturating_duration_since(*at) < CONFIRMED_FOR;
-        if (self.is_fresh)() || confirmed().get(key).is_some_and(is_recent) {
-            return Ok(());
-        }
-        let cached = self.tenants.get(key).ok_or(Refusal::TenantNotReady)?;
-        let requested_at = clock::steady();
-        let api: Api<Auth0Tenant> = Api::namespaced(client.clone(), &key.namespace);
-        match compare(&api, &key.name, cached.metadata.uid.as_deref(), cached.metadata.generation).await {
-            Comparison::Same => {
-                let mut confirmed = confirmed();
-                confirmed.retain(|_, at| is_recent(at));
-                confirmed.insert(key.clone(), requested_at);
-                Ok(())
-            }
-            Comparison::Gone => Err(Refusal::TenantNotReady),
-            // The cache will hear of the edit.
-            Comparison::Edited | Comparison::Unknown => Err(Refusal::Unconfirmed),
-        }
-    }
-}
-
-/// An object in the API server, compared with what a cache holds of it.
-enum Comparison {
-    Same,
-    /// It has another generation.
-    Edited,
-    /// It is gone, about to be deleted, or another object of the same name.
-    Gone,
-    /// The API server gave no usable answer.
-    Unknown,
-}
-
-async fn compare<K>(api: &Api<K>, name: &str, uid: Option<&str>, generation: Option<i64>) -> Comparison
-where
-    K: kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
-{
-    match api.get_metadata(name).await {
-        Ok(PartialObjectMeta { metadata, .. }) => match () {
-            () if metadata.uid.as_deref() != uid || metadata.deletion_timestamp.is_some() => Comparison::Gone,
-            () if metadata.generation != generation => Comparison::Edited,
-            () => Comparison::Same,
-        },
-        Err(kube::Error::Api(response)) if response.is_not_found() => Comparison::Gone,
-        Err(error) => {
-            debug!(kind = %K::kind(&()), name, "the API server did not confirm the object: {error}");
-            Comparison::Unknown
         }
     }
 }

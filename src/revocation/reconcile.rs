@@ -13,7 +13,7 @@ use tracing::warn;
 use crate::api::{Reason, RemovalStatus};
 use crate::auth0::CallError;
 use crate::dispatch::{Connection, ConnectionKey, End, History, Job, Owner, Removal, Report, Task, View};
-use crate::tenant::{TenantKey, TenantState};
+use crate::tenant::{Applicant, TenantKey, TenantState};
 
 use super::decide::{AppliedReport, Decision, HANDED_BACK_SHOWN, acknowledged, apply_report, decide};
 use super::inputs::{Inputs, Now, Tenant};
@@ -142,7 +142,8 @@ impl<K: Revocation> Reconciliation<'_, K> {
     fn decide(&self, stored: &RemovalStatus, memory: &mut ObjectMemory) -> Plan {
         let shared = &self.context.shared;
         let key = TenantKey::of(&self.owner.namespace, &self.object.options().tenant_ref);
-        let tenant = shared.tenants.state(&key);
+        let applicant = Applicant { namespace: &self.owner.namespace, kind: K::KIND, endpoint: &self.removal.endpoint };
+        let tenant = shared.tenants.state(&key, &applicant);
         let mut plan = Plan { requeue_after: Some(MIN_REQUEUE), is_predicted: false, submitted_at: None, shows: None };
         for _ in 0..MAX_DECISIONS {
             let view = shared.dispatcher.view(&self.owner.uid);

@@ -56,6 +56,7 @@ pub(super) fn handed_back(refusal: Refusal, times: u32, known: Known) -> Outcome
         }
         Refusal::Gone | Refusal::Changed => "the API server has another version of this object than the operator knows",
         Refusal::TenantNotReady => "the tenant was not ready at that moment",
+        Refusal::NotAllowed => "the tenant did not admit this namespace at that moment",
         Refusal::OtherConnection => "the tenant's domain, CA bundle or credential was another one at that moment",
         Refusal::NotLeading => "this replica is not the leader",
         Refusal::Withdrawn => "the operator withdrew it",

@@ -1,4 +1,4 @@
-//! What a leader runs: one dispatcher, one controller of tenants, and a scope for each watched namespace.
+//! What a leader runs: one dispatcher, one controller of tenants, and a scope for each watched namespace or one for all.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::telemetry::readiness::Readiness;
 use crate::tenant::{KindRow, Tenants};
 
 use super::controllers::{
-    CallObserver, CountedPreflight, Dependents, ReconcileGuard, Scope, TenantController, TenantQueues, route,
+    CallObserver, ClusterTenants, CountedPreflight, Dependents, Scope, TenantController, TenantQueues, route,
 };
 use super::election::LeadershipToken;
 use super::settings::Settings;
@@ -72,13 +72,14 @@ impl Work {
             dispatcher: dispatcher.clone(),
             dependents: Dependents::default(),
             queues,
-            guard: ReconcileGuard::new("Auth0Tenant", metrics, settings.traces.clone()),
             kinds: KindRows::all(),
             announce: announce.clone(),
             connections: Notify::new(),
             shown: Mutex::default(),
         });
         tasks.services.spawn(clean_up(controller.clone(), state.clone(), metrics.clone()));
+        let cluster = ClusterTenants { client, controller: &controller, settings, metrics, readiness, ended: &ending };
+        let cluster_tenants = cluster.start(&mut tasks);
         let scopes = namespaces(settings).into_iter().map(|namespace| Scope {
             namespace,
             client: client.clone(),
@@ -87,6 +88,7 @@ impl Work {
             observer: observer.clone(),
             state: state.clone(),
             tenants: controller.clone(),
+            cluster_tenants: cluster_tenants.clone(),
             announce: announce.clone(),
             metrics: metrics.clone(),
             readiness: readiness.clone(),

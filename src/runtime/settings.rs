@@ -12,7 +12,7 @@ use super::election::ElectionTiming;
 pub struct Settings {
     /// URL of the API server and the proxy on the way, for messages only.
     pub cluster_url: String,
-    /// Namespace of the operator and of its Lease.
+    /// Namespace of the operator, of its Lease, and of the Secrets of cluster-scoped tenants.
     pub namespace: String,
     /// Name of the Lease.
     pub lease_name: String,
@@ -24,6 +24,8 @@ pub struct Settings {
     pub watch_namespaces: Vec<String>,
     /// Namespaces to read labelled Secrets from; the watched ones if empty.
     pub secret_namespaces: Vec<String>,
+    /// Serve `ClusterAuth0Tenant`, unless single namespaces are watched.
+    pub cluster_tenants: bool,
     /// Address of `/healthz` and `/readyz`; not served if `None`.
     pub probe_address: Option<BindAddress>,
     /// Address of `/metrics`; not served if `None`.

@@ -93,7 +93,10 @@ impl AuditRecorder {
         let tenants: Value = tenants
             .iter()
             .take(MAX_OBJECTS)
-            .map(|key| json!({"kind": "Auth0Tenant", "namespace": key.namespace, "name": key.name}))
+            .map(|key| {
+                let kind = if key.namespace.is_some() { "Auth0Tenant" } else { "ClusterAuth0Tenant" };
+                json!({"kind": kind, "namespace": key.namespace, "name": key.name})
+            })
             .collect();
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         info!(

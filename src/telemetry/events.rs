@@ -23,6 +23,8 @@ const QUEUE_CAPACITY: usize = 200;
 /// The shortest time between two events: ten thousand removals must not flood etcd.
 const MIN_INTERVAL: Duration = Duration::from_millis(50);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The namespace of events about cluster-scoped objects; the API server accepts few others.
+const OF_CLUSTER: &str = "default";
 /// The longest note that the API server accepts, in bytes.
 const MAX_NOTE: usize = 1000;
 
@@ -45,9 +47,9 @@ pub(crate) async fn record(client: Client, mut changes: mpsc::Receiver<ReasonCha
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while let Some(change) = changes.recv().await {
         ticks.tick().await;
-        let namespace = change.object.namespace.clone().unwrap_or_default();
-        let api: Api<Event> = Api::namespaced(client.clone(), &namespace);
         let event = event(change, Timestamp::now());
+        let namespace = event.metadata.namespace.as_deref().unwrap_or_default();
+        let api: Api<Event> = Api::namespaced(client.clone(), namespace);
         match tokio::time::timeout(WRITE_TIMEOUT, api.create(&PostParams::default(), &event)).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => debug!("an event could not be written: {error}"),
@@ -67,7 +69,7 @@ fn event(change: ReasonChange, now: Timestamp) -> Event {
         metadata: ObjectMeta {
             // Named as client-go does: the object's name and something unique.
             name: Some(format!("{}.{:x}", name.chars().take(230).collect::<String>(), fastrand::u64(..))),
-            namespace: change.object.namespace.clone(),
+            namespace: Some(change.object.namespace.clone().unwrap_or_else(|| OF_CLUSTER.to_owned())),
             ..ObjectMeta::default()
         },
         action: Some("Reconcile".to_owned()),

@@ -62,6 +62,8 @@ struct State {
 struct Part {
     /// Parts of one kind do not hold each other up.
     kind: String,
+    /// The operator goes on without it.
+    optional: bool,
     ready: bool,
     /// What is wrong, and when that was last reported.
     problem: Option<(String, Instant)>,
@@ -82,6 +84,11 @@ impl Readiness {
     pub(crate) fn expect(&self, part: &str, kind: &str) {
         lock(&self.0.state).parts.entry(part.to_owned()).or_default().kind = kind.to_owned();
         self.0.changed.notify_one();
+    }
+
+    /// The operator is ready without `part`. As long as it has a problem, it is named as left out.
+    pub(crate) fn expect_optional(&self, part: &str) {
+        lock(&self.0.state).parts.entry(part.to_owned()).or_default().optional = true;
     }
 
     /// The part is ready, and stays so even if it has problems later.
@@ -129,7 +136,10 @@ impl Readiness {
         let mut missing = Vec::new();
         for (name, part) in state.parts.iter().filter(|(_, part)| !part.ready) {
             let problem = part.problem(now);
-            let is_needed = problem.is_none() || !ready_kinds.contains(part.kind.as_str());
+            if part.optional && problem.is_none() {
+                continue;
+            }
+            let is_needed = !part.optional && (problem.is_none() || !ready_kinds.contains(part.kind.as_str()));
             if is_needed == holds_up {
                 let text = if is_needed { "waiting for" } else { "going on without" };
                 let why = problem.map(|why| format!(": {why}")).unwrap_or_default();
@@ -250,6 +260,18 @@ mod tests {
         assert_eq!(readiness.left_out(), ["going on without secrets in b: not allowed"]);
         readiness.expect("secrets in c", "secrets");
         assert_eq!(readiness.waiting_for(), ["waiting for secrets in c"], "it was not attempted yet");
+    }
+
+    #[test]
+    fn an_optional_part_holds_up_nothing() {
+        let readiness = Readiness::default();
+        readiness.expect_optional("the list of namespaces");
+        assert_eq!((readiness.waiting_for(), readiness.left_out()), (vec![], vec![]));
+        readiness.problem("the list of namespaces", "not allowed");
+        assert_eq!(readiness.waiting_for(), [""; 0]);
+        assert_eq!(readiness.left_out(), ["going on without the list of namespaces: not allowed"]);
+        readiness.ready("the list of namespaces");
+        assert_eq!(readiness.left_out(), [""; 0]);
     }
 
     #[test]

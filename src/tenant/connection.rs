@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
-use crate::api::{Auth0Tenant, CREDENTIALS_LABEL, Reason, SecretKeyRef, Verification};
+use crate::api::{CREDENTIALS_LABEL, Reason, SecretKeyRef, TenantObject, Verification};
 use crate::auth0::{AllowedDomains, Application, Domain, Token, fingerprint};
 use crate::dispatch::{ConnectionKey, Limits};
 
@@ -63,16 +63,17 @@ impl TenantError {
     }
 }
 
-/// The settings of `tenant`. `secret` is the Secret that it names, if there is one in its namespace that carries the
-/// label: no other Secret is ever passed here (promise 7).
+/// The settings of `tenant`, whose Secret is in `namespace`. `secret` is the Secret that it names, if there is one
+/// there that carries the label: no other Secret is ever passed here (promise 7).
 pub fn settings(
-    tenant: &Auth0Tenant,
+    tenant: &dyn TenantObject,
+    namespace: &str,
     secret: Option<&Secret>,
     allowed: &AllowedDomains,
     now: Timestamp,
 ) -> Result<Settings, TenantError> {
-    let spec = &tenant.spec;
-    let unsupported = spec.unsupported();
+    let spec = tenant.tenant_spec();
+    let unsupported = tenant.unsupported();
     if !unsupported.is_empty() {
         let message =
             format!("This version of rescind does not act on {}, so nothing is sent.", unsupported.join(", "));
@@ -90,7 +91,7 @@ pub fn settings(
         return Err(TenantError::new(Reason::DomainNotAllowed, message));
     }
     let ca_bundle = spec.ca_bundle.as_deref().map(decode_bundle).transpose()?;
-    let secret = secret.filter(|secret| has_credentials_label(secret)).ok_or_else(|| missing(tenant))?;
+    let secret = secret.filter(|secret| has_credentials_label(secret)).ok_or_else(|| missing(tenant, namespace))?;
     check_domain(secret, &secret.name_any(), &spec.domain)?;
     let audience = spec.audience.clone().unwrap_or_else(|| domain.default_audience());
     let credential = match &spec.credentials.token_secret_ref {
@@ -133,9 +134,8 @@ fn has_credentials_label(secret: &Secret) -> bool {
     secret.labels().get(CREDENTIALS_LABEL).is_some_and(|value| value == "true")
 }
 
-fn missing(tenant: &Auth0Tenant) -> TenantError {
-    let name = tenant.spec.credentials.secret().unwrap_or_default();
-    let namespace = tenant.namespace().unwrap_or_default();
+fn missing(tenant: &dyn TenantObject, namespace: &str) -> TenantError {
+    let name = tenant.tenant_spec().credentials.secret().unwrap_or_default();
     let message = format!(
         "there is no Secret {name} with the label {CREDENTIALS_LABEL}=true in namespace {namespace}; create it, or \
          run: kubectl label secret -n {namespace} {name} {CREDENTIALS_LABEL}=true. If another program writes the \

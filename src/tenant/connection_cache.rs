@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use kube::Resource;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::api::{Auth0Tenant, Reason, Verification};
+use crate::api::{Reason, TenantObject, Verification};
 use crate::auth0::{AllowedDomains, ClientError, Domain, ManagementApi};
 use crate::dispatch::{Connection, ConnectionKey, Credential};
 
@@ -55,43 +55,47 @@ struct Entry {
 /// The uid and the resource version of an object.
 type Version = (Option<String>, Option<String>);
 
-fn is_version(version: &Version, object: &impl Resource) -> bool {
-    let meta = object.meta();
+fn is_version(version: &Version, meta: &ObjectMeta) -> bool {
     version.0 == meta.uid && version.1 == meta.resource_version
 }
 
-fn version(object: &impl Resource) -> Version {
-    (object.meta().uid.clone(), object.meta().resource_version.clone())
+fn version(meta: &ObjectMeta) -> Version {
+    (meta.uid.clone(), meta.resource_version.clone())
 }
 
 impl Entry {
     /// Whether these objects would resolve to the same now. A token may expire without any change.
-    fn is_current(&self, tenant: &Auth0Tenant, secret: Option<&Secret>, now: Timestamp) -> bool {
+    fn is_current(&self, tenant: &dyn TenantObject, secret: Option<&Secret>, now: Timestamp) -> bool {
         let same_secret = match (&self.secret, secret) {
-            (Some(version), Some(secret)) => is_version(version, secret),
+            (Some(version), Some(secret)) => is_version(version, &secret.metadata),
             (version, secret) => version.is_none() && secret.is_none(),
         };
         let token = self.resolved.as_ref().ok().and_then(|(connection, _)| connection.credential.token());
         let has_expired = token.is_some_and(|token| token.check_expiry(now).is_err());
-        same_secret && is_version(&self.tenant, tenant) && !has_expired
+        same_secret && is_version(&self.tenant, tenant.metadata()) && !has_expired
     }
 }
 
 impl ConnectionCache {
-    /// What `tenant` and `secret` resolve to.
+    /// What `tenant` and `secret`, which is in `namespace`, resolve to.
     pub(super) fn resolve(
         &mut self,
         key: &TenantKey,
-        tenant: &Auth0Tenant,
-        secret: Option<&Secret>,
+        tenant: &dyn TenantObject,
+        (namespace, secret): (&str, Option<&Secret>),
         rules: &Rules,
         now: Timestamp,
     ) -> &Resolved {
         if !self.tenants.get(key).is_some_and(|entry| entry.is_current(tenant, secret, now)) {
-            let read = settings(tenant, secret, &rules.allowed, now);
+            let read = settings(tenant, namespace, secret, &rules.allowed, now);
             let client = read.as_ref().ok().map(|settings| (settings.domain.clone(), settings.ca_bundle.clone()));
             let resolved = read.and_then(|settings| self.connect(key, settings, rules));
-            let entry = Entry { tenant: version(tenant), secret: secret.map(version), client, resolved };
+            let entry = Entry {
+                tenant: version(tenant.metadata()),
+                secret: secret.map(|secret| version(&secret.metadata)),
+                client,
+                resolved,
+            };
             self.tenants.insert(key.clone(), entry);
         }
         &self.tenants[key].resolved
@@ -164,7 +168,7 @@ impl ConnectionCache {
             domain: settings.domain,
             client,
             credential,
-            tenant: format!("{}/{}", key.namespace, key.name).into(),
+            tenant: key.to_string().into(),
             limits: settings.limits,
         };
         Ok((connection, settings.verification))
@@ -180,6 +184,7 @@ mod tests {
     use crate::auth0::{Client, Timeouts};
 
     use super::*;
+    use crate::api::Auth0Tenant;
 
     fn rules() -> Rules {
         let connect = |domain: &Domain, ca: Option<&[u8]>| -> Result<Arc<dyn ManagementApi>, _> {
@@ -212,7 +217,7 @@ mod tests {
     }
 
     fn key(name: &str) -> TenantKey {
-        TenantKey { namespace: "a".into(), name: name.into() }
+        TenantKey { namespace: Some("a".into()), name: name.into() }
     }
 
     fn now() -> Timestamp {
@@ -224,7 +229,7 @@ mod tests {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (mut cache, rules) = (ConnectionCache::default(), rules());
         let mut resolve = |name: &str, tenant: &Auth0Tenant, secret: Option<&Secret>| {
-            let resolved = cache.resolve(&key(name), tenant, secret, &rules, now());
+            let resolved = cache.resolve(&key(name), tenant, ("a", secret), &rules, now());
             resolved.as_ref().map(|(connection, _)| connection.key).map_err(|error| error.reason)
         };
         let one = tenant("one", "1", "acme.auth0.com");
@@ -254,9 +259,9 @@ mod tests {
         let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(r#"{"exp": 1000010}"#);
         let (one, secret) = (tenant("one", "1", "acme.auth0.com"), secret("1", &format!("eyJh.{claims}.c2ln")));
         let (mut cache, rules) = (ConnectionCache::default(), rules());
-        assert!(cache.resolve(&key("one"), &one, Some(&secret), &rules, now()).is_ok());
+        assert!(cache.resolve(&key("one"), &one, ("a", Some(&secret)), &rules, now()).is_ok());
         let later = now() + std::time::Duration::from_secs(3600);
-        let expired = cache.resolve(&key("one"), &one, Some(&secret), &rules, later).as_ref().unwrap_err();
+        let expired = cache.resolve(&key("one"), &one, ("a", Some(&secret)), &rules, later).as_ref().unwrap_err();
         assert_eq!(expired.reason, Reason::InvalidCredentials);
     }
 }

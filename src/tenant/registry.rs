@@ -7,19 +7,21 @@ use std::sync::{Arc, Mutex, RwLock};
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::api::{Auth0Tenant, Reason, Verification};
+use crate::api::{Admission, Auth0Tenant, Reason, TenantObject, Verification};
 use crate::auth0::{AllowedDomains, CallError, Client, Domain, Timeouts};
 use crate::clock;
 use crate::dispatch::{Connection, ConnectionKey};
 use crate::sync::{lock, read, write};
 
+use super::admission::{Applicant, refusal};
+use super::cluster::{Cluster, ClusterCaches, NamespaceMeta, Problem};
 use super::connection::TenantError;
 use super::connection_cache::{Connect, ConnectionCache, Rules};
 use super::health::{Health, Unreachable};
 use super::key::TenantKey;
 use super::rejected_credentials::RejectedCredentials;
 use super::secrets::{SecretLookup, Secrets};
-use super::token_source::{TokenNews, TokenSource};
+use super::token_source::{TokenNews, TokenSource, no_token};
 use super::token_state::Availability;
 
 /// The tenant that the `tenantRef` of a removal points to.
@@ -27,6 +29,8 @@ use super::token_state::Availability;
 pub enum TenantState {
     /// There is no such object.
     Missing,
+    /// It does not let this removal use it, for this reason.
+    NotAllowed(String),
     /// Its `spec.suspend` is true: nothing is sent.
     Suspended,
     /// It cannot be used, for this reason.
@@ -45,7 +49,7 @@ pub enum TenantState {
 /// Whether a tenant could be used if it were not suspended.
 #[derive(Clone, Debug)]
 pub enum Usable {
-    /// Unknown: the Secrets are not listed yet.
+    /// Unknown: the Secrets, or the namespaces that may use it, are not listed yet.
     NotKnown,
     /// No, for this reason.
     No(TenantError),
@@ -62,11 +66,12 @@ pub struct Alive {
     pub domains: HashSet<Domain>,
 }
 
-/// Every tenant object and labelled Secret of all watched namespaces, and what calls found out about their connections.
+/// Every tenant object of either kind, every labelled Secret, and what calls found out about their connections.
 pub struct Tenants {
     rules: Rules,
     /// By the namespace that is watched; the one without a namespace holds all.
     caches: RwLock<BTreeMap<Option<String>, Arc<Caches>>>,
+    cluster: RwLock<Cluster>,
     connections: Mutex<ConnectionCache>,
     rejected: Mutex<RejectedCredentials>,
     health: Mutex<Health>,
@@ -93,6 +98,7 @@ impl Tenants {
         Arc::new(Self {
             rules: Rules { allowed, connect, news },
             caches: RwLock::default(),
+            cluster: RwLock::default(),
             connections: Mutex::default(),
             rejected: Mutex::default(),
             health: Mutex::default(),
@@ -111,34 +117,86 @@ impl Tenants {
         all.insert(namespace.map(str::to_owned), Arc::new(Caches { tenants, secrets }));
     }
 
+    /// Has `ClusterAuth0Tenant` served from these caches. The cache of its Secrets is among those of [`Tenants::add`].
+    pub fn serve_cluster(&self, caches: ClusterCaches) {
+        *write(&self.cluster) = Cluster::Served(caches);
+    }
+
+    /// Sets why `ClusterAuth0Tenant` is not served.
+    pub fn not_serving_cluster(&self, why: &str) {
+        *write(&self.cluster) = Cluster::NotServed(why.to_owned());
+    }
+
     /// The tenant object, from the cache.
-    pub fn get(&self, key: &TenantKey) -> Option<Arc<Auth0Tenant>> {
-        self.caches(&key.namespace)?.tenants.get(&ObjectRef::new(&key.name).within(&key.namespace))
+    pub fn get(&self, key: &TenantKey) -> Option<Arc<dyn TenantObject>> {
+        let object: Arc<dyn TenantObject> = match key.namespace.as_deref() {
+            Some(namespace) => self.caches(namespace)?.tenants.get(&ObjectRef::new(&key.name).within(namespace))?,
+            None => read(&self.cluster).caches()?.tenants.get(&ObjectRef::new(&key.name))?,
+        };
+        Some(object)
+    }
+
+    /// The metadata of a namespace, from the cache. Without cluster-scoped tenants no namespace is known.
+    pub fn namespace(&self, name: &str) -> Option<Arc<NamespaceMeta>> {
+        read(&self.cluster).caches()?.namespace_meta(name)
     }
 
     /// What a removal needs to know of its tenant.
-    pub fn state(&self, key: &TenantKey) -> TenantState {
+    pub fn state(&self, key: &TenantKey, applicant: &Applicant<'_>) -> TenantState {
+        if let Some(problem) = self.cluster_problem(key) {
+            return TenantState::NotReady(problem.error);
+        }
         let Some(tenant) = self.get(key) else { return TenantState::Missing };
-        if tenant.spec.suspend {
+        if let Some(refused) = tenant.admission().and_then(|admission| self.refusal(admission, &key.name, applicant)) {
+            return refused;
+        }
+        if tenant.tenant_spec().suspend {
             return TenantState::Suspended;
         }
-        match self.usable(key, &tenant) {
+        match self.usable(key, &*tenant) {
             Usable::Yes(connection, verification) => {
                 let scopes = connection.credential.token().and_then(|token| token.scopes().cloned());
                 TenantState::Ready { connection, verification, scopes }
             }
             Usable::No(error) => TenantState::NotReady(error),
             Usable::NotKnown => {
-                let message = format!("the operator has not read the Secrets of namespace {} yet", key.namespace);
+                let namespace = self.secrets_namespace(key);
+                let message = format!("the operator has not read the Secrets of namespace {namespace} yet");
                 TenantState::NotReady(TenantError::new(Reason::SecretNotFound, message))
             }
         }
     }
 
+    /// Why a cluster-scoped tenant does not let the removal use it, if it does not.
+    fn refusal(&self, admission: &Admission, name: &str, applicant: &Applicant<'_>) -> Option<TenantState> {
+        let Some(namespace) = self.namespace(applicant.namespace) else {
+            // It is new, and the watch on namespaces has not delivered it yet.
+            let message = format!("the operator has not heard of namespace {} yet", applicant.namespace);
+            return Some(TenantState::NotReady(TenantError::new(Reason::TenantNotReady, message)));
+        };
+        let no_labels = BTreeMap::new();
+        let labels = namespace.metadata.labels.as_ref().unwrap_or(&no_labels);
+        refusal(admission, name, applicant, labels).map(TenantState::NotAllowed)
+    }
+
+    /// Why no tenant of this kind can be used now, if none can.
+    fn cluster_problem(&self, key: &TenantKey) -> Option<Problem> {
+        key.namespace.is_none().then(|| read(&self.cluster).problem()).flatten()
+    }
+
+    /// The namespace of the tenant's Secret: its own, or the operator's if it has none.
+    fn secrets_namespace(&self, key: &TenantKey) -> String {
+        let of_operator = || read(&self.cluster).caches().map(|caches| caches.namespace.clone());
+        key.namespace.clone().or_else(of_operator).unwrap_or_default()
+    }
+
     /// Whether `tenant` could be used if it were not suspended.
-    pub fn usable(&self, key: &TenantKey, tenant: &Auth0Tenant) -> Usable {
-        let namespace = &key.namespace;
-        let name = tenant.spec.credentials.secret().unwrap_or_default();
+    pub fn usable(&self, key: &TenantKey, tenant: &dyn TenantObject) -> Usable {
+        if let Some(problem) = self.cluster_problem(key) {
+            return if problem.is_brief { Usable::NotKnown } else { Usable::No(problem.error) };
+        }
+        let namespace = &*self.secrets_namespace(key);
+        let name = tenant.tenant_spec().credentials.secret().unwrap_or_default();
         let found = self
             .caches(namespace)
             .map_or(SecretLookup::NamespaceNotRead, |caches| caches.secrets.find(namespace, name));
@@ -160,8 +218,8 @@ impl Tenants {
                 (None, Some(TenantError::new(Reason::SecretNotFound, message)))
             }
         };
-        let resolved =
-            lock(&self.connections).resolve(key, tenant, secret.as_deref(), &self.rules, clock::wall()).clone();
+        let secret = (namespace, secret.as_deref());
+        let resolved = lock(&self.connections).resolve(key, tenant, secret, &self.rules, clock::wall()).clone();
         match (resolved, unreadable) {
             (Ok((connection, verification)), None) => self.unless_rejected(connection, verification),
             // It may exist all the same, so the cause is that it cannot be read.
@@ -252,9 +310,8 @@ impl Tenants {
         drop(cache);
         lock(&self.rejected).retain(&connections);
         lock(&self.health).retain(&connections);
-        let caches = read(&self.caches);
-        let tenants = caches.values().flat_map(|caches| caches.tenants.state());
-        Alive { connections, domains: tenants.filter_map(|tenant| tenant.spec.domain.parse().ok()).collect() }
+        let domains = self.objects().into_iter().filter_map(|tenant| tenant.tenant_spec().domain.parse().ok());
+        Alive { connections, domains: domains.collect() }
     }
 
     /// The tenants with this connection.
@@ -283,56 +340,41 @@ impl Tenants {
 
     /// The tenants that use this Secret.
     pub fn using_secret(&self, namespace: &str, secret: &str) -> Vec<TenantKey> {
-        self.find(|tenant| {
-            tenant.metadata.namespace.as_deref() == Some(namespace) && tenant.spec.credentials.secret() == Some(secret)
+        self.keys(|tenant, of_secret| {
+            of_secret == namespace && tenant.tenant_spec().credentials.secret() == Some(secret)
         })
     }
 
-    /// The tenants of `namespace` (of all if none).
-    pub fn keys(&self, namespace: Option<&str>) -> Vec<TenantKey> {
-        self.find(|tenant| namespace.is_none_or(|namespace| tenant.metadata.namespace.as_deref() == Some(namespace)))
+    /// The tenants whose Secrets are in `namespace` (in any if none).
+    pub fn with_secrets_in(&self, namespace: Option<&str>) -> Vec<TenantKey> {
+        self.keys(|_, of_secret| namespace.is_none_or(|namespace| of_secret == namespace))
     }
 
-    fn find(&self, wanted: impl Fn(&Auth0Tenant) -> bool) -> Vec<TenantKey> {
-        let caches = read(&self.caches);
-        let found = caches.values().flat_map(|caches| caches.tenants.state_filter(&wanted));
-        found.map(|tenant| TenantKey::from(&*tenant)).collect()
+    /// The cluster-scoped tenants.
+    pub fn cluster_scoped(&self) -> Vec<TenantKey> {
+        self.keys(|tenant, _| tenant.admission().is_some())
+    }
+
+    /// The tenants that are `wanted`, which is asked with the namespace of their Secret.
+    fn keys(&self, wanted: impl Fn(&dyn TenantObject, &str) -> bool) -> Vec<TenantKey> {
+        let keyed = self.objects().into_iter().map(|tenant| (TenantKey::of_object(tenant.metadata()), tenant));
+        let wanted = keyed.filter(|(key, tenant)| wanted(&**tenant, &self.secrets_namespace(key)));
+        wanted.map(|(key, _)| key).collect()
+    }
+
+    /// The tenant objects of both kinds.
+    fn objects(&self) -> Vec<Arc<dyn TenantObject>> {
+        let mut objects: Vec<Arc<dyn TenantObject>> = Vec::new();
+        for caches in read(&self.caches).values() {
+            objects.extend(caches.tenants.state().into_iter().map(|tenant| tenant as Arc<dyn TenantObject>));
+        }
+        let cluster = read(&self.cluster).caches().map(|caches| caches.tenants.state()).unwrap_or_default();
+        objects.extend(cluster.into_iter().map(|tenant| tenant as Arc<dyn TenantObject>));
+        objects
     }
 
     fn caches(&self, namespace: &str) -> Option<Arc<Caches>> {
         let caches = read(&self.caches);
         caches.get(&None).or_else(|| caches.get(&Some(namespace.to_owned()))).cloned()
     }
-}
-
-/// Why a tenant without a token cannot be used.
-fn no_token(domain: &Domain, error: &CallError) -> TenantError {
-    let (reason, message) = match error {
-        CallError::Unauthorized(why) | CallError::Denied(why) => {
-            let message = format!(
-                "{domain} gives no access token: {why}. The operator asks again when the Secret changes, on request, and \
-                 every ten minutes"
-            );
-            (Reason::Unauthorized, message)
-        }
-        CallError::RateLimited(_) => {
-            let message =
-                format!("{domain} limits the requests for access tokens (429); the operator waits as long as it says");
-            (Reason::RateLimited, message)
-        }
-        CallError::NotSent(why) if why.contains("certificate") => {
-            (Reason::InvalidConnection, format!("{domain} could not be asked for an access token: {why}"))
-        }
-        CallError::Rejected(_)
-        | CallError::InsufficientScope(_)
-        | CallError::NotFound(_)
-        | CallError::Unavailable(_)
-        | CallError::NotSent(_)
-        | CallError::NotProcessed
-        | CallError::TokenReplaced => {
-            let message = format!("the operator got no access token from {domain} and asks again: {error}");
-            (Reason::Auth0Unavailable, message)
-        }
-    };
-    TenantError::new(reason, message)
 }

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{
-    Auth0Tenant, Auth0TenantStatus, ConditionStatus, ConditionType, CredentialKind, CredentialStatus, Reason, Verdict,
+    Auth0TenantStatus, ConditionStatus, ConditionType, CredentialKind, CredentialStatus, Reason, TenantObject, Verdict,
     conditions, time, verdicts,
 };
 use crate::auth0::{CallError, Token};
@@ -46,12 +46,12 @@ pub struct CredentialFacts<'a> {
 /// The status of `tenant`. Conditions that do not change keep their times. The writer keeps the conditions of others;
 /// fields that this version does not know are kept here.
 pub fn tenant_status(
-    tenant: &Auth0Tenant,
+    tenant: &dyn TenantObject,
     generation: i64,
     facts: TenantFacts<'_>,
     now: Timestamp,
 ) -> Auth0TenantStatus {
-    let old = tenant.status.as_ref();
+    let old = tenant.tenant_status();
     let before = old.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let token = facts.credential.and_then(|credential| credential.token);
     let scopes = judge_scopes(token.and_then(|token| token.scopes()).map(|scopes| &**scopes), facts.kinds);
@@ -65,7 +65,7 @@ pub fn tenant_status(
     Auth0TenantStatus {
         observed_generation: Some(generation),
         conditions: conditions(before, &verdicts, generation, now),
-        domain: facts.error.is_none().then(|| tenant.spec.domain.clone()),
+        domain: facts.error.is_none().then(|| tenant.tenant_spec().domain.clone()),
         credential: facts.credential.map(|facts| credential(facts, old, now)),
         scopes,
         open_until,
@@ -106,15 +106,15 @@ fn shown_or_rounded_up(until: Timestamp, shown: Option<&Time>) -> Time {
     shown.filter(is_shown).cloned().unwrap_or_else(|| time(until + SignedDuration::from_millis(999)))
 }
 
-fn judge(tenant: &Auth0Tenant, facts: TenantFacts<'_>, scopes: &Scopes) -> Vec<Verdict> {
-    let domain = &tenant.spec.domain;
+fn judge(tenant: &dyn TenantObject, facts: TenantFacts<'_>, scopes: &Scopes) -> Vec<Verdict> {
+    let domain = &tenant.tenant_spec().domain;
     if let Some(error) = facts.error {
         return verdicts(error.reason, &error.message);
     }
     if let Some(Unreachable { why, certificate: true }) = facts.unreachable {
         return verdicts(Reason::InvalidConnection, &format!("{domain} could not be called: {why}"));
     }
-    match (tenant.spec.suspend, facts.accepted) {
+    match (tenant.tenant_spec().suspend, facts.accepted) {
         // `Ready=True`, unlike a suspended removal: the tenant could be called, and nothing waits for it.
         (true, _) => vec![Verdict {
             kind: ConditionType::Ready,
@@ -145,6 +145,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::Auth0Tenant;
 
     fn tenant(suspend: bool) -> Auth0Tenant {
         let spec = json!({

@@ -8,11 +8,13 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, watch};
 
+use crate::api::Reason;
 use crate::auth0::{Answer, Application, CallError, Domain, ManagementApi, Token, TokenRequest};
 use crate::clock;
 use crate::dispatch::{ConnectionKey, Credential};
 use crate::sync::lock;
 
+use super::connection::TenantError;
 use super::token_state::{Availability, Step, TokenState};
 
 /// A request for a token has ended.
@@ -162,6 +164,38 @@ async fn work(source: Weak<TokenSource>, changed: Arc<Notify>) {
             Step::Idle => changed.notified().await,
         }
     }
+}
+
+/// Why a tenant without a token cannot be used.
+pub(super) fn no_token(domain: &Domain, error: &CallError) -> TenantError {
+    let (reason, message) = match error {
+        CallError::Unauthorized(why) | CallError::Denied(why) => {
+            let message = format!(
+                "{domain} gives no access token: {why}. The operator asks again when the Secret changes, on request, and \
+                 every ten minutes"
+            );
+            (Reason::Unauthorized, message)
+        }
+        CallError::RateLimited(_) => {
+            let message =
+                format!("{domain} limits the requests for access tokens (429); the operator waits as long as it says");
+            (Reason::RateLimited, message)
+        }
+        CallError::NotSent(why) if why.contains("certificate") => {
+            (Reason::InvalidConnection, format!("{domain} could not be asked for an access token: {why}"))
+        }
+        CallError::Rejected(_)
+        | CallError::InsufficientScope(_)
+        | CallError::NotFound(_)
+        | CallError::Unavailable(_)
+        | CallError::NotSent(_)
+        | CallError::NotProcessed
+        | CallError::TokenReplaced => {
+            let message = format!("the operator got no access token from {domain} and asks again: {error}");
+            (Reason::Auth0Unavailable, message)
+        }
+    };
+    TenantError::new(reason, message)
 }
 
 impl Credential for TokenSource {

@@ -51,11 +51,22 @@ pub fn plane() -> &'static ControlPlane {
             let _ = tracing::subscriber::set_global_default(subscriber);
         }
         let plane = ControlPlane::start().expect("a control plane");
-        let crds: String = rescind::api::crds().iter().map(|crd| format!("---\n{}", crd.yaml().unwrap())).collect();
-        plane.apply(&crds).expect("the CRDs install");
+        plane.apply(&crds()).expect("the CRDs install");
         wait_for_schemas(&plane);
         plane
     })
+}
+
+/// All CRDs as YAML.
+pub fn crds() -> String {
+    rescind::api::crds().iter().map(|crd| format!("---\n{}", crd.yaml().unwrap())).collect()
+}
+
+/// Starts a control plane for the caller alone, which lives until the end of the run.
+pub async fn own_plane() -> &'static ControlPlane {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let plane = tokio::task::spawn_blocking(|| ControlPlane::start().unwrap()).await.unwrap();
+    Box::leak(Box::new(plane))
 }
 
 /// Waits for the schemas that `kubectl explain` and strict validation read. The API server publishes them a moment
@@ -122,6 +133,13 @@ pub async fn prompt_fake() -> FakeAuth0 {
     fake
 }
 
+async fn new_namespace(client: &Client, name: &str) -> String {
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": format!("{name}-")}});
+    let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
+    let created = api.create(&PostParams::default(), &serde_json::from_value(namespace).unwrap()).await.unwrap();
+    created.metadata.name.unwrap()
+}
+
 /// A namespace, a fake tenant with a token of all scopes, its Secret, and an `Auth0Tenant` named default.
 pub struct Environment {
     pub plane: &'static ControlPlane,
@@ -138,7 +156,7 @@ impl Environment {
 
     /// The same on this control plane, with this fake tenant.
     pub async fn with(plane: &'static ControlPlane, fake: FakeAuth0, name: &str) -> Self {
-        let env = Self::bare_with(plane, fake, name).await;
+        let env = Self::bare_on(plane, fake, name).await;
         env.put_secret(&env.token).await;
         env.put_tenant(json!({})).await;
         env
@@ -146,10 +164,11 @@ impl Environment {
 
     /// Without Secret and tenant object.
     pub async fn bare(name: &str) -> Self {
-        Self::bare_with(plane(), prompt_fake().await, name).await
+        Self::bare_on(plane(), prompt_fake().await, name).await
     }
 
-    async fn bare_with(plane: &'static ControlPlane, fake: FakeAuth0, name: &str) -> Self {
+    /// The same on this control plane, with this fake tenant.
+    pub async fn bare_on(plane: &'static ControlPlane, fake: FakeAuth0, name: &str) -> Self {
         let (client, _) = client(plane).await;
         fake.edit(|tenant| {
             tenant.user(USER).role(ROLE).role(OTHER_ROLE).permission(API, "read:x").permission(API, "write:x");
@@ -162,11 +181,19 @@ impl Environment {
                 .member_role(USER, OTHER_ROLE);
         });
         let token = fake.token(&fake.all_scopes());
-        let namespace =
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": format!("{name}-")}});
-        let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
-        let created = api.create(&PostParams::default(), &serde_json::from_value(namespace).unwrap()).await.unwrap();
-        Self { plane, namespace: created.metadata.name.unwrap(), client, fake, token }
+        Self { plane, namespace: new_namespace(&client, name).await, client, fake, token }
+    }
+
+    /// Another namespace of the same cluster, with the same fake tenant.
+    pub async fn neighbour(&self, name: &str) -> Self {
+        let (client, fake) = (self.client.clone(), self.fake.clone());
+        Self {
+            plane: self.plane,
+            namespace: new_namespace(&client, name).await,
+            client,
+            fake,
+            token: self.token.clone(),
+        }
     }
 
     /// Starts an operator for this namespace alone, allowed to talk to the fake tenant.
@@ -197,6 +224,7 @@ impl Environment {
             allowed_domains: AllowedDomains::parse([self.fake.domain()]).unwrap(),
             watch_namespaces: vec![self.namespace.clone()],
             secret_namespaces: vec![],
+            cluster_tenants: true,
             probe_address: None,
             metrics_address: None,
             max_concurrent_reconciles: 8,

@@ -243,7 +243,7 @@ async fn the_preflight_asks_whether_this_process_leads() {
     let allowed = AllowedDomains::parse([fake.domain()]).unwrap();
     let mut tenant: Auth0Tenant = serde_json::from_value(tenant).unwrap();
     // No API server has filled in the defaults.
-    tenant.spec.unknown.clear();
+    tenant.spec.tenant.unknown.clear();
     let tenants = Tenants::new(allowed, Timeouts::default());
     tenants.add(None, cache(tenant), secrets);
     let mut object: UserRoleRevocation = serde_json::from_value(object).unwrap();
@@ -261,7 +261,7 @@ async fn the_preflight_asks_whether_this_process_leads() {
     let (leads, fresh): (_, IsFresh) = (Arc::new(AtomicBool::new(true)), Arc::new(|| true));
     let asked = leads.clone();
     let checker = PreflightChecker::new(client, Box::new(move || asked.load(Relaxed)));
-    checker.add(None, cache(object.clone()), fresh.clone(), TenantCheck::new(tenants, fresh));
+    checker.add(None, cache(object.clone()), fresh.clone(), TenantCheck::new(tenants, fresh, None));
     let connection = checker.check(&owner).await.expect("everything speaks for it");
     assert!(checker.may_send());
     leads.store(false, Relaxed);

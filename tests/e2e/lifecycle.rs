@@ -14,10 +14,6 @@ use stack::ControlPlane;
 use crate::harness::*;
 use crate::process::Process;
 
-fn crds() -> String {
-    rescind::api::crds().iter().map(|crd| format!("---\n{}", crd.yaml().unwrap())).collect()
-}
-
 /// Polls a probe until it answers with `status` and all of `words`; returns the answer.
 async fn probe(port: u16, path: &str, status: u16, words: &[&str]) -> String {
     let started = Instant::now();
@@ -39,13 +35,6 @@ async fn probe(port: u16, path: &str, status: u16, words: &[&str]) -> String {
 fn warnings(operator: &Process, word: &str) -> Vec<String> {
     let log = operator.log();
     log.lines().filter(|line| line.contains("\"WARN\"") && line.contains(word)).map(str::to_owned).collect()
-}
-
-/// Starts a control plane for the caller alone, which lives until the end of the run.
-async fn own_plane() -> &'static ControlPlane {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let plane = tokio::task::spawn_blocking(|| ControlPlane::start().unwrap()).await.unwrap();
-    Box::leak(Box::new(plane))
 }
 
 const RBAC: &str = "rbac.authorization.k8s.io";

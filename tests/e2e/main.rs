@@ -6,6 +6,7 @@
 
 mod answers;
 mod client_credentials;
+mod cluster_tenants;
 mod connect_proxy;
 mod crashes;
 mod credentials;
@@ -31,6 +32,7 @@ mod rate_limits;
 mod reconcile_requests;
 mod removals;
 mod repository;
+mod stage;
 mod traces;
 mod unreadable;
 mod watches;

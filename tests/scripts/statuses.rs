@@ -296,7 +296,7 @@ pub fn of_tenant() -> Vec<Case> {
     tenant.status = None;
     let mut cases = Vec::new();
     for (facts, suspend) in problems.chain([(accepted, false), (quiet, false), (accepted, true)]) {
-        tenant.spec.suspend = suspend;
+        tenant.spec.tenant.suspend = suspend;
         let status = tenant_status(&tenant, GENERATION, facts, at(1));
         let reason = status.conditions.iter().find(|condition| condition.type_ == "Ready").unwrap().reason.clone();
         let reason = Reason::parse(&reason).unwrap();

@@ -145,7 +145,7 @@ impl Operator {
             observer,
             announce: Box::new(|_| {}),
             tenant_changed: Box::new(move |key| {
-                changed.lock().unwrap().iter().for_each(|wake| wake(&key.namespace));
+                changed.lock().unwrap().iter().for_each(|wake| wake(key.namespace.as_deref().unwrap_or_default()));
             }),
         });
         let cached: Arc<Mutex<HashSet<String>>> = Arc::default();
@@ -154,7 +154,7 @@ impl Operator {
             client,
             shared: shared.clone(),
             preflight,
-            check: TenantCheck::new(tenants.clone(), fresh.clone()),
+            check: TenantCheck::new(tenants.clone(), fresh.clone(), None),
             fresh,
             feeds: HashMap::new(),
             cached: cached.clone(),

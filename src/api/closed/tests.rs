@@ -50,7 +50,7 @@ fn unknown_of(spec: &Value) -> Vec<String> {
 }
 
 fn unknown_of_tenant(spec: &Value) -> Vec<String> {
-    serde_json::from_value::<Auth0TenantSpec>(spec.clone()).expect("readable").unknown
+    serde_json::from_value::<Auth0TenantSpec>(spec.clone()).expect("readable").tenant.unknown
 }
 
 #[test]

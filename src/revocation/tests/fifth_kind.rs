@@ -143,7 +143,7 @@ async fn a_fifth_kind_goes_the_way_of_all_kinds() {
     let (cache, mut writer) = store::<GroupRoleRemoval>();
     let preflight = PreflightChecker::new(client.clone(), Box::new(|| true));
     // The caches are not fresh, so that the preflight check asks the API server.
-    let check = TenantCheck::new(tenants.clone(), Arc::new(|| false));
+    let check = TenantCheck::new(tenants.clone(), Arc::new(|| false), None);
     preflight.add(None, cache.clone(), Arc::new(|| false), check);
     let (dispatcher, mut woken) = Dispatcher::new(preflight, Arc::new(()));
     let shared = Arc::new(Shared {
@@ -198,7 +198,7 @@ fn every_kind_has_a_definition() {
             self.0.insert(K::KIND.to_owned());
         }
     }
-    let mut kinds = Kinds(["Auth0Tenant".to_owned()].into());
+    let mut kinds = Kinds(["Auth0Tenant", "ClusterAuth0Tenant"].map(str::to_owned).into());
     for_each_kind(&mut kinds);
     let defined: BTreeSet<String> = crds().into_iter().map(|crd| crd.definition.spec.names.kind).collect();
     assert_eq!(kinds.0, defined);

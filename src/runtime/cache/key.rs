@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 
-/// Namespace and name.
+/// Namespace and name; the namespace of a cluster-scoped object is empty.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) namespace: Arc<str>,
@@ -24,6 +24,7 @@ impl Key {
 
     /// The key of kube's stores.
     pub(crate) fn reference<K: Resource<DynamicType = ()>>(&self) -> ObjectRef<K> {
-        ObjectRef::new(&self.name).within(&self.namespace)
+        let reference = ObjectRef::new(&self.name);
+        if self.namespace.is_empty() { reference } else { reference.within(&self.namespace) }
     }
 }

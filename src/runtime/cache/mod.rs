@@ -27,4 +27,4 @@ pub(crate) use key::Key;
 pub(crate) use settled::Settled;
 pub(crate) use store_writer::Change;
 pub use watch::WatchTiming;
-pub(crate) use watch::{Cache, Selection, watch_kind};
+pub(crate) use watch::{Cache, Selection, watch_cluster, watch_kind};

@@ -38,6 +38,10 @@ impl<K: Resource> Resource for Readable<K> {
     type DynamicType = K::DynamicType;
     type Scope = K::Scope;
 
+    fn metadata_api() -> bool {
+        K::metadata_api()
+    }
+
     fn kind(dynamic: &K::DynamicType) -> Cow<'_, str> {
         K::kind(dynamic)
     }

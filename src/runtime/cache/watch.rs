@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
@@ -84,7 +84,8 @@ pub(crate) struct Selection<'a> {
     pub(crate) timing: WatchTiming,
 }
 
-/// Watches `K`. The stream yields each change after the cache has taken it; the cache fills only while it is polled.
+/// Watches `K`, which the operator needs. The stream yields each change after the cache has taken it; the cache fills
+/// only while it is polled.
 pub(crate) fn watch_kind<K>(
     client: &Client,
     selection: Selection<'_>,
@@ -101,11 +102,46 @@ where
         None => format!("{kind} in all namespaces"),
     };
     readiness.expect(&name, &kind);
+    let api = match selection.namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    watch_api(api, name, selection.labels, selection.timing, settle, readiness)
+}
+
+/// Watches the cluster-scoped kind `K`, without which the operator goes on.
+pub(crate) fn watch_cluster<K>(
+    client: &Client,
+    timing: WatchTiming,
+    readiness: &Readiness,
+) -> (Cache<K>, impl Stream<Item = Change<K>> + Send + 'static + use<K>)
+where
+    K: Resource<DynamicType = (), Scope = ClusterResourceScope>,
+    K: Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let name = format!("the list of {}", K::plural(&()));
+    readiness.expect_optional(&name);
+    watch_api(Api::all(client.clone()), name, None, timing, |_| None, readiness)
+}
+
+/// Watches what `api` serves, as the part `name` of the readiness.
+fn watch_api<K>(
+    api: Api<Readable<K>>,
+    name: String,
+    labels: Option<&str>,
+    timing: WatchTiming,
+    settle: Settle<K>,
+    readiness: &Readiness,
+) -> (Cache<K>, impl Stream<Item = Change<K>> + Send + 'static + use<K>)
+where
+    K: Resource<DynamicType = ()>,
+    K: Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
     let (store, writer) = reflector::store::<K>();
     let fresh = Arc::new(Freshness::default());
     let (set_listing, listing) = tokio::sync::watch::channel(Listing::NotYet);
-    let start = watcher_of(client, selection);
-    let mut events = Resync::new(selection.timing.list_every, start).backoff(WatchBackoff::default()).boxed();
+    let start = watcher_of(api, labels, timing);
+    let mut events = Resync::new(timing.list_every, start).backoff(WatchBackoff::default()).boxed();
     let mut writer = StoreWriter::new(writer, fresh.clone(), settle);
     let cache = Cache { store, uncached: writer.uncached(), listing, fresh };
     let health = WatchHealth { name, readiness: readiness.clone(), listing: set_listing };
@@ -136,20 +172,16 @@ where
     (cache, changes)
 }
 
-/// A function that starts a watcher of what is selected, which begins with a list.
+/// A function that starts a watcher of the objects with these labels, which begins with a list.
 fn watcher_of<K>(
-    client: &Client,
-    selection: Selection<'_>,
+    api: Api<Readable<K>>,
+    labels: Option<&str>,
+    timing: WatchTiming,
 ) -> impl Fn() -> BoxStream<'static, watcher::Result<Event<Readable<K>>>> + Send + 'static + use<K>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    K: Resource<DynamicType = ()>,
     K: Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
-    let Selection { namespace, labels, timing } = selection;
-    let api: Api<Readable<K>> = match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
     let mut config = watcher::Config::default().timeout(timing.seconds);
     if let Some(labels) = labels {
         config = config.labels(labels);
@@ -250,7 +282,7 @@ fn describe(error: &watcher::Error) -> String {
 
 /// Keeps the part of the metadata that the operator reads. The rest costs memory, and the last-applied annotation of a
 /// Secret is a copy of it. Of the managed fields only the names of the managers are kept, for the audit log, without
-/// those that wrote only the status.
+/// those that wrote only the status. Of what is watched for its metadata alone, the labels are what counts.
 pub(super) fn prune<K: Resource>(object: &mut Readable<K>) {
     let Ok(object) = &mut object.0 else { return };
     let meta = std::mem::take(object.meta_mut());
@@ -258,6 +290,7 @@ pub(super) fn prune<K: Resource>(object: &mut Readable<K>) {
         let value = map?.remove(key)?;
         Some(BTreeMap::from([(key.to_owned(), value)]))
     };
+    let labels = if K::metadata_api() { meta.labels } else { only(meta.labels, CREDENTIALS_LABEL) };
     let writes_spec = |entry: &ManagedFieldsEntry| entry.subresource.as_deref().unwrap_or_default().is_empty();
     let entries = meta.managed_fields.unwrap_or_default().into_iter().filter(writes_spec);
     let managers: BTreeSet<String> = entries.filter_map(|entry| entry.manager).collect();
@@ -270,7 +303,7 @@ pub(super) fn prune<K: Resource>(object: &mut Readable<K>) {
         generation: meta.generation,
         creation_timestamp: meta.creation_timestamp,
         deletion_timestamp: meta.deletion_timestamp,
-        labels: only(meta.labels, CREDENTIALS_LABEL),
+        labels,
         annotations: only(meta.annotations, RECONCILE_ANNOTATION),
         managed_fields: Some(managers.collect()),
         ..ObjectMeta::default()

@@ -1,7 +1,7 @@
 //! The index from tenants to the removals that depend on them, so that a change of a tenant wakes those removals
 //! without a search through all objects.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, RwLock};
 
 use kube::runtime::reflector::Store;
@@ -20,6 +20,7 @@ pub(crate) struct Dependents(RwLock<Vec<Arc<dyn Wake>>>);
 /// An index without its kind.
 trait Wake: Send + Sync {
     fn wake(&self, tenant: &TenantKey);
+    fn wake_cluster_scoped(&self, namespace: Option<&str>);
 }
 
 impl Dependents {
@@ -36,11 +37,19 @@ impl Dependents {
             dependents.wake(tenant);
         }
     }
+
+    /// Queues the unsettled removals in `namespace` (in all if none) that depend on cluster-scoped tenants, within each
+    /// kind the oldest first.
+    pub(crate) fn wake_cluster_scoped(&self, namespace: Option<&str>) {
+        for dependents in read(&self.0).iter() {
+            dependents.wake_cluster_scoped(namespace);
+        }
+    }
 }
 
 /// The index of one kind and scope.
 pub(crate) struct DependentsOf<K: Revocation> {
-    by_tenant: Mutex<HashMap<TenantKey, HashSet<Key>>>,
+    by_tenant: Mutex<BTreeMap<TenantKey, BTreeSet<Key>>>,
     store: Store<K>,
     queue: Queue<K>,
 }
@@ -68,7 +77,31 @@ impl<K: Revocation> DependentsOf<K> {
 
 impl<K: Revocation> Wake for DependentsOf<K> {
     fn wake(&self, tenant: &TenantKey) {
-        let keys: Vec<Key> = lock(&self.by_tenant).get(tenant).into_iter().flatten().cloned().collect();
+        let keys = lock(&self.by_tenant).get(tenant).into_iter().flatten().cloned().collect();
+        self.queue_by_age(keys);
+    }
+
+    fn wake_cluster_scoped(&self, namespace: Option<&str>) {
+        let by_tenant = lock(&self.by_tenant);
+        // The tenants without a namespace come first.
+        let of_cluster = by_tenant.iter().take_while(|(tenant, _)| tenant.namespace.is_none());
+        let keys = of_cluster.flat_map(|(_, keys)| match namespace {
+            // The keys are sorted by namespace.
+            Some(namespace) => keys
+                .range(Key::new(namespace, "")..)
+                .take_while(|key| *key.namespace == *namespace)
+                .cloned()
+                .collect::<Vec<Key>>(),
+            None => keys.iter().cloned().collect(),
+        });
+        let keys = keys.collect();
+        drop(by_tenant);
+        self.queue_by_age(keys);
+    }
+}
+
+impl<K: Revocation> DependentsOf<K> {
+    fn queue_by_age(&self, keys: Vec<Key>) {
         let created = |key: &Key| Some(self.store.get(&key.reference())?.meta().creation_timestamp.as_ref()?.0);
         let mut keys: Vec<_> = keys.into_iter().map(|key| (created(&key), key)).collect();
         keys.sort_unstable();
@@ -111,7 +144,7 @@ mod tests {
             of.change(&key(name), None, Some(object));
         }
         let mut woken = |tenant: &str| {
-            dependents.wake(&TenantKey { namespace: "a".into(), name: tenant.into() });
+            dependents.wake(&TenantKey { namespace: Some("a".into()), name: tenant.into() });
             std::iter::from_fn(|| Some(queued.next().now_or_never()??.name)).collect::<Vec<_>>()
         };
         assert_eq!(woken("t"), ["z-old", "young"]);
@@ -119,6 +152,6 @@ mod tests {
         assert_eq!((woken("t"), woken("u")), (vec!["z-old".to_owned()], vec!["other".to_owned(), "young".to_owned()]));
         of.change(&key("z-old"), Some(&old), None);
         assert_eq!(woken("t"), [""; 0]);
-        assert!(!lock(&of.by_tenant).contains_key(&TenantKey { namespace: "a".into(), name: "t".into() }));
+        assert!(!lock(&of.by_tenant).contains_key(&TenantKey { namespace: Some("a".into()), name: "t".into() }));
     }
 }

@@ -5,7 +5,9 @@
 //! - `scope.rs`: starts the watches and the controllers of a scope, and routes wake-ups of the dispatcher to its
 //!   queues.
 //! - `removals.rs`: the controller of one removal kind. `dependents.rs` knows which removals need which tenant.
-//! - `tenants.rs`: the controller of the tenant objects, one for all scopes.
+//! - `tenants.rs`: the controller of the tenant objects, one for both kinds and all scopes. `cluster_tenants.rs` starts
+//!   what the cluster-scoped kind needs beyond that.
+//!   `tenant_credentials.rs` says when the credentials of an application are tried out.
 //! - `controller.rs`: kube's controller, fed with keys.
 //! - `guard.rs`: around every reconcile: deadline, panics, backoff. `write_permits.rs`: how many status writes are in
 //!   flight.
@@ -16,6 +18,7 @@
 //! when there is news. Only the write of a status takes time, and an object that waits for its turn to write is not
 //! being reconciled meanwhile, so that thousands of verdicts never delay the next removal.
 
+mod cluster_tenants;
 mod controller;
 mod dependents;
 mod guard;
@@ -23,11 +26,12 @@ mod observer;
 mod preflight;
 mod removals;
 mod scope;
+mod tenant_credentials;
 mod tenants;
 mod write_permits;
 
+pub(crate) use cluster_tenants::ClusterTenants;
 pub(crate) use dependents::Dependents;
-pub(crate) use guard::ReconcileGuard;
 pub(crate) use observer::CallObserver;
 pub(crate) use preflight::CountedPreflight;
 pub(crate) use scope::{Scope, route};

@@ -1,7 +1,8 @@
 //! A scope is all namespaces or, with `--watch-namespaces`, one of them: its watches and caches, and the controllers of
 //! the removals in it.
 //!
-//! A removal, its tenant and its Secret are always in one namespace, so a scope that cannot be read delays no other.
+//! A removal, its `Auth0Tenant` and its Secret are always in one namespace, so a scope that cannot be read delays no
+//! other. Cluster-scoped tenants are served beside the one scope of all namespaces (`cluster_tenants.rs`).
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -22,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{Auth0Tenant, CREDENTIALS_LABEL};
 use crate::dispatch::{Dispatcher, Observer, Owner};
 use crate::revocation::{
-    Context, ForEachKind, PreflightChecker, ReasonChange, ReconcileState, Revocation, Shared, TenantCheck,
-    for_each_kind,
+    ClusterIsFresh, Context, ForEachKind, PreflightChecker, ReasonChange, ReconcileState, Revocation, Shared,
+    TenantCheck, for_each_kind,
 };
 use crate::runtime::cache::{Cache, Change, Key, Selection, Settled, watch_kind};
 use crate::runtime::settings::Settings;
@@ -52,6 +53,8 @@ pub(crate) struct Scope {
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) state: Arc<ReconcileState>,
     pub(crate) tenants: Arc<TenantController>,
+    /// Whether the caches of cluster-scoped tenants are fresh; `None` if they are not served.
+    pub(crate) cluster_tenants: Option<ClusterIsFresh>,
     pub(crate) announce: Sender<ReasonChange>,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: Readiness,
@@ -88,9 +91,10 @@ impl Scope {
         let listings = Listings { tenants: tenant_cache.listing.clone(), others };
         let (tenants, controller) = (self.tenants.tenants.clone(), self.tenants.clone());
         tenants.add(namespace, tenant_cache.store.clone(), secrets);
-        tasks.services.spawn(async move { controller.follow(tenant_changes).await });
+        let guard = ReconcileGuard::new("Auth0Tenant", &self.metrics, self.settings.traces.clone());
         let queued = self.tenants.queues.of(namespace);
-        let run = self.tenants.clone().run(tenant_cache.store.clone(), queued, self.shutdown.clone());
+        let run = controller.clone().run(tenant_cache.store.clone(), queued, guard.clone(), self.shutdown.clone());
+        tasks.services.spawn(async move { controller.follow(tenant_changes, guard).await });
         tasks.controllers.spawn(run.boxed());
         self.metrics.object_counts.tenants(tenant_cache.store.clone());
 
@@ -104,7 +108,7 @@ impl Scope {
             announce: Box::new(move |change| announce_change(&metrics, &announce, change)),
             tenant_changed: Box::new(move |key| controller.credential_changed(key)),
         });
-        let check = TenantCheck::new(tenants, tenant_cache.is_fresh());
+        let check = TenantCheck::new(tenants, tenant_cache.is_fresh(), self.cluster_tenants.clone());
         let mut kinds = Kinds { scope: self, shared, check, listings, by_kind: HashMap::new(), tasks };
         for_each_kind(&mut kinds);
         Queues { namespace: self.namespace.clone(), by_kind: kinds.by_kind }
@@ -129,13 +133,18 @@ impl Scope {
     }
 
     /// Watches the labelled Secrets of this scope that may be read: one watch for the whole scope, or one for each
-    /// namespace that `--secret-namespaces` names.
+    /// namespace that `--secret-namespaces` names. Where cluster-scoped tenants are served, the operator's own namespace
+    /// is always one of them, because their Secrets are there.
     fn watch_secrets(&self, tasks: &mut Tasks) -> (Secrets, Vec<Receiver<Listing>>) {
-        let namespaces: Vec<Option<&str>> = match (self.settings.secret_namespaces.as_slice(), &self.namespace) {
+        let mut namespaces: Vec<Option<&str>> = match (self.settings.secret_namespaces.as_slice(), &self.namespace) {
             ([], namespace) => vec![namespace.as_deref()],
             (some, None) => some.iter().map(|namespace| Some(&**namespace)).collect(),
             (some, Some(own)) => some.iter().filter(|namespace| *namespace == own).map(|n| Some(&**n)).collect(),
         };
+        let own = Some(&*self.settings.namespace);
+        if self.cluster_tenants.is_some() && !namespaces.contains(&None) && !namespaces.contains(&own) {
+            namespaces.push(own);
+        }
         let consent = format!("{CREDENTIALS_LABEL}=true");
         let (mut secrets, mut listings) = (Secrets::default(), Vec::new());
         for namespace in namespaces {

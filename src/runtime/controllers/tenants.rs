@@ -2,21 +2,27 @@
 //! status.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, RwLock};
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
+use kube::core::object::HasStatus;
 use kube::runtime::reflector::Store;
-use kube::{Client, Resource, ResourceExt};
+use kube::{Client, Resource};
+use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::api::{Auth0Tenant, Auth0TenantStatus, ConditionType, CredentialKind, Reason, reconcile_request};
+use crate::api::{
+    Admission, Auth0Tenant, Auth0TenantStatus, ClusterAuth0Tenant, ConditionType, Reason, TenantObject,
+    reconcile_request,
+};
 use crate::dispatch::{ConnectionKey, Dispatcher};
 use crate::revocation::{ReasonChange, StatusTarget, Stored, Written, own_part, write_status};
 use crate::runtime::cache::{Change, Key};
@@ -29,6 +35,7 @@ use crate::tenant::{
 use super::controller::{Queue, Queued, run};
 use super::dependents::Dependents;
 use super::guard::ReconcileGuard;
+use super::tenant_credentials::credential_kind;
 
 /// A tenant is reconciled again this often, because a token expires and a refusal grows old. This costs no call to
 /// Auth0.
@@ -43,37 +50,68 @@ const WRITE_INTERVAL: Duration = Duration::from_secs(60);
 /// How many tenants of a scope are reconciled at once.
 const CONCURRENCY: u16 = 4;
 
-/// The queues of the tenant objects, by scope.
+/// A kind of tenant objects.
+pub(crate) trait TenantResource:
+    TenantObject
+    + Resource<DynamicType = ()>
+    + HasStatus<Status = Auth0TenantStatus>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + 'static
+{
+}
+
+impl TenantResource for Auth0Tenant {}
+impl TenantResource for ClusterAuth0Tenant {}
+
+/// The queues of the tenant objects: of `Auth0Tenant` by scope, and of `ClusterAuth0Tenant` if it is served.
 #[derive(Debug, Default)]
-pub(crate) struct TenantQueues(RwLock<Vec<(Option<String>, Queue<Auth0Tenant>)>>);
+pub(crate) struct TenantQueues {
+    scopes: RwLock<Vec<(Option<String>, Queue<Auth0Tenant>)>>,
+    cluster: OnceLock<Queue<ClusterAuth0Tenant>>,
+}
 
 impl TenantQueues {
     /// Adds the queue of a namespace, or of all if none.
     pub(crate) fn of(&self, namespace: Option<&str>) -> Queued<Auth0Tenant> {
         let (queue, queued) = Queue::new();
-        let mut scopes = write(&self.0);
+        let mut scopes = write(&self.scopes);
         scopes.push((namespace.map(str::to_owned), queue));
+        queued
+    }
+
+    /// Adds the queue of the cluster-scoped tenants.
+    pub(crate) fn of_cluster(&self) -> Queued<ClusterAuth0Tenant> {
+        let (queue, queued) = Queue::new();
+        // A leader starts them once.
+        let _ = self.cluster.set(queue);
         queued
     }
 
     /// Queues a tenant.
     pub(crate) fn add(&self, key: &TenantKey) {
-        let scopes = read(&self.0);
-        let covers = |(namespace, _): &&(Option<String>, _)| namespace.as_ref().is_none_or(|own| *own == key.namespace);
+        let Some(namespace) = key.namespace.as_deref() else {
+            if let Some(queue) = self.cluster.get() {
+                queue.add(&Key::new("", &key.name));
+            }
+            return;
+        };
+        let scopes = read(&self.scopes);
+        let covers = |(own, _): &&(Option<String>, _)| own.as_deref().is_none_or(|own| own == namespace);
         if let Some((_, queue)) = scopes.iter().find(covers) {
-            queue.add(&Key::new(&key.namespace, &key.name));
+            queue.add(&Key::new(namespace, &key.name));
         }
     }
 }
 
-/// The controller of the tenant objects of all scopes.
+/// The controller of the tenant objects of both kinds and all scopes.
 pub(crate) struct TenantController {
     pub(crate) client: Client,
     pub(crate) tenants: Arc<Tenants>,
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) dependents: Dependents,
     pub(crate) queues: Arc<TenantQueues>,
-    pub(crate) guard: ReconcileGuard,
     /// The removal kinds, with the scopes that each needs.
     pub(crate) kinds: Vec<KindRow>,
     pub(crate) announce: Sender<ReasonChange>,
@@ -85,12 +123,12 @@ pub(crate) struct TenantController {
 /// What was last made known about a tenant.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
-    /// The state for which its dependents were woken last.
-    woken_for: Option<Usability>,
+    /// The state for which its dependents were woken last, and whom it admitted then.
+    woken_for: Option<(Usability, Option<Admission>)>,
     /// The request by annotation for which a fresh token was asked for.
-    refreshed_for: Option<String>,
+    pub(super) refreshed_for: Option<String>,
     /// The version of the tenant that its status was last written for.
-    version: Option<Version>,
+    pub(super) version: Option<Version>,
     /// When a status was last written for a version that had been written before.
     written: Option<Instant>,
 }
@@ -116,32 +154,36 @@ impl Usability {
 /// What of a tenant changes by edits, and whether Auth0 accepted its credential, which happens once. A status write for
 /// a new version is not delayed. Everything else in the status changes back and forth with the calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Version {
+pub(super) struct Version {
     generation: i64,
     asked: Option<String>,
     accepted: bool,
-    connection: Result<ConnectionKey, Option<TenantError>>,
+    pub(super) connection: Result<ConnectionKey, Option<TenantError>>,
 }
 
 impl TenantController {
     /// Queues the tenants that changed. Runs as long as the watch.
-    pub(crate) async fn follow(&self, changes: impl Stream<Item = Change<Auth0Tenant>>) {
+    pub(crate) async fn follow<K: TenantResource>(
+        &self,
+        changes: impl Stream<Item = Change<K>>,
+        guard: ReconcileGuard,
+    ) {
         changes
             .for_each(|change| {
                 match change {
                     Change::Applied { before, now, .. } => {
                         // The watch delivers our own status writes as well.
                         let is_news = before.is_none_or(|before| {
-                            before.metadata.generation != now.metadata.generation
-                                || reconcile_request(&before.metadata) != reconcile_request(&now.metadata)
+                            before.meta().generation != now.meta().generation
+                                || reconcile_request(before.meta()) != reconcile_request(now.meta())
                         });
                         if is_news {
-                            self.queues.add(&tenant_key(&Key::of(&now.metadata)));
+                            self.queues.add(&TenantKey::of_object(now.meta()));
                         }
                     }
-                    Change::Deleted { key, before } => {
-                        self.guard.forget(before.metadata.uid.as_deref().unwrap_or_default());
-                        self.deleted(&tenant_key(&key));
+                    Change::Deleted { before, .. } => {
+                        guard.forget(before.meta().uid.as_deref().unwrap_or_default());
+                        self.deleted(&TenantKey::of_object(before.meta()));
                     }
                     Change::Listed => {}
                 }
@@ -163,14 +205,14 @@ impl TenantController {
                 Change::Applied { now, .. } => self.using(&Key::of(&now.metadata)),
                 Change::Deleted { key, .. } => self.using(&key),
                 // A tenant whose Secret does not exist learns of it only now.
-                Change::Listed => self.tenants.keys(namespace.as_deref()),
+                Change::Listed => self.tenants.with_secrets_in(namespace.as_deref()),
             };
             self.enqueue(keys);
             std::future::ready(())
         });
         let of_failures = async {
             while listing.changed().await.is_ok() {
-                self.enqueue(self.tenants.keys(namespace.as_deref()));
+                self.enqueue(self.tenants.with_secrets_in(namespace.as_deref()));
             }
             std::future::pending::<()>().await;
         };
@@ -181,7 +223,7 @@ impl TenantController {
         self.tenants.using_secret(&secret.namespace, &secret.name)
     }
 
-    fn enqueue(&self, keys: Vec<TenantKey>) {
+    pub(crate) fn enqueue(&self, keys: Vec<TenantKey>) {
         keys.iter().for_each(|key| self.queues.add(key));
     }
 
@@ -198,22 +240,22 @@ impl TenantController {
         self.enqueue(keys);
     }
 
-    /// Reconciles the tenants of one scope that are queued, until `ended`.
-    pub(crate) async fn run(
+    /// Reconciles the tenants of one kind and scope that are queued, until `ended`.
+    pub(crate) async fn run<K: TenantResource>(
         self: Arc<Self>,
-        store: Store<Auth0Tenant>,
-        queued: Queued<Auth0Tenant>,
+        store: Store<K>,
+        queued: Queued<K>,
+        guard: ReconcileGuard,
         ended: CancellationToken,
     ) {
-        let reconcile = move |tenant: Arc<Auth0Tenant>| {
-            let controller = self.clone();
+        let reconcile = move |tenant: Arc<K>| {
+            let (controller, guard) = (self.clone(), guard.clone());
             async move {
-                let key = tenant_key(&Key::of(&tenant.metadata));
-                let pause =
-                    controller.guard.run(&*tenant, controller.reconcile(&key, &tenant)).await.unwrap_or_else(Some);
+                let key = TenantKey::of_object(tenant.meta());
+                let pause = guard.run(&*tenant, controller.reconcile(&key, &*tenant)).await.unwrap_or_else(Some);
                 // It may have been deleted meanwhile; nothing that was kept since then would be forgotten.
                 if controller.tenants.get(&key).is_none() {
-                    controller.guard.forget(tenant.metadata.uid.as_deref().unwrap_or_default());
+                    guard.forget(tenant.meta().uid.as_deref().unwrap_or_default());
                     lock(&controller.shown).remove(&key);
                 }
                 pause
@@ -230,13 +272,12 @@ impl TenantController {
 
     /// Wakes the dependents of the tenant, then updates its status. In this order no wake-up depends on a write
     /// (promise 9).
-    async fn reconcile(&self, key: &TenantKey, tenant: &Auth0Tenant) -> Result<Option<Duration>, kube::Error> {
-        let Some(generation) = tenant.metadata.generation else { return Ok(None) };
+    async fn reconcile<K: TenantResource>(&self, key: &TenantKey, tenant: &K) -> Result<Option<Duration>, kube::Error> {
+        let Some(generation) = tenant.meta().generation else { return Ok(None) };
         let usable = self.tenants.usable(key, tenant);
         self.wake_dependents(key, tenant, &usable);
-        if self.proves_credential(key, tenant, &usable) && self.tenants.awaits_token(key) {
-            // Its answer queues the tenant. Ready is not said before it is known.
-            self.tenants.want_token(key);
+        if self.proves_credential(key, tenant, &usable) {
+            // The answer queues the tenant. Ready is not said before it is known.
             return Ok(Some(TOKEN_RETRY));
         }
         let (problem, connection) = match usable {
@@ -247,7 +288,7 @@ impl TenantController {
         let (now, steady) = (Timestamp::now(), Instant::now());
         let wait = connection.as_ref().and_then(|connection| self.dispatcher.open_until(&connection.domain));
         let wait = wait.and_then(|until| until.checked_duration_since(steady)).filter(|wait| !wait.is_zero());
-        let asked = reconcile_request(&tenant.metadata);
+        let asked = reconcile_request(tenant.meta());
         let is_accepted = |key| self.dispatcher.accepted(key) || self.tenants.has_succeeded(key);
         let accepted = connection.as_ref().is_some_and(|connection| is_accepted(connection.key));
         let token = connection.as_ref().and_then(|connection| connection.credential.token());
@@ -269,7 +310,7 @@ impl TenantController {
         let connection = connection.map(|connection| connection.key).ok_or(problem);
         let version = Version { generation, asked, accepted, connection };
         let resync = wait.map_or(RESYNC_INTERVAL, |wait| wait.min(RESYNC_INTERVAL));
-        if tenant.status.as_ref().is_some_and(|old| own_part(old) == own_part(&status)) {
+        if tenant.status().is_some_and(|old| own_part(old) == own_part(&status)) {
             return Ok(Some(resync));
         }
         if let Some(pause) = self.pause_before_write(key, &version, steady) {
@@ -282,44 +323,20 @@ impl TenantController {
         Ok(Some(resync))
     }
 
-    /// Whether the credentials of an application are to be tried out by asking for a token: if they are new, and when
-    /// somebody asks for it, but not after every restart.
-    fn proves_credential(&self, key: &TenantKey, tenant: &Auth0Tenant, usable: &Usable) -> bool {
-        if tenant.spec.suspend || credential_kind(tenant) == CredentialKind::Token {
-            return false;
-        }
-        let status = tenant.status.as_ref();
-        let asked = reconcile_request(&tenant.metadata);
-        let is_new_request = asked.is_some() && status.and_then(|s| s.last_handled_reconcile_at.clone()) != asked;
-        let mut shown = lock(&self.shown);
-        let shown = shown.entry(key.clone()).or_default();
-        if is_new_request && shown.refreshed_for != asked {
-            shown.refreshed_for = asked;
-            self.tenants.refresh_token(key);
-        }
-        let Usable::Yes(connection, _) = usable else { return false };
-        let is_rotated = shown.version.as_ref().is_some_and(|version| version.connection != Ok(connection.key));
-        let was_ready = status.is_some_and(|status| {
-            let ready = status.condition(ConditionType::Ready);
-            status.observed_generation == tenant.metadata.generation
-                && ready.is_some_and(|ready| ready.status == "True")
-        });
-        is_rotated || !was_ready || is_new_request
-    }
-
-    /// Wakes the dependents of the tenant if its usability has changed.
-    fn wake_dependents(&self, key: &TenantKey, tenant: &Auth0Tenant, usable: &Usable) {
+    /// Wakes the dependents of the tenant if its usability has changed, or whom it admits.
+    fn wake_dependents(&self, key: &TenantKey, tenant: &dyn TenantObject, usable: &Usable) {
         let usability = match usable {
             Usable::NotKnown => return,
-            _ if tenant.spec.suspend => Usability::Suspended,
+            _ if tenant.tenant_spec().suspend => Usability::Suspended,
             Usable::No(problem) => Usability::NotReady(problem.clone()),
             Usable::Yes(connection, _) => {
                 let scopes = connection.credential.token().and_then(|token| token.scopes().cloned());
                 Usability::Ready(connection.key, scopes)
             }
         };
-        let before = lock(&self.shown).entry(key.clone()).or_default().woken_for.replace(usability.clone());
-        if before.is_none_or(|before| usability.differs_from(&before)) {
+        let now = (usability, tenant.admission().cloned());
+        let before = lock(&self.shown).entry(key.clone()).or_default().woken_for.replace(now.clone());
+        if before.is_none_or(|before| now.0.differs_from(&before.0) || now.1 != before.1) {
             self.dependents.wake(key);
             self.connections.notify_one();
         }
@@ -343,42 +360,32 @@ impl TenantController {
 
     /// Writes the status. Returns false if nothing was written, because the object is gone, edited or already up to
     /// date.
-    async fn write(
+    async fn write<K: TenantResource>(
         &self,
         key: &TenantKey,
-        tenant: &Auth0Tenant,
+        tenant: &K,
         generation: i64,
         status: &Auth0TenantStatus,
     ) -> Result<bool, kube::Error> {
-        let uid = tenant.metadata.uid.as_deref().unwrap_or_default();
-        let target = StatusTarget { namespace: Some(&key.namespace), name: &key.name, uid, generation };
-        let version = tenant.resource_version().unwrap_or_default();
-        let stored = Stored { version, status: tenant.status.clone().unwrap_or_default() };
-        let written = write_status::<Auth0Tenant>(&self.client, target, Some(&stored), status).await?;
+        let uid = tenant.meta().uid.as_deref().unwrap_or_default();
+        let target = StatusTarget { namespace: key.namespace.as_deref(), name: &key.name, uid, generation };
+        let version = tenant.meta().resource_version.clone().unwrap_or_default();
+        let stored = Stored { version, status: tenant.status().cloned().unwrap_or_default() };
+        let written = write_status::<K>(&self.client, target, Some(&stored), status).await?;
         Ok(matches!(written, Written::Written(_)))
     }
 
     /// Logs a change of reason, and makes an event of it.
-    fn announce(&self, tenant: &Auth0Tenant, status: &Auth0TenantStatus) {
-        let before = tenant.status.as_ref().and_then(Auth0TenantStatus::reason_text);
+    fn announce<K: TenantResource>(&self, tenant: &K, status: &Auth0TenantStatus) {
+        let before = tenant.status().and_then(Auth0TenantStatus::reason_text);
         let Some(ready) = status.condition(ConditionType::Ready) else { return };
         let Some(reason) = Reason::parse(&ready.reason).filter(|_| before != Some(&ready.reason)) else { return };
-        let (namespace, name) = (tenant.namespace().unwrap_or_default(), tenant.name_any());
-        let (uid, generation) = (tenant.uid(), tenant.metadata.generation);
-        info!(kind = "Auth0Tenant", %namespace, %name, uid, generation, reason = reason.as_str(), "{}", ready.message);
+        let meta = tenant.meta();
+        let (kind, namespace, name) = (K::kind(&()), meta.namespace.as_deref(), meta.name.as_deref());
+        let (uid, generation) = (meta.uid.as_deref(), meta.generation);
+        info!(%kind, namespace, name, uid, generation, reason = reason.as_str(), "{}", ready.message);
         let (object, message) = (tenant.object_ref(&()), ready.message.clone());
         let change = ReasonChange { object, reason, message, verdict_after: None, proof: None };
         events::announce(&self.announce, change);
     }
-}
-
-fn credential_kind(tenant: &Auth0Tenant) -> CredentialKind {
-    match tenant.spec.credentials.token_secret_ref {
-        Some(_) => CredentialKind::Token,
-        None => CredentialKind::ClientCredentials,
-    }
-}
-
-fn tenant_key(key: &Key) -> TenantKey {
-    TenantKey { namespace: key.namespace.to_string(), name: key.name.to_string() }
 }

@@ -230,6 +230,7 @@ const fn refusal(why: Refusal) -> &'static str {
         Refusal::Gone => "object_gone",
         Refusal::Changed => "object_changed",
         Refusal::TenantNotReady => "tenant_not_ready",
+        Refusal::NotAllowed => "not_allowed",
         Refusal::OtherConnection => "other_connection",
         Refusal::Unconfirmed => "unconfirmed",
         Refusal::Withdrawn => "withdrawn",

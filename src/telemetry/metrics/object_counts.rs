@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use kube::ResourceExt;
+use kube::Resource;
 use kube::runtime::reflector::Store;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
-use crate::api::{Auth0Tenant, Auth0TenantStatus, Reason, State};
+use crate::api::{Auth0TenantStatus, Reason, State, TenantObject};
 use crate::dispatch::{Dispatcher, QueueStats};
 use crate::revocation::Revocation;
 use crate::sync::lock;
@@ -118,14 +118,17 @@ impl ObjectCounts {
     }
 
     /// Counts the tenant objects in this cache.
-    pub(crate) fn tenants(&self, store: Store<Auth0Tenant>) {
+    pub(crate) fn tenants<K>(&self, store: Store<K>)
+    where
+        K: TenantObject + Resource<DynamicType = ()> + Clone + 'static,
+    {
         self.add(move |counts| {
             for tenant in store.state() {
-                let status = tenant.status.as_ref();
-                let current = status.filter(|status| status.observed_generation == tenant.metadata.generation);
+                let meta = tenant.metadata();
+                let current = tenant.tenant_status().filter(|status| status.observed_generation == meta.generation);
                 let reason = current.and_then(Auth0TenantStatus::reason_text).and_then(Reason::parse);
                 let (reason, state) = reason.map_or((NO_REASON, "new"), labels);
-                let tenant_namespace = tenant.namespace().unwrap_or_default();
+                let tenant_namespace = meta.namespace.clone().unwrap_or_default();
                 *counts.tenants.entry(TenantLabels { tenant_namespace, reason, state }).or_default() += 1;
             }
         });
@@ -137,7 +140,8 @@ impl ObjectCounts {
             for (key, connection) in tenants.usable_now() {
                 let Some(token) = connection.credential.token() else { continue };
                 let Some(end) = token.expires_at() else { continue };
-                let labels = TokenLabels { tenant_namespace: key.namespace, domain: connection.domain.to_string() };
+                let tenant_namespace = key.namespace.unwrap_or_default();
+                let labels = TokenLabels { tenant_namespace, domain: connection.domain.to_string() };
                 let lifetime = token.lifetime().map(|lifetime| lifetime.as_secs());
                 let end = TokenEnd { at: end.as_second(), lifetime };
                 counts.tokens.entry(labels).and_modify(|first| *first = end.min(*first)).or_insert(end);

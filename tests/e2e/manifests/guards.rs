@@ -189,7 +189,7 @@ fn brakes() -> Vec<Row> {
         refused("a number", 1000, "must be of type object"),
         refused("a list", json!([]), "must be of type object"),
     ];
-    let mut all = rows(&[(&A0T, "spec.brake")], None, &cases);
+    let mut all = rows(&tenants("spec.brake"), None, &cases);
     all.extend(numbers("spec.brake.maxRemovals", 1, 1_000_000, 1000));
     all.extend(numbers("spec.brake.maxShareOfOrganization", 1, 100, 25));
     let says = "must be a duration from 1m to 24h, such as 1h, 90m or 24h30m";
@@ -200,7 +200,7 @@ fn brakes() -> Vec<Row> {
         left_out_is("1h"),
         becomes("null", (), "1h"),
     ]);
-    all.extend(rows(&[(&A0T, "spec.brake.window")], None, &windows));
+    all.extend(rows(&tenants("spec.brake.window"), None, &windows));
     all
 }
 
@@ -218,7 +218,7 @@ fn sets(place: &'static str, most: usize, item: fn(usize) -> Value, many: &'stat
         refused_at("twice the same", json!([item(0), item(1), item(0)]), "[2]", "Duplicate value"),
         refused_at("null in it", json!([item(0), null]), "[1]", "must be of type"),
     ];
-    rows(&[(&A0T, place)], None, &cases)
+    rows(&tenants(place), None, &cases)
 }
 
 fn protected() -> Vec<Row> {
@@ -231,7 +231,7 @@ fn protected() -> Vec<Row> {
         becomes("one of four", json!({"userIds": [USER]}), one),
         refused("a list", json!([USER]), "must be of type object"),
     ];
-    let mut all = rows(&[(&A0T, "spec.protected")], None, &cases);
+    let mut all = rows(&tenants("spec.protected"), None, &cases);
     let of_100 = "must have at most 100 items";
     all.extend(sets("spec.protected.userIds", 100, |i| json!(format!("auth0|{i}")), of_100));
     all.extend(sets("spec.protected.roleIds", 100, |i| json!(format!("rol_{i:016}")), of_100));
@@ -244,17 +244,17 @@ fn protected() -> Vec<Row> {
         ("spec.protected.organizationIds", "must be an Auth0 organization id such as org_9ybsU1dN2dKfDkBi"),
     ];
     for (place, says) in ids {
-        all.extend(rows(&[(&A0T, place)], None, &[refused_at("a name", json!(["Admin"]), "[0]", says)]));
+        all.extend(rows(&tenants(place), None, &[refused_at("a name", json!(["Admin"]), "[0]", says)]));
     }
     let long = |count: usize| (0..count).map(|i| format!("a|{i:0>498}")).collect::<Vec<_>>();
     let cases = [kept("20,000 characters", long(40)), refused("more characters", long(41), TOGETHER)];
-    all.extend(rows(&[(&A0T, "spec.protected.userIds")], None, &cases));
+    all.extend(rows(&tenants("spec.protected.userIds"), None, &cases));
 
     let one = json!({"protected": {"keepHolders": [{"roleId": ROLE, "atLeast": 2}]}});
     let says = "must be an Auth0 role id such as rol_bN1a2b3c4d5e6f7g";
     let mut cases = vec![kept("as Auth0 shows it", OTHER_ROLE), refused("a name", "Admin", says)];
     cases.extend([left_out_is_refused(), null_is_missed()]);
-    all.extend(beside(rows(&[(&A0T, "spec.protected.keepHolders[0].roleId")], None, &cases), &one));
+    all.extend(beside(rows(&tenants("spec.protected.keepHolders[0].roleId"), None, &cases), &one));
     let cases = [
         kept("the least", 1),
         kept("the most", 1000),
@@ -264,7 +264,7 @@ fn protected() -> Vec<Row> {
         left_out_is_refused(),
         null_is_missed(),
     ];
-    all.extend(beside(rows(&[(&A0T, "spec.protected.keepHolders[0].atLeast")], None, &cases), &one));
+    all.extend(beside(rows(&tenants("spec.protected.keepHolders[0].atLeast"), None, &cases), &one));
     all
 }
 

@@ -36,7 +36,9 @@ fn ready(kind: &Kind) -> Value {
     let condition = json!({"type": "Ready", "status": "True", "reason": "Removed", "message": "",
         "lastTransitionTime": "2026-11-21T02:44:00Z"});
     let of_kind = match kind.name {
-        "Auth0Tenant" => ("credential", json!({"kind": "Token", "expiresAt": "2026-11-22T02:44:00Z"})),
+        "Auth0Tenant" | "ClusterAuth0Tenant" => {
+            ("credential", json!({"kind": "Token", "expiresAt": "2026-11-22T02:44:00Z"}))
+        }
         _ => ("result", json!({"requested": 2, "accepted": 2, "alreadyAbsent": 0, "remaining": 0})),
     };
     json!({"status": {"conditions": [condition], of_kind.0: of_kind.1}})
@@ -51,7 +53,7 @@ async fn kubectl_shows_the_columns_and_knows_the_short_names() {
         let manifest = kind.manifest("it");
         send(&env, Method::POST, &env.path(kind, ""), FOR_GOOD, &manifest).await.unwrap();
         // The operator has not looked at it yet, so nothing may look like a verdict.
-        let fresh = table(&["get", kind.short, "-n", namespace]).await.join("\n");
+        let fresh = table(&["get", kind.short, "it", "-n", namespace]).await.join("\n");
         compared.same(kind.name, &["True", "False", "Removed"].map(|verdict| fresh.contains(verdict)), &[false; 3]);
         send(&env, Method::PATCH, &env.path(kind, "/it/status"), FOR_GOOD, &ready(kind)).await.unwrap();
     }
@@ -68,8 +70,9 @@ async fn kubectl_shows_the_columns_and_knows_the_short_names() {
         ("omrr", "wide", "TENANT USER ORGANIZATION ROLES", format!("default {USER} {ORG} 2")),
         ("a0t", "", "DOMAIN EXPIRES", format!("{domain} 2026-11-22T02:44:00Z")),
         ("a0t", "wide", "DOMAIN EXPIRES", format!("{domain} 2026-11-22T02:44:00Z")),
+        ("ca0t", "", "DOMAIN EXPIRES", format!("{domain} 2026-11-22T02:44:00Z")),
     ] {
-        let found = table(&["get", kind, "-n", namespace, "-o", wide]).await;
+        let found = table(&["get", kind, "it", "-n", namespace, "-o", wide]).await;
         let expected = [format!("NAME {columns} READY REASON"), format!("it {cells} True Removed")];
         compared.same(&format!("kubectl get {kind} -o {wide}"), found.as_slice(), &expected);
     }

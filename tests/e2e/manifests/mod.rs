@@ -8,6 +8,7 @@
 //! No row can notice a `minLength` of 1 where a rule refuses the empty text as well, `nullable`, or the number formats
 //! of the status.
 
+mod admission;
 mod guards;
 mod kubectl;
 mod options;
@@ -23,7 +24,8 @@ use std::str::FromStr;
 use futures::StreamExt;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use rescind::api::{
-    Auth0Tenant, OrgMemberRoleRemoval, OrgMembershipRemoval, UserPermissionRevocation, UserRoleRevocation,
+    Auth0Tenant, ClusterAuth0Tenant, OrgMemberRoleRemoval, OrgMembershipRemoval, UserPermissionRevocation,
+    UserRoleRevocation,
 };
 use serde_json::{Value, json};
 
@@ -78,13 +80,40 @@ pub static A0T: Kind = Kind {
     read: |object| serde_json::from_value::<Auth0Tenant>(object).map(drop),
 };
 
+pub static CA0T: Kind = Kind {
+    name: "ClusterAuth0Tenant",
+    plural: "clusterauth0tenants",
+    short: "ca0t",
+    good: || {
+        let mut spec = (A0T.good)();
+        spec["allowedNamespaces"] = json!({"matchLabels": {"team": "people"}});
+        spec
+    },
+    read: |object| serde_json::from_value::<ClusterAuth0Tenant>(object).map(drop),
+};
+
 pub static REMOVALS: [&Kind; 4] = [&UPR, &URR, &OMR, &OMRR];
-pub static KINDS: [&Kind; 5] = [&UPR, &URR, &OMR, &OMRR, &A0T];
+pub static KINDS: [&Kind; 6] = [&UPR, &URR, &OMR, &OMRR, &A0T, &CA0T];
+
+/// A place in both kinds of tenants, which share most of their fields.
+pub fn tenants(place: &'static str) -> [(&'static Kind, &'static str); 2] {
+    [(&A0T, place), (&CA0T, place)]
+}
 
 impl Kind {
+    pub fn is_tenant(&self) -> bool {
+        self.name.ends_with("Auth0Tenant")
+    }
+
     fn of(crd: &CustomResourceDefinition) -> &'static Self {
         let known = KINDS.into_iter().find(|kind| kind.name == crd.spec.names.kind);
         known.unwrap_or_else(|| panic!("{} needs rows here", crd.spec.names.kind))
+    }
+
+    /// Where objects of the kind are in `namespace`, plus `rest`.
+    fn path(&self, namespace: &str, rest: &str) -> String {
+        let place = if self.name == CA0T.name { String::new() } else { format!("namespaces/{namespace}/") };
+        format!("/apis/rescind.dev/v1alpha1/{place}{}{rest}", self.plural)
     }
 
     /// A good manifest.
@@ -142,6 +171,7 @@ pub fn left_out_is_refused() -> Case {
 type Judge = fn(&str) -> bool;
 
 /// One request.
+#[derive(Clone)]
 pub struct Row {
     kind: &'static Kind,
     place: &'static str,
@@ -276,9 +306,10 @@ pub async fn request(client: &kube::Client, method: http::Method, uri: &str, bod
 }
 
 impl Environment {
-    /// Where objects of `kind` are in this namespace, plus `rest`.
+    /// Where objects of `kind` are in this namespace, plus `rest`. Those of a cluster-scoped kind need different names
+    /// in different tests.
     fn path(&self, kind: &Kind, rest: &str) -> String {
-        format!("/apis/rescind.dev/v1alpha1/namespaces/{}/{}{rest}", self.namespace, kind.plural)
+        kind.path(&self.namespace, rest)
     }
 }
 
@@ -337,7 +368,7 @@ fn fields(path: &str, schema: &Value, found: &mut Vec<String>) {
 #[test]
 fn every_field_of_every_kind_has_rows() {
     let rows: Vec<_> =
-        [targets::table(), options::table(), guards::table(), tenants::table()].into_iter().flatten().collect();
+        [targets::table(), options::table(), guards::table(), tenants::table(), admission::table()].concat();
     for crd in rescind::api::crds() {
         let kind = Kind::of(&crd.definition);
         let of_kind = rows.iter().filter(|row| row.kind.name == kind.name);

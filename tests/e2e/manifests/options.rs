@@ -115,6 +115,13 @@ fn unknown() -> Vec<Row> {
         (&A0T, "spec.credentials.token"),
         (&A0T, "spec.credentials.tokenSecretRef.namespace"),
         (&A0T, "stringData"),
+        (&A0T, "spec.allowedNamespaces"),
+        (&A0T, "spec.brake.maxRemovalsTotal"),
+        (&CA0T, "spec.unknown"),
+        (&CA0T, "spec.namespace"),
+        (&CA0T, "spec.namespaceSelector"),
+        (&CA0T, "spec.allowedNamespaces.names"),
+        (&CA0T, "spec.credentials.tokenSecretRef.namespace"),
     ]);
     rows(&places, None, &says)
 }

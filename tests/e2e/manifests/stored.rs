@@ -7,7 +7,7 @@ use super::*;
 
 fn defaults(kind: &Kind) -> Value {
     match kind.name {
-        "Auth0Tenant" => {
+        "Auth0Tenant" | "ClusterAuth0Tenant" => {
             let rate_limit = json!({"maxRequestsPerSecond": 10, "reservePercent": 20});
             let brake = json!({"maxRemovals": 1000, "window": "1h", "maxShareOfOrganization": 25});
             let protected = json!({"userIds": [], "roleIds": [], "organizationIds": [], "keepHolders": []});
@@ -30,7 +30,7 @@ pub fn full_status(kind: &Kind) -> Value {
     };
     let conditions = json!([condition("Ready"), condition("Verified")]);
     match kind.name {
-        "Auth0Tenant" => json!({
+        "Auth0Tenant" | "ClusterAuth0Tenant" => json!({
             "observedGeneration": 1, "conditions": conditions, "lastHandledReconcileAt": "2026-12-31T17:00:00Z",
             "domain": "acme.eu.auth0.com", "openUntil": time,
             "credential": {"kind": "Token", "expiresAt": time, "scopes": ["update:users"]},
@@ -58,7 +58,7 @@ async fn defaults_are_written_when_an_object_is_made() {
         for (field, value) in defaults(kind).as_object().unwrap() {
             expected[field] = value.clone();
         }
-        if kind.name == "Auth0Tenant" {
+        if kind.is_tenant() {
             expected["credentials"]["tokenSecretRef"]["key"] = json!("token");
         }
         compared.same(&format!("{} spec", kind.name), &created["spec"], &expected);
@@ -153,7 +153,7 @@ async fn a_status_has_a_schema_too() {
                 "must be of type int",
             ),
         ];
-        if kind.name != A0T.name {
+        if !kind.is_tenant() {
             for place in ["status.lastRemovalTime", "status.verifiedTime", "status.nextAttemptTime"] {
                 let field = place.trim_start_matches("status.");
                 rows.push(("a time in words", json!({ field: "soon" }), place, "must be of type date-time"));

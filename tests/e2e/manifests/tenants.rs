@@ -10,7 +10,7 @@ use super::*;
 const DOMAIN: &str = "must be a bare lower-case host name such as acme.eu.auth0.com";
 const AUDIENCE: &str = "must look like https://acme.eu.auth0.com/api/v2/ with the trailing slash";
 const BUNDLE: &str = "must be PEM certificates in base64";
-const SECRET: &str = "must be the name of a Secret in this namespace: lower-case letters, digits, '-' and '.'";
+const SECRET: &str = "must be the name of a Secret: lower-case letters, digits, '-' and '.'";
 const KEY: &str = "must be a key of the Secret's data: letters, digits, '-', '_' and '.', not beginning with two dots";
 
 fn domains() -> Vec<Row> {
@@ -73,7 +73,7 @@ fn domains() -> Vec<Row> {
         null_is_missed(),
     ];
     cases.extend(not_text());
-    rows(&[(&A0T, "spec.domain")], Some(|text| text.parse::<Domain>().is_ok()), &cases)
+    rows(&tenants("spec.domain"), Some(|text| text.parse::<Domain>().is_ok()), &cases)
 }
 
 fn audiences() -> Vec<Row> {
@@ -103,7 +103,7 @@ fn audiences() -> Vec<Row> {
         refused("another API", "https://acme.eu.auth0.com/userinfo", AUDIENCE),
     ];
     cases.extend(not_text());
-    rows(&[(&A0T, "spec.audience")], None, &cases)
+    rows(&tenants("spec.audience"), None, &cases)
 }
 
 fn bundles() -> Vec<Row> {
@@ -126,13 +126,13 @@ fn bundles() -> Vec<Row> {
         refused("a number", 7, "must be of type string"),
         refused("a list", json!(["LS0tLS1C"]), "must be of type string"),
     ];
-    rows(&[(&A0T, "spec.caBundle")], None, &cases)
+    rows(&tenants("spec.caBundle"), None, &cases)
 }
 
 fn credentials() -> Vec<Row> {
     let reference = json!({"name": "auth0-management", "key": "token"});
     let mut all = rows(
-        &[(&A0T, "spec.credentials")],
+        &tenants("spec.credentials"),
         None,
         &[
             left_out_is_refused(),
@@ -142,7 +142,7 @@ fn credentials() -> Vec<Row> {
         ],
     );
     all.extend(rows(
-        &[(&A0T, "spec.credentials.tokenSecretRef")],
+        &tenants("spec.credentials.tokenSecretRef"),
         None,
         &[
             kept("name and key", reference.clone()),
@@ -155,7 +155,7 @@ fn credentials() -> Vec<Row> {
     let mut names = object_names(SECRET);
     names.extend([left_out_is_refused(), null_is_missed()]);
     names.extend(not_text());
-    all.extend(rows(&[(&A0T, "spec.credentials.tokenSecretRef.name")], None, &names));
+    all.extend(rows(&tenants("spec.credentials.tokenSecretRef.name"), None, &names));
     let mut keys = vec![
         kept("letters, digits, marks", "Api_Token-1.txt"),
         kept("a dot before", ".token"),
@@ -173,7 +173,7 @@ fn credentials() -> Vec<Row> {
         refused("a letter beyond ASCII", "tökén", KEY),
     ];
     keys.extend(not_text());
-    all.extend(rows(&[(&A0T, "spec.credentials.tokenSecretRef.key")], None, &keys));
+    all.extend(rows(&tenants("spec.credentials.tokenSecretRef.key"), None, &keys));
     all
 }
 
@@ -194,7 +194,7 @@ pub fn numbers(place: &'static str, least: i32, most: i32, default: i32) -> Vec<
         refused("a truth value", true, "must be of type int"),
         refused("a list", json!([10]), "must be of type int"),
     ];
-    rows(&[(&A0T, place)], None, &cases)
+    rows(&tenants(place), None, &cases)
 }
 
 /// The other way to a credential; a manifest that names both ways is refused.
@@ -212,7 +212,7 @@ fn client_credentials() -> Vec<Row> {
         refused("neither", json!({}), one),
         refused("null alone", json!({"clientCredentialsSecretRef": null}), one),
     ];
-    let mut all = rows(&[(&A0T, "spec.credentials")], None, &cases);
+    let mut all = rows(&tenants("spec.credentials"), None, &cases);
     let alone = json!({ "credentials": alone });
     let cases = [
         kept("a name", secret),
@@ -220,11 +220,11 @@ fn client_credentials() -> Vec<Row> {
         refused_at("empty", json!({}), ".name", "Required value"),
         refused_at("a key", json!({"name": "x", "key": "token"}), ".key", "unknown field"),
     ];
-    all.extend(beside(rows(&[(&A0T, "spec.credentials.clientCredentialsSecretRef")], None, &cases), &alone));
+    all.extend(beside(rows(&tenants("spec.credentials.clientCredentialsSecretRef"), None, &cases), &alone));
     let mut names = object_names(SECRET);
     names.extend([left_out_is_refused(), null_is_missed()]);
     names.extend(not_text());
-    all.extend(beside(rows(&[(&A0T, "spec.credentials.clientCredentialsSecretRef.name")], None, &names), &alone));
+    all.extend(beside(rows(&tenants("spec.credentials.clientCredentialsSecretRef.name"), None, &names), &alone));
     all
 }
 
@@ -238,7 +238,7 @@ fn rate_limits() -> Vec<Row> {
         refused("a number", 10, "must be of type object"),
         refused("a list", json!([]), "must be of type object"),
     ];
-    let mut all = rows(&[(&A0T, "spec.rateLimit")], None, &cases);
+    let mut all = rows(&tenants("spec.rateLimit"), None, &cases);
     all.extend(numbers("spec.rateLimit.maxRequestsPerSecond", 1, 5000, 10));
     all.extend(numbers("spec.rateLimit.reservePercent", 0, 90, 20));
     all
@@ -253,8 +253,8 @@ pub fn table() -> Vec<Row> {
     rows.extend(rate_limits());
     let words = ["Never", "After", "BeforeAndAfter"];
     let verification = word(&words, "After", r#"supported values: "Never", "After", "BeforeAndAfter""#);
-    rows.extend(super::rows(&[(&A0T, "spec.verification")], None, &verification));
-    rows.extend(super::rows(&[(&A0T, "spec.suspend")], None, &switch()));
+    rows.extend(super::rows(&tenants("spec.verification"), None, &verification));
+    rows.extend(super::rows(&tenants("spec.suspend"), None, &switch()));
     rows
 }
 

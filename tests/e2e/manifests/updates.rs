@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const STORED: &str = "stored";
+const STORED: &str = "changing";
 
 /// How users change objects.
 #[derive(Clone, Copy, Debug)]
@@ -156,6 +156,10 @@ fn options() -> Vec<Change> {
             allowed(&A0T, "on hold", how, json!({"hold": {"until": UNTIL, "reason": "audit"}})),
             allowed(&A0T, "no reads", how, json!({"verification": "Never"})),
             allowed(&A0T, "suspended", how, json!({"suspend": true})),
+            allowed(&CA0T, "suspended", how, json!({"suspend": true})),
+            allowed(&CA0T, "other namespaces", how, json!({"allowedNamespaces": {"matchLabels": {"team": "other"}}})),
+            allowed(&CA0T, "kinds", how, json!({"allowedKinds": ["UserRoleRevocation"]})),
+            allowed(&CA0T, "organizations", how, json!({"allowedOrganizationIds": [ORG]})),
         ]);
     }
     let says = "must be a bare lower-case host name";
@@ -195,7 +199,7 @@ impl Change {
             Merge => DRY_RUN,
             Apply => "dryRun=All&force=true&",
         };
-        let answer = send(env, http::Method::PATCH, &env.path(self.kind, "/stored"), query, &body).await;
+        let answer = send(env, http::Method::PATCH, &env.path(self.kind, "/changing"), query, &body).await;
         match (self.refused, answer) {
             (Some((field, says)), Err(status)) => blames(&status, field, says),
             (Some(_), Ok(object)) => Err(format!("was accepted: {}", object["spec"])),
@@ -218,7 +222,7 @@ impl Change {
 async fn targets_never_change_and_the_rest_may() {
     let env = Environment::bare("manifests").await;
     for kind in KINDS {
-        let path = env.path(kind, "/stored");
+        let path = env.path(kind, "/changing");
         send(&env, http::Method::PATCH, &path, "force=true&", &stored(kind)).await.expect("a good manifest");
     }
     let mut changes = targets();

@@ -1,0 +1,185 @@
+//! Asks the API server whether what the caches hold still stands, for the preflight check. The caches of tenants and
+//! namespaces answer by themselves while they are fresh.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::PartialObjectMeta;
+use kube::{Api, Client};
+use serde::de::DeserializeOwned;
+use tracing::debug;
+
+use crate::api::{Auth0Tenant, ClusterAuth0Tenant};
+use crate::clock;
+use crate::dispatch::Refusal;
+use crate::sync::lock;
+use crate::tenant::{Applicant, TenantKey, TenantState, Tenants};
+
+/// For how long a confirmation by the API server serves other calls, too.
+const CONFIRMED_FOR: Duration = Duration::from_secs(1);
+
+/// Whether the watch of a cache heard from the API server within the last second.
+pub type IsFresh = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// The caches of cluster-scoped tenants and of namespaces.
+#[derive(Clone)]
+pub struct ClusterIsFresh {
+    /// Of `ClusterAuth0Tenant`.
+    pub tenants: IsFresh,
+    /// Of namespaces.
+    pub namespaces: IsFresh,
+}
+
+/// The part of the check that is about the tenants of a scope.
+pub struct TenantCheck {
+    tenants: Arc<Tenants>,
+    is_fresh: IsFresh,
+    /// None: cluster-scoped tenants are not served.
+    cluster_is_fresh: Option<ClusterIsFresh>,
+    confirmed_tenants: Confirmed<TenantKey>,
+    confirmed_namespaces: Confirmed<String>,
+}
+
+/// When the API server confirmed what; older than [`CONFIRMED_FOR`] are dropped.
+struct Confirmed<K>(Mutex<HashMap<K, Instant>>);
+
+impl<K: Clone + Eq + Hash> Confirmed<K> {
+    fn is_recent(at: Instant) -> bool {
+        clock::steady().saturating_duration_since(at) < CONFIRMED_FOR
+    }
+
+    fn contains(&self, key: &K) -> bool {
+        lock(&self.0).get(key).is_some_and(|at| Self::is_recent(*at))
+    }
+
+    fn insert(&self, key: &K, requested_at: Instant) {
+        let mut confirmed = lock(&self.0);
+        confirmed.retain(|_, at| Self::is_recent(*at));
+        confirmed.insert(key.clone(), requested_at);
+    }
+}
+
+impl TenantCheck {
+    /// A check of the tenants in `tenants`; `is_fresh` is about the cache of `Auth0Tenant`.
+    pub fn new(tenants: Arc<Tenants>, is_fresh: IsFresh, cluster_is_fresh: Option<ClusterIsFresh>) -> Arc<Self> {
+        let (confirmed_tenants, confirmed_namespaces) = (Confirmed(Mutex::default()), Confirmed(Mutex::default()));
+        Arc::new(Self { tenants, is_fresh, cluster_is_fresh, confirmed_tenants, confirmed_namespaces })
+    }
+
+    /// Waits for the access token of a tenant that has none at the moment.
+    pub(super) async fn await_token(&self, key: &TenantKey) -> Result<(), Refusal> {
+        if self.tenants.wait_for_token(key).await { Ok(()) } else { Err(Refusal::TenantNotReady) }
+    }
+
+    /// What the removal needs to know of its tenant, by the caches.
+    pub(super) fn state(&self, key: &TenantKey, applicant: &Applicant<'_>) -> TenantState {
+        self.tenants.state(key, applicant)
+    }
+
+    /// Confirms with the API server that the tenant object is what the cache holds, unless the cache is fresh or
+    /// another call has just done so.
+    pub(super) async fn confirm(&self, client: &Client, key: &TenantKey) -> Result<(), Refusal> {
+        let is_fresh = match &key.namespace {
+            Some(_) => &self.is_fresh,
+            None => &self.cluster_is_fresh.as_ref().ok_or(Refusal::TenantNotReady)?.tenants,
+        };
+        if is_fresh() || self.confirmed_tenants.contains(key) {
+            return Ok(());
+        }
+        let cached = self.tenants.get(key).ok_or(Refusal::TenantNotReady)?;
+        let requested_at = clock::steady();
+        let ObjectMeta { uid, generation, .. } = cached.metadata();
+        let (uid, is_edited) = (uid.as_deref(), |meta: &ObjectMeta| meta.generation != *generation);
+        let comparison = match &key.namespace {
+            Some(namespace) => {
+                let api: Api<Auth0Tenant> = Api::namespaced(client.clone(), namespace);
+                compare(&api, &key.name, uid, is_edited).await
+            }
+            None => {
+                let api: Api<ClusterAuth0Tenant> = Api::all(client.clone());
+                compare(&api, &key.name, uid, is_edited).await
+            }
+        };
+        match comparison {
+            Comparison::Same => {
+                self.confirmed_tenants.insert(key, requested_at);
+                Ok(())
+            }
+            Comparison::Gone => Err(Refusal::TenantNotReady),
+            // The cache will hear of the edit.
+            Comparison::Edited | Comparison::Unknown => Err(Refusal::Unconfirmed),
+        }
+    }
+
+    /// Confirms with the API server that the namespace has the labels that the cache holds, by which a cluster-scoped
+    /// tenant admits it. Other tenants do not depend on them.
+    pub(super) async fn confirm_namespace(
+        &self,
+        client: &Client,
+        tenant: &TenantKey,
+        name: &str,
+    ) -> Result<(), Refusal> {
+        if tenant.namespace.is_some() {
+            return Ok(());
+        }
+        let is_fresh = &self.cluster_is_fresh.as_ref().ok_or(Refusal::TenantNotReady)?.namespaces;
+        let key = name.to_owned();
+        if is_fresh() || self.confirmed_namespaces.contains(&key) {
+            return Ok(());
+        }
+        let cached = self.tenants.namespace(name).ok_or(Refusal::TenantNotReady)?;
+        let requested_at = clock::steady();
+        let api: Api<Namespace> = Api::all(client.clone());
+        let has_other_labels = |meta: &ObjectMeta| meta.labels != cached.metadata.labels;
+        match compare(&api, name, cached.metadata.uid.as_deref(), has_other_labels).await {
+            Comparison::Same => {
+                self.confirmed_namespaces.insert(&key, requested_at);
+                Ok(())
+            }
+            // A namespace that is being deleted deletes its objects, too.
+            Comparison::Gone => Err(Refusal::Gone),
+            // The cache will hear of the labels.
+            Comparison::Edited | Comparison::Unknown => Err(Refusal::Unconfirmed),
+        }
+    }
+}
+
+/// An object in the API server, compared with what a cache holds of it.
+pub(super) enum Comparison {
+    Same,
+    /// What counts of it has changed.
+    Edited,
+    /// It is gone, about to be deleted, or another object of the same name.
+    Gone,
+    /// The API server gave no usable answer.
+    Unknown,
+}
+
+/// Compares the object of this name with one that has this uid; `is_edited` looks at what counts of its metadata.
+pub(super) async fn compare<K>(
+    api: &Api<K>,
+    name: &str,
+    uid: Option<&str>,
+    is_edited: impl Fn(&ObjectMeta) -> bool,
+) -> Comparison
+where
+    K: kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    match api.get_metadata(name).await {
+        Ok(PartialObjectMeta { metadata, .. }) => match () {
+            () if metadata.uid.as_deref() != uid || metadata.deletion_timestamp.is_some() => Comparison::Gone,
+            () if is_edited(&metadata) => Comparison::Edited,
+            () => Comparison::Same,
+        },
+        Err(kube::Error::Api(response)) if response.is_not_found() => Comparison::Gone,
+        Err(error) => {
+            debug!(kind = %K::kind(&()), name, "the API server did not confirm the object: {error}");
+            Comparison::Unknown
+        }
+    }
+}
