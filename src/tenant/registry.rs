@@ -378,3 +378,6 @@ impl Tenants {
         caches.get(&None).or_else(|| caches.get(&Some(namespace.to_owned()))).cloned()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,8 +63,16 @@ fn examples() -> Vec<Value> {
     };
     let permission = json!({"resourceServerIdentifier": API, "permissionName": "read:reports"});
     let credentials = json!({"tokenSecretRef": {"name": SECRET, "key": "token"}});
+    let mut cluster = object(
+        "ClusterAuth0Tenant",
+        "acme",
+        json!({"domain": "acme.eu.auth0.com", "credentials": credentials,
+            "allowedNamespaces": {"matchLabels": {"identity/tenant": "acme"}}}),
+    );
+    cluster["metadata"].as_object_mut().unwrap().remove("namespace");
     vec![
         object("Auth0Tenant", "default", json!({"domain": "acme.eu.auth0.com", "credentials": credentials})),
+        cluster,
         object("UserRoleRevocation", "jane-admin", json!({"userId": USER, "roles": [ROLE]})),
         object("UserPermissionRevocation", "jane-reports", json!({"userId": USER, "permissions": [permission]})),
         object("OrgMembershipRemoval", "jane-acme", json!({"organizationId": ORG, "members": [USER]})),
@@ -122,7 +130,8 @@ fn the_examples_and_the_image_are_right() {
     assert_eq!(list("crds").len(), rescind::api::crds().len());
     namespace(shared(), "artifact-hub");
     let text = stream(&list("crdsExamples")).replace("\"identity\"", "\"artifact-hub\"");
-    assert!(documents(&text).iter().all(|object| id(object).contains("/artifact-hub/")));
+    let is_there = |object: &Value| id(object).contains("/artifact-hub/") || object["kind"] == "ClusterAuth0Tenant";
+    assert!(documents(&text).iter().all(is_there));
     let file = shared().dir().join("examples.yaml");
     fs::write(&file, text).unwrap();
     shared().run(&["apply", "--dry-run=server", "--validate=strict", "-f", file.to_str().unwrap()]).unwrap();

@@ -6,6 +6,7 @@ mod alerts;
 mod argocd;
 mod artifact_hub;
 mod cluster;
+mod cluster_tenants;
 mod generated;
 mod helm;
 mod image;

@@ -21,6 +21,7 @@ fn secrets_are_granted_where_the_values_say() {
     for (sets, expected) in [
         (&[][..], &[NAMESPACE][..]),
         (&["secretNamespaces={one,two}"], &["one", "two"]),
+        (&["secretNamespaces={one}", "clusterTenants.enabled=true"], &["one", NAMESPACE]),
         (&["secretNamespaces={*}"], &["*"]),
         (&["watchNamespaces={one,two}"], &["one", "two"]),
         (&["watchNamespaces={one,two}", "secretNamespaces={two}"], &["two"]),

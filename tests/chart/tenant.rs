@@ -69,7 +69,15 @@ pub fn limit(fake: &FakeAuth0, kind: Kind) {
 
 /// Applies one object of each kind, all named jane.
 pub fn remove_one_of_each(plane: &ControlPlane, namespace: &str) {
-    let one = |kind: &str, spec: Value| object(kind, namespace, "jane", &spec);
+    remove_one_of_each_by(plane, namespace, "Auth0Tenant");
+}
+
+/// The same with the tenant named default of this kind.
+pub fn remove_one_of_each_by(plane: &ControlPlane, namespace: &str, tenant: &str) {
+    let one = |kind: &str, mut spec: Value| {
+        spec["tenantRef"] = json!({"kind": tenant, "name": "default"});
+        object(kind, namespace, "jane", &spec)
+    };
     let objects = [
         one("UserRoleRevocation", json!({"userId": USER, "roles": [ROLE]})),
         one(

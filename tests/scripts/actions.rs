@@ -4,7 +4,7 @@ use rescind::api::RECONCILE_ANNOTATION;
 use serde_json::{Value, json};
 
 use crate::lua::{NOW, kinds, run, script};
-use crate::statuses::{all, fresh};
+use crate::statuses::{all, fresh, is_tenant};
 
 pub const ACTIONS: [&str; 3] = ["reconcile", "suspend", "resume"];
 
@@ -25,7 +25,7 @@ fn enabled(object: &Value) -> Vec<String> {
 fn what_is_suspended_can_only_be_resumed() {
     for kind in kinds() {
         let mut object = fresh(&kind);
-        let running: &[&str] = if kind == "Auth0Tenant" { &["suspend"] } else { &["reconcile", "suspend"] };
+        let running: &[&str] = if is_tenant(&kind) { &["suspend"] } else { &["reconcile", "suspend"] };
         assert_eq!(enabled(&object), running);
         object["spec"].as_object_mut().unwrap().remove("suspend");
         assert_eq!(enabled(&object), running, "the field may be missing");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::actions::{ACTIONS, discovered};
 use crate::lua::{NOW, health, kinds, run, script};
-use crate::statuses::{Case, fresh, of_removal, of_tenant};
+use crate::statuses::{Case, fresh, is_tenant, of_removal, of_tenant};
 
 /// The kind whose test data has every state.
 const COMPLETE: &str = "UserRoleRevocation";
@@ -46,13 +46,13 @@ fn files(kind: &str) -> Vec<(String, String)> {
 }
 
 fn actions_of(kind: &str) -> impl Iterator<Item = &'static str> {
-    ACTIONS.into_iter().filter(move |action| kind != "Auth0Tenant" || *action != "reconcile")
+    ACTIONS.into_iter().filter(move |action| !is_tenant(kind) || *action != "reconcile")
 }
 
 /// Test data: objects in every state for the first kind; for the others, whose statuses are the same, one of each
 /// health.
 fn examples(kind: &str) -> Vec<(String, Value)> {
-    let cases = if kind == "Auth0Tenant" { of_tenant() } else { of_removal(kind) };
+    let cases = if is_tenant(kind) { of_tenant(kind) } else { of_removal(kind) };
     let mut examples = vec![("NotYetSeen".to_owned(), fresh(kind)), ("SuspendedByItself".to_owned(), suspended(kind))];
     let mut seen = BTreeSet::new();
     for Case { reason, object, health, .. } in cases {
@@ -79,7 +79,7 @@ fn of_actions(kind: &str) -> Vec<(String, String)> {
     let mut tests =
         vec![act("suspend", data("running"), data("suspended")), act("resume", data("suspended"), data("running"))];
     let mut files = vec![("running", running), ("suspended", suspended)];
-    if kind != "Auth0Tenant" {
+    if !is_tenant(kind) {
         tests.push(act("reconcile", data("running"), data("reconciled")));
         files.push(("reconciled", reconciled));
     }

@@ -121,6 +121,7 @@ fn ways() -> Vec<Way> {
         (suspended, Tenant::Missing),
         (continuous, Tenant::Missing),
         (options(), Tenant::Missing),
+        (options(), Tenant::NotAllowed("the namespace is not admitted")),
         (options(), Tenant::Suspended),
         (options(), no_secret),
     ];
@@ -137,7 +138,6 @@ fn ways() -> Vec<Way> {
         Reason::OnHold,
         Reason::Expired,
         Reason::Protected,
-        Reason::NamespaceNotAllowed,
         Reason::BrakeEngaged,
     ];
     let blocked = blocked.into_iter().map(|(options, tenant)| Way::Blocked(options, tenant));
@@ -237,19 +237,30 @@ fn object(kind: &str, status: Option<Value>) -> Value {
     // The defaults of the schema.
     spec["mode"] = json!("Remove");
     spec["suspend"] = json!(false);
-    if kind != "Auth0Tenant" {
+    if kind == "ClusterAuth0Tenant" {
+        spec["allowedNamespaces"] = json!({"matchLabels": {"identity/tenant": "acme"}});
+    }
+    if !is_tenant(kind) {
         spec["tenantRef"] = json!({"kind": "Auth0Tenant", "name": "default"});
         spec["policy"] = json!("Once");
         spec["ifNotFound"] = json!("Fail");
     }
-    let name = if kind == "Auth0Tenant" { "default" } else { "jane" };
-    json!({
+    let name = if is_tenant(kind) { "default" } else { "jane" };
+    let mut object = json!({
         "apiVersion": "rescind.dev/v1alpha1",
         "kind": kind,
         "metadata": {"name": name, "namespace": "identity", "generation": GENERATION},
         "spec": spec,
         "status": status.unwrap_or_else(|| default_status(kind)),
-    })
+    });
+    if kind == "ClusterAuth0Tenant" {
+        object["metadata"].as_object_mut().unwrap().remove("namespace");
+    }
+    object
+}
+
+pub fn is_tenant(kind: &str) -> bool {
+    kind.ends_with("Auth0Tenant")
 }
 
 /// The default of the status in the schema.
@@ -269,8 +280,8 @@ fn case(kind: &str, name: String, reason: Reason, status: Value) -> Case {
     Case { name, reason, object: object(kind, Some(status)), health, kstatus }
 }
 
-/// The statuses of the tenant.
-pub fn of_tenant() -> Vec<Case> {
+/// The statuses of a tenant of this kind. Both kinds have the same.
+pub fn of_tenant(kind: &str) -> Vec<Case> {
     let problems = [
         Reason::SecretNotFound,
         Reason::InvalidCredentials,
@@ -278,6 +289,7 @@ pub fn of_tenant() -> Vec<Case> {
         Reason::InvalidConnection,
         Reason::Unauthorized,
         Reason::UnknownField,
+        Reason::TenantNotReady,
         Reason::SecretNotFound,
     ];
     let problems = problems.map(|reason| Some(TenantError { reason, message: format!("why it is {reason}") }));
@@ -301,7 +313,7 @@ pub fn of_tenant() -> Vec<Case> {
         let reason = status.conditions.iter().find(|condition| condition.type_ == "Ready").unwrap().reason.clone();
         let reason = Reason::parse(&reason).unwrap();
         let name = format!("tenant, {reason}");
-        let mut case = case("Auth0Tenant", name, reason, serde_json::to_value(&status).unwrap());
+        let mut case = case(kind, name, reason, serde_json::to_value(&status).unwrap());
         if suspend {
             // A suspended tenant stays as ready as it was; nothing waits for it to go on.
             case.kstatus = "Current";
@@ -324,9 +336,9 @@ pub fn of_removal(kind: &str) -> Vec<Case> {
 /// Every status: for one kind, each outcome on a new object and after each other outcome, of this generation and of the
 /// one before (other kinds have the same statuses); and the statuses of the tenant.
 pub fn all() -> Vec<Case> {
-    let removals = kinds().into_iter().filter(|kind| kind != "Auth0Tenant");
+    let removals = kinds().into_iter().filter(|kind| !is_tenant(kind));
     let mut cases: Vec<Case> = removals.flat_map(|kind| of_removal(&kind)).collect();
-    cases.extend(of_tenant());
+    cases.extend(["Auth0Tenant", "ClusterAuth0Tenant"].into_iter().flat_map(of_tenant));
     let ways = ways();
     for first in &ways {
         for generation in [GENERATION - 1, GENERATION] {

@@ -41,6 +41,7 @@ fn key(domain: &Domain, token: &str) -> ConnectionKey {
 #[derive(Clone, Debug)]
 enum Connection {
     Missing,
+    NotAllowed,
     Suspended,
     NotReady(Reason),
     Ready { domain: Domain, token: &'static str },
@@ -99,6 +100,7 @@ impl Case {
     fn with<T>(&self, function: impl FnOnce(&Inputs<'_>) -> T) -> T {
         let tenant = match &self.tenant {
             Connection::Missing => Tenant::Missing,
+            Connection::NotAllowed => Tenant::NotAllowed("the namespace is not admitted"),
             Connection::Suspended => Tenant::Suspended,
             Connection::NotReady(reason) => Tenant::NotReady { reason: *reason, message: "no Secret" },
             Connection::Ready { domain, token } => {

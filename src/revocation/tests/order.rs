@@ -1,19 +1,38 @@
 //! Which reason wins when several apply, and what each of them keeps from happening.
 
 use super::*;
-use crate::api::{Mode, Policy, State};
+use crate::api::{Mode, Policy, State, TenantKind};
 
 type Change = (&'static str, fn(&mut Case));
 
 /// Everything that keeps a call from being sent, from the first that wins to the last.
-const ORDER: [Change; 6] = [
+const ORDER: [Change; 7] = [
     ("UnknownField", |case| case.options.mode = Mode::Observe),
     ("Suspended", |case| case.options.suspend = true),
     ("TenantNotReady", |case| case.tenant = Connection::Missing),
+    ("NamespaceNotAllowed", |case| case.tenant = Connection::NotAllowed),
     ("Suspended", |case| case.tenant = Connection::Suspended),
     ("TenantNotReady", |case| case.tenant = Connection::NotReady(Reason::SecretNotFound)),
     ("InvalidRequest", |case| case.removal.items.clear()),
 ];
+
+/// Each kind of tenant is called by its name.
+#[test]
+fn a_message_names_the_kind_of_the_tenant() {
+    let place = "in this namespace";
+    for (kind, name) in
+        [(TenantKind::Auth0Tenant, "Auth0Tenant"), (TenantKind::ClusterAuth0Tenant, "ClusterAuth0Tenant")]
+    {
+        for tenant in [Connection::Missing, Connection::Suspended, Connection::NotReady(Reason::SecretNotFound)] {
+            let mut object = Case { tenant: tenant.clone(), ..case() };
+            object.options.tenant_ref.kind = kind;
+            let message = object.shown().unwrap().message().to_owned();
+            assert!(message.contains(&format!("{name} default")), "{message}");
+            let is_local = matches!((&tenant, kind), (Connection::Missing, TenantKind::Auth0Tenant));
+            assert_eq!(message.contains(place), is_local, "{message}");
+        }
+    }
+}
 
 #[test]
 fn the_first_that_applies_wins() {

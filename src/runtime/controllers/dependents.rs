@@ -130,6 +130,37 @@ mod tests {
         .unwrap()
     }
 
+    /// A change of a namespace concerns its own objects, and of those only the ones of cluster-scoped tenants.
+    #[test]
+    fn dependents_of_cluster_tenants_are_woken_by_namespace() {
+        let (store, mut writer) = reflector::store();
+        let (dependents, (queue, mut queued)) = (Dependents::default(), Queue::new());
+        let of = dependents.of::<UserRoleRevocation>(store, queue);
+        let mut put = |namespace: &str, name: &str, kind: &str, created: &str| {
+            let mut object = object(name, "t", created);
+            object.metadata.namespace = Some(namespace.to_owned());
+            object.spec.options.tenant_ref.kind = serde_json::from_value(json!(kind)).unwrap();
+            writer.apply_watcher_event(&Event::Apply(object.clone()));
+            of.change(&Key::new(namespace, name), None, Some(&object));
+        };
+        put("a", "young", "ClusterAuth0Tenant", "2026-01-03T00:00:00Z");
+        put("a", "old", "ClusterAuth0Tenant", "2026-01-01T00:00:00Z");
+        put("a", "local", "Auth0Tenant", "2026-01-01T00:00:00Z");
+        put("a-b", "other", "ClusterAuth0Tenant", "2026-01-02T00:00:00Z");
+        let mut woken = |wake: &dyn Fn()| {
+            wake();
+            std::iter::from_fn(|| Some(queued.next().now_or_never()??.name)).collect::<Vec<_>>()
+        };
+        assert_eq!(woken(&|| dependents.wake_cluster_scoped(Some("a"))), ["old", "young"]);
+        assert_eq!(woken(&|| dependents.wake_cluster_scoped(Some("a-b"))), ["other"]);
+        assert_eq!(woken(&|| dependents.wake_cluster_scoped(Some("b"))), [""; 0]);
+        assert_eq!(woken(&|| dependents.wake_cluster_scoped(None)), ["old", "other", "young"]);
+        let cluster = TenantKey { namespace: None, name: "t".into() };
+        assert_eq!(woken(&|| dependents.wake(&cluster)), ["old", "other", "young"]);
+        let local = TenantKey { namespace: Some("a".into()), name: "t".into() };
+        assert_eq!(woken(&|| dependents.wake(&local)), ["local"]);
+    }
+
     #[test]
     fn dependents_are_woken_by_age_and_forgotten_when_they_are_settled() {
         let (store, mut writer) = reflector::store();
