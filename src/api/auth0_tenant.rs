@@ -349,6 +349,16 @@ pub enum CredentialKind {
     ClientCredentials,
 }
 
+impl CredentialKind {
+    /// The name, as in a status.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "Token",
+            Self::ClientCredentials => "ClientCredentials",
+        }
+    }
+}
+
 impl Auth0TenantStatus {
     /// The condition of this type, if present.
     pub fn condition(&self, kind: ConditionType) -> Option<&Condition> {

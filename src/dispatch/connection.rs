@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, OnceLock};
 
+use crate::api::CredentialKind;
 use crate::auth0::{CallError, Domain, ManagementApi, Token};
 
 /// Identifies a connection by domain, CA bundle and the credential as it is written in the Secret. Jobs with different
@@ -22,6 +23,9 @@ impl ConnectionKey {
 
 /// Where the token of a call comes from.
 pub trait Credential: Debug + Send + Sync {
+    /// What stands in the Secret.
+    fn kind(&self) -> CredentialKind;
+
     /// The token to send now. `None`: there is none at the moment, so nothing can be sent.
     fn token(&self) -> Option<Token>;
 
@@ -32,6 +36,10 @@ pub trait Credential: Debug + Send + Sync {
 
 /// A token that stands in the Secret itself.
 impl Credential for Token {
+    fn kind(&self) -> CredentialKind {
+        CredentialKind::Token
+    }
+
     fn token(&self) -> Option<Token> {
         Some(self.clone())
     }

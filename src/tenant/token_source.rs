@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, watch};
 
-use crate::api::Reason;
+use crate::api::{CredentialKind, Reason};
 use crate::auth0::{Answer, Application, CallError, Domain, ManagementApi, Token, TokenRequest};
 use crate::clock;
 use crate::dispatch::{ConnectionKey, Credential};
@@ -199,6 +199,10 @@ pub(super) fn no_token(domain: &Domain, error: &CallError) -> TenantError {
 }
 
 impl Credential for TokenSource {
+    fn kind(&self) -> CredentialKind {
+        CredentialKind::ClientCredentials
+    }
+
     fn token(&self) -> Option<Token> {
         lock(&self.state).token(clock::steady()).cloned()
     }

@@ -202,7 +202,7 @@ async fn the_end_of_a_token_is_seen_coming() {
     assert!((7190..=7260).contains(&(end - begun)), "{end} {begun}");
     let writes = operator.status_writes();
 
-    let of_it = [("tenant_namespace", env.namespace.as_str()), ("domain", env.fake.domain())];
+    let of_it = [("tenant_namespace", env.namespace.as_str()), ("domain", env.fake.domain()), ("credential", "Token")];
     let scrape = crate::metrics::scrape(metrics).await;
     let (at, lifetime) = ("rescind_tenant_token_expiry_timestamp_seconds", "rescind_tenant_token_lifetime_seconds");
     assert_eq!((scrape.value(at, &of_it), scrape.value(lifetime, &of_it)), (end as f64, 7200.0));
