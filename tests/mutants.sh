@@ -158,6 +158,8 @@ mutant 6-traced-people "--test e2e the_trace_of_an_object" \
     src/dispatch/driver.rs 's/("DELETE", endpoint.template(), Some/("DELETE", \&*endpoint.path().leak(), Some/'
 mutant 6-traces-astray "--features otlp --lib a_span_arrives" \
     src/telemetry/otlp.rs 's/NEXT_TRACE_ID.set(.*/NEXT_TRACE_ID.set(0);/'
+mutant 6-application-shown "--lib any_change_is_another_credential" \
+    src/auth0/application.rs 's/    Secret(SecretString),/    Secret(String),/; s/to_owned().into()), secret)/to_owned()), secret)/; s/secret.expose_secret().to_owned()/secret.clone()/; s/^use secrecy::{ExposeSecret, SecretString};//'
 mutant 7-no-consent "--test e2e a_secret_is_waited_for" \
     src/tenant/connection.rs 's/secret.filter(|secret| has_credentials_label(secret))/secret/' \
     src/runtime/controllers/scope.rs 's/Some(&consent)/None/'
@@ -171,6 +173,18 @@ mutant 8-said-before-done "--test e2e a_crash_costs" \
     src/revocation/reconcile.rs 's/shared.dispatcher.submit(connection, job);/memory.status = Some(Outcome::plain(Reason::Removed, "", super::history::Known::default()).status(\&inputs, true)); &/'
 mutant 8-forgotten-before-written "--test e2e a_status_that_cannot_be_written" \
     src/revocation/reconcile/write.rs '/Kept before the write/,+1 s/self.keep(memory, &stored.status);/self.context.shared.state.forget(\&self.owner.uid);/'
+mutant 8-answer-dropped "--lib a_verdict_counts_for_its_domain" \
+    src/revocation/decide.rs 's/inputs.submitted_to.is_some() \&\& inputs.submitted_to == inputs.domain()/true/'
+mutant 9-refused-for-ever "--lib failures_are_retried_at_their_own_pace" \
+    src/tenant/token_state.rs 's/        self.wanted = true;$/        self.wanted = false;/'
+mutant 9-clock-wrong "--lib a_refusal_because_of_the_clock" \
+    src/tenant/token_state.rs 's/if signed \&\& was_wrong/if false \&\& signed \&\& was_wrong/'
+mutant 11-token-storm "--lib a_rejected_token_is_replaced_once" \
+    src/tenant/token_state.rs 's/if is_held \&\& self.is_replacement =>/if false \&\& is_held =>/'
+mutant 12-token-at-every-start "--test e2e one_token_serves_everything" \
+    src/runtime/controllers/tenant_credentials.rs 's/is_rotated || !was_ready || is_new_request/is_rotated || !was_ready || is_new_request || true/'
+mutant 13-unknown-scope-missing "--lib a_scope_that_the_token_is_known_to_lack" \
+    src/revocation/blocked.rs 's/scopes: Some(held), .. }/scopes, .. }/; s/lacking(held)?/lacking(scopes.unwrap_or_default())?/'
 mutant 14-kept-for-ever "--test worlds the_promises" \
     src/revocation/reconcile.rs 's/^        if is_gone {/        if false \&\& is_gone {/'
 mutant 8-items-forgotten "--test worlds the_promises" \
