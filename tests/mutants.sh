@@ -163,6 +163,24 @@ mutant 6-application-shown "--lib any_change_is_another_credential" \
 mutant 7-no-consent "--test e2e a_secret_is_waited_for" \
     src/tenant/connection.rs 's/secret.filter(|secret| has_credentials_label(secret))/secret/' \
     src/runtime/controllers/scope.rs 's/Some(&consent)/None/'
+mutant 7-any-namespace "--test e2e a_cluster_tenant_serves" \
+    src/tenant/registry.rs 's/tenant.admission().and_then(/tenant.admission().filter(|_| false).and_then(/'
+mutant 7-empty-selector "--lib a_namespace_is_admitted_by" \
+    src/tenant/admission.rs 's/^    has_terms$/    true/'
+mutant 7-any-kind "--lib kinds_and_organizations_restrict" \
+    src/tenant/admission.rs 's/if named == Some(false) {/if false {/'
+mutant 7-beyond-organizations "--lib kinds_and_organizations_restrict" \
+    src/tenant/admission.rs 's/None if named == Some(true) => None,/None if named != Some(false) => None,/'
+mutant 7-secret-of-another "--lib what_keeps_a_removal" \
+    src/tenant/secrets.rs 's/store.get(&ObjectRef::new(name).within(namespace))/store.find(|secret| secret.metadata.name.as_deref() == Some(name))/; s/ObjectRef, Store/Store/'
+mutant 7-other-kind "--lib the_kind_of_the_reference" \
+    src/tenant/key.rs 's/TenantKind::ClusterAuth0Tenant => None,/TenantKind::ClusterAuth0Tenant => Some(namespace.to_owned()),/'
+mutant 7-label-not-confirmed "--test e2e a_lost_label_counts" \
+    src/revocation/confirm.rs 's/|meta: &ObjectMeta| meta.labels != cached.metadata.labels/|_: \&ObjectMeta| false/'
+mutant 7-label-not-heard "--test e2e a_namespace_that_loses" \
+    src/runtime/controllers/cluster_tenants.rs 's/before.metadata.labels != now.metadata.labels/false/; s/|before| false/|_| false/'
+mutant 7-selector-not-heard "--test e2e an_edit_of_the_selector" \
+    src/runtime/controllers/tenants.rs 's/tenant.admission().cloned()/None/'
 mutant 7-credentials-mix "--test dispatch do_not_mix" \
     src/dispatch/machine/calls.rs 's/Ok(_) => Some(Refusal::OtherConnection),/Ok(_) => None,/'
 mutant 8-maybe-processed "--lib what_the_peer_did_not_process" \
