@@ -205,6 +205,8 @@ mutant 13-unknown-scope-missing "--lib a_scope_that_the_token_is_known_to_lack" 
     src/revocation/blocked.rs 's/scopes: Some(held), .. }/scopes, .. }/; s/lacking(held)?/lacking(scopes.unwrap_or_default())?/'
 mutant 14-kept-for-ever "--test worlds the_promises" \
     src/revocation/reconcile.rs 's/^        if is_gone {/        if false \&\& is_gone {/'
+mutant 14-timers-kept "--test dispatch many_connections_that_are_gone" \
+    src/dispatch/machine/state.rs '/self.known_lengths.retain/{n;d}'
 mutant 8-items-forgotten "--test worlds the_promises" \
     src/revocation/decide.rs 's/items: known.items, outcome, failures/items: Items::default(), outcome, failures/'
 mutant 8-accepted-not-written "--test worlds the_promises" \

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
+mod address_families;
 mod answers;
 mod client_credentials;
 mod cluster_tenants;

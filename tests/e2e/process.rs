@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::process::Command;
+
 use crate::harness::{Environment, PATIENCE, within};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_rescind");
@@ -15,7 +17,7 @@ pub struct HostFiles {
 impl HostFiles {
     /// With this hosts file; `None`, with a printed reason, if this machine allows no namespaces.
     pub fn new(hosts: &str) -> Option<Self> {
-        if let Err(why) = allows(&["--mount"]) {
+        if let Err(why) = allows(&["--mount"], "true") {
             eprintln!("skipped: {why}");
             return None;
         }
@@ -30,22 +32,32 @@ impl HostFiles {
         std::fs::write(self.hosts.path(), hosts).unwrap();
     }
 
-    fn command(&self) -> tokio::process::Command {
-        let bind = "mount --bind \"$0\" /etc/hosts && mount --bind \"$1\" /etc/resolv.conf && shift && exec \"$@\"";
-        let mut command = tokio::process::Command::new("unshare");
-        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", bind]);
-        command.args([self.hosts.path(), self.resolv.path()]).arg(PROGRAM);
-        command
+    /// The program with these files.
+    pub fn command(&self) -> Command {
+        let bind = |file: &tempfile::NamedTempFile, path| format!("mount --bind '{}' {path}", file.path().display());
+        let setup = [bind(&self.hosts, "/etc/hosts"), bind(&self.resolv, "/etc/resolv.conf")].join(" && ");
+        in_namespaces(&["--mount"], &setup)
     }
 }
 
-/// Whether this machine lets a process have namespaces of its own, and why not.
-pub fn allows(namespaces: &[&str]) -> Result<(), String> {
+fn unshared(namespaces: &[&str], script: &str) -> std::process::Command {
     let mut command = std::process::Command::new("unshare");
-    let tried = command.args(["--user", "--map-root-user"]).args(namespaces).arg("true").output();
-    let tried = tried.map_err(|error| format!("there is no unshare ({error})"))?;
+    command.args(["--user", "--map-root-user"]).args(namespaces).args(["sh", "-c", script]);
+    command
+}
+
+/// The program in namespaces of its own, after this shell script.
+pub fn in_namespaces(namespaces: &[&str], setup: &str) -> Command {
+    let mut command = unshared(namespaces, &format!("{setup} && exec \"$0\" \"$@\""));
+    command.arg(PROGRAM);
+    command.into()
+}
+
+/// Whether this machine lets a process have such namespaces and do this in them, and why not.
+pub fn allows(namespaces: &[&str], setup: &str) -> Result<(), String> {
+    let tried = unshared(namespaces, setup).output().map_err(|error| format!("there is no unshare ({error})"))?;
     let why = String::from_utf8_lossy(&tried.stderr).trim().to_owned();
-    if tried.status.success() { Ok(()) } else { Err(format!("this machine allows no namespaces ({why})")) }
+    if tried.status.success() { Ok(()) } else { Err(format!("this machine allows no such namespaces ({why})")) }
 }
 
 /// The real program in a process of its own, at log level trace.
@@ -75,20 +87,20 @@ impl Process {
     pub fn start_on(env: &Environment, files: &HostFiles) -> Self {
         let watched = ["--watch-namespaces", &env.namespace, "--namespace", &env.namespace];
         let more = ["--health-probe-bind-address", "0", "--allowed-domains", env.fake.domain()];
-        Self::spawn(files.command(), env.plane.kubeconfig_path(), &[&watched[..], &more].concat(), &[])
+        Self::run_as(files.command(), env.plane.kubeconfig_path(), &[&watched[..], &more].concat())
     }
 
     /// With these environment variables.
     pub fn run_with(kubeconfig: &std::path::Path, args: &[&str], variables: &[(&str, String)]) -> Self {
-        Self::spawn(tokio::process::Command::new(PROGRAM), kubeconfig, args, variables)
+        Self::spawn(Command::new(PROGRAM), kubeconfig, args, variables)
     }
 
-    fn spawn(
-        mut command: tokio::process::Command,
-        kubeconfig: &std::path::Path,
-        args: &[&str],
-        variables: &[(&str, String)],
-    ) -> Self {
+    /// As this command, whose last argument so far is the program.
+    pub fn run_as(command: Command, kubeconfig: &std::path::Path, args: &[&str]) -> Self {
+        Self::spawn(command, kubeconfig, args, &[])
+    }
+
+    fn spawn(mut command: Command, kubeconfig: &std::path::Path, args: &[&str], variables: &[(&str, String)]) -> Self {
         let log = tempfile::NamedTempFile::new().unwrap();
         let child = command
             .arg("run")
@@ -102,6 +114,11 @@ impl Process {
             .spawn()
             .unwrap();
         Self { child, log }
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id().unwrap()
     }
 
     /// kill -9.
@@ -123,7 +140,7 @@ impl Process {
     }
 
     pub fn signal(&self, signal: &str) {
-        let pid = self.child.id().unwrap().to_string();
+        let pid = self.id().to_string();
         assert!(std::process::Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
     }
 
