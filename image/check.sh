@@ -28,7 +28,7 @@ fail() { echo "image check: $*" >&2; exit 1; }
 size=$(wc -c < "$program")
 [ "$size" -lt 20000000 ] || fail "the program has $size bytes; 20,000,000 is the limit"
 arguments=--version; run | grep -q '^rescind ' || fail "it does not start"
-arguments=crds; [ "$(run | grep -c '^kind: CustomResourceDefinition')" -eq "$(ls crds | wc -l)" ] || fail "no CRDs"
+arguments=crds; [ "$(run | grep -c '^kind: CustomResourceDefinition')" -eq "$(ls crds/*.yaml | wc -l)" ] || fail "no CRDs"
 arguments=run; said=$(run KUBECONFIG=/kubeconfig 2>&1) && fail "it ended by itself: $said"
 case "$said" in
   *refused*) ;;

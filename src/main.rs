@@ -199,9 +199,9 @@ fn run(options: Run) -> anyhow::Result<()> {
 }
 
 async fn operate(options: Run, traces: Traces) -> anyhow::Result<()> {
-    let config = runtime::cluster().await?;
+    let config = runtime::cluster()?;
     let settings = Settings {
-        cluster_url: config.cluster_url.to_string(),
+        cluster_url: runtime::whereabouts(&config),
         namespace: options.namespace.filter(|n| !n.is_empty()).unwrap_or_else(|| config.default_namespace.clone()),
         lease_name: options.lease_name,
         election: options.leader_elect.then(ElectionTiming::default),

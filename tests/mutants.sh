@@ -158,6 +158,8 @@ mutant 6-traced-people "--test e2e the_trace_of_an_object" \
     src/dispatch/driver.rs 's/("DELETE", endpoint.template(), Some/("DELETE", \&*endpoint.path().leak(), Some/'
 mutant 6-traces-astray "--features otlp --lib a_span_arrives" \
     src/telemetry/otlp.rs 's/NEXT_TRACE_ID.set(.*/NEXT_TRACE_ID.set(0);/'
+mutant 6-application-shown "--lib any_change_is_another_credential" \
+    src/auth0/application.rs 's/    Secret(SecretString),/    Secret(String),/; s/to_owned().into()), secret)/to_owned()), secret)/; s/secret.expose_secret().to_owned()/secret.clone()/; s/^use secrecy::{ExposeSecret, SecretString};//'
 mutant 7-no-consent "--test e2e a_secret_is_waited_for" \
     src/tenant/connection.rs 's/secret.filter(|secret| has_credentials_label(secret))/secret/' \
     src/runtime/controllers/scope.rs 's/Some(&consent)/None/'
@@ -189,8 +191,22 @@ mutant 8-said-before-done "--test e2e a_crash_costs" \
     src/revocation/reconcile.rs 's/shared.dispatcher.submit(connection, job);/memory.status = Some(Outcome::plain(Reason::Removed, "", super::history::Known::default()).status(\&inputs, true)); &/'
 mutant 8-forgotten-before-written "--test e2e a_status_that_cannot_be_written" \
     src/revocation/reconcile/write.rs '/Kept before the write/,+1 s/self.keep(memory, &stored.status);/self.context.shared.state.forget(\&self.owner.uid);/'
+mutant 8-answer-dropped "--lib a_verdict_counts_for_its_domain" \
+    src/revocation/decide.rs 's/inputs.submitted_to.is_some() \&\& inputs.submitted_to == inputs.domain()/true/'
+mutant 9-refused-for-ever "--lib failures_are_retried_at_their_own_pace" \
+    src/tenant/token_state.rs 's/        self.wanted = true;$/        self.wanted = false;/'
+mutant 9-clock-wrong "--lib a_refusal_because_of_the_clock" \
+    src/tenant/token_state.rs 's/if signed \&\& was_wrong/if false \&\& signed \&\& was_wrong/'
+mutant 11-token-storm "--lib a_rejected_token_is_replaced_once" \
+    src/tenant/token_state.rs 's/if is_held \&\& self.is_replacement =>/if false \&\& is_held =>/'
+mutant 12-token-at-every-start "--test e2e one_token_serves_everything" \
+    src/runtime/controllers/tenant_credentials.rs 's/is_rotated || !was_ready || is_new_request/is_rotated || !was_ready || is_new_request || true/'
+mutant 13-unknown-scope-missing "--lib a_scope_that_the_token_is_known_to_lack" \
+    src/revocation/blocked.rs 's/scopes: Some(held), .. }/scopes, .. }/; s/lacking(held)?/lacking(scopes.unwrap_or_default())?/'
 mutant 14-kept-for-ever "--test worlds the_promises" \
     src/revocation/reconcile.rs 's/^        if is_gone {/        if false \&\& is_gone {/'
+mutant 14-timers-kept "--test dispatch many_connections_that_are_gone" \
+    src/dispatch/machine/state.rs '/self.known_lengths.retain/{n;d}'
 mutant 8-items-forgotten "--test worlds the_promises" \
     src/revocation/decide.rs 's/items: known.items, outcome, failures/items: Items::default(), outcome, failures/'
 mutant 8-accepted-not-written "--test worlds the_promises" \
@@ -205,6 +221,16 @@ mutant 9-no-ping "--lib an_idle_connection_is_asked" \
     src/auth0/client.rs 's/http2_keep_alive_while_idle(true)/http2_keep_alive_while_idle(false)/'
 mutant 9-wrong-cause "--lib each_cause_of_tls" \
     src/auth0/transport.rs 's/Certificate::UnknownIssuer if has_ca_bundle =>/Certificate::UnknownIssuer if !has_ca_bundle =>/'
+mutant 9-proxy-unnamed "--test e2e a_proxy_is_passed_with" \
+    src/auth0/transport.rs 's/"proxy authorization required" =>/"unauthorized" =>/'
+mutant 9-body-lost "--test e2e an_answer_becomes_a_reason" \
+    src/auth0/answer.rs 's/^    lost_body("Expected type object"),//'
+mutant 9-proxy-for-all "--lib entries_mean_what_they_mean" \
+    src/auth0/no_proxy.rs 's/(wanted.parse() == Ok(port)).then_some(host)?/host/'
+mutant 9-other-issuer "--test e2e a_custom_domain_needs" \
+    src/auth0/token.rs 's/if !issuer.is_host_of(domain) =>/if issuer.is_host_of(domain) \&\& false =>/'
+mutant 9-goodbye-costs "--test e2e a_connection_that_says_goodbye" \
+    src/auth0/transport.rs 's/return CallError::NotProcessed;/return CallError::no_answer("closed");/'
 mutant 9-conflict-believed "--test e2e a_status_that_cannot_be_written" \
     src/revocation/status_writer.rs 's/Put::Conflict(_) => {}/Put::Conflict(_) => return Ok(Written::Successor),/'
 mutant 9-not-waited-for "--test e2e whatever_is_missing" \

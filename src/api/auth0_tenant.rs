@@ -156,8 +156,6 @@ impl TenantSpec {
     /// The fields on which this version does not act; `brake` says whether the brake of the kind is one of them.
     pub(super) fn unsupported(&self, brake: bool) -> Vec<String> {
         let mut list = Unsupported::new(&self.unknown);
-        let client_credentials = self.credentials.client_credentials_secret_ref.is_some();
-        list.field("spec.credentials.clientCredentialsSecretRef", client_credentials);
         list.value("spec.mode", self.mode, Mode::Remove);
         list.field("spec.brake", brake);
         list.field("spec.protected", self.protected != Protected::default());
@@ -208,9 +206,10 @@ pub struct Credentials {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_secret_ref: Option<SecretKeyRef>,
 
-    /// A Secret that holds an application's credentials: the keys clientId and clientSecret, or clientId and privateKey.
-    /// It is in the namespace of the Auth0Tenant; that of a ClusterAuth0Tenant is in the operator's. It is read only if
-    /// it carries the label rescind.dev/credentials: "true". If it also has a key "domain", that must equal `domain`.
+    /// A Secret that holds an application's credentials: the keys clientId and clientSecret, or clientId and privateKey
+    /// (RSA in PEM; optionally with algorithm, RS256 by default, and keyId). The operator gets its tokens with them. The
+    /// Secret is in the namespace of the Auth0Tenant; that of a ClusterAuth0Tenant is in the operator's. It is read only
+    /// if it carries the label rescind.dev/credentials: "true". If it also has a key "domain", that must equal `domain`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_credentials_secret_ref: Option<SecretRef>,
 }
@@ -270,7 +269,8 @@ pub struct Auth0TenantStatus {
     pub conditions: Vec<Condition>,
 
     /// The last value of the annotation rescind.dev/reconcile-requested-at that was answered. A new value has the
-    /// operator check the credential again at once, without a call to Auth0.
+    /// operator check the credential again at once, without a call to the Management API; with the credentials of an
+    /// application it gets a fresh token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
 
@@ -281,6 +281,11 @@ pub struct Auth0TenantStatus {
     /// What the credential says of itself. Absent while the tenant cannot be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<CredentialStatus>,
+
+    /// The scopes of the token, compared with what removals need. Absent while nothing is missing and nothing too much,
+    /// and if the token does not name its scopes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<ScopesStatus>,
 
     /// Until when nothing is sent to the domain, because Auth0's rate limit was reached (429).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -296,10 +301,11 @@ pub struct Auth0TenantStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CredentialStatus {
-    /// Token: a Management API token, which has to be replaced before it expires.
+    /// Token: a Management API token in the Secret, which somebody has to replace before it expires. ClientCredentials:
+    /// an application, for which the operator gets a token whenever it needs one.
     pub kind: CredentialKind,
 
-    /// When it expires, if it says so.
+    /// When the token expires, if it says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
 
@@ -314,11 +320,43 @@ impl CredentialStatus {
     pub const MAX_SCOPES: usize = 50;
 }
 
+/// The scopes of a token, compared with what removals need.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScopesStatus {
+    /// Scopes without which removals of some kind are refused, or cannot be verified; at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), extend("items" = { "type": "string", "description": "A scope, such as update:users." }))]
+    pub missing: Vec<String>,
+
+    /// Powerful scopes that the operator never needs; at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), extend("items" = { "type": "string", "description": "A scope, such as create:client_grants." }))]
+    pub unneeded: Vec<String>,
+}
+
+impl ScopesStatus {
+    /// The most scopes that each list holds.
+    pub const MAX: usize = 20;
+}
+
 /// The kinds of credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum CredentialKind {
     /// A Management API token that stands in the Secret.
     Token,
+    /// The credentials of an application, which gets tokens with them.
+    ClientCredentials,
+}
+
+impl CredentialKind {
+    /// The name, as in a status.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "Token",
+            Self::ClientCredentials => "ClientCredentials",
+        }
+    }
 }
 
 impl Auth0TenantStatus {

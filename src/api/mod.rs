@@ -43,7 +43,7 @@ mod verification;
 pub use admission::{Admission, LabelOperator, LabelRequirement, LabelValue, NamespaceSelector};
 pub use auth0_tenant::{
     Auth0Tenant, Auth0TenantSpec, Auth0TenantStatus, CredentialKind, CredentialStatus, Credentials, RateLimit,
-    SecretKeyRef, SecretRef, TenantObject, TenantSpec,
+    ScopesStatus, SecretKeyRef, SecretRef, TenantObject, TenantSpec,
 };
 pub use cluster_auth0_tenant::{ClusterAuth0Tenant, ClusterAuth0TenantSpec, ClusterBrake};
 pub use common::{IfNotFound, Policy, RemovalOptions, TenantKind, TenantRef};

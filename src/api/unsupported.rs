@@ -86,9 +86,7 @@ mod tests {
         ] {
             assert_eq!(of_removal(with(removal(), pointer, value)), [named]);
         }
-        let application = json!({"clientCredentialsSecretRef": {"name": "x"}});
         for (pointer, value, named) in [
-            ("/credentials", application, "spec.credentials.clientCredentialsSecretRef"),
             ("/mode", json!("Observe"), "spec.mode: Observe"),
             ("/brake/maxRemovals", json!(1), "spec.brake"),
             ("/brake/window", json!("2h"), "spec.brake"),

@@ -1,7 +1,8 @@
 //! The HTTP client. There is one for each domain and CA bundle, and with it one connection pool.
 //!
-//! The only writes that it can send are the DELETEs of the endpoint table (docs/design.md, promise 1). It never retries
-//! a request, never follows a redirect, and never formats a token or a header.
+//! The only writes that it can send are the DELETEs of the endpoint table and the request for a token in
+//! `token_endpoint` (docs/design.md, promise 1). It never retries a request, never follows a redirect, and never formats
+//! a token or a header.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use thiserror::Error;
 
 use super::answer::{Call, Received, meaning};
 use super::transport::{broken_answer, no_answer};
-use super::{CallError, Domain, Endpoint, Item, Query, RateHeaders, Read, Token};
+use super::{CallError, Domain, Endpoint, Item, Query, RateHeaders, Read, Token, exempts};
 use crate::clock;
 
 /// The largest body that is read, in bytes. Auth0 limits its own bodies to 1 MB.
@@ -98,6 +99,11 @@ impl Client {
             .http2_keep_alive_timeout(timeouts.read)
             .http2_keep_alive_while_idle(true)
             .user_agent(concat!("rescind/", env!("CARGO_PKG_VERSION")));
+        let root = format!("https://{}", domain.authority());
+        let no_proxy = ["NO_PROXY", "no_proxy"].into_iter().find_map(|name| std::env::var(name).ok());
+        if no_proxy.zip(root.parse().ok()).is_some_and(|(no_proxy, url)| exempts(&no_proxy, &url)) {
+            builder = builder.no_proxy();
+        }
         if let Some(pem) = ca_bundle {
             let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|_| ClientError::CaBundle)?;
             if certificates.is_empty() {
@@ -107,7 +113,7 @@ impl Client {
         }
         let has_ca_bundle = ca_bundle.is_some();
         let http = builder.build().map_err(|_| if has_ca_bundle { ClientError::CaBundle } else { ClientError::Tls })?;
-        Ok(Self { http, root: format!("https://{}", domain.authority()), has_ca_bundle })
+        Ok(Self { http, root, has_ca_bundle })
     }
 
     /// Sends one DELETE for `items`, which must hold 1 to [`Endpoint::max_items`]. `Ok` means that Auth0 accepted it,
@@ -132,29 +138,48 @@ impl Client {
         self.send(self.http.get(url).query(&**query), token, Call::page(read)).await
     }
 
+    /// A POST to `path`; only the token endpoint uses it.
+    pub(super) fn post(&self, path: &str) -> reqwest::RequestBuilder {
+        self.http.post(format!("{}/{path}", self.root))
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder, token: &Token, call: Call) -> Answer<Page> {
-        let failed = |error| Answer { limits: RateHeaders::default(), outcome: Err(error) };
+        let failed = |limits, error| Answer { limits, outcome: Err(error) };
         let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {}", token.expose())) else {
-            return failed(CallError::Unauthorized("the token cannot stand in a header"));
+            return failed(RateHeaders::default(), CallError::Unauthorized("the token cannot stand in a header"));
         };
         bearer.set_sensitive(true);
-        let response = match request.header(AUTHORIZATION, bearer).send().await {
-            Ok(response) => response,
-            Err(error) => return failed(no_answer(&error, self.has_ca_bundle)),
-        };
-        let limits = RateHeaders::read(response.headers());
-        let (status, is_html) = (response.status(), is_html(&response));
-        let body = match read_body(response).await {
-            Ok(body) => body,
-            // A 429 needs no body: its meaning is in the status and the headers.
-            Err(_) if status == StatusCode::TOO_MANY_REQUESTS => Vec::new(),
-            Err(what) => return Answer { limits, outcome: Err(CallError::unusable(status, what)) },
+        let (limits, (status, is_html, body)) = match self.exchange(request.header(AUTHORIZATION, bearer)).await {
+            Ok(exchanged) => exchanged,
+            Err((limits, error)) => return failed(limits, error),
         };
         let received = Received { status, is_html, body: &body, limits: &limits };
         let outcome = meaning(call, &received, clock::wall(), fastrand::f64());
         Answer { limits, outcome }
     }
+
+    /// Sends a request and reads its whole response: status, whether it is HTML, and body.
+    pub(super) async fn exchange(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<Exchanged, (RateHeaders, CallError)> {
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return Err((RateHeaders::default(), no_answer(&error, self.has_ca_bundle))),
+        };
+        let limits = RateHeaders::read(response.headers());
+        let (status, is_html) = (response.status(), is_html(&response));
+        match read_body(response).await {
+            Ok(body) => Ok((limits, (status, is_html, body))),
+            // A 429 needs no body: its meaning is in the status and the headers.
+            Err(_) if status == StatusCode::TOO_MANY_REQUESTS => Ok((limits, (status, is_html, Vec::new()))),
+            Err(what) => Err((limits, CallError::unusable(status, what))),
+        }
+    }
 }
+
+/// The headers of a response, and its status, whether it is HTML, and its body.
+pub(super) type Exchanged = (RateHeaders, (StatusCode, bool, Vec<u8>));
 
 fn is_html(response: &reqwest::Response) -> bool {
     let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();

@@ -23,6 +23,11 @@ impl Domain {
         if self.port == 443 { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
     }
 
+    /// Whether `other` has the same host, whatever the ports.
+    pub(super) fn is_host_of(&self, other: &Self) -> bool {
+        self.host == other.host
+    }
+
     /// The audience of the tenant's Management API: `https://{domain}/api/v2/`, with the trailing slash.
     pub fn default_audience(&self) -> String {
         format!("https://{}/api/v2/", self.authority())

@@ -24,6 +24,8 @@ pub struct EndpointRow {
     pub max_items: usize,
     /// The scopes that the DELETE needs, all of them.
     pub removal_scopes: &'static [&'static str],
+    /// The scopes of which any source says that it is enough for the DELETE. A token with none of them is not tried.
+    pub sufficient_scopes: &'static [&'static str],
     /// What does not exist if Auth0 answers the DELETE with 404, as a noun for messages.
     pub subject: &'static str,
     /// Whether the list is strongly consistent. Only then does a complete read without an item make its DELETE
@@ -145,6 +147,7 @@ endpoints! {
         body_key: "permissions",
         max_items: 50,
         removal_scopes: &["update:users"],
+        sufficient_scopes: &["update:users"],
         subject: "user",
         strongly_consistent: true,
         not_found: NotFound::SubjectOrItem,
@@ -163,6 +166,7 @@ endpoints! {
         max_items: 50,
         // Auth0's documentation also lists delete:role_members, but its 403 names only this scope.
         removal_scopes: &["update:users"],
+        sufficient_scopes: &["update:users", "delete:role_members"],
         subject: "user",
         strongly_consistent: true,
         not_found: NotFound::SubjectOrItem,
@@ -181,6 +185,7 @@ endpoints! {
         body_key: "members",
         max_items: 10,
         removal_scopes: &["delete:organization_members"],
+        sufficient_scopes: &["delete:organization_members"],
         subject: "organization or user",
         strongly_consistent: false,
         not_found: NotFound::OrganizationOrUser,
@@ -198,6 +203,7 @@ endpoints! {
         body_key: "roles",
         max_items: 50,
         removal_scopes: &["delete:organization_member_roles"],
+        sufficient_scopes: &["delete:organization_member_roles"],
         subject: "organization or user",
         strongly_consistent: false,
         not_found: NotFound::MembershipOrItem,
@@ -216,6 +222,7 @@ endpoints! {
         body_key: "roles",
         max_items: 50,
         removal_scopes: &["delete:group_roles"],
+        sufficient_scopes: &["delete:group_roles"],
         subject: "group",
         strongly_consistent: false,
         not_found: NotFound::SubjectOrItem,
@@ -238,6 +245,20 @@ static USER_ORGANIZATIONS: ListRow = ListRow {
     paging: Paging::Offset,
     scopes: &["read:organizations"],
 };
+
+impl EndpointRow {
+    /// The scope to ask for if these, which are all that a token has, are not enough for the DELETE.
+    pub fn lacking(&self, held: &[String]) -> Option<&'static str> {
+        let has = |scope: &&str| held.iter().any(|own| own == scope);
+        if self.sufficient_scopes.iter().any(has) { None } else { self.removal_scopes.first().copied() }
+    }
+
+    /// The scopes that verifying a removal can need.
+    pub fn reads(&self) -> impl Iterator<Item = &'static str> {
+        let per_user = if self.per_user { USER_ORGANIZATIONS.scopes } else { &[] };
+        self.list.scopes.iter().chain(per_user).copied()
+    }
+}
 
 impl Endpoint {
     /// The id of the user in the path, if the path has one.

@@ -38,6 +38,9 @@ pub enum CallError {
     /// The peer says that it did not process the request, so it had no effect. Send it again.
     #[error("the connection was closed before Auth0 processed the request")]
     NotProcessed,
+    /// Auth0 rejected the access token, and the credential gets another one, so it had no effect. Send it again.
+    #[error("401: Auth0 refused the access token, and the operator asks for another one")]
+    TokenReplaced,
 }
 
 impl CallError {
@@ -59,7 +62,8 @@ impl CallError {
             | Self::Denied(_)
             | Self::InsufficientScope(_)
             | Self::NotFound(_)
-            | Self::RateLimited(_) => true,
+            | Self::RateLimited(_)
+            | Self::TokenReplaced => true,
             Self::Unavailable(_) | Self::NotSent(_) | Self::NotProcessed => false,
         }
     }
@@ -80,7 +84,8 @@ impl CallError {
             | Self::NotFound(_)
             | Self::RateLimited(_)
             | Self::NotSent(_)
-            | Self::NotProcessed => false,
+            | Self::NotProcessed
+            | Self::TokenReplaced => false,
         }
     }
 }
@@ -88,8 +93,8 @@ impl CallError {
 /// What is wrong with a request that Auth0 rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Rejection {
-    /// The body failed Auth0's validation, or did not arrive.
-    #[error("400 invalid_body: an id is malformed, or a proxy dropped the body")]
+    /// The body failed Auth0's validation.
+    #[error("400 invalid_body: an id is malformed")]
     Body,
     /// An id in the path is malformed.
     #[error("400 invalid_uri: an id is malformed")]

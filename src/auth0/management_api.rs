@@ -9,9 +9,10 @@ use super::client::{Answer, Client, Page};
 use super::endpoint::{Endpoint, Read};
 use super::item::Item;
 use super::token::Token;
+use super::token_endpoint::TokenRequest;
 use super::walk::Query;
 
-/// The two calls that the operator makes.
+/// The calls that the operator makes.
 pub trait ManagementApi: Debug + Send + Sync + 'static {
     /// See [`Client::remove`].
     fn remove<'a>(
@@ -24,6 +25,9 @@ pub trait ManagementApi: Debug + Send + Sync + 'static {
 
     /// See [`Client::page`].
     fn page<'a>(&'a self, token: &'a Token, read: &'a Read, query: &'a Query) -> BoxFuture<'a, Answer<Page>>;
+
+    /// See [`Client::token`].
+    fn token<'a>(&'a self, request: &'a TokenRequest<'a>) -> BoxFuture<'a, Answer<Token>>;
 }
 
 impl ManagementApi for Client {
@@ -39,5 +43,8 @@ impl ManagementApi for Client {
 
     fn page<'a>(&'a self, token: &'a Token, read: &'a Read, query: &'a Query) -> BoxFuture<'a, Answer<Page>> {
         Self::page(self, token, read, query).boxed()
+    }
+    fn token<'a>(&'a self, request: &'a TokenRequest<'a>) -> BoxFuture<'a, Answer<Token>> {
+        Self::token(self, request).boxed()
     }
 }

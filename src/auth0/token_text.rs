@@ -8,51 +8,22 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-/// The longest token that is accepted, in bytes. Auth0's own are shorter than 8 kB.
-const MAX_LEN: usize = 16 * 1024;
+use super::Domain;
+use super::secret_text::{self, Defect};
 
-/// Why a Secret's value is not a usable token. No variant and no message contains any part of the value.
+/// Why a Secret's value is not a usable token. No variant and no message contains any part of the value, except the host
+/// that issued it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TokenError {
-    /// The value is empty.
-    #[error("is empty")]
-    Empty,
-    /// The value is longer than any token of Auth0.
-    #[error("is longer than {MAX_LEN} bytes, so it is not a token")]
-    TooLong,
-    /// The value begins with a byte order mark, as files of some editors do.
-    #[error("begins with a byte order mark: save the file as UTF-8 without one")]
-    ByteOrderMark,
+    /// The form of the value is wrong.
+    #[error(transparent)]
+    Form(#[from] Defect),
     /// The value is what the token endpoint answered.
     #[error("is the whole JSON answer of /oauth/token: put only the value of its access_token there")]
     WholeAnswer,
-    /// The value is some other JSON.
-    #[error("is JSON: put only the token itself there")]
-    Json,
-    /// The value is a key or a certificate.
-    #[error("is a key or a certificate in PEM: put a Management API token there")]
-    Pem,
-    /// The value is a variable or a template that nothing has replaced.
-    #[error("is a placeholder that nothing has replaced: put the token itself there")]
-    Placeholder,
     /// The value begins with the name of the scheme or of the header.
     #[error("begins with the word Bearer or the name of the header: leave that out")]
     Bearer,
-    /// The value is quoted.
-    #[error("has quotation marks, which became part of the value: leave them out (kubectl --from-env-file keeps them)")]
-    Quoted,
-    /// The value is a line of a settings file.
-    #[error("is a whole line with a name before the token: put only what comes after = or : there")]
-    Assignment,
-    /// The value has white space at an end.
-    #[error("has white space before or after it: remove that (one line end at the end is allowed)")]
-    WhiteSpaceAround,
-    /// The value has white space inside.
-    #[error("has white space or a line end inside: write it on one line without any")]
-    WhiteSpaceInside,
-    /// The value contains characters that a bearer token cannot have.
-    #[error("has characters that a token cannot have: copy it again")]
-    NotAToken,
     /// The value is the base64 encoding of a token: it was encoded once too often.
     #[error("is base64-encoded twice: put the token itself under stringData, or its base64 under data")]
     EncodedTwice,
@@ -83,20 +54,17 @@ pub enum TokenError {
          is a custom domain, set spec.audience"
     )]
     WrongAudience(String),
+    /// The token was issued by the first host, and is to be used at the second.
+    #[error(
+        "was issued by {0}, but spec.domain is {1}: Auth0 accepts a token only at the host that issued it, so get one \
+         from {1}, or name {0} in spec.domain"
+    )]
+    OtherIssuer(Domain, Domain),
 }
 
 /// The value of a Secret as a token that an HTTP header can carry, with one line end trimmed.
 pub(super) fn plain(bytes: &[u8]) -> Result<&str, TokenError> {
-    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-    if bytes.len() > MAX_LEN {
-        return Err(TokenError::TooLong);
-    }
-    let marks: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"];
-    if marks.iter().any(|mark| bytes.starts_with(mark)) {
-        return Err(TokenError::ByteOrderMark);
-    }
-    let text = std::str::from_utf8(bytes).map_err(|_| TokenError::NotAToken)?;
+    let text = secret_text::text(bytes)?;
     match mistake(text) {
         Some(mistake) => Err(mistake),
         None => Ok(text),
@@ -105,31 +73,16 @@ pub(super) fn plain(bytes: &[u8]) -> Result<&str, TokenError> {
 
 /// What is wrong with the form of `text`; the first that applies.
 fn mistake(text: &str) -> Option<TokenError> {
-    const QUOTES: [char; 7] = ['"', '\'', '`', '“', '”', '‘', '’'];
-    let bare = text.trim();
-    let lower = bare.get(..20).unwrap_or(bare).to_ascii_lowercase();
-    let found = match bare {
-        "" => TokenError::Empty,
-        _ if bare.starts_with(['$', '<']) || bare.starts_with("{{") => TokenError::Placeholder,
-        _ if bare.starts_with('{') && bare.contains("\"access_token\"") => TokenError::WholeAnswer,
-        _ if bare.starts_with(['{', '[']) => TokenError::Json,
-        _ if bare.starts_with("-----BEGIN") => TokenError::Pem,
-        _ if bare.starts_with(QUOTES) || bare.ends_with(QUOTES) => TokenError::Quoted,
-        _ if ["bearer ", "authorization:"].iter().any(|word| lower.starts_with(word)) => TokenError::Bearer,
-        _ if is_assignment(bare) => TokenError::Assignment,
-        _ if bare.contains(char::is_whitespace) => TokenError::WhiteSpaceInside,
-        _ if bare != text => TokenError::WhiteSpaceAround,
-        _ if !bare.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b)) => TokenError::NotAToken,
-        _ => return None,
-    };
-    Some(found)
-}
-
-/// `NAME=value`, `export NAME=value` or `name: value`. A token can have `=` at its end only.
-fn is_assignment(text: &str) -> bool {
-    let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_- .".contains(&b));
-    text.split_once(['=', ':'])
-        .is_some_and(|(name, value)| is_name(name) && !value.starts_with("//") && !value.trim_matches('=').is_empty())
+    let defect = secret_text::defect(text)?;
+    let (bare, lower) = (text.trim(), text.trim().get(..20).unwrap_or_default().to_ascii_lowercase());
+    let is_header = ["bearer ", "authorization:"].iter().any(|word| lower.starts_with(word));
+    if defect == Defect::Json && bare.contains("\"access_token\"") {
+        return Some(TokenError::WholeAnswer);
+    }
+    if matches!(defect, Defect::Assignment | Defect::WhiteSpaceInside) && is_header {
+        return Some(TokenError::Bearer);
+    }
+    Some(defect.into())
 }
 
 /// The claims of a JWT that is to be for `audience`.
@@ -186,44 +139,44 @@ mod tests {
 
     #[test]
     fn every_usual_mistake_has_its_own_words() {
-        use TokenError as E;
+        use {Defect as D, TokenError as E};
         let jwt = jwt();
         let answer = format!(r#"{{"access_token":"{jwt}","expires_in":86400,"token_type":"Bearer"}}"#);
         let twice = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
         let opaque = || E::Opaque(AUDIENCE.to_owned());
         let (head, rest) = jwt.split_at(40);
         for (text, error) in [
-            (String::new(), E::Empty),
-            ("\n".into(), E::Empty),
-            (" \n\n".into(), E::Empty),
+            (String::new(), E::Form(D::Empty)),
+            ("\n".into(), E::Form(D::Empty)),
+            (" \n\n".into(), E::Form(D::Empty)),
             (answer.clone(), E::WholeAnswer),
             (format!("\n{answer}\n\n"), E::WholeAnswer),
-            (r#"{"token":"x"}"#.into(), E::Json),
-            ("-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----\n".into(), E::Pem),
-            ("$TOKEN".into(), E::Placeholder),
-            ("${TOKEN}".into(), E::Placeholder),
-            ("<token>".into(), E::Placeholder),
-            ("{{ .token }}".into(), E::Placeholder),
+            (r#"{"token":"x"}"#.into(), E::Form(D::Json)),
+            ("-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----\n".into(), E::Form(D::Pem)),
+            ("$TOKEN".into(), E::Form(D::Placeholder)),
+            ("${TOKEN}".into(), E::Form(D::Placeholder)),
+            ("<token>".into(), E::Form(D::Placeholder)),
+            ("{{ .token }}".into(), E::Form(D::Placeholder)),
             (format!("Bearer {jwt}"), E::Bearer),
             (format!("bearer  {jwt}\n"), E::Bearer),
             (format!("Authorization: Bearer {jwt}"), E::Bearer),
-            (format!("\"{jwt}\""), E::Quoted),
-            (format!("'{jwt}'\n"), E::Quoted),
-            (format!("{jwt}\""), E::Quoted),
-            (format!("“{jwt}”"), E::Quoted),
-            (format!("AUTH0_TOKEN={jwt}"), E::Assignment),
-            (format!("export TOKEN = {jwt}"), E::Assignment),
-            (format!("token: {jwt}"), E::Assignment),
-            (format!(" {jwt}"), E::WhiteSpaceAround),
-            (format!("{jwt} "), E::WhiteSpaceAround),
-            (format!("{jwt}\n\n"), E::WhiteSpaceAround),
-            (format!("{head}\n{rest}"), E::WhiteSpaceInside),
-            (format!("{head} {rest}"), E::WhiteSpaceInside),
-            (format!("\u{feff}{jwt}"), E::ByteOrderMark),
-            (format!("{jwt}\0"), E::NotAToken),
-            (format!("{jwt}\u{200b}"), E::NotAToken),
-            (format!("{jwt}…"), E::NotAToken),
-            ("https://acme.auth0.com/".into(), E::NotAToken),
+            (format!("\"{jwt}\""), E::Form(D::Quoted)),
+            (format!("'{jwt}'\n"), E::Form(D::Quoted)),
+            (format!("{jwt}\""), E::Form(D::Quoted)),
+            (format!("“{jwt}”"), E::Form(D::Quoted)),
+            (format!("AUTH0_TOKEN={jwt}"), E::Form(D::Assignment)),
+            (format!("export TOKEN = {jwt}"), E::Form(D::Assignment)),
+            (format!("token: {jwt}"), E::Form(D::Assignment)),
+            (format!(" {jwt}"), E::Form(D::WhiteSpaceAround)),
+            (format!("{jwt} "), E::Form(D::WhiteSpaceAround)),
+            (format!("{jwt}\n\n"), E::Form(D::WhiteSpaceAround)),
+            (format!("{head}\n{rest}"), E::Form(D::WhiteSpaceInside)),
+            (format!("{head} {rest}"), E::Form(D::WhiteSpaceInside)),
+            (format!("\u{feff}{jwt}"), E::Form(D::ByteOrderMark)),
+            (format!("{jwt}\0"), E::Form(D::Characters)),
+            (format!("{jwt}\u{200b}"), E::Form(D::Characters)),
+            (format!("{jwt}…"), E::Form(D::Characters)),
+            ("https://acme.auth0.com/".into(), E::Form(D::Characters)),
             (twice(&jwt), E::EncodedTwice),
             (twice(&format!("{jwt}\n")), E::EncodedTwice),
             (twice(&answer), E::EncodedTwice),
@@ -237,12 +190,12 @@ mod tests {
             ("aB3dE".repeat(7)[..32].into(), E::ClientId),
             ("eyJhbGciOiJkaXIifQ..aaaa.bbbb.cccc".into(), opaque()),
             ("opaque-token".into(), opaque()),
-            ("x".repeat(MAX_LEN + 2), E::TooLong),
+            ("x".repeat(16 * 1024 + 2), E::Form(D::TooLong)),
         ] {
             assert_eq!(judged(text.as_bytes()), Err(error), "{text:?}");
         }
-        assert_eq!(judged(b"\xff\xfea\0"), Err(E::ByteOrderMark), "UTF-16");
-        assert_eq!(judged(b"\x80abc"), Err(E::NotAToken));
+        assert_eq!(judged(b"\xff\xfea\0"), Err(E::Form(D::ByteOrderMark)), "UTF-16");
+        assert_eq!(judged(b"\x80abc"), Err(E::Form(D::Characters)));
         for good in [jwt.clone(), format!("{jwt}\n"), format!("{jwt}\r\n")] {
             assert_eq!(judged(good.as_bytes()), Ok(()), "{good:?}");
         }

@@ -46,6 +46,9 @@ fn is_unprocessed(error: &h2::Error) -> bool {
 }
 
 fn not_connected(error: &reqwest::Error, has_ca_bundle: bool) -> &'static str {
+    if let Some(why) = causes(error).find_map(|cause| not_through_proxy(&cause.to_string())) {
+        return why;
+    }
     if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref()) {
         return not_trusted(tls, has_ca_bundle);
     }
@@ -67,6 +70,29 @@ fn not_connected(error: &reqwest::Error, has_ca_bundle: bool) -> &'static str {
         }
         _ => "no connection could be made; check spec.domain, network policies and any proxy",
     }
+}
+
+/// Why the proxy on the way made no connection. hyper-util does not export the types of these errors, so their texts
+/// have to tell them apart; none of them holds the proxy's URL, which may have a password.
+fn not_through_proxy(text: &str) -> Option<&'static str> {
+    let (kind, what) = text.split_once(" error: ").filter(|(kind, _)| ["tunnel", "SOCKS"].contains(kind))?;
+    Some(match what {
+        "proxy authorization required" => {
+            "the proxy does not accept the operator's user and password (407); correct them in the URL of HTTPS_PROXY"
+        }
+        "failed to create underlying connection" => {
+            "no connection to the proxy could be made; check the address in HTTPS_PROXY, and whether the operator may \
+             reach it"
+        }
+        _ if kind == "SOCKS" => {
+            "the SOCKS proxy of HTTPS_PROXY made no connection to the domain; check its user and password, and whether \
+             it may reach the domain"
+        }
+        _ => {
+            "the proxy of HTTPS_PROXY made no connection to the domain; check whether it lets the operator reach the \
+             domain, and whether it can resolve the name"
+        }
+    })
 }
 
 /// Each TLS failure, with what to do about it.

@@ -190,14 +190,22 @@ async fn preflight(
     found
 }
 
-async fn send(Connection { client, token, .. }: &Connection, outgoing: &Outgoing) -> Answer<Page> {
-    match outgoing {
+async fn send(Connection { client, credential, .. }: &Connection, outgoing: &Outgoing) -> Answer<Page> {
+    let Some(token) = credential.token() else {
+        let outcome = Err(CallError::NotSent("the access token has expired, and there is no other one yet"));
+        return Answer { limits: Default::default(), outcome };
+    };
+    let mut answer = match outgoing {
         Outgoing::Remove { endpoint, items, correlation } => {
-            let answer = client.remove(token, endpoint, items, correlation).await;
+            let answer = client.remove(&token, endpoint, items, correlation).await;
             Answer { limits: answer.limits, outcome: answer.outcome.map(|()| Page::Null) }
         }
-        Outgoing::Page { read, query } => client.page(token, read, query).await,
+        Outgoing::Page { read, query } => client.page(&token, read, query).await,
+    };
+    if credential.call_ended(&token, answer.outcome.as_ref().err()) {
+        answer.outcome = Err(CallError::TokenReplaced);
     }
+    answer
 }
 
 /// A call that was sent.

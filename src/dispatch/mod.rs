@@ -38,7 +38,7 @@ pub mod machine;
 mod observer;
 mod preflight;
 
-pub use connection::{Connection, ConnectionKey, Limits};
+pub use connection::{Connection, ConnectionKey, Credential, Limits};
 pub use dispatcher::Dispatcher;
 pub use job::{End, History, Job, Owner, Refusal, Removal, Report, Task, Unverified, View, Wait};
 pub use observer::{DeleteFinished, Observer, QueueStats, RequestFinished};

@@ -9,7 +9,7 @@ use crate::auth0::{CallError, Item, Missing};
 use crate::dispatch::{End, Report, Unverified};
 
 use super::history::{Known, rounded_up};
-use super::inputs::Inputs;
+use super::inputs::{Inputs, Tenant};
 use super::outcome::{Outcome, Verified, failures_so_far};
 use super::schedule::{STILL_PRESENT_AFTER, backoff, next_late_read, next_read, refused_retry};
 
@@ -40,10 +40,21 @@ pub(super) fn judge_report(inputs: &Inputs<'_>, report: &Report, known: Known) -
         End::Remaining(_) if !known.has_accepted() => return None,
         End::Remaining(left) => remaining(left.len(), inputs, report.read_at.unwrap_or(inputs.now.wall), known),
         End::NotFound(missing) => return not_found(*missing, inputs, report, known),
+        End::Failed(_) if is_superseded(inputs, report) => return None,
         End::Failed(CallError::NotFound(missing)) => return not_found(*missing, inputs, report, known),
         End::Failed(error) => failed(error, &report.refused, inputs, known),
     };
     Some(outcome)
+}
+
+/// Whether Auth0 refused a credential that the tenant does not have any more.
+pub(super) fn is_superseded(inputs: &Inputs<'_>, report: &Report) -> bool {
+    let Tenant::Ready { key, .. } = inputs.tenant else { return false };
+    let is_refusal = matches!(
+        report.end,
+        End::Failed(CallError::Unauthorized(_) | CallError::InsufficientScope(_) | CallError::Denied(_))
+    );
+    is_refusal && report.connection.is_some_and(|with| with != key)
 }
 
 /// What the report of a requested proof means for a finished object. If the read fails, the object stays finished and
@@ -246,24 +257,31 @@ fn failed(error: &CallError, refused: &[Item], inputs: &Inputs<'_>, known: Known
             );
             (Reason::Denied, message, refused_retry)
         }
-        CallError::InsufficientScope(scope) => {
-            let message = format!(
-                "The token lacks the scope {scope}. Grant it to the application in Auth0, then put a fresh token into \
-                 the tenant's Secret. The operator retries when the Secret changes, and every ten minutes."
-            );
-            (Reason::InsufficientScope, message, refused_retry)
-        }
+        CallError::InsufficientScope(scope) => (Reason::InsufficientScope, lacks_scope(scope), refused_retry),
         CallError::RateLimited(wait) => {
             let until = rounded_up(now + *wait);
             (Reason::RateLimited, rate_limited(until), Some(until))
         }
-        CallError::Unavailable(_) | CallError::NotSent(_) | CallError::NotProcessed | CallError::NotFound(_) => {
+        CallError::Unavailable(_)
+        | CallError::NotSent(_)
+        | CallError::NotProcessed
+        | CallError::TokenReplaced
+        | CallError::NotFound(_) => {
             let attempts = failures_so_far(inputs, Reason::Auth0Unavailable).saturating_add(1);
             let message = format!("The operator got no usable answer from Auth0 and will retry: {error}.");
             (Reason::Auth0Unavailable, message, Some(now + backoff(attempts, inputs.jitter)))
         }
     };
     Outcome { next_attempt, is_failure: true, ..Outcome::plain(reason, message, known) }
+}
+
+/// What an object says whose token lacks a scope. A token keeps the scopes with which it was issued.
+pub(super) fn lacks_scope(scope: &str) -> String {
+    format!(
+        "The token lacks the scope {scope}. Grant it to the application in Auth0, then put a fresh token into the tenant's \
+         Secret; with client credentials the operator gets one itself. It retries when the Secret changes, and every ten \
+         minutes."
+    )
 }
 
 fn rejected_items(rejected: &[Item], n: usize) -> String {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::api::{Reason, RemovalStatus, TenantKind, TenantRef};
 use crate::dispatch::View;
 
+use super::answers::lacks_scope;
 use super::history::Known;
 use super::inputs::{Inputs, Tenant};
 use super::kinds::validate;
@@ -12,6 +13,8 @@ use super::outcome::Outcome;
 use super::refusals::{Refused, is_refusal};
 use super::schedule::{MAX_PAUSE, pause_left, resync_after, until};
 
+/// How often an object whose token lacks a scope looks whether there is a fresh one that has it.
+const FRESH_TOKEN: Duration = Duration::from_secs(600);
 /// After a refusal in force ends, the objects that wait for it come back within this time, not all at once.
 const SPREAD: Duration = Duration::from_secs(30);
 
@@ -33,7 +36,12 @@ const RULES: [Rule; 7] =
 
 /// What keeps anything from being sent for this object, if anything does.
 pub(super) fn blocked(inputs: &Inputs<'_>, known: &Known) -> Option<Blocked> {
-    let Some((reason, message)) = RULES.iter().find_map(|rule| rule(inputs)) else { return refused(inputs, known) };
+    let Some((reason, message)) = RULES.iter().find_map(|rule| rule(inputs)) else {
+        let refused = refused(inputs, known);
+        let is_unauthorized =
+            refused.as_ref().is_some_and(|blocked| blocked.outcome.reason != Reason::InsufficientScope);
+        return if is_unauthorized { refused } else { without_scope(inputs, known).or(refused) };
+    };
     // A change of the tenant wakes its objects; the time is for a wake-up that got lost.
     let recheck_after = (!matches!(inputs.tenant, Tenant::Ready { .. })).then(|| resync_after(inputs.jitter));
     Some(Blocked { outcome: Outcome::plain(reason, message, known.clone()), recheck_after })
@@ -116,6 +124,19 @@ fn current_message(inputs: &Inputs<'_>, reason: Reason) -> Option<String> {
 fn malformed(inputs: &Inputs<'_>) -> Option<(Reason, String)> {
     let what = validate(inputs.removal).err()?;
     Some((Reason::InvalidRequest, format!("Nothing was sent: {what}.")))
+}
+
+/// The token says itself that it holds no scope of which any source says that it is enough. A request by annotation is
+/// tried all the same.
+fn without_scope(inputs: &Inputs<'_>, known: &Known) -> Option<Blocked> {
+    let Tenant::Ready { scopes: Some(held), .. } = inputs.tenant else { return None };
+    // An object that only has to be proved needs no scope to remove.
+    if known.is_complete() || inputs.request.is_some() || matches!(inputs.view, View::Pending { .. }) {
+        return None;
+    }
+    let scope = inputs.removal.endpoint.row().lacking(held)?;
+    let outcome = Outcome::plain(Reason::InsufficientScope, lacks_scope(scope), known.clone());
+    Some(Blocked { outcome, recheck_after: Some(FRESH_TOKEN + SPREAD.mul_f64(inputs.jitter)) })
 }
 
 /// Auth0 refuses such calls, as far as is known. An object that was refused itself waits for its own next attempt, the

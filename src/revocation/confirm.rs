@@ -71,6 +71,11 @@ impl TenantCheck {
         Arc::new(Self { tenants, is_fresh, cluster_is_fresh, confirmed_tenants, confirmed_namespaces })
     }
 
+    /// Waits for the access token of a tenant that has none at the moment.
+    pub(super) async fn await_token(&self, key: &TenantKey) -> Result<(), Refusal> {
+        if self.tenants.wait_for_token(key).await { Ok(()) } else { Err(Refusal::TenantNotReady) }
+    }
+
     /// What the removal needs to know of its tenant, by the caches.
     pub(super) fn state(&self, key: &TenantKey, applicant: &Applicant<'_>) -> TenantState {
         self.tenants.state(key, applicant)

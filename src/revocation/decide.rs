@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::api::{Mode, Reason, RemovalStatus, Verification};
 use crate::dispatch::{End, History, Refusal, Report, Task, View, Wait};
 
-use super::answers::{judge_report, judge_requested_proof};
+use super::answers::{is_superseded, judge_report, judge_requested_proof};
 use super::blocked::{Blocked, blocked};
 use super::conditions::is_ours;
 use super::finished::{is_finished, target};
@@ -71,7 +71,8 @@ pub struct AppliedReport {
 pub fn decide(inputs: &Inputs<'_>) -> Decision {
     let is_pending = match inputs.view {
         View::Ended { .. } => return Decision::TakeReport,
-        View::Pending { generation, .. } if *generation != inputs.generation || has_other_connection(inputs) => {
+        View::Pending { generation, .. } if *generation != inputs.generation => return Decision::TakeReport,
+        View::Pending { wait, .. } if has_other_connection(inputs) && !ends_soon(inputs, *wait) => {
             return Decision::TakeReport;
         }
         View::Pending { .. } => true,
@@ -123,7 +124,7 @@ pub fn apply_report(inputs: &Inputs<'_>, generation: i64, report: &Report) -> Ap
     let waits = match handed_back {
         Some((Refusal::OtherConnection, times)) => times > 1,
         Some(_) => true,
-        None if matches!(report.end, End::HandedBack(_)) => false,
+        None if matches!(report.end, End::HandedBack(_)) || is_superseded(inputs, report) => false,
         None => outcome.is_none() && is_current && !is_finished,
     };
     let pause = waits.then(|| STALE_CACHE_RETRY.mul_f64(1.0 + inputs.jitter));
@@ -199,6 +200,12 @@ fn known(inputs: &Inputs<'_>) -> Known {
 fn has_other_connection(inputs: &Inputs<'_>) -> bool {
     let Tenant::Ready { key, .. } = inputs.tenant else { return false };
     inputs.submitted_with.is_some_and(|with| with != key)
+}
+
+/// Whether a call is in flight with an earlier credential for the same domain. Its answer counts, and would be lost if
+/// the job were taken back; the next call is handed back by the preflight check.
+fn ends_soon(inputs: &Inputs<'_>, wait: Wait) -> bool {
+    wait == Wait::Working && inputs.submitted_to.is_some() && inputs.submitted_to == inputs.domain()
 }
 
 /// A finished object causes no call and no write ever again (promise 12), except for one proof when somebody requests

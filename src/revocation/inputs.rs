@@ -119,6 +119,8 @@ pub enum Tenant<'a> {
         domain: &'a Domain,
         /// Which reads accompany a removal.
         verification: Verification,
+        /// The scopes of the token, if they are known.
+        scopes: Option<&'a [String]>,
     },
 }
 
@@ -129,9 +131,12 @@ impl<'a> From<&'a TenantState> for Tenant<'a> {
             TenantState::NotAllowed(why) => Self::NotAllowed(why),
             TenantState::Suspended => Self::Suspended,
             TenantState::NotReady(error) => Self::NotReady { reason: error.reason, message: &error.message },
-            TenantState::Ready { connection, verification, .. } => {
-                Self::Ready { key: connection.key, domain: &connection.domain, verification: *verification }
-            }
+            TenantState::Ready { connection, verification, scopes } => Self::Ready {
+                key: connection.key,
+                domain: &connection.domain,
+                verification: *verification,
+                scopes: scopes.as_deref(),
+            },
         }
     }
 }

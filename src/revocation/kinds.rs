@@ -15,7 +15,7 @@ use crate::api::{
     OrgMemberRoleRemoval, OrgMembershipRemoval, RemovalOptions, RemovalStatus, UserPermissionRevocation,
     UserRoleRevocation, is_organization_id, is_permission_name, is_resource_server_identifier, is_role_id, is_user_id,
 };
-use crate::auth0::{Endpoint, Item, ItemKind};
+use crate::auth0::{Endpoint, EndpointRow, Item, ItemKind};
 use crate::dispatch::Removal;
 
 /// A removal kind: its objects name items that must be absent at an endpoint.
@@ -38,6 +38,9 @@ pub trait Revocation:
     /// The endpoint and the items that must be absent there, sorted and without duplicates.
     fn removal(&self) -> Removal;
 
+    /// The row of its endpoint in the table.
+    fn row() -> &'static EndpointRow;
+
     /// The fields of the spec that all kinds share.
     fn options(&self) -> &RemovalOptions;
 }
@@ -49,13 +52,13 @@ pub trait ForEachKind {
 }
 
 macro_rules! kinds {
-    ($($(#[$attribute:meta])* $kind:ident: $spec:ident => $endpoint:expr, $items:expr;)+) => {
+    ($($(#[$attribute:meta])* $kind:ident: $spec:ident => $endpoint:ident { $($id:ident: $value:expr),+ $(,)? }, $items:expr;)+) => {
         $($(#[$attribute])* impl Revocation for $kind {
             const KIND: &'static str = stringify!($kind);
 
             fn endpoint(&self) -> Endpoint {
                 let $spec = &self.spec;
-                $endpoint
+                Endpoint::$endpoint { $($id: $value),+ }
             }
 
             fn removal(&self) -> Removal {
@@ -66,6 +69,10 @@ macro_rules! kinds {
                 items.sort_unstable();
                 items.dedup();
                 Removal { endpoint: self.endpoint(), items }
+            }
+
+            fn row() -> &'static EndpointRow {
+                Endpoint::$endpoint { $($id: Arc::default()),+ }.row()
             }
 
             fn options(&self) -> &RemovalOptions {
@@ -81,22 +88,22 @@ macro_rules! kinds {
 }
 
 kinds! {
-    UserPermissionRevocation: spec => Endpoint::UserPermissions { user: text(&spec.user_id) },
+    UserPermissionRevocation: spec => UserPermissions { user: text(&spec.user_id) },
         spec.permissions.iter().map(|permission| Item::Permission {
             resource_server: text(&permission.resource_server_identifier),
             name: text(&permission.permission_name),
         });
-    UserRoleRevocation: spec => Endpoint::UserRoles { user: text(&spec.user_id) },
+    UserRoleRevocation: spec => UserRoles { user: text(&spec.user_id) },
         spec.roles.iter().map(|role| Item::Id(text(role)));
-    OrgMembershipRemoval: spec => Endpoint::OrganizationMembers { organization: text(&spec.organization_id) },
+    OrgMembershipRemoval: spec => OrganizationMembers { organization: text(&spec.organization_id) },
         spec.members.iter().map(|member| Item::Id(text(member)));
-    OrgMemberRoleRemoval: spec => Endpoint::OrganizationMemberRoles {
+    OrgMemberRoleRemoval: spec => OrganizationMemberRoles {
             organization: text(&spec.organization_id),
             user: text(&spec.user_id),
         },
         spec.roles.iter().map(|role| Item::Id(text(role)));
     #[cfg(test)]
-    GroupRoleRemoval: spec => Endpoint::GroupRoles { group: text(&spec.group_id) },
+    GroupRoleRemoval: spec => GroupRoles { group: text(&spec.group_id) },
         spec.roles.iter().map(|role| Item::Id(text(role)));
 }
 

@@ -117,6 +117,7 @@ impl<K: Revocation> Cached for Objects<K> {
                     self.confirm(client, owner),
                     self.tenants.confirm(client, &tenant),
                     self.tenants.confirm_namespace(client, &tenant, &owner.namespace),
+                    self.tenants.await_token(&tenant),
                 )
             };
             match tokio::time::timeout(CONFIRM_TIMEOUT, confirmed).await {

@@ -12,7 +12,7 @@ use tracing::warn;
 
 use crate::api::{Reason, RemovalStatus};
 use crate::auth0::CallError;
-use crate::dispatch::{ConnectionKey, End, History, Job, Owner, Removal, Report, Task, View};
+use crate::dispatch::{Connection, ConnectionKey, End, History, Job, Owner, Removal, Report, Task, View};
 use crate::tenant::{Applicant, TenantKey, TenantState};
 
 use super::decide::{AppliedReport, Decision, HANDED_BACK_SHOWN, acknowledged, apply_report, decide};
@@ -164,6 +164,11 @@ impl<K: Revocation> Reconciliation<'_, K> {
                     plan.requeue_after = pause;
                 }
                 Decision::Block(blocked) => {
+                    if let (Reason::InsufficientScope, TenantState::Ready { connection, .. }) =
+                        (blocked.outcome.reason, &tenant)
+                    {
+                        self.renew_token(connection);
+                    }
                     plan.shows = Some(blocked.outcome.status(&inputs, true));
                     (plan.requeue_after, plan.is_predicted) = (blocked.recheck_after, true);
                 }
@@ -181,6 +186,13 @@ impl<K: Revocation> Reconciliation<'_, K> {
             break;
         }
         plan
+    }
+
+    /// Lets the credential know that its token lacks a scope, which may have been granted since.
+    fn renew_token(&self, connection: &Connection) {
+        let Some(token) = connection.credential.token() else { return };
+        let scope = self.removal.endpoint.row().removal_scopes.join(" ");
+        connection.credential.call_ended(&token, Some(&CallError::InsufficientScope(scope)));
     }
 
     fn inputs<'b>(

@@ -122,7 +122,7 @@ mod tests {
         let domain: Domain = "acme.auth0.com".parse().unwrap();
         let now = jiff::Timestamp::from_second(0).unwrap();
         let token = Token::read(format!("e30.e30.{token}").as_bytes(), &domain.default_audience(), now).unwrap();
-        ConnectionKey::new(&domain, None, &token)
+        ConnectionKey::new(&domain, None, token.fingerprint())
     }
 
     fn refused(reason: Reason, until: Instant) -> Refused {

@@ -5,10 +5,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use http::Uri;
-use hyper_util::client::proxy::matcher::Matcher;
 use kube::Config;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{ExecAuthCluster, Kubeconfig, KubeconfigError};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{self, PemObject};
 use thiserror::Error;
+
+use crate::auth0::exempts;
 
 /// Why there is no cluster to connect to. What to do: correct what the message names, then start again.
 #[derive(Debug, Error)]
@@ -16,30 +19,23 @@ pub enum ClusterError {
     /// There is neither a kubeconfig that can be used nor a service account.
     #[error("no cluster found: set KUBECONFIG, or run in a cluster with a service account")]
     NotFound(#[source] Box<KubeconfigError>),
-    /// `NO_PROXY` cannot be read.
-    #[error(
-        "NO_PROXY cannot be read: write hosts, IP addresses or networks such as 10.0.0.0/8, with one comma between"
-    )]
-    NoProxy(#[source] Box<KubeconfigError>),
+    /// The certificate authority of the cluster cannot be read.
+    #[error("the certificate authority of the kubeconfig's cluster is no certificate in PEM")]
+    Authority(#[source] pem::Error),
     /// The proxy, which this setting names, cannot be used. A proxy's URL may hold a password, so it is not shown.
     #[error("{0} cannot be used: write http://, https:// or socks5:// with the host and port of the proxy")]
     Proxy(&'static str),
 }
 
 impl From<KubeconfigError> for ClusterError {
-    #[allow(clippy::wildcard_enum_match_arm, reason = "the enum is of another crate")]
     fn from(error: KubeconfigError) -> Self {
-        match error {
-            KubeconfigError::ParseNoProxy(_) => Self::NoProxy(Box::new(error)),
-            KubeconfigError::ParseProxyUrl(_) => Self::Proxy("the proxy (proxy-url of the kubeconfig, or HTTPS_PROXY)"),
-            error => Self::NotFound(Box::new(error)),
-        }
+        Self::NotFound(Box::new(error))
     }
 }
 
 /// The cluster's address and our credentials for it. Whether the API server answers is checked later (`startup.rs`).
-pub async fn cluster() -> Result<Config, ClusterError> {
-    let mut config = match from_kubeconfig().await {
+pub fn cluster() -> Result<Config, ClusterError> {
+    let mut config = match from_kubeconfig() {
         Ok(config) => config,
         Err(why) => Config::incluster().map_err(|_| why)?,
     };
@@ -53,21 +49,55 @@ pub async fn cluster() -> Result<Config, ClusterError> {
     Ok(config)
 }
 
-async fn from_kubeconfig() -> Result<Config, ClusterError> {
-    let kubeconfig = Kubeconfig::read()?;
-    let own = proxy_url(&kubeconfig);
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    // kube looks in NO_PROXY for the proxy itself, not for the API server, so it cannot be left to kube.
-    config.proxy_url = proxy(own.as_deref(), &config.cluster_url, |name| std::env::var(name).ok())?;
+/// The cluster of the current context. kube's own loader is of no use here: it looks in NO_PROXY for the proxy instead of
+/// the API server, and refuses entries that kubectl accepts.
+fn from_kubeconfig() -> Result<Config, ClusterError> {
+    let mut kubeconfig = Kubeconfig::read()?;
+    let name = kubeconfig.current_context.take().ok_or(KubeconfigError::CurrentContextNotSet)?;
+    let context = kubeconfig.contexts.into_iter().find(|context| context.name == name);
+    let context = context.and_then(|context| context.context).ok_or(KubeconfigError::LoadContext(name))?;
+    let cluster = kubeconfig.clusters.into_iter().find(|cluster| cluster.name == context.cluster);
+    let cluster = cluster.and_then(|cluster| cluster.cluster);
+    let cluster = cluster.ok_or(KubeconfigError::LoadClusterOfContext(context.cluster))?;
+    let user = kubeconfig.auth_infos.into_iter().find(|user| Some(&user.name) == context.user.as_ref());
+    let mut user = user.and_then(|user| user.auth_info).unwrap_or_default();
+    let known = ExecAuthCluster::try_from(&cluster)?;
+    let authority = known.certificate_authority_data.as_deref().map(certificates).transpose()?;
+    if let Some(exec) = user.exec.as_mut().filter(|exec| exec.provide_cluster_info) {
+        exec.cluster = Some(known);
+    }
+    let url = cluster.server.ok_or(KubeconfigError::MissingClusterUrl)?;
+    let url: Uri = url.parse().map_err(KubeconfigError::ParseClusterUrl)?;
+    let own = cluster.proxy_url.filter(|url| !url.is_empty());
+    let proxy_url = proxy(own.as_deref(), &url, |name| std::env::var(name).ok())?;
+    let mut config = Config::new(url);
+    config.proxy_url = proxy_url;
+    config.default_namespace = context.namespace.unwrap_or(config.default_namespace);
+    config.root_cert = authority;
+    config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or(false);
+    config.disable_compression = cluster.disable_compression.unwrap_or(false);
+    config.tls_server_name = cluster.tls_server_name;
+    config.auth_info = user;
     Ok(config)
 }
 
-/// `proxy-url` of the cluster that the current context uses.
-fn proxy_url(kubeconfig: &Kubeconfig) -> Option<String> {
-    let current = kubeconfig.current_context.as_deref()?;
-    let context = kubeconfig.contexts.iter().find(|context| context.name == current)?.context.as_ref()?;
-    let cluster = kubeconfig.clusters.iter().find(|cluster| cluster.name == context.cluster)?.cluster.as_ref()?;
-    cluster.proxy_url.clone().filter(|url| !url.is_empty())
+fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, ClusterError> {
+    let read = CertificateDer::pem_slice_iter(pem).map(|one| one.map(|one| one.to_vec()));
+    let read: Vec<_> = read.collect::<Result<_, _>>().map_err(ClusterError::Authority)?;
+    if read.is_empty() { Err(ClusterError::Authority(pem::Error::NoItemsFound)) } else { Ok(read) }
+}
+
+/// Where the API server is, in the words of messages: its URL, and the proxy on the way without the password that the
+/// proxy's URL may hold.
+pub fn whereabouts(config: &Config) -> String {
+    let proxy = config.proxy_url.as_ref().and_then(Uri::authority).map(|authority| {
+        let authority = authority.as_str();
+        authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+    });
+    match proxy {
+        Some(proxy) => format!("{} through the proxy {proxy}", config.cluster_url),
+        None => config.cluster_url.to_string(),
+    }
 }
 
 /// The proxy on the way to `cluster`, if there is one: `own`, the one of the kubeconfig, always; else the one of the
@@ -86,11 +116,7 @@ fn proxy(
     };
     let name = if cluster.scheme_str() == Some("http") { "HTTP_PROXY" } else { "HTTPS_PROXY" };
     let Some(value) = either(name) else { return Ok(None) };
-    let no_proxy = either("NO_PROXY").unwrap_or_default();
-    // The matcher takes a star for all names, kubectl also for all addresses.
-    let exempts_all = no_proxy.split(',').any(|entry| entry.trim() == "*");
-    let matcher = Matcher::builder().all("http://proxy").no(no_proxy).build();
-    if exempts_all || is_this_host(cluster) || matcher.intercept(cluster).is_none() {
+    if is_this_host(cluster) || exempts(&either("NO_PROXY").unwrap_or_default(), cluster) {
         return Ok(None);
     }
     parse(&value).map(Some).ok_or(ClusterError::Proxy(name))
@@ -142,6 +168,8 @@ mod tests {
             ("10.1.2.3,other.example", false, true),
             ("example", true, false),
             ("xample", false, false),
+            (",corp.example:6443,", true, false),
+            ("10.1.2.3:443,corp.example:443", false, false),
         ] {
             for variable in ["NO_PROXY", "no_proxy"] {
                 let set = [set, (variable, no_proxy)];
@@ -151,6 +179,14 @@ mod tests {
         }
         let of_kubeconfig = found(Some("http://own:1"), name, &[set, ("NO_PROXY", "*")]);
         assert_eq!(of_kubeconfig, through("http://own:1/"), "it takes precedence over the environment");
+    }
+
+    #[test]
+    fn messages_name_the_proxy_without_its_password() {
+        let mut config = Config::new("https://api.corp.example:6443".parse().unwrap());
+        assert_eq!(whereabouts(&config), "https://api.corp.example:6443/");
+        config.proxy_url = Some("http://user:canary@proxy.example:3128".parse().unwrap());
+        assert_eq!(whereabouts(&config), "https://api.corp.example:6443/ through the proxy proxy.example:3128");
     }
 
     #[test]

@@ -8,12 +8,12 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::dispatch::{Dispatcher, Observer};
-use crate::revocation::{PreflightChecker, ReasonChange, ReconcileState};
+use crate::revocation::{ForEachKind, PreflightChecker, ReasonChange, ReconcileState, Revocation, for_each_kind};
 use crate::telemetry::audit::AuditRecorder;
 use crate::telemetry::events;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::Readiness;
-use crate::tenant::Tenants;
+use crate::tenant::{KindRow, Tenants};
 
 use super::controllers::{
     CallObserver, ClusterTenants, CountedPreflight, Dependents, Scope, TenantController, TenantQueues, route,
@@ -53,8 +53,12 @@ impl Work {
         let (state, queues) = (Arc::new(ReconcileState::default()), Arc::new(TenantQueues::default()));
         let audit =
             AuditRecorder { metrics: metrics.clone(), checker: checker.clone(), traces: settings.traces.clone() };
-        let observer: Arc<dyn Observer> =
-            Arc::new(CallObserver { audit, tenants: tenants.clone(), queues: queues.clone() });
+        let calls = Arc::new(CallObserver { audit, tenants: tenants.clone(), queues: queues.clone() });
+        if let Some(news) = tenants.token_news() {
+            let calls = calls.clone();
+            tasks.services.spawn(async move { calls.follow_tokens(news).await });
+        }
+        let observer: Arc<dyn Observer> = calls;
         let preflight = CountedPreflight { preflight: checker.clone(), metrics: metrics.clone() };
         let (dispatcher, woken) = Dispatcher::new(Arc::new(preflight), observer.clone());
         metrics.object_counts.dispatcher(dispatcher.clone());
@@ -68,6 +72,7 @@ impl Work {
             dispatcher: dispatcher.clone(),
             dependents: Dependents::default(),
             queues,
+            kinds: KindRows::all(),
             announce: announce.clone(),
             connections: Notify::new(),
             shown: Mutex::default(),
@@ -93,6 +98,24 @@ impl Work {
         let queues = scopes.map(|scope| scope.start(&mut tasks)).collect();
         tasks.services.spawn(route(woken, queues));
         Self { tasks, dispatcher, state, ending }
+    }
+}
+
+/// Collects the removal kinds with the rows of their endpoints.
+#[derive(Default)]
+struct KindRows(Vec<KindRow>);
+
+impl KindRows {
+    fn all() -> Vec<KindRow> {
+        let mut rows = Self::default();
+        for_each_kind(&mut rows);
+        rows.0
+    }
+}
+
+impl ForEachKind for KindRows {
+    fn visit<K: Revocation>(&mut self) {
+        self.0.push((K::KIND, K::row()));
     }
 }
 

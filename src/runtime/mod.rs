@@ -55,7 +55,7 @@ use leader::Work;
 
 pub use cache::WatchTiming;
 pub use election::{ElectionTiming, LEASE, Lost};
-pub use kubeconfig::{ClusterError, cluster};
+pub use kubeconfig::{ClusterError, cluster, whereabouts};
 pub use settings::Settings;
 
 /// Why the operator could not run, or stopped. What to do: correct what the message names, then start it again.

@@ -10,7 +10,7 @@ use super::election::ElectionTiming;
 /// How to run the operator.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// URL of the API server, for messages only.
+    /// URL of the API server and the proxy on the way, for messages only.
     pub cluster_url: String,
     /// Namespace of the operator, of its Lease, and of the Secrets of cluster-scoped tenants.
     pub namespace: String,

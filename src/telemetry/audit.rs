@@ -1,15 +1,16 @@
-//! The audit log: one line for each DELETE that was sent, with what an auditor needs and no credential (promise 6). The
-//! lines have the log target [`TARGET`] and are written at every log level but `off`. Fields: docs/metrics.md, "The
-//! audit log".
+//! The audit log: one line for each DELETE that was sent and for each access token that was asked for, with what an
+//! auditor needs and no credential (promise 6). The lines have the log target [`TARGET`] and are written at every log
+//! level but `off`. Fields: docs/metrics.md, "The audit log".
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use tracing::info;
 
-use crate::auth0::CallError;
+use crate::auth0::{Answer, CallError, Page, TOKEN_ENDPOINT};
 use crate::dispatch::{DeleteFinished, Observer, Owner, Report, RequestFinished};
 use crate::revocation::PreflightChecker;
+use crate::tenant::{TenantKey, TokenNews};
 
 use super::metrics::Metrics;
 use super::traces::Traces;
@@ -74,6 +75,36 @@ impl Observer for AuditRecorder {
 }
 
 impl AuditRecorder {
+    /// A request for an access token has ended. `tenants` are those that use it.
+    pub(crate) fn token_requested(&self, news: &TokenNews, tenants: &[TenantKey]) {
+        let TokenNews { connection, domain, client_id, took, answer } = news;
+        let page = Answer { limits: answer.limits, outcome: answer.outcome.clone().map(|()| Page::Null) };
+        self.request_finished(&RequestFinished {
+            connection: *connection,
+            domain,
+            method: "POST",
+            endpoint: TOKEN_ENDPOINT,
+            owners: &[],
+            correlation: None,
+            took: *took,
+            answer: &page,
+        });
+        let Some((verdict, error)) = verdict(answer.outcome.as_ref().map(drop)) else { return };
+        let tenants: Value = tenants
+            .iter()
+            .take(MAX_OBJECTS)
+            .map(|key| {
+                let kind = if key.namespace.is_some() { "Auth0Tenant" } else { "ClusterAuth0Tenant" };
+                json!({"kind": kind, "namespace": key.namespace, "name": key.name})
+            })
+            .collect();
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        info!(
+            target: TARGET, %domain, endpoint = "POST oauth/token", client_id, objects = %tenants, duration_ms, verdict,
+            error, "asked Auth0 for an access token"
+        );
+    }
+
     /// An object as the audit names it. Field managers are only claimed: a client chooses the name itself.
     fn object(&self, owner: &Owner) -> Value {
         let Owner { kind, namespace, name, uid, generation } = owner;

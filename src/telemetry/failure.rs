@@ -30,7 +30,7 @@ pub(crate) const fn call_outcome(error: Option<&CallError>) -> &'static str {
     match error {
         None => "ok",
         Some(CallError::Rejected(_)) => "rejected",
-        Some(CallError::Unauthorized(_)) => "unauthorized",
+        Some(CallError::Unauthorized(_) | CallError::TokenReplaced) => "unauthorized",
         Some(CallError::Denied(_)) => "denied",
         Some(CallError::InsufficientScope(_)) => "insufficient_scope",
         Some(CallError::NotFound(_)) => "not_found",

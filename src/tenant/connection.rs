@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
-use crate::api::{CREDENTIALS_LABEL, Reason, TenantObject, Verification};
-use crate::auth0::{AllowedDomains, Domain, Token};
+use crate::api::{CREDENTIALS_LABEL, Reason, SecretKeyRef, TenantObject, Verification};
+use crate::auth0::{AllowedDomains, Application, Domain, Token, fingerprint};
 use crate::dispatch::{ConnectionKey, Limits};
 
 /// The settings of a connection.
@@ -18,7 +18,9 @@ pub struct Settings {
     /// PEM certificates to trust instead of the system's.
     pub ca_bundle: Option<Vec<u8>>,
     /// The credential.
-    pub token: Token,
+    pub credential: SecretCredential,
+    /// The API that tokens are for.
+    pub audience: String,
     /// How many calls may be made.
     pub limits: Limits,
     /// Which reads accompany a removal.
@@ -28,8 +30,22 @@ pub struct Settings {
 impl Settings {
     /// Identifies the connection: domain, CA bundle and credential.
     pub fn key(&self) -> ConnectionKey {
-        ConnectionKey::new(&self.domain, self.ca_bundle.as_deref(), &self.token)
+        let credential = match &self.credential {
+            SecretCredential::Token(token) => token.fingerprint(),
+            // Tokens for another audience are other tokens.
+            SecretCredential::Application(application) => fingerprint(&(application.fingerprint(), &self.audience)),
+        };
+        ConnectionKey::new(&self.domain, self.ca_bundle.as_deref(), credential)
     }
+}
+
+/// What a Secret holds.
+#[derive(Clone, Debug)]
+pub enum SecretCredential {
+    /// A Management API token.
+    Token(Token),
+    /// The credentials of an application, which gets tokens with them.
+    Application(Application),
 }
 
 /// Why a tenant cannot be used.
@@ -76,22 +92,41 @@ pub fn settings(
     }
     let ca_bundle = spec.ca_bundle.as_deref().map(decode_bundle).transpose()?;
     let secret = secret.filter(|secret| has_credentials_label(secret)).ok_or_else(|| missing(tenant, namespace))?;
-    let reference = spec.credentials.token_secret_ref.as_ref().ok_or_else(|| missing(tenant, namespace))?;
-    check_domain(secret, &reference.name, &spec.domain)?;
-    let bytes = secret.data.as_ref().and_then(|data| data.get(&reference.key)).ok_or_else(|| {
-        let message = format!("Secret {} has no key {:?}; put the token there", reference.name, reference.key);
-        TenantError::new(Reason::InvalidCredentials, message)
-    })?;
+    check_domain(secret, &secret.name_any(), &spec.domain)?;
     let audience = spec.audience.clone().unwrap_or_else(|| domain.default_audience());
-    let token = Token::read(&bytes.0, &audience, now).map_err(|error| {
-        let message = format!("Secret {}, key {:?}: the token {error}", reference.name, reference.key);
-        TenantError::new(Reason::InvalidCredentials, message)
-    })?;
+    let credential = match &spec.credentials.token_secret_ref {
+        Some(reference) => SecretCredential::Token(token(secret, reference, &audience, &domain, now)?),
+        None => SecretCredential::Application(application(secret)?),
+    };
     let limits = Limits {
         max_per_second: f64::from(spec.rate_limit.max_requests_per_second),
         reserve_percent: f64::from(spec.rate_limit.reserve_percent),
     };
-    Ok(Settings { domain, ca_bundle, token, limits, verification: spec.verification })
+    Ok(Settings { domain, ca_bundle, credential, audience, limits, verification: spec.verification })
+}
+
+fn value<'a>(secret: &'a Secret, key: &str) -> Option<&'a [u8]> {
+    Some(&secret.data.as_ref()?.get(key)?.0)
+}
+
+fn token(
+    secret: &Secret,
+    reference: &SecretKeyRef,
+    audience: &str,
+    domain: &Domain,
+    now: Timestamp,
+) -> Result<Token, TenantError> {
+    let SecretKeyRef { name, key } = reference;
+    let invalid = |message| TenantError::new(Reason::InvalidCredentials, message);
+    let bytes =
+        value(secret, key).ok_or_else(|| invalid(format!("Secret {name} has no key {key:?}; put the token there")))?;
+    let token = Token::read(bytes, audience, now).and_then(|token| token.check_issuer(domain).map(|()| token));
+    token.map_err(|error| invalid(format!("Secret {name}, key {key:?}: the token {error}")))
+}
+
+fn application(secret: &Secret) -> Result<Application, TenantError> {
+    Application::read(|key| value(secret, key))
+        .map_err(|error| TenantError::new(Reason::InvalidCredentials, format!("Secret {}, {error}", secret.name_any())))
 }
 
 /// Whether the owner of the Secret consents to its being read.

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::api::{Reason, TenantObject, Verification};
 use crate::auth0::{AllowedDomains, ClientError, Domain, ManagementApi};
-use crate::dispatch::{Connection, ConnectionKey};
+use crate::dispatch::{Connection, ConnectionKey, Credential};
 
-use super::connection::{Settings, TenantError, settings};
+use super::connection::{SecretCredential, Settings, TenantError, settings};
 use super::key::TenantKey;
+use super::token_source::{Origin, TokenNews, TokenSource};
 
 /// Makes a client for a domain. It trusts this CA bundle, or the system's certificates if there is none.
 pub type Connect = dyn Fn(&Domain, Option<&[u8]>) -> Result<Arc<dyn ManagementApi>, ClientError> + Send + Sync;
@@ -23,6 +25,8 @@ pub type Connect = dyn Fn(&Domain, Option<&[u8]>) -> Result<Arc<dyn ManagementAp
 pub(super) struct Rules {
     pub(super) allowed: AllowedDomains,
     pub(super) connect: Arc<Connect>,
+    /// Where it is told how requests for tokens end.
+    pub(super) news: UnboundedSender<TokenNews>,
 }
 
 /// The connections of the tenants, and the clients that they use.
@@ -31,6 +35,8 @@ pub(super) struct ConnectionCache {
     tenants: BTreeMap<TenantKey, Entry>,
     /// Connections with the same domain and CA bundle share one client, and with it one pool of TCP connections.
     clients: HashMap<ClientKey, Arc<dyn ManagementApi>>,
+    /// Tenants with the same application share its tokens.
+    sources: HashMap<ConnectionKey, Arc<TokenSource>>,
 }
 
 type ClientKey = (Domain, Option<Vec<u8>>);
@@ -64,8 +70,8 @@ impl Entry {
             (Some(version), Some(secret)) => is_version(version, &secret.metadata),
             (version, secret) => version.is_none() && secret.is_none(),
         };
-        let has_expired =
-            self.resolved.as_ref().is_ok_and(|(connection, _)| connection.token.check_expiry(now).is_err());
+        let token = self.resolved.as_ref().ok().and_then(|(connection, _)| connection.credential.token());
+        let has_expired = token.is_some_and(|token| token.check_expiry(now).is_err());
         same_secret && is_version(&self.tenant, tenant.metadata()) && !has_expired
     }
 }
@@ -83,7 +89,7 @@ impl ConnectionCache {
         if !self.tenants.get(key).is_some_and(|entry| entry.is_current(tenant, secret, now)) {
             let read = settings(tenant, namespace, secret, &rules.allowed, now);
             let client = read.as_ref().ok().map(|settings| (settings.domain.clone(), settings.ca_bundle.clone()));
-            let resolved = read.and_then(|settings| self.connect(key, settings, &*rules.connect));
+            let resolved = read.and_then(|settings| self.connect(key, settings, rules));
             let entry = Entry {
                 tenant: version(tenant.metadata()),
                 secret: secret.map(|secret| version(&secret.metadata)),
@@ -100,6 +106,18 @@ impl ConnectionCache {
         self.tenants.retain(|key, _| exists(key));
         let used: HashSet<&ClientKey> = self.tenants.values().filter_map(|entry| entry.client.as_ref()).collect();
         self.clients.retain(|key, _| used.contains(key));
+        let connections = self.connections();
+        self.sources.retain(|key, _| connections.contains(key));
+    }
+
+    /// Where the tokens of this tenant come from, if it has an application's credentials.
+    pub(super) fn source(&self, key: &TenantKey) -> Option<Arc<TokenSource>> {
+        self.sources.get(&self.connection(key)?).cloned()
+    }
+
+    /// Where the tokens of this connection come from, if it has an application's credentials.
+    pub(super) fn source_of(&self, key: ConnectionKey) -> Option<Arc<TokenSource>> {
+        self.sources.get(&key).cloned()
     }
 
     /// The connections of all tenants.
@@ -124,22 +142,32 @@ impl ConnectionCache {
         self.tenants.iter().filter(|(_, entry)| matches(entry)).map(|(key, _)| key.clone()).collect()
     }
 
-    fn connect(&mut self, key: &TenantKey, settings: Settings, connect: &Connect) -> Resolved {
+    fn connect(&mut self, key: &TenantKey, settings: Settings, rules: &Rules) -> Resolved {
+        let connection = settings.key();
         let client_key = (settings.domain.clone(), settings.ca_bundle.clone());
         let client = match self.clients.get(&client_key) {
             Some(client) => client.clone(),
             None => {
-                let client = connect(&settings.domain, settings.ca_bundle.as_deref())
+                let client = (rules.connect)(&settings.domain, settings.ca_bundle.as_deref())
                     .map_err(|error| TenantError::new(Reason::InvalidConnection, format!("spec.caBundle: {error}")))?;
                 self.clients.insert(client_key, client.clone());
                 client
             }
         };
+        let credential: Arc<dyn Credential> = match settings.credential {
+            SecretCredential::Token(token) => Arc::new(token),
+            SecretCredential::Application(application) => {
+                let (domain, client) = (settings.domain.clone(), client.clone());
+                let origin = Origin { connection, application, domain, audience: settings.audience, client };
+                let start = || TokenSource::start(origin, rules.news.clone());
+                self.sources.entry(connection).or_insert_with(start).clone()
+            }
+        };
         let connection = Connection {
-            key: settings.key(),
+            key: connection,
             domain: settings.domain,
             client,
-            token: settings.token,
+            credential,
             tenant: key.to_string().into(),
             limits: settings.limits,
         };
@@ -162,7 +190,8 @@ mod tests {
         let connect = |domain: &Domain, ca: Option<&[u8]>| -> Result<Arc<dyn ManagementApi>, _> {
             Ok(Arc::new(Client::new(domain, ca, Timeouts::default())?))
         };
-        Rules { allowed: AllowedDomains::parse(["*.auth0.com"]).unwrap(), connect: Arc::new(connect) }
+        let (news, _) = tokio::sync::mpsc::unbounded_channel();
+        Rules { allowed: AllowedDomains::parse(["*.auth0.com"]).unwrap(), connect: Arc::new(connect), news }
     }
 
     fn meta(name: &str, version: &str) -> ObjectMeta {

@@ -36,7 +36,7 @@ impl Health {
                 known.unreachable = Some(Unreachable { why, certificate: why.contains("certificate") });
             }
             // No answer of Auth0's own, so nothing is known of the connection.
-            Some(CallError::Unavailable(_) | CallError::NotProcessed) => {}
+            Some(CallError::Unavailable(_) | CallError::NotProcessed | CallError::TokenReplaced) => {}
             Some(
                 CallError::Rejected(_)
                 | CallError::Unauthorized(_)

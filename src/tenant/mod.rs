@@ -4,8 +4,9 @@
 //! Start with `registry`: [`Tenants::state`] is what a removal asks, whichever kind of tenant it names. `admission`
 //! says whether a cluster-scoped tenant lets it, and `cluster` holds the caches of that kind. `connection` makes the settings of a connection
 //! from a tenant object and its Secret, `connection_cache` does that once per change, and `secrets` finds the Secret in
-//! the caches. What calls find out is kept in `health` and `rejected_credentials`. `status` writes it up for the tenant
-//! object, and `key` names tenants.
+//! the caches. `scopes` compares what a token may with what removals need. What calls find out is kept in `health` and `rejected_credentials`. `status` writes it up for the tenant
+//! object, and `key` names tenants. For a tenant with the credentials of an application, `token_source` asks for access
+//! tokens when `token_state` says so.
 
 mod admission;
 mod cluster;
@@ -15,8 +16,11 @@ mod health;
 mod key;
 mod registry;
 mod rejected_credentials;
+mod scopes;
 mod secrets;
 mod status;
+mod token_source;
+mod token_state;
 
 pub use admission::Applicant;
 pub use cluster::{ClusterCaches, NamespaceMeta};
@@ -25,5 +29,7 @@ pub use connection_cache::Connect;
 pub use health::Unreachable;
 pub use key::TenantKey;
 pub use registry::{Alive, TenantState, Tenants, Usable};
+pub use scopes::KindRow;
 pub use secrets::{Listing, Secrets};
-pub use status::{TenantFacts, tenant_status};
+pub use status::{CredentialFacts, TenantFacts, tenant_status};
+pub use token_source::TokenNews;

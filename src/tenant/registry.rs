@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, RwLock};
 
 use kube::runtime::reflector::{ObjectRef, Store};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::api::{Admission, Auth0Tenant, Reason, TenantObject, Verification};
 use crate::auth0::{AllowedDomains, CallError, Client, Domain, Timeouts};
@@ -20,6 +21,8 @@ use super::health::{Health, Unreachable};
 use super::key::TenantKey;
 use super::rejected_credentials::RejectedCredentials;
 use super::secrets::{SecretLookup, Secrets};
+use super::token_source::{TokenNews, TokenSource, no_token};
+use super::token_state::Availability;
 
 /// The tenant that the `tenantRef` of a removal points to.
 #[derive(Clone, Debug)]
@@ -38,6 +41,8 @@ pub enum TenantState {
         connection: Connection,
         /// Which reads accompany a removal.
         verification: Verification,
+        /// The scopes of the token, if they are known.
+        scopes: Option<Arc<[String]>>,
     },
 }
 
@@ -70,6 +75,7 @@ pub struct Tenants {
     connections: Mutex<ConnectionCache>,
     rejected: Mutex<RejectedCredentials>,
     health: Mutex<Health>,
+    news: Mutex<Option<UnboundedReceiver<TokenNews>>>,
 }
 
 struct Caches {
@@ -88,14 +94,21 @@ impl Tenants {
 
     /// The same, with clients that `connect` makes.
     pub fn connecting(allowed: AllowedDomains, connect: Arc<Connect>) -> Arc<Self> {
+        let (news, receiver) = unbounded_channel();
         Arc::new(Self {
-            rules: Rules { allowed, connect },
+            rules: Rules { allowed, connect, news },
             caches: RwLock::default(),
             cluster: RwLock::default(),
             connections: Mutex::default(),
             rejected: Mutex::default(),
             health: Mutex::default(),
+            news: Mutex::new(Some(receiver)),
         })
+    }
+
+    /// Yields how each request for an access token has ended. There is one receiver.
+    pub fn token_news(&self) -> Option<UnboundedReceiver<TokenNews>> {
+        lock(&self.news).take()
     }
 
     /// Adds the caches that hold the tenants of `namespace` (all if none) and their Secrets.
@@ -141,7 +154,10 @@ impl Tenants {
             return TenantState::Suspended;
         }
         match self.usable(key, &*tenant) {
-            Usable::Yes(connection, verification) => TenantState::Ready { connection, verification },
+            Usable::Yes(connection, verification) => {
+                let scopes = connection.credential.token().and_then(|token| token.scopes().cloned());
+                TenantState::Ready { connection, verification, scopes }
+            }
             Usable::No(error) => TenantState::NotReady(error),
             Usable::NotKnown => {
                 let namespace = self.secrets_namespace(key);
@@ -216,8 +232,51 @@ impl Tenants {
     fn unless_rejected(&self, connection: Connection, verification: Verification) -> Usable {
         match lock(&self.rejected).in_force(connection.key, clock::steady()) {
             Some(why) => Usable::No(TenantError::new(Reason::Unauthorized, why)),
-            None => Usable::Yes(connection, verification),
+            None => self.unless_without_token(connection, verification),
         }
+    }
+
+    fn unless_without_token(&self, connection: Connection, verification: Verification) -> Usable {
+        let source = lock(&self.connections).source_of(connection.key);
+        match source.map(|source| source.availability()) {
+            Some(Availability::Failed(error)) => Usable::No(no_token(&connection.domain, &error)),
+            // A call that needs a token has it asked for.
+            Some(Availability::Available | Availability::Pending) | None => Usable::Yes(connection, verification),
+        }
+    }
+
+    /// Waits until calls for this tenant have a token. Returns false if there is none to be had for now.
+    pub async fn wait_for_token(&self, key: &TenantKey) -> bool {
+        match self.source(key) {
+            Some(source) => source.wait().await,
+            None => true,
+        }
+    }
+
+    /// Whether the answer to a request for the first token of this tenant is still to come.
+    pub fn awaits_token(&self, key: &TenantKey) -> bool {
+        self.source(key).is_some_and(|source| source.availability() == Availability::Pending)
+    }
+
+    /// Has a token asked for if this tenant has none and gets tokens from Auth0.
+    pub fn want_token(&self, key: &TenantKey) {
+        if self.awaits_token(key) {
+            self.source(key).iter().for_each(|source| source.want());
+        }
+    }
+
+    /// Has a fresh token asked for if this tenant gets tokens from Auth0.
+    pub fn refresh_token(&self, key: &TenantKey) {
+        self.source(key).iter().for_each(|source| source.refresh());
+    }
+
+    /// Why the token of this tenant, which is still valid, could not be renewed.
+    pub fn renewal_failure(&self, key: &TenantKey) -> Option<CallError> {
+        self.source(key)?.renewal_failure()
+    }
+
+    fn source(&self, key: &TenantKey) -> Option<Arc<TokenSource>> {
+        lock(&self.connections).source(key)
     }
 
     /// Records that Auth0 rejected the credential of this connection. Returns whether no such rejection was in force

@@ -5,15 +5,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{
     Auth0TenantStatus, ConditionStatus, ConditionType, CredentialKind, CredentialStatus, Reason, TenantObject, Verdict,
-    conditions, printable, time, verdicts,
+    conditions, time, verdicts,
 };
-use crate::auth0::Token;
+use crate::auth0::{CallError, Token};
 
 use super::connection::TenantError;
 use super::health::Unreachable;
-
-/// The length, in characters, at which the name of a scope is cut.
-const MAX_SCOPE: usize = 100;
+use super::scopes::{KindRow, Scopes, judge as judge_scopes, shown};
 
 /// What the status of a tenant follows from.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +19,9 @@ pub struct TenantFacts<'a> {
     /// Why the tenant cannot be used, if it cannot.
     pub error: Option<&'a TenantError>,
     /// Its credential, if it can be used.
-    pub token: Option<&'a Token>,
+    pub credential: Option<CredentialFacts<'a>>,
+    /// The removal kinds, with the scopes that each needs.
+    pub kinds: &'a [KindRow],
     /// Whether Auth0 accepted a call with its connection since the operator started.
     pub accepted: bool,
     /// Why the last call with its connection could not be sent, if it could not.
@@ -30,6 +30,17 @@ pub struct TenantFacts<'a> {
     pub open_until: Option<Timestamp>,
     /// The value of the annotation `rescind.dev/reconcile-requested-at`, printable and not empty.
     pub request: Option<&'a str>,
+}
+
+/// The credential of a tenant.
+#[derive(Clone, Copy, Debug)]
+pub struct CredentialFacts<'a> {
+    /// What stands in the Secret.
+    pub kind: CredentialKind,
+    /// The token that calls carry. An application may have none at the moment.
+    pub token: Option<&'a Token>,
+    /// Why it could not be renewed, if it could not.
+    pub renewal_failure: Option<&'a CallError>,
 }
 
 /// The status of `tenant`. Conditions that do not change keep their times. The writer keeps the conditions of others;
@@ -42,7 +53,12 @@ pub fn tenant_status(
 ) -> Auth0TenantStatus {
     let old = tenant.tenant_status();
     let before = old.map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let verdicts = judge(tenant, facts);
+    let token = facts.credential.and_then(|credential| credential.token);
+    let scopes = judge_scopes(token.and_then(|token| token.scopes()).map(|scopes| &**scopes), facts.kinds);
+    let verdicts = judge(tenant, facts, &scopes);
+    // An application that has no token yet after a restart keeps what the last one said.
+    let keeps = facts.credential.is_some_and(|credential| credential.token.is_none());
+    let scopes = if keeps { old.and_then(|status| status.scopes.clone()) } else { scopes.status };
     // A tenant whose credential Auth0 has not accepted must not show what others found out about the domain.
     let open_until = facts.open_until.filter(|_| facts.accepted && facts.error.is_none());
     let open_until = open_until.map(|until| shown_or_rounded_up(until, old.and_then(|old| old.open_until.as_ref())));
@@ -50,7 +66,8 @@ pub fn tenant_status(
         observed_generation: Some(generation),
         conditions: conditions(before, &verdicts, generation, now),
         domain: facts.error.is_none().then(|| tenant.tenant_spec().domain.clone()),
-        credential: facts.token.map(credential),
+        credential: facts.credential.map(|facts| credential(facts, old, now)),
+        scopes,
         open_until,
         last_handled_reconcile_at: facts
             .request
@@ -60,14 +77,26 @@ pub fn tenant_status(
     }
 }
 
-/// What the status says of a token. Scopes are text from outside.
-fn credential(token: &Token) -> CredentialStatus {
-    let scopes = token.scopes().iter().take(CredentialStatus::MAX_SCOPES);
-    CredentialStatus {
-        kind: CredentialKind::Token,
-        expires_at: token.expires_at().map(time),
-        scopes: scopes.map(|scope| scope.chars().take(MAX_SCOPE).collect::<String>()).map(|s| printable(&s)).collect(),
-    }
+/// What the status says of a credential. Scopes are text from outside. An application that has no token yet after a
+/// restart keeps what the last one said, as long as that had not expired.
+fn credential(facts: CredentialFacts<'_>, old: Option<&Auth0TenantStatus>, now: Timestamp) -> CredentialStatus {
+    let CredentialFacts { kind, token, .. } = facts;
+    let Some(token) = token else {
+        let old = old.and_then(|status| status.credential.clone()).filter(|old| old.kind == kind);
+        let lasts = |old: &CredentialStatus| old.expires_at.as_ref().is_some_and(|end| end.0 > now);
+        return old.filter(lasts).unwrap_or(CredentialStatus { kind, expires_at: None, scopes: Vec::new() });
+    };
+    let scopes = token.scopes().into_iter().flat_map(|scopes| scopes.iter());
+    let scopes = scopes.take(CredentialStatus::MAX_SCOPES).map(|scope| shown(scope)).collect();
+    CredentialStatus { kind, expires_at: token.expires_at().map(time), scopes }
+}
+
+/// Says that the token could not be renewed, while it is still valid.
+fn not_renewed(credential: Option<CredentialFacts<'_>>) -> String {
+    let failure = credential.and_then(|facts| Some((facts.renewal_failure?, facts.token?)));
+    let Some((error, token)) = failure else { return String::new() };
+    let until = token.expires_at().map(|end| format!(", which is valid until {end}")).unwrap_or_default();
+    format!(" The access token{until}, could not be renewed; the operator asks again: {error}.")
 }
 
 /// The time that the status shows already, if it differs from `until` by no more than rounding. Else `until`, rounded
@@ -77,7 +106,7 @@ fn shown_or_rounded_up(until: Timestamp, shown: Option<&Time>) -> Time {
     shown.filter(is_shown).cloned().unwrap_or_else(|| time(until + SignedDuration::from_millis(999)))
 }
 
-fn judge(tenant: &dyn TenantObject, facts: TenantFacts<'_>) -> Vec<Verdict> {
+fn judge(tenant: &dyn TenantObject, facts: TenantFacts<'_>, scopes: &Scopes) -> Vec<Verdict> {
     let domain = &tenant.tenant_spec().domain;
     if let Some(error) = facts.error {
         return verdicts(error.reason, &error.message);
@@ -93,13 +122,20 @@ fn judge(tenant: &dyn TenantObject, facts: TenantFacts<'_>) -> Vec<Verdict> {
             reason: Reason::Suspended.as_str(),
             message: format!("The connection to {domain} is valid, but spec.suspend is set: nothing is sent."),
         }],
-        (false, true) => verdicts(Reason::Connected, &format!("{domain} accepted a call with this credential.")),
+        (false, true) => {
+            let renewal = not_renewed(facts.credential);
+            verdicts(
+                Reason::Connected,
+                &format!("{domain} accepted a call with this credential.{renewal}{}", scopes.message),
+            )
+        }
         (false, false) => {
             let cause = match facts.unreachable {
                 Some(Unreachable { why, .. }) => format!("The last call could not be sent: {why}."),
                 None => "It has accepted no call since the operator started.".to_owned(),
             };
-            verdicts(Reason::Unproved, &format!("Ready to call {domain}. {cause}"))
+            let renewal = not_renewed(facts.credential);
+            verdicts(Reason::Unproved, &format!("Ready to call {domain}. {cause}{renewal}{}", scopes.message))
         }
     }
 }
@@ -121,8 +157,15 @@ mod tests {
         .unwrap()
     }
 
-    const QUIET: TenantFacts<'_> =
-        TenantFacts { error: None, token: None, accepted: false, unreachable: None, open_until: None, request: None };
+    const QUIET: TenantFacts<'_> = TenantFacts {
+        error: None,
+        credential: None,
+        kinds: &[],
+        accepted: false,
+        unreachable: None,
+        open_until: None,
+        request: None,
+    };
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

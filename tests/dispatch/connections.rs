@@ -122,3 +122,21 @@ fn connections_that_are_gone_are_forgotten() {
     assert!(sim.machine.accepted(connection(1)) && !sim.machine.accepted(connection(2)));
     assert!(!sim.machine.retain(&[].into(), now));
 }
+
+/// As when a tenant's CA bundle is replaced again and again: what waited for the connections goes with them.
+#[test]
+fn many_connections_that_are_gone_leave_no_timers() {
+    let mut sim = Sim::new(Auth0::default(), open(0.0), calm(40));
+    for n in 0..200 {
+        let endpoint = Endpoint::UserRoles { user: format!("auth0|{n}").into() };
+        sim.auth0.give(&endpoint, id("rol_a".into()));
+        let mut object = Object::new(&"ns".into(), n, endpoint, vec![id("rol_a".into())], true);
+        object.credential = n as u64;
+        sim.add(object, Duration::from_millis(300 * n as u64));
+    }
+    sim.run(Duration::from_secs(120));
+    assert_all_gone(&sim);
+    let now = sim.start() + sim.now;
+    sim.machine.retain(&[].into(), now);
+    assert_eq!(sim.machine.check(), Ok(()));
+}

@@ -84,7 +84,7 @@ pub struct Sim {
 /// The connection with the credential of this number.
 pub fn connection(credential: u64) -> ConnectionKey {
     let token = Token::read(format!("e30.e30.{credential}").as_bytes(), "any", Timestamp::UNIX_EPOCH).unwrap();
-    ConnectionKey::new(&domain(), None, &token)
+    ConnectionKey::new(&domain(), None, token.fingerprint())
 }
 
 pub fn domain() -> Domain {
@@ -352,7 +352,7 @@ impl Sim {
                         *own = (*own).max(self.now + *wait);
                     }
                     Err(CallError::Unauthorized(_) | CallError::Unavailable(_) | CallError::NotSent(_)) => {}
-                    Err(CallError::NotProcessed) => {}
+                    Err(CallError::NotProcessed | CallError::TokenReplaced) => {}
                     Ok(_) | Err(_) => {
                         self.accepted.insert(credential);
                         self.own_closed_until.remove(&credential);

@@ -27,6 +27,7 @@ async fn an_answer_becomes_a_reason() {
         (error(404, Some("inexistent_user"), "The user does not exist."), "SubjectNotFound", "Check the id"),
         // This 404 does not say what is missing, and a read shows that the user exists.
         (error(404, None, "Not found"), "ItemNotFound", "does not know the role"),
+        (Fault::lost_body(), "Auth0Unavailable", "400: Auth0 got the DELETE without its body; a proxy or a filter"),
         (Fault::html(400), "Auth0Unavailable", "400: not Auth0's own answer (HTML)"),
         (Fault::html(401), "Auth0Unavailable", "401: not Auth0's own answer (HTML)"),
         (Fault::html(403), "Auth0Unavailable", "403: not Auth0's own answer (HTML)"),

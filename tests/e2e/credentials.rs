@@ -202,7 +202,7 @@ async fn the_end_of_a_token_is_seen_coming() {
     assert!((7190..=7260).contains(&(end - begun)), "{end} {begun}");
     let writes = operator.status_writes();
 
-    let of_it = [("tenant_namespace", env.namespace.as_str()), ("domain", env.fake.domain())];
+    let of_it = [("tenant_namespace", env.namespace.as_str()), ("domain", env.fake.domain()), ("credential", "Token")];
     let scrape = crate::metrics::scrape(metrics).await;
     let (at, lifetime) = ("rescind_tenant_token_expiry_timestamp_seconds", "rescind_tenant_token_lifetime_seconds");
     assert_eq!((scrape.value(at, &of_it), scrape.value(lifetime, &of_it)), (end as f64, 7200.0));
@@ -336,4 +336,26 @@ async fn a_missing_scope_is_named_and_heals_with_a_fresh_token() {
     let verified = status.condition(ConditionType::Verified).unwrap();
     // The rotation may arrive a moment after the object; then the old token proved it.
     assert!(verified.status == "True" || verified.message.contains("lacks the scope"), "{verified:?}");
+}
+
+/// As on a private cloud of which only a host for customers can be reached.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_custom_domain_needs_a_token_of_its_own_for_the_audience_of_the_tenant() {
+    let env = Environment::bare("customdomain").await;
+    let _operator = env.operator().await;
+    let audience = "https://acme.corp.auth0app.com/api/v2/";
+    let token = |issuer: &str| {
+        let claims = json!({"iss": format!("https://{issuer}/"), "aud": audience}).to_string();
+        format!("eyJh.{}.c2ln", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(claims))
+    };
+    env.put_secret(&token(env.fake.domain())).await;
+    env.put_tenant(json!({})).await;
+    assert!(env.tenant_reason("InvalidCredentials").await.contains("set spec.audience"));
+    env.put_tenant(json!({ "audience": audience })).await;
+    env.tenant_reason("Unproved").await;
+    env.put_secret(&token("acme.corp.auth0app.com")).await;
+    let message = env.tenant_reason("InvalidCredentials").await;
+    let hosts = format!("was issued by acme.corp.auth0app.com, but spec.domain is {}", env.fake.domain());
+    assert!(message.contains(&hosts), "{message}");
+    assert_eq!(env.fake.total(), 0, "nothing was sent");
 }

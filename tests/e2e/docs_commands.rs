@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use fake_auth0::Client;
+
 use crate::harness::*;
 
 fn page(path: &str) -> String {
@@ -55,7 +57,11 @@ async fn the_steps_of_the_readme_lead_to_a_removal() {
     let env = Environment::bare("readme").await;
     let operator = env.operator().await;
     let shell = Shell { env: &env, folder: tempfile::tempdir().unwrap() };
-    std::fs::write(shell.folder.path().join("token.txt"), &env.token).unwrap();
+    let application = [("client-id.txt", "aB3dEaB3dEaB3dEaB3dEaB3dEaB3dE12"), ("client-secret.txt", "a-client-secret")];
+    env.fake.client(Client::new(application[0].1, application[1].1).scopes(env.fake.all_scopes()));
+    for (file, value) in application {
+        std::fs::write(shell.folder.path().join(file), value).unwrap();
+    }
     let readme = page("README.md");
     let (_, steps) = readme.split_once("\n## Take something away\n").unwrap();
     let mut ran = 0;

@@ -1,45 +1,18 @@
 //! The cluster is found as kubectl finds it: several files, an exec plugin, a proxy. (What a proxy is chosen by:
 //! src/runtime/kubeconfig.rs.) And operators beside each other in one namespace.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use rescind::api::UserRoleRevocation;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 
+use crate::connect_proxy::{ConnectProxy, Manner};
 use crate::harness::*;
 use crate::process::Process;
 
 /// No DNS knows it, so it is reached through a proxy or not at all.
 const SERVER: &str = "api.cluster.example:6443";
-
-/// A proxy that takes every connection to `target`, and the request lines that it got.
-async fn proxy(target: String) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, seen) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
-    let lines = seen.clone();
-    tokio::spawn(async move {
-        while let Ok((mut client, _)) = listener.accept().await {
-            let (target, lines) = (target.clone(), lines.clone());
-            tokio::spawn(async move {
-                let mut head = Vec::new();
-                while !head.ends_with(b"\r\n\r\n") {
-                    head.push(client.read_u8().await?);
-                }
-                let line = String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned();
-                lines.lock().unwrap().push(line);
-                let mut server = TcpStream::connect(target).await?;
-                client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
-                tokio::io::copy_bidirectional(&mut client, &mut server).await
-            });
-        }
-    });
-    (address, seen)
-}
 
 /// A value for KUBECONFIG: one file with the cluster, one with the user, whose token comes from a program.
 fn two_files(folder: &Path, proxy_url: Option<String>) -> PathBuf {
@@ -68,14 +41,15 @@ fn two_files(folder: &Path, proxy_url: Option<String>) -> PathBuf {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_cluster_is_reached_as_kubectl_reaches_it() {
     let env = Environment::new("kubeconfigs").await;
-    let (address, seen) = proxy(plane().server_url().replace("https://", "")).await;
+    let target = Some(plane().server_url().replace("https://", ""));
+    let proxy = ConnectProxy::start(Manner { target, ..Manner::default() }).await;
+    let address = proxy.address;
     let folder = tempfile::tempdir().unwrap();
     let args = ["--watch-namespaces", &env.namespace, "--namespace", &env.namespace];
     let args = [&args[..], &["--health-probe-bind-address", "0", "--allowed-domains", env.fake.domain()]].concat();
     let connect = format!("CONNECT {SERVER} HTTP/1.1");
-    let asked = || std::mem::take(&mut *seen.lock().unwrap());
 
-    let of_variable = [("HTTPS_PROXY", address.to_string()), ("NO_PROXY", "127.0.0.1, localhost".to_owned())];
+    let of_variable = [("HTTPS_PROXY", address.to_string()), ("NO_PROXY", ",127.0.0.1:443,, localhost".to_owned())];
     let of_file = [("HTTPS_PROXY", String::new()), ("NO_PROXY", "*".to_owned())];
     for (name, url, variables) in [("jane", None, &of_variable), ("jack", Some(format!("http://{address}")), &of_file)]
     {
@@ -85,7 +59,7 @@ async fn the_cluster_is_reached_as_kubectl_reaches_it() {
         env.put::<UserRoleRevocation>(name, roles(if name == "jane" { USER } else { OTHER_USER })).await;
         env.reason::<UserRoleRevocation>(name, "Removed").await;
         assert_eq!(operator.terminate().await, Some(0));
-        let asked = asked();
+        let asked = proxy.asked();
         assert!(!asked.is_empty() && asked.iter().all(|line| *line == connect), "{asked:?}");
     }
 
@@ -93,7 +67,16 @@ async fn the_cluster_is_reached_as_kubectl_reaches_it() {
     let exempt = [("HTTPS_PROXY", address.to_string()), ("NO_PROXY", ".cluster.example".to_owned())];
     let operator = Process::run_with(&kubeconfig, &args, &exempt);
     operator.says("the API server cannot be reached").await;
-    assert_eq!(asked(), [""; 0]);
+    assert_eq!(proxy.asked(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_behind_a_dead_proxy_is_reported_with_the_proxy() {
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = two_files(folder.path(), Some("http://user:canary@127.0.0.1:1".to_owned()));
+    let operator = Process::run(&kubeconfig, &["--health-probe-bind-address", "0"]);
+    operator.says(&format!("https://{SERVER}/ through the proxy 127.0.0.1:1: the API server cannot be reached")).await;
+    assert!(!operator.log().contains("canary"));
 }
 
 /// As two releases of the chart: with one lease, the second would stand by for ever.

@@ -4,8 +4,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
+mod address_families;
 mod answers;
+mod client_credentials;
 mod cluster_tenants;
+mod connect_proxy;
 mod crashes;
 mod credentials;
 mod docs_commands;
@@ -13,6 +16,7 @@ mod docs_flux;
 mod docs_hired_again;
 mod docs_security;
 mod fault_injector;
+mod gateways;
 mod harness;
 mod imports;
 mod kubeconfigs;

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use fake_auth0::{Fault, Kind, TOKEN_CANARY, TokenSpec};
+use fake_auth0::{Client, Fault, Kind, TEST_RSA_KEY, TOKEN_CANARY, TokenSpec};
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
@@ -64,6 +64,7 @@ async fn no_token_is_shown_anywhere() {
     env.tenant_reason("Unproved").await;
     env.put::<UserRoleRevocation>("refused", spec("refused")).await;
     env.reason::<UserRoleRevocation>("refused", "Unauthorized").await;
+    by_application(&env, spec(users[5])).await;
     let metrics = crate::metrics::scrape(metrics).await.text;
     assert_eq!(operator.terminate().await, Some(0));
 
@@ -83,7 +84,30 @@ async fn no_token_is_shown_anywhere() {
         assert!(!text.contains(TOKEN_CANARY), "the signature is in: {place}");
         assert!(!text.contains(payload), "the claims are in: {place}");
         assert!(!text.contains(&base64_of(&env.token)[..40]), "the Secret's data is in: {place}");
+        assert!(!text.contains(&base64_of(&client_secret())[..40]), "the Secret's data is in: {place}");
+        assert!(!text.contains(TEST_RSA_KEY.lines().nth(5).unwrap()), "the private key is in: {place}");
     }
+}
+
+/// A client secret that contains the canary.
+fn client_secret() -> String {
+    format!("{TOKEN_CANARY}-in-a-client-secret")
+}
+
+/// Has the tenant use an application: with a secret, with one that Auth0 refuses, and with a private key.
+async fn by_application(env: &Environment, spec: serde_json::Value) {
+    let put = |data| env.put_raw_secret(json!({"labels": {"rescind.dev/credentials": "true"}}), data);
+    env.fake.client(Client::new("app", client_secret()).scopes(env.fake.all_scopes()));
+    put(json!({"clientId": "app", "clientSecret": client_secret()})).await;
+    env.put_tenant(json!({"credentials": {"clientCredentialsSecretRef": {"name": "auth0-management"}}})).await;
+    env.tenant_reason("Unproved").await;
+    put(json!({"clientId": "app", "clientSecret": client_secret() + "-of-another"})).await;
+    env.tenant_reason("Unauthorized").await;
+    env.fake.client(Client::with_private_key("app", TEST_RSA_KEY).unwrap().scopes(env.fake.all_scopes()));
+    put(json!({"clientId": "app", "privateKey": TEST_RSA_KEY})).await;
+    env.tenant_reason("Unproved").await;
+    env.put::<UserRoleRevocation>("by-application", spec).await;
+    env.reason::<UserRoleRevocation>("by-application", "Removed").await;
 }
 
 fn base64_of(text: &str) -> String {

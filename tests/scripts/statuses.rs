@@ -150,13 +150,13 @@ impl Way {
     fn status(&self, old: Option<&RemovalStatus>, generation: i64) -> (Reason, RemovalStatus) {
         let domain: Domain = DOMAIN.parse().unwrap();
         let token = Token::read(b"e30.e30.token", &domain.default_audience(), at(0)).unwrap();
-        let key = ConnectionKey::new(&domain, None, &token);
+        let key = ConnectionKey::new(&domain, None, token.fingerprint());
         let now = Now { wall: at(2), steady: Instant::now() };
         let (options, tenant) = match self {
             Self::Blocked(options, tenant) => (options.clone(), *tenant),
             _ => (
                 RemovalOptions::default(),
-                Tenant::Ready { key, domain: &domain, verification: Verification::default() },
+                Tenant::Ready { key, domain: &domain, verification: Verification::default(), scopes: None },
             ),
         };
         let view = match self {
@@ -293,8 +293,15 @@ pub fn of_tenant(kind: &str) -> Vec<Case> {
         Reason::SecretNotFound,
     ];
     let problems = problems.map(|reason| Some(TenantError { reason, message: format!("why it is {reason}") }));
-    let quiet =
-        TenantFacts { error: None, token: None, accepted: false, unreachable: None, open_until: None, request: None };
+    let quiet = TenantFacts {
+        error: None,
+        credential: None,
+        kinds: &[],
+        accepted: false,
+        unreachable: None,
+        open_until: None,
+        request: None,
+    };
     let accepted = TenantFacts { accepted: true, ..quiet };
     let problems = problems.iter().map(|problem| (TenantFacts { error: problem.as_ref(), ..quiet }, false));
     let mut tenant: Auth0Tenant = serde_json::from_value(fresh("Auth0Tenant")).unwrap();

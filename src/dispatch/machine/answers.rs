@@ -77,12 +77,12 @@ impl Machine {
     /// Whether Auth0 has accepted this connection, with this answer or an earlier one.
     fn is_accepted_by(&mut self, connection: ConnectionKey, outcome: &Result<Page, CallError>) -> bool {
         use CallError::{
-            Denied, InsufficientScope, NotFound, NotProcessed, NotSent, RateLimited, Rejected, Unauthorized,
-            Unavailable,
+            Denied, InsufficientScope, NotFound, NotProcessed, NotSent, RateLimited, Rejected, TokenReplaced,
+            Unauthorized, Unavailable,
         };
         let accepts = match outcome {
             Ok(_) | Err(Rejected(_) | Denied(_) | InsufficientScope(_) | NotFound(_)) => true,
-            Err(Unauthorized(_) | RateLimited(_) | Unavailable(_) | NotSent(_) | NotProcessed) => false,
+            Err(Unauthorized(_) | RateLimited(_) | Unavailable(_) | NotSent(_) | NotProcessed | TokenReplaced) => false,
         };
         let Some(conn) = self.connections.get_mut(&connection) else { return false };
         if accepts && !conn.accepted {
@@ -176,7 +176,7 @@ impl Machine {
                 queue.pause = Some(now + NOT_SENT_PAUSE * 2_u32.pow(unsent));
                 Resolution::Resend { smaller: false }
             }
-            Err(CallError::NotProcessed) if unsent < MAX_NOT_PROCESSED_RETRIES => {
+            Err(CallError::NotProcessed | CallError::TokenReplaced) if unsent < MAX_NOT_PROCESSED_RETRIES => {
                 queue.consecutive_unsent = unsent + 1;
                 Resolution::Resend { smaller: false }
             }
@@ -188,8 +188,8 @@ impl Machine {
             Err(CallError::NotFound(missing @ (Missing::Subject | Missing::Item))) => {
                 Resolution::Final(ItemResult::NotFound(missing))
             }
-            Err(CallError::NotProcessed) => {
-                let error = CallError::no_answer("Auth0 closed the connection again and again");
+            Err(CallError::NotProcessed | CallError::TokenReplaced) => {
+                let error = CallError::no_answer("Auth0 closed the connection, or refused the token, again and again");
                 self.resolve_failure(route, batch, several, error)
             }
             Err(

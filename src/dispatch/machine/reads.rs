@@ -215,11 +215,14 @@ impl Machine {
         match error {
             // The failure says nothing about the list, so the page is retried.
             ReadError::Call(
-                ref error @ (CallError::Unavailable(_) | CallError::NotSent(_) | CallError::NotProcessed),
+                ref error @ (CallError::Unavailable(_)
+                | CallError::NotSent(_)
+                | CallError::NotProcessed
+                | CallError::TokenReplaced),
             ) if failures < MAX_PAGE_RETRIES => {
                 active.failures = failures + 1;
-                list.pause =
-                    (*error != CallError::NotProcessed).then_some(now + FIRST_RETRY_PAUSE * 2_u32.pow(failures));
+                let at_once = matches!(error, CallError::NotProcessed | CallError::TokenReplaced);
+                list.pause = (!at_once).then_some(now + FIRST_RETRY_PAUSE * 2_u32.pow(failures));
                 self.fail_first_page_waiters(key, error, now);
             }
             ReadError::Call(CallError::Rejected(Rejection::Paging | Rejection::Query)) | ReadError::Unreadable(_)

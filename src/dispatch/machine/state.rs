@@ -161,6 +161,7 @@ impl Machine {
         self.limiter.retain(&connections.keys().copied().collect());
         self.last_accepted.retain(|(_, key), _| connections.contains_key(key));
         self.known_lengths.retain(|(_, key), _| connections.contains_key(key));
+        self.trim_timers();
         !self.connections.is_empty() || !self.ended.is_empty() || self.breaker.open_for(now).is_some()
     }
 

@@ -34,7 +34,7 @@ fn role(n: usize) -> Item {
 
 fn key(domain: &Domain, token: &str) -> ConnectionKey {
     let token = Token::read(format!("e30.e30.{token}").as_bytes(), &domain.default_audience(), at(NOW)).unwrap();
-    ConnectionKey::new(domain, None, &token)
+    ConnectionKey::new(domain, None, token.fingerprint())
 }
 
 /// What its `tenantRef` points to.
@@ -57,6 +57,7 @@ struct Case {
     items: Items,
     tenant: Connection,
     verification: Verification,
+    scopes: Option<Vec<String>>,
     refusal: Option<Refused>,
     refused_with: Option<ConnectionKey>,
     is_probe: bool,
@@ -80,6 +81,7 @@ fn case() -> Case {
         items: Items::default(),
         tenant: Connection::Ready { domain: "acme.auth0.com".parse().unwrap(), token: "first" },
         verification: Verification::After,
+        scopes: None,
         refusal: None,
         refused_with: None,
         is_probe: false,
@@ -102,7 +104,8 @@ impl Case {
             Connection::Suspended => Tenant::Suspended,
             Connection::NotReady(reason) => Tenant::NotReady { reason: *reason, message: "no Secret" },
             Connection::Ready { domain, token } => {
-                Tenant::Ready { key: key(domain, token), domain, verification: self.verification }
+                let (key, scopes) = (key(domain, token), self.scopes.as_deref());
+                Tenant::Ready { key, domain, verification: self.verification, scopes }
             }
         };
         function(&Inputs {

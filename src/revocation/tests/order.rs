@@ -216,3 +216,24 @@ fn another_tenant_starts_over() {
     assert_eq!((gone.reason_text(), &gone.last_removal_time), (Some("AlreadyAbsent"), &None));
     assert_eq!(gone.correlation_id, None);
 }
+
+/// A token that says that it holds no scope of which any source says that it is enough is not tried. Unknown scopes are
+/// not missing, one of several is enough, a proof needs none of them, and a request is tried all the same.
+#[test]
+fn a_scope_that_the_token_is_known_to_lack_is_not_tried() {
+    let holding = |scopes: &[&str]| Case { scopes: Some(scopes.iter().map(|s| (*s).to_owned()).collect()), ..case() };
+    let lacking = holding(&["read:users", "delete:organization_members"]);
+    let Decision::Block(blocked) = lacking.decide() else { panic!("{:?}", lacking.decide()) };
+    assert_eq!(blocked.outcome.reason, Reason::InsufficientScope);
+    assert!(blocked.outcome.message.contains("update:users") && blocked.recheck_after.is_some());
+    for enough in [holding(&["update:users"]), holding(&["delete:role_members"]), case()] {
+        assert_eq!(task(&enough.decide()), REMOVE);
+    }
+    let asked = Case { request: Some("now"), ..lacking.clone() };
+    assert_eq!(task(&asked.decide()), REMOVE);
+    let mut to_prove = lacking.clone();
+    to_prove.apply_report(&case().accepted(End::Failed(unavailable())));
+    assert!(!matches!(to_prove.decide(), Decision::Block(_)), "{:?}", to_prove.decide());
+    let refused = Case { refusal: Some(Refused { reason: Reason::Unauthorized, ..no_scope() }), ..lacking };
+    assert_eq!(refused.reason().as_deref(), Some("TenantNotReady"), "a rejected credential is said first");
+}

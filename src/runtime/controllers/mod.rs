@@ -7,6 +7,7 @@
 //! - `removals.rs`: the controller of one removal kind. `dependents.rs` knows which removals need which tenant.
 //! - `tenants.rs`: the controller of the tenant objects, one for both kinds and all scopes. `cluster_tenants.rs` starts
 //!   what the cluster-scoped kind needs beyond that.
+//!   `tenant_credentials.rs` says when the credentials of an application are tried out.
 //! - `controller.rs`: kube's controller, fed with keys.
 //! - `guard.rs`: around every reconcile: deadline, panics, backoff. `write_permits.rs`: how many status writes are in
 //!   flight.
@@ -25,6 +26,7 @@ mod observer;
 mod preflight;
 mod removals;
 mod scope;
+mod tenant_credentials;
 mod tenants;
 mod write_permits;
 

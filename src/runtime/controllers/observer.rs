@@ -4,10 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::UnboundedReceiver;
+
 use crate::auth0::CallError;
 use crate::dispatch::{DeleteFinished, Observer, Owner, Report, RequestFinished};
 use crate::telemetry::audit::AuditRecorder;
-use crate::tenant::{TenantKey, Tenants};
+use crate::tenant::{TenantKey, Tenants, TokenNews};
 
 use super::tenants::TenantQueues;
 
@@ -47,6 +49,17 @@ impl Observer for CallObserver {
 }
 
 impl CallObserver {
+    /// Passes on how requests for access tokens end, and queues the tenants that they are for. Runs as long as there are
+    /// tenants.
+    pub(crate) async fn follow_tokens(&self, mut news: UnboundedReceiver<TokenNews>) {
+        while let Some(news) = news.recv().await {
+            let tenants = self.tenants.with_connection(news.connection);
+            self.audit.token_requested(&news, &tenants);
+            tenants.iter().for_each(|key| self.queues.add(key));
+        }
+        std::future::pending().await
+    }
+
     fn queue_soon(&self, tenants: Vec<TenantKey>) {
         if tenants.is_empty() {
             return;

@@ -28,17 +28,22 @@ use crate::revocation::{ReasonChange, StatusTarget, Stored, Written, own_part, w
 use crate::runtime::cache::{Change, Key};
 use crate::sync::{lock, read, write};
 use crate::telemetry::events;
-use crate::tenant::{Listing, TenantError, TenantFacts, TenantKey, Tenants, Usable, tenant_status};
+use crate::tenant::{
+    CredentialFacts, KindRow, Listing, TenantError, TenantFacts, TenantKey, Tenants, Usable, tenant_status,
+};
 
 use super::controller::{Queue, Queued, run};
 use super::dependents::Dependents;
 use super::guard::ReconcileGuard;
+use super::tenant_credentials::credential_kind;
 
 /// A tenant is reconciled again this often, because a token expires and a refusal grows old. This costs no call to
 /// Auth0.
 const RESYNC_INTERVAL: Duration = Duration::from_secs(300);
 /// While the Secrets are not listed yet, a tenant is reconciled again this soon, if nothing queues it before.
 const SECRETS_RETRY: Duration = Duration::from_secs(1);
+/// While the first token is asked for, a tenant is reconciled again this soon, if nothing queues it before.
+const TOKEN_RETRY: Duration = Duration::from_secs(5);
 /// The shortest time between two status writes that only report what calls found out.
 const WRITE_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -107,6 +112,8 @@ pub(crate) struct TenantController {
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) dependents: Dependents,
     pub(crate) queues: Arc<TenantQueues>,
+    /// The removal kinds, with the scopes that each needs.
+    pub(crate) kinds: Vec<KindRow>,
     pub(crate) announce: Sender<ReasonChange>,
     /// Notified when a connection may have come or gone.
     pub(crate) connections: Notify,
@@ -118,8 +125,10 @@ pub(crate) struct TenantController {
 pub(crate) struct Shown {
     /// The state for which its dependents were woken last, and whom it admitted then.
     woken_for: Option<(Usability, Option<Admission>)>,
+    /// The request by annotation for which a fresh token was asked for.
+    pub(super) refreshed_for: Option<String>,
     /// The version of the tenant that its status was last written for.
-    version: Option<Version>,
+    pub(super) version: Option<Version>,
     /// When a status was last written for a version that had been written before.
     written: Option<Instant>,
 }
@@ -129,17 +138,27 @@ pub(crate) struct Shown {
 enum Usability {
     Suspended,
     NotReady(TenantError),
-    Ready(ConnectionKey),
+    Ready(ConnectionKey, Option<Arc<[String]>>),
+}
+
+impl Usability {
+    /// Whether removals have to know. Scopes that become known were learnt by nobody yet.
+    fn differs_from(&self, before: &Self) -> bool {
+        match (self, before) {
+            (Self::Ready(now, _), Self::Ready(then, None)) => now != then,
+            _ => self != before,
+        }
+    }
 }
 
 /// What of a tenant changes by edits, and whether Auth0 accepted its credential, which happens once. A status write for
 /// a new version is not delayed. Everything else in the status changes back and forth with the calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Version {
+pub(super) struct Version {
     generation: i64,
     asked: Option<String>,
     accepted: bool,
-    connection: Result<ConnectionKey, Option<TenantError>>,
+    pub(super) connection: Result<ConnectionKey, Option<TenantError>>,
 }
 
 impl TenantController {
@@ -257,6 +276,10 @@ impl TenantController {
         let Some(generation) = tenant.meta().generation else { return Ok(None) };
         let usable = self.tenants.usable(key, tenant);
         self.wake_dependents(key, tenant, &usable);
+        if self.proves_credential(key, tenant, &usable) {
+            // The answer queues the tenant. Ready is not said before it is known.
+            return Ok(Some(TOKEN_RETRY));
+        }
         let (problem, connection) = match usable {
             Usable::NotKnown => return Ok(Some(SECRETS_RETRY)),
             Usable::No(problem) => (Some(problem), None),
@@ -268,9 +291,16 @@ impl TenantController {
         let asked = reconcile_request(tenant.meta());
         let is_accepted = |key| self.dispatcher.accepted(key) || self.tenants.has_succeeded(key);
         let accepted = connection.as_ref().is_some_and(|connection| is_accepted(connection.key));
+        let token = connection.as_ref().and_then(|connection| connection.credential.token());
+        let renewal_failure = self.tenants.renewal_failure(key);
         let facts = TenantFacts {
             error: problem.as_ref(),
-            token: connection.as_ref().map(|connection| &connection.token),
+            kinds: &self.kinds,
+            credential: connection.as_ref().map(|_| CredentialFacts {
+                kind: credential_kind(tenant),
+                token: token.as_ref(),
+                renewal_failure: renewal_failure.as_ref(),
+            }),
             accepted,
             unreachable: connection.as_ref().and_then(|connection| self.tenants.unreachable(connection.key)),
             open_until: wait.map(|wait| now + SignedDuration::try_from(wait).unwrap_or_default()),
@@ -299,11 +329,14 @@ impl TenantController {
             Usable::NotKnown => return,
             _ if tenant.tenant_spec().suspend => Usability::Suspended,
             Usable::No(problem) => Usability::NotReady(problem.clone()),
-            Usable::Yes(connection, _) => Usability::Ready(connection.key),
+            Usable::Yes(connection, _) => {
+                let scopes = connection.credential.token().and_then(|token| token.scopes().cloned());
+                Usability::Ready(connection.key, scopes)
+            }
         };
         let now = (usability, tenant.admission().cloned());
         let before = lock(&self.shown).entry(key.clone()).or_default().woken_for.replace(now.clone());
-        if before.as_ref() != Some(&now) {
+        if before.is_none_or(|before| now.0.differs_from(&before.0) || now.1 != before.1) {
             self.dependents.wake(key);
             self.connections.notify_one();
         }

@@ -72,6 +72,7 @@ struct UnreadableLabels {
 struct TokenLabels {
     tenant_namespace: String,
     domain: String,
+    credential: &'static str,
 }
 
 /// The token that ends first of those with the same labels.
@@ -138,10 +139,15 @@ impl ObjectCounts {
     pub(crate) fn tokens(&self, tenants: Arc<Tenants>) {
         self.add(move |counts| {
             for (key, connection) in tenants.usable_now() {
-                let Some(end) = connection.token.expires_at() else { continue };
+                let Some(token) = connection.credential.token() else { continue };
+                let Some(end) = token.expires_at() else { continue };
                 let tenant_namespace = key.namespace.unwrap_or_default();
-                let labels = TokenLabels { tenant_namespace, domain: connection.domain.to_string() };
-                let lifetime = connection.token.lifetime().map(|lifetime| lifetime.as_secs());
+                let labels = TokenLabels {
+                    tenant_namespace,
+                    domain: connection.domain.to_string(),
+                    credential: connection.credential.kind().as_str(),
+                };
+                let lifetime = token.lifetime().map(|lifetime| lifetime.as_secs());
                 let end = TokenEnd { at: end.as_second(), lifetime };
                 counts.tokens.entry(labels).and_modify(|first| *first = end.min(*first)).or_insert(end);
             }

@@ -47,7 +47,7 @@ fn measure(merged: bool) -> Cost {
     let mut now = Instant::now();
     let domain: Domain = "acme.auth0.com".parse().unwrap();
     let token = Token::read(b"e30.e30.token", &domain.default_audience(), Timestamp::UNIX_EPOCH).unwrap();
-    let connection = ConnectionKey::new(&domain, None, &token);
+    let connection = ConnectionKey::new(&domain, None, token.fingerprint());
     let mut machine = Machine::new(domain, "bench", Timestamp::UNIX_EPOCH, now);
     machine.set_limits(connection, &"a/b".into(), Limits { max_per_second: 1e9, reserve_percent: 0.0 }, now);
     let headers =

@@ -122,7 +122,12 @@ impl Sim {
                     let next = looks.into_iter().find(|look| accepted + *look > now);
                     next.map_or(Duration::from_secs(60), |look| accepted + look - now)
                 }
-                End::Failed(CallError::Unavailable(_) | CallError::NotSent(_) | CallError::NotProcessed) => {
+                End::Failed(
+                    CallError::Unavailable(_)
+                    | CallError::NotSent(_)
+                    | CallError::NotProcessed
+                    | CallError::TokenReplaced,
+                ) => {
                     let doubled = 1_u64 << object.attempts.min(10);
                     Duration::from_millis(500 * doubled + n as u64 % 97).min(Duration::from_secs(600))
                 }

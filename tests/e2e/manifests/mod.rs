@@ -321,7 +321,11 @@ pub fn blames(status: &kube::core::Status, field: &str, says: &str) -> Result<()
     let causes: Vec<_> = causes.filter(|cause| cause.field != "<nil>" && cause.field != "patch").collect();
     let named = match causes.as_slice() {
         [] => message.contains(&format!("{says} \"{field}\"")),
-        causes => causes.iter().any(|cause| cause.field == field && cause.message.contains(says)),
+        // Kubernetes 1.31 says "longer".
+        causes => causes.iter().any(|cause| {
+            cause.field == field
+                && cause.message.replace("may not be longer than", "may not be more than").contains(says)
+        }),
     };
     if !named {
         return Err(format!("expected {field} and {says:?}, but it said: {message}"));

@@ -127,6 +127,7 @@ fn the_full_status_has_every_field_of_the_schema() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_has_a_schema_too() {
     let env = Environment::bare("manifests").await;
+    let is_usual_or_newer = env.client.apiserver_version().await.unwrap().minor.parse::<u32>().unwrap() >= 36;
     let mut failed = Vec::new();
     let mut of = 0;
     for kind in KINDS {
@@ -160,7 +161,11 @@ async fn a_status_has_a_schema_too() {
             }
             let half = json!({"result": {"requested": 1, "alreadyAbsent": 0, "remaining": 0}});
             rows.push(("a part of a result", half, "status.result.accepted", "Required value"));
-            rows.push(("more than an int32", json!({"attempts": 1_i64 << 32}), "status", "format int32 in attempts"));
+            // Older servers do not look at the format of a number.
+            if is_usual_or_newer {
+                let large = json!({"attempts": 1_i64 << 32});
+                rows.push(("more than an int32", large, "status", "format int32 in attempts"));
+            }
         }
         of += rows.len();
         for (name, status, field, says) in rows {

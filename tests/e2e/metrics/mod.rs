@@ -147,8 +147,19 @@ fn assert_no_ids(scrape: &Scrape, env: &Environment) {
     let labels: BTreeSet<&str> = scrape.families.iter().flat_map(exposition::Family::labels).collect();
     // No label is called `namespace`, `endpoint` or `pod`: the scraped target has those, and Prometheus would rename
     // ours.
-    let allowed =
-        ["kind", "reason", "state", "cause", "domain", "method", "path", "outcome", "tenant_namespace", "version"];
+    let allowed = [
+        "kind",
+        "reason",
+        "state",
+        "cause",
+        "credential",
+        "domain",
+        "method",
+        "path",
+        "outcome",
+        "tenant_namespace",
+        "version",
+    ];
     assert!(labels.is_subset(&allowed.into()), "{labels:?}");
 }
 

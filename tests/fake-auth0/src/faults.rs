@@ -62,6 +62,8 @@ pub(crate) enum Act {
     Fully,
     /// Only on this many items of the body.
     First(usize),
+    /// As if the body had not arrived.
+    WithoutBody,
     Not,
 }
 
@@ -216,6 +218,12 @@ impl Fault {
     #[must_use]
     pub fn act_on_first(items: usize) -> Self {
         Self { plan: Plan { act: Act::First(items), ..Plan::default() }, ..Self::default() }
+    }
+
+    /// The usual answer to the call without its body, as behind a filter that drops the bodies of DELETEs.
+    #[must_use]
+    pub fn lost_body() -> Self {
+        Self { plan: Plan { act: Act::WithoutBody, ..Plan::default() }, ..Self::default() }
     }
 
     /// The usual answer, one byte at a time with a pause after each.

@@ -115,7 +115,8 @@ fn admitted(
         return Err(problem.clone());
     }
     if let Some(rule) = endpoint.body {
-        let mut items = validate::body_items(rule, removal_body(request, switches)?, switches)?;
+        let body = if matches!(act, Act::WithoutBody) { None } else { removal_body(request, switches)? };
+        let mut items = validate::body_items(rule, body, switches)?;
         if switches.query_on_delete == Verdict::Refused {
             paging::only(&request.call.query, &[])?;
         }

@@ -37,6 +37,8 @@ pub(crate) struct Connection {
     pub number: u64,
     /// Notified when the connection is to be broken.
     pub cut: Arc<Notify>,
+    /// Notified when an answer is about to be written.
+    pub answered: Arc<Notify>,
     pub streams: Arc<Streams>,
 }
 
@@ -110,6 +112,7 @@ pub(crate) async fn handle(
         }
     };
     flight.answered(answer.status.as_u16(), answer.removed);
+    connection.answered.notify_one();
     let plan = rule.as_ref().map(|rule| &rule.fault.plan);
     let shape = plan.map_or(Shape::Whole, |plan| plan.shape);
     Ok(body::response(answer, shape, plan.map_or(&[], |plan| &plan.headers), tenant.date()))

@@ -36,6 +36,8 @@ pub enum Network {
     Untrusted,
     /// Accepted, with a certificate of the right authority for another host.
     WrongHost,
+    /// Accepted for HTTP/1.1, and closed after each answer, of which `Connection: close` says nothing.
+    OneAnswer,
 }
 
 /// The settings of a tenant that are plain values.

@@ -61,7 +61,8 @@ async fn receive(stream: TcpStream, number: u64, open: Open, tls: &'static Tls, 
     let tenant = Arc::clone(&open.0);
     let (cut, streams) = (Arc::new(Notify::new()), Arc::new(Streams::default()));
     tenant.remember_streams(&streams);
-    let connection = Connection { number, cut: Arc::clone(&cut), streams: Arc::clone(&streams) };
+    let connection =
+        Connection { number, cut: Arc::clone(&cut), answered: Arc::default(), streams: Arc::clone(&streams) };
     let mut conversation = std::pin::pin!(converse(stream, connection, &tenant, tls, &builder));
     let mut all_cut = std::pin::pin!(tenant.cut.notified());
     loop {
@@ -87,15 +88,23 @@ async fn converse(
     match network {
         Network::Closing => return,
         Network::Silent => return std::future::pending().await,
-        Network::Up | Network::Untrusted | Network::WrongHost => {}
+        Network::Up | Network::Untrusted | Network::WrongHost | Network::OneAnswer => {}
     }
     // Small answers must not be delayed; if this fails, they are only slower.
     let _ = stream.set_nodelay(true);
     let Ok(stream) = TlsAcceptor::from(tls.config(network)).accept(stream).await else { return };
     let streams = Arc::clone(&connection.streams);
+    let answered = Arc::clone(&connection.answered);
     let service = service_fn(|request| handle(Arc::clone(tenant), connection.clone(), streams.arrive(), request));
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let stream = Slipped::new(stream, Arc::clone(&streams), http2);
-    // Errors that end a connection concern no other connection.
-    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+    let mut served = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    loop {
+        tokio::select! {
+            // Errors that end a connection concern no other connection.
+            _ = &mut served => break,
+            // The head of the answer is written in the same poll, so it says nothing about the end.
+            () = answered.notified(), if network == Network::OneAnswer => served.as_mut().graceful_shutdown(),
+        }
+    }
 }

@@ -16,6 +16,7 @@ pub(crate) struct Tls {
     good: Arc<ServerConfig>,
     untrusted: Arc<ServerConfig>,
     wrong_host: Arc<ServerConfig>,
+    http1: Arc<ServerConfig>,
 }
 
 static TLS: OnceLock<Result<Tls, String>> = OnceLock::new();
@@ -31,9 +32,13 @@ impl Tls {
     fn make() -> Result<Self, Box<dyn std::error::Error>> {
         let (authority, stranger) = (authority("fake-auth0")?, authority("nobody")?);
         let here = ["localhost", "127.0.0.1"];
+        let good = server(&authority, &here)?;
+        let mut http1 = ServerConfig::clone(&good);
+        http1.alpn_protocols.retain(|protocol| protocol != b"h2");
         Ok(Self {
             ca_pem: authority.pem(),
-            good: server(&authority, &here)?,
+            http1: Arc::new(http1),
+            good,
             untrusted: server(&stranger, &here)?,
             wrong_host: server(&authority, &["elsewhere.example"])?,
         })
@@ -43,6 +48,7 @@ impl Tls {
         Arc::clone(match network {
             Network::Untrusted => &self.untrusted,
             Network::WrongHost => &self.wrong_host,
+            Network::OneAnswer => &self.http1,
             _ => &self.good,
         })
     }

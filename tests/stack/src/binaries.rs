@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 use crate::build::{build, module_dir};
-use crate::tools::{TOOLS, Tool, tests_dir, tool_of};
+use crate::tools::{OTHER_KUBERNETES, TOOLS, Tool, tests_dir, tool_of};
 
 /// The path of the program `name` (`etcd`, `kube-apiserver`, `kubectl`, `helm`, `promtool`). If it is missing, it is
 /// built first, which takes minutes and is announced on standard error.
@@ -45,6 +45,8 @@ struct Places {
     cache: PathBuf,
     /// The folder with the folders that pin the tools.
     tests: PathBuf,
+    /// `RESCIND_KUBERNETES`, if set: one of [`OTHER_KUBERNETES`].
+    kubernetes: Option<String>,
 }
 
 impl Places {
@@ -54,11 +56,12 @@ impl Places {
         // The working folder of a test is not that of the shell that set the variable, so make the path absolute.
         let assets = assets.map(|dir| std::path::absolute(&dir).unwrap_or(dir));
         let cache = cache_dir(env::var_os("XDG_CACHE_HOME"), env::var_os("HOME"), &tests);
-        Self { assets, cache, tests }
+        let kubernetes = env::var("RESCIND_KUBERNETES").ok().filter(|value| !value.is_empty());
+        Self { assets, cache, tests, kubernetes }
     }
 
     fn locate(&self, name: &str) -> Result<PathBuf, Error> {
-        let tool = tool_of(name)?;
+        let tool = self.of_this_kubernetes(tool_of(name)?)?;
         if !tool.programs.iter().any(|(program, _)| *program == name) {
             return Err(Error::UnknownProgram { name: name.to_owned() });
         }
@@ -71,6 +74,15 @@ impl Places {
             build(tool, &pinned, &folder)?;
         }
         Ok(folder.join("bin").join(name))
+    }
+
+    /// `tool`, or the version of Kubernetes that was chosen in its place.
+    fn of_this_kubernetes(&self, tool: &'static Tool) -> Result<&'static Tool, Error> {
+        let Some(chosen) = self.kubernetes.as_deref().filter(|_| tool.name() == "kube-apiserver") else {
+            return Ok(tool);
+        };
+        let found = OTHER_KUBERNETES.iter().find(|(name, _)| *name == chosen);
+        found.map(|(_, tool)| tool).ok_or_else(|| Error::UnknownProgram { name: format!("kube-apiserver {chosen}") })
     }
 }
 
@@ -97,9 +109,10 @@ mod tests {
 
     /// Places in a temporary folder, with the real pins and a cache of programs "built before".
     fn places(dir: &Path) -> Places {
-        let places = Places { assets: Some(dir.join("assets")), cache: dir.join("cache"), tests: tests_dir() };
+        let (assets, cache) = (Some(dir.join("assets")), dir.join("cache"));
+        let places = Places { assets, cache, tests: tests_dir(), kubernetes: None };
         fs::create_dir_all(dir.join("assets")).unwrap();
-        for tool in TOOLS {
+        for tool in TOOLS.iter().chain(OTHER_KUBERNETES.iter().map(|(_, tool)| tool)) {
             let bin = built(&places, tool);
             fs::create_dir_all(&bin).unwrap();
             for (name, _) in tool.programs {
@@ -123,6 +136,20 @@ mod tests {
         let kubernetes = tool_of("kubectl").unwrap();
         assert_eq!(places.locate("kube-apiserver").unwrap(), built(&places, kubernetes).join("kube-apiserver"));
         assert_eq!(places.locate("etcd").unwrap(), built(&places, tool_of("etcd").unwrap()).join("etcd"));
+    }
+
+    #[test]
+    fn another_kubernetes_takes_the_place_of_the_usual_one_and_of_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let usual = places(dir.path());
+        for (name, tool) in &OTHER_KUBERNETES {
+            let places = Places { kubernetes: Some((*name).to_owned()), ..places(dir.path()) };
+            assert_eq!(places.locate("kubectl").unwrap(), built(&places, tool).join("kubectl"));
+            assert_ne!(places.locate("kube-apiserver").unwrap(), usual.locate("kube-apiserver").unwrap());
+            assert_eq!(places.locate("etcd").unwrap(), usual.locate("etcd").unwrap());
+        }
+        let unknown = Places { kubernetes: Some("1.2".to_owned()), ..usual };
+        assert!(unknown.locate("kubectl").unwrap_err().to_string().contains("kube-apiserver 1.2"));
     }
 
     #[test]

@@ -22,7 +22,8 @@ const fn is_refusal(error: &CallError) -> bool {
         | CallError::RateLimited(_)
         | CallError::Unavailable(_)
         | CallError::NotSent(_)
-        | CallError::NotProcessed => false,
+        | CallError::NotProcessed
+        | CallError::TokenReplaced => false,
     }
 }
 

@@ -16,6 +16,10 @@ use super::shell::Shell;
 /// The time within which it must be ready (it takes a few milliseconds) or answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The application of the demo.
+pub(crate) const CLIENT_ID: &str = "demoAppDemoAppDemoAppDemoAppDemo";
+pub(crate) const CLIENT_SECRET: &str = "a-secret-that-only-the-demo-knows";
+
 /// A running fake Auth0, which ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct FakeAuth0 {
@@ -33,6 +37,7 @@ impl FakeAuth0 {
         // Without lag, because the proof of an ended membership would take ten seconds.
         command.args(["--ignore-stdin", "--no-lag", "--state", "tests/stack/demo/people.json"]);
         command.arg("--ca-out").arg(dir.join("ca.pem")).arg("--token-out").arg(dir.join("token"));
+        command.arg("--client").arg(format!("{CLIENT_ID}:{CLIENT_SECRET}"));
         let mut process = shell.start(&command, &log)?;
         let deadline = Instant::now() + PATIENCE;
         loop {

@@ -87,9 +87,17 @@ impl Playground {
     /// Creates the namespace and connects it to the tenant.
     fn connect(&self) -> Result<(), Failure> {
         let shell = &self.shell;
-        shell.step("Connect a namespace to the tenant: a Secret with a token, labelled as such, and an Auth0Tenant")?;
+        shell.step(
+            "Connect a namespace to the tenant: a Secret with the credentials of an application, and an Auth0Tenant",
+        )?;
         shell.run("kubectl create namespace identity")?;
-        self.put_secret("auth0-management", &self.dir.join("token"))?;
+        let value = |key: &str, value: &str| {
+            let path = self.dir.join(key);
+            write_private(&path, value).map(|()| format!("--from-file={key}={}", path.display()))
+        };
+        let application =
+            [value("clientId", fake_auth0::CLIENT_ID)?, value("clientSecret", fake_auth0::CLIENT_SECRET)?];
+        self.create_secret("auth0-management", &application.join(" "))?;
         shell.run("cat tests/stack/demo/tenant.yaml")?;
         shell.run(&format!("kubectl apply -f {}", self.fill_in("tenant.yaml")?.display()))?;
         shell.run("kubectl wait --for=condition=Ready auth0tenant/default -n identity --timeout=30s")
@@ -97,8 +105,11 @@ impl Playground {
 
     /// Creates a Secret with the token in a file, and labels it so that the operator may read it.
     pub(crate) fn put_secret(&self, name: &str, token: &Path) -> Result<(), Failure> {
-        let token = token.display();
-        self.shell.run(&format!("kubectl create secret generic {name} -n identity --from-file=token={token}"))?;
+        self.create_secret(name, &format!("--from-file=token={}", token.display()))
+    }
+
+    fn create_secret(&self, name: &str, values: &str) -> Result<(), Failure> {
+        self.shell.run(&format!("kubectl create secret generic {name} -n identity {values}"))?;
         self.shell.run(&format!("kubectl label secret {name} -n identity rescind.dev/credentials=true"))
     }
 
