@@ -319,6 +319,6 @@ async fn a_tenant_that_becomes_ready_serves_its_namespaces_in_turn() {
     for name in users.keys() {
         many.reason::<UserRoleRevocation>(name, "RemovedUnverified").await;
     }
-    assert_eq!(operator.fake.deletes().iter().count(), 21);
+    assert_eq!(operator.fake.deletes().len(), 21);
     stage.end().await;
 }

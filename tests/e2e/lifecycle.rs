@@ -158,7 +158,8 @@ async fn whatever_is_missing_is_waited_for() {
     let kubeconfig = stranger_to_most_secrets(plane, &env.namespace);
     let other = Environment::with(plane, other_fake, "unread").await;
     let namespaces = format!("{},{}", env.namespace, other.namespace);
-    let more = ["--log-level=debug", "--leader-elect=false", "--secret-namespaces", &namespaces];
+    let more =
+        ["--log-level=debug", "--leader-elect=false", "--cluster-tenants=false", "--secret-namespaces", &namespaces];
     let mut operator = Process::run(&kubeconfig, &[&args[..], &more].concat());
     let message = other.tenant_reason("SecretNotFound").await;
     assert!(message.contains("cannot be read") && message.contains("check the operator's RBAC"), "{message}");
