@@ -1,6 +1,8 @@
 //! The operator on hosts with one address family, in network namespaces of their own: it serves at every address that
 //! the host has. (What the sockets do: src/telemetry/http.rs. Auth0 at an IPv6 address: gateways.rs.)
 
+#![allow(clippy::print_stderr, reason = "a skipped test says why")]
+
 use std::process::Command;
 use std::time::{Duration, Instant};
 

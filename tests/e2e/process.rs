@@ -1,5 +1,7 @@
 //! The operator as a process.
 
+#![allow(clippy::print_stderr, reason = "a skipped test says why")]
+
 use std::time::Duration;
 
 use tokio::process::Command;
