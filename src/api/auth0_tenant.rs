@@ -215,6 +215,11 @@ pub struct Credentials {
 }
 
 impl Credentials {
+    /// What the Secret holds.
+    pub fn kind(&self) -> CredentialKind {
+        if self.token_secret_ref.is_some() { CredentialKind::Token } else { CredentialKind::ClientCredentials }
+    }
+
     /// The name of the Secret, if one is given.
     pub fn secret(&self) -> Option<&str> {
         let token = self.token_secret_ref.as_ref().map(|secret| &secret.name);

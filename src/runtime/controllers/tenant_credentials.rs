@@ -10,7 +10,7 @@ impl TenantController {
     /// Whether the tenant waits for a token that shows whether its credentials are good. They are tried out if they are
     /// new, and when somebody asks for it, but not after every restart.
     pub(super) fn proves_credential(&self, key: &TenantKey, tenant: &dyn TenantObject, usable: &Usable) -> bool {
-        if tenant.tenant_spec().suspend || credential_kind(tenant) == CredentialKind::Token {
+        if tenant.tenant_spec().suspend || tenant.tenant_spec().credentials.kind() == CredentialKind::Token {
             return false;
         }
         let (status, metadata) = (tenant.tenant_status(), tenant.metadata());
@@ -33,13 +33,5 @@ impl TenantController {
         }
         self.tenants.want_token(key);
         true
-    }
-}
-
-/// What the Secret of the tenant holds.
-pub(super) fn credential_kind(tenant: &dyn TenantObject) -> CredentialKind {
-    match tenant.tenant_spec().credentials.token_secret_ref {
-        Some(_) => CredentialKind::Token,
-        None => CredentialKind::ClientCredentials,
     }
 }

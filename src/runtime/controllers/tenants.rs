@@ -35,7 +35,6 @@ use crate::tenant::{
 use super::controller::{Queue, Queued, run};
 use super::dependents::Dependents;
 use super::guard::ReconcileGuard;
-use super::tenant_credentials::credential_kind;
 
 /// A tenant is reconciled again this often, because a token expires and a refusal grows old. This costs no call to
 /// Auth0.
@@ -297,7 +296,7 @@ impl TenantController {
             error: problem.as_ref(),
             kinds: &self.kinds,
             credential: connection.as_ref().map(|_| CredentialFacts {
-                kind: credential_kind(tenant),
+                kind: tenant.tenant_spec().credentials.kind(),
                 token: token.as_ref(),
                 renewal_failure: renewal_failure.as_ref(),
             }),

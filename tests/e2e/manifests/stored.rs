@@ -34,6 +34,7 @@ pub fn full_status(kind: &Kind) -> Value {
             "observedGeneration": 1, "conditions": conditions, "lastHandledReconcileAt": "2026-12-31T17:00:00Z",
             "domain": "acme.eu.auth0.com", "openUntil": time,
             "credential": {"kind": "Token", "expiresAt": time, "scopes": ["update:users"]},
+            "scopes": {"missing": ["read:users"], "unneeded": ["create:client_grants"]},
         }),
         _ => json!({
             "observedGeneration": 1, "conditions": conditions, "attempts": 2, "correlationId": "abc",
