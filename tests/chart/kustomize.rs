@@ -34,7 +34,8 @@ fn built(kustomization: &str) -> Vec<Value> {
         ("kustomization.yaml", kustomization),
         ("jane.yaml", &removal),
         ("tenant.yaml", &tenant),
-        ("token.txt", "a token"),
+        ("client-id.txt", "an-id"),
+        ("client-secret.txt", "a-secret"),
     ] {
         fs::write(folder.path().join(file), text).unwrap();
     }
@@ -54,13 +55,16 @@ fn new_names_reach_what_refers_to_them() {
         assert!(name.starts_with(&format!("{before}auth0-management{after}-")), "{name}");
         assert_eq!(secret["metadata"]["labels"], crate::fixtures::consent());
         let tenant = only(&objects, "Auth0Tenant");
-        assert_eq!(tenant["spec"]["credentials"]["tokenSecretRef"]["name"], *name);
+        assert_eq!(tenant["spec"]["credentials"]["clientCredentialsSecretRef"]["name"], *name);
         assert_eq!(tenant["metadata"]["name"], format!("{before}default{after}"));
         assert_eq!(only(&objects, "UserRoleRevocation")["spec"]["tenantRef"]["name"], tenant["metadata"]["name"]);
     }
     // Without the component they would ask for names that do not exist.
     let objects = built(&kustomization.replace("components: [names]\n", ""));
-    assert_eq!(only(&objects, "Auth0Tenant")["spec"]["credentials"]["tokenSecretRef"]["name"], "auth0-management");
+    assert_eq!(
+        only(&objects, "Auth0Tenant")["spec"]["credentials"]["clientCredentialsSecretRef"]["name"],
+        "auth0-management"
+    );
 }
 
 /// Every field of the kinds that names a Secret or a tenant is in the configuration.

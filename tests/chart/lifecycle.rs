@@ -88,7 +88,10 @@ async fn do_as_told(plane: &ControlPlane, notes: &str, fake: &FakeAuth0) {
     let script = commands.join("\n").replace("acme.eu.auth0.com", fake.domain());
     assert!(script.contains(fake.domain()) && script.ends_with("--for=condition=Ready a0t/default --timeout=1m"));
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("token.txt"), fake.token(&fake.all_scopes())).unwrap();
+    fake.client(fake_auth0::Client::new("an-application", "its-secret").scopes(fake.all_scopes()));
+    for (file, value) in [("client-id.txt", "an-application"), ("client-secret.txt", "its-secret")] {
+        std::fs::write(folder.path().join(file), value).unwrap();
+    }
     let path = format!("{}:{}", plane.kubectl_path().parent().unwrap().display(), std::env::var("PATH").unwrap());
     let mut shell = tokio::process::Command::new("sh");
     shell.args(["-ec", &script]).current_dir(folder.path()).env("PATH", path).env("HOME", folder.path());
