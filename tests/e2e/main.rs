@@ -31,6 +31,7 @@ mod rate_limits;
 mod reconcile_requests;
 mod removals;
 mod repository;
+mod soak;
 mod traces;
 mod unreadable;
 mod watches;
