@@ -224,12 +224,12 @@ fn start(site: &Site, metrics: std::net::SocketAddr, files: Option<&HostFiles>) 
         ["--allowed-domains", &domains],
         ["--health-probe-bind-address", "0"],
         ["--metrics-bind-address", &metrics],
-        // Nobody would restart an operator that lost its lease while the API server was away.
-        ["--leader-elect", "false"],
     ];
+    // No kubelet would restart an operator that lost its lease while the API server was away.
+    let args = [args.as_flattened(), &["--leader-elect=false"]].concat();
     match files {
-        Some(files) => Process::run_as(files.command(), env.plane.kubeconfig_path(), args.as_flattened()),
-        None => Process::run(env.plane.kubeconfig_path(), args.as_flattened()),
+        Some(files) => Process::run_as(files.command(), env.plane.kubeconfig_path(), &args),
+        None => Process::run(env.plane.kubeconfig_path(), &args),
     }
 }
 
