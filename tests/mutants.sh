@@ -229,8 +229,6 @@ mutant 9-proxy-for-all "--lib entries_mean_what_they_mean" \
     src/auth0/no_proxy.rs 's/(wanted.parse() == Ok(port)).then_some(host)?/host/'
 mutant 9-other-issuer "--test e2e a_custom_domain_needs" \
     src/auth0/token.rs 's/if !issuer.is_host_of(domain) =>/if issuer.is_host_of(domain) \&\& false =>/'
-mutant 9-goodbye-costs "--test e2e a_connection_that_says_goodbye" \
-    src/auth0/transport.rs 's/return CallError::NotProcessed;/return CallError::no_answer("closed");/'
 mutant 9-conflict-believed "--test e2e a_status_that_cannot_be_written" \
     src/revocation/status_writer.rs 's/Put::Conflict(_) => {}/Put::Conflict(_) => return Ok(Written::Successor),/'
 mutant 9-not-waited-for "--test e2e whatever_is_missing" \

@@ -85,7 +85,8 @@ fn has_age_column(plane: &ControlPlane) -> bool {
 async fn do_as_told(plane: &ControlPlane, notes: &str, fake: &FakeAuth0) {
     let (_, told) = notes.split_once("Connect a tenant").expect("how to connect a tenant");
     let commands: Vec<&str> = told.lines().filter_map(|line| line.strip_prefix("  ")).collect();
-    let script = commands.join("\n").replace("acme.eu.auth0.com", fake.domain());
+    let connection = format!("domain: {}\n  caBundle: {}", fake.domain(), fake.ca_base64());
+    let script = commands.join("\n").replace("domain: acme.eu.auth0.com", &connection);
     assert!(script.contains(fake.domain()) && script.ends_with("--for=condition=Ready a0t/default --timeout=1m"));
     let folder = tempfile::tempdir().unwrap();
     fake.client(fake_auth0::Client::new("an-application", "its-secret").scopes(fake.all_scopes()));

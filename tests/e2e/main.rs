@@ -33,6 +33,7 @@ mod rate_limits;
 mod reconcile_requests;
 mod removals;
 mod repository;
+mod soak;
 mod stage;
 mod traces;
 mod unreadable;

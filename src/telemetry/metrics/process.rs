@@ -1,4 +1,5 @@
-//! The standard `process_` metrics of Prometheus client libraries. Those that the system does not provide are left out.
+//! The standard `process_` metrics of Prometheus client libraries, and the number of tasks. Those that the system does
+//! not provide are left out.
 
 use std::fmt;
 
@@ -36,6 +37,10 @@ impl Collector for Process {
         }
         if let Some(most) = max_files() {
             gauge("process_max_fds", "Maximum number of open file descriptors", None, most)?;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let alive = runtime.metrics().num_alive_tasks() as f64;
+            gauge("rescind_tasks", "Tasks of the runtime that are alive", None, alive)?;
         }
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
         let used = cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9;
