@@ -43,6 +43,8 @@ const FRESH: Millis = 1000;
 pub struct Operator {
     world: Arc<World>,
     version: Version,
+    /// Its number in the world.
+    process: usize,
     leads: Arc<AtomicBool>,
     ended: CancellationToken,
     dispatcher: Arc<Dispatcher>,
@@ -84,11 +86,12 @@ impl Observer for Deaf {
 struct Witness {
     preflight: Arc<PreflightChecker>,
     world: Arc<World>,
+    process: usize,
 }
 
 impl Preflight for Witness {
     fn check<'a>(&'a self, owner: &'a Owner) -> BoxFuture<'a, Result<Connection, Refusal>> {
-        self.world.checked(owner);
+        self.world.checked(self.process, owner);
         async move {
             let result = self.preflight.check(owner).await;
             if result.is_err() {
@@ -111,6 +114,7 @@ impl Preflight for Witness {
 impl Operator {
     /// Starts a process, whose caches first list everything.
     pub fn start(world: &Arc<World>, version: Version) -> Self {
+        let process = world.process_starts();
         let (leads, ended) = (Arc::new(AtomicBool::new(true)), CancellationToken::new());
         let heard = Arc::new(AtomicU64::new(0));
         let client = world.client(version);
@@ -122,11 +126,11 @@ impl Operator {
             })
         });
         let observer = Arc::new(Deaf(world.clone()));
-        let witness = Arc::new(Witness { preflight: preflight.clone(), world: world.clone() });
+        let witness = Arc::new(Witness { preflight: preflight.clone(), world: world.clone(), process });
         let (dispatcher, mut woken) = Dispatcher::new(witness, observer.clone());
         let allowed = AllowedDomains::parse(["*.test"]).unwrap();
         let connecting = world.clone();
-        let tenants = Tenants::connecting(allowed, Arc::new(move |domain, _| Ok(connecting.way_to(domain))));
+        let tenants = Tenants::connecting(allowed, Arc::new(move |domain, _| Ok(connecting.way_to(domain, process))));
         let (tenant_store, tenant_writer) = reflector::store::<Auth0Tenant>();
         let (secret_store, secret_writer) = reflector::store::<Secret>();
         let mut secrets = Secrets::default();
@@ -184,6 +188,7 @@ impl Operator {
         let mut operator = Self {
             world: world.clone(),
             version,
+            process,
             leads,
             ended,
             dispatcher,
@@ -249,6 +254,7 @@ impl Operator {
     /// Ends the process at once. Calls that it has sent stay in flight.
     pub fn crash(self) {
         self.leads.store(false, Ordering::Relaxed);
+        self.world.process_ends(self.process);
         self.ended.cancel();
         let dispatcher = self.dispatcher.clone();
         tokio::spawn(async move { dispatcher.close().await });

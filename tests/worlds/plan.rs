@@ -9,6 +9,9 @@ use fastrand::Rng;
 use crate::auth0::{Fault, Millis};
 use crate::versions::Version;
 
+/// The renew deadline of the election: for so long a leader may go on without knowing that another one leads.
+const LONGEST_OVERLAP: Millis = 10_000;
+
 /// Where Auth0's documentation is silent, or where tenants differ.
 #[derive(Clone, Copy, Debug)]
 pub struct Switches {
@@ -120,6 +123,9 @@ pub struct Plan {
     pub reserve: u64,
     /// The versions of the processes, one after the other.
     pub versions: [Version; 3],
+    /// How long a process goes on that does not know yet that another one leads, because its virtual machine was paused
+    /// and its clock with it.
+    pub overlap: Millis,
 }
 
 impl Plan {
@@ -154,6 +160,7 @@ impl Plan {
             max_per_second: 500,
             reserve: 0,
             versions: [Version::THIS; 3],
+            overlap: 0,
         }
     }
 
@@ -208,6 +215,7 @@ impl Plan {
             max_per_second: if rng.u8(..4) == 0 { rng.u64(1..8) } else { 500 },
             reserve: if rng.bool() { 0 } else { rng.u64(1..60) },
             versions: [(); 3].map(|()| if rng.bool() { Version::newer(rng.u64(..)) } else { Version::THIS }),
+            overlap: if rng.u8(..3) == 0 { rng.u64(1..LONGEST_OVERLAP) } else { 0 },
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::cluster::{Cluster, Key, State, failure};
 use crate::coverage::Coverage;
 use crate::invariants::{Books, condition};
 use crate::plan::Plan;
+use crate::process::Process;
 use crate::versions::{Version, meant};
 
 /// Answers that are laid down, whatever the model of Auth0 would say.
@@ -122,11 +123,25 @@ impl World {
         }
     }
 
-    /// A call for this owner is checked, and others of the same task.
-    pub fn checked(&self, owner: &Owner) {
+    /// A process starts; returns its number.
+    pub fn process_starts(&self) -> usize {
+        let at = self.now();
+        let processes = &mut self.inner().books.processes;
+        processes.push(Process::new(at));
+        processes.len() - 1
+    }
+
+    /// From now on nothing may leave this process.
+    pub fn process_ends(&self, process: usize) {
+        let at = self.now();
+        self.inner().books.processes[process].ended = Some(at);
+    }
+
+    /// A call of this process for this owner is checked, and others of the same task.
+    pub fn checked(&self, process: usize, owner: &Owner) {
         let at = self.now();
         let Inner { books, cluster, .. } = &mut *self.inner();
-        books.call_starts(cluster, owner, at);
+        books.processes[process].call_starts(cluster, owner, at);
     }
 
     /// The check refuses a call for this owner.
@@ -154,8 +169,8 @@ impl World {
         assert!(!owners.is_empty(), "a call without an owner");
     }
 
-    pub fn way_to(self: &Arc<Self>, domain: &Domain) -> Arc<dyn ManagementApi> {
-        Arc::new(Wires { world: self.clone(), domain: domain.to_string() })
+    pub fn way_to(self: &Arc<Self>, domain: &Domain, process: usize) -> Arc<dyn ManagementApi> {
+        Arc::new(Wires { world: self.clone(), domain: domain.to_string(), process })
     }
 
     /// A client of the API server of this world.
@@ -237,7 +252,7 @@ impl Inner {
         self.writes += 1;
         let reason = condition(status, "Ready").and_then(|ready| ready["reason"].as_str()).unwrap_or("none").to_owned();
         self.coverage.count("reason", &reason);
-        self.books.status_written(key, &before.status, status, at);
+        self.books.status_written(key, before, status, at);
         let domain = status["domain"].as_str().map(str::to_owned);
         let object = self.cluster.now.get(key).cloned();
         if let (Some(domain), Some(object)) = (domain, object)
@@ -254,8 +269,6 @@ impl Inner {
 /// A call on its way.
 struct Sent {
     token: u64,
-    /// The number of crashes before it left.
-    process: usize,
     /// The time of the last report about its bucket that the process had received.
     reported: Option<Millis>,
     latency: Millis,
@@ -263,10 +276,12 @@ struct Sent {
     hangs: bool,
 }
 
-/// The network between the operator and one domain.
+/// The network between a process of the operator and one domain.
 struct Wires {
     world: Arc<World>,
     domain: String,
+    /// The number of the process.
+    process: usize,
 }
 
 impl std::fmt::Debug for Wires {
@@ -318,15 +333,18 @@ impl Wires {
         let (at, plan) = (self.world.now(), &self.world.plan);
         let mut inner = self.world.inner();
         let Inner { books, cluster, auth0, rng, coverage, is_calm, .. } = &mut *inner;
-        books.call_leaves(&self.domain, token, at);
+        let process = &mut books.processes[self.process];
+        let mut violations = process.call_leaves(&self.domain, token, at);
+        let reported = process.reports.of(&self.domain, wire);
         if let Wire::Delete(endpoint, items) = wire {
-            let times = books.passes_over(&self.domain, token, endpoint, plan.namespaces, at);
+            let (times, passed) = process.passes_over(&self.domain, token, endpoint, plan.namespaces);
             coverage.count("passed over", &times.to_string());
+            violations.extend(passed);
             books.delete_leaves(cluster, &auth0[&self.domain], token, (endpoint, items), at);
         }
-        let (process, reported) = (books.crashes.len(), books.reports.of(&self.domain, wire));
+        violations.into_iter().for_each(|(promise, what)| books.violated(promise, at, what));
         let latency = rng.u64(plan.latency.0..=plan.latency.1);
-        let sent = Sent { token, process, reported, latency, fault: None, hangs: false };
+        let sent = Sent { token, reported, latency, fault: None, hangs: false };
         if *is_calm {
             return sent;
         }
@@ -349,9 +367,13 @@ impl Wires {
         let mut inner = self.world.inner();
         let Inner { books, auth0, .. } = &mut *inner;
         let auth0 = auth0.get_mut(&self.domain).unwrap();
-        let answer = auth0.call(sent.token, wire, sent.fault, at, plan.skew);
+        let answer = auth0.call((self.process, sent.token), wire, sent.fault, at, plan.skew);
         if let Some(below) = auth0.below_reserve(plan.reserve, at) {
-            books.bucket_drawn(&self.domain, sent.reported, below, at);
+            for (_, other) in books.processes.iter_mut().enumerate().filter(|(n, _)| *n != self.process) {
+                other.reports.other_drew(&self.domain, at);
+            }
+            let violation = books.processes[self.process].bucket_drawn(&self.domain, sent.reported, below, at);
+            violation.into_iter().for_each(|(promise, what)| books.violated(promise, at, what));
         }
         answer
     }
@@ -371,10 +393,8 @@ impl Wires {
             let name = format!("{error:?}");
             coverage.count("answer", name.split(['(', ' ', '{']).next().unwrap());
         }
-        // Otherwise the process that sent the call is gone.
-        if books.crashes.len() == sent.process {
-            books.reports.received(&self.domain, wire, reports);
-            books.answered(&self.domain, sent.token, wire, outcome.as_ref().err(), at);
-        }
+        let process = &mut books.processes[self.process];
+        process.reports.received(&self.domain, wire, reports);
+        process.answered(&self.domain, sent.token, wire, outcome.as_ref().err(), at);
     }
 }
