@@ -8,8 +8,9 @@ use rescind::auth0::{Endpoint, Item, Read};
 use serde_json::Value;
 
 use crate::auth0::{Deleted, Millis, Tenant};
-use crate::cluster::{Cluster, Key, Object, State, acts_for, wants};
+use crate::cluster::{Cluster, Key, Object, State, Wanted, acts_for};
 use crate::process::Process;
+use crate::versions::Version;
 
 /// How far a cache may lag, or how old a preflight check may be, when a DELETE leaves.
 const BEHIND: Millis = 1500;
@@ -49,16 +50,16 @@ impl Books {
         &mut self,
         cluster: &Cluster,
         auth0: &Tenant,
-        token: u64,
-        what: (&Endpoint, &[Item]),
+        (token, version): (u64, Version),
+        (endpoint, items): (&Endpoint, &[Item]),
         at: Millis,
     ) {
-        let (endpoint, items) = what;
         let from = at.saturating_sub(BEHIND);
         for item in items {
-            if !cluster.since(from).any(|state| wants(state, &auth0.domain, token, endpoint, item)) {
-                let domain = &auth0.domain;
-                self.violated(2, at, format!("no object wants {item} at {endpoint:?} of {domain} with token {token}"));
+            let domain = &auth0.domain;
+            if let Err(promise) = (Wanted { domain, token, endpoint, item }).allows(cluster, from, version) {
+                let what = format!("no object has {item} at {endpoint:?} of {domain} removed with token {token}");
+                self.violated(promise, at, what);
             }
             if cluster.since(from).all(|state| all_finished(state, &auth0.domain, endpoint, item)) {
                 self.violated(12, at, format!("{item} at {endpoint:?} is finished"));
@@ -72,10 +73,17 @@ impl Books {
     }
 
     /// Checks that an accepted DELETE was not accepted for these objects before.
-    pub fn delete_accepted(&mut self, cluster: &Cluster, domain: &str, uids: &[&str], items: &[Item], at: Millis) {
+    pub fn delete_accepted(
+        &mut self,
+        cluster: &Cluster,
+        (domain, version): (&str, Version),
+        uids: &[&str],
+        items: &[Item],
+        at: Millis,
+    ) {
         for uid in uids {
             let is_active = |state: &State| {
-                state.iter().any(|(key, object)| object.uid == *uid && acts_for(state, key, object).is_some())
+                state.iter().any(|(key, object)| object.uid == *uid && acts_for(state, key, object, version).is_some())
             };
             if !cluster.since(at.saturating_sub(BEHIND + ANSWERS_WITHIN)).any(is_active) {
                 self.violated(5, at, format!("{uid} is suspended, held or gone, and so is not to be acted for"));

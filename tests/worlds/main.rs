@@ -22,6 +22,7 @@ mod process;
 mod reports;
 mod turns;
 mod versions;
+mod wires;
 mod world;
 
 #[path = "../shared/generated.rs"]

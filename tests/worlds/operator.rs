@@ -64,7 +64,8 @@ type WakeOwner = Box<dyn Fn(&Owner) + Send + Sync>;
 type Feeds = HashMap<&'static str, Feed>;
 type Wakers<T> = Arc<Mutex<Vec<Box<dyn Fn(&T) + Send + Sync>>>>;
 
-struct Deaf(Arc<World>);
+/// The world, and the number of the process.
+struct Deaf(Arc<World>, usize);
 
 impl Observer for Deaf {
     fn request_finished(&self, request: &RequestFinished<'_>) {
@@ -72,7 +73,7 @@ impl Observer for Deaf {
     }
 
     fn delete_finished(&self, delete: &DeleteFinished<'_>) {
-        self.0.delete_finished(delete.domain, delete.owners, delete.items, delete.outcome.is_ok());
+        self.0.delete_finished(self.1, delete.domain, delete.owners, delete.items, delete.outcome.is_ok());
     }
 
     fn owner_gone(&self, _: &Owner, _: &Report) {}
@@ -114,7 +115,7 @@ impl Preflight for Witness {
 impl Operator {
     /// Starts a process, whose caches first list everything.
     pub fn start(world: &Arc<World>, version: Version) -> Self {
-        let process = world.process_starts();
+        let process = world.process_starts(version);
         let (leads, ended) = (Arc::new(AtomicBool::new(true)), CancellationToken::new());
         let heard = Arc::new(AtomicU64::new(0));
         let client = world.client(version);
@@ -125,7 +126,7 @@ impl Operator {
                 leads.load(Ordering::Relaxed)
             })
         });
-        let observer = Arc::new(Deaf(world.clone()));
+        let observer = Arc::new(Deaf(world.clone(), process));
         let witness = Arc::new(Witness { preflight: preflight.clone(), world: world.clone(), process });
         let (dispatcher, mut woken) = Dispatcher::new(witness, observer.clone());
         let allowed = AllowedDomains::parse(["*.test"]).unwrap();

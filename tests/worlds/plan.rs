@@ -37,6 +37,7 @@ pub enum Edit {
     Retarget,
     Ask,
     UnknownField,
+    NextField,
     KnownAgain,
     OtherIfNotFound,
     SuspendTenant,
@@ -58,7 +59,7 @@ pub enum Edit {
 }
 
 impl Edit {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Suspend,
         Self::Resume,
         Self::Delete,
@@ -66,6 +67,7 @@ impl Edit {
         Self::Retarget,
         Self::Ask,
         Self::UnknownField,
+        Self::NextField,
         Self::KnownAgain,
         Self::OtherIfNotFound,
         Self::SuspendTenant,

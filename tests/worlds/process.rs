@@ -11,6 +11,7 @@ use crate::auth0::{Millis, Wire};
 use crate::cluster::Cluster;
 use crate::reports::Reports;
 use crate::turns::Turns;
+use crate::versions::Version;
 
 /// Headers count whole tokens and no header names its bucket, so what a process knows of one is off by a few tokens.
 const RESERVE_SLACK: f64 = 4.0;
@@ -21,6 +22,7 @@ pub type Violation = (u8, String);
 /// One process.
 #[derive(Debug)]
 pub struct Process {
+    pub version: Version,
     /// When it stopped to be the leader.
     pub ended: Option<Millis>,
     /// The domains and tokens that Auth0 accepted since it started.
@@ -34,13 +36,14 @@ pub struct Process {
 }
 
 impl Process {
-    pub fn new(began: Millis) -> Self {
+    pub fn new(began: Millis, version: Version) -> Self {
         Self {
+            version,
             ended: None,
             accepted: HashSet::new(),
             closed_until: HashMap::new(),
             first_calls: HashMap::new(),
-            turns: Turns::new(began),
+            turns: Turns::new(began, version),
             reports: Reports::default(),
         }
     }
