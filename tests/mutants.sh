@@ -116,6 +116,8 @@ mutant 4-spared-anywhere "--test worlds the_promises" \
     src/dispatch/machine/jobs/state.rs 's/^        self.endpoint().row().strongly_consistent$/        true/'
 mutant 4-items-of-another-domain "--lib the_items_of_another_domain" \
     src/revocation/history.rs 's/let items = items.at(domain);/let items = items.clone();/'
+mutant 4-counted-again "--lib what_is_shown_while_a_job" \
+    src/revocation/history.rs 's/let from_before = report.accepted_unnamed.min(absent);/let from_before = before.min(absent);/; s/let certain = before.max(named + absent);/let certain = self.requested.max(before);/'
 mutant 4-empty-list "--lib what_is_blocked_is_never" \
     src/revocation/kinds.rs 's/if items.is_empty()/if false/'
 mutant 5-no-preflight "--test e2e the_preflight_sees" \
@@ -213,6 +215,8 @@ mutant 8-accepted-not-written "--test worlds the_promises" \
     src/revocation/due.rs 's/^        State::Waiting => due_while_waiting(/        State::Waiting if wanted.last_removal_time.is_some() => Due::Nothing,\n&/'
 mutant 8-accepted-in-part-untold "--test dispatch what_is_accepted_in_part" \
     src/dispatch/machine/state.rs 's/is_newly_accepted || (!proving/(!proving/'
+mutant 8-handed-back-untold "--test worlds what_is_handed_back" \
+    src/revocation/reconcile.rs 's/Ok(()) if memory.status.is_some() => continue,/Ok(()) if memory.status.is_some() \&\& false => continue,/'
 mutant 8-not-handed-over "--test e2e sigterm_hands_over" \
     src/runtime/mod.rs 's/elector.release().await;//'
 mutant 8-not-written "--test e2e sigterm_hands_over" \
@@ -246,7 +250,7 @@ mutant 9-read-for-ever "--lib what_was_absent_and_is_there" \
     src/revocation/items.rs 's/let was_sent = !may_spare .*/let was_sent = !may_spare;/'
 mutant 9-woken-or-never "--test worlds the_promises" \
     src/dispatch/dispatcher.rs '/entry.report = Some(Box::new(report));/{n;d}' \
-    src/revocation/reconcile.rs 's/^        Some(resync_after(inputs.jitter))$/        None/'
+    src/revocation/reconcile.rs 's/= Some(resync_after(inputs.jitter)),/= None,/'
 mutant 9-sent-twice "--test dispatch every_wanted" \
     src/dispatch/machine/endpoint_queue.rs 's/^        entry.in_flight = true;//'
 mutant 9-place-kept "--lib an_expired_resource_version" \
@@ -293,12 +297,16 @@ mutant 11-restart-forgets "--test e2e a_restart_does_not" \
     src/revocation/reconcile.rs 's/shared.dispatcher.hold(connection, hold);/let _ = hold;/'
 mutant 11-asked-shortens "--lib a_request_shortens" \
     src/revocation/decide.rs 's/pause_left(next, now, MAX_PAUSE))/&.filter(|_| inputs.request.is_none())/'
+mutant 9-request-lost "--lib what_was_in_flight" \
+    src/revocation/decide.rs 's/outcome.status(inputs, inputs.submitted_for == inputs.request)/outcome.status(inputs, true)/'
 mutant 12-works-again "--test e2e a_finished_object" \
     src/revocation/finished.rs 's/filter(|ready| ready.status == "True") else/filter(|ready| ready.status == "never") else/'
 mutant 12-never-finished "--test worlds the_promises" \
     src/revocation/finished.rs 's/filter(|ready| ready.status == "True") else/filter(|ready| ready.status == "never") else/'
+mutant 12-verdict-taken-back "--test worlds the_promises" \
+    src/revocation/reconcile.rs 's/^        is_finished(stored, self.owner.generation/        false \&\& &/'
 mutant 12-asked-works-again "--test e2e a_finished_object_answers" \
-    src/revocation/decide.rs 's/if is_new || inputs.request.is_some() { Decision::Acknowledge(None) }/if inputs.request.is_some() { submit(inputs, known, None) } else if is_new { Decision::Acknowledge(None) }/'
+    src/revocation/decide.rs 's/if is_new || inputs.request.is_some() { Decision::Acknowledge }/if inputs.request.is_some() { submit(inputs, known, None) } else if is_new { Decision::Acknowledge }/'
 mutant 13-unknown-field-unnamed "--lib what_this_version_does_not_know" \
     src/api/closed.rs 's/note(findings, || at.to_string());//'
 mutant 13-older-crd-unnoticed "--lib a_missing_default" \

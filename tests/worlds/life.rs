@@ -27,6 +27,8 @@ pub async fn live(plan: Plan) -> (Vec<String>, Coverage) {
     let mut next = || versions.next().unwrap_or(Version::THIS);
     let mut version = next();
     let mut operator = Operator::start(&world, version);
+    // Processes that do not know yet that they lead no more, and when they end.
+    let mut before_ends: Vec<(Millis, Operator)> = Vec::new();
     let end = plan.calm + VERDICTS;
     let mut quiet_since: Option<(Millis, u64, u64)> = None;
     loop {
@@ -38,17 +40,22 @@ pub async fn live(plan: Plan) -> (Vec<String>, Coverage) {
                 Deed::Calm => people.calm(),
                 Deed::Crash => {
                     world.inner().coverage.count("crash", "crash");
-                    world.inner().books.crashed(now);
+                    world.inner().books.crashes.push(now);
                     let before = std::mem::replace(&mut version, next());
                     if before.is_newer() != version.is_newer() {
                         let what = if version.is_newer() { "upgrade" } else { "downgrade" };
                         world.inner().coverage.count("crash", what);
                     }
-                    std::mem::replace(&mut operator, Operator::start(&world, version)).crash();
+                    let old = std::mem::replace(&mut operator, Operator::start(&world, version));
+                    before_ends.push((now + plan.overlap, old));
                 }
             }
         }
-        let fed = operator.feed();
+        for (_, old) in before_ends.extract_if(.., |(ends, _)| *ends <= now) {
+            old.crash();
+        }
+        let old_fed = before_ends.iter_mut().flat_map(|(ends, old)| [Some(*ends), old.feed()]).flatten().min();
+        let fed = [operator.feed(), old_fed].into_iter().flatten().min();
         if agenda.is_empty() && fed.is_none() {
             let counts = people.counts();
             match quiet_since {

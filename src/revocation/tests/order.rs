@@ -176,7 +176,7 @@ fn a_finished_object_is_left_alone() {
         }
         if *reason != Reason::RemovedUnverified {
             finished.request = Some("now");
-            assert_eq!(finished.decide(), Decision::Acknowledge(None), "{reason}");
+            assert_eq!(finished.decide(), Decision::Acknowledge, "{reason}");
         }
     }
     let before = case().after(&case().accepted(End::Gone));
@@ -207,7 +207,7 @@ fn another_tenant_starts_over() {
         |case| case.options.if_not_found = crate::api::IfNotFound::Ignore,
     ];
     for change in harmless {
-        assert_eq!(finished(change).decide(), Decision::Acknowledge(None));
+        assert_eq!(finished(change).decide(), Decision::Acknowledge);
     }
     let moved = finished(|case| case.options.tenant_ref.name = "other".into());
     let Decision::Submit { task, history, hold } = moved.decide() else { panic!("{:?}", moved.decide()) };

@@ -370,7 +370,7 @@ impl TenantController {
         let target = StatusTarget { namespace: key.namespace.as_deref(), name: &key.name, uid, generation };
         let version = tenant.meta().resource_version.clone().unwrap_or_default();
         let stored = Stored { version, status: tenant.status().cloned().unwrap_or_default() };
-        let written = write_status::<K>(&self.client, target, Some(&stored), status).await?;
+        let written = write_status::<K>(&self.client, target, Some(&stored), status, |_| false).await?;
         Ok(matches!(written, Written::Written(_)))
     }
 
