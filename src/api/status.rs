@@ -64,8 +64,9 @@ pub struct RemovalStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
 
-    /// The last value of the annotation rescind.dev/reconcile-requested-at that was answered. A new value has a Stalled
-    /// object retried once. It shortens no wait, and does not repeat a finished removal.
+    /// The last value of the annotation rescind.dev/reconcile-requested-at that was answered: with the result of the
+    /// attempt that followed it, or at once if none may follow. A new value has a Stalled object retried once. It
+    /// shortens no wait, and does not repeat a finished removal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
 

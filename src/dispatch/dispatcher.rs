@@ -63,6 +63,11 @@ impl Dispatcher {
         (Arc::new(Self { queues, jobs, preflight, observer, wake, closed }), woken)
     }
 
+    /// Whether this process may act now, because it is the leader.
+    pub fn is_leader(&self) -> bool {
+        self.preflight.may_send()
+    }
+
     /// Submits a job and returns immediately. Does nothing if this owner already has one.
     pub fn submit(self: &Arc<Self>, connection: &Connection, job: Job) {
         // Both locks are held until the machine has the job, so that neither the entry nor the queue can be removed in

@@ -55,6 +55,8 @@ pub enum Task {
 pub struct History {
     /// Items whose DELETE Auth0 has accepted. They are verified, not sent again. Empty if only their number is known.
     pub accepted: Vec<Item>,
+    /// How many more were accepted before a restart, of which only the number is known. The job reports it again.
+    pub accepted_unnamed: usize,
     /// Items that were not there, or that Auth0 does not know. They are not sent again either.
     pub absent: Vec<Item>,
     /// When Auth0 accepted the first DELETE.
@@ -86,6 +88,8 @@ pub struct Job {
 pub struct Report {
     /// Items whose DELETE Auth0 has accepted.
     pub accepted: Vec<Item>,
+    /// [`History::accepted_unnamed`] of the job.
+    pub accepted_unnamed: usize,
     /// Items that were not there when they were read or asked about. If [`Report::lost`], an earlier DELETE without an
     /// answer may have removed them.
     pub already_absent: Vec<Item>,

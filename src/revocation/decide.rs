@@ -14,7 +14,7 @@ use super::finished::{is_finished, target};
 use super::history::{Known, concerns};
 use super::inputs::{Failures, Inputs, Tenant};
 use super::items::Items;
-use super::outcome::Outcome;
+use super::outcome::{Outcome, date_unknown_from_acceptance};
 use super::schedule::{LATE_READ_EVERY, MAX_PAUSE, REMOVE_AGAIN_AFTER, hold_left, pause_left, resync_after, since};
 use super::waits::{handed_back, waiting};
 
@@ -30,8 +30,8 @@ pub(super) const HANDED_BACK_SHOWN: u32 = 3;
 pub enum Decision {
     /// Nothing until something changes, or until this much time has passed.
     AwaitChange(Option<Duration>),
-    /// Write that the generation and the request were seen (see [`acknowledged`]), then the same as `AwaitChange`.
-    Acknowledge(Option<Duration>),
+    /// Write that the generation and the request were seen (see [`acknowledged`]), and nothing until something changes.
+    Acknowledge,
     /// The job has ended or must not continue: take its report out of the dispatcher, add it to what is known with
     /// [`apply_report`], and decide again.
     TakeReport,
@@ -109,7 +109,8 @@ pub fn apply_report(inputs: &Inputs<'_>, generation: i64, report: &Report) -> Ap
         (true, true) => None,
     };
     let status = match &outcome {
-        Some(outcome) => outcome.status(inputs, true),
+        // A job that was submitted before the request was made is no attempt because of it.
+        Some(outcome) => outcome.status(inputs, inputs.submitted_for == inputs.request),
         None if is_finished => inputs.status.cloned().unwrap_or_default(),
         None => partial_status(inputs, &known),
     };
@@ -154,6 +155,7 @@ fn partial_status(inputs: &Inputs<'_>, known: &Known) -> RemovalStatus {
         (status.observed_generation, status.finished) = (None, None);
     }
     known.write_into(&mut status);
+    date_unknown_from_acceptance(&mut status.conditions, known);
     status
 }
 
@@ -189,7 +191,7 @@ fn is_done_but_pruned(inputs: &Inputs<'_>) -> bool {
     inputs.options.is_pruned() && inputs.status.is_some_and(is_done)
 }
 
-fn known(inputs: &Inputs<'_>) -> Known {
+pub(super) fn known(inputs: &Inputs<'_>) -> Known {
     let is_finished = nothing_left_to_do(inputs);
     let domain = inputs.domain();
     Known::from_status(inputs.status, inputs.items, domain, inputs.removal, is_finished)
@@ -205,7 +207,9 @@ fn has_other_connection(inputs: &Inputs<'_>) -> bool {
 /// it of an object that could not be verified.
 fn decide_finished(inputs: &Inputs<'_>, is_pending: bool) -> Decision {
     let known = known(inputs);
-    let proof_requested = inputs.request.is_some() && is_unverified(inputs);
+    // Another domain can prove nothing of what was removed here.
+    let is_here = inputs.status.is_some_and(|status| concerns(status, inputs.domain()));
+    let proof_requested = inputs.request.is_some() && is_unverified(inputs) && is_here;
     let may_call = matches!(inputs.tenant, Tenant::Ready { .. }) && blocked(inputs, &known).is_none();
     match (proof_requested && may_call, is_pending) {
         (true, true) => return Decision::AwaitChange(Some(resync_after(inputs.jitter))),
@@ -221,7 +225,7 @@ fn decide_finished(inputs: &Inputs<'_>, is_pending: bool) -> Decision {
         (false, false) => {}
     }
     let is_new = inputs.status.is_some_and(|status| status.observed_generation != Some(inputs.generation));
-    if is_new || inputs.request.is_some() { Decision::Acknowledge(None) } else { Decision::AwaitChange(None) }
+    if is_new || inputs.request.is_some() { Decision::Acknowledge } else { Decision::AwaitChange(None) }
 }
 
 fn is_unverified(inputs: &Inputs<'_>) -> bool {
@@ -262,12 +266,9 @@ fn decide_next(inputs: &Inputs<'_>, known: Known) -> Decision {
             }
         }
         Some(Resumption::AfterPause) => {
+            // A request shortens no wait; the attempt after it answers the request.
             if let Some(left) = next.and_then(|next| pause_left(next, now, MAX_PAUSE)) {
-                // A request shortens no wait.
-                return match inputs.request {
-                    Some(_) => Decision::Acknowledge(Some(left)),
-                    None => Decision::AwaitChange(Some(left)),
-                };
+                return Decision::AwaitChange(Some(left));
             }
         }
         None | Some(Resumption::OnRequest | Resumption::LateReads | Resumption::AtOnce) => {}

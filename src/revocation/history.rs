@@ -65,21 +65,28 @@ impl Known {
         let status = status.filter(|status| concerns(status, domain) && (is_finished || !status.is_ready()));
         let (requested, may_spare) = (removal.items.len(), removal.endpoint.row().strongly_consistent);
         let Some(status) = status else { return Self { requested, may_spare, ..Self::default() } };
-        let items = items.at(domain);
+        let mut items = items.at(domain);
         let count = |n: i32| usize::try_from(n).unwrap_or(0).min(requested);
         let result = status.result.unwrap_or_default();
         let accepted_at = status.removed_at();
+        if accepted_at.is_none() {
+            // While the tenant had another domain, what was known of this one was dropped from the status.
+            items.accepted.clear();
+        }
         let remaining = count(result.remaining);
         let verified = status.condition(ConditionType::Verified);
         let since = |of: &str| verified.filter(|c| c.status == of).map(|c| c.last_transition_time.0);
         let shown = verified.is_some_and(|c| c.status == "False" && c.reason == VerifiedReason::ReadAfter.as_str());
-        let accepted = (count(result.accepted) + remaining).max(items.accepted.len()).min(requested);
+        let (accepted, absent) = (count(result.accepted) + remaining, count(result.already_absent));
+        let (named, not_held) = (items.accepted.len(), items.not_held().count());
+        // Items that a read did not find may be those whose DELETE Auth0 accepted before a restart.
+        let certain = (accepted + absent).max(named + not_held).min(requested);
+        let accepted = accepted.max(named).min(certain);
         Self {
             requested,
             may_spare,
             accepted,
-            // Items that a read did not find may be those whose DELETE Auth0 accepted before a restart.
-            absent: count(result.already_absent).max(items.not_held().count()).min(requested - accepted),
+            absent: absent.max(not_held).min(certain - accepted),
             remaining,
             since: since("Unknown").or(accepted_at),
             accepted_at,
@@ -117,12 +124,17 @@ impl Known {
     /// Counts each item once. Of the items that Auth0 accepted before a restart only the number is known, so an item
     /// that a read does not find now is taken for one of them.
     fn count(&mut self, report: &Report) {
-        let known = self.items.accepted.len();
+        let before = self.accepted + self.absent;
         self.items.add(report, self.may_spare);
-        let absent = self.items.not_held().count();
-        let from_before = self.accepted.saturating_sub(known).min(absent);
-        self.accepted = self.accepted.max(self.items.accepted.len() + from_before);
+        let (named, absent) = (self.items.accepted.len(), self.items.not_held().count());
+        let from_before = report.accepted_unnamed.min(absent);
+        self.accepted = self.accepted.max(named + from_before);
         self.absent = self.absent.max(absent - from_before);
+        // What was counted before a restart may be the same that has a name now. Never may the counts add up to more
+        // than is certain: an item that seems to be done gets no DELETE (promise 4).
+        let certain = before.max(named + absent);
+        self.accepted = self.accepted.min(certain.saturating_sub(self.absent)).max(named);
+        self.absent = self.absent.min(certain - self.accepted);
         match &report.end {
             End::Gone if self.accepted_at.max(report.accepted_at).is_none() => {
                 (self.accepted, self.absent) = (0, self.requested);
@@ -190,6 +202,7 @@ impl Known {
     /// What the next job needs to know. To have everything sent `again`, it lists no item as accepted or absent.
     pub(super) fn history(&self, removal: &Removal, again: bool) -> History {
         let absent = || self.items.not_held().cloned().collect::<Vec<_>>();
+        let accepted_unnamed = self.accepted.saturating_sub(self.items.accepted.len());
         let (accepted, absent) = match () {
             () if again => (Vec::new(), Vec::new()),
             () if self.is_complete() => {
@@ -200,6 +213,7 @@ impl Known {
         };
         History {
             accepted,
+            accepted_unnamed,
             absent,
             first_accepted_at: self.since,
             accepted_at: self.accepted_at,
@@ -234,9 +248,11 @@ pub(super) fn unproved_report(
     if let Some(report) = &report {
         known.add(report, report.domain.as_ref(), now);
     }
-    let History { accepted, absent, first_accepted_at, accepted_at, lost, .. } = known.history(removal, false);
+    let History { accepted, accepted_unnamed, absent, first_accepted_at, accepted_at, lost, .. } =
+        known.history(removal, false);
     known.has_accepted().then(|| Report {
         accepted,
+        accepted_unnamed,
         already_absent: absent,
         not_found: Vec::new(),
         refused: Vec::new(),

@@ -38,6 +38,8 @@ pub struct Inputs<'a> {
     pub submitted_with: Option<ConnectionKey>,
     /// The domain of that connection.
     pub submitted_to: Option<&'a Domain>,
+    /// The request that was pending when the last job was submitted.
+    pub submitted_for: Option<&'a str>,
     /// What the dispatcher says of the job.
     pub view: &'a View,
     /// The value of the annotation `rescind.dev/reconcile-requested-at`, as long as the status does not answer it. It

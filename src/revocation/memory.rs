@@ -42,6 +42,8 @@ pub(super) struct ObjectMemory {
     pub(super) submitted_with: Option<ConnectionKey>,
     /// The domain of that connection.
     pub(super) submitted_to: Option<Domain>,
+    /// The request of the annotation that it answers.
+    pub(super) submitted_for: Option<String>,
     /// The connection with which Auth0 last refused a call of this object.
     pub(super) refused_with: Option<ConnectionKey>,
 }

@@ -10,12 +10,13 @@ use thiserror::Error;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::warn;
 
-use crate::api::{Reason, RemovalStatus};
+use crate::api::{Mode, Reason, RemovalStatus};
 use crate::auth0::CallError;
 use crate::dispatch::{ConnectionKey, End, History, Job, Owner, Removal, Report, Task, View};
 use crate::tenant::{TenantKey, TenantState};
 
 use super::decide::{AppliedReport, Decision, HANDED_BACK_SHOWN, acknowledged, apply_report, decide};
+use super::finished::{is_finished, target};
 use super::inputs::{Inputs, Now, Tenant};
 use super::kinds::Revocation;
 use super::memory::ObjectMemory;
@@ -124,8 +125,20 @@ impl<K: Revocation> Reconciliation<'_, K> {
     async fn run(&self, permit: Option<OwnedSemaphorePermit>) -> Result<Progress, Error> {
         let stored = self.stored();
         let mut memory = self.context.shared.state.memory.get(&self.owner.uid);
+        if self.stands(&stored.status) {
+            memory.status = memory.status.filter(RemovalStatus::is_ready);
+        }
         let plan = self.decide(&stored.status, &mut memory);
         self.write(&stored, memory, plan, permit).await
+    }
+
+    /// Whether this status is a verdict that nothing may take back, whichever process wrote it (promise 12). A process
+    /// that does not know yet that another one leads knows less than that one.
+    fn stands(&self, stored: &RemovalStatus) -> bool {
+        let target = || target(&self.object.options().tenant_ref, &self.removal);
+        is_finished(stored, self.owner.generation, Mode::Remove, target)
+            && (stored.reason_text() != Some(Reason::RemovedUnverified.as_str())
+                || pending_request(self.object, Some(stored)).is_none())
     }
 
     /// The status that the API server has, as far as this process knows: its own last write if the cache is behind it.
@@ -158,9 +171,9 @@ impl<K: Revocation> Reconciliation<'_, K> {
                     continue;
                 }
                 Decision::AwaitChange(pause) => plan.requeue_after = pause,
-                Decision::Acknowledge(pause) => {
+                Decision::Acknowledge => {
                     memory.status = Some(acknowledged(&inputs));
-                    plan.requeue_after = pause;
+                    plan.requeue_after = None;
                 }
                 Decision::Block(blocked) => {
                     plan.shows = Some(blocked.outcome.status(&inputs, true));
@@ -174,7 +187,13 @@ impl<K: Revocation> Reconciliation<'_, K> {
                     }
                 }
                 Decision::Submit { task, history, hold } => {
-                    plan.requeue_after = self.submit(&inputs, &tenant, own, memory, (task, history, hold));
+                    match self.submit(&inputs, &tenant, own, memory, (task, history, hold)) {
+                        Err(wait) => plan.requeue_after = Some(wait),
+                        // The job is new, but the wait is not. What earlier jobs achieved is not in the status yet and
+                        // has to get there in time, however often jobs are handed back (promise 8).
+                        Ok(()) if memory.status.is_some() => continue,
+                        Ok(()) => plan.requeue_after = Some(resync_after(inputs.jitter)),
+                    }
                 }
             }
             break;
@@ -203,6 +222,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
             is_probe: memory.is_probe,
             submitted_with: memory.submitted_with,
             submitted_to: memory.submitted_to.as_ref(),
+            submitted_for: memory.submitted_for.as_deref(),
             view,
             request,
             handed_back: memory.handed_back,
@@ -213,8 +233,8 @@ impl<K: Revocation> Reconciliation<'_, K> {
         }
     }
 
-    /// Submits a job, unless Auth0 refuses such calls and another object is finding out whether it still does. Returns
-    /// when to reconcile again.
+    /// Submits a job, unless Auth0 refuses such calls and another object is finding out whether it still does; then
+    /// returns after how long to decide again.
     fn submit(
         &self,
         inputs: &Inputs<'_>,
@@ -222,12 +242,12 @@ impl<K: Revocation> Reconciliation<'_, K> {
         own: Option<Reason>,
         memory: &mut ObjectMemory,
         (task, history, hold): (Task, History, Option<Duration>),
-    ) -> Option<Duration> {
+    ) -> Result<(), Duration> {
         let shared = &self.context.shared;
-        let TenantState::Ready { connection, .. } = tenant else { return Some(MIN_REQUEUE) };
+        let TenantState::Ready { connection, .. } = tenant else { return Err(MIN_REQUEUE) };
         memory.is_probe = match self.refused(inputs, task, own) {
             Some(refused) if self.may_probe(connection.key, &refused) => true,
-            Some(_) => return Some(AWAIT_PROBE.mul_f64(1.0 + inputs.jitter)),
+            Some(_) => return Err(AWAIT_PROBE.mul_f64(1.0 + inputs.jitter)),
             None => false,
         };
         if let Some(hold) = hold {
@@ -237,9 +257,10 @@ impl<K: Revocation> Reconciliation<'_, K> {
         shared.dispatcher.submit(connection, job);
         memory.submitted_with = Some(connection.key);
         memory.submitted_to = Some(connection.domain.clone());
+        memory.submitted_for = inputs.request.map(str::to_owned);
         memory.not_before = None;
         memory.waiting_since.get_or_insert(self.now.steady);
-        Some(resync_after(inputs.jitter))
+        Ok(())
     }
 
     /// What Auth0 refuses to objects of this kind with the connection of this tenant.

@@ -85,15 +85,19 @@ pub enum Written<S> {
     Successor,
     /// The spec has changed since the status was made, so the caller has to decide again.
     Edited,
+    /// Another process has written this status, which stands. The caller has to decide again.
+    Superseded(Stored<S>),
 }
 
 /// Writes `wanted` over `stored`. If there is no `stored`, or the API server has another version by now, it reads the
-/// object first. After an error of the API server or of the connection, the same write may be retried.
+/// object first, and leaves the status that it finds if that `stands`. After an error of the API server or of the
+/// connection, the same write may be retried.
 pub async fn write_status<K>(
     client: &Client,
     target: StatusTarget<'_>,
     stored: Option<&Stored<K::Status>>,
     wanted: &K::Status,
+    stands: impl Fn(&K::Status) -> bool + Send,
 ) -> Result<Written<K::Status>, kube::Error>
 where
     K: Resource<DynamicType = ()> + HasStatus + Clone + Debug + DeserializeOwned + Send + 'static,
@@ -116,6 +120,9 @@ where
     }
     let version = meta.resource_version.clone().unwrap_or_default();
     let fresh = Stored { version, status: fresh.status().cloned().unwrap_or_default() };
+    if stands(&fresh.status) {
+        return Ok(Written::Superseded(fresh));
+    }
     match put::<K>(client, target, &fresh, wanted).await? {
         Put::Ended(written) => Ok(written),
         Put::Conflict(error) => Err(error),

@@ -74,6 +74,7 @@ fn removal() -> Removal {
 fn report(accepted: bool, end: End) -> Report {
     Report {
         accepted: if accepted { removal().items } else { Vec::new() },
+        accepted_unnamed: 0,
         already_absent: Vec::new(),
         not_found: match end {
             End::NotFound(Missing::Item) => removal().items,
@@ -179,6 +180,7 @@ impl Way {
             is_probe: false,
             submitted_with: Some(key),
             submitted_to: Some(&domain),
+            submitted_for: None,
             view: &view,
             request: None,
             handed_back: None,

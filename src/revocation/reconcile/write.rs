@@ -27,6 +27,11 @@ impl<K: Revocation> Reconciliation<'_, K> {
         plan: Plan,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Result<Progress, Error> {
+        // A process that was stopped for a while must not write over what another one has learned since.
+        if !self.context.shared.dispatcher.is_leader() {
+            self.keep(memory, &stored.status);
+            return Ok(Progress::Done(Some(MIN_REQUEUE)));
+        }
         let Some(wanted) = plan.shows.clone().or_else(|| memory.status.clone()) else {
             self.keep(memory, &stored.status);
             return Ok(Progress::Done(plan.requeue_after));
@@ -50,14 +55,20 @@ impl<K: Revocation> Reconciliation<'_, K> {
         if !writes {
             return Ok(Progress::Done(requeue_after));
         }
-        let written = write_status::<K>(&self.context.client, self.status_target(), Some(stored), &wanted).await;
+        let stands = |theirs: &RemovalStatus| !wanted.is_ready() && self.stands(theirs);
+        let (client, target) = (&self.context.client, self.status_target());
+        let written = write_status::<K>(client, target, Some(stored), &wanted, stands).await;
+        let state = &self.context.shared.state;
         let now = match written.map_err(|error| Error::Write(Box::new(error)))? {
             Written::Written(now) => now,
+            Written::Superseded(theirs) => {
+                state.mutations.insert(&self.owner.uid, theirs, self.cached_version().as_deref());
+                return Ok(Progress::Done(Some(MIN_REQUEUE)));
+            }
             Written::Unchanged => Stored { version: stored.version.clone(), status: wanted },
             Written::Gone | Written::Successor => return Ok(Progress::Done(None)),
             Written::Edited => return Ok(Progress::Done(Some(MIN_REQUEUE))),
         };
-        let state = &self.context.shared.state;
         let mut memory = state.memory.get(&self.owner.uid);
         (memory.status, memory.announced, memory.proved_after) = (None, None, None);
         self.keep(memory, &now.status);

@@ -75,12 +75,17 @@ fn stored(status: &Value) -> Stored<RemovalStatus> {
 
 const TARGET: StatusTarget<'static> = StatusTarget { namespace: Some("n"), name: "jane", uid: "u1", generation: 3 };
 
+fn stands(stored: &RemovalStatus) -> bool {
+    stored.is_ready()
+}
+
 async fn write(answers: Answers, stored: Option<&Stored<RemovalStatus>>) -> (String, Vec<Received>) {
     let (client, received) = cluster(answers);
-    let written = write_status::<UserRoleRevocation>(&client, TARGET, stored, &status(Reason::Removed)).await;
+    let written = write_status::<UserRoleRevocation>(&client, TARGET, stored, &status(Reason::Removed), stands).await;
     let received = received.lock().unwrap().clone();
     let words = match written {
         Ok(Written::Written(stored)) => format!("Written {}", stored.version),
+        Ok(Written::Superseded(stored)) => format!("Superseded {}", stored.version),
         Ok(other) => format!("{other:?}"),
         Err(error) => format!("{error:?}").chars().take(9).collect(),
     };
@@ -138,6 +143,11 @@ async fn a_conflict_is_distinguished_from_a_successor() {
             vec![conflict(), object("u1", "20", 3, &others()), written("21")],
             "Written 21",
         ),
+        (
+            "another process came to a verdict",
+            vec![conflict(), object("u1", "20", 3, &serde_json::to_value(status(Reason::AlreadyAbsent)).unwrap())],
+            "Superseded 20",
+        ),
         ("too many at once", vec![conflict(), object("u1", "10", 3, &json!({})), conflict()], "Api(Statu"),
         ("the API server fails", vec![refusal(500, "InternalError")], "Api(Statu"),
     ];
@@ -166,7 +176,7 @@ async fn tenants_are_written_the_same_way() {
     let old: Auth0TenantStatus = serde_json::from_value(others()).unwrap();
     let stored = Stored { version: "10".into(), status: old };
     let wanted = Auth0TenantStatus { observed_generation: Some(3), ..Auth0TenantStatus::default() };
-    let written = write_status::<Auth0Tenant>(&client, TARGET, Some(&stored), &wanted).await.unwrap();
+    let written = write_status::<Auth0Tenant>(&client, TARGET, Some(&stored), &wanted, |_| false).await.unwrap();
     assert!(matches!(written, Written::Written(_)), "{written:?}");
     let received = received.lock().unwrap();
     assert!(received[0].uri.contains("/auth0tenants/jane/status"), "{}", received[0].uri);

@@ -61,6 +61,7 @@ struct Case {
     is_probe: bool,
     submitted_with: Option<ConnectionKey>,
     submitted_to: Option<Domain>,
+    submitted_for: Option<&'static str>,
     view: View,
     request: Option<&'static str>,
     handed_back: Option<(Refusal, u32)>,
@@ -84,6 +85,7 @@ fn case() -> Case {
         is_probe: false,
         submitted_with: None,
         submitted_to: None,
+        submitted_for: None,
         view: View::Absent,
         request: None,
         handed_back: None,
@@ -115,6 +117,7 @@ impl Case {
             is_probe: self.is_probe,
             submitted_with: self.submitted_with,
             submitted_to: self.submitted_to.as_ref(),
+            submitted_for: self.submitted_for,
             view: &self.view,
             request: self.request,
             handed_back: self.handed_back,
@@ -179,7 +182,7 @@ impl Case {
         self.with(|inputs| match decide(inputs) {
             Decision::Block(blocked) => Some(blocked.outcome.status(inputs, true)),
             Decision::UpdateStatus(outcome, _) => Some(outcome.status(inputs, false)),
-            Decision::Acknowledge(_) => Some(super::acknowledged(inputs)),
+            Decision::Acknowledge => Some(super::acknowledged(inputs)),
             Decision::AwaitChange(_) | Decision::TakeReport | Decision::Submit { .. } => None,
         })
     }
@@ -206,6 +209,9 @@ impl Case {
     fn report(&self, end: End) -> Report {
         Report {
             accepted: Vec::new(),
+            accepted_unnamed: self
+                .with(|inputs| crate::revocation::decide::known(inputs).history(inputs.removal, false))
+                .accepted_unnamed,
             already_absent: Vec::new(),
             not_found: Vec::new(),
             refused: Vec::new(),
@@ -237,6 +243,7 @@ impl Case {
     fn restart(&mut self) {
         self.items = Items::default();
         (self.refused_with, self.submitted_with, self.submitted_to) = (None, None, None);
+        self.submitted_for = None;
         (self.not_before, self.handed_back, self.failures) = (None, None, None);
         self.refusal = None;
     }
@@ -248,6 +255,7 @@ impl Case {
             match self.decide() {
                 Decision::AwaitChange(Some(pause)) => self.later(pause.as_secs().max(1)),
                 Decision::Submit { task, history, .. } => {
+                    self.submitted_for = self.request;
                     let waited = self.now.wall.duration_since(begun).as_secs();
                     return (u64::try_from(waited).unwrap(), task, history);
                 }

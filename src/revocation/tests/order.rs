@@ -144,10 +144,21 @@ fn a_refused_object_waits_for_its_next_attempt() {
     let denied = Refused { reason: Reason::Denied, ..no_scope() };
     let waits = Case { refusal: Some(denied), ..case().with_reason(Reason::Denied, None) };
     assert!(matches!(waits.decide(), Decision::Block(_)), "another object probes");
-    let pending = waits.pending(Wait::Working);
+    let pending = waits.pending(Wait::Queued { calls_before: 1, about: None });
     assert_eq!(pending.decide(), Decision::TakeReport);
     let probing = Case { is_probe: true, ..pending };
     assert!(matches!(probing.decide(), Decision::UpdateStatus(..)), "the probe itself is not blocked");
+}
+
+/// What Auth0 refused to others takes no job back whose call is in flight: what Auth0 accepts meanwhile would be sent
+/// again (promise 8). What forbids every further call does.
+#[test]
+fn an_answer_that_is_on_its_way_is_waited_for() {
+    let in_flight = Case { refusal: Some(no_scope()), ..case() }.pending(Wait::Working);
+    assert!(matches!(in_flight.decide(), Decision::UpdateStatus(..)), "{:?}", in_flight.decide());
+    let mut suspended = in_flight;
+    suspended.options.suspend = true;
+    assert_eq!(suspended.decide(), Decision::TakeReport);
 }
 
 /// Promise 12. Only the generation that was seen and the request that was answered are written.
@@ -163,7 +174,7 @@ fn a_finished_object_is_left_alone() {
         }
         if *reason != Reason::RemovedUnverified {
             finished.request = Some("now");
-            assert_eq!(finished.decide(), Decision::Acknowledge(None), "{reason}");
+            assert_eq!(finished.decide(), Decision::Acknowledge, "{reason}");
         }
     }
     let before = case().after(&case().accepted(End::Gone));
@@ -194,7 +205,7 @@ fn another_tenant_starts_over() {
         |case| case.options.if_not_found = crate::api::IfNotFound::Ignore,
     ];
     for change in harmless {
-        assert_eq!(finished(change).decide(), Decision::Acknowledge(None));
+        assert_eq!(finished(change).decide(), Decision::Acknowledge);
     }
     let moved = finished(|case| case.options.tenant_ref.name = "other".into());
     let Decision::Submit { task, history, hold } = moved.decide() else { panic!("{:?}", moved.decide()) };

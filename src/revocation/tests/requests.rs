@@ -3,6 +3,7 @@
 use super::*;
 use crate::auth0::{CallError, Missing};
 use crate::dispatch::Unverified;
+use crate::revocation::is_verdict_lost;
 
 /// A request has an unverified object read once, without a DELETE. Ready stays True unless the read shows an item.
 #[test]
@@ -18,10 +19,13 @@ fn a_proof_can_be_requested() {
     for change in [(|case| case.options.suspend = true) as fn(&mut Case), |case| case.tenant = Connection::Missing] {
         let mut held = requested.clone();
         change(&mut held);
-        assert_eq!(held.decide(), Decision::Acknowledge(None));
+        assert_eq!(held.decide(), Decision::Acknowledge);
     }
+    let mut moved = requested.clone();
+    moved.tenant = Connection::Ready { domain: "other.auth0.com".parse().unwrap(), token: "first" };
+    assert_eq!(moved.decide(), Decision::Acknowledge, "another domain proves nothing");
     let answered = |end: End, later: u64| {
-        let mut requested = requested.clone();
+        let mut requested = Case { submitted_for: requested.request, ..requested.clone() };
         requested.later(later);
         let mut report = requested.still_shown(Task::Prove, &history);
         report.end = end;
@@ -71,26 +75,56 @@ fn attempts_are_counted_by_reason() {
     assert_eq!(object.status.unwrap().attempts, Some(1));
 }
 
-/// A request shortens no wait, but it is answered. A stalled object is retried once.
+/// A request shortens no wait, and is answered with the result of the next attempt. A stalled object is retried once.
 #[test]
 fn a_request_shortens_no_wait() {
-    for reason in [Reason::Auth0Unavailable, Reason::AwaitingConsistency] {
-        let requested = Case { request: Some("now"), ..case().with_reason(reason, Some(NOW + 30)) };
-        assert_eq!(requested.decide(), Decision::Acknowledge(Some(Duration::from_secs(30))), "{reason}");
-        let before = requested.status.clone().unwrap();
-        let answered = RemovalStatus { last_handled_reconcile_at: Some("now".into()), ..before };
-        assert_eq!(requested.shown(), Some(answered), "{reason}");
+    for reason in [Reason::Auth0Unavailable, Reason::AwaitingConsistency, Reason::RateLimited] {
+        let mut requested = Case { request: Some("now"), ..case().with_reason(reason, Some(NOW + 30)) };
+        match requested.decide() {
+            Decision::AwaitChange(left) => assert_eq!(left, Some(Duration::from_secs(30)), "{reason}"),
+            Decision::Submit { hold, .. } => assert_eq!(hold, Some(Duration::from_secs(30)), "{reason}"),
+            other => panic!("{reason}: {other:?}"),
+        }
+        requested.submits();
+        let limited = Wait::RateLimited { until: requested.now.steady + Duration::from_secs(30), own: true };
+        for wait in [limited, Wait::Working] {
+            let shown = requested.clone().pending(wait).shown().unwrap();
+            assert_eq!(shown.last_handled_reconcile_at, None, "{reason}: not while the attempt waits");
+        }
+        for end in [End::Failed(unavailable()), End::Gone] {
+            let after = requested.after(&requested.report(end));
+            assert_eq!(after.last_handled_reconcile_at.as_deref(), Some("now"), "{reason}");
+        }
     }
     for reason in [Reason::SubjectNotFound, Reason::ItemNotFound, Reason::InvalidRequest] {
         let stalled = case().with_reason(reason, None);
         assert_eq!(stalled.decide(), Decision::AwaitChange(None), "{reason}");
-        let requested = Case { request: Some("now"), ..stalled.clone() };
-        assert_eq!(task(&requested.decide()), REMOVE, "{reason}");
+        let mut requested = Case { request: Some("now"), ..stalled.clone() };
+        assert_eq!(requested.submits().1, REMOVE, "{reason}");
         let shown = requested.clone().pending(Wait::Working).shown().unwrap();
         assert_eq!(shown.last_handled_reconcile_at, None, "{reason}: not before the retry ends");
         assert!(requested.after(&requested.report(End::Gone)).last_handled_reconcile_at.is_some(), "{reason}");
         assert_eq!(task(&Case { generation: GENERATION + 1, ..stalled }.decide()), REMOVE, "{reason}: edited");
     }
+}
+
+/// A job that was submitted before the request was made is no attempt because of it: its result is shown, and an
+/// attempt follows. Of what is finished then, nothing is left to attempt.
+#[test]
+fn what_was_in_flight_does_not_answer_a_request() {
+    let mut in_flight = case();
+    in_flight.submits();
+    in_flight.request = Some("now");
+    let mut unknown = in_flight.clone();
+    unknown.apply_report(&unknown.report(End::NotFound(Missing::Subject)));
+    assert_eq!((unknown.current_reason(), unknown.request), ("SubjectNotFound", Some("now")));
+    assert_eq!(unknown.submits().1, REMOVE);
+    unknown.apply_report(&unknown.report(End::NotFound(Missing::Subject)));
+    assert_eq!((unknown.current_reason(), unknown.request), ("SubjectNotFound", None));
+    let mut finished = in_flight;
+    finished.apply_report(&finished.accepted(End::Gone));
+    assert_eq!((finished.current_reason(), finished.request), ("Removed", Some("now")));
+    assert_eq!(finished.decide(), Decision::Acknowledge);
 }
 
 /// A time that was written while a clock was ahead makes no wait endless.
@@ -101,5 +135,30 @@ fn a_wait_from_another_clock_is_not_believed() {
         assert_eq!(waits.decide(), Decision::AwaitChange(Some(Duration::from_secs(30))));
         assert_eq!(task(&case().with_reason(reason, Some(NOW + 1_000_000)).decide()), REMOVE, "{reason}");
         assert_eq!(task(&case().with_reason(reason, Some(NOW)).decide()), REMOVE, "{reason}");
+    }
+}
+
+/// What reaches the cache of a process that made nothing wait for it: the verdict of an object is gone.
+#[test]
+fn a_verdict_that_another_process_took_back_is_noticed() {
+    let object = |reason: &str| {
+        let mut conditions = conditions(&[], &verdicts(Reason::Queued, "x"), 1, at(NOW));
+        conditions[0].reason = reason.to_owned();
+        let status = RemovalStatus { conditions, ..RemovalStatus::default() };
+        let spec = serde_json::json!({ "userId": "auth0|x", "roles": ["rol_bN1a2b3c4d5e6f7g"] });
+        let mut object = crate::api::UserRoleRevocation::new("jane", serde_json::from_value(spec).unwrap());
+        object.status = Some(status);
+        object
+    };
+    let rows = [
+        ("SubjectNotFound", "Auth0Unavailable", true),
+        ("SubjectNotFound", "Denied", true),
+        ("Suspended", "OfAnotherVersion", true),
+        ("SubjectNotFound", "SubjectNotFound", false),
+        ("Queued", "SubjectNotFound", false),
+        ("Queued", "AwaitingProof", false),
+    ];
+    for (before, now, expected) in rows {
+        assert_eq!(is_verdict_lost(&object(before), &object(now)), expected, "{before} became {now}");
     }
 }

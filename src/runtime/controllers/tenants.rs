@@ -296,7 +296,7 @@ impl TenantController {
         let target = StatusTarget { namespace: Some(&key.namespace), name: &key.name, uid, generation };
         let version = tenant.resource_version().unwrap_or_default();
         let stored = Stored { version, status: tenant.status.clone().unwrap_or_default() };
-        let written = write_status::<Auth0Tenant>(&self.client, target, Some(&stored), status).await?;
+        let written = write_status::<Auth0Tenant>(&self.client, target, Some(&stored), status, |_| false).await?;
         Ok(matches!(written, Written::Written(_)))
     }
 

@@ -102,6 +102,7 @@ impl Sim {
             object.last = Some(report.clone());
             object.history = History {
                 accepted: report.accepted.clone(),
+                accepted_unnamed: report.accepted_unnamed,
                 absent: match &report.end {
                     End::Remaining(left) => {
                         report.already_absent.iter().filter(|item| !left.contains(item)).cloned().collect()

@@ -63,6 +63,7 @@ pub(crate) struct JobState {
     unproved: bool,
     /// How the job ends, once that is decided.
     pub(super) end: Option<End>,
+    accepted_unnamed: usize,
     first_accepted_at: Option<Timestamp>,
     accepted_at: Option<Timestamp>,
     /// Whether an item was accepted since the job last advanced.
@@ -91,7 +92,7 @@ const fn is_rejection(error: &CallError) -> bool {
 impl JobState {
     pub(super) fn new(job: Job, connection: ConnectionKey, ns: NamespaceId, now: Instant) -> Self {
         let Job { owner, removal, task, history } = job;
-        let History { accepted, absent, first_accepted_at, accepted_at, lost, seen } = history;
+        let History { accepted, accepted_unnamed, absent, first_accepted_at, accepted_at, lost, seen } = history;
         let state = |item| match () {
             () if accepted.contains(item) => ItemState::Accepted,
             () if absent.contains(item) => ItemState::Absent,
@@ -125,6 +126,7 @@ impl JobState {
             missing: None,
             unproved: states.iter().any(|state| *state != ItemState::Open),
             end: no_items,
+            accepted_unnamed,
             first_accepted_at,
             accepted_at,
             newly_accepted: false,
@@ -341,6 +343,7 @@ impl JobState {
     pub(crate) fn to_job(&self) -> Job {
         let history = History {
             accepted: self.items_in(ItemState::Accepted),
+            accepted_unnamed: self.accepted_unnamed,
             absent: self.items_in(ItemState::Absent),
             first_accepted_at: self.first_accepted_at,
             accepted_at: self.accepted_at,
@@ -358,6 +361,7 @@ impl JobState {
     pub(crate) fn report(&self, end: End, domain: &Domain) -> Report {
         Report {
             accepted: self.items_in(ItemState::Accepted),
+            accepted_unnamed: self.accepted_unnamed,
             already_absent: self.items_in(ItemState::Absent),
             not_found: self.items_in(ItemState::NotFound),
             refused: self.items_in(ItemState::Refused),
