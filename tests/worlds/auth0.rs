@@ -34,12 +34,16 @@ pub struct Tenant {
     pub tokens: HashMap<u64, Token>,
     bucket: Option<Bucket>,
     cursors: HashMap<String, Cursor>,
-    walks: HashMap<(u64, Read), Walked>,
+    /// The lists with numbered pages that somebody is reading. A process reads such a list once at a time.
+    walks: HashMap<(Client, Read), Walked>,
     /// Items that another program gives back as soon as they are removed.
     pub sticky: BTreeSet<(Endpoint, Item)>,
     pub log: Log,
     ids: u64,
 }
+
+/// Who calls: the number of a process, and that of the credential that it uses.
+pub type Client = (usize, u64);
 
 /// A credential as Auth0 knows it.
 #[derive(Clone, Debug)]
@@ -61,6 +65,8 @@ struct Bucket {
 struct Cursor {
     read: Read,
     after: String,
+    /// The pages before this one, if they reached the client.
+    walked: Option<Walked>,
 }
 
 /// A list in the middle of being read: the pages delivered so far.
@@ -223,12 +229,13 @@ impl Tenant {
         if enough {
             bucket.level -= 1.0;
         }
-        let to_full = ((bucket.limit - bucket.level) / bucket.per_second).ceil() as i64;
+        // The second in which the bucket is full, rounded up.
+        let full = (now as f64 / 1000.0 + (bucket.limit - bucket.level) / bucket.per_second).ceil() as i64;
         let headers = if bucket.reported {
             RateHeaders {
                 limit: Some(bucket.limit as u64),
                 remaining: Some(bucket.level.floor() as u64),
-                reset: Some(date + to_full),
+                reset: Some(EPOCH + skew + full),
                 retry_after: None,
                 date: Some(date),
             }
@@ -248,12 +255,13 @@ impl Tenant {
     /// Answers a call that arrives now with this credential. Only 2xx and 429 have rate limit headers.
     pub fn call(
         &mut self,
-        token: u64,
+        client: Client,
         wire: &Wire,
         fault: Option<Fault>,
         now: Millis,
         skew: i64,
     ) -> (RateHeaders, Outcome) {
+        let (_, token) = client;
         let silent = RateHeaders::default();
         match fault {
             Some(Fault::Html) => {
@@ -288,7 +296,7 @@ impl Tenant {
         let outcome = match wire {
             Wire::Delete(endpoint, items) => self.delete(endpoint, items, now),
             Wire::Get(..) if fault == Some(Fault::Paging) => Err(CallError::Rejected(Rejection::Paging)),
-            Wire::Get(read, query) => self.page(token, read, query, fault == Some(Fault::Forgets), now),
+            Wire::Get(read, query) => self.page(client, read, query, fault == Some(Fault::Forgets), now),
         };
         let headers = if outcome.is_ok() { limits } else { silent };
         if fault == Some(Fault::Forgets) { (silent, Err(failed(502))) } else { (headers, outcome) }

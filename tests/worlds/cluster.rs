@@ -8,7 +8,7 @@ use rescind::auth0::{Endpoint, Item};
 use serde_json::{Value, json};
 
 use crate::auth0::Millis;
-use crate::versions::meant;
+use crate::versions::{NEXT_FIELD, Version, meant};
 
 pub const GROUP: &str = "rescind.dev/v1alpha1";
 
@@ -172,10 +172,17 @@ pub fn failure(code: u16, reason: &str) -> (u16, Value) {
     (code, status)
 }
 
-/// The tenant that a removal object acts on, unless something stops it: no version acts on another policy than `Once`.
-pub fn acts_for<'a>(state: &'a State, key: &Key, object: &Object) -> Option<&'a Object> {
-    let tenant = state.get(&("auth0tenants", key.1.clone(), object.tenant().to_owned()))?;
-    (!object.is_suspended() && !tenant.is_suspended() && object.spec["policy"] == "Once").then_some(tenant)
+/// The tenant of a removal object.
+fn tenant_of<'a>(state: &'a State, key: &Key, object: &Object) -> Option<&'a Object> {
+    state.get(&("auth0tenants", key.1.clone(), object.tenant().to_owned())).map(|tenant| &**tenant)
+}
+
+/// The tenant on which a process of this version acts for a removal object, unless something stops it: no version acts
+/// on another policy than `Once`, and only the newer one knows the field of the next.
+pub fn acts_for<'a>(state: &'a State, key: &Key, object: &Object, version: Version) -> Option<&'a Object> {
+    let tenant = tenant_of(state, key, object)?;
+    let is_known = object.spec["policy"] == "Once" && (version.is_newer() || object.spec.get(NEXT_FIELD).is_none());
+    (!object.is_suspended() && !tenant.is_suspended() && is_known).then_some(tenant)
 }
 
 /// The credential in the Secret that this tenant reads.
@@ -192,13 +199,48 @@ pub fn number_of(encoded: &str) -> Option<u64> {
     String::from_utf8(bytes).ok()?.strip_prefix("e30.e30.")?.parse().ok()
 }
 
-/// Whether some object wants `item` absent at `endpoint` of this domain and has this credential. Suspended objects want
-/// nothing.
-pub fn wants(state: &State, domain: &str, token: u64, endpoint: &Endpoint, item: &Item) -> bool {
-    state.iter().any(|(key, object)| {
-        let names = object.target.as_ref().is_some_and(|(at, items)| at == endpoint && items.contains(item));
-        names
-            && acts_for(state, key, object)
-                .is_some_and(|tenant| tenant.spec["domain"] == domain && token_of(state, &key.1, tenant) == Some(token))
-    })
+/// A removal from one domain with one credential.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    pub domain: &'a str,
+    pub token: u64,
+    pub endpoint: &'a Endpoint,
+    pub item: &'a Item,
+}
+
+impl Wanted<'_> {
+    /// Whether a process of this version may send it for some object, and if not, which promise it breaks by that.
+    pub fn allows(&self, cluster: &Cluster, from: Millis, version: Version) -> Result<(), u8> {
+        let acts = |state: &State| {
+            let mut named = self.named_in(state);
+            named.any(|(key, object)| acts_for(state, key, object, version).is_some())
+        };
+        if cluster.since(from).any(acts) {
+            return Ok(());
+        }
+        let is_stopped = |(key, object): (&Key, &Arc<Object>)| {
+            object.is_suspended() || tenant_of(&cluster.now, key, object).is_some_and(Object::is_suspended)
+        };
+        Err(match self.named_in(&cluster.now).map(is_stopped).min() {
+            Some(false) => 13,
+            Some(true) => 5,
+            None => {
+                let mut before = cluster.since(0).flat_map(|state| self.named_in(state)).peekable();
+                let all_gone =
+                    before.peek().is_some() && before.all(|(_, object)| cluster.object(&object.uid).is_none());
+                if all_gone { 5 } else { 2 }
+            }
+        })
+    }
+
+    /// The objects that name it, whether or not anything may be sent for them.
+    fn named_in<'a>(&'a self, state: &'a State) -> impl Iterator<Item = (&'a Key, &'a Arc<Object>)> {
+        state.iter().filter(|(key, object)| {
+            let names = |(at, items): &(Endpoint, Vec<Item>)| at == self.endpoint && items.contains(self.item);
+            let is_here = |tenant: &Object| {
+                tenant.spec["domain"] == self.domain && token_of(state, &key.1, tenant) == Some(self.token)
+            };
+            object.target.as_ref().is_some_and(names) && tenant_of(state, key, object).is_some_and(is_here)
+        })
+    }
 }

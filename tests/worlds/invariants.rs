@@ -4,15 +4,13 @@
 use std::collections::{HashMap, HashSet};
 
 use rescind::api::{ConditionType, Reason, State as Meaning};
-use rescind::auth0::{CallError, Endpoint, Item, Read};
-use rescind::dispatch::Owner;
+use rescind::auth0::{Endpoint, Item, Read};
 use serde_json::Value;
-use tokio::task::Id;
 
-use crate::auth0::{Deleted, Millis, Tenant, Wire};
-use crate::cluster::{Cluster, Key, Object, State, acts_for, wants};
-use crate::reports::Reports;
-use crate::turns::Turns;
+use crate::auth0::{Deleted, Millis, Tenant};
+use crate::cluster::{Cluster, Key, Object, State, Wanted, acts_for};
+use crate::process::Process;
+use crate::versions::Version;
 
 /// How far a cache may lag, or how old a preflight check may be, when a DELETE leaves.
 const BEHIND: Millis = 1500;
@@ -25,30 +23,25 @@ const AGAIN: Millis = 110_000;
 /// The most status writes in a second that only say what an object waits for.
 const WAITS_A_SECOND: usize = 50;
 
-/// Headers count whole tokens and no header names its bucket, so what a process knows of one is off by a few tokens.
-const RESERVE_SLACK: f64 = 4.0;
-
 /// Records what happens in one world, and its violations.
 #[derive(Debug, Default)]
 pub struct Books {
     pub violations: Vec<String>,
-    /// Until when nothing may be sent to a domain.
-    pub closed_until: HashMap<String, Millis>,
     /// When a DELETE last had an unknown outcome, by domain, endpoint and item.
     unknown: HashMap<(String, Endpoint, Item), Millis>,
-    pub crashes: Vec<Millis>,
+    crashes: Vec<Millis>,
     /// When the check refused calls for an object, by uid. What was in flight for it then is not known any more.
     handed_back: HashMap<String, Vec<Millis>>,
-    /// When Auth0 first and last accepted a DELETE of an item for an object, by uid, domain and item.
-    accepted_by: HashMap<(String, String, Item), (Millis, Millis)>,
-    /// The domains and tokens that Auth0 accepted since the process started.
-    pub accepted: HashSet<(String, u64)>,
+    /// When Auth0 first accepted a DELETE of an item that was for an object, possibly, by uid, domain and item.
+    first_accepted: HashMap<(String, String, Item), Millis>,
+    /// When it last accepted one that certainly was.
+    accepted_by: HashMap<(String, String, Item), Millis>,
+    /// The objects of which some items were accepted when a process began, which does not know which.
+    in_part: HashSet<String>,
     /// The times of the status writes that say what an object waits for.
     waits: Vec<Millis>,
-    pub turns: Turns,
-    pub reports: Reports,
-    /// The calls in flight with credentials that Auth0 has not accepted yet, by domain.
-    first_calls: HashMap<String, HashSet<Id>>,
+    /// All processes there ever were, in the order in which they started.
+    pub processes: Vec<Process>,
 }
 
 impl Books {
@@ -57,13 +50,10 @@ impl Books {
     }
 
     /// The process crashed and lost everything that is not in a status.
-    pub fn crashed(&mut self, at: Millis) {
+    pub fn crashed(&mut self, cluster: &Cluster, at: Millis) {
         self.crashes.push(at);
-        self.accepted.clear();
-        self.closed_until.clear();
-        self.first_calls.clear();
-        self.reports = Reports::default();
-        self.turns = Turns::new(at);
+        let in_part = cluster.now.values().filter(|object| is_in_part(object));
+        self.in_part.extend(in_part.map(|object| object.uid.clone()));
     }
 
     /// Checks a DELETE that leaves now.
@@ -71,16 +61,16 @@ impl Books {
         &mut self,
         cluster: &Cluster,
         auth0: &Tenant,
-        token: u64,
-        what: (&Endpoint, &[Item]),
+        (token, version): (u64, Version),
+        (endpoint, items): (&Endpoint, &[Item]),
         at: Millis,
     ) {
-        let (endpoint, items) = what;
         let from = at.saturating_sub(BEHIND);
         for item in items {
-            if !cluster.since(from).any(|state| wants(state, &auth0.domain, token, endpoint, item)) {
-                let domain = &auth0.domain;
-                self.violated(2, at, format!("no object wants {item} at {endpoint:?} of {domain} with token {token}"));
+            let domain = &auth0.domain;
+            if let Err(promise) = (Wanted { domain, token, endpoint, item }).allows(cluster, from, version) {
+                let what = format!("no object has {item} at {endpoint:?} of {domain} removed with token {token}");
+                self.violated(promise, at, what);
             }
             if cluster.since(from).all(|state| all_finished(state, &auth0.domain, endpoint, item)) {
                 self.violated(12, at, format!("{item} at {endpoint:?} is finished"));
@@ -94,10 +84,17 @@ impl Books {
     }
 
     /// Checks that an accepted DELETE was not accepted for these objects before.
-    pub fn delete_accepted(&mut self, cluster: &Cluster, domain: &str, uids: &[&str], items: &[Item], at: Millis) {
+    pub fn delete_accepted(
+        &mut self,
+        cluster: &Cluster,
+        (domain, version): (&str, Version),
+        uids: &[&str],
+        items: &[Item],
+        at: Millis,
+    ) {
         for uid in uids {
             let is_active = |state: &State| {
-                state.iter().any(|(key, object)| object.uid == *uid && acts_for(state, key, object).is_some())
+                state.iter().any(|(key, object)| object.uid == *uid && acts_for(state, key, object, version).is_some())
             };
             if !cluster.since(at.saturating_sub(BEHIND + ANSWERS_WITHIN)).any(is_active) {
                 self.violated(5, at, format!("{uid} is suspended, held or gone, and so is not to be acted for"));
@@ -116,10 +113,13 @@ impl Books {
                     .filter_map(|other| other.target.as_ref())
                     .any(|(at, items)| at == endpoint && items.contains(item))
             };
-            for item in items.iter().filter(|item| wanted.contains(item) && !named_by_others(item)) {
+            for item in items.iter().filter(|item| wanted.contains(item)) {
                 let own = (object.uid.clone(), domain.to_owned(), item.clone());
-                let first = self.accepted_by.get(&own).map_or(at, |(first, _)| *first);
-                let Some((_, before)) = self.accepted_by.insert(own, (first, at)) else { continue };
+                self.first_accepted.entry(own.clone()).or_insert(at);
+                if named_by_others(item) {
+                    continue;
+                }
+                let Some(before) = self.accepted_by.insert(own, at) else { continue };
                 let place = (domain.to_owned(), endpoint.clone(), item.clone());
                 let unknown = self.unknown.get(&place).is_some_and(|when| *when >= before);
                 let in_flight = before.saturating_sub(ANSWERS_WITHIN)..=before;
@@ -128,9 +128,7 @@ impl Books {
                 // Calls in flight at the crash count as well.
                 let crashed = self.crashes.iter().any(|crash| crash.abs_diff(before) <= CRASH_COSTS);
                 // A status has counts without names, so after a crash an object that was removed in part begins again.
-                let count = |name: &str| object.status["result"][name].as_i64().unwrap_or(0);
-                let done = count("accepted") + count("remaining") + count("alreadyAbsent");
-                let in_part = (1..wanted.len() as i64).contains(&done);
+                let in_part = is_in_part(object) || self.in_part.contains(&object.uid);
                 let crashed = crashed || (in_part && self.crashes.iter().any(|crash| *crash >= before));
                 if !unknown && !crashed && edited + BEHIND < before && at < before + AGAIN {
                     let who = format!("{}/{}", key.1, key.2);
@@ -147,85 +145,9 @@ impl Books {
         }
     }
 
-    /// A call of this task is checked, for this owner among others.
-    pub fn call_starts(&mut self, cluster: &Cluster, owner: &Owner, at: Millis) {
-        let Self { turns, accepted, .. } = self;
-        turns.checked(cluster, accepted, tokio::task::id(), (&owner.namespace, &owner.uid), at);
-    }
-
-    /// Checks a call of any kind that leaves now.
-    pub fn call_leaves(&mut self, domain: &str, token: u64, at: Millis) {
-        if !self.accepted.contains(&(domain.to_owned(), token)) {
-            let calls = self.first_calls.entry(domain.to_owned()).or_default();
-            calls.insert(tokio::task::id());
-            if calls.len() > 1 {
-                self.violated(10, at, format!("several first calls at once to {domain}"));
-            }
-        }
-        if let Some(until) = self.closed_until.get(domain).copied().filter(|until| at < *until) {
-            self.violated(11, at, format!("nothing may leave for {domain} before {until}"));
-        }
-    }
-
-    /// Checks that a call has left the reserve of the bucket untouched, as far as that could be known when it left.
-    pub fn bucket_drawn(&mut self, domain: &str, reported: Option<Millis>, below: f64, at: Millis) {
-        let unknown = self.reports.unknown(domain, reported, at);
-        if unknown.is_some_and(|unknown| below > RESERVE_SLACK + unknown as f64) {
-            self.violated(10, at, format!("{below} tokens of the reserve of {domain} are taken"));
-        }
-    }
-
-    /// A call of this process was answered.
-    pub fn answered(&mut self, domain: &str, token: u64, wire: &Wire, error: Option<&CallError>, at: Millis) {
-        let place = (domain.to_owned(), token);
-        let is_accepted = self.accepted.contains(&place);
-        if let Some(calls) = self.first_calls.get_mut(domain) {
-            calls.remove(&tokio::task::id());
-        }
-        match error {
-            None
-            | Some(
-                CallError::Rejected(_)
-                | CallError::Denied(_)
-                | CallError::InsufficientScope(_)
-                | CallError::NotFound(_),
-            ) => {
-                self.accepted.insert(place);
-            }
-            // Only a 429 to a credential that Auth0 had accepted closes the domain.
-            Some(CallError::RateLimited(wait)) if is_accepted => {
-                let until = at + u64::try_from(wait.as_millis()).unwrap_or(Millis::MAX);
-                let closed = self.closed_until.entry(domain.to_owned()).or_default();
-                *closed = (*closed).max(until);
-            }
-            Some(_) => {}
-        }
-        if let Some(error) = error {
-            self.turns.failed(domain, token, wire, error, at);
-        }
-    }
-
-    /// Checks whom a DELETE passes over that leaves now.
-    pub fn passes_over(
-        &mut self,
-        domain: &str,
-        token: u64,
-        endpoint: &Endpoint,
-        namespaces: usize,
-        at: Millis,
-    ) -> usize {
-        let passed = self.turns.deletes(tokio::task::id(), domain, token, endpoint);
-        for (uid, times) in &passed {
-            if *times >= namespaces {
-                self.violated(10, at, format!("{uid} is passed over for the {times}th time at {domain}"));
-            }
-        }
-        passed.iter().map(|(_, times)| *times).max().unwrap_or(0)
-    }
-
-    /// Checks a status write.
-    pub fn status_written(&mut self, key: &Key, old: &Value, new: &Value, at: Millis) {
-        let what = format!("{}/{}", key.1, key.2);
+    /// Checks a status write. `before` is the object as it was stored.
+    pub fn status_written(&mut self, key: &Key, before: &Object, new: &Value, at: Millis) {
+        let (what, old) = (format!("{}/{}", key.1, key.2), &before.status);
         if let Some(result) = new.get("result").filter(|result| !result.is_null()) {
             let number = |name: &str| result[name].as_i64().unwrap_or(0);
             if number("accepted") + number("alreadyAbsent") > number("requested") {
@@ -250,6 +172,14 @@ impl Books {
         if key.0 != "auth0tenants" && reason.state() == Meaning::Done && new["finished"].is_null() && !was_done {
             self.violated(12, at, format!("{what}: {reason} without finished"));
         }
+        // Whoever wrote the verdict, nothing may take it back, except the proof that somebody requested.
+        let is_current = !old["finished"].is_null() || old["observedGeneration"] == before.generation;
+        let asks = before.asked.as_deref() != old["lastHandledReconcileAt"].as_str();
+        let may_be_read = asks && before.ready() == Some(("True", Reason::RemovedUnverified.as_str()));
+        let stays = was_done && is_current && !may_be_read && before.finished_for.as_deref() == Some(before.tenant());
+        if key.0 != "auth0tenants" && stays && reason.state() != Meaning::Done {
+            self.violated(12, at, format!("{what}: was finished, and is {reason} now"));
+        }
         if matches!(reason, Reason::Queued | Reason::AwaitingProof) {
             self.waits.push(at);
             let lately = self.waits.iter().rev().take_while(|written| **written + 1000 > at).count();
@@ -271,7 +201,7 @@ impl Books {
             let accepted = auth0.log.deletes.iter().filter(named).map(|deleted| deleted.at).min();
             let own = (object.uid.clone(), auth0.domain.clone(), item.clone());
             // The last may be that of a call which an earlier process, or an earlier credential, still had in flight.
-            let own = self.accepted_by.get(&own).map(|(first, _)| *first).or(accepted);
+            let own = self.first_accepted.get(&own).copied().or(accepted);
             let unknown = is_unknown(auth0, endpoint, item);
             let who = format!("{}/{}", key.1, key.2);
             if reason == Some(Reason::Removed) && proved && !unknown {
@@ -288,6 +218,14 @@ impl Books {
             }
         }
     }
+}
+
+/// Whether some of the object's items are done, but not all.
+fn is_in_part(object: &Object) -> bool {
+    let Some((_, wanted)) = &object.target else { return false };
+    let count = |name: &str| object.status["result"][name].as_i64().unwrap_or(0);
+    let done = count("accepted") + count("remaining") + count("alreadyAbsent");
+    (1..wanted.len() as i64).contains(&done)
 }
 
 pub fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {

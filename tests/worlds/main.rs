@@ -12,14 +12,17 @@ mod auth0;
 mod begin;
 mod cluster;
 mod coverage;
+mod handed_back;
 mod invariants;
 mod life;
 mod operator;
 mod people;
 mod plan;
+mod process;
 mod reports;
 mod turns;
 mod versions;
+mod wires;
 mod world;
 
 #[path = "../shared/generated.rs"]

@@ -24,7 +24,7 @@ use rescind::dispatch::{
 };
 use rescind::revocation::{
     Context, ForEachKind, PreflightChecker, Progress, ReconcileState, Revocation, Shared, TenantCheck, for_each_kind,
-    is_settled, reconcile,
+    is_settled, is_verdict_lost, reconcile,
 };
 use rescind::tenant::{Listing, Secrets, Tenants};
 use serde_json::Value;
@@ -43,6 +43,8 @@ const FRESH: Millis = 1000;
 pub struct Operator {
     world: Arc<World>,
     version: Version,
+    /// Its number in the world.
+    process: usize,
     leads: Arc<AtomicBool>,
     ended: CancellationToken,
     dispatcher: Arc<Dispatcher>,
@@ -62,7 +64,8 @@ type WakeOwner = Box<dyn Fn(&Owner) + Send + Sync>;
 type Feeds = HashMap<&'static str, Feed>;
 type Wakers<T> = Arc<Mutex<Vec<Box<dyn Fn(&T) + Send + Sync>>>>;
 
-struct Deaf(Arc<World>);
+/// The world, and the number of the process.
+struct Deaf(Arc<World>, usize);
 
 impl Observer for Deaf {
     fn request_finished(&self, request: &RequestFinished<'_>) {
@@ -70,7 +73,7 @@ impl Observer for Deaf {
     }
 
     fn delete_finished(&self, delete: &DeleteFinished<'_>) {
-        self.0.delete_finished(delete.domain, delete.owners, delete.items, delete.outcome.is_ok());
+        self.0.delete_finished(self.1, delete.domain, delete.owners, delete.items, delete.outcome.is_ok());
     }
 
     fn owner_gone(&self, _: &Owner, _: &Report) {}
@@ -84,11 +87,12 @@ impl Observer for Deaf {
 struct Witness {
     preflight: Arc<PreflightChecker>,
     world: Arc<World>,
+    process: usize,
 }
 
 impl Preflight for Witness {
     fn check<'a>(&'a self, owner: &'a Owner) -> BoxFuture<'a, Result<Connection, Refusal>> {
-        self.world.checked(owner);
+        self.world.checked(self.process, owner);
         async move {
             let result = self.preflight.check(owner).await;
             if result.is_err() {
@@ -111,6 +115,7 @@ impl Preflight for Witness {
 impl Operator {
     /// Starts a process, whose caches first list everything.
     pub fn start(world: &Arc<World>, version: Version) -> Self {
+        let process = world.process_starts(version);
         let (leads, ended) = (Arc::new(AtomicBool::new(true)), CancellationToken::new());
         let heard = Arc::new(AtomicU64::new(0));
         let client = world.client(version);
@@ -121,12 +126,12 @@ impl Operator {
                 leads.load(Ordering::Relaxed)
             })
         });
-        let observer = Arc::new(Deaf(world.clone()));
-        let witness = Arc::new(Witness { preflight: preflight.clone(), world: world.clone() });
+        let observer = Arc::new(Deaf(world.clone(), process));
+        let witness = Arc::new(Witness { preflight: preflight.clone(), world: world.clone(), process });
         let (dispatcher, mut woken) = Dispatcher::new(witness, observer.clone());
         let allowed = AllowedDomains::parse(["*.test"]).unwrap();
         let connecting = world.clone();
-        let tenants = Tenants::connecting(allowed, Arc::new(move |domain, _| Ok(connecting.way_to(domain))));
+        let tenants = Tenants::connecting(allowed, Arc::new(move |domain, _| Ok(connecting.way_to(domain, process))));
         let (tenant_store, tenant_writer) = reflector::store::<Auth0Tenant>();
         let (secret_store, secret_writer) = reflector::store::<Secret>();
         let mut secrets = Secrets::default();
@@ -184,6 +189,7 @@ impl Operator {
         let mut operator = Self {
             world: world.clone(),
             version,
+            process,
             leads,
             ended,
             dispatcher,
@@ -249,6 +255,7 @@ impl Operator {
     /// Ends the process at once. Calls that it has sent stay in flight.
     pub fn crash(self) {
         self.leads.store(false, Ordering::Relaxed);
+        self.world.process_ends(self.process);
         self.ended.cancel();
         let dispatcher = self.dispatcher.clone();
         tokio::spawn(async move { dispatcher.close().await });
@@ -371,7 +378,7 @@ impl ForEachKind for Kinds {
             writer.apply_watcher_event(&Event::Apply(now.clone()));
             cached.lock().unwrap().insert(uid);
             let asks = |object: &K| (object.uid(), object.meta().generation, object.annotations().clone());
-            if before.is_none_or(|before| asks(&before) != asks(&now)) {
+            if before.is_none_or(|before| asks(&before) != asks(&now) || is_verdict_lost(&*before, &now)) {
                 let _ = changed.unbounded_send(now);
             }
         };

@@ -10,7 +10,7 @@ use crate::auth0::{Millis, Tenant, Token};
 use crate::begin::{DOMAINS, object, organization, removal, role, secret, user};
 use crate::cluster::{Key, Object};
 use crate::plan::{Edit, all_scopes};
-use crate::versions::Version;
+use crate::versions::{NEXT_FIELD, Version};
 use crate::world::World;
 
 /// Everybody who changes something, in Kubernetes or in Auth0.
@@ -142,7 +142,8 @@ impl People {
                 self.change(&key, false, |object| (object.asked, object.edited) = (Some(asked), at));
             }
             Edit::UnknownField => self.change(&key, true, |object| object.spec["policy"] = json!("Continuous")),
-            Edit::KnownAgain => self.change(&key, true, |object| object.spec["policy"] = json!("Once")),
+            Edit::NextField => self.change(&key, true, |object| object.spec[NEXT_FIELD] = json!(true)),
+            Edit::KnownAgain => self.change(&key, true, known_again),
             Edit::OtherIfNotFound => {
                 self.change(&key, true, |object| {
                     let other = if object.spec["ifNotFound"] == "Fail" { "Ignore" } else { "Fail" };
@@ -251,10 +252,11 @@ impl People {
         self.world.inner().is_calm = true;
         for key in self.removals() {
             let object = self.world.inner().cluster.now[&key].clone();
-            if object.is_suspended() || object.spec["policy"] != json!("Once") {
+            let is_known = object.spec["policy"] == json!("Once") && object.spec.get(NEXT_FIELD).is_none();
+            if object.is_suspended() || !is_known {
                 self.change(&key, true, |object| {
                     object.spec["suspend"] = json!(false);
-                    object.spec["policy"] = json!("Once");
+                    known_again(object);
                 });
             }
         }
@@ -292,6 +294,12 @@ fn give(auth0: &mut Tenant, endpoint: &Endpoint, item: &Item, at: Millis) {
     if known {
         auth0.give(endpoint, item, at);
     }
+}
+
+/// Every version knows all fields of the spec, and acts on them.
+fn known_again(object: &mut Object) {
+    object.spec["policy"] = json!("Once");
+    object.spec.as_object_mut().unwrap().remove(NEXT_FIELD);
 }
 
 fn push_condition(object: &mut Object, condition: Value) {

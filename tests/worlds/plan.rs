@@ -9,6 +9,9 @@ use fastrand::Rng;
 use crate::auth0::{Fault, Millis};
 use crate::versions::Version;
 
+/// The renew deadline of the election: for so long a leader may go on without knowing that another one leads.
+const LONGEST_OVERLAP: Millis = 10_000;
+
 /// Where Auth0's documentation is silent, or where tenants differ.
 #[derive(Clone, Copy, Debug)]
 pub struct Switches {
@@ -34,6 +37,7 @@ pub enum Edit {
     Retarget,
     Ask,
     UnknownField,
+    NextField,
     KnownAgain,
     OtherIfNotFound,
     SuspendTenant,
@@ -55,7 +59,7 @@ pub enum Edit {
 }
 
 impl Edit {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Suspend,
         Self::Resume,
         Self::Delete,
@@ -63,6 +67,7 @@ impl Edit {
         Self::Retarget,
         Self::Ask,
         Self::UnknownField,
+        Self::NextField,
         Self::KnownAgain,
         Self::OtherIfNotFound,
         Self::SuspendTenant,
@@ -120,6 +125,9 @@ pub struct Plan {
     pub reserve: u64,
     /// The versions of the processes, one after the other.
     pub versions: [Version; 3],
+    /// How long a process goes on that does not know yet that another one leads, because its virtual machine was paused
+    /// and its clock with it.
+    pub overlap: Millis,
 }
 
 impl Plan {
@@ -154,6 +162,7 @@ impl Plan {
             max_per_second: 500,
             reserve: 0,
             versions: [Version::THIS; 3],
+            overlap: 0,
         }
     }
 
@@ -208,6 +217,7 @@ impl Plan {
             max_per_second: if rng.u8(..4) == 0 { rng.u64(1..8) } else { 500 },
             reserve: if rng.bool() { 0 } else { rng.u64(1..60) },
             versions: [(); 3].map(|()| if rng.bool() { Version::newer(rng.u64(..)) } else { Version::THIS }),
+            overlap: if rng.u8(..3) == 0 { rng.u64(1..LONGEST_OVERLAP) } else { 0 },
         }
     }
 }

@@ -17,7 +17,7 @@ pub struct Reports {
     routes: HashSet<Route>,
     /// When the call was made that the last report is about, by domain.
     last: HashMap<String, Millis>,
-    /// The calls on routes that had no report, by domain.
+    /// The calls on routes that had no report, and those of other processes, by domain.
     others: HashMap<String, Vec<Millis>>,
 }
 
@@ -33,6 +33,11 @@ impl Reports {
     /// The time of the last report, if there was one of this route.
     pub fn of(&self, domain: &str, wire: &Wire) -> Option<Millis> {
         self.routes.get(&route(domain, wire)).and_then(|_| self.last.get(domain)).copied()
+    }
+
+    /// A call of another process drew from the bucket at this time.
+    pub fn other_drew(&mut self, domain: &str, at: Millis) {
+        self.others.entry(domain.to_owned()).or_default().push(at);
     }
 
     /// How many calls the process could not count when it sent this one. `None` if it knew nothing of its route.

@@ -12,6 +12,7 @@ use tokio::task::Id;
 
 use crate::auth0::{Millis, Wire};
 use crate::cluster::{Cluster, Key, Object, State, acts_for, token_of};
+use crate::versions::Version;
 
 /// After this time without a change an object has certainly been submitted, and waits for no other to share its call.
 const SETTLED: Millis = 1800;
@@ -29,6 +30,7 @@ type Lane = (String, u64, std::mem::Discriminant<Endpoint>);
 #[derive(Debug, Default)]
 pub struct Turns {
     began: Millis,
+    version: Version,
     /// The number of calls that were started.
     started: u64,
     calls: HashMap<Id, Started>,
@@ -61,8 +63,8 @@ struct Waiting {
 
 impl Turns {
     /// A new process starts.
-    pub fn new(began: Millis) -> Self {
-        Self { began, ..Self::default() }
+    pub fn new(began: Millis, version: Version) -> Self {
+        Self { began, version, ..Self::default() }
     }
 
     /// The task `call` checks one of the objects that it is for.
@@ -135,7 +137,7 @@ impl Turns {
         let is_new = object.status["observedGeneration"] == -1 && !self.served.contains(&object.uid);
         let connection = |state: &State| {
             let same = state.get(key).filter(|same| same.uid == object.uid && same.generation == object.generation)?;
-            let tenant = acts_for(state, key, same)?;
+            let tenant = acts_for(state, key, same, self.version)?;
             // A connection that no tenant had for a while is forgotten, and begins again.
             let is_old = tenant.edited <= self.began;
             let domain = tenant.spec["domain"].as_str()?.to_owned();

@@ -1,13 +1,16 @@
 //! Two versions of the operator. The newer one is the same program, but this version does not know some of the reasons
-//! that it writes, nor one field of its statuses: between it and the API server the reasons get other names.
+//! that it writes, nor one field of its specs and one of its statuses: between it and the API server the reasons get
+//! other names, and the field of the spec goes.
 
 use rescind::api::Reason;
 use serde_json::{Value, json};
 
 const NEXT: &str = "Next";
+/// The field of a removal's spec that only the newer version knows, and acts on.
+pub const NEXT_FIELD: &str = "fromNext";
 
 /// Which version a process is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Version {
     /// The reasons that only the newer version knows, as bits in the order of [`Reason::ALL`]; none: this version.
     new_reasons: u64,
@@ -51,6 +54,9 @@ impl Version {
     pub fn read(self, mut object: Value) -> Value {
         if let Some(status) = object.get_mut("status").filter(|_| self.is_newer()) {
             rename(status, |reason| Some(meant(reason).to_owned()));
+        }
+        if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut).filter(|_| self.is_newer()) {
+            spec.remove(NEXT_FIELD);
         }
         object
     }

@@ -6,22 +6,22 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use fastrand::Rng;
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use http_body_util::BodyExt;
 use kube::client::Body;
-use rescind::auth0::{Answer, CallError, Domain, Endpoint, Item, ManagementApi, Page, Query, RateHeaders, Read, Token};
+use rescind::auth0::{CallError, Domain, Item, ManagementApi, Page, Token};
 use rescind::dispatch::Owner;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::auth0::{EPOCH, Fault, Millis, Tenant, Wire};
+use crate::auth0::{EPOCH, Millis, Tenant, Wire};
 use crate::cluster::{Cluster, Key, State, failure};
 use crate::coverage::Coverage;
 use crate::invariants::{Books, condition};
 use crate::plan::Plan;
+use crate::process::Process;
 use crate::versions::{Version, meant};
+use crate::wires::Wires;
 
 /// Answers that are laid down, whatever the model of Auth0 would say.
 pub type Script = Box<dyn Fn(&Wire) -> Option<Result<Page, CallError>> + Send + Sync>;
@@ -29,11 +29,11 @@ pub type Script = Box<dyn Fn(&Wire) -> Option<Result<Page, CallError>> + Send + 
 /// A world.
 pub struct World {
     pub plan: Plan,
-    script: Option<Script>,
+    pub script: Option<Script>,
     start: Instant,
     inner: Mutex<Inner>,
     /// The number of each token by its fingerprint.
-    tokens: HashMap<u64, u64>,
+    pub tokens: HashMap<u64, u64>,
     /// Notified when the operator has written a status, and when a promise is broken.
     pub news: Notify,
 }
@@ -122,11 +122,32 @@ impl World {
         }
     }
 
-    /// A call for this owner is checked, and others of the same task.
-    pub fn checked(&self, owner: &Owner) {
+    /// A process starts; returns its number.
+    pub fn process_starts(&self, version: Version) -> usize {
+        let at = self.now();
+        let processes = &mut self.inner().books.processes;
+        processes.push(Process::new(at, version));
+        processes.len() - 1
+    }
+
+    /// From now on nothing may leave this process.
+    pub fn process_ends(&self, process: usize) {
+        let at = self.now();
+        self.inner().books.processes[process].ended = Some(at);
+    }
+
+    /// The process crashes, or another takes over.
+    pub fn crashes(&self) {
         let at = self.now();
         let Inner { books, cluster, .. } = &mut *self.inner();
-        books.call_starts(cluster, owner, at);
+        books.crashed(cluster, at);
+    }
+
+    /// A call of this process for this owner is checked, and others of the same task.
+    pub fn checked(&self, process: usize, owner: &Owner) {
+        let at = self.now();
+        let Inner { books, cluster, .. } = &mut *self.inner();
+        books.processes[process].call_starts(cluster, owner, at);
     }
 
     /// The check refuses a call for this owner.
@@ -136,7 +157,14 @@ impl World {
     }
 
     /// A DELETE for these owners was answered.
-    pub fn delete_finished(&self, domain: &Domain, owners: &[Owner], items: &[Item], is_accepted: bool) {
+    pub fn delete_finished(
+        &self,
+        process: usize,
+        domain: &Domain,
+        owners: &[Owner],
+        items: &[Item],
+        is_accepted: bool,
+    ) {
         if is_accepted {
             let at = self.now();
             let Inner { books, cluster, tells, .. } = &mut *self.inner();
@@ -145,7 +173,8 @@ impl World {
                 println!("{at} accepted for {names:?}");
             }
             let uids: Vec<&str> = owners.iter().map(|owner| &*owner.uid).collect();
-            books.delete_accepted(cluster, &domain.to_string(), &uids, items, at);
+            let version = books.processes[process].version;
+            books.delete_accepted(cluster, (&domain.to_string(), version), &uids, items, at);
         }
     }
 
@@ -154,8 +183,8 @@ impl World {
         assert!(!owners.is_empty(), "a call without an owner");
     }
 
-    pub fn way_to(self: &Arc<Self>, domain: &Domain) -> Arc<dyn ManagementApi> {
-        Arc::new(Wires { world: self.clone(), domain: domain.to_string() })
+    pub fn way_to(self: &Arc<Self>, domain: &Domain, process: usize) -> Arc<dyn ManagementApi> {
+        Arc::new(Wires { world: self.clone(), domain: domain.to_string(), process })
     }
 
     /// A client of the API server of this world.
@@ -237,7 +266,7 @@ impl Inner {
         self.writes += 1;
         let reason = condition(status, "Ready").and_then(|ready| ready["reason"].as_str()).unwrap_or("none").to_owned();
         self.coverage.count("reason", &reason);
-        self.books.status_written(key, &before.status, status, at);
+        self.books.status_written(key, before, status, at);
         let domain = status["domain"].as_str().map(str::to_owned);
         let object = self.cluster.now.get(key).cloned();
         if let (Some(domain), Some(object)) = (domain, object)
@@ -247,134 +276,6 @@ impl Inner {
                 .is_none_or(|before| meant(before) != reason)
         {
             self.books.verdict(key, &object, status, auth0, at);
-        }
-    }
-}
-
-/// A call on its way.
-struct Sent {
-    token: u64,
-    /// The number of crashes before it left.
-    process: usize,
-    /// The time of the last report about its bucket that the process had received.
-    reported: Option<Millis>,
-    latency: Millis,
-    fault: Option<Fault>,
-    hangs: bool,
-}
-
-/// The network between the operator and one domain.
-struct Wires {
-    world: Arc<World>,
-    domain: String,
-}
-
-impl std::fmt::Debug for Wires {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.domain)
-    }
-}
-
-impl ManagementApi for Wires {
-    fn remove<'a>(
-        &'a self,
-        token: &'a Token,
-        endpoint: &'a Endpoint,
-        items: &'a [Item],
-        _: &'a str,
-    ) -> BoxFuture<'a, Answer<()>> {
-        async move {
-            let answer = self.send(token, Wire::Delete(endpoint.clone(), items.to_vec())).await;
-            Answer { limits: answer.limits, outcome: answer.outcome.map(drop) }
-        }
-        .boxed()
-    }
-
-    fn page<'a>(&'a self, token: &'a Token, read: &'a Read, query: &'a Query) -> BoxFuture<'a, Answer<Page>> {
-        self.send(token, Wire::Get(read.clone(), query.to_vec())).boxed()
-    }
-}
-
-impl Wires {
-    async fn send(&self, token: &Token, wire: Wire) -> Answer<Page> {
-        let sent = self.leaves(self.world.tokens[&token.fingerprint()], &wire);
-        tokio::time::sleep(Duration::from_millis(sent.latency / 2)).await;
-        let arrived = self.world.now();
-        let (mut limits, mut outcome) = self.arrives(&sent, &wire);
-        if sent.hangs {
-            tokio::time::sleep(Duration::from_secs(30)).await;
-            (limits, outcome) = (RateHeaders::default(), Err(CallError::no_answer("no answer in time")));
-        } else {
-            tokio::time::sleep(Duration::from_millis(sent.latency - sent.latency / 2)).await;
-        }
-        let reports = limits.limit.map(|_| arrived);
-        self.answered(&sent, &wire, &outcome, reports);
-        Answer { limits, outcome }
-    }
-
-    /// A call leaves the process.
-    fn leaves(&self, token: u64, wire: &Wire) -> Sent {
-        self.world.step();
-        let (at, plan) = (self.world.now(), &self.world.plan);
-        let mut inner = self.world.inner();
-        let Inner { books, cluster, auth0, rng, coverage, is_calm, .. } = &mut *inner;
-        books.call_leaves(&self.domain, token, at);
-        if let Wire::Delete(endpoint, items) = wire {
-            let times = books.passes_over(&self.domain, token, endpoint, plan.namespaces, at);
-            coverage.count("passed over", &times.to_string());
-            books.delete_leaves(cluster, &auth0[&self.domain], token, (endpoint, items), at);
-        }
-        let (process, reported) = (books.crashes.len(), books.reports.of(&self.domain, wire));
-        let latency = rng.u64(plan.latency.0..=plan.latency.1);
-        let sent = Sent { token, process, reported, latency, fault: None, hangs: false };
-        if *is_calm {
-            return sent;
-        }
-        let is_get = matches!(wire, Wire::Get(..));
-        let fits = |fault: &Fault| *fault != Fault::Paging || is_get;
-        let fault = plan.faults.iter().find(|(fault, percent)| fits(fault) && rng.u64(..100) < *percent);
-        let fault = fault.map(|(fault, _)| *fault);
-        if let Some(fault) = fault {
-            coverage.count("fault", &format!("{fault:?}"));
-        }
-        let hangs = matches!(fault, Some(Fault::Forgets | Fault::Refuses)) && rng.u8(..4) == 0;
-        Sent { fault, hangs, ..sent }
-    }
-
-    fn arrives(&self, sent: &Sent, wire: &Wire) -> (RateHeaders, Result<Page, CallError>) {
-        if let Some(outcome) = self.world.script.as_ref().and_then(|script| script(wire)) {
-            return (RateHeaders::default(), outcome);
-        }
-        let (at, plan) = (self.world.now(), &self.world.plan);
-        let mut inner = self.world.inner();
-        let Inner { books, auth0, .. } = &mut *inner;
-        let auth0 = auth0.get_mut(&self.domain).unwrap();
-        let answer = auth0.call(sent.token, wire, sent.fault, at, plan.skew);
-        if let Some(below) = auth0.below_reserve(plan.reserve, at) {
-            books.bucket_drawn(&self.domain, sent.reported, below, at);
-        }
-        answer
-    }
-
-    /// The answer is with the process. `reports`: it reports the limit as it was at this time.
-    fn answered(&self, sent: &Sent, wire: &Wire, outcome: &Result<Page, CallError>, reports: Option<Millis>) {
-        let at = self.world.now();
-        let mut inner = self.world.inner();
-        let Inner { books, coverage, tells, .. } = &mut *inner;
-        if *tells {
-            println!("{at} {} token {} {wire:?}: {outcome:?}", self.domain, sent.token);
-        }
-        if let (Err(CallError::Unavailable(_)), Wire::Delete(endpoint, items)) = (outcome, wire) {
-            books.outcome_unknown(&self.domain, endpoint, items, at);
-        }
-        if let Err(error) = outcome {
-            let name = format!("{error:?}");
-            coverage.count("answer", name.split(['(', ' ', '{']).next().unwrap());
-        }
-        // Otherwise the process that sent the call is gone.
-        if books.crashes.len() == sent.process {
-            books.reports.received(&self.domain, wire, reports);
-            books.answered(&self.domain, sent.token, wire, outcome.as_ref().err(), at);
         }
     }
 }

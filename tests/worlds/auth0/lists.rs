@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rescind::auth0::{CallError, Endpoint, Item, Missing, Read, Rejection};
 use serde_json::{Value, json};
 
-use super::{Complete, Cursor, Millis, Outcome, Tenant, Walked};
+use super::{Client, Complete, Cursor, Millis, Outcome, Tenant, Walked};
 
 const PAGE: usize = 50;
 
@@ -13,67 +13,75 @@ impl Tenant {
     /// One page. `lost`: the answer does not reach the client, so the page counts as not read.
     pub(super) fn page(
         &mut self,
-        token: u64,
+        client: Client,
         read: &Read,
         query: &[(&'static str, String)],
         lost: bool,
         now: Millis,
     ) -> Outcome {
         let of = |key: &str| query.iter().find(|(name, _)| *name == key).map(|(_, value)| value.clone());
-        let (from, page) = (of("from"), of("page").and_then(|page| page.parse::<usize>().ok()).unwrap_or(0));
         let all = self.listed(read, now)?;
-        let checkpoint = matches!(read, Read::List(Endpoint::OrganizationMembers { .. }));
-        let first = from.is_none() && page == 0;
-        let shown: Vec<Item> = if checkpoint {
-            let after = match &from {
-                Some(from) => {
-                    let cursor = self.cursors.get(from).filter(|cursor| cursor.read == *read);
-                    cursor.ok_or(CallError::Rejected(Rejection::Paging))?.after.clone()
-                }
-                None => String::new(),
-            };
-            all.into_iter().filter(|item| text(item) > after.as_str()).take(PAGE).collect()
-        } else {
-            all.iter().skip(page * PAGE).take(PAGE).cloned().collect()
-        };
-        let total = self.listed(read, now)?.len();
-        let entries: Vec<Value> = shown.iter().map(|item| entry(read, item)).collect();
-        let mut body = json!({ read.list_key(): entries });
-        let ends = if checkpoint {
-            let more = shown.len() == PAGE || (self.switches.next_on_every_page && !shown.is_empty());
-            if let Some(last) = shown.last().filter(|_| more) {
-                self.ids += 1;
-                let cursor = format!("c{}", self.ids);
-                let after = text(last).to_owned();
-                self.cursors.insert(cursor.clone(), Cursor { read: read.clone(), after });
-                body["next"] = json!(cursor);
-            }
-            !more
-        } else {
-            let wrong = self.switches.wrong_totals && matches!(read, Read::UserOrganizations { .. });
-            body["start"] = json!(page * PAGE);
-            body["limit"] = json!(PAGE);
-            body["total"] = json!(if wrong { 0 } else { total });
-            if wrong { shown.is_empty() } else { page * PAGE + shown.len() >= total }
-        };
+        if matches!(read, Read::List(Endpoint::OrganizationMembers { .. })) {
+            return self.page_by_cursor(read, all, of("from"), lost, now);
+        }
+        let page = of("page").and_then(|page| page.parse::<usize>().ok()).unwrap_or(0);
+        let shown: Vec<Item> = all.iter().skip(page * PAGE).take(PAGE).cloned().collect();
+        let wrong = self.switches.wrong_totals && matches!(read, Read::UserOrganizations { .. });
+        let ends = if wrong { shown.is_empty() } else { page * PAGE + shown.len() >= all.len() };
+        let mut body = body(read, &shown);
+        body["start"] = json!(page * PAGE);
+        body["limit"] = json!(PAGE);
+        body["total"] = json!(if wrong { 0 } else { all.len() });
         if !lost {
-            self.walked(token, read, first, shown, ends, now);
+            let key = (client, read.clone());
+            let before = if page == 0 { Some(Walked::new(now)) } else { self.walks.remove(&key) };
+            if let Some(walked) = before.and_then(|walked| self.walked(read, walked, &shown, ends)) {
+                self.walks.insert(key, walked);
+            }
         }
         Ok(body)
     }
 
-    /// Records a page that was read, and the list once its last page was.
-    fn walked(&mut self, token: u64, read: &Read, first: bool, shown: Vec<Item>, ends: bool, now: Millis) {
-        let key = (token, read.clone());
-        if first {
-            self.walks.insert(key.clone(), Walked { began: now, seen: BTreeSet::new() });
+    /// A page of a list whose pages are found by a cursor, each of which belongs to one reader.
+    fn page_by_cursor(
+        &mut self,
+        read: &Read,
+        all: Vec<Item>,
+        from: Option<String>,
+        lost: bool,
+        now: Millis,
+    ) -> Outcome {
+        let (after, before) = match from {
+            Some(from) => {
+                let cursor = self.cursors.get(&from).filter(|cursor| cursor.read == *read);
+                let cursor = cursor.ok_or(CallError::Rejected(Rejection::Paging))?;
+                (cursor.after.clone(), cursor.walked.clone())
+            }
+            None => (String::new(), Some(Walked::new(now))),
+        };
+        let shown: Vec<Item> = all.into_iter().filter(|item| text(item) > after.as_str()).take(PAGE).collect();
+        let mut body = body(read, &shown);
+        let more = shown.len() == PAGE || (self.switches.next_on_every_page && !shown.is_empty());
+        let walked = before.filter(|_| !lost).and_then(|walked| self.walked(read, walked, &shown, !more));
+        if let Some(last) = shown.last().filter(|_| more) {
+            self.ids += 1;
+            let cursor = format!("c{}", self.ids);
+            let after = text(last).to_owned();
+            self.cursors.insert(cursor.clone(), Cursor { read: read.clone(), after, walked });
+            body["next"] = json!(cursor);
         }
-        let Some(walked) = self.walks.get_mut(&key) else { return };
-        walked.seen.extend(shown);
-        if ends {
-            let Walked { began, seen } = walked.clone();
-            self.log.reads.push(Complete { began, read: read.clone(), seen });
+        Ok(body)
+    }
+
+    /// Adds a page that was read. If it was the last one, records the list; else returns what was read so far.
+    fn walked(&mut self, read: &Read, mut walked: Walked, shown: &[Item], ends: bool) -> Option<Walked> {
+        walked.seen.extend(shown.iter().cloned());
+        if !ends {
+            return Some(walked);
         }
+        let Walked { began, seen } = walked;
+        self.log.reads.push(Complete { began, read: read.clone(), seen });
+        None
     }
 
     /// What a list shows now. Lists of memberships show what was true `lag` ago.
@@ -106,6 +114,17 @@ impl Tenant {
             }
         }
     }
+}
+
+impl Walked {
+    const fn new(began: Millis) -> Self {
+        Self { began, seen: BTreeSet::new() }
+    }
+}
+
+fn body(read: &Read, shown: &[Item]) -> Value {
+    let entries: Vec<Value> = shown.iter().map(|item| entry(read, item)).collect();
+    json!({ read.list_key(): entries })
 }
 
 fn entry(read: &Read, item: &Item) -> Value {
