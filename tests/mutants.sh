@@ -86,7 +86,8 @@ mutant 1-another-write "--test e2e the_four_removals" \
 mutant 2-more-than-named "--test e2e the_four_removals" \
     src/auth0/endpoint.rs 's/items.iter().map(Item::to_json)/items.iter().map(Item::to_json).chain([json!("rol_0123456789abcdef")])/'
 mutant 2-connections-mix "--test worlds the_promises" \
-    src/dispatch/machine/state.rs 's/let (ns, connection) = (job.ns, job.connection);/let same = self.queue_at.keys().find(|(at, _)| *at == job.removal.endpoint); let (ns, connection) = (job.ns, same.map_or(job.connection, |(_, key)| *key));/' \
+    src/dispatch/machine/state.rs 's/let Some(id) = self.jobs.insert(job, connection, now/let connection = self.connections.keys().min().copied().unwrap_or(connection);\n        &/' \
+    src/dispatch/driver.rs 's/if key == pending.connection {/if found.is_none() {/' \
     src/dispatch/machine/calls.rs 's/Ok(_) => Some(Refusal::OtherConnection),/Ok(_) => None,/'
 mutant 2-stays-behind "--test worlds the_promises" \
     src/dispatch/driver.rs 's/if key == pending.connection {/if found.is_none() {/' \
@@ -115,9 +116,11 @@ mutant 4-not-a-list "--lib a_page_is_no_success" \
 mutant 4-spared-anywhere "--test worlds the_promises" \
     src/dispatch/machine/jobs/state.rs 's/^        self.endpoint().row().strongly_consistent$/        true/'
 mutant 4-items-of-another-domain "--lib the_items_of_another_domain" \
-    src/revocation/history.rs 's/let items = items.at(domain);/let items = items.clone();/'
+    src/revocation/history.rs 's/let mut items = items.at(domain);/let mut items = items.clone();/'
 mutant 4-counted-again "--lib what_is_shown_while_a_job" \
     src/revocation/history.rs 's/let from_before = report.accepted_unnamed.min(absent);/let from_before = before.min(absent);/; s/let certain = before.max(named + absent);/let certain = self.requested.max(before);/'
+mutant 4-proved-elsewhere "--lib a_proof_can_be_requested" \
+    src/revocation/decide.rs 's/ \&\& is_unverified(inputs) \&\& is_here;/ \&\& is_unverified(inputs); let _ = is_here;/'
 mutant 4-empty-list "--lib what_is_blocked_is_never" \
     src/revocation/kinds.rs 's/if items.is_empty()/if false/'
 mutant 5-no-preflight "--test e2e the_preflight_sees" \
@@ -215,6 +218,8 @@ mutant 8-accepted-not-written "--test worlds the_promises" \
     src/revocation/due.rs 's/^        State::Waiting => due_while_waiting(/        State::Waiting if wanted.last_removal_time.is_some() => Due::Nothing,\n&/'
 mutant 8-accepted-in-part-untold "--test dispatch what_is_accepted_in_part" \
     src/dispatch/machine/state.rs 's/is_newly_accepted || (!proving/(!proving/'
+mutant 8-taken-back-in-flight "--lib an_answer_that_is_on_its_way" \
+    src/revocation/blocked.rs 's/is_probing || is_in_flight || inputs/is_probing || inputs/'
 mutant 8-handed-back-untold "--test worlds what_is_handed_back" \
     src/revocation/reconcile.rs 's/Ok(()) if memory.status.is_some() => continue,/Ok(()) if memory.status.is_some() \&\& false => continue,/'
 mutant 8-not-handed-over "--test e2e sigterm_hands_over" \
@@ -243,11 +248,19 @@ mutant 9-never-rests "--test worlds the_promises" \
     src/dispatch/machine/calls.rs 's/Ok(_) => Some(Refusal::OtherConnection),/Ok(_) => None,/' \
     src/revocation/decide.rs 's/inputs.submitted_with.is_some_and(|with| with != key)/inputs.submitted_with.is_some_and(|with| with != key) \&\& false/'
 mutant 9-wait-for-ever "--test worlds the_promises" \
-    src/revocation/decide.rs 's/^\( *\)None => Decision::AwaitChange(Some(left)),/\1None => Decision::AwaitChange(None),/'
+    src/revocation/decide.rs '/pause_left(next, now, MAX_PAUSE))/{n;s/Some(left)/None/}'
 mutant 9-unknown-for-ever "--lib what_does_not_exist_any_more" \
     src/revocation/answers.rs 's/known.is_all_unknown() || //'
 mutant 9-read-for-ever "--lib what_was_absent_and_is_there" \
     src/revocation/items.rs 's/let was_sent = !may_spare .*/let was_sent = !may_spare;/'
+mutant 9-tried-in-turn "--lib a_list_that_shows_what" \
+    src/revocation/items.rs 's/!shown(item) || shows_unknown/!shown(item) || report.not_found.contains(item)/'
+mutant 8-dated-too-early "--lib the_last_acceptance_counts" \
+    src/revocation/decide.rs 's/^    date_unknown_from_acceptance(&mut status.conditions, known);//'
+mutant 9-items-alone "--lib items_count_only" \
+    src/revocation/history.rs 's/items.accepted.clear();//'
+mutant 9-verdict-lost "--lib a_verdict_that_another" \
+    src/revocation/settled.rs 's/ \&\& reason(before) != reason(now)/ \&\& false/'
 mutant 9-woken-or-never "--test worlds the_promises" \
     src/dispatch/dispatcher.rs '/entry.report = Some(Box::new(report));/{n;d}' \
     src/revocation/reconcile.rs 's/= Some(resync_after(inputs.jitter)),/= None,/'
@@ -279,7 +292,7 @@ mutant 10-no-turns "--test dispatch one_object_does_not" \
     src/dispatch/fair_queue/mod.rs 's/self.update_namespace(ns, |namespace| namespace.last_served = sequence);/let _ = sequence;/'
 mutant 10-no-turns-anywhere "--test worlds the_promises" \
     src/dispatch/fair_queue/mod.rs 's/self.update_namespace(ns, |namespace| namespace.last_served = sequence);/let _ = sequence;/'
-mutant 10-full-for-ever "--test worlds the_promises" \
+mutant 9-full-for-ever "--test worlds the_promises" \
     src/dispatch/fair_queue/mod.rs 's/let share = SHARED_IN_FLIGHT.div_ceil.*/let share = 2;/; s/|namespace| namespace.at_limit = false/|_| ()/'
 mutant 10-no-reserve "--test dispatch a_fifth_of_the_bucket" \
     src/dispatch/limiter/token_bucket.rs 's/(limit \* percent/(0.0 * limit * percent/'

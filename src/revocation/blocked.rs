@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::api::{Reason, RemovalStatus, TenantKind, TenantRef};
-use crate::dispatch::View;
+use crate::dispatch::{View, Wait};
 
 use super::answers::lacks_scope;
 use super::history::Known;
@@ -144,7 +144,10 @@ fn without_scope(inputs: &Inputs<'_>, known: &Known) -> Option<Blocked> {
 fn refused(inputs: &Inputs<'_>, known: &Known) -> Option<Blocked> {
     let Tenant::Ready { key, .. } = inputs.tenant else { return None };
     let is_probing = inputs.is_probe && matches!(inputs.view, View::Pending { .. });
-    if is_probing || inputs.request.is_some() {
+    // To take back a job whose call is in flight would cost its answer (promise 8), and that says more than what is
+    // known of others.
+    let is_in_flight = matches!(inputs.view, View::Pending { wait: Wait::Working, .. });
+    if is_probing || is_in_flight || inputs.request.is_some() {
         return None;
     }
     let own = inputs.reason().filter(|reason| is_refusal(*reason));

@@ -14,7 +14,7 @@ use super::finished::{is_finished, target};
 use super::history::{Known, concerns};
 use super::inputs::{Failures, Inputs, Tenant};
 use super::items::Items;
-use super::outcome::Outcome;
+use super::outcome::{Outcome, date_unknown_from_acceptance};
 use super::schedule::{LATE_READ_EVERY, MAX_PAUSE, REMOVE_AGAIN_AFTER, hold_left, pause_left, resync_after, since};
 use super::waits::{handed_back, waiting};
 
@@ -156,6 +156,7 @@ fn partial_status(inputs: &Inputs<'_>, known: &Known) -> RemovalStatus {
         (status.observed_generation, status.finished) = (None, None);
     }
     known.write_into(&mut status);
+    date_unknown_from_acceptance(&mut status.conditions, known);
     status
 }
 
@@ -213,7 +214,9 @@ fn ends_soon(inputs: &Inputs<'_>, wait: Wait) -> bool {
 /// it of an object that could not be verified.
 fn decide_finished(inputs: &Inputs<'_>, is_pending: bool) -> Decision {
     let known = known(inputs);
-    let proof_requested = inputs.request.is_some() && is_unverified(inputs);
+    // Another domain can prove nothing of what was removed here.
+    let is_here = inputs.status.is_some_and(|status| concerns(status, inputs.domain()));
+    let proof_requested = inputs.request.is_some() && is_unverified(inputs) && is_here;
     let may_call = matches!(inputs.tenant, Tenant::Ready { .. }) && blocked(inputs, &known).is_none();
     match (proof_requested && may_call, is_pending) {
         (true, true) => return Decision::AwaitChange(Some(resync_after(inputs.jitter))),

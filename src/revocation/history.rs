@@ -65,10 +65,14 @@ impl Known {
         let status = status.filter(|status| concerns(status, domain) && (is_finished || !status.is_ready()));
         let (requested, may_spare) = (removal.items.len(), removal.endpoint.row().strongly_consistent);
         let Some(status) = status else { return Self { requested, may_spare, ..Self::default() } };
-        let items = items.at(domain);
+        let mut items = items.at(domain);
         let count = |n: i32| usize::try_from(n).unwrap_or(0).min(requested);
         let result = status.result.unwrap_or_default();
         let accepted_at = status.removed_at();
+        if accepted_at.is_none() {
+            // While the tenant had another domain, what was known of this one was dropped from the status.
+            items.accepted.clear();
+        }
         let remaining = count(result.remaining);
         let verified = status.condition(ConditionType::Verified);
         let since = |of: &str| verified.filter(|c| c.status == of).map(|c| c.last_transition_time.0);

@@ -39,8 +39,10 @@ impl Items {
             let sent = self.absent.iter().filter(|item| was_sent && shown(item)).cloned();
             self.accepted.extend(sent.collect::<Vec<_>>());
             self.absent.retain(|item| !shown(item));
-            // A list may show an item although Auth0 answered its DELETE with 404: it stays unknown.
-            self.unknown.retain(|item| !shown(item) || report.not_found.contains(item));
+            // A list may show items although Auth0 answers their DELETE with 404. One that shows an item which it has
+            // just refused says nothing of the others that it refused before: they would be tried in turn for ever.
+            let shows_unknown = report.not_found.iter().any(shown);
+            self.unknown.retain(|item| !shown(item) || shows_unknown);
         }
         self.absent.retain(|item| !self.unknown.contains(item));
         let other = |item: &Item| self.absent.contains(item) || self.unknown.contains(item);

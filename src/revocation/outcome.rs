@@ -68,7 +68,7 @@ impl Outcome {
             message: verified.message.clone(),
         }));
         let mut written = conditions(&status.conditions, &wanted, inputs.generation, now);
-        self.date_unknown_from_acceptance(&mut written);
+        date_unknown_from_acceptance(&mut written, &self.known);
         status.conditions.retain(|condition| !is_ours(condition));
         written.append(&mut status.conditions);
         status.conditions = written;
@@ -118,15 +118,15 @@ impl Outcome {
         };
         Some(Verified { status, reason, message: message.to_owned() })
     }
+}
 
-    /// Sets the transition time of an unknown `Verified` to the time at which Auth0 accepted the removal, not that of
-    /// the write. Later reads are scheduled from that time, which has to survive a restart.
-    fn date_unknown_from_acceptance(&self, written: &mut [Condition]) {
-        let unknown = ConditionStatus::Unknown.as_str();
-        let verified = written.iter_mut().find(|c| c.type_ == ConditionType::Verified.as_str() && c.status == unknown);
-        if let (Some(verified), Some(since)) = (verified, self.known.since) {
-            verified.last_transition_time = time(rounded_up(since));
-        }
+/// Sets the transition time of an unknown `Verified` to the time at which Auth0 accepted the removal, not that of the
+/// write. Later reads are scheduled from that time, which has to survive a restart.
+pub(super) fn date_unknown_from_acceptance(written: &mut [Condition], known: &Known) {
+    let unknown = ConditionStatus::Unknown.as_str();
+    let verified = written.iter_mut().find(|c| c.type_ == ConditionType::Verified.as_str() && c.status == unknown);
+    if let (Some(verified), Some(since)) = (verified, known.since) {
+        verified.last_transition_time = time(rounded_up(since));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which objects need a reconcile. Pure.
 
-use crate::api::{Mode, Reason, RemovalStatus, reconcile_request};
+use crate::api::{Mode, Reason, RemovalStatus, State, reconcile_request};
 
 use super::finished::{is_finished, target};
 use super::kinds::Revocation;
@@ -12,6 +12,14 @@ pub fn is_settled<K: Revocation>(object: &K) -> bool {
     status.observed_generation == Some(generation)
         && pending_request(object, Some(status)).is_none()
         && is_finished(status, generation, Mode::Remove, target)
+}
+
+/// Whether another process wrote over the verdict or the hold of an object. This process made nothing wait for that, so
+/// the object needs a reconcile. Its own writes look the same where it retries an object; then one more does no harm.
+pub fn is_verdict_lost<K: Revocation>(before: &K, now: &K) -> bool {
+    let is_wait = |reason: Reason| reason.state() == State::Waiting;
+    let reason = |object: &K| object.status()?.reason_text().map(str::to_owned);
+    reason_of(before).is_some_and(|reason| !is_wait(reason)) && reason(before) != reason(now)
 }
 
 /// The reason that an object carries, if this version knows it.

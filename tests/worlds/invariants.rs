@@ -1,7 +1,7 @@
 //! What must hold in every world at every step: the promises of docs/design.md, by their numbers, as far as a world can
 //! check them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rescind::api::{ConditionType, Reason, State as Meaning};
 use rescind::auth0::{Endpoint, Item, Read};
@@ -29,11 +29,15 @@ pub struct Books {
     pub violations: Vec<String>,
     /// When a DELETE last had an unknown outcome, by domain, endpoint and item.
     unknown: HashMap<(String, Endpoint, Item), Millis>,
-    pub crashes: Vec<Millis>,
+    crashes: Vec<Millis>,
     /// When the check refused calls for an object, by uid. What was in flight for it then is not known any more.
     handed_back: HashMap<String, Vec<Millis>>,
-    /// When Auth0 first and last accepted a DELETE of an item for an object, by uid, domain and item.
-    accepted_by: HashMap<(String, String, Item), (Millis, Millis)>,
+    /// When Auth0 first accepted a DELETE of an item that was for an object, possibly, by uid, domain and item.
+    first_accepted: HashMap<(String, String, Item), Millis>,
+    /// When it last accepted one that certainly was.
+    accepted_by: HashMap<(String, String, Item), Millis>,
+    /// The objects of which some items were accepted when a process began, which does not know which.
+    in_part: HashSet<String>,
     /// The times of the status writes that say what an object waits for.
     waits: Vec<Millis>,
     /// All processes there ever were, in the order in which they started.
@@ -43,6 +47,13 @@ pub struct Books {
 impl Books {
     pub fn violated(&mut self, promise: u8, at: Millis, what: impl std::fmt::Display) {
         self.violations.push(format!("promise {promise} at {at} ms: {what}"));
+    }
+
+    /// The process crashed and lost everything that is not in a status.
+    pub fn crashed(&mut self, cluster: &Cluster, at: Millis) {
+        self.crashes.push(at);
+        let in_part = cluster.now.values().filter(|object| is_in_part(object));
+        self.in_part.extend(in_part.map(|object| object.uid.clone()));
     }
 
     /// Checks a DELETE that leaves now.
@@ -102,10 +113,13 @@ impl Books {
                     .filter_map(|other| other.target.as_ref())
                     .any(|(at, items)| at == endpoint && items.contains(item))
             };
-            for item in items.iter().filter(|item| wanted.contains(item) && !named_by_others(item)) {
+            for item in items.iter().filter(|item| wanted.contains(item)) {
                 let own = (object.uid.clone(), domain.to_owned(), item.clone());
-                let first = self.accepted_by.get(&own).map_or(at, |(first, _)| *first);
-                let Some((_, before)) = self.accepted_by.insert(own, (first, at)) else { continue };
+                self.first_accepted.entry(own.clone()).or_insert(at);
+                if named_by_others(item) {
+                    continue;
+                }
+                let Some(before) = self.accepted_by.insert(own, at) else { continue };
                 let place = (domain.to_owned(), endpoint.clone(), item.clone());
                 let unknown = self.unknown.get(&place).is_some_and(|when| *when >= before);
                 let in_flight = before.saturating_sub(ANSWERS_WITHIN)..=before;
@@ -114,9 +128,7 @@ impl Books {
                 // Calls in flight at the crash count as well.
                 let crashed = self.crashes.iter().any(|crash| crash.abs_diff(before) <= CRASH_COSTS);
                 // A status has counts without names, so after a crash an object that was removed in part begins again.
-                let count = |name: &str| object.status["result"][name].as_i64().unwrap_or(0);
-                let done = count("accepted") + count("remaining") + count("alreadyAbsent");
-                let in_part = (1..wanted.len() as i64).contains(&done);
+                let in_part = is_in_part(object) || self.in_part.contains(&object.uid);
                 let crashed = crashed || (in_part && self.crashes.iter().any(|crash| *crash >= before));
                 if !unknown && !crashed && edited + BEHIND < before && at < before + AGAIN {
                     let who = format!("{}/{}", key.1, key.2);
@@ -189,7 +201,7 @@ impl Books {
             let accepted = auth0.log.deletes.iter().filter(named).map(|deleted| deleted.at).min();
             let own = (object.uid.clone(), auth0.domain.clone(), item.clone());
             // The last may be that of a call which an earlier process, or an earlier credential, still had in flight.
-            let own = self.accepted_by.get(&own).map(|(first, _)| *first).or(accepted);
+            let own = self.first_accepted.get(&own).copied().or(accepted);
             let unknown = is_unknown(auth0, endpoint, item);
             let who = format!("{}/{}", key.1, key.2);
             if reason == Some(Reason::Removed) && proved && !unknown {
@@ -206,6 +218,14 @@ impl Books {
             }
         }
     }
+}
+
+/// Whether some of the object's items are done, but not all.
+fn is_in_part(object: &Object) -> bool {
+    let Some((_, wanted)) = &object.target else { return false };
+    let count = |name: &str| object.status["result"][name].as_i64().unwrap_or(0);
+    let done = count("accepted") + count("remaining") + count("alreadyAbsent");
+    (1..wanted.len() as i64).contains(&done)
 }
 
 pub fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {

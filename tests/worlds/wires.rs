@@ -135,7 +135,7 @@ impl Wires {
         let mut inner = self.world.inner();
         let Inner { books, coverage, tells, .. } = &mut *inner;
         if *tells {
-            println!("{at} {} token {} {wire:?}: {outcome:?}", self.domain, sent.token);
+            println!("{at} process {} {} token {} {wire:?}: {outcome:?}", self.process, self.domain, sent.token);
         }
         if let (Err(CallError::Unavailable(_)), Wire::Delete(endpoint, items)) = (outcome, wire) {
             books.outcome_unknown(&self.domain, endpoint, items, at);

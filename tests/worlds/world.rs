@@ -136,6 +136,13 @@ impl World {
         self.inner().books.processes[process].ended = Some(at);
     }
 
+    /// The process crashes, or another takes over.
+    pub fn crashes(&self) {
+        let at = self.now();
+        let Inner { books, cluster, .. } = &mut *self.inner();
+        books.crashed(cluster, at);
+    }
+
     /// A call of this process for this owner is checked, and others of the same task.
     pub fn checked(&self, process: usize, owner: &Owner) {
         let at = self.now();

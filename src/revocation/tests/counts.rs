@@ -160,3 +160,46 @@ fn what_is_shown_while_a_job_goes_on_is_not_counted_again() {
     let (_, task, history) = object.submits();
     assert_eq!((task, history.accepted, history.absent), (REMOVE, vec![role(0)], vec![role(1)]));
 }
+
+/// Two roles that Auth0's list shows although it answers their DELETE with 404 are not tried in turn for ever.
+#[test]
+fn a_list_that_shows_what_auth0_does_not_know_ends_it() {
+    let mut object = case();
+    let shown = |tried: usize, object: &Case| Report {
+        not_found: vec![role(tried)],
+        ..object.report(End::Remaining(vec![role(1), role(2)]))
+    };
+    for tried in [1, 2] {
+        object.apply_report(&shown(tried, &object));
+        object.later(10);
+    }
+    assert_eq!(object.current_reason(), "ItemNotFound");
+}
+
+/// What this process knows item by item counts only as long as the status says when it was accepted. Otherwise the item
+/// would be read for ever and never sent.
+#[test]
+fn items_count_only_together_with_the_status() {
+    let mut object = case().with_reason(Reason::UnknownField, None);
+    object.items.accepted.insert(role(1));
+    object.items.domain = object.domain();
+    let (_, task, history) = object.submits();
+    assert_eq!((task, history.accepted), (REMOVE, Vec::new()));
+}
+
+/// The two minutes before a DELETE is sent once more begin when the last item was accepted, also if its job was handed
+/// back before a read.
+#[test]
+fn the_last_acceptance_counts_whatever_becomes_of_the_job() {
+    let mut object = case();
+    let half = Report { accepted: vec![role(1)], ..object.accepted(End::HandedBack(Refusal::Unconfirmed)) };
+    object.apply_report(&half);
+    object.status = object.clone().pending(Wait::Queued { calls_before: 1, about: None }).shown();
+    object.later(90);
+    let first = half.first_accepted_at;
+    object.apply_report(&Report { first_accepted_at: first, ..object.accepted(End::HandedBack(Refusal::Unconfirmed)) });
+    object.later(60);
+    let (_, task, history) = object.submits();
+    assert_eq!(task, Task::Prove);
+    assert_eq!(history.first_accepted_at, Some(at(NOW + 90)));
+}

@@ -157,10 +157,21 @@ fn a_refused_object_waits_for_its_next_attempt() {
     let denied = Refused { reason: Reason::Denied, ..no_scope() };
     let waits = Case { refusal: Some(denied), ..case().with_reason(Reason::Denied, None) };
     assert!(matches!(waits.decide(), Decision::Block(_)), "another object probes");
-    let pending = waits.pending(Wait::Working);
+    let pending = waits.pending(Wait::Queued { calls_before: 1, about: None });
     assert_eq!(pending.decide(), Decision::TakeReport);
     let probing = Case { is_probe: true, ..pending };
     assert!(matches!(probing.decide(), Decision::UpdateStatus(..)), "the probe itself is not blocked");
+}
+
+/// What Auth0 refused to others takes no job back whose call is in flight: what Auth0 accepts meanwhile would be sent
+/// again (promise 8). What forbids every further call does.
+#[test]
+fn an_answer_that_is_on_its_way_is_waited_for() {
+    let in_flight = Case { refusal: Some(no_scope()), ..case() }.pending(Wait::Working);
+    assert!(matches!(in_flight.decide(), Decision::UpdateStatus(..)), "{:?}", in_flight.decide());
+    let mut suspended = in_flight;
+    suspended.options.suspend = true;
+    assert_eq!(suspended.decide(), Decision::TakeReport);
 }
 
 /// Promise 12. Only the generation that was seen and the request that was answered are written.

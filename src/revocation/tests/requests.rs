@@ -3,6 +3,7 @@
 use super::*;
 use crate::auth0::{CallError, Missing};
 use crate::dispatch::Unverified;
+use crate::revocation::is_verdict_lost;
 
 /// A request has an unverified object read once, without a DELETE. Ready stays True unless the read shows an item.
 #[test]
@@ -20,6 +21,9 @@ fn a_proof_can_be_requested() {
         change(&mut held);
         assert_eq!(held.decide(), Decision::Acknowledge);
     }
+    let mut moved = requested.clone();
+    moved.tenant = Connection::Ready { domain: "other.auth0.com".parse().unwrap(), token: "first" };
+    assert_eq!(moved.decide(), Decision::Acknowledge, "another domain proves nothing");
     let answered = |end: End, later: u64| {
         let mut requested = Case { submitted_for: requested.request, ..requested.clone() };
         requested.later(later);
@@ -131,5 +135,30 @@ fn a_wait_from_another_clock_is_not_believed() {
         assert_eq!(waits.decide(), Decision::AwaitChange(Some(Duration::from_secs(30))));
         assert_eq!(task(&case().with_reason(reason, Some(NOW + 1_000_000)).decide()), REMOVE, "{reason}");
         assert_eq!(task(&case().with_reason(reason, Some(NOW)).decide()), REMOVE, "{reason}");
+    }
+}
+
+/// What reaches the cache of a process that made nothing wait for it: the verdict of an object is gone.
+#[test]
+fn a_verdict_that_another_process_took_back_is_noticed() {
+    let object = |reason: &str| {
+        let mut conditions = conditions(&[], &verdicts(Reason::Queued, "x"), 1, at(NOW));
+        conditions[0].reason = reason.to_owned();
+        let status = RemovalStatus { conditions, ..RemovalStatus::default() };
+        let spec = serde_json::json!({ "userId": "auth0|x", "roles": ["rol_bN1a2b3c4d5e6f7g"] });
+        let mut object = crate::api::UserRoleRevocation::new("jane", serde_json::from_value(spec).unwrap());
+        object.status = Some(status);
+        object
+    };
+    let rows = [
+        ("SubjectNotFound", "Auth0Unavailable", true),
+        ("SubjectNotFound", "Denied", true),
+        ("Suspended", "OfAnotherVersion", true),
+        ("SubjectNotFound", "SubjectNotFound", false),
+        ("Queued", "SubjectNotFound", false),
+        ("Queued", "AwaitingProof", false),
+    ];
+    for (before, now, expected) in rows {
+        assert_eq!(is_verdict_lost(&object(before), &object(now)), expected, "{before} became {now}");
     }
 }
