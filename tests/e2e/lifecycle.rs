@@ -144,7 +144,10 @@ async fn whatever_is_missing_is_waited_for() {
     env.put::<UserRoleRevocation>("jane", roles(USER)).await;
     env.reason::<UserRoleRevocation>("jane", "Removed").await;
     assert_eq!(probe(port, "/readyz", 200, &[]).await, "ok\nleader\n");
-    assert_eq!(warnings(&operator, "auth0tenants in all namespaces").len(), 1, "{}", operator.log());
+    // A busy API server can give other reasons while it installs the kinds.
+    let without_kinds = warnings(&operator, "auth0tenants in all namespaces");
+    let without_kinds = without_kinds.iter().filter(|line| line.contains("install the CRDs"));
+    assert_eq!(without_kinds.count(), 1, "{}", operator.log());
 
     // A standby is ready.
     let standby_port = crate::metrics::address().port();
