@@ -200,6 +200,8 @@ mutant 8-answer-dropped "--lib a_verdict_counts_for_its_domain" \
     src/revocation/decide.rs 's/inputs.submitted_to.is_some() \&\& inputs.submitted_to == inputs.domain()/true/'
 mutant 9-refused-for-ever "--lib failures_are_retried_at_their_own_pace" \
     src/tenant/token_state.rs 's/        self.wanted = true;$/        self.wanted = false;/'
+mutant 5-token-while-suspended "--lib nothing_is_asked_for_while_suspended" \
+    src/tenant/token_state.rs 's/if self.is_suspended {/if false {/'
 mutant 9-clock-wrong "--lib a_refusal_because_of_the_clock" \
     src/tenant/token_state.rs 's/if signed \&\& was_wrong/if false \&\& signed \&\& was_wrong/'
 mutant 11-token-storm "--lib a_rejected_token_is_replaced_once" \

@@ -38,9 +38,8 @@ const RULES: [Rule; 7] =
 pub(super) fn blocked(inputs: &Inputs<'_>, known: &Known) -> Option<Blocked> {
     let Some((reason, message)) = RULES.iter().find_map(|rule| rule(inputs)) else {
         let refused = refused(inputs, known);
-        let is_unauthorized =
-            refused.as_ref().is_some_and(|blocked| blocked.outcome.reason != Reason::InsufficientScope);
-        return if is_unauthorized { refused } else { without_scope(inputs, known).or(refused) };
+        let is_other = refused.as_ref().is_some_and(|blocked| blocked.outcome.reason != Reason::InsufficientScope);
+        return if is_other { refused } else { without_scope(inputs, known).or(refused) };
     };
     // A change of the tenant wakes its objects; the time is for a wake-up that got lost.
     let recheck_after = (!matches!(inputs.tenant, Tenant::Ready { .. })).then(|| resync_after(inputs.jitter));

@@ -49,6 +49,7 @@ struct Entry {
     tenant: Version,
     secret: Option<Version>,
     client: Option<ClientKey>,
+    is_suspended: bool,
     resolved: Resolved,
 }
 
@@ -94,9 +95,11 @@ impl ConnectionCache {
                 tenant: version(tenant.metadata()),
                 secret: secret.map(|secret| version(&secret.metadata)),
                 client,
+                is_suspended: tenant.tenant_spec().suspend,
                 resolved,
             };
             self.tenants.insert(key.clone(), entry);
+            self.suspend_source(key);
         }
         &self.tenants[key].resolved
     }
@@ -108,6 +111,16 @@ impl ConnectionCache {
         self.clients.retain(|key, _| used.contains(key));
         let connections = self.connections();
         self.sources.retain(|key, _| connections.contains(key));
+    }
+
+    /// Nothing is asked for while every tenant that would use it is suspended (promise 5).
+    fn suspend_source(&self, key: &TenantKey) {
+        let (Some(connection), Some(source)) = (self.connection(key), self.source(key)) else { return };
+        let mut users = self
+            .tenants
+            .values()
+            .filter(|entry| entry.resolved.as_ref().is_ok_and(|(resolved, _)| resolved.key == connection));
+        source.suspend(users.all(|entry| entry.is_suspended));
     }
 
     /// Where the tokens of this tenant come from, if it has an application's credentials.

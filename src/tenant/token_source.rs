@@ -83,6 +83,11 @@ impl TokenSource {
         self.change(|state| state.refresh(clock::steady()));
     }
 
+    /// Sets whether every tenant that uses it is suspended: then nothing is asked for.
+    pub(super) fn suspend(&self, is_suspended: bool) {
+        self.change(|state| state.suspend(is_suspended));
+    }
+
     /// Whether a call can be made.
     pub(super) fn availability(&self) -> Availability {
         lock(&self.state).availability(clock::steady())

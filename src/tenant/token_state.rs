@@ -31,6 +31,8 @@ pub(super) struct TokenState {
     /// Auth0 rejected the token before the one that is held or asked for, and has accepted no call since.
     is_replacement: bool,
     clock_skew: SignedDuration,
+    /// Every tenant that uses it is suspended, so nothing may be sent, not even to renew it.
+    is_suspended: bool,
 }
 
 #[derive(Debug)]
@@ -112,8 +114,16 @@ impl TokenState {
         }
     }
 
+    /// Sets whether every tenant that uses it is suspended.
+    pub(super) fn suspend(&mut self, is_suspended: bool) {
+        self.is_suspended = is_suspended;
+    }
+
     /// What to do next.
     pub(super) fn next(&self, now: Instant) -> Step {
+        if self.is_suspended {
+            return Step::Idle;
+        }
         let due = match &self.held {
             None if self.wanted => now,
             Some(Held { renew_at: Some(at), .. }) => *at,
@@ -229,6 +239,19 @@ mod tests {
         assert_eq!(state.next(now + seconds(799)), Step::Wait(now + seconds(800)));
         assert_eq!(state.next(now + seconds(800)), Step::Request);
         assert!(state.token(now + seconds(999)).is_some() && state.token(now + seconds(1000)).is_none());
+    }
+
+    /// Promise 5: nothing is sent while suspended, and what was due follows afterwards.
+    #[test]
+    fn nothing_is_asked_for_while_suspended() {
+        let now = Instant::now();
+        let mut state = holding(1000, now);
+        state.suspend(true);
+        assert_eq!(state.next(now + seconds(900)), Step::Idle);
+        state.refresh(now);
+        assert_eq!(state.next(now + seconds(900)), Step::Idle);
+        state.suspend(false);
+        assert_eq!(state.next(now + seconds(900)), Step::Request);
     }
 
     #[test]
