@@ -98,7 +98,7 @@ impl TokenSource {
         lock(&self.state).failure().cloned()
     }
 
-    /// Waits for a token, and has it asked for if nobody did. Returns false if the request fails.
+    /// Waits for a token, and has it asked for if that was not done yet. Returns false if the request fails.
     pub(super) async fn wait(&self) -> bool {
         let mut settled = self.settled.subscribe();
         loop {

@@ -165,7 +165,7 @@ impl TokenState {
             doubled.mul_f64(1.0 + 0.2 * jitter)
         };
         self.failures = self.failures.saturating_add(1);
-        // Nobody else may notice that it is time to ask again.
+        // Objects that wait do not look again before there is news, so the retry must not depend on them.
         self.wanted = true;
         if !pause.is_zero() {
             self.failure = Some(Failure { error, retry_at: now + pause });

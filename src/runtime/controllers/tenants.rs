@@ -141,7 +141,7 @@ enum Usability {
 }
 
 impl Usability {
-    /// Whether removals have to know. Scopes that become known were learnt by nobody yet.
+    /// Whether removals have to know. Scopes that become known change nothing for them.
     fn differs_from(&self, before: &Self) -> bool {
         match (self, before) {
             (Self::Ready(now, _), Self::Ready(then, None)) => now != then,
