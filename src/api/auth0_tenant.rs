@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -15,7 +16,6 @@ use super::closed::closed;
 use super::conditions::{ConditionType, find_condition};
 use super::guards::{Brake, Hold, Mode, Protected};
 use super::object_name::object_name;
-use super::unsupported::Unsupported;
 use super::verification::Verification;
 
 /// How to reach one Auth0 tenant: its domain and the Secret that holds a Management API token.
@@ -153,14 +153,16 @@ pub struct TenantSpec {
 }
 
 impl TenantSpec {
+    /// Until when nothing is sent, because the tenant is suspended or on hold.
+    pub fn stopped_until(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.suspend { Some(Timestamp::MAX) } else { self.hold.as_ref().and_then(|hold| hold.in_force(now)) }
+    }
+
     /// The fields on which this version does not act; `brake` says whether the brake of the kind is one of them.
     pub(super) fn unsupported(&self, brake: bool) -> Vec<String> {
-        let mut list = Unsupported::new(&self.unknown);
-        list.value("spec.mode", self.mode, Mode::Remove);
-        list.field("spec.brake", brake);
-        list.field("spec.protected", self.protected != Protected::default());
-        list.field("spec.hold", self.hold.is_some());
-        list.into()
+        let set = [("spec.brake", brake), ("spec.protected", self.protected != Protected::default())];
+        let set = set.into_iter().filter(|(_, is_set)| *is_set).map(|(path, _)| path.to_owned());
+        self.unknown.iter().cloned().chain(set).collect()
     }
 }
 

@@ -1,5 +1,8 @@
 //! The part of the spec that the four removal kinds share.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,8 +10,11 @@ use serde::{Deserialize, Serialize};
 use super::guards::{Hold, Mode};
 use super::object_name::object_name;
 use super::times::{DurationText, Rfc3339, within};
-use super::unsupported::Unsupported;
 use super::verification::Verification;
+
+/// How often to read again if `spec.interval` does not say it, and at least.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(3600);
+const MIN_INTERVAL: Duration = Duration::from_secs(300);
 
 /// The fields that every removal kind has besides its target. All of them are optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -73,17 +79,25 @@ pub struct RemovalOptions {
 }
 
 impl RemovalOptions {
-    /// The fields of the spec on which this version does not act. If there are any, nothing is sent.
-    pub fn unsupported(&self) -> Vec<String> {
-        let mut list = Unsupported::new(&self.unknown);
-        list.value("spec.policy", self.policy, Policy::Once);
-        list.field("spec.interval", self.interval.is_some());
-        list.value("spec.mode", self.mode, Mode::Remove);
-        list.field("spec.verification", self.verification.is_some());
-        list.field("spec.notBefore", self.not_before.is_some());
-        list.field("spec.notAfter", self.not_after.is_some());
-        list.field("spec.hold", self.hold.is_some());
-        list.into()
+    /// `spec.notBefore`, if that is still to come. A text that is no time, which the schema does not allow, never comes.
+    pub fn scheduled_for(&self, now: Timestamp) -> Option<Timestamp> {
+        let at = self.not_before.as_ref()?.timestamp().unwrap_or(Timestamp::MAX);
+        Some(at).filter(|at| *at > now)
+    }
+
+    /// `spec.notAfter`. A text that is no time has passed for ever.
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        Some(self.not_after.as_ref()?.timestamp().unwrap_or(Timestamp::MIN))
+    }
+
+    /// Whether `spec.notAfter` has passed.
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.ends_at().is_some_and(|end| now > end)
+    }
+
+    /// `spec.interval`, or its default.
+    pub fn check_interval(&self) -> Duration {
+        self.interval.as_ref().and_then(DurationText::duration).unwrap_or(DEFAULT_INTERVAL).max(MIN_INTERVAL)
     }
 
     /// Whether an older CRD serves the object. Such a CRD prunes fields that it does not know, in the status too: from

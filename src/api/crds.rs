@@ -60,6 +60,32 @@ fn removal_rules() -> Vec<ValidationRule> {
     ]
 }
 
+/// The rules of the whole object: once something was removed, its times are part of the record. An object of policy
+/// Continuous goes on, so its times may move; none is woken after it has expired.
+fn rules_after_action() -> Vec<ValidationRule> {
+    let status = "oldSelf.status";
+    let ready = format!("has({status}.conditions) && {status}.conditions.exists(c, c.type == 'Ready' && ");
+    let removed = format!(
+        "(has({status}.lastRemovalTime) || has({status}.finished) && {status}.finished.mode == 'Remove') && \
+         self.spec.policy != 'Continuous'"
+    );
+    let rule = |field: &str| {
+        let (new, old) = (format!("self.spec.{field}"), format!("oldSelf.spec.{field}"));
+        let same = format!("has({new}) == has({old}) && (!has({new}) || {new} == {old})");
+        let rule = |done: &str, why: &str| ValidationRule {
+            rule: format!("!has({status}) || !({done}) || ({same})"),
+            message: Some(format!("cannot be changed any more: {why}; create a new object")),
+            field_path: Some(format!(".spec.{field}")),
+            ..ValidationRule::default()
+        };
+        [
+            rule(&removed, "this object has been carried out"),
+            rule(&format!("{ready}c.reason == 'Expired')"), "this object has expired and never acts again"),
+        ]
+    };
+    ["notBefore", "notAfter"].iter().flat_map(|field| rule(field)).collect()
+}
+
 fn complete(mut crd: CustomResourceDefinition, first: &[(&str, &str)], rules: Vec<ValidationRule>) -> Crd {
     for version in &mut crd.spec.versions {
         let own = version.additional_printer_columns.take().unwrap_or_default();
@@ -72,7 +98,11 @@ fn complete(mut crd: CustomResourceDefinition, first: &[(&str, &str)], rules: Ve
         version.additional_printer_columns = Some(columns);
 
         let schema = version.schema.as_mut().and_then(|validation| validation.open_api_v3_schema.as_mut());
-        let Some(properties) = schema.and_then(|schema| schema.properties.as_mut()) else { continue };
+        let Some(schema) = schema else { continue };
+        if !rules.is_empty() {
+            schema.x_kubernetes_validations.get_or_insert_default().extend(rules_after_action());
+        }
+        let Some(properties) = schema.properties.as_mut() else { continue };
         if let Some(spec) = properties.get_mut("spec").filter(|_| !rules.is_empty()) {
             spec.x_kubernetes_validations.get_or_insert_default().extend(rules.iter().cloned());
         }

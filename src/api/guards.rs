@@ -1,5 +1,6 @@
 //! Fields that restrain the operator: modes, holds, brakes and protected ids.
 
+use jiff::Timestamp;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,8 @@ use super::ids::{OrganizationId, RoleId, UserId, together};
 use super::times::{DurationText, Rfc3339, within};
 
 /// Whether to remove or only to report.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+// The stricter one is the greater one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Mode {
     /// Remove what the object names.
     #[default]
@@ -28,6 +30,14 @@ pub struct Hold {
     #[x_kube(validation = Rule::new(r"self.matches('^[^\\p{Cc}\\p{Z}]([^\\p{Cc}]*[^\\p{Cc}\\p{Z}])?$')")
         .message("must give the reason in one line, with no white space around it"))]
     pub reason: String,
+}
+
+impl Hold {
+    /// Until when nothing is sent, while that is still to come. A text that is no time, which the schema does not allow,
+    /// never comes.
+    pub fn in_force(&self, now: Timestamp) -> Option<Timestamp> {
+        Some(self.until.timestamp().unwrap_or(Timestamp::MAX)).filter(|until| *until > now)
+    }
 }
 
 /// Stops an unintended mass removal.

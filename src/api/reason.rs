@@ -136,6 +136,25 @@ pub enum VerifiedReason {
     ProofPending,
 }
 
+/// The reason of the condition `Drifted`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DriftedReason {
+    /// What was removed came back within the last 24 hours, and was removed again.
+    CameBack,
+    /// It did so more than three times.
+    KeepsComingBack,
+}
+
+impl DriftedReason {
+    /// The word in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CameBack => "CameBack",
+            Self::KeepsComingBack => "KeepsComingBack",
+        }
+    }
+}
+
 impl VerifiedReason {
     /// The word in the API.
     pub const fn as_str(self) -> &'static str {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -34,6 +35,10 @@ pub struct RemovalStatus {
     /// What was done to which target, once Ready is True. A finished object causes no call any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished: Option<Finished>,
+
+    /// How often what was removed came back. Only with policy Continuous.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
+    pub drift: Option<Drift>,
 
     /// The Auth0 domain that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,17 +127,21 @@ pub struct Finished {
     pub target: String,
     /// What was done: Remove, or Observe if the object or its tenant said so.
     pub mode: Mode,
+    /// True if it was the tenant that said Observe, and not the object. Then the tenant's change to Remove has the
+    /// object carried out, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_tenant: bool,
     /// The metadata.generation for which it was done.
     pub generation: i64,
 }
 
 /// Counts of which another version's CRD pruned a part are read as none, so that the object can still be decoded.
-fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RemovalResult>, D::Error> {
+fn whole<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
     Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
 }
 
 /// Counts of the items that the spec names (roles, permissions or members).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RemovalResult {
     /// How many items the spec names.
@@ -141,8 +150,34 @@ pub struct RemovalResult {
     pub accepted: i32,
     /// How many of them were already absent, as far as a read before the removal showed.
     pub already_absent: i32,
-    /// How many of them the last read after the removal still showed.
+    /// How many of them the last read after the removal still showed. With mode Observe: how many would be removed.
     pub remaining: i32,
+    /// With mode Observe, what would be removed; of more than 20 items the first 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), extend("items" = { "type": "string", "description": "A role, permission or member." }))]
+    pub items: Vec<String>,
+}
+
+impl RemovalResult {
+    /// The most items that a result names.
+    pub const MAX_ITEMS: usize = 20;
+}
+
+/// How often what was removed came back, with policy Continuous.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Drift {
+    /// How often a read showed again what had been removed.
+    pub count: i32,
+    /// When the last of these reads were made, at most four.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    pub times: Vec<Time>,
+}
+
+impl Drift {
+    /// The most times that are kept.
+    pub const MAX_TIMES: usize = 4;
 }
 
 #[cfg(test)]

@@ -253,6 +253,12 @@ impl EndpointRow {
         if self.sufficient_scopes.iter().any(has) { None } else { self.removal_scopes.first().copied() }
     }
 
+    /// The scope to ask for if these, which are all that a token has, let it read nothing of the list.
+    pub fn lacking_to_read(&self, held: &[String]) -> Option<&'static str> {
+        let has = |scope: &'static str| held.iter().any(|own| own == scope);
+        if self.reads().any(has) { None } else { self.list.scopes.first().copied() }
+    }
+
     /// The scopes that verifying a removal can need.
     pub fn reads(&self) -> impl Iterator<Item = &'static str> {
         let per_user = if self.per_user { USER_ORGANIZATIONS.scopes } else { &[] };

@@ -142,7 +142,7 @@ async fn call(dispatcher: Arc<dyn QueueContext>, queue: Arc<DomainQueue>, pendin
     let Some(Some(connection)) = checked else { return guard.cancelled() };
     let preflight = dispatcher.preflight();
     let leading = preflight.may_send();
-    let recheck = |owner| if leading { preflight.recheck(owner) } else { Err(Refusal::NotLeading) };
+    let recheck = |owner| if leading { preflight.recheck(owner, pending.purpose) } else { Err(Refusal::NotLeading) };
     let results: Vec<_> = pending.owners.iter().map(recheck).collect();
     let Some((outgoing, owners)) = queue.update(|machine| machine.send(pending.id, &results, clock::steady())) else {
         guard.ended = true;
@@ -167,7 +167,7 @@ async fn preflight(
     let mut found: Option<Connection> = None;
     let mut results: Vec<Result<ConnectionKey, Refusal>> = vec![Err(Refusal::Unconfirmed); pending.owners.len()];
     let deadline = tokio::time::Instant::now() + PREFLIGHT_TIMEOUT;
-    let check = |n: usize| async move { (n, dispatcher.preflight().check(&pending.owners[n]).await) };
+    let check = |n: usize| async move { (n, dispatcher.preflight().check(&pending.owners[n], pending.purpose).await) };
     let mut checks = futures::stream::iter((0..results.len()).map(check)).buffer_unordered(PREFLIGHT_CONCURRENCY);
     while let Ok(Some((n, result))) = tokio::time::timeout_at(deadline, checks.next()).await {
         results[n] = result.map(|connection| {

@@ -47,6 +47,17 @@ pub enum Task {
     },
     /// Only verifies a removal that was accepted earlier: one read, no DELETE.
     Prove,
+    /// Only finds out which of the items are there: one read, no DELETE. It comes after all other work.
+    Observe,
+}
+
+/// What a call is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A DELETE.
+    Remove,
+    /// A read.
+    Read,
 }
 
 /// What earlier attempts found out, taken from the object's status or from an earlier job of the same object for the
@@ -86,6 +97,8 @@ pub struct Job {
 /// ends with [`End::HandedBack`]; its report says what was achieved until then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
+    /// Which calls the job made.
+    pub task: Task,
     /// Items whose DELETE Auth0 has accepted.
     pub accepted: Vec<Item>,
     /// [`History::accepted_unnamed`] of the job.
@@ -125,7 +138,8 @@ pub enum End {
     Gone,
     /// Auth0 accepted the removal, but it could not be verified.
     Unverified(Unverified),
-    /// Auth0 accepted the removal, but a read that began afterwards still contains these items.
+    /// Auth0 accepted the removal, but a read that began afterwards still contains these items. With [`Task::Observe`]:
+    /// a complete read contains them.
     Remaining(Vec<Item>),
     /// The user or organization, or some of the items ([`Report::not_found`]), do not exist.
     NotFound(Missing),
@@ -155,6 +169,8 @@ pub enum Refusal {
     Gone,
     /// The object is not as it was when it submitted the job: its generation changed, or it is suspended or on hold.
     Changed,
+    /// The object or its tenant says that nothing may be removed now: `mode: Observe`, or a time.
+    Restrained,
     /// The object's tenant is not ready.
     TenantNotReady,
     /// The object's tenant does not let it use it.

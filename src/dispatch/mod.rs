@@ -40,6 +40,6 @@ mod preflight;
 
 pub use connection::{Connection, ConnectionKey, Credential, Limits};
 pub use dispatcher::Dispatcher;
-pub use job::{End, History, Job, Owner, Refusal, Removal, Report, Task, Unverified, View, Wait};
+pub use job::{End, History, Job, Owner, Purpose, Refusal, Removal, Report, Task, Unverified, View, Wait};
 pub use observer::{DeleteFinished, Observer, QueueStats, RequestFinished};
 pub use preflight::Preflight;

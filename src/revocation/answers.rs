@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{ConditionStatus, IfNotFound, Reason, Verification, VerifiedReason};
+use crate::api::{ConditionStatus, IfNotFound, Policy, Reason, Verification, VerifiedReason};
 use crate::auth0::{CallError, Item, Missing};
 use crate::dispatch::{End, Report, Unverified};
 
@@ -77,7 +77,7 @@ pub(super) fn judge_requested_proof(inputs: &Inputs<'_>, report: &Report, known:
     })
 }
 
-fn gone(inputs: &Inputs<'_>, known: Known, n: usize) -> Outcome {
+pub(super) fn gone(inputs: &Inputs<'_>, known: Known, n: usize) -> Outcome {
     let result = known.result();
     if known.has_accepted() && result.accepted > 0 {
         let mut message = format!("Removed {} of {n}: a complete read afterwards shows none of them.", result.accepted);
@@ -131,7 +131,7 @@ fn remaining(left: usize, inputs: &Inputs<'_>, read_at: Timestamp, known: Known)
     let is_finished = inputs.reason() == Some(Reason::RemovedUnverified);
     // Something may keep the second DELETE from being sent; the wait for it must end too.
     let is_over = elapsed(since) >= STILL_PRESENT_AFTER * 2;
-    let needs_no_other_delete = known.was_sent_again() || is_finished || is_over;
+    let needs_no_other_delete = known.was_sent_again() || is_finished || is_over || !inputs.may_remove();
     if known.still_present_since.is_some() || (is_late && is_settled && needs_no_other_delete) {
         return still_present(left, inputs, known);
     }
@@ -151,16 +151,22 @@ fn remaining(left: usize, inputs: &Inputs<'_>, read_at: Timestamp, known: Known)
 fn still_present(left: usize, inputs: &Inputs<'_>, mut known: Known) -> Outcome {
     let now = inputs.now.wall;
     let found_at = *known.still_present_since.get_or_insert(now);
+    let what_follows = match inputs.options.policy {
+        Policy::Once => "The operator reads again after an hour and then every six hours for a week.",
+        Policy::Continuous => "The operator removes it again after spec.interval.",
+    };
     let message = format!(
         "Auth0 accepted the removal, but {left} of {} are still there, or there again. The usual causes are membership \
-         on login, a rule or an Action, another tool, or the same access through a group. The operator reads again \
-         after an hour and then every six hours for a week. To have it removed once more, set the annotation \
-         rescind.dev/reconcile-requested-at to a new value.",
+         on login, a rule or an Action, another tool, or the same access through a group. {what_follows} \
+         To have it removed once more, set the annotation rescind.dev/reconcile-requested-at to a new value.",
         inputs.removal.items.len()
     );
     let verified =
         not_verified(VerifiedReason::ReadAfter, &format!("A read long after the removal still shows {left}."));
-    let next_attempt = next_late_read(found_at, now);
+    let next_attempt = match inputs.options.policy {
+        Policy::Once => next_late_read(found_at, now),
+        Policy::Continuous => Some(now + inputs.options.check_interval().mul_f64(1.0 + 0.1 * inputs.jitter)),
+    };
     Outcome { verified: Some(verified), next_attempt, ..Outcome::plain(Reason::StillPresent, message, known) }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::api::{Reason, RemovalStatus, TenantKind, TenantRef};
+use crate::api::{Reason, RemovalStatus, Rfc3339, TenantKind, TenantRef};
 use crate::dispatch::{View, Wait};
 
 use super::answers::lacks_scope;
@@ -27,29 +27,44 @@ pub struct Blocked {
     pub recheck_after: Option<Duration>,
 }
 
-type Rule = fn(&Inputs<'_>) -> Option<(Reason, String)>;
+type Rule = fn(&Inputs<'_>, &Known) -> Option<(Reason, String)>;
 
-/// The first rule that applies wins. Fields that this version does not act on need no rule of their own:
-/// `unknown_field` blocks every spec that uses one.
-const RULES: [Rule; 7] =
-    [unknown_field, suspended, tenant_missing, not_allowed, tenant_suspended, tenant_not_ready, malformed];
+/// The first rule that applies wins. Fields that this version does not know need no rule of their own: `unknown_field`
+/// blocks every spec that uses one.
+const RULES: [Rule; 12] = [
+    unknown_field,
+    not_replayed,
+    expired,
+    suspended,
+    on_hold,
+    tenant_missing,
+    not_allowed,
+    tenant_suspended,
+    tenant_on_hold,
+    tenant_not_ready,
+    malformed,
+    scheduled,
+];
 
 /// What keeps anything from being sent for this object, if anything does.
 pub(super) fn blocked(inputs: &Inputs<'_>, known: &Known) -> Option<Blocked> {
-    let Some((reason, message)) = RULES.iter().find_map(|rule| rule(inputs)) else {
+    let Some((reason, message)) = RULES.iter().find_map(|rule| rule(inputs, known)) else {
         let refused = refused(inputs, known);
         let is_other = refused.as_ref().is_some_and(|blocked| blocked.outcome.reason != Reason::InsufficientScope);
         return if is_other { refused } else { without_scope(inputs, known).or(refused) };
     };
     // A change of the tenant wakes its objects; the time is for a wake-up that got lost.
-    let recheck_after = (!matches!(inputs.tenant, Tenant::Ready { .. })).then(|| resync_after(inputs.jitter));
-    Some(Blocked { outcome: Outcome::plain(reason, message, known.clone()), recheck_after })
+    let resync = (!matches!(inputs.tenant, Tenant::Ready { .. })).then(|| resync_after(inputs.jitter));
+    let recheck_after = [resync, inputs.next_instant()].into_iter().flatten().min();
+    let next_attempt = if reason == Reason::Scheduled { inputs.options.scheduled_for(inputs.now.wall) } else { None };
+    let outcome = Outcome { next_attempt, ..Outcome::plain(reason, message, known.clone()) };
+    Some(Blocked { outcome, recheck_after })
 }
 
-fn unknown_field(inputs: &Inputs<'_>) -> Option<(Reason, String)> {
-    let unsupported = inputs.options.unsupported();
-    (!unsupported.is_empty()).then(|| {
-        let fields = unsupported.join(", ");
+fn unknown_field(inputs: &Inputs<'_>, _: &Known) -> Option<(Reason, String)> {
+    let unknown = &inputs.options.unknown;
+    (!unknown.is_empty()).then(|| {
+        let fields = unknown.join(", ");
         let message = format!(
             "This version of rescind does not act on {fields}, so nothing is sent. Use another version, install the \
              CRDs that belong to this one, or leave it out."
@@ -58,12 +73,56 @@ fn unknown_field(inputs: &Inputs<'_>) -> Option<(Reason, String)> {
     })
 }
 
-fn suspended(inputs: &Inputs<'_>) -> Option<(Reason, String)> {
+/// A file that is older than its own end, such as one in a cluster that was built again from Git, never acts.
+fn not_replayed(inputs: &Inputs<'_>, known: &Known) -> Option<(Reason, String)> {
+    let created = inputs.created?;
+    let is_old = inputs.options.ends_at().is_some_and(|end| created > end) && !known.has_accepted();
+    is_old.then(|| {
+        let end = not_after(inputs);
+        let message = format!(
+            "Created at {created}, after its spec.notAfter ({end}): it is too old to act on. Nothing was looked at, and \
+             nothing is sent."
+        );
+        (Reason::NotReplayed, message)
+    })
+}
+
+/// What Auth0 has accepted is proved after the end, too; a call in flight is not taken back (promise 8).
+fn expired(inputs: &Inputs<'_>, known: &Known) -> Option<(Reason, String)> {
+    let is_in_flight = matches!(inputs.view, View::Pending { wait: Wait::Working, .. });
+    let has_ended = inputs.options.has_ended(inputs.now.wall) && !is_in_flight;
+    let was_expired = inputs.status.and_then(RemovalStatus::reason_text) == Some(Reason::Expired.as_str());
+    let is_expired = was_expired || (has_ended && !known.is_complete());
+    is_expired.then(|| {
+        let (end, result) = (not_after(inputs), known.result());
+        let so_far = match result.accepted {
+            0 => "before anything was removed".to_owned(),
+            accepted => format!("when Auth0 had accepted the removal of {accepted} of {}", result.requested),
+        };
+        let message = format!(
+            "spec.notAfter ({end}) passed {so_far}. This object never acts again; create a new one to remove it."
+        );
+        (Reason::Expired, message)
+    })
+}
+
+/// `spec.notAfter` as it was written.
+fn not_after<'a>(inputs: &Inputs<'a>) -> &'a str {
+    inputs.options.not_after.as_ref().map_or("", Rfc3339::as_str)
+}
+
+fn suspended(inputs: &Inputs<'_>, _: &Known) -> Option<(Reason, String)> {
     let message = "Suspended by spec.suspend: nothing is sent. Set it to false to resume.";
     inputs.options.suspend.then(|| (Reason::Suspended, message.to_owned()))
 }
 
-fn tenant_missing(inputs: &Inputs<'_>) -> Option<(Reason, String)> {
+fn on_hold(inputs: &Inputs<'_>, _: &Known) -> Option<(Reason, String)> {
+    let hold = inputs.options.hold.as_ref().filter(|hold| hold.in_force(inputs.now.wall).is_some())?;
+    let message = format!("On hold until {} ({}): nothing is sent.", hold.until.as_str(), hold.reason);
+    Some((Reason::OnHold, message))
+}
+
+fn tenant_missing(inputs: &Inputs<'_>, _: &Known) -> Option<(Reason, String)> {
     let place = match inputs.options.tenant_ref.kind {
         TenantKind::Auth0Tenant => " in this namespace",
         TenantKind::ClusterAuth0Tenant => "",
@@ -79,24 +138,32 @@ fn tenant_name(inputs: &Inputs<'_>) -> String {
     format!("{kind} {name}")
 }
 
-fn not_allowed(inputs: &Inputs<'_>) -> Option<(Reason, String)> {
+fn not_allowed(inputs: &Inputs<'_>, _: &Known) -> Option<(Reason, String)> {
     match inputs.tenant {
         Tenant::NotAllowed(why) => Some((Reason::NamespaceNotAllowed, why.to_owned())),
-        Tenant::Missing | Tenant::Suspended | Tenant::NotReady { .. } | Tenant::Ready { .. } => None,
+        Tenant::Missing | Tenant::Suspended | Tenant::OnHold { .. } => None,
+        Tenant::NotReady { .. } | Tenant::Ready { .. } => None,
     }
 }
 
-fn tenant_suspended(inputs: &Inputs<'_>) -> Option<(Reason, String)> {
+fn tenant_suspended(inputs: &Inputs<'_>, _: &Known) -> Option<(Reason, String)> {
     let name = tenant_name(inputs);
     let message = || format!("{name} is suspended: nothing is sent. Set its spec.suspend to false to resume.");
     matches!(inputs.tenant, Tenant::Suspended).then(|| (Reason::Suspended, message()))
 }
 
-fn tenant_not_ready(inputs: &Inputs<'_>) -> Option<(Reason, String)> {
+fn tenant_on_hold(inputs: &Inputs<'_>, _: &Known) -> Option<(Reason, String)> {
+    let Tenant::OnHold { until, why } = inputs.tenant else { return None };
+    let name = tenant_name(inputs);
+    Some((Reason::OnHold, format!("{name} is on hold until {until} ({why}): nothing is sent.")))
+}
+
+fn tenant_not_ready(inputs: &Inputs<'_>, _: &Known) -> Option<(Reason, String)> {
     match inputs.tenant {
         Tenant::NotReady { reason: Reason::Unauthorized, message } => Some(credential_rejected(inputs, message)),
         Tenant::NotReady { message, .. } => Some((Reason::TenantNotReady, not_ready(inputs, message))),
-        Tenant::Missing | Tenant::NotAllowed(_) | Tenant::Suspended | Tenant::Ready { .. } => None,
+        Tenant::Missing | Tenant::NotAllowed(_) | Tenant::Suspended => None,
+        Tenant::OnHold { .. } | Tenant::Ready { .. } => None,
     }
 }
 
@@ -120,20 +187,30 @@ fn current_message(inputs: &Inputs<'_>, reason: Reason) -> Option<String> {
 }
 
 /// Objects that were stored under another schema may contain what this one rejects.
-fn malformed(inputs: &Inputs<'_>) -> Option<(Reason, String)> {
+fn malformed(inputs: &Inputs<'_>, _: &Known) -> Option<(Reason, String)> {
     let what = validate(inputs.removal).err()?;
     Some((Reason::InvalidRequest, format!("Nothing was sent: {what}.")))
+}
+
+/// What Auth0 has accepted is proved whatever the time.
+fn scheduled(inputs: &Inputs<'_>, known: &Known) -> Option<(Reason, String)> {
+    inputs.options.scheduled_for(inputs.now.wall).filter(|_| !known.has_accepted() || inputs.is_check())?;
+    let at = inputs.options.not_before.as_ref().map_or("", Rfc3339::as_str);
+    Some((Reason::Scheduled, format!("Nothing is sent before {at} (spec.notBefore).")))
 }
 
 /// The token says itself that it holds no scope of which any source says that it is enough. A request by annotation is
 /// tried all the same.
 fn without_scope(inputs: &Inputs<'_>, known: &Known) -> Option<Blocked> {
     let Tenant::Ready { scopes: Some(held), .. } = inputs.tenant else { return None };
+    let observes = inputs.observes(known);
     // An object that only has to be proved needs no scope to remove.
-    if known.is_complete() || inputs.request.is_some() || matches!(inputs.view, View::Pending { .. }) {
+    let only_proves = known.is_complete() && !observes;
+    if only_proves || inputs.request.is_some() || matches!(inputs.view, View::Pending { .. }) {
         return None;
     }
-    let scope = inputs.removal.endpoint.row().lacking(held)?;
+    let row = inputs.removal.endpoint.row();
+    let scope = if observes { row.lacking_to_read(held) } else { row.lacking(held) }?;
     let outcome = Outcome::plain(Reason::InsufficientScope, lacks_scope(scope), known.clone());
     Some(Blocked { outcome, recheck_after: Some(FRESH_TOKEN + SPREAD.mul_f64(inputs.jitter)) })
 }
@@ -154,7 +231,8 @@ fn refused(inputs: &Inputs<'_>, known: &Known) -> Option<Blocked> {
     let own_pause =
         next.filter(|_| inputs.refused_with == Some(key)).and_then(|at| pause_left(at, inputs.now.wall, MAX_PAUSE));
     // An object that only has to be proved needs no scope to remove.
-    let concerns = |refused: &Refused| refused.reason == Reason::Unauthorized || !known.is_complete();
+    let only_proves = known.is_complete() && !inputs.observes(known);
+    let concerns = |refused: &Refused| refused.reason == Reason::Unauthorized || !only_proves;
     let others = inputs.refusal.filter(|refused| refused.until > inputs.now.steady && concerns(refused));
     let spread = SPREAD.mul_f64(inputs.jitter);
     let others_pause = others.map(|refused| refused.until.saturating_duration_since(inputs.now.steady) + spread);

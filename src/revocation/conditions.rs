@@ -6,7 +6,12 @@ use crate::api::ConditionType;
 
 /// Whether this version writes the condition. All other conditions of a status are kept as they are.
 pub(super) fn is_ours(condition: &Condition) -> bool {
-    const WRITTEN: [ConditionType; 4] =
-        [ConditionType::Ready, ConditionType::Reconciling, ConditionType::Stalled, ConditionType::Verified];
+    const WRITTEN: [ConditionType; 5] = [
+        ConditionType::Ready,
+        ConditionType::Reconciling,
+        ConditionType::Stalled,
+        ConditionType::Verified,
+        ConditionType::Drifted,
+    ];
     WRITTEN.iter().any(|kind| kind.as_str() == condition.type_)
 }

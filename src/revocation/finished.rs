@@ -36,12 +36,28 @@ fn item(item: &Item) -> Value {
     }
 }
 
-/// Whether nothing is left to do for an object of this generation, with `mode` the stricter mode of object and tenant.
-/// `Ready=True` counts whatever version of the operator wrote it.
+/// The modes that decide whether an object is finished.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Modes {
+    /// The object's own mode.
+    pub(super) own: Mode,
+    /// That of its tenant; none while the tenant cannot be used.
+    pub(super) tenant: Option<Mode>,
+}
+
+impl Modes {
+    /// The stricter one.
+    pub(super) fn in_force(self) -> Mode {
+        self.own.max(self.tenant.unwrap_or_default())
+    }
+}
+
+/// Whether nothing is left to do for an object of this generation. `Ready=True` counts whatever version of the operator
+/// wrote it.
 pub(super) fn is_finished(
     status: &RemovalStatus,
     generation: i64,
-    mode: Mode,
+    modes: Modes,
     target: impl FnOnce() -> String,
 ) -> bool {
     let Some(ready) = status.condition(ConditionType::Ready).filter(|ready| ready.status == "True") else {
@@ -50,9 +66,16 @@ pub(super) fn is_finished(
     let Some(finished) = &status.finished else {
         return ready.observed_generation.or(status.observed_generation) == Some(generation);
     };
-    // An object that was only observed is removed only after an edit of its own, never because of a changed default.
-    let done = finished.mode == Mode::Remove || mode == Mode::Observe || generation <= finished.generation;
-    (done || Reason::parse(&ready.reason).is_none()) && finished.target == target()
+    // An object that was only observed is removed after its own edit, or after its tenant's if that made it observe, but
+    // never because of a changed default.
+    let is_edited = !finished.by_tenant && generation > finished.generation;
+    let is_still_observed = match modes {
+        Modes { own: Mode::Observe, .. } | Modes { tenant: Some(Mode::Observe), .. } => true,
+        Modes { tenant: Some(Mode::Remove), .. } => !(is_edited || finished.by_tenant),
+        Modes { tenant: None, .. } => !is_edited,
+    };
+    let is_done = finished.mode == Mode::Remove || is_still_observed || Reason::parse(&ready.reason).is_none();
+    is_done && finished.target == target()
 }
 
 #[cfg(test)]
@@ -129,6 +152,30 @@ mod tests {
         }
     }
 
+    /// An observed object acts after the edit of whoever had it observed, once that can be known.
+    #[test]
+    fn an_observed_object_acts_after_an_edit() {
+        let (remove, observe) = (Mode::Remove, Mode::Observe);
+        let rows = [
+            (true, 3, remove, Some(remove), false),
+            (true, 4, remove, Some(remove), false),
+            (true, 4, remove, Some(observe), true),
+            (true, 4, remove, None, true),
+            (true, 4, observe, Some(remove), true),
+            (false, 4, remove, Some(observe), true),
+            (false, 4, remove, None, false),
+            (false, 3, remove, None, true),
+            (false, 3, remove, Some(remove), true),
+            (false, 4, observe, Some(remove), true),
+        ];
+        for (by_tenant, generation, own, tenant, expected) in rows {
+            let finished = Finished { target: "t".into(), mode: observe, by_tenant, generation: 3 };
+            let status = ready("WouldRemove", Some(finished));
+            let row = format!("{by_tenant} {generation} {own:?} {tenant:?}");
+            assert_eq!(is_finished(&status, generation, Modes { own, tenant }, || "t".to_owned()), expected, "{row}");
+        }
+    }
+
     /// A status that says `Ready=True` for this reason, written for generation 3.
     fn ready(reason: &str, finished: Option<Finished>) -> RemovalStatus {
         let mut conditions = conditions(&[], &verdicts(Reason::Removed, "x"), 3, Timestamp::UNIX_EPOCH);
@@ -139,7 +186,7 @@ mod tests {
     /// Promises 12 and 13: a finished object stays finished, whatever version finished it.
     #[test]
     fn finished_is_a_matter_of_target_and_mode() {
-        let done = |mode, target: &str| Some(Finished { target: target.into(), mode, generation: 3 });
+        let done = |mode, target: &str| Some(Finished { target: target.into(), mode, by_tenant: false, generation: 3 });
         let (remove, observe) = (Mode::Remove, Mode::Observe);
         let rows = [
             ("the same generation", "Removed", done(remove, "t"), 3, remove, true),
@@ -158,11 +205,13 @@ mod tests {
         ];
         for (row, reason, finished, generation, mode, expected) in rows {
             let status = ready(reason, finished);
-            assert_eq!(is_finished(&status, generation, mode, || "t".to_owned()), expected, "{row}");
+            let modes = Modes { own: mode, tenant: Some(Mode::Remove) };
+            assert_eq!(is_finished(&status, generation, modes, || "t".to_owned()), expected, "{row}");
         }
         let mut waits = ready("Removed", done(remove, "t"));
         waits.conditions[0].status = "False".into();
-        assert!(!is_finished(&waits, 3, remove, || "t".to_owned()), "only a ready object is finished");
-        assert!(!is_finished(&RemovalStatus::default(), 3, remove, || "t".to_owned()));
+        let modes = Modes { own: remove, tenant: Some(remove) };
+        assert!(!is_finished(&waits, 3, modes, || "t".to_owned()), "only a ready object is finished");
+        assert!(!is_finished(&RemovalStatus::default(), 3, modes, || "t".to_owned()));
     }
 }

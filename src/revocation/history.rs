@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{ConditionType, RemovalResult, RemovalStatus, VerifiedReason, time};
 use crate::auth0::Domain;
-use crate::dispatch::{End, History, Refusal, Removal, Report};
+use crate::dispatch::{End, History, Refusal, Removal, Report, Task};
 
 use super::items::Items;
 use super::schedule::REMOVE_AGAIN_AFTER;
@@ -52,22 +52,39 @@ pub(super) fn concerns(status: &RemovalStatus, domain: Option<&Domain>) -> bool 
     }
 }
 
+/// How much of a status counts for what comes next. Nothing does if it was written for another domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Past {
+    /// All of it.
+    Counts,
+    /// It is the verdict on the same target, which is to be looked at or removed again: only that Auth0 has shown the
+    /// user or organization.
+    Seen,
+    /// It is the verdict on another target.
+    Nothing,
+}
+
 impl Known {
-    /// What a status says, together with what this process knows beyond it. A status that was written for another
-    /// domain, or as the verdict on another target, says nothing.
+    /// What a status says, together with what this process knows beyond it.
     pub(super) fn from_status(
         status: Option<&RemovalStatus>,
         items: &Items,
         domain: Option<&Domain>,
         removal: &Removal,
-        is_finished: bool,
+        past: Past,
     ) -> Self {
-        let status = status.filter(|status| concerns(status, domain) && (is_finished || !status.is_ready()));
-        let (requested, may_spare) = (removal.items.len(), removal.endpoint.row().strongly_consistent);
-        let Some(status) = status else { return Self { requested, may_spare, ..Self::default() } };
+        let new = Self::new(removal);
+        let Self { requested, may_spare, .. } = new;
+        let Some(status) = status.filter(|status| concerns(status, domain)) else { return new };
+        let seen_at = status.last_seen_time.as_ref().map(|at| at.0);
+        match past {
+            Past::Counts => {}
+            Past::Seen => return Self { seen_at, domain: status.domain.clone(), ..new },
+            Past::Nothing => return new,
+        }
         let mut items = items.at(domain);
         let count = |n: i32| usize::try_from(n).unwrap_or(0).min(requested);
-        let result = status.result.unwrap_or_default();
+        let result = status.result.clone().unwrap_or_default();
         let accepted_at = status.removed_at();
         if accepted_at.is_none() {
             // While the tenant had another domain, what was known of this one was dropped from the status.
@@ -93,10 +110,25 @@ impl Known {
             still_present_since: since("False").filter(|_| shown),
             lost: items.lost || (status.correlation_id.is_some() && accepted_at.is_none()),
             items,
-            seen_at: status.last_seen_time.as_ref().map(|at| at.0),
+            seen_at,
             correlation: status.correlation_id.clone(),
             domain: status.domain.clone(),
         }
+    }
+
+    /// Nothing.
+    fn new(removal: &Removal) -> Self {
+        let (requested, may_spare) = (removal.items.len(), removal.endpoint.row().strongly_consistent);
+        Self { requested, may_spare, ..Self::default() }
+    }
+
+    /// What is known once a check has shown again what had been removed: only what it found.
+    pub(super) fn from_check(removal: &Removal, report: &Report, domain: Option<&Domain>, now: Timestamp) -> Self {
+        let mut known = Self::new(removal);
+        let found =
+            Report { accepted_unnamed: 0, first_accepted_at: None, accepted_at: None, lost: false, ..report.clone() };
+        known.add(&found, domain, now);
+        known
     }
 
     /// Adds the report of a job at `domain`. A report includes the history that the job was given.
@@ -196,6 +228,7 @@ impl Known {
             accepted: int(self.accepted - self.remaining.min(self.accepted)),
             already_absent: int(self.absent),
             remaining: int(self.remaining),
+            items: Vec::new(),
         }
     }
 
@@ -244,13 +277,14 @@ pub(super) fn unproved_report(
     if status.is_some_and(RemovalStatus::is_ready) || has_ended {
         return None;
     }
-    let mut known = Known::from_status(status, items, None, removal, false);
+    let mut known = Known::from_status(status, items, None, removal, Past::Counts);
     if let Some(report) = &report {
         known.add(report, report.domain.as_ref(), now);
     }
     let History { accepted, accepted_unnamed, absent, first_accepted_at, accepted_at, lost, .. } =
         known.history(removal, false);
     known.has_accepted().then(|| Report {
+        task: Task::Prove,
         accepted,
         accepted_unnamed,
         already_absent: absent,

@@ -4,14 +4,20 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::api::{Reason, RemovalOptions, RemovalStatus, Verification};
+use crate::api::{Mode, Policy, Reason, RemovalOptions, RemovalStatus, Verification};
 use crate::auth0::Domain;
 use crate::clock;
-use crate::dispatch::{ConnectionKey, Refusal, Removal, View};
+use crate::dispatch::{ConnectionKey, Refusal, Removal, Task, View};
 use crate::tenant::TenantState;
 
+use super::finished::{Modes, is_finished, target};
+use super::history::{Known, Past};
 use super::items::Items;
 use super::refusals::Refused;
+use super::schedule::until;
+
+/// `notAfter` itself is not past it.
+const AFTER_THE_END: Duration = Duration::from_millis(1);
 
 /// One object, what is known of it, and its surroundings at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +28,8 @@ pub struct Inputs<'a> {
     pub removal: &'a Removal,
     /// The fields of the spec that all kinds share.
     pub options: &'a RemovalOptions,
+    /// `metadata.creationTimestamp`.
+    pub created: Option<Timestamp>,
     /// The status that the object would have if everything known had been written.
     pub status: Option<&'a RemovalStatus>,
     /// What this process has learnt item by item; a status holds only counts.
@@ -51,6 +59,8 @@ pub struct Inputs<'a> {
     pub failures: Option<Failures>,
     /// The earliest time at which to submit the next job.
     pub not_before: Option<Instant>,
+    /// When to look again at what a finished object of policy Continuous names.
+    pub check_at: Option<Instant>,
     /// The time.
     pub now: Now,
     /// A random number in 0..1 that spreads pauses.
@@ -106,6 +116,13 @@ pub enum Tenant<'a> {
     NotAllowed(&'a str),
     /// Its `spec.suspend` is true.
     Suspended,
+    /// Its `spec.hold` is in force.
+    OnHold {
+        /// Until when.
+        until: Timestamp,
+        /// Why, as its owner wrote it.
+        why: &'a str,
+    },
     /// It cannot be used.
     NotReady {
         /// The reason of its condition `Ready`.
@@ -121,6 +138,8 @@ pub enum Tenant<'a> {
         domain: &'a Domain,
         /// Which reads accompany a removal.
         verification: Verification,
+        /// Whether removals only say what they would remove.
+        mode: Mode,
         /// The scopes of the token, if they are known.
         scopes: Option<&'a [String]>,
     },
@@ -132,11 +151,13 @@ impl<'a> From<&'a TenantState> for Tenant<'a> {
             TenantState::Missing => Self::Missing,
             TenantState::NotAllowed(why) => Self::NotAllowed(why),
             TenantState::Suspended => Self::Suspended,
+            TenantState::OnHold { until, why } => Self::OnHold { until: *until, why },
             TenantState::NotReady(error) => Self::NotReady { reason: error.reason, message: &error.message },
-            TenantState::Ready { connection, verification, scopes } => Self::Ready {
+            TenantState::Ready { connection, verification, mode, scopes } => Self::Ready {
                 key: connection.key,
                 domain: &connection.domain,
                 verification: *verification,
+                mode: *mode,
                 scopes: scopes.as_deref(),
             },
         }
@@ -151,19 +172,113 @@ impl Inputs<'_> {
 
     /// Where calls would go now, if the tenant can be used.
     pub(super) fn domain(&self) -> Option<&Domain> {
-        match self.tenant {
-            Tenant::Ready { domain, .. } => Some(domain),
-            Tenant::Missing | Tenant::NotAllowed(_) | Tenant::Suspended | Tenant::NotReady { .. } => None,
+        if let Tenant::Ready { domain, .. } = self.tenant { Some(domain) } else { None }
+    }
+
+    /// Which reads accompany a removal: the object can ask for more than its tenant.
+    pub(super) fn verification(&self) -> Verification {
+        let of_tenant = if let Tenant::Ready { verification, .. } = self.tenant { Some(verification) } else { None };
+        of_tenant.unwrap_or_default().max(self.options.verification.unwrap_or(Verification::Never))
+    }
+
+    pub(super) fn modes(&self) -> Modes {
+        let tenant = if let Tenant::Ready { mode, .. } = self.tenant { Some(mode) } else { None };
+        Modes { own: self.options.mode, tenant }
+    }
+
+    /// Whether the object has to say what it would remove, and may not remove it.
+    pub(super) fn is_observed(&self) -> bool {
+        self.modes().in_force() == Mode::Observe
+    }
+
+    /// Whether the mode and `notAfter` let a DELETE be sent.
+    pub(super) fn may_remove(&self) -> bool {
+        !self.is_observed() && !self.options.has_ended(self.now.wall)
+    }
+
+    /// Whether nothing is left to do for the object, but for checks.
+    pub(super) fn is_finished(&self) -> bool {
+        self.status.is_some_and(|status| is_finished(status, self.generation, self.modes(), || self.target()))
+    }
+
+    /// Identifies what the object is about, as `status.finished` does.
+    pub(super) fn target(&self) -> String {
+        target(&self.options.tenant_ref, self.removal)
+    }
+
+    /// Whether the object was finished at some time, with the target that its spec names.
+    pub(super) fn was_finished(&self) -> Option<Mode> {
+        let finished = self.status?.finished.as_ref()?;
+        (finished.target == self.target()).then_some(finished.mode)
+    }
+
+    /// Whether the next look at a finished object is a check, because its policy is Continuous. It stays one until it has
+    /// found something, whatever keeps it from being made.
+    pub(super) fn is_check(&self) -> bool {
+        let repeats = self.options.policy == Policy::Continuous && !self.options.has_ended(self.now.wall);
+        repeats && self.was_finished().is_some_and(|mode| mode == Mode::Remove || self.is_observed())
+    }
+
+    /// Whether the next job makes a read alone, to find out what is there.
+    pub(super) fn observes(&self, known: &Known) -> bool {
+        self.is_check() || (self.is_observed() && !known.is_complete())
+    }
+
+    /// What is known of the object at the domain where calls would go now.
+    pub(super) fn known(&self) -> Known {
+        self.known_at(self.domain())
+    }
+
+    /// What is known of the object at this domain.
+    pub(super) fn known_at(&self, domain: Option<&Domain>) -> Known {
+        let past = match self.status {
+            Some(status) if !status.is_ready() || self.is_finished() => Past::Counts,
+            Some(_) if self.was_finished().is_some() => Past::Seen,
+            Some(_) | None => Past::Nothing,
+        };
+        Known::from_status(self.status, self.items, domain, self.removal, past)
+    }
+
+    /// Whether the status is not about the present generation.
+    pub(super) fn is_edited(&self) -> bool {
+        self.status.is_some_and(|status| status.observed_generation != Some(self.generation))
+    }
+
+    /// Whether Auth0 accepted the removal and no read could prove it.
+    pub(super) fn is_unverified(&self) -> bool {
+        self.status.and_then(RemovalStatus::reason_text) == Some(Reason::RemovedUnverified.as_str())
+    }
+
+    /// Whether a job of this task does not fit any more: it was submitted to remove and the object is only observed now,
+    /// or the other way round.
+    pub(super) fn has_other_task(&self, task: Task) -> bool {
+        match task {
+            Task::Remove { .. } => self.is_observed(),
+            Task::Observe => !self.is_observed() && !self.is_check(),
+            Task::Prove => false,
         }
     }
 
-    /// Which reads accompany a removal.
-    pub(super) fn verification(&self) -> Verification {
-        match self.tenant {
-            Tenant::Ready { verification, .. } => verification,
-            Tenant::Missing | Tenant::NotAllowed(_) | Tenant::Suspended | Tenant::NotReady { .. } => {
-                Verification::default()
-            }
-        }
+    /// How long the next job must still wait, if it must.
+    pub(super) fn submit_after(&self) -> Option<Duration> {
+        let at = self.not_before?;
+        at.checked_duration_since(self.now.steady).filter(|left| !left.is_zero())
+    }
+
+    /// How long until a finished object of policy Continuous is looked at again; none for others.
+    pub(super) fn check_left(&self) -> Option<Duration> {
+        let due = self.check_at.filter(|_| self.is_check())?;
+        let left = due.saturating_duration_since(self.now.steady);
+        Some(if self.request.is_some() { Duration::ZERO } else { left })
+    }
+
+    /// How long until something changes by the clock alone: `notBefore`, `notAfter`, or the end of a hold.
+    pub(super) fn next_instant(&self) -> Option<Duration> {
+        let now = self.now.wall;
+        let hold = self.options.hold.as_ref().and_then(|hold| hold.in_force(now));
+        let of_tenant = if let Tenant::OnHold { until, .. } = self.tenant { Some(until) } else { None };
+        let end = self.options.ends_at().filter(|end| *end >= now).and_then(|end| end.checked_add(AFTER_THE_END).ok());
+        let instants = [self.options.scheduled_for(now), hold, of_tenant, end];
+        instants.into_iter().flatten().min().and_then(|at| until(at, now))
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct ObjectMemory {
     pub(super) failures: Option<Failures>,
     /// The earliest time at which to submit the next job.
     pub(super) not_before: Option<Instant>,
+    /// When to look again at a finished object of policy Continuous, and for which generation that was decided.
+    pub(super) check: Option<(i64, Instant)>,
     /// Its job is the probe that finds out whether Auth0 still refuses.
     pub(super) is_probe: bool,
     /// The connection of the last job.

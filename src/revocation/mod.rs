@@ -6,10 +6,11 @@
 //!
 //! The pure part, from the inputs to a status:
 //! - `inputs`: everything that a decision rests on. `kinds`: what the four removal kinds add to it.
-//! - `decide`: what to do now. `blocked`: what keeps anything from being sent. `finished`: when nothing is left to do.
+//! - `decide` and `decide_finished`: what to do now, as a `decision`. `apply_report`: what a job has brought. `blocked`: what keeps anything from being sent. `finished`: when nothing is left to do.
 //! - `history` and `items`: what is known from before, as numbers and item by item.
 //! - `answers`: what the report of a job means. `waits`: what an object says while its job waits. `outcome`: how either
 //!   becomes a status. `conditions`: which conditions are this version's.
+//! - `observations` and `checks`: what a job that only looks has found, and when to look again.
 //! - `schedule`: when to retry or read again. `due`: when a status is worth a write. `settled`: which objects need no
 //!   reconcile.
 //!
@@ -22,10 +23,14 @@
 //!   `confirm`, which asks the API server for it.
 
 mod answers;
+mod apply_report;
 mod blocked;
+mod checks;
 mod conditions;
 mod confirm;
 mod decide;
+mod decide_finished;
+mod decision;
 mod due;
 mod finished;
 mod history;
@@ -34,6 +39,7 @@ mod items;
 mod kinds;
 mod memory;
 mod mutation_cache;
+mod observations;
 mod outcome;
 mod preflight;
 mod reconcile;
@@ -45,9 +51,12 @@ mod status_writer;
 mod wait_writes;
 mod waits;
 
+pub use apply_report::apply_report;
 pub use blocked::Blocked;
 pub use confirm::{ClusterIsFresh, IsFresh, TenantCheck};
-pub use decide::{AppliedReport, Decision, acknowledged, apply_report, decide};
+pub use decide::decide;
+pub use decide_finished::acknowledged;
+pub use decision::{AppliedReport, Decision};
 pub use history::Known;
 pub use inputs::{Failures, Inputs, Now, Tenant};
 pub use items::Items;
@@ -56,7 +65,7 @@ pub use mutation_cache::Stored;
 pub use outcome::{Outcome, Verified};
 pub use preflight::{IsLeader, PreflightChecker};
 pub use reconcile::{Context, Error, Progress, reconcile};
-pub use refusals::Refused;
+pub use refusals::{Calls, Refused};
 pub use settled::{is_settled, is_verdict_lost, reason_of};
 pub use shared::{Proof, ReasonChange, ReconcileState, Shared};
 pub use status_writer::{SharedStatus, StatusTarget, Written, own_part, write_status};

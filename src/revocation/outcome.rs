@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::api::{
-    ConditionStatus, ConditionType, Finished, Mode, Reason, RemovalStatus, State, Verdict, VerifiedReason, conditions,
-    time, verdicts,
+    ConditionStatus, ConditionType, Finished, Mode, Policy, Reason, RemovalResult, RemovalStatus, State, Verdict,
+    VerifiedReason, conditions, printable, time, verdicts,
 };
+use crate::auth0::Item;
 
+use super::checks::drifted;
 use super::conditions::is_ours;
-use super::finished::target;
 use super::history::{Known, rounded_up};
 use super::inputs::Inputs;
 
@@ -22,6 +23,8 @@ pub struct Outcome {
     pub message: String,
     /// The condition `Verified`, if a read decided it. If none did, it follows from `known`.
     pub verified: Option<Verified>,
+    /// With mode Observe: what would be removed.
+    pub observed: Option<Vec<Item>>,
     /// When the operator retries or reads again by itself; none if a change or a report wakes the object.
     pub next_attempt: Option<Timestamp>,
     /// Whether this is one more failure in a row.
@@ -44,7 +47,8 @@ pub struct Verified {
 impl Outcome {
     /// An outcome that no read decided and that nothing failed in.
     pub(super) fn plain(reason: Reason, message: impl Into<String>, known: Known) -> Self {
-        Self { reason, message: message.into(), verified: None, next_attempt: None, is_failure: false, known }
+        let (verified, observed, next_attempt) = (None, None, None);
+        Self { reason, message: message.into(), verified, observed, next_attempt, is_failure: false, known }
     }
 
     /// The same outcome, proved by a read.
@@ -67,6 +71,10 @@ impl Outcome {
             reason: verified.reason.as_str(),
             message: verified.message.clone(),
         }));
+        if inputs.options.policy == Policy::Once {
+            status.drift = None;
+        }
+        wanted.extend(drifted(status.drift.as_ref(), now));
         let mut written = conditions(&status.conditions, &wanted, inputs.generation, now);
         date_unknown_from_acceptance(&mut written, &self.known);
         status.conditions.retain(|condition| !is_ours(condition));
@@ -79,18 +87,31 @@ impl Outcome {
         status.verified_time = verified.as_ref().filter(|verified| is_true(verified)).map(|_| time(now));
         status.next_attempt_time = self.next_attempt.map(|at| time(rounded_up(at))).filter(|at| at.0 > now);
         status.attempts = attempts;
-        status.finished = is_done.then(|| Finished {
-            target: target(&inputs.options.tenant_ref, inputs.removal),
-            mode: Mode::Remove,
-            generation: inputs.generation,
-        });
+        status.finished = match is_done {
+            true => Some(self.finished(inputs)),
+            // A check that cannot be made does not have the object start over.
+            false => status.finished.take().filter(|_| inputs.is_check()),
+        };
         if let Some(request) = inputs.request.filter(|_| answers) {
             status.last_handled_reconcile_at = Some(request.to_owned());
         }
         if is_done && status.result.is_none() {
             status.result = Some(self.known.result());
         }
+        if let (Some(left), Some(result)) = (&self.observed, &mut status.result) {
+            result.remaining = i32::try_from(left.len()).unwrap_or(i32::MAX);
+            result.items =
+                left.iter().take(RemovalResult::MAX_ITEMS).map(|item| printable(&item.to_string())).collect();
+        }
         status
+    }
+
+    /// `status.finished`. What was removed stays so with whatever mode, and an object that is too old is never acted on.
+    fn finished(&self, inputs: &Inputs<'_>) -> Finished {
+        let is_for_good = matches!(self.reason, Reason::Removed | Reason::RemovedUnverified | Reason::NotReplayed);
+        let mode = if is_for_good { Mode::Remove } else { inputs.modes().in_force() };
+        let by_tenant = mode == Mode::Observe && inputs.options.mode == Mode::Remove;
+        Finished { target: inputs.target(), mode, by_tenant, generation: inputs.generation }
     }
 
     /// `status.attempts`: failures in a row for this reason and generation, with this outcome if it is one. None if

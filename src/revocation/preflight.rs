@@ -1,5 +1,6 @@
 //! The check right before a call (promise 5): this process is the leader, the object still exists, unchanged and not
-//! suspended, its tenant is ready and admits it (promise 7), and its connection is the one that the call is made with.
+//! suspended, its mode, its times and its hold allow the call, its tenant is ready and admits it (promise 7), and its
+//! connection is the one that the call is made with.
 //!
 //! The caches answer if their watch has heard from the API server within the last second. Otherwise they may be behind
 //! without knowing it, so the API server itself is asked (`confirm.rs`); without an answer of it, nothing is sent.
@@ -10,12 +11,15 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client};
 
+use crate::api::{Mode, RemovalOptions};
 use crate::auth0::Endpoint;
-use crate::dispatch::{Connection, ConnectionKey, Owner, Preflight, Refusal};
+use crate::clock;
+use crate::dispatch::{Connection, ConnectionKey, Owner, Preflight, Purpose, Refusal};
 use crate::sync::{read, write};
 use crate::tenant::{Applicant, TenantKey, TenantState};
 
@@ -40,8 +44,13 @@ pub struct PreflightChecker {
 
 /// The cache of one kind, without its type.
 trait Cached: Send + Sync {
-    fn check<'a>(&'a self, client: &'a Client, owner: &'a Owner) -> BoxFuture<'a, Result<Connection, Refusal>>;
-    fn connection(&self, owner: &Owner) -> Result<Connection, Refusal>;
+    fn check<'a>(
+        &'a self,
+        client: &'a Client,
+        owner: &'a Owner,
+        purpose: Purpose,
+    ) -> BoxFuture<'a, Result<Connection, Refusal>>;
+    fn connection(&self, owner: &Owner, purpose: Purpose) -> Result<Connection, Refusal>;
     fn managers(&self, owner: &Owner) -> Vec<String>;
 }
 
@@ -86,21 +95,21 @@ impl PreflightChecker {
 }
 
 impl Preflight for PreflightChecker {
-    fn check<'a>(&'a self, owner: &'a Owner) -> BoxFuture<'a, Result<Connection, Refusal>> {
+    fn check<'a>(&'a self, owner: &'a Owner, purpose: Purpose) -> BoxFuture<'a, Result<Connection, Refusal>> {
         async move {
             // Spares the API server the requests of a replica that may not act anyway.
             if !(self.is_leader)() {
                 return Err(Refusal::NotLeading);
             }
             let cache = self.cache_of(owner).ok_or(Refusal::Gone)?;
-            cache.check(&self.client, owner).await
+            cache.check(&self.client, owner, purpose).await
         }
         .boxed()
     }
 
-    fn recheck(&self, owner: &Owner) -> Result<ConnectionKey, Refusal> {
+    fn recheck(&self, owner: &Owner, purpose: Purpose) -> Result<ConnectionKey, Refusal> {
         let cache = self.cache_of(owner).ok_or(Refusal::Gone)?;
-        cache.connection(owner).map(|connection| connection.key)
+        cache.connection(owner, purpose).map(|connection| connection.key)
     }
 
     fn may_send(&self) -> bool {
@@ -109,9 +118,14 @@ impl Preflight for PreflightChecker {
 }
 
 impl<K: Revocation> Cached for Objects<K> {
-    fn check<'a>(&'a self, client: &'a Client, owner: &'a Owner) -> BoxFuture<'a, Result<Connection, Refusal>> {
+    fn check<'a>(
+        &'a self,
+        client: &'a Client,
+        owner: &'a Owner,
+        purpose: Purpose,
+    ) -> BoxFuture<'a, Result<Connection, Refusal>> {
         async move {
-            let (tenant, _) = self.tenant_of(owner)?;
+            let (tenant, _) = self.tenant_of(owner, purpose)?;
             let confirmed = async {
                 tokio::try_join!(
                     self.confirm(client, owner),
@@ -125,18 +139,21 @@ impl<K: Revocation> Cached for Objects<K> {
                 Err(_) => return Err(Refusal::Unconfirmed),
             }
             // The caches come last: nothing is awaited between them and the answer.
-            self.connection(owner)
+            self.connection(owner, purpose)
         }
         .boxed()
     }
 
-    fn connection(&self, owner: &Owner) -> Result<Connection, Refusal> {
-        let (tenant, endpoint) = self.tenant_of(owner)?;
+    fn connection(&self, owner: &Owner, purpose: Purpose) -> Result<Connection, Refusal> {
+        let (tenant, endpoint) = self.tenant_of(owner, purpose)?;
         let applicant = Applicant { namespace: &owner.namespace, kind: K::KIND, endpoint: &endpoint };
         match self.tenants.state(&tenant, &applicant) {
+            TenantState::Ready { mode: Mode::Observe, .. } if purpose == Purpose::Remove => Err(Refusal::Restrained),
             TenantState::Ready { connection, .. } => Ok(connection),
             TenantState::NotAllowed(_) => Err(Refusal::NotAllowed),
-            TenantState::Missing | TenantState::Suspended | TenantState::NotReady(_) => Err(Refusal::TenantNotReady),
+            TenantState::Missing | TenantState::Suspended | TenantState::OnHold { .. } | TenantState::NotReady(_) => {
+                Err(Refusal::TenantNotReady)
+            }
         }
     }
 
@@ -151,17 +168,29 @@ impl<K: Revocation> Cached for Objects<K> {
     }
 }
 
+/// Whether the object's own fields keep such a call from being made now. What Auth0 has accepted is proved whatever the
+/// mode and the times say.
+fn is_restrained(options: &RemovalOptions, purpose: Purpose, now: Timestamp) -> bool {
+    let is_on_hold = options.hold.as_ref().is_some_and(|hold| hold.in_force(now).is_some());
+    let may_not_remove =
+        || options.mode == Mode::Observe || options.scheduled_for(now).is_some() || options.has_ended(now);
+    is_on_hold || (purpose == Purpose::Remove && may_not_remove())
+}
+
 impl<K: Revocation> Objects<K> {
     /// The tenant of the object and where it removes something, if the object still exists, unchanged, and its spec
     /// allows that something is sent.
-    fn tenant_of(&self, owner: &Owner) -> Result<(TenantKey, Endpoint), Refusal> {
+    fn tenant_of(&self, owner: &Owner, purpose: Purpose) -> Result<(TenantKey, Endpoint), Refusal> {
         let object = self.store.get(&ObjectRef::new(&owner.name).within(&owner.namespace)).ok_or(Refusal::Gone)?;
         let (meta, options) = (object.meta(), object.options());
         if meta.uid.as_deref() != Some(&*owner.uid) || meta.deletion_timestamp.is_some() {
             return Err(Refusal::Gone);
         }
-        if meta.generation != Some(owner.generation) || options.suspend || !options.unsupported().is_empty() {
+        if meta.generation != Some(owner.generation) || options.suspend || !options.unknown.is_empty() {
             return Err(Refusal::Changed);
+        }
+        if is_restrained(options, purpose, clock::wall()) {
+            return Err(Refusal::Restrained);
         }
         Ok((TenantKey::of(&owner.namespace, &options.tenant_ref), object.endpoint()))
     }

@@ -8,25 +8,27 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
 use thiserror::Error;
 use tokio::sync::OwnedSemaphorePermit;
-use tracing::warn;
 
-use crate::api::{Mode, Reason, RemovalStatus};
+use crate::api::{Mode, Policy, Reason, RemovalStatus};
 use crate::auth0::CallError;
-use crate::dispatch::{Connection, ConnectionKey, End, History, Job, Owner, Removal, Report, Task, View};
+use crate::dispatch::{Connection, ConnectionKey, History, Job, Owner, Removal, Task, View};
 use crate::tenant::{Applicant, TenantKey, TenantState};
 
-use super::decide::{AppliedReport, Decision, HANDED_BACK_SHOWN, acknowledged, apply_report, decide};
-use super::finished::{is_finished, target};
+use super::checks::{first_check, phase};
+use super::decide::decide;
+use super::decide_finished::acknowledged;
+use super::decision::Decision;
+use super::finished::{Modes, is_finished, target};
 use super::inputs::{Inputs, Now, Tenant};
 use super::kinds::Revocation;
 use super::memory::ObjectMemory;
 use super::mutation_cache::Stored;
-use super::outcome::Outcome;
-use super::refusals::{Refused, is_refusal};
+use super::refusals::{Calls, Refused, is_refusal};
 use super::schedule::resync_after;
 use super::settled::pending_request;
 use super::shared::{Shared, owner};
 
+mod report;
 mod write;
 
 /// The shortest time after which a reconcile asks to be run again. Zero would make it spin.
@@ -135,10 +137,30 @@ impl<K: Revocation> Reconciliation<'_, K> {
     /// Whether this status is a verdict that nothing may take back, whichever process wrote it (promise 12). A process
     /// that does not know yet that another one leads knows less than that one.
     fn stands(&self, stored: &RemovalStatus) -> bool {
-        let target = || target(&self.object.options().tenant_ref, &self.removal);
-        is_finished(stored, self.owner.generation, Mode::Remove, target)
-            && (stored.reason_text() != Some(Reason::RemovedUnverified.as_str())
-                || pending_request(self.object, Some(stored)).is_none())
+        let options = self.object.options();
+        let target = || target(&options.tenant_ref, &self.removal);
+        let modes = Modes { own: options.mode, tenant: Some(Mode::Remove) };
+        let is_repeatable = stored.reason_text() == Some(Reason::RemovedUnverified.as_str())
+            || stored.finished.as_ref().is_some_and(|finished| finished.mode == Mode::Observe);
+        options.policy == Policy::Once
+            && is_finished(stored, self.owner.generation, modes, target)
+            && !(is_repeatable && pending_request(self.object, Some(stored)).is_some())
+    }
+
+    /// When to look again at a finished object of policy Continuous. Decided once, and once more after each edit.
+    fn check_at(&self, status: &RemovalStatus, memory: &mut ObjectMemory) -> Option<Instant> {
+        let (options, generation) = (self.object.options(), self.owner.generation);
+        if options.policy == Policy::Once || status.finished.is_none() {
+            return None;
+        }
+        let known = memory.check.filter(|(decided_for, _)| *decided_for == generation);
+        let (_, at) = *memory.check.insert(known.unwrap_or_else(|| {
+            let is_edited = status.observed_generation != Some(generation);
+            let phase = phase(&self.removal.endpoint);
+            let first = first_check(status, is_edited, options.check_interval(), phase, self.now);
+            (generation, memory.check.map_or(first, |(_, before)| before.min(first)))
+        }));
+        Some(at)
     }
 
     /// The status that the API server has, as far as this process knows: its own last write if the cache is behind it.
@@ -164,23 +186,27 @@ impl<K: Revocation> Reconciliation<'_, K> {
             let status = known.status.as_ref().unwrap_or(stored);
             let request = pending_request(self.object, Some(status));
             let own = status.reason_at(self.owner.generation);
-            let refusal = self.refusal(&tenant, own);
-            let inputs = self.inputs(&known, status, &tenant, &view, refusal.as_ref(), request.as_deref());
+            let check_at = self.check_at(status, memory);
+            let unrefused = self.inputs(&known, status, &tenant, &view, request.as_deref());
+            let unrefused = Inputs { check_at, ..unrefused };
+            let calls = self.calls(&unrefused);
+            let refusal = self.refusal(&tenant, calls, own);
+            let inputs = Inputs { refusal: refusal.as_ref(), ..unrefused };
             match decide(&inputs) {
                 Decision::TakeReport => {
-                    self.take_report(&inputs, own, &key, memory);
+                    self.take_report(&inputs, (calls, own), &key, memory);
                     continue;
                 }
                 Decision::AwaitChange(pause) => plan.requeue_after = pause,
                 Decision::Acknowledge => {
                     memory.status = Some(acknowledged(&inputs));
-                    plan.requeue_after = None;
+                    plan.requeue_after = inputs.check_left();
                 }
                 Decision::Block(blocked) => {
                     if let (Reason::InsufficientScope, TenantState::Ready { connection, .. }) =
                         (blocked.outcome.reason, &tenant)
                     {
-                        self.renew_token(connection);
+                        self.renew_token(connection, calls);
                     }
                     plan.shows = Some(blocked.outcome.status(&inputs, true));
                     (plan.requeue_after, plan.is_predicted) = (blocked.recheck_after, true);
@@ -193,7 +219,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
                     }
                 }
                 Decision::Submit { task, history, hold } => {
-                    match self.submit(&inputs, &tenant, own, memory, (task, history, hold)) {
+                    match self.submit(&inputs, &tenant, (calls, own), memory, (task, history, hold)) {
                         Err(wait) => plan.requeue_after = Some(wait),
                         // The job is new, but the wait is not. What earlier jobs achieved is not in the status yet and
                         // has to get there in time, however often jobs are handed back (promise 8).
@@ -202,15 +228,24 @@ impl<K: Revocation> Reconciliation<'_, K> {
                     }
                 }
             }
+            if !inputs.is_finished() || inputs.is_check() {
+                plan.requeue_after = [plan.requeue_after, inputs.next_instant()].into_iter().flatten().min();
+            }
             break;
         }
         plan
     }
 
+    /// Which calls the object makes next, as far as their scopes matter.
+    fn calls(&self, inputs: &Inputs<'_>) -> Calls {
+        Calls { kind: K::KIND, observe: inputs.is_observed() || inputs.is_check() }
+    }
+
     /// Lets the credential know that its token lacks a scope, which may have been granted since.
-    fn renew_token(&self, connection: &Connection) {
+    fn renew_token(&self, connection: &Connection, calls: Calls) {
         let Some(token) = connection.credential.token() else { return };
-        let scope = self.removal.endpoint.row().removal_scopes.join(" ");
+        let row = self.removal.endpoint.row();
+        let scope = if calls.observe { row.list.scopes } else { row.removal_scopes }.join(" ");
         connection.credential.call_ended(&token, Some(&CallError::InsufficientScope(scope)));
     }
 
@@ -220,17 +255,17 @@ impl<K: Revocation> Reconciliation<'_, K> {
         status: &'b RemovalStatus,
         tenant: &'b TenantState,
         view: &'b View,
-        refusal: Option<&'b Refused>,
         request: Option<&'b str>,
     ) -> Inputs<'b> {
         Inputs {
             generation: self.owner.generation,
             removal: &self.removal,
             options: self.object.options(),
+            created: self.object.meta().creation_timestamp.as_ref().map(|at| at.0),
             status: Some(status),
             items: &memory.items,
             tenant: Tenant::from(tenant),
-            refusal,
+            refusal: None,
             refused_with: memory.refused_with,
             is_probe: memory.is_probe,
             submitted_with: memory.submitted_with,
@@ -241,6 +276,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
             handed_back: memory.handed_back,
             failures: memory.failures,
             not_before: memory.not_before,
+            check_at: None,
             now: self.now,
             jitter: fastrand::f64(),
         }
@@ -252,14 +288,14 @@ impl<K: Revocation> Reconciliation<'_, K> {
         &self,
         inputs: &Inputs<'_>,
         tenant: &TenantState,
-        own: Option<Reason>,
+        (calls, own): (Calls, Option<Reason>),
         memory: &mut ObjectMemory,
         (task, history, hold): (Task, History, Option<Duration>),
     ) -> Result<(), Duration> {
         let shared = &self.context.shared;
         let TenantState::Ready { connection, .. } = tenant else { return Err(MIN_REQUEUE) };
         memory.is_probe = match self.refused(inputs, task, own) {
-            Some(refused) if self.may_probe(connection.key, &refused) => true,
+            Some(refused) if self.may_probe(connection.key, calls, &refused) => true,
             Some(_) => return Err(AWAIT_PROBE.mul_f64(1.0 + inputs.jitter)),
             None => false,
         };
@@ -276,10 +312,10 @@ impl<K: Revocation> Reconciliation<'_, K> {
         Ok(())
     }
 
-    /// What Auth0 refuses to objects of this kind with the connection of this tenant.
-    fn refusal(&self, tenant: &TenantState, own: Option<Reason>) -> Option<Refused> {
+    /// What Auth0 refuses to such calls with the connection of this tenant.
+    fn refusal(&self, tenant: &TenantState, calls: Calls, own: Option<Reason>) -> Option<Refused> {
         let TenantState::Ready { connection, .. } = tenant else { return None };
-        self.context.shared.state.refusals.in_force(connection.key, K::KIND, own)
+        self.context.shared.state.refusals.in_force(connection.key, calls, own)
     }
 
     /// What Auth0 refused to this object or to others of its kind, if that concerns `task`. A request by annotation
@@ -295,64 +331,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
         (task != Task::Prove || refused.reason == Reason::Unauthorized).then_some(refused)
     }
 
-    fn may_probe(&self, key: ConnectionKey, refused: &Refused) -> bool {
-        self.context.shared.state.refusals.may_probe(key, K::KIND, refused, self.now.steady)
-    }
-
-    /// Takes the report of the job out of the dispatcher and adds it to what is known.
-    fn take_report(&self, inputs: &Inputs<'_>, own: Option<Reason>, key: &TenantKey, memory: &mut ObjectMemory) {
-        let (View::Ended { generation, .. } | View::Pending { generation, .. }) = inputs.view else { return };
-        let Some(report) = self.context.shared.dispatcher.take_back(&self.owner.uid) else { return };
-        let AppliedReport { status, items, outcome, failures, handed_back, pause } =
-            apply_report(inputs, *generation, &report);
-        memory.status = Some(status);
-        (memory.items, memory.is_probe) = (items, false);
-        memory.not_before = pause.map(|pause| self.now.steady + pause);
-        (memory.failures, memory.handed_back) = (failures.or(memory.failures), handed_back);
-        if let Some((refusal, HANDED_BACK_SHOWN)) = handed_back {
-            let Owner { kind, namespace, name, .. } = self.owner;
-            warn!(kind, %namespace, %name, ?refusal, "the preflight check refuses every call for this object");
-        }
-        let Some(outcome) = outcome else { return };
-        if !outcome.is_failure {
-            memory.failures = None;
-        }
-        if outcome.reason == Reason::Removed {
-            let accepted_at = report.accepted_at.or(outcome.known.accepted_at);
-            memory.proved_after = accepted_at.and_then(|at| self.now.wall.duration_since(at).try_into().ok());
-        }
-        memory.refused_with = report.connection.filter(|_| is_refusal(outcome.reason));
-        let is_new = report.accepted_at > inputs.status.and_then(RemovalStatus::removed_at);
-        self.share_refusal(&report, &outcome, own, is_new, key);
-    }
-
-    /// Lets the other objects know what Auth0 refused, or that it no longer does. `own` is the reason that this object
-    /// carried before; `deleted` says that Auth0 has just accepted a DELETE.
-    fn share_refusal(&self, report: &Report, outcome: &Outcome, own: Option<Reason>, deleted: bool, key: &TenantKey) {
-        let shared = &self.context.shared;
-        let (refusals, now) = (&shared.state.refusals, self.now.steady);
-        let Some(connection) = report.connection else { return };
-        let Outcome { reason, message, .. } = outcome;
-        let record = || refusals.record(connection, K::KIND, *reason, message, now);
-        let is_news = match &report.end {
-            End::Failed(CallError::Unauthorized(_)) => {
-                let is_news = shared.tenants.credential_rejected(connection, message.clone());
-                record() || is_news
-            }
-            End::Failed(CallError::InsufficientScope(_) | CallError::Denied(_)) => record(),
-            // Auth0 checks credential and scope before it looks at what a call names.
-            End::NotFound(_) | End::Failed(CallError::Rejected(_) | CallError::NotFound(_)) => {
-                refusals.lift(connection, K::KIND, own)
-            }
-            // A successful read would say nothing of the scope to remove.
-            _ if deleted => refusals.lift(connection, K::KIND, own),
-            End::Gone | End::Remaining(_) | End::Unverified(_) | End::HandedBack(_) | End::Failed(_) => {
-                refusals.end_probe(connection, K::KIND, now);
-                false
-            }
-        };
-        if is_news {
-            (shared.tenant_changed)(key);
-        }
+    fn may_probe(&self, key: ConnectionKey, calls: Calls, refused: &Refused) -> bool {
+        self.context.shared.state.refusals.may_probe(key, calls, refused, self.now.steady)
     }
 }

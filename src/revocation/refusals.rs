@@ -25,10 +25,19 @@ pub struct Refused {
     pub until: Instant,
 }
 
-/// Refusals by connection, kind of object (scopes differ by kind) and reason. Their number is bounded by the
+/// Calls that Auth0 accepts or refuses together, because they need the same scopes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Calls {
+    /// The kind of object.
+    pub kind: &'static str,
+    /// The reads of objects that only observe; else their removals.
+    pub observe: bool,
+}
+
+/// Refusals by connection, calls and reason. Their number is bounded by the
 /// connections that exist.
 #[derive(Debug, Default)]
-pub struct Refusals(Mutex<BTreeMap<(ConnectionKey, &'static str, Reason), Refusal>>);
+pub struct Refusals(Mutex<BTreeMap<(ConnectionKey, Calls, Reason), Refusal>>);
 
 #[derive(Debug)]
 enum Refusal {
@@ -48,9 +57,9 @@ pub(super) const fn is_refusal(reason: Reason) -> bool {
 impl Refusals {
     /// What is in force for an object of this kind whose reason is `own`. A denial may be about the items of one
     /// object, so it concerns only objects that were denied themselves.
-    pub fn in_force(&self, key: ConnectionKey, kind: &'static str, own: Option<Reason>) -> Option<Refused> {
+    pub fn in_force(&self, key: ConnectionKey, calls: Calls, own: Option<Reason>) -> Option<Refused> {
         let refusals = lock(&self.0);
-        let find = |reason| match refusals.get(&(key, kind, reason))? {
+        let find = |reason| match refusals.get(&(key, calls, reason))? {
             Refusal::InForce(refused) | Refusal::Probed(refused) => Some(refused.clone()),
             Refusal::Lifted => None,
         };
@@ -59,19 +68,19 @@ impl Refusals {
     }
 
     /// Records that Auth0 refused a call. Returns whether no such refusal was in force before.
-    pub fn record(&self, key: ConnectionKey, kind: &'static str, reason: Reason, message: &str, now: Instant) -> bool {
+    pub fn record(&self, key: ConnectionKey, calls: Calls, reason: Reason, message: &str, now: Instant) -> bool {
         let refused = Refused { reason, message: message.to_owned(), until: now + PROBE_AFTER };
-        let before = lock(&self.0).insert((key, kind, reason), Refusal::InForce(refused));
+        let before = lock(&self.0).insert((key, calls, reason), Refusal::InForce(refused));
         !matches!(before, Some(Refusal::InForce(_) | Refusal::Probed(_)))
     }
 
     /// Auth0 accepted a call for an object whose reason was `own`. Returns whether that ended a refusal, for which
     /// others may be waiting.
-    pub fn lift(&self, key: ConnectionKey, kind: &'static str, own: Option<Reason>) -> bool {
+    pub fn lift(&self, key: ConnectionKey, calls: Calls, own: Option<Reason>) -> bool {
         let mut refusals = lock(&self.0);
         let denied = own.filter(|own| *own == Reason::Denied);
         let mut lift = |reason| {
-            let refusal = refusals.get_mut(&(key, kind, reason));
+            let refusal = refusals.get_mut(&(key, calls, reason));
             refusal.is_some_and(|refusal| !matches!(std::mem::replace(refusal, Refusal::Lifted), Refusal::Lifted))
         };
         // Every one of them is lifted, so this must not stop at the first.
@@ -82,10 +91,10 @@ impl Refusals {
 
     /// Whether an object to which `refused` applies may probe now. If that refusal is not on record, because of a
     /// restart or another credential, the first object that asks may, and the others wait for it.
-    pub fn may_probe(&self, key: ConnectionKey, kind: &'static str, refused: &Refused, now: Instant) -> bool {
+    pub fn may_probe(&self, key: ConnectionKey, calls: Calls, refused: &Refused, now: Instant) -> bool {
         let mut refusals = lock(&self.0);
         let first = || Refusal::InForce(Refused { until: now, ..refused.clone() });
-        let refusal = refusals.entry((key, kind, refused.reason)).or_insert_with(first);
+        let refusal = refusals.entry((key, calls, refused.reason)).or_insert_with(first);
         match refusal {
             Refusal::Lifted => true,
             Refusal::InForce(recorded) | Refusal::Probed(recorded) if recorded.until <= now => {
@@ -97,8 +106,8 @@ impl Refusals {
     }
 
     /// A probe ended without a result: another object may probe at once.
-    pub fn end_probe(&self, key: ConnectionKey, kind: &'static str, now: Instant) {
-        for (_, refusal) in lock(&self.0).iter_mut().filter(|((of, at, _), _)| *of == key && *at == kind) {
+    pub fn end_probe(&self, key: ConnectionKey, calls: Calls, now: Instant) {
+        for (_, refusal) in lock(&self.0).iter_mut().filter(|((of, at, _), _)| *of == key && *at == calls) {
             if let Refusal::Probed(refused) = refusal {
                 refused.until = refused.until.min(now);
             }
@@ -116,7 +125,7 @@ mod tests {
     use super::*;
     use crate::auth0::{Domain, Token};
 
-    const KIND: &str = "UserRoleRevocation";
+    const KIND: Calls = Calls { kind: "UserRoleRevocation", observe: false };
 
     fn key(token: &str) -> ConnectionKey {
         let domain: Domain = "acme.auth0.com".parse().unwrap();
@@ -136,7 +145,9 @@ mod tests {
         assert!(refusals.record(key, KIND, scope.reason, "403", start), "news");
         assert!(!refusals.record(key, KIND, scope.reason, "403", start), "known");
         assert_eq!(refusals.in_force(key, KIND, None), Some(scope.clone()), "also for objects that made no call");
-        assert_eq!(refusals.in_force(key, "OrgMembershipRemoval", None), None, "other kinds need other scopes");
+        for other in [Calls { kind: "OrgMembershipRemoval", ..KIND }, Calls { observe: true, ..KIND }] {
+            assert_eq!(refusals.in_force(key, other, None), None, "other calls need other scopes");
+        }
         assert!(!refusals.may_probe(key, KIND, &scope, start + PROBE_AFTER / 2));
         let later = start + PROBE_AFTER;
         assert!(refusals.may_probe(key, KIND, &scope, later));

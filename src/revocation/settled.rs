@@ -1,17 +1,21 @@
 //! Which objects need a reconcile. Pure.
 
-use crate::api::{Mode, Reason, RemovalStatus, State, reconcile_request};
+use crate::api::{Mode, Policy, Reason, RemovalStatus, State, reconcile_request};
 
-use super::finished::{is_finished, target};
+use super::finished::{Modes, is_finished, target};
 use super::kinds::Revocation;
 
-/// Whether nothing is left to do or to write for an object until somebody changes it.
+/// Whether nothing is left to do or to write for an object until somebody changes it. An object that its tenant had
+/// observed acts after a change of the tenant, and one of policy Continuous is looked at again.
 pub fn is_settled<K: Revocation>(object: &K) -> bool {
     let (Some(status), Some(generation)) = (object.status(), object.meta().generation) else { return false };
     let target = || target(&object.options().tenant_ref, &object.removal());
-    status.observed_generation == Some(generation)
+    let options = object.options();
+    let modes = Modes { own: options.mode, tenant: Some(Mode::Remove) };
+    options.policy == Policy::Once
+        && status.observed_generation == Some(generation)
         && pending_request(object, Some(status)).is_none()
-        && is_finished(status, generation, Mode::Remove, target)
+        && is_finished(status, generation, modes, target)
 }
 
 /// Whether another process wrote over the verdict or the hold of an object. This process made nothing wait for that, so

@@ -55,6 +55,7 @@ pub(super) fn handed_back(refusal: Refusal, times: u32, known: Known) -> Outcome
              it answers, and that the operator may get both kinds"
         }
         Refusal::Gone | Refusal::Changed => "the API server has another version of this object than the operator knows",
+        Refusal::Restrained => "the object or its tenant did not let anything be removed at that moment",
         Refusal::TenantNotReady => "the tenant was not ready at that moment",
         Refusal::NotAllowed => "the tenant did not admit this namespace at that moment",
         Refusal::OtherConnection => "the tenant's domain, CA bundle or credential was another one at that moment",

@@ -16,7 +16,8 @@ use crate::telemetry::readiness::Readiness;
 use crate::tenant::{KindRow, Tenants};
 
 use super::controllers::{
-    CallObserver, ClusterTenants, CountedPreflight, Dependents, Scope, TenantController, TenantQueues, route,
+    CallObserver, ClusterTenants, CountedPreflight, Dependents, Scope, TenantController, TenantQueues, follow_clock,
+    route,
 };
 use super::election::LeadershipToken;
 use super::settings::Settings;
@@ -77,6 +78,7 @@ impl Work {
             connections: Notify::new(),
             shown: Mutex::default(),
         });
+        tasks.services.spawn(follow_clock(controller.clone()));
         tasks.services.spawn(clean_up(controller.clone(), state.clone(), metrics.clone()));
         let cluster = ClusterTenants { client, controller: &controller, settings, metrics, readiness, ended: &ending };
         let cluster_tenants = cluster.start(&mut tasks);

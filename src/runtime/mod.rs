@@ -152,7 +152,7 @@ mod tests {
 
     use super::tasks::Tasks;
     use super::*;
-    use crate::dispatch::{Connection, ConnectionKey, Dispatcher, Owner, Preflight, Refusal};
+    use crate::dispatch::{Connection, ConnectionKey, Dispatcher, Owner, Preflight, Purpose, Refusal};
 
     /// Work that does nothing and never ends by itself.
     fn work() -> Work {
@@ -166,11 +166,11 @@ mod tests {
     struct RefuseAll;
 
     impl Preflight for RefuseAll {
-        fn check<'a>(&'a self, _: &'a Owner) -> BoxFuture<'a, Result<Connection, Refusal>> {
+        fn check<'a>(&'a self, _: &'a Owner, _: Purpose) -> BoxFuture<'a, Result<Connection, Refusal>> {
             Box::pin(std::future::ready(Err(Refusal::NotLeading)))
         }
 
-        fn recheck(&self, _: &Owner) -> Result<ConnectionKey, Refusal> {
+        fn recheck(&self, _: &Owner, _: Purpose) -> Result<ConnectionKey, Refusal> {
             Err(Refusal::NotLeading)
         }
 

@@ -49,7 +49,8 @@ struct Entry {
     tenant: Version,
     secret: Option<Version>,
     client: Option<ClientKey>,
-    is_suspended: bool,
+    /// Until when its tenant is suspended or on hold.
+    stopped_until: Option<Timestamp>,
     resolved: Resolved,
 }
 
@@ -65,7 +66,7 @@ fn version(meta: &ObjectMeta) -> Version {
 }
 
 impl Entry {
-    /// Whether these objects would resolve to the same now. A token may expire without any change.
+    /// Whether these objects would resolve to the same now. A token may expire and a hold may end without any change.
     fn is_current(&self, tenant: &dyn TenantObject, secret: Option<&Secret>, now: Timestamp) -> bool {
         let same_secret = match (&self.secret, secret) {
             (Some(version), Some(secret)) => is_version(version, &secret.metadata),
@@ -73,7 +74,8 @@ impl Entry {
         };
         let token = self.resolved.as_ref().ok().and_then(|(connection, _)| connection.credential.token());
         let has_expired = token.is_some_and(|token| token.check_expiry(now).is_err());
-        same_secret && is_version(&self.tenant, tenant.metadata()) && !has_expired
+        let has_resumed = self.stopped_until.is_some_and(|until| until <= now);
+        same_secret && is_version(&self.tenant, tenant.metadata()) && !has_expired && !has_resumed
     }
 }
 
@@ -95,7 +97,7 @@ impl ConnectionCache {
                 tenant: version(tenant.metadata()),
                 secret: secret.map(|secret| version(&secret.metadata)),
                 client,
-                is_suspended: tenant.tenant_spec().suspend,
+                stopped_until: tenant.tenant_spec().stopped_until(now),
                 resolved,
             };
             self.tenants.insert(key.clone(), entry);
@@ -113,14 +115,14 @@ impl ConnectionCache {
         self.sources.retain(|key, _| connections.contains(key));
     }
 
-    /// Nothing is asked for while every tenant that would use it is suspended (promise 5).
+    /// Nothing is asked for while every tenant that would use it is suspended or on hold (promise 5).
     fn suspend_source(&self, key: &TenantKey) {
         let (Some(connection), Some(source)) = (self.connection(key), self.source(key)) else { return };
         let mut users = self
             .tenants
             .values()
             .filter(|entry| entry.resolved.as_ref().is_ok_and(|(resolved, _)| resolved.key == connection));
-        source.suspend(users.all(|entry| entry.is_suspended));
+        source.suspend(users.all(|entry| entry.stopped_until.is_some()));
     }
 
     /// Where the tokens of this tenant come from, if it has an application's credentials.

@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, RwLock};
 
+use jiff::Timestamp;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::api::{Admission, Auth0Tenant, Reason, TenantObject, Verification};
+use crate::api::{Admission, Auth0Tenant, Mode, Reason, TenantObject, Verification};
 use crate::auth0::{AllowedDomains, CallError, Client, Domain, Timeouts};
 use crate::clock;
 use crate::dispatch::{Connection, ConnectionKey};
@@ -33,6 +34,13 @@ pub enum TenantState {
     NotAllowed(String),
     /// Its `spec.suspend` is true: nothing is sent.
     Suspended,
+    /// Its `spec.hold` is in force: nothing is sent.
+    OnHold {
+        /// Until when.
+        until: Timestamp,
+        /// Why, as its owner wrote it.
+        why: String,
+    },
     /// It cannot be used, for this reason.
     NotReady(TenantError),
     /// It can be used.
@@ -41,6 +49,8 @@ pub enum TenantState {
         connection: Connection,
         /// Which reads accompany a removal.
         verification: Verification,
+        /// Whether removals only say what they would remove.
+        mode: Mode,
         /// The scopes of the token, if they are known.
         scopes: Option<Arc<[String]>>,
     },
@@ -150,13 +160,17 @@ impl Tenants {
         if let Some(refused) = tenant.admission().and_then(|admission| self.refusal(admission, &key.name, applicant)) {
             return refused;
         }
-        if tenant.tenant_spec().suspend {
+        let spec = tenant.tenant_spec();
+        if spec.suspend {
             return TenantState::Suspended;
+        }
+        if let Some((hold, until)) = spec.hold.as_ref().and_then(|hold| Some((hold, hold.in_force(clock::wall())?))) {
+            return TenantState::OnHold { until, why: hold.reason.clone() };
         }
         match self.usable(key, &*tenant) {
             Usable::Yes(connection, verification) => {
                 let scopes = connection.credential.token().and_then(|token| token.scopes().cloned());
-                TenantState::Ready { connection, verification, scopes }
+                TenantState::Ready { connection, verification, mode: spec.mode, scopes }
             }
             Usable::No(error) => TenantState::NotReady(error),
             Usable::NotKnown => {

@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{
-    Auth0TenantStatus, ConditionStatus, ConditionType, CredentialKind, CredentialStatus, Reason, TenantObject, Verdict,
-    conditions, time, verdicts,
+    Auth0TenantStatus, ConditionStatus, ConditionType, CredentialKind, CredentialStatus, Mode, Reason, TenantObject,
+    Verdict, conditions, time, verdicts,
 };
 use crate::auth0::{CallError, Token};
 
@@ -55,7 +55,7 @@ pub fn tenant_status(
     let before = old.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let token = facts.credential.and_then(|credential| credential.token);
     let scopes = judge_scopes(token.and_then(|token| token.scopes()).map(|scopes| &**scopes), facts.kinds);
-    let verdicts = judge(tenant, facts, &scopes);
+    let verdicts = judge(tenant, facts, &scopes, now);
     // An application that has no token yet after a restart keeps what the last one said.
     let keeps = facts.credential.is_some_and(|credential| credential.token.is_none());
     let scopes = if keeps { old.and_then(|status| status.scopes.clone()) } else { scopes.status };
@@ -106,7 +106,7 @@ fn shown_or_rounded_up(until: Timestamp, shown: Option<&Time>) -> Time {
     shown.filter(is_shown).cloned().unwrap_or_else(|| time(until + SignedDuration::from_millis(999)))
 }
 
-fn judge(tenant: &dyn TenantObject, facts: TenantFacts<'_>, scopes: &Scopes) -> Vec<Verdict> {
+fn judge(tenant: &dyn TenantObject, facts: TenantFacts<'_>, scopes: &Scopes, now: Timestamp) -> Vec<Verdict> {
     let domain = &tenant.tenant_spec().domain;
     if let Some(error) = facts.error {
         return verdicts(error.reason, &error.message);
@@ -114,30 +114,38 @@ fn judge(tenant: &dyn TenantObject, facts: TenantFacts<'_>, scopes: &Scopes) -> 
     if let Some(Unreachable { why, certificate: true }) = facts.unreachable {
         return verdicts(Reason::InvalidConnection, &format!("{domain} could not be called: {why}"));
     }
-    match (tenant.tenant_spec().suspend, facts.accepted) {
+    let spec = tenant.tenant_spec();
+    let hold = spec.hold.as_ref().and_then(|hold| Some((hold, hold.in_force(now)?)));
+    let stopped = match (spec.suspend, hold) {
+        (true, _) => Some((Reason::Suspended, "spec.suspend is set".to_owned())),
+        (false, Some((hold, until))) => {
+            Some((Reason::OnHold, format!("it is on hold until {until} ({})", hold.reason)))
+        }
+        (false, None) => None,
+    };
+    if let Some((reason, why)) = stopped {
         // `Ready=True`, unlike a suspended removal: the tenant could be called, and nothing waits for it.
-        (true, _) => vec![Verdict {
+        return vec![Verdict {
             kind: ConditionType::Ready,
             status: ConditionStatus::True,
-            reason: Reason::Suspended.as_str(),
-            message: format!("The connection to {domain} is valid, but spec.suspend is set: nothing is sent."),
-        }],
-        (false, true) => {
-            let renewal = not_renewed(facts.credential);
-            verdicts(
-                Reason::Connected,
-                &format!("{domain} accepted a call with this credential.{renewal}{}", scopes.message),
-            )
-        }
-        (false, false) => {
-            let cause = match facts.unreachable {
-                Some(Unreachable { why, .. }) => format!("The last call could not be sent: {why}."),
-                None => "It has accepted no call since the operator started.".to_owned(),
-            };
-            let renewal = not_renewed(facts.credential);
-            verdicts(Reason::Unproved, &format!("Ready to call {domain}. {cause}{renewal}{}", scopes.message))
-        }
+            reason: reason.as_str(),
+            message: format!("The connection to {domain} is valid, but {why}: nothing is sent."),
+        }];
     }
+    let observes = match spec.mode {
+        Mode::Observe => " Nothing is removed: spec.mode is Observe.",
+        Mode::Remove => "",
+    };
+    let renewal = not_renewed(facts.credential);
+    let more = format!("{observes}{renewal}{}", scopes.message);
+    if facts.accepted {
+        return verdicts(Reason::Connected, &format!("{domain} accepted a call with this credential.{more}"));
+    }
+    let cause = match facts.unreachable {
+        Some(Unreachable { why, .. }) => format!("The last call could not be sent: {why}."),
+        None => "It has accepted no call since the operator started.".to_owned(),
+    };
+    verdicts(Reason::Unproved, &format!("Ready to call {domain}. {cause}{more}"))
 }
 
 #[cfg(test)]

@@ -282,11 +282,11 @@ async fn the_preflight_asks_whether_this_process_leads() {
 struct TooLate(Connection);
 
 impl Preflight for TooLate {
-    fn check<'a>(&'a self, _: &'a Owner) -> futures::future::BoxFuture<'a, Result<Connection, Refusal>> {
+    fn check<'a>(&'a self, _: &'a Owner, _: Purpose) -> futures::future::BoxFuture<'a, Result<Connection, Refusal>> {
         Box::pin(async { Ok(self.0.clone()) })
     }
 
-    fn recheck(&self, _: &Owner) -> Result<ConnectionKey, Refusal> {
+    fn recheck(&self, _: &Owner, _: Purpose) -> Result<ConnectionKey, Refusal> {
         Ok(self.0.key)
     }
 

@@ -19,7 +19,7 @@ use kube::runtime::watcher::Event;
 use rescind::api::Auth0Tenant;
 use rescind::auth0::AllowedDomains;
 use rescind::dispatch::{
-    Connection, ConnectionKey, DeleteFinished, Dispatcher, Observer, Owner, Preflight, Refusal, Report,
+    Connection, ConnectionKey, DeleteFinished, Dispatcher, Observer, Owner, Preflight, Purpose, Refusal, Report,
     RequestFinished, View,
 };
 use rescind::revocation::{
@@ -91,10 +91,10 @@ struct Witness {
 }
 
 impl Preflight for Witness {
-    fn check<'a>(&'a self, owner: &'a Owner) -> BoxFuture<'a, Result<Connection, Refusal>> {
+    fn check<'a>(&'a self, owner: &'a Owner, purpose: Purpose) -> BoxFuture<'a, Result<Connection, Refusal>> {
         self.world.checked(self.process, owner);
         async move {
-            let result = self.preflight.check(owner).await;
+            let result = self.preflight.check(owner, purpose).await;
             if result.is_err() {
                 self.world.handed_back(owner);
             }
@@ -103,8 +103,8 @@ impl Preflight for Witness {
         .boxed()
     }
 
-    fn recheck(&self, owner: &Owner) -> Result<ConnectionKey, Refusal> {
-        self.preflight.recheck(owner)
+    fn recheck(&self, owner: &Owner, purpose: Purpose) -> Result<ConnectionKey, Refusal> {
+        self.preflight.recheck(owner, purpose)
     }
 
     fn may_send(&self) -> bool {

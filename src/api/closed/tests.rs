@@ -73,7 +73,7 @@ fn what_this_version_does_not_know_is_named() {
     nested["permissions"][2]["foo"] = json!([1]);
     assert_eq!(unknown_of(&nested), ["spec.permissions[2].foo"]);
     let spec: UserPermissionRevocationSpec = serde_json::from_value(nested).unwrap();
-    assert_eq!((spec.permissions.len(), spec.options.unsupported()), (3, vec!["spec.permissions[2].foo".to_owned()]));
+    assert_eq!((spec.permissions.len(), spec.options.unknown), (3, vec!["spec.permissions[2].foo".to_owned()]));
 
     assert_eq!(unknown_of_tenant(&tenant(json!({}))), Vec::<String>::new());
     let mut brake = tenant(json!({}));
@@ -204,5 +204,36 @@ proptest! {
         let mut read: UserRoleRevocationSpec = serde_json::from_value(foreign).unwrap();
         prop_assert_eq!(std::mem::take(&mut read.options.unknown).len(), 1);
         prop_assert_eq!(read, pure);
+    }
+}
+
+/// Guards of a tenant that this version does not act on are named, and their defaults are not.
+#[test]
+fn guards_that_are_not_acted_on_are_named() {
+    let tenant = |pointer: &str, value: Value| {
+        let mut spec = json!({
+            "domain": "acme.eu.auth0.com", "credentials": {"tokenSecretRef": {"name": "other", "key": "other"}},
+            "rateLimit": {"maxRequestsPerSecond": 1, "reservePercent": 90}, "verification": "Never", "mode": "Observe",
+            "brake": {"maxRemovals": 1000, "window": "1h", "maxShareOfOrganization": 25},
+            "hold": {"until": "2026-12-24T00:00:00Z", "reason": "x"},
+            "protected": {"userIds": [], "roleIds": [], "organizationIds": [], "keepHolders": []}, "suspend": true,
+        });
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        spec.pointer_mut(parent).unwrap()[name] = value;
+        crate::api::Auth0Tenant::new("t", serde_json::from_value(spec).unwrap())
+    };
+    use crate::api::TenantObject;
+    let id = "rol_bN1a2b3c4d5e6f7g";
+    assert_eq!(tenant("/suspend", json!(false)).unsupported(), Vec::<String>::new());
+    for (pointer, value, named) in [
+        ("/brake/maxRemovals", json!(1), "spec.brake"),
+        ("/brake/window", json!("2h"), "spec.brake"),
+        ("/brake/maxShareOfOrganization", json!(100), "spec.brake"),
+        ("/protected/userIds", json!(["auth0|x"]), "spec.protected"),
+        ("/protected/roleIds", json!([id]), "spec.protected"),
+        ("/protected/organizationIds", json!(["org_bN1a2b3c4d5e6f7g"]), "spec.protected"),
+        ("/protected/keepHolders", json!([{"roleId": id, "atLeast": 1}]), "spec.protected"),
+    ] {
+        assert_eq!(tenant(pointer, value).unsupported(), [named]);
     }
 }

@@ -14,6 +14,8 @@ pub(crate) enum Priority {
     Removal,
     /// A read that verifies a removal.
     Proof,
+    /// A read that only finds out what is there.
+    Observation,
 }
 
 /// Calls of one class are admitted or held back together.

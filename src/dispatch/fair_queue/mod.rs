@@ -1,5 +1,5 @@
-//! A fair queue: decides which call is sent next. Removals go before proofs, namespaces take turns wherever their work
-//! is, and within a namespace the first to arrive is served first. Pure.
+//! A fair queue: decides which call is sent next. Removals go before proofs and proofs before observations, namespaces
+//! take turns wherever their work is, and within a namespace the first to arrive is served first. Pure.
 //!
 //! What waits here is a work source: the items of an endpoint, or a list that has to be read. It has one position for
 //! each namespace that waits for it. Positions of one traffic class form a queue; classes that the domain's limits
@@ -9,6 +9,7 @@
 //! - with `n` namespaces waiting, at most `n - 1` calls of others are sent between two calls of one namespace, whether
 //!   they wait at one endpoint or at many;
 //! - at most [`MAX_CONSECUTIVE_REMOVALS`] removals are sent while a proof could be sent, then a proof is;
+//! - at most [`MAX_WITHOUT_OBSERVATION`] other calls are sent while an observation could be sent, then one is;
 //! - with `k` namespaces waiting, none of them starts a call while it has `1/k` of [`SHARED_IN_FLIGHT`] calls in
 //!   flight, rounded up. If the calls of one namespace hang, or are slow to be checked, [`MAX_IN_FLIGHT`] -
 //!   [`SHARED_IN_FLIGHT`] are left to the others at once.
@@ -36,6 +37,9 @@ use namespaces::{Namespace, Namespaces};
 
 /// The most removals that are sent in a row while a proof could be sent.
 pub(super) const MAX_CONSECUTIVE_REMOVALS: u32 = 8;
+/// The most other calls that are sent in a row while an observation could be sent. Observations are in nobody's way, but
+/// they do not wait for ever.
+pub(super) const MAX_WITHOUT_OBSERVATION: u32 = 50;
 /// The most calls of one domain in flight at once. With answers after 150 ms, that is more than 400 calls a second.
 pub const MAX_IN_FLIGHT: usize = 64;
 /// How many of them the waiting namespaces share equally.
@@ -73,6 +77,9 @@ pub(super) struct FairQueue<W> {
     consecutive_removals: u32,
     /// Whether a proof could have been sent when the last call was chosen.
     proof_was_ready: bool,
+    /// The same of observations.
+    without_observation: u32,
+    observation_was_ready: bool,
 }
 
 impl<W> Default for FairQueue<W> {
@@ -87,6 +94,8 @@ impl<W> Default for FairQueue<W> {
             sequence: 0,
             consecutive_removals: 0,
             proof_was_ready: false,
+            without_observation: 0,
+            observation_was_ready: false,
         }
     }
 }
@@ -243,11 +252,13 @@ impl<W: Copy + Ord> FairQueue<W> {
     ) -> Option<(Position, W)> {
         let removal = self.first(Priority::Removal, admission, paused);
         let proof = self.first(Priority::Proof, admission, paused);
-        self.proof_was_ready = proof.is_some();
-        let (class, ns) = match (removal, proof) {
-            (Some(_), Some(proof)) if self.consecutive_removals >= MAX_CONSECUTIVE_REMOVALS => proof,
-            (Some(removal), _) => removal,
-            (None, proof) => proof?,
+        let observation = self.first(Priority::Observation, admission, paused);
+        (self.proof_was_ready, self.observation_was_ready) = (proof.is_some(), observation.is_some());
+        let (class, ns) = match (removal, proof, observation) {
+            (_, _, Some(observation)) if self.without_observation >= MAX_WITHOUT_OBSERVATION => observation,
+            (Some(_), Some(proof), _) if self.consecutive_removals >= MAX_CONSECUTIVE_REMOVALS => proof,
+            (Some(removal), ..) => removal,
+            (None, proof, observation) => proof.or(observation)?,
         };
         let (arrival, work) = *self.queues.get(&class)?.waiting.get(&ns)?.first()?;
         Some((Position { class, ns, arrival }, work))
@@ -258,6 +269,8 @@ impl<W: Copy + Ord> FairQueue<W> {
     pub(super) fn call_started(&mut self, priority: Priority, ns: NamespaceId) {
         let passed_proof = priority == Priority::Removal && self.proof_was_ready;
         self.consecutive_removals = if passed_proof { self.consecutive_removals + 1 } else { 0 };
+        let passed_observation = priority != Priority::Observation && self.observation_was_ready;
+        self.without_observation = if passed_observation { self.without_observation + 1 } else { 0 };
         self.sequence += 1;
         let sequence = self.sequence;
         self.namespaces[ns].in_flight += 1;

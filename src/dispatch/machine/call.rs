@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::auth0::{Endpoint, Item, Query, Read};
 use crate::dispatch::connection::ConnectionKey;
 use crate::dispatch::fair_queue::{NamespaceId, TrafficClass};
-use crate::dispatch::job::Owner;
+use crate::dispatch::job::{Owner, Purpose};
 use crate::dispatch::limiter::{Permit, Route};
 
 use super::endpoint_queue::BatchItem;
@@ -33,6 +33,8 @@ pub struct PendingCall {
     pub id: CallId,
     /// The connection that it was started with.
     pub connection: ConnectionKey,
+    /// What it is for.
+    pub purpose: Purpose,
     /// The owners of the jobs that it is for. For a read that serves many, only some of them.
     pub owners: Vec<Owner>,
 }

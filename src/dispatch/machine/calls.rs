@@ -9,7 +9,7 @@ use foldhash::HashMap;
 use crate::dispatch::breaker::{Allow, Breaker, State};
 use crate::dispatch::connection::ConnectionKey;
 use crate::dispatch::fair_queue::{Admission, MAX_IN_FLIGHT, NamespaceId, Position, TrafficClass};
-use crate::dispatch::job::{Owner, Refusal};
+use crate::dispatch::job::{Owner, Purpose, Refusal};
 use crate::dispatch::limiter::Limiter;
 
 use super::call::{Call, CallId, CallKind, Outgoing, PendingCall, Step};
@@ -128,8 +128,12 @@ impl Machine {
         }
         let permit = self.limiter.acquire(class.route, now);
         let named = owners.iter().filter_map(|id| Some(self.jobs.get(*id)?.owner.clone())).collect();
+        let purpose = match &kind {
+            CallKind::Delete { .. } => Purpose::Remove,
+            CallKind::Page { .. } => Purpose::Read,
+        };
         self.calls.insert(id, Call { class, ns, probe, permit, started: now, scheduled: false, owners, kind });
-        PendingCall { id, connection, owners: named }
+        PendingCall { id, connection, purpose, owners: named }
     }
 
     /// Takes the results of the preflight check, in the order of [`PendingCall::owners`]: the connection to use for

@@ -20,6 +20,9 @@ const MEMBER_PROOF_WINDOW: Duration = Duration::from_secs(600);
 const READERS_PER_CHEAP_PAGE: usize = 20;
 /// Where a member was just read about alone, the next reads gather for this long.
 const READ_WINDOW: Duration = Duration::from_millis(500);
+/// Observations of an organization's members gather until none was requested for this long, and at most for
+/// [`SETTLE_DELAY`], so that one walk serves all that are due at the same time.
+const OBSERVATION_WINDOW: Duration = Duration::from_millis(500);
 /// With this many answers due, a walk over an organization's members is worth waiting for. The list lags by 5 to 10
 /// seconds, so the walk begins this long after the last read was requested, and at most twice as long after the last
 /// removal.
@@ -143,7 +146,7 @@ impl ReadQueue {
             first_added: None,
             last_added: None,
             no_removals_since: None,
-            priority: Priority::Proof,
+            priority: Priority::Observation,
             fronts: HashMap::new(),
             walk: None,
             page_in_flight: false,
@@ -158,6 +161,10 @@ impl ReadQueue {
             (self.priority, self.first_added) = (waiter.priority, Some(now));
         }
         self.last_added = Some(now);
+        if let Some(active) = &mut self.walk {
+            // It waits for the end of this walk, which must not be less urgent.
+            active.priority = active.priority.min(waiter.priority);
+        }
         self.priority = self.priority.min(waiter.priority);
         let front = self.fronts.entry(waiter.ns).or_insert((waiter.priority, waiter.job.stamp));
         front.0 = front.0.min(waiter.priority);
@@ -183,6 +190,10 @@ impl ReadQueue {
             self.walk.is_some() || self.positions.ready || self.priority == Priority::Removal || self.first_page_only;
         let gathered = match self.no_removals_since {
             _ if at_once => now,
+            _ if self.priority == Priority::Observation => {
+                let quiet = if members { OBSERVATION_WINDOW } else { Duration::ZERO };
+                (self.last_added.unwrap_or(now) + quiet).min(first_added + SETTLE_DELAY)
+            }
             None => {
                 let cheap = length
                     .is_some_and(|length| (1..=self.answers_due / READERS_PER_CHEAP_PAGE).contains(&length.pages));
@@ -226,7 +237,7 @@ impl ReadQueue {
     /// Begins a walk for these jobs.
     pub(super) fn start_walk(&mut self, waiters: Vec<ReadWaiter>, page_budget: usize, arrival: u64) {
         let wanted: BTreeSet<Item> = waiters.iter().flat_map(|waiter| waiter.wanted.iter().cloned()).collect();
-        let priority = waiters.iter().map(|waiter| waiter.priority).min().unwrap_or(Priority::Proof);
+        let priority = waiters.iter().map(|waiter| waiter.priority).min().unwrap_or(Priority::Observation);
         let read = self.read.clone();
         let walk = if wanted.is_empty() { Walk::first_page(read) } else { Walk::new(read, wanted.clone()) };
         let (failures, restarts) = (0, 0);

@@ -7,7 +7,7 @@ use kube::runtime::reflector::ObjectRef;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::info;
 
-use crate::api::{Reason, RemovalStatus, State};
+use crate::api::{Policy, Reason, RemovalStatus, State};
 use crate::dispatch::{Owner, View};
 
 use super::{Error, MIN_REQUEUE, Plan, Progress, Reconciliation};
@@ -107,12 +107,13 @@ impl<K: Revocation> Reconciliation<'_, K> {
         self.now.since(submitted.map_or(begun, |submitted| submitted.min(begun)))
     }
 
-    /// Keeps what is known beyond the status that is stored. If that status is final and no job is left, nothing is
-    /// kept.
+    /// Keeps what is known beyond the status that is stored. If that status is final and no job is left, nothing is kept
+    /// but when an object of policy Continuous is looked at again.
     fn keep(&self, mut memory: ObjectMemory, stored: &RemovalStatus) {
         let state = &self.context.shared.state;
         memory.status = memory.status.filter(|status| status != stored);
-        if memory.status.is_none() && stored.is_ready() && memory.submitted_with.is_none_or(|_| self.has_no_job()) {
+        let is_over = stored.is_ready() && self.object.options().policy == Policy::Once;
+        if memory.status.is_none() && is_over && memory.submitted_with.is_none_or(|_| self.has_no_job()) {
             state.forget(&self.owner.uid);
         } else {
             state.memory.set(&self.owner.uid, memory);

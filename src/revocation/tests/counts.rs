@@ -68,13 +68,13 @@ proptest! {
             report.accepted_at = report.accepted_at.map(|_| object.now.wall);
             let reason = object.status.as_ref().and_then(RemovalStatus::reason_text);
             let is_unverified = reason == Some("RemovedUnverified");
-            let finished = object.status.clone().filter(|_| object.with(crate::revocation::decide::nothing_left_to_do));
+            let finished = object.status.clone().filter(|_| object.with(|inputs| inputs.is_finished()));
             let outcome = object.apply_report(&report).outcome;
             let status = object.status.clone().unwrap();
             if let Some(finished) = finished.filter(|_| !is_unverified) {
                 prop_assert_eq!(&status, &finished, "a finished object stays as it is");
             }
-            let result = status.result.unwrap_or_default();
+            let result = status.result.clone().unwrap_or_default();
             let counts = [result.accepted, result.already_absent, result.remaining];
             prop_assert!(counts.iter().all(|count| *count >= 0), "{:?}", result);
             let sum = usize::try_from(counts.iter().sum::<i32>()).unwrap();
@@ -103,7 +103,7 @@ proptest! {
 #[test]
 fn each_item_counts_once() {
     let counts = |status: &RemovalStatus| {
-        let result = status.result.unwrap();
+        let result = status.result.clone().unwrap();
         (result.requested, result.accepted, result.already_absent, result.remaining)
     };
     let mut object = case();
@@ -148,7 +148,7 @@ fn what_is_shown_while_a_job_goes_on_is_not_counted_again() {
     let View::Pending { so_far, .. } = &mut object.view else { panic!("it is pending") };
     **so_far = achieved.clone();
     let counts = |object: &Case| {
-        let result = object.status.as_ref().unwrap().result.unwrap();
+        let result = object.status.as_ref().unwrap().result.clone().unwrap();
         (result.accepted, result.already_absent)
     };
     for _ in 0..3 {

@@ -119,7 +119,7 @@ fn an_accepted_removal_is_proved_and_not_sent_again() {
             assert_eq!((task, history.accepted.len()), (Task::Prove, 2), "{what}");
             let gone = Report { end: End::Gone, ..object.still_shown(task, &history) };
             let status = object.after(&gone);
-            let result = status.result.unwrap();
+            let result = status.result.clone().unwrap();
             assert_eq!((status.reason_text(), result.accepted), (Some("Removed"), 2), "{what}");
             assert_eq!(
                 status.last_removal_time,
@@ -169,7 +169,7 @@ fn unknown_items_are_not_sent_again() {
     assert_eq!(task, Task::Prove);
     let gone = Report { end: End::Gone, ..object.still_shown(task, &history) };
     let status = object.apply_report(&gone).status;
-    let result = status.result.unwrap();
+    let result = status.result.clone().unwrap();
     assert_eq!((status.reason_text(), result.accepted, result.already_absent), (Some("ItemNotFound"), 1, 1));
     object.request = Some("again");
     let (_, task, history) = object.submits();
@@ -236,7 +236,7 @@ fn what_does_not_exist_any_more_is_not_sent_for_ever() {
     };
     let status = object.after(&all_unknown);
     assert_eq!(status.reason_text(), Some("AlreadyAbsent"));
-    assert_eq!(status.result.unwrap().remaining, 0);
+    assert_eq!(status.result.clone().unwrap().remaining, 0);
 }
 
 /// Somebody who was no member, and so had no role to lose, has it when a read looks again. The DELETE is sent.

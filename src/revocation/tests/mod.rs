@@ -4,6 +4,7 @@ mod counts;
 mod fifth_kind;
 mod life;
 mod moves;
+mod observations;
 mod order;
 mod requests;
 mod rows;
@@ -16,7 +17,7 @@ use jiff::Timestamp;
 use super::refusals::Refused;
 use super::{AppliedReport, Decision, Inputs, Items, Now, Tenant, apply_report, decide};
 use crate::api::{
-    ConditionType, Reason, RemovalOptions, RemovalResult, RemovalStatus, Verification, conditions, time, verdicts,
+    ConditionType, Mode, Reason, RemovalOptions, RemovalResult, RemovalStatus, Verification, conditions, time, verdicts,
 };
 use crate::auth0::{CallError, Domain, Endpoint, Item, Token};
 use crate::dispatch::{ConnectionKey, End, History, Refusal, Removal, Report, Task, View, Wait};
@@ -43,6 +44,7 @@ enum Connection {
     Missing,
     NotAllowed,
     Suspended,
+    OnHold,
     NotReady(Reason),
     Ready { domain: Domain, token: &'static str },
 }
@@ -57,6 +59,7 @@ struct Case {
     items: Items,
     tenant: Connection,
     verification: Verification,
+    tenant_mode: Mode,
     scopes: Option<Vec<String>>,
     refusal: Option<Refused>,
     refused_with: Option<ConnectionKey>,
@@ -69,6 +72,8 @@ struct Case {
     handed_back: Option<(Refusal, u32)>,
     failures: Option<crate::revocation::Failures>,
     not_before: Option<Instant>,
+    created: Option<Timestamp>,
+    check_at: Option<Instant>,
     now: Now,
 }
 
@@ -82,6 +87,7 @@ fn case() -> Case {
         items: Items::default(),
         tenant: Connection::Ready { domain: "acme.auth0.com".parse().unwrap(), token: "first" },
         verification: Verification::After,
+        tenant_mode: Mode::Remove,
         scopes: None,
         refusal: None,
         refused_with: None,
@@ -94,6 +100,8 @@ fn case() -> Case {
         handed_back: None,
         failures: None,
         not_before: None,
+        created: Some(at(NOW - 60)),
+        check_at: None,
         now: Now { wall: at(NOW), steady: Instant::now() },
     }
 }
@@ -104,10 +112,11 @@ impl Case {
             Connection::Missing => Tenant::Missing,
             Connection::NotAllowed => Tenant::NotAllowed("the namespace is not admitted"),
             Connection::Suspended => Tenant::Suspended,
+            Connection::OnHold => Tenant::OnHold { until: at(NOW + 3600), why: "handover" },
             Connection::NotReady(reason) => Tenant::NotReady { reason: *reason, message: "no Secret" },
             Connection::Ready { domain, token } => {
                 let (key, scopes) = (key(domain, token), self.scopes.as_deref());
-                Tenant::Ready { key, domain, verification: self.verification, scopes }
+                Tenant::Ready { key, domain, verification: self.verification, mode: self.tenant_mode, scopes }
             }
         };
         function(&Inputs {
@@ -128,6 +137,8 @@ impl Case {
             handed_back: self.handed_back,
             failures: self.failures,
             not_before: self.not_before,
+            created: self.created,
+            check_at: self.check_at,
             now: self.now,
             jitter: 0.0,
         })
@@ -213,10 +224,9 @@ impl Case {
     /// The report of a job that made a read and no DELETE.
     fn report(&self, end: End) -> Report {
         Report {
+            task: REMOVE,
             accepted: Vec::new(),
-            accepted_unnamed: self
-                .with(|inputs| crate::revocation::decide::known(inputs).history(inputs.removal, false))
-                .accepted_unnamed,
+            accepted_unnamed: self.with(|inputs| inputs.known().history(inputs.removal, false)).accepted_unnamed,
             already_absent: Vec::new(),
             not_found: Vec::new(),
             refused: Vec::new(),
@@ -278,7 +288,9 @@ impl Case {
         let left = End::Remaining(self.removal.items.clone());
         match task {
             Task::Remove { .. } => self.accepted(left),
+            Task::Observe => Report { task, ..self.report(left) },
             Task::Prove => Report {
+                task,
                 accepted: history.accepted.clone(),
                 already_absent: history.absent.clone(),
                 first_accepted_at: history.first_accepted_at,

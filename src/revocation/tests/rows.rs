@@ -1,7 +1,7 @@
 //! Every situation that an object can be in, and the conditions it then has.
 
 use super::*;
-use crate::api::{IfNotFound, Mode};
+use crate::api::{Hold, IfNotFound, Mode};
 use crate::auth0::{Missing, Rejection};
 use crate::dispatch::Unverified;
 
@@ -14,6 +14,13 @@ fn failed(error: CallError) -> RemovalStatus {
 
 fn shown(case: &Case) -> RemovalStatus {
     case.shown().unwrap()
+}
+
+/// A new object after this change.
+fn with(change: impl FnOnce(&mut Case)) -> Case {
+    let mut object = case();
+    change(&mut object);
+    object
 }
 
 fn ignoring() -> Case {
@@ -46,6 +53,7 @@ fn done() -> Vec<Row> {
     let unknown_role = Report { not_found: vec![role(1), role(2)], ..case().report(End::NotFound(Missing::Item)) };
     let half = Report { accepted: vec![role(1)], ..case().accepted(End::NotFound(Missing::Item)) };
     let half_unknown = Report { not_found: vec![role(2)], ..half };
+    let observed = with(|case| case.options.mode = Mode::Observe);
     let all_absent = case().removal.items;
     let all_absent = Report { accepted: Vec::new(), already_absent: all_absent, ..case().accepted(End::Gone) };
     vec![
@@ -111,6 +119,21 @@ fn done() -> Vec<Row> {
             case().after(&all_absent),
         ),
         (
+            "observed, and there",
+            ["True", "-", "-", "WouldRemove", "-"],
+            observed.after(&Report { task: Task::Observe, ..observed.report(End::Remaining(vec![role(1)])) }),
+        ),
+        (
+            "observed, and not there",
+            ["True", "-", "-", "AlreadyAbsent", "True/ReadBefore"],
+            observed.after(&Report { task: Task::Observe, ..observed.report(End::Gone) }),
+        ),
+        (
+            "created after its notAfter",
+            ["True", "-", "-", "NotReplayed", "-"],
+            shown(&with(|case| case.options.not_after = Some("2026-01-01T00:00:00Z".into()))),
+        ),
+        (
             "unknown role, to be ignored",
             ["True", "-", "-", "AlreadyAbsent", "True/ReadBefore"],
             ignoring().after(&unknown_role),
@@ -122,7 +145,7 @@ fn stalled() -> Vec<Row> {
     let not_found = |missing| case().report(End::NotFound(missing));
     let unknown_role = Report { not_found: vec![role(2)], seen: true, ..not_found(Missing::Item) };
     let mut unknown_field = case();
-    unknown_field.options.mode = Mode::Observe;
+    unknown_field.options.unknown = vec!["spec.fromTheFuture".into()];
     let mut empty = case();
     empty.removal.items.clear();
     let no_scope = Refused {
@@ -150,6 +173,13 @@ fn stalled() -> Vec<Row> {
         ),
         ("the same to another object", ["False", "-", "True", "InsufficientScope", "-"], shown(&others)),
         ("any other 403", ["False", "-", "True", "Denied", "-"], failed(CallError::Denied("403"))),
+        (
+            "past notAfter",
+            ["False", "-", "True", "Expired", "-"],
+            shown(&with(|case| {
+                (case.created, case.options.not_after) = (None, Some("2026-01-01T00:00:00Z".into()));
+            })),
+        ),
         ("unknown field", ["False", "-", "True", "UnknownField", "-"], shown(&unknown_field)),
     ]
 }
@@ -197,6 +227,20 @@ fn waiting() -> Vec<Row> {
             case().after(&case().accepted(End::Remaining(vec![role(1)]))),
         ),
         ("suspended", ["False", "-", "-", "Suspended", "-"], shown(&suspended)),
+        (
+            "on hold",
+            ["False", "-", "-", "OnHold", "-"],
+            shown(&with(|case| {
+                let (until, reason) = ("2030-01-01T00:00:00Z".into(), "handover".into());
+                case.options.hold = Some(Box::new(Hold { until, reason }));
+            })),
+        ),
+        ("tenant on hold", ["False", "-", "-", "OnHold", "-"], tenant(Connection::OnHold)),
+        (
+            "its time has not come",
+            ["False", "-", "-", "Scheduled", "-"],
+            shown(&with(|case| case.options.not_before = Some("2030-01-01T00:00:00Z".into()))),
+        ),
         ("tenant suspended", ["False", "-", "-", "Suspended", "-"], tenant(Connection::Suspended)),
     ]
 }

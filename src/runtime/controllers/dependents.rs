@@ -21,6 +21,7 @@ pub(crate) struct Dependents(RwLock<Vec<Arc<dyn Wake>>>);
 trait Wake: Send + Sync {
     fn wake(&self, tenant: &TenantKey);
     fn wake_cluster_scoped(&self, namespace: Option<&str>);
+    fn wake_all(&self);
 }
 
 impl Dependents {
@@ -35,6 +36,13 @@ impl Dependents {
     pub(crate) fn wake(&self, tenant: &TenantKey) {
         for dependents in read(&self.0).iter() {
             dependents.wake(tenant);
+        }
+    }
+
+    /// Queues all unsettled removals, within each kind the oldest first.
+    pub(crate) fn wake_all(&self) {
+        for dependents in read(&self.0).iter() {
+            dependents.wake_all();
         }
     }
 
@@ -78,6 +86,11 @@ impl<K: Revocation> DependentsOf<K> {
 impl<K: Revocation> Wake for DependentsOf<K> {
     fn wake(&self, tenant: &TenantKey) {
         let keys = lock(&self.by_tenant).get(tenant).into_iter().flatten().cloned().collect();
+        self.queue_by_age(keys);
+    }
+
+    fn wake_all(&self) {
+        let keys = lock(&self.by_tenant).values().flatten().cloned().collect();
         self.queue_by_age(keys);
     }
 

@@ -8,7 +8,8 @@
 //! - `tenants.rs`: the controller of the tenant objects, one for both kinds and all scopes. `cluster_tenants.rs` starts
 //!   what the cluster-scoped kind needs beyond that.
 //!   `tenant_credentials.rs` says when the credentials of an application are tried out.
-//! - `controller.rs`: kube's controller, fed with keys.
+//! - `controller.rs`: kube's controller, fed with keys. `clock_jumps.rs`: queues everything when the wall clock was
+//!   set.
 //! - `guard.rs`: around every reconcile: deadline, panics, backoff. `write_permits.rs`: how many status writes are in
 //!   flight.
 //! - `observer.rs`, `preflight.rs`: what the dispatcher reports of its calls, on its way to audit log, metrics and
@@ -18,6 +19,7 @@
 //! when there is news. Only the write of a status takes time, and an object that waits for its turn to write is not
 //! being reconciled meanwhile, so that thousands of verdicts never delay the next removal.
 
+mod clock_jumps;
 mod cluster_tenants;
 mod controller;
 mod dependents;
@@ -30,6 +32,7 @@ mod tenant_credentials;
 mod tenants;
 mod write_permits;
 
+pub(crate) use clock_jumps::follow_clock;
 pub(crate) use cluster_tenants::ClusterTenants;
 pub(crate) use dependents::Dependents;
 pub(crate) use observer::CallObserver;

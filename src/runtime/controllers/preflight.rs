@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use crate::dispatch::{Connection, ConnectionKey, Owner, Preflight, Refusal};
+use crate::dispatch::{Connection, ConnectionKey, Owner, Preflight, Purpose, Refusal};
 use crate::telemetry::metrics::Metrics;
 
 pub(crate) struct CountedPreflight {
@@ -14,12 +14,12 @@ pub(crate) struct CountedPreflight {
 }
 
 impl Preflight for CountedPreflight {
-    fn check<'a>(&'a self, owner: &'a Owner) -> BoxFuture<'a, Result<Connection, Refusal>> {
-        self.preflight.check(owner).inspect(|checked| self.count(checked.as_ref().err())).boxed()
+    fn check<'a>(&'a self, owner: &'a Owner, purpose: Purpose) -> BoxFuture<'a, Result<Connection, Refusal>> {
+        self.preflight.check(owner, purpose).inspect(|checked| self.count(checked.as_ref().err())).boxed()
     }
 
-    fn recheck(&self, owner: &Owner) -> Result<ConnectionKey, Refusal> {
-        self.preflight.recheck(owner).inspect_err(|refusal| self.count(Some(refusal)))
+    fn recheck(&self, owner: &Owner, purpose: Purpose) -> Result<ConnectionKey, Refusal> {
+        self.preflight.recheck(owner, purpose).inspect_err(|refusal| self.count(Some(refusal)))
     }
 
     fn may_send(&self) -> bool {

@@ -1,6 +1,7 @@
 //! When the credentials of an application are tried out, by asking for a token, although no removal needs one yet.
 
 use crate::api::{ConditionType, CredentialKind, TenantObject, reconcile_request};
+use crate::clock;
 use crate::sync::lock;
 use crate::tenant::{TenantKey, Usable};
 
@@ -10,7 +11,8 @@ impl TenantController {
     /// Whether the tenant waits for a token that shows whether its credentials are good. They are tried out if they are
     /// new, and when somebody asks for it, but not after every restart.
     pub(super) fn proves_credential(&self, key: &TenantKey, tenant: &dyn TenantObject, usable: &Usable) -> bool {
-        if tenant.tenant_spec().suspend || tenant.tenant_spec().credentials.kind() == CredentialKind::Token {
+        let is_stopped = tenant.tenant_spec().stopped_until(clock::wall()).is_some();
+        if is_stopped || tenant.tenant_spec().credentials.kind() == CredentialKind::Token {
             return false;
         }
         let (status, metadata) = (tenant.tenant_status(), tenant.metadata());

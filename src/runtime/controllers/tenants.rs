@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::api::{
-    Admission, Auth0Tenant, Auth0TenantStatus, ClusterAuth0Tenant, ConditionType, Reason, TenantObject,
+    Admission, Auth0Tenant, Auth0TenantStatus, ClusterAuth0Tenant, ConditionType, Hold, Mode, Reason, TenantObject,
     reconcile_request,
 };
 use crate::dispatch::{ConnectionKey, Dispatcher};
@@ -136,15 +136,16 @@ pub(crate) struct Shown {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Usability {
     Suspended,
+    OnHold(Hold),
     NotReady(TenantError),
-    Ready(ConnectionKey, Option<Arc<[String]>>),
+    Ready(ConnectionKey, Mode, Option<Arc<[String]>>),
 }
 
 impl Usability {
     /// Whether removals have to know. Scopes that become known change nothing for them.
     fn differs_from(&self, before: &Self) -> bool {
         match (self, before) {
-            (Self::Ready(now, _), Self::Ready(then, None)) => now != then,
+            (Self::Ready(now, mode, _), Self::Ready(then, before, None)) => (now, mode) != (then, before),
             _ => self != before,
         }
     }
@@ -308,7 +309,9 @@ impl TenantController {
         let status = tenant_status(tenant, generation, facts, now);
         let connection = connection.map(|connection| connection.key).ok_or(problem);
         let version = Version { generation, asked, accepted, connection };
-        let resync = wait.map_or(RESYNC_INTERVAL, |wait| wait.min(RESYNC_INTERVAL));
+        let hold = tenant.tenant_spec().hold.as_ref().and_then(|hold| hold.in_force(now));
+        let hold = hold.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
+        let resync = [wait, hold].into_iter().flatten().fold(RESYNC_INTERVAL, Duration::min);
         if tenant.status().is_some_and(|old| own_part(old) == own_part(&status)) {
             return Ok(Some(resync));
         }
@@ -324,13 +327,16 @@ impl TenantController {
 
     /// Wakes the dependents of the tenant if its usability has changed, or whom it admits.
     fn wake_dependents(&self, key: &TenantKey, tenant: &dyn TenantObject, usable: &Usable) {
+        let spec = tenant.tenant_spec();
+        let hold = spec.hold.as_ref().filter(|hold| hold.in_force(Timestamp::now()).is_some());
         let usability = match usable {
             Usable::NotKnown => return,
-            _ if tenant.tenant_spec().suspend => Usability::Suspended,
+            _ if spec.suspend => Usability::Suspended,
+            _ if let Some(hold) = hold => Usability::OnHold(hold.clone()),
             Usable::No(problem) => Usability::NotReady(problem.clone()),
             Usable::Yes(connection, _) => {
                 let scopes = connection.credential.token().and_then(|token| token.scopes().cloned());
-                Usability::Ready(connection.key, scopes)
+                Usability::Ready(connection.key, spec.mode, scopes)
             }
         };
         let now = (usability, tenant.admission().cloned());

@@ -229,6 +229,7 @@ const fn refusal(why: Refusal) -> &'static str {
         Refusal::NotLeading => "not_leading",
         Refusal::Gone => "object_gone",
         Refusal::Changed => "object_changed",
+        Refusal::Restrained => "restrained",
         Refusal::TenantNotReady => "tenant_not_ready",
         Refusal::NotAllowed => "not_allowed",
         Refusal::OtherConnection => "other_connection",

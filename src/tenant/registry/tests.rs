@@ -94,6 +94,7 @@ impl Rig {
         match self.tenants.state(&key, &applicant) {
             TenantState::Missing => "missing".to_owned(),
             TenantState::NotAllowed(why) => format!("not allowed: {why}"),
+            TenantState::OnHold { .. } => "OnHold".into(),
             TenantState::Suspended => "suspended".to_owned(),
             TenantState::NotReady(error) => format!("{}: {}", error.reason, error.message),
             TenantState::Ready { connection, .. } => format!("ready by {}", connection.tenant),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::auth0::{CallError, Item, Missing};
-use crate::dispatch::job::{End, Unverified};
+use crate::dispatch::job::{End, Task, Unverified};
 use crate::dispatch::machine::diagnosis::{Finding, Verdict};
 
 use super::pending::{Diagnosis, PendingRead, ReadPurpose};
@@ -62,6 +62,7 @@ impl JobState {
             self.seen |= !self.endpoint().row().per_user || !present.is_empty();
         }
         match purpose {
+            ReadPurpose::Before if self.task == Task::Observe => self.read_to_observe(result, began),
             ReadPurpose::Before => self.read_before(result, began),
             ReadPurpose::NoAnswer => self.read_after_delete(unresolved, result, began),
             ReadPurpose::Proof => self.read_as_proof(result, began),
@@ -100,6 +101,30 @@ impl JobState {
         self.resend = self.all_open();
     }
 
+    /// The only read of a job that observes. It answers the question whatever it says, so no read is spared.
+    fn read_to_observe(&mut self, result: ReadResult, began: Option<Timestamp>) {
+        match result {
+            Ok(present) => self.observed(present, began),
+            Err(ReadError::Call(CallError::NotFound(_))) => self.diagnose_read(began),
+            Err(ReadError::Call(error) | ReadError::Unreadable(error)) => self.end = Some(End::Failed(error)),
+        }
+    }
+
+    fn observed(&mut self, present: Vec<Item>, began: Option<Timestamp>) {
+        let absent = self.all_open().into_iter().filter(|(n, _)| !present.contains(&self.removal.items[*n]));
+        for (index, _) in absent.collect::<Vec<_>>() {
+            self.close_as_absent(index, began);
+        }
+        self.read_at = began;
+        self.end = Some(if present.is_empty() { End::Gone } else { End::Remaining(present) });
+    }
+
+    /// A read was answered with 404.
+    fn diagnose_read(&mut self, began: Option<Timestamp>) {
+        let findings = vec![Finding::NotFound];
+        self.diagnosis = Some(Diagnosis { items: Vec::new(), findings, read_at: began });
+    }
+
     /// A complete read of a strongly consistent list does not contain this item. It does not count as accepted, even if
     /// an earlier DELETE without an answer removed it.
     fn close_as_absent(&mut self, index: usize, began: Option<Timestamp>) {
@@ -131,6 +156,10 @@ impl JobState {
             self.read_at = read_at;
         }
         match (verdict, self.phase) {
+            (Verdict::Absent, Phase::ReadBefore) => return self.observed(Vec::new(), read_at),
+            (Verdict::Item | Verdict::Unclear, Phase::ReadBefore) => {
+                self.end = Some(End::Failed(CallError::NotFound(Missing::Unclear)));
+            }
             (Verdict::Subject, _) => self.end = Some(End::NotFound(Missing::Subject)),
             // A user who is not a member of the organization has no roles in it.
             (Verdict::Absent, Phase::Proving) => self.end = Some(self.end_unless_missing(End::Gone)),
@@ -138,7 +167,7 @@ impl JobState {
                 let error = CallError::NotFound(Missing::Unclear);
                 self.end = Some(End::Unverified(Unverified::ReadRefused(error)));
             }
-            (Verdict::Absent | Verdict::Item | Verdict::Unclear, Phase::ReadBefore | Phase::Removing) => {}
+            (Verdict::Absent | Verdict::Item | Verdict::Unclear, Phase::Removing) => {}
         }
         for Unresolved { index, suspect, .. } in items {
             match verdict {
@@ -157,11 +186,7 @@ impl JobState {
                 self.read_at = began;
                 if present.is_empty() { self.end_unless_missing(End::Gone) } else { End::Remaining(present) }
             }
-            Err(ReadError::Call(CallError::NotFound(_))) => {
-                let findings = vec![Finding::NotFound];
-                self.diagnosis = Some(Diagnosis { items: Vec::new(), findings, read_at: began });
-                return;
-            }
+            Err(ReadError::Call(CallError::NotFound(_))) => return self.diagnose_read(began),
             Err(ReadError::Call(CallError::InsufficientScope(scope))) => {
                 End::Unverified(Unverified::MissingScope(scope))
             }

@@ -94,6 +94,7 @@ impl JobState {
         let Job { owner, removal, task, history } = job;
         let History { accepted, accepted_unnamed, absent, first_accepted_at, accepted_at, lost, seen } = history;
         let state = |item| match () {
+            () if task == Task::Observe => ItemState::Open,
             () if accepted.contains(item) => ItemState::Accepted,
             () if absent.contains(item) => ItemState::Absent,
             () => ItemState::Open,
@@ -103,6 +104,7 @@ impl JobState {
         let reads_first = |before| open > 0 && (before || lost && removal.endpoint.row().strongly_consistent);
         let phase = match task {
             Task::Prove => Phase::Proving,
+            Task::Observe => Phase::ReadBefore,
             Task::Remove { before, .. } if reads_first(before) => Phase::ReadBefore,
             Task::Remove { .. } => Phase::Removing,
         };
@@ -251,7 +253,8 @@ impl JobState {
             }
             Phase::Removing | Phase::Proving => (ReadPurpose::Proof, self.removal.items.clone()),
         };
-        let request = self.read_list(wanted, purpose == ReadPurpose::Proof);
+        let is_last = purpose == ReadPurpose::Proof || self.task == Task::Observe;
+        let request = self.read_list(wanted, is_last);
         self.start_read(purpose, Vec::new(), Vec::new(), request)
     }
 
@@ -295,9 +298,10 @@ impl JobState {
     }
 
     const fn priority(&self) -> Priority {
-        match self.phase {
-            Phase::ReadBefore | Phase::Removing => Priority::Removal,
-            Phase::Proving => Priority::Proof,
+        match (self.task, self.phase) {
+            (Task::Observe, _) => Priority::Observation,
+            (Task::Remove { .. } | Task::Prove, Phase::ReadBefore | Phase::Removing) => Priority::Removal,
+            (Task::Remove { .. } | Task::Prove, Phase::Proving) => Priority::Proof,
         }
     }
 
@@ -330,7 +334,7 @@ impl JobState {
             (true, Task::Remove { after: false, .. }) => {
                 Some(self.end_unless_missing(End::Unverified(Unverified::Never)))
             }
-            (true, Task::Remove { after: true, .. } | Task::Prove) => None,
+            (true, Task::Remove { after: true, .. } | Task::Prove | Task::Observe) => None,
         }
     }
 
@@ -360,6 +364,7 @@ impl JobState {
 
     pub(crate) fn report(&self, end: End, domain: &Domain) -> Report {
         Report {
+            task: self.task,
             accepted: self.items_in(ItemState::Accepted),
             accepted_unnamed: self.accepted_unnamed,
             already_absent: self.items_in(ItemState::Absent),
