@@ -10,7 +10,7 @@ use rescind::api::{OrgMemberRoleRemoval, OrgMembershipRemoval, UserRoleRevocatio
 use serde_json::{Value, json};
 
 use crate::harness::*;
-use crate::helm::{helm, id, said, stream};
+use crate::helm::{documents, helm, id, said, stream};
 
 use variants::{LABEL, example, rendered};
 
@@ -37,8 +37,8 @@ fn due(mut objects: Vec<Value>) -> Vec<Value> {
     objects
 }
 
-/// TO BE DELETED, together with its call, as soon as the operator acts on `notBefore` and `notAfter`: this version holds
-/// objects that set them (`UnknownField`).
+/// TO BE DELETED, together with its call, as soon as the operator acts on `notBefore` and `notAfter`: this version
+/// holds objects that set them (`UnknownField`).
 fn without_times(object: &mut Value) {
     let spec = object["spec"].as_object_mut().unwrap();
     spec.remove("notBefore");
@@ -153,6 +153,34 @@ async fn apply(env: &Environment, objects: &[Value]) {
     tokio::task::spawn_blocking(move || plane.apply(&manifests).unwrap()).await.unwrap();
 }
 
+/// A membership waits in a later sync wave with the component for it, and a Leaver that lacks a field is an error.
+#[test]
+fn components_of_kustomize_can_be_combined() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut copy = std::process::Command::new("cp");
+    assert!(copy.arg("-r").arg(example("kustomize")).arg(folder.path()).status().unwrap().success());
+    let jane = folder.path().join("kustomize/leavers/jane-doe");
+    let build = || plane().run(&["kustomize", jane.to_str().unwrap()]);
+    let edit = |file: &str, change: &dyn Fn(String) -> String| {
+        let path = jane.join(file);
+        std::fs::write(&path, change(std::fs::read_to_string(&path).unwrap())).unwrap();
+    };
+    edit("kustomization.yaml", &|text| text + "  - ../../components/sync-waves\n");
+    assert_wave(&documents(&build().unwrap()));
+    edit("leaver.yaml", &|text| text.replace("memberRoles:", "roleNames:"));
+    let refusal = build().unwrap_err().to_string();
+    assert!(refusal.contains("memberRoles"), "{refusal}");
+}
+
+/// Only the membership is in a later sync wave.
+fn assert_wave(objects: &[Value]) {
+    let wave = |object: &Value| object.pointer("/metadata/annotations/argocd.argoproj.io~1sync-wave").cloned();
+    for object in objects {
+        assert_eq!(wave(object).is_some(), object["kind"] == "OrgMembershipRemoval", "{object}");
+    }
+    assert!(objects.iter().any(|object| wave(object).is_some()));
+}
+
 /// What the chart accepts and refuses, and that its names follow the targets.
 #[test]
 fn names_of_the_chart_follow_the_targets() {
@@ -181,11 +209,7 @@ fn names_of_the_chart_follow_the_targets() {
     let objects = with(json!([jane(here)]), &["--set", "options.suspend=true,options.mode=Observe"]).unwrap();
     assert_eq!((&objects[0]["spec"]["suspend"], &objects[0]["spec"]["mode"]), (&json!(false), &json!("Observe")));
     let organization = json!({"organizations": [{"id": ORG, "roles": [ROLE]}], "roles": [ROLE]});
-    let objects = with(json!([jane(organization)]), &["--set", "syncWaves=true"]).unwrap();
-    let wave = |object: &Value| object.pointer("/metadata/annotations/argocd.argoproj.io~1sync-wave").cloned();
-    for object in &objects {
-        assert_eq!(wave(object).is_some(), object["kind"] == "OrgMembershipRemoval", "{object}");
-    }
+    assert_wave(&with(json!([jane(organization)]), &["--set", "syncWaves=true"]).unwrap());
 
     let twice = json!({"roles": [ROLE]});
     for (leavers, says) in [
