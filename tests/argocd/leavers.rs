@@ -18,7 +18,7 @@ fn later(text: &str) -> String {
     text.replace("2026-12-18T17:00:00+01:00", "2998-01-01T00:00:00Z").replace("2027-01-31T", "2999-01-31T")
 }
 
-/// Applies the ApplicationSet of this file for the namespace of `env`, and waits until everybody's Application is synced.
+/// Applies the ApplicationSet of this file for the namespace of `env`, and waits until both Applications are synced.
 async fn synced(env: &Environment, repository: &Repository, file: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/leaver/argocd");
     let set = std::fs::read_to_string(folder.join(file)).unwrap();

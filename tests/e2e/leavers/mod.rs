@@ -106,8 +106,8 @@ async fn as_the_page_says(env: &Environment, verb: &str) {
     }
 }
 
-/// Jane's files are applied in the wrong order, Li Wei's all at once. Both lose everything that they hold and nobody
-/// else loses anything, and deleting the objects gives nothing back.
+/// Jane's files are applied in the wrong order, Li Wei's all at once. Both lose everything that they hold, other
+/// people lose nothing, and deleting the objects gives nothing back.
 #[tokio::test(flavor = "multi_thread")]
 async fn people_with_several_accounts_lose_everything() {
     let env = Environment::new("leavers").await;
