@@ -30,8 +30,6 @@ pub struct Application {
 
 impl Application {
     pub async fn new(argocd: &'static ArgoCd, client: &Client, repository: &Repository, namespace: &str) -> Self {
-        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("argoproj.io", "v1alpha1", "Application"));
-        let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), NAMESPACE, &kind);
         let object = json!({
             "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
             "metadata": {"name": namespace, "namespace": NAMESPACE},
@@ -48,10 +46,22 @@ impl Application {
                 },
             },
         });
+        let api = Self::api(client);
         api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+        Self::watch(argocd, client, namespace)
+    }
+
+    fn api(client: &Client) -> Api<DynamicObject> {
+        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("argoproj.io", "v1alpha1", "Application"));
+        Api::namespaced_with(client.clone(), NAMESPACE, &kind)
+    }
+
+    /// One that exists or will soon.
+    pub fn watch(argocd: &'static ArgoCd, client: &Client, name: &str) -> Self {
+        let api = Self::api(client);
         let healths = Arc::<Mutex<Vec<String>>>::default();
         let noted = healths.clone();
-        let name = namespace.to_owned();
+        let name = name.to_owned();
         let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
         let mut seen = watcher(api.clone(), config).default_backoff().applied_objects().boxed();
         let watch = tokio::spawn(async move {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
 mod application;
+mod leavers;
 mod processes;
 mod repository;
 mod scenarios;

@@ -1,5 +1,8 @@
 //! Argo CD as plain processes instead of pods: its controller, repository server, API server, and a redis.
 
+use std::ffi::OsString;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -27,7 +30,9 @@ pub struct ArgoCd {
     processes: Vec<Supervised>,
     /// The URL of its API server.
     pub url: String,
-    _dir: OwnedDir,
+    /// The address of its repository server.
+    repositories: String,
+    dir: OwnedDir,
 }
 
 /// The one Argo CD of the run, on the run's control plane.
@@ -55,6 +60,7 @@ impl ArgoCd {
         miniredis.arg(&redis_at);
         let common = ["--redis", &redis_at, "--loglevel", "warn", "--metrics-port", "0"];
         let mut repositories = program("argocd-repo-server", dir.path());
+        repositories.env("PATH", renderers(dir.path()));
         repositories.args(common).args(["--address", "127.0.0.1", "--port", &repository.to_string(), "--disable-tls"]);
         let cluster = ["--repo-server", &repository_at, "--repo-server-plaintext", "--namespace", NAMESPACE];
         let mut controller = program("argocd-application-controller", dir.path());
@@ -70,7 +76,16 @@ impl ArgoCd {
         let start =
             |(name, command): (&str, Command)| Supervised::spawn(&command, &dir.path().join(format!("{name}.log")));
         let processes = named.map(start).into_iter().collect::<Result<_, _>>().unwrap();
-        Self { processes, url: format!("http://127.0.0.1:{server}"), _dir: dir }
+        Self { processes, url: format!("http://127.0.0.1:{server}"), repositories: repository_at, dir }
+    }
+
+    /// Starts the controller of ApplicationSets, which ends when it is dropped.
+    pub fn application_sets(&self) -> Supervised {
+        let mut controller = program("argocd-applicationset-controller", self.dir.path());
+        controller.args(["--argocd-repo-server", &self.repositories, "--repo-server-plaintext"]);
+        controller.args(["--namespace", NAMESPACE, "--loglevel", "warn"]);
+        controller.args(["--metrics-addr", "0", "--probe-addr", "0", "--webhook-addr", "127.0.0.1:0"]);
+        Supervised::spawn(&controller, &self.dir.path().join("applicationsets.log")).unwrap()
     }
 
     /// Polls until both API servers answer.
@@ -108,6 +123,20 @@ impl ArgoCd {
         let (status, text) = (answer.status(), answer.text().await.unwrap());
         assert!(status.is_success(), "{action}: {status} {text}\n{}", self.logs());
     }
+}
+
+/// A `PATH` with what renders manifests: helm, and the kustomize in kubectl under its own name.
+fn renderers(dir: &Path) -> OsString {
+    let kubectl = locate("kubectl").unwrap();
+    let script = format!("#!/bin/sh\nshift\nexec {} kustomize \"$@\"\n", kubectl.display());
+    std::fs::write(dir.join("kustomize"), script).unwrap();
+    std::fs::set_permissions(dir.join("kustomize"), Permissions::from_mode(0o755)).unwrap();
+    let helm = locate("helm").unwrap();
+    let path = std::env::var_os("PATH").unwrap();
+    std::env::join_paths(
+        [dir, helm.parent().unwrap()].into_iter().map(Path::to_owned).chain(std::env::split_paths(&path)),
+    )
+    .unwrap()
 }
 
 /// All its programs are one binary; this variable selects one.

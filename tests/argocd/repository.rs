@@ -1,6 +1,6 @@
 //! A git repository of manifests.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -16,6 +16,10 @@ impl Repository {
 
     pub fn url(&self) -> String {
         format!("file://{}", self.0.path().display())
+    }
+
+    pub fn path(&self, below: &str) -> PathBuf {
+        self.0.path().join(below)
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -37,6 +41,21 @@ impl Repository {
 
     fn write(&self, name: &str, manifest: &Value) {
         std::fs::write(self.file(name), manifest.to_string()).unwrap();
+    }
+
+    /// Copies a folder of this repository to the same place, with `change` to the text of each file.
+    pub fn copy(&self, folder: &Path, change: &impl Fn(String) -> String) {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        std::fs::create_dir_all(self.0.path().join(folder)).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let path = folder.join(entry.unwrap().file_name());
+            let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(&path);
+            if from.is_dir() {
+                self.copy(&path, change);
+            } else {
+                std::fs::write(self.0.path().join(&path), change(std::fs::read_to_string(from).unwrap())).unwrap();
+            }
+        }
     }
 
     pub fn remove(&self, name: &str) {

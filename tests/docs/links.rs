@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::markdown::words;
 use crate::repository::{assert_none, page, pages, root, sources};
 
-const FOLDERS: [&str; 8] = ["src/", "tests/", "docs/", "charts/", "crds/", "config/", "image/", ".ci/"];
+const FOLDERS: [&str; 9] = ["src/", "tests/", "docs/", "charts/", "examples/", "crds/", "config/", "image/", ".ci/"];
 
 /// `path` without `..`.
 fn resolved(path: &Path) -> PathBuf {

@@ -21,6 +21,7 @@ mod harness;
 mod imports;
 mod kubeconfigs;
 mod leader;
+mod leavers;
 mod lifecycle;
 mod manifests;
 mod merging;
@@ -44,3 +45,6 @@ mod watches;
 mod fixtures;
 #[path = "../shared/generated.rs"]
 mod generated_file;
+#[path = "../chart/helm.rs"]
+#[allow(dead_code, reason = "it serves other tests, too")]
+mod helm;
