@@ -16,7 +16,7 @@ use kube::{Api, Resource};
 use rescind::api::{Auth0Tenant, UserRoleRevocation};
 use rescind::auth0::{AllowedDomains, Timeouts};
 use rescind::dispatch::{
-    Connection, ConnectionKey, Dispatcher, End, History, Job, Owner, Preflight, Refusal, Task, View,
+    Connection, ConnectionKey, Dispatcher, End, History, Job, Owner, Preflight, Purpose, Refusal, Task, View,
 };
 use rescind::revocation::{IsFresh, PreflightChecker, Revocation, TenantCheck};
 use rescind::runtime::{ElectionTiming, Error, LEASE, Lost};
@@ -262,10 +262,10 @@ async fn the_preflight_asks_whether_this_process_leads() {
     let asked = leads.clone();
     let checker = PreflightChecker::new(client, Box::new(move || asked.load(Relaxed)));
     checker.add(None, cache(object.clone()), fresh.clone(), TenantCheck::new(tenants, fresh, None));
-    let connection = checker.check(&owner).await.expect("everything speaks for it");
+    let connection = checker.check(&owner, Purpose::Remove).await.expect("everything speaks for it");
     assert!(checker.may_send());
     leads.store(false, Relaxed);
-    assert_eq!(checker.check(&owner).await.unwrap_err(), Refusal::NotLeading);
+    assert_eq!(checker.check(&owner, Purpose::Remove).await.unwrap_err(), Refusal::NotLeading);
     assert!(!checker.may_send());
 
     // The lease expires while the preflight check asks about the owners of a call.

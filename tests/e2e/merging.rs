@@ -55,6 +55,6 @@ async fn a_lost_answer_is_read_before_it_is_repeated() {
     env.put::<UserRoleRevocation>("jane", roles(USER)).await;
     let status = env.reason::<UserRoleRevocation>("jane", "AlreadyAbsent").await;
     assert_eq!(env.fake.count(Kind::DeleteUserRoles), 1, "{:?}", env.calls());
-    assert_eq!((status.result.unwrap().accepted, status.result.unwrap().already_absent), (0, 1));
+    assert_eq!((status.result.clone().unwrap().accepted, status.result.clone().unwrap().already_absent), (0, 1));
     assert!(status.conditions[0].message.contains("may have removed"), "{status:?}");
 }

@@ -18,9 +18,9 @@ async fn a_read_that_still_shows_it_is_waited_out() {
     env.put::<OrgMembershipRemoval>("jane", json!({"organizationId": ORG, "members": [USER]})).await;
     let status = env.reason::<OrgMembershipRemoval>("jane", "AwaitingConsistency").await;
     assert!(status.next_attempt_time.is_some() && status.verified_time.is_none());
-    assert_eq!(status.result.unwrap().remaining, 1);
+    assert_eq!(status.result.clone().unwrap().remaining, 1);
     let status = env.reason::<OrgMembershipRemoval>("jane", "Removed").await;
-    assert_eq!((status.result.unwrap().accepted, status.result.unwrap().remaining), (1, 0));
+    assert_eq!((status.result.clone().unwrap().accepted, status.result.clone().unwrap().remaining), (1, 0));
     assert_eq!(env.fake.count(Kind::DeleteMembers), 1, "looked at again, not removed again");
 }
 

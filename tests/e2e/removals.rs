@@ -24,7 +24,7 @@ async fn the_four_removals() {
 
     let status = env.reason::<UserRoleRevocation>("roles", "Removed").await;
     assert_eq!(status.correlation_id, env.fake.calls_to(fake_auth0::Kind::DeleteUserRoles)[0].correlation_id);
-    assert_eq!(status.result.unwrap().accepted, 1);
+    assert_eq!(status.result.clone().unwrap().accepted, 1);
     assert!(status.verified_time.is_some() && status.last_removal_time.is_some() && status.next_attempt_time.is_none());
     assert_eq!(status.condition(ConditionType::Verified).unwrap().status, "True");
     env.reason::<UserPermissionRevocation>("permissions", "Removed").await;
@@ -85,7 +85,7 @@ async fn the_four_removals_with(seed: u64) {
         env.reason::<OrgMembershipRemoval>("members", "Removed").await,
     ];
     for status in statuses {
-        let (result, finished) = (status.result.unwrap(), status.finished.is_some());
+        let (result, finished) = (status.result.clone().unwrap(), status.finished.is_some());
         assert!(finished && result.accepted == result.requested && result.remaining == 0, "{switches:?}: {result:?}");
     }
     env.reason::<UserRoleRevocation>("stranger", "SubjectNotFound").await;
@@ -117,7 +117,7 @@ async fn long_lists_are_split_and_read_to_their_end() {
     let _operator = env.operator().await;
     env.put::<OrgMembershipRemoval>("many", json!({"organizationId": ORG, "members": members})).await;
     let status = env.reason::<OrgMembershipRemoval>("many", "Removed").await;
-    assert_eq!(status.result.unwrap().accepted, 25);
+    assert_eq!(status.result.clone().unwrap().accepted, 25);
     let mut sizes: Vec<_> = env
         .fake
         .calls_to(Kind::DeleteMembers)
@@ -215,7 +215,7 @@ async fn verification_can_be_off_or_on_both_sides() {
     let unknown = "rol_AAAAAAAAAAAAAAAA";
     env.put::<UserRoleRevocation>("absent", json!({"userId": USER, "roles": [unknown]})).await;
     let status = env.reason::<UserRoleRevocation>("absent", "AlreadyAbsent").await;
-    assert_eq!((status.result.unwrap().already_absent, status.last_removal_time), (1, None));
+    assert_eq!((status.result.clone().unwrap().already_absent, status.last_removal_time), (1, None));
     assert_eq!(env.fake.deletes().len(), 1, "nothing there, nothing sent");
 
     env.put::<UserRoleRevocation>("half", json!({"userId": USER, "roles": [unknown, OTHER_ROLE]})).await;

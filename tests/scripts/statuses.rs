@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rescind::api::{Auth0Tenant, Policy, Reason, RemovalOptions, RemovalStatus, Verification, conditions, verdicts};
+use rescind::api::{
+    Auth0Tenant, Hold, Mode, Reason, RemovalOptions, RemovalStatus, Rfc3339, Verification, conditions, verdicts,
+};
 use rescind::auth0::{CallError, Domain, Endpoint, Item, Missing, Rejection, Token};
-use rescind::dispatch::{ConnectionKey, End, Refusal, Removal, Report, Unverified, View, Wait};
+use rescind::dispatch::{ConnectionKey, End, Refusal, Removal, Report, Task, Unverified, View, Wait};
 use rescind::revocation::{Decision, Inputs, Items, Now, Tenant, acknowledged, apply_report, decide};
 use rescind::tenant::{TenantError, TenantFacts, tenant_status};
 use serde_json::{Value, json};
@@ -13,6 +15,8 @@ use serde_json::{Value, json};
 use crate::lua::kinds;
 
 const GENERATION: i64 = 3;
+/// When the objects were created, in seconds.
+const CREATED: i64 = -60;
 const DOMAIN: &str = "acme.eu.auth0.com";
 
 /// An object, its expected health, and its expected kstatus.
@@ -62,6 +66,8 @@ enum Way {
     Waits(Wait),
     /// These options or this tenant allow no call.
     Blocked(RemovalOptions, Tenant<'static>),
+    /// The same, with a tenant that is ready.
+    Scheduled(RemovalOptions),
     /// No outcome of this version has this reason, but another version may write it.
     Told(Reason),
 }
@@ -72,7 +78,9 @@ fn removal() -> Removal {
 }
 
 fn report(accepted: bool, end: End) -> Report {
+    let task = Task::Remove { before: false, after: true };
     Report {
+        task,
         accepted: if accepted { removal().items } else { Vec::new() },
         accepted_unnamed: 0,
         already_absent: Vec::new(),
@@ -112,15 +120,23 @@ fn ways() -> Vec<Way> {
         failed(CallError::RateLimited(Duration::from_secs(9))),
         failed(CallError::no_answer("it does not answer")),
     ];
+    let observed = Report { task: Task::Observe, ..report(false, End::Remaining(removal().items)) };
     let (an_hour_ago, shown) = (Some(at(-3600)), End::Remaining(removal().items));
     let still_present = Report { first_accepted_at: an_hour_ago, accepted_at: an_hour_ago, ..report(true, shown) };
     let options = RemovalOptions::default;
     let suspended = RemovalOptions { suspend: true, ..options() };
-    let continuous = RemovalOptions { policy: Policy::Continuous, ..options() };
+    let unknown = RemovalOptions { unknown: vec!["spec.fromTheFuture".into()], ..options() };
+    let time = |second| Some(Rfc3339::from(at(second).to_string().as_str()));
+    let hold = Hold { until: "2099-01-01T00:00:00Z".into(), reason: "handover".into() };
+    let on_hold = RemovalOptions { hold: Some(Box::new(hold)), ..options() };
     let no_secret = Tenant::NotReady { reason: Reason::SecretNotFound, message: "there is no Secret" };
     let blocked = [
         (suspended, Tenant::Missing),
-        (continuous, Tenant::Missing),
+        (unknown, Tenant::Missing),
+        (on_hold, Tenant::Missing),
+        (RemovalOptions { not_after: time(CREATED - 1), ..options() }, Tenant::Missing),
+        (RemovalOptions { not_after: time(CREATED + 1), ..options() }, Tenant::Missing),
+        (options(), Tenant::OnHold { until: at(60), why: "handover" }),
         (options(), Tenant::Missing),
         (options(), Tenant::NotAllowed("the namespace is not admitted")),
         (options(), Tenant::Suspended),
@@ -132,18 +148,11 @@ fn ways() -> Vec<Way> {
         Wait::Working,
         Wait::RateLimited { until: Instant::now() + Duration::from_secs(60), own: true },
     ];
-    let of_others = [
-        Reason::WouldRemove,
-        Reason::NotReplayed,
-        Reason::Scheduled,
-        Reason::OnHold,
-        Reason::Expired,
-        Reason::Protected,
-        Reason::BrakeEngaged,
-    ];
+    let of_others = [Reason::Protected, Reason::BrakeEngaged];
     let blocked = blocked.into_iter().map(|(options, tenant)| Way::Blocked(options, tenant));
-    let reports = reports.into_iter().chain([still_present]).map(|report| Way::Ends(Box::new(report)));
-    reports.chain(waits.map(Way::Waits)).chain(blocked).chain(of_others.map(Way::Told)).collect()
+    let later = Way::Scheduled(RemovalOptions { not_before: time(60), ..options() });
+    let reports = reports.into_iter().chain([still_present, observed]).map(|report| Way::Ends(Box::new(report)));
+    reports.chain(waits.map(Way::Waits)).chain(blocked).chain([later]).chain(of_others.map(Way::Told)).collect()
 }
 
 impl Way {
@@ -153,12 +162,14 @@ impl Way {
         let token = Token::read(b"e30.e30.token", &domain.default_audience(), at(0)).unwrap();
         let key = ConnectionKey::new(&domain, None, token.fingerprint());
         let now = Now { wall: at(2), steady: Instant::now() };
+        let mode = Mode::Remove;
+        let ready = Tenant::Ready { key, domain: &domain, verification: Verification::default(), mode, scopes: None };
+        let observing = RemovalOptions { mode: Mode::Observe, ..RemovalOptions::default() };
         let (options, tenant) = match self {
             Self::Blocked(options, tenant) => (options.clone(), *tenant),
-            _ => (
-                RemovalOptions::default(),
-                Tenant::Ready { key, domain: &domain, verification: Verification::default(), scopes: None },
-            ),
+            Self::Scheduled(options) => (options.clone(), ready),
+            Self::Ends(report) if report.task == Task::Observe => (observing, ready),
+            _ => (RemovalOptions::default(), ready),
         };
         let view = match self {
             Self::Waits(wait) => {
@@ -186,6 +197,8 @@ impl Way {
             handed_back: None,
             failures: None,
             not_before: None,
+            check_at: None,
+            created: Some(at(CREATED)),
             now,
             jitter: 0.0,
         };
@@ -345,7 +358,13 @@ pub fn all() -> Vec<Case> {
     for first in &ways {
         for generation in [GENERATION - 1, GENERATION] {
             let (reason, old) = first.status(None, generation);
-            for way in &ways {
+            // What Auth0 has accepted is proved whatever the time, and an object that has expired submits nothing.
+            let is_possible = |way: &&Way| match way {
+                Way::Scheduled(_) => old.last_removal_time.is_none(),
+                Way::Waits(_) => reason != Reason::Expired,
+                Way::Ends(_) | Way::Blocked(..) | Way::Told(_) => true,
+            };
+            for way in ways.iter().filter(is_possible) {
                 let name = format!("{reason} of {generation}, then ");
                 let after = way.status(Some(&old), GENERATION);
                 cases.push(to_case("UserRoleRevocation", &name, after));

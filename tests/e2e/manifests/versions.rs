@@ -19,7 +19,7 @@ const NAMESPACE: &str = "default";
 fn look(kind: &Kind, object: &Value) -> (Vec<String>, Value) {
     fn removal<K: Revocation + DeserializeOwned>(object: &Value) -> (Vec<String>, Value) {
         let object: K = serde_json::from_value(object.clone()).expect("readable");
-        (object.options().unsupported(), json!(object.status()))
+        (object.options().unknown.clone(), json!(object.status()))
     }
     match kind.name {
         "UserPermissionRevocation" => removal::<UserPermissionRevocation>(object),
