@@ -8,7 +8,7 @@ use rescind::auth0::{Endpoint, Item};
 use serde_json::{Value, json};
 
 use crate::auth0::Millis;
-use crate::versions::{NEXT_FIELD, Version, meant};
+use crate::versions::{NEXT_FIELD, UNKNOWN_FIELD, Version, meant};
 
 pub const GROUP: &str = "rescind.dev/v1alpha1";
 
@@ -181,7 +181,8 @@ fn tenant_of<'a>(state: &'a State, key: &Key, object: &Object) -> Option<&'a Obj
 /// on another policy than `Once`, and only the newer one knows the field of the next.
 pub fn acts_for<'a>(state: &'a State, key: &Key, object: &Object, version: Version) -> Option<&'a Object> {
     let tenant = tenant_of(state, key, object)?;
-    let is_known = object.spec["policy"] == "Once" && (version.is_newer() || object.spec.get(NEXT_FIELD).is_none());
+    let is_known =
+        object.spec.get(UNKNOWN_FIELD).is_none() && (version.is_newer() || object.spec.get(NEXT_FIELD).is_none());
     (!object.is_suspended() && !tenant.is_suspended() && is_known).then_some(tenant)
 }
 

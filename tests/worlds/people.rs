@@ -10,7 +10,7 @@ use crate::auth0::{Millis, Tenant, Token};
 use crate::begin::{DOMAINS, object, organization, removal, role, secret, user};
 use crate::cluster::{Key, Object};
 use crate::plan::{Edit, all_scopes};
-use crate::versions::{NEXT_FIELD, Version};
+use crate::versions::{NEXT_FIELD, UNKNOWN_FIELD, Version};
 use crate::world::World;
 
 /// Everybody who changes something, in Kubernetes or in Auth0.
@@ -141,7 +141,7 @@ impl People {
                 let at = self.world.now();
                 self.change(&key, false, |object| (object.asked, object.edited) = (Some(asked), at));
             }
-            Edit::UnknownField => self.change(&key, true, |object| object.spec["policy"] = json!("Continuous")),
+            Edit::UnknownField => self.change(&key, true, |object| object.spec[UNKNOWN_FIELD] = json!(true)),
             Edit::NextField => self.change(&key, true, |object| object.spec[NEXT_FIELD] = json!(true)),
             Edit::KnownAgain => self.change(&key, true, known_again),
             Edit::OtherIfNotFound => {
@@ -252,7 +252,7 @@ impl People {
         self.world.inner().is_calm = true;
         for key in self.removals() {
             let object = self.world.inner().cluster.now[&key].clone();
-            let is_known = object.spec["policy"] == json!("Once") && object.spec.get(NEXT_FIELD).is_none();
+            let is_known = [UNKNOWN_FIELD, NEXT_FIELD].iter().all(|field| object.spec.get(field).is_none());
             if object.is_suspended() || !is_known {
                 self.change(&key, true, |object| {
                     object.spec["suspend"] = json!(false);
@@ -296,10 +296,11 @@ fn give(auth0: &mut Tenant, endpoint: &Endpoint, item: &Item, at: Millis) {
     }
 }
 
-/// Every version knows all fields of the spec, and acts on them.
+/// Every version knows all fields of the spec.
 fn known_again(object: &mut Object) {
-    object.spec["policy"] = json!("Once");
-    object.spec.as_object_mut().unwrap().remove(NEXT_FIELD);
+    for field in [UNKNOWN_FIELD, NEXT_FIELD] {
+        object.spec.as_object_mut().unwrap().remove(field);
+    }
 }
 
 fn push_condition(object: &mut Object, condition: Value) {

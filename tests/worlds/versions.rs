@@ -9,6 +9,9 @@ const NEXT: &str = "Next";
 /// The field of a removal's spec that only the newer version knows, and acts on.
 pub const NEXT_FIELD: &str = "fromNext";
 
+/// A field of a removal's spec that neither version knows.
+pub const UNKNOWN_FIELD: &str = "fromTheFuture";
+
 /// Which version a process is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Version {
