@@ -64,10 +64,12 @@ fn removal_rules() -> Vec<ValidationRule> {
 /// Continuous goes on, so its times may move; none is woken after it has expired.
 fn rules_after_action() -> Vec<ValidationRule> {
     let status = "oldSelf.status";
-    let ready = format!("has({status}.conditions) && {status}.conditions.exists(c, c.type == 'Ready' && ");
+    let ended = format!(
+        "has({status}.conditions) && {status}.conditions.exists(c, c.type == 'Ready' && c.reason in ['Expired', 'NotReplayed'])"
+    );
     let removed = format!(
         "(has({status}.lastRemovalTime) || has({status}.finished) && {status}.finished.mode == 'Remove') && \
-         self.spec.policy != 'Continuous'"
+         self.spec.policy != 'Continuous' && !({ended})"
     );
     let rule = |field: &str| {
         let (new, old) = (format!("self.spec.{field}"), format!("oldSelf.spec.{field}"));
@@ -80,7 +82,7 @@ fn rules_after_action() -> Vec<ValidationRule> {
         };
         [
             rule(&removed, "this object has been carried out"),
-            rule(&format!("{ready}c.reason == 'Expired')"), "this object has expired and never acts again"),
+            rule(&ended, "this object was too old to act, and never acts"),
         ]
     };
     ["notBefore", "notAfter"].iter().flat_map(|field| rule(field)).collect()

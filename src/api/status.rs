@@ -171,7 +171,7 @@ pub struct Drift {
     pub count: i32,
     /// When the last of these reads were made, at most four.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 4))]
+    #[schemars(length(max = 4), extend("items" = { "type": "string", "format": "date-time", "description": "The time of a read." }))]
     pub times: Vec<Time>,
 }
 
