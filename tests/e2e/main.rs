@@ -33,6 +33,7 @@ mod preflight;
 mod process;
 mod program;
 mod proof;
+mod pruned;
 mod rate_limits;
 mod reconcile_requests;
 mod removals;
