@@ -38,6 +38,7 @@ mod rate_limits;
 mod reconcile_requests;
 mod removals;
 mod repository;
+mod skew;
 mod soak;
 mod stage;
 mod suspended;

@@ -38,7 +38,7 @@ fn older_crds() -> String {
 }
 
 /// An object as the API server has it, whatever CRD serves it.
-pub async fn raw(env: &Environment, kind: &str, plural: &str, name: &str) -> Value {
+async fn raw(env: &Environment, kind: &str, plural: &str, name: &str) -> Value {
     let (group, version) = ("rescind.dev".to_owned(), "v1alpha1".to_owned());
     let api_version = format!("{group}/{version}");
     let resource = ApiResource { group, version, api_version, kind: kind.to_owned(), plural: plural.to_owned() };
@@ -48,7 +48,7 @@ pub async fn raw(env: &Environment, kind: &str, plural: &str, name: &str) -> Val
 }
 
 /// Installs these CRDs, and waits until objects of every kind are served by them: with a default mode, or without.
-pub async fn install(env: &Environment, plane: &'static ControlPlane, crds: String, has_mode: bool) {
+async fn install(env: &Environment, plane: &'static ControlPlane, crds: String, has_mode: bool) {
     tokio::task::spawn_blocking(move || plane.apply(&crds).expect("the CRDs install")).await.unwrap();
     let deadline = Instant::now() + PATIENCE;
     for (kind, plural, name) in
@@ -61,7 +61,7 @@ pub async fn install(env: &Environment, plane: &'static ControlPlane, crds: Stri
     }
 }
 
-fn user(name: &str) -> String {
+pub fn user(name: &str) -> String {
     format!("auth0|{name}")
 }
 
