@@ -33,6 +33,8 @@ mod write;
 
 /// The shortest time after which a reconcile asks to be run again. Zero would make it spin.
 const MIN_REQUEUE: Duration = Duration::from_millis(100);
+/// The longest one. kube's queue of timers panics at times that are more than two years ahead.
+const MAX_REQUEUE: Duration = Duration::from_secs(24 * 3600);
 /// While another object finds out whether Auth0 still refuses, the others come back after this long, and up to twice as
 /// long.
 const AWAIT_PROBE: Duration = Duration::from_secs(30);
@@ -96,7 +98,7 @@ pub async fn reconcile<K: Revocation>(
     let progress =
         Reconciliation { object: &*object, owner: &owner, context: &context, removal, now }.run(permit).await;
     progress.map(|progress| match progress {
-        Progress::Done(after) => Progress::Done(after.map(|after| after.max(MIN_REQUEUE))),
+        Progress::Done(after) => Progress::Done(after.map(|after| after.clamp(MIN_REQUEUE, MAX_REQUEUE))),
         Progress::AwaitPermit => progress,
     })
 }
