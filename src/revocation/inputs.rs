@@ -140,6 +140,8 @@ pub enum Tenant<'a> {
         verification: Verification,
         /// Whether removals only say what they would remove.
         mode: Mode,
+        /// What of the removal the tenant protects, so that nothing of it may be removed.
+        protected: Option<&'a str>,
         /// The scopes of the token, if they are known.
         scopes: Option<&'a [String]>,
     },
@@ -153,11 +155,12 @@ impl<'a> From<&'a TenantState> for Tenant<'a> {
             TenantState::Suspended => Self::Suspended,
             TenantState::OnHold { until, why } => Self::OnHold { until: *until, why },
             TenantState::NotReady(error) => Self::NotReady { reason: error.reason, message: &error.message },
-            TenantState::Ready { connection, verification, mode, scopes } => Self::Ready {
+            TenantState::Ready { connection, verification, mode, protected, scopes } => Self::Ready {
                 key: connection.key,
                 domain: &connection.domain,
                 verification: *verification,
                 mode: *mode,
+                protected: protected.as_deref(),
                 scopes: scopes.as_deref(),
             },
         }

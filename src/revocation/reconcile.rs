@@ -179,7 +179,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
     fn decide(&self, stored: &RemovalStatus, memory: &mut ObjectMemory) -> Plan {
         let shared = &self.context.shared;
         let key = TenantKey::of(&self.owner.namespace, &self.object.options().tenant_ref);
-        let applicant = Applicant { namespace: &self.owner.namespace, kind: K::KIND, endpoint: &self.removal.endpoint };
+        let applicant = Applicant { namespace: &self.owner.namespace, kind: K::KIND, removal: &self.removal };
         let tenant = shared.tenants.state(&key, &applicant);
         let mut plan = Plan { requeue_after: Some(MIN_REQUEUE), is_predicted: false, submitted_at: None, shows: None };
         for _ in 0..MAX_DECISIONS {

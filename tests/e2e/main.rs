@@ -17,6 +17,7 @@ mod docs_hired_again;
 mod docs_security;
 mod fault_injector;
 mod gateways;
+mod guards;
 mod harness;
 mod imports;
 mod kubeconfigs;

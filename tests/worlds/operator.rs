@@ -78,6 +78,8 @@ impl Observer for Deaf {
 
     fn owner_gone(&self, _: &Owner, _: &Report) {}
 
+    fn guard_refused(&self, _: &Owner, _: &str) {}
+
     fn task_restarted(&self) {
         self.0.violated(9, "the dispatcher's worker panicked");
     }

@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::api::{
-    Admission, Auth0Tenant, Auth0TenantStatus, ClusterAuth0Tenant, ConditionType, Hold, Mode, Reason, TenantObject,
-    reconcile_request,
+    Admission, Auth0Tenant, Auth0TenantStatus, ClusterAuth0Tenant, ConditionType, Hold, Mode, Protected, Reason,
+    TenantObject, reconcile_request,
 };
 use crate::dispatch::{ConnectionKey, Dispatcher};
 use crate::revocation::{ReasonChange, StatusTarget, Stored, Written, own_part, write_status};
@@ -138,14 +138,17 @@ enum Usability {
     Suspended,
     OnHold(Hold),
     NotReady(TenantError),
-    Ready(ConnectionKey, Mode, Option<Arc<[String]>>),
+    Ready(ConnectionKey, Guards, Option<Arc<[String]>>),
 }
+
+/// What a tenant that can be used keeps from being removed.
+type Guards = (Mode, Protected);
 
 impl Usability {
     /// Whether removals have to know. Scopes that become known change nothing for them.
     fn differs_from(&self, before: &Self) -> bool {
         match (self, before) {
-            (Self::Ready(now, mode, _), Self::Ready(then, before, None)) => (now, mode) != (then, before),
+            (Self::Ready(now, guards, _), Self::Ready(then, before, None)) => (now, guards) != (then, before),
             _ => self != before,
         }
     }
@@ -336,7 +339,7 @@ impl TenantController {
             Usable::No(problem) => Usability::NotReady(problem.clone()),
             Usable::Yes(connection, _) => {
                 let scopes = connection.credential.token().and_then(|token| token.scopes().cloned());
-                Usability::Ready(connection.key, spec.mode, scopes)
+                Usability::Ready(connection.key, (spec.mode, spec.protected.clone()), scopes)
             }
         };
         let now = (usability, tenant.admission().cloned());
