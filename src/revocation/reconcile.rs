@@ -230,8 +230,8 @@ impl<K: Revocation> Reconciliation<'_, K> {
                     }
                 }
             }
-            if !inputs.is_finished() || inputs.is_check() {
-                plan.requeue_after = [plan.requeue_after, inputs.next_instant()].into_iter().flatten().min();
+            if let Some(left) = inputs.next_instant().filter(|_| !inputs.is_finished() || inputs.is_check()) {
+                plan.requeue_after = Some(plan.requeue_after.map_or(left, |after| after.min(left)));
             }
             break;
         }

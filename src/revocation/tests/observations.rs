@@ -268,6 +268,31 @@ fn a_check_that_finds_nothing_new_writes_nothing() {
     assert_eq!(once.decide(), Decision::AwaitChange(None));
 }
 
+/// An edit is acknowledged at once, and does not answer a request that asks for a check.
+#[test]
+fn an_edit_does_not_answer_a_request() {
+    let mut object = continuous(removed(case()));
+    (object.generation, object.request) = (GENERATION + 1, Some("now"));
+    assert_eq!(object.decide(), Decision::Acknowledge);
+    let status = object.shown().unwrap();
+    assert_eq!((status.observed_generation, &status.last_handled_reconcile_at), (Some(GENERATION + 1), &None));
+    object.status = Some(status);
+    assert_eq!(task(&object.decide()), OBSERVE);
+}
+
+/// At another domain it is looked for, removed, and said to be there, but nothing came back that was never removed.
+#[test]
+fn another_domain_is_another_history() {
+    let mut object = continuous(removed(case()));
+    object.tenant = Connection::Ready { domain: "other.auth0.com".parse().unwrap(), token: "first" };
+    object.later(HOUR);
+    let gone = object.after(&observation(&object, &[]));
+    assert_eq!((gone.reason_text(), gone.domain.as_deref()), (Some("AlreadyAbsent"), Some("other.auth0.com")));
+    object.apply_report(&observation(&object, &[1]));
+    assert_eq!(task(&object.decide()), REMOVE);
+    assert_eq!(object.status.as_ref().unwrap().drift, None);
+}
+
 /// What came back is removed again, counted, and shown for a day.
 #[test]
 fn what_came_back_is_removed_again() {
