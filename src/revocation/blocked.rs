@@ -211,7 +211,7 @@ fn protected(inputs: &Inputs<'_>, known: &Known) -> Option<(Reason, String)> {
 
 /// What Auth0 has accepted is proved whatever the time.
 fn scheduled(inputs: &Inputs<'_>, known: &Known) -> Option<(Reason, String)> {
-    inputs.options.scheduled_for(inputs.now.wall).filter(|_| !known.has_accepted() || inputs.is_check())?;
+    inputs.options.scheduled_for(inputs.now.wall).filter(|_| !known.is_complete() || inputs.is_check())?;
     let at = inputs.options.not_before.as_ref().map_or("", Rfc3339::as_str);
     Some((Reason::Scheduled, format!("Nothing is sent before {at} (spec.notBefore).")))
 }

@@ -194,9 +194,12 @@ impl Inputs<'_> {
         self.modes().in_force() == Mode::Observe
     }
 
-    /// Whether the mode and `notAfter` let a DELETE be sent.
+    /// Whether the mode, the times and the guards of the tenant let a DELETE be sent, as the preflight check asks them
+    /// again.
     pub(super) fn may_remove(&self) -> bool {
-        !self.is_observed() && !self.options.has_ended(self.now.wall)
+        let is_protected = matches!(self.tenant, Tenant::Ready { protected: Some(_), .. });
+        let (options, now) = (self.options, self.now.wall);
+        !self.is_observed() && !is_protected && options.scheduled_for(now).is_none() && !options.has_ended(now)
     }
 
     /// Whether nothing is left to do for the object, but for checks.

@@ -225,6 +225,40 @@ fn an_object_that_has_expired_never_acts() {
     assert_eq!(replayed.decide(), Decision::Acknowledge);
 }
 
+/// Whatever keeps the preflight check from letting a DELETE out, the decision does not ask for one: the job would be
+/// handed back again and again.
+#[test]
+fn no_delete_is_asked_for_that_the_preflight_check_would_refuse() {
+    let restraints: [fn(&mut Case); 4] = [
+        |case| case.tenant_mode = Mode::Observe,
+        |case| case.protected = Some("user auth0|a"),
+        |case| case.options.not_before = Some("2099-01-01T00:00:00Z".into()),
+        |case| case.options.not_after = Some("2020-01-01T00:00:00Z".into()),
+    ];
+    for restrain in restraints {
+        for policy in [Policy::Once, Policy::Continuous] {
+            for items in [1, 2] {
+                let mut object = case();
+                object.options.policy = policy;
+                let partly =
+                    Report { accepted: (1..=items).map(role).collect(), ..object.accepted(End::Failed(unavailable())) };
+                object.apply_report(&partly);
+                restrain(&mut object);
+                object.request = Some("now");
+                for _ in 0..20 {
+                    if let Decision::Submit { task, history, .. } = object.decide() {
+                        assert!(!matches!(task, Task::Remove { .. }), "{policy:?} {items}");
+                        object.submitted_for = object.request;
+                        let report = Report { task, ..object.still_shown(task, &history) };
+                        object.apply_report(&report);
+                    }
+                    object.later(60);
+                }
+            }
+        }
+    }
+}
+
 /// A hold ends by itself.
 #[test]
 fn a_hold_ends_at_its_time() {
