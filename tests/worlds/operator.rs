@@ -50,6 +50,7 @@ pub struct Operator {
     dispatcher: Arc<Dispatcher>,
     shared: Arc<Shared>,
     feeds: Feeds,
+    wake_namespace: Wakers<str>,
     /// The uids of the objects in its caches.
     cached: Arc<Mutex<HashSet<String>>>,
     heard: Arc<AtomicU64>,
@@ -95,8 +96,9 @@ impl Preflight for Witness {
         self.world.checked(self.process, owner);
         async move {
             let result = self.preflight.check(owner, purpose).await;
-            if result.is_err() {
-                self.world.handed_back(owner);
+            match &result {
+                Ok(_) => self.world.passed(self.process, owner, purpose),
+                Err(_) => self.world.handed_back(owner),
             }
             result
         }
@@ -195,6 +197,7 @@ impl Operator {
             dispatcher,
             shared,
             feeds,
+            wake_namespace,
             cached,
             heard,
             taken: world.events().len(),
@@ -235,6 +238,13 @@ impl Operator {
             self.heard.store(now, Ordering::Relaxed);
         }
         None
+    }
+
+    /// The wall clock was set, and it has noticed that.
+    pub fn follow_clock(&self) {
+        for n in 0..self.world.plan.namespaces {
+            self.wake_namespace.lock().unwrap().iter().for_each(|wake| wake(&format!("ns{n}")));
+        }
     }
 
     /// The objects of which it knows something, although its caches hold them no more.

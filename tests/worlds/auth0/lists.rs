@@ -110,7 +110,7 @@ impl Tenant {
                     }
                     Endpoint::OrganizationMembers { .. } => {}
                 }
-                Ok(self.held.iter().filter(|(at, _)| at == endpoint).map(|(_, item)| item.clone()).collect())
+                Ok(self.held.keys().filter(|(at, _)| at == endpoint).map(|(_, item)| item.clone()).collect())
             }
         }
     }
