@@ -9,7 +9,7 @@ use crate::auth0::Millis;
 use crate::clock::true_time;
 use crate::cluster::{Key, Object};
 use crate::life::{Life, VERDICTS};
-use crate::restraints::{is_observed, not_after, not_before};
+use crate::restraints::{is_continuous, is_observed, not_after, not_before};
 use crate::settled::{auth0_of, fights, held, removals};
 use crate::verdicts::is_unknown;
 use crate::world::Inner;
@@ -70,7 +70,14 @@ fn forget_statuses(life: &Life) {
     for key in keys {
         inner.cluster.change(at, &key, false, |object| {
             let status = json!({ "observedGeneration": -1 });
-            object.map(|object| Object { status, finished_for: None, asked: None, edited: at, has_ended: false, ..object })
+            object.map(|object| Object {
+                status,
+                finished_for: None,
+                asked: None,
+                edited: at,
+                has_ended: false,
+                ..object
+            })
         });
     }
 }
@@ -102,7 +109,8 @@ fn compare(life: &Life, settled: &BTreeMap<Key, Class>) {
             let (before, after) = (settled[key], class(object));
             if let Some(why) = differs(&inner, key, object, (before, after), now) {
                 let status = &object.status;
-                differ.push(format!("{}/{}: {before:?} became {after:?}: {why}: {status} {}", key.1, key.2, object.spec));
+                differ
+                    .push(format!("{}/{}: {before:?} became {after:?}: {why}: {status} {}", key.1, key.2, object.spec));
             }
         }
     }
@@ -128,7 +136,8 @@ fn differs(
     let is_old = end.is_some_and(|end| true_time(object.created) > end);
     let is_wrong = match after {
         Class::Gone => is_held && !is_sticky,
-        Class::WouldRemove => !is_observed || !is_held,
+        // Once looks once; others may remove it later.
+        Class::WouldRemove => !is_observed || (!is_held && is_continuous(object)),
         Class::StillPresent => !is_sticky,
         Class::NotFound => !is_some_unknown,
         Class::Expired => !has_passed,
@@ -149,6 +158,8 @@ fn differs(
         (_, Class::NotFound) => true,
         // What was given back after the verdict, or taken away.
         (Class::WouldRemove | Class::Gone | Class::StillPresent, _) => true,
+        // A read alone does not say that an item is unknown.
+        (Class::NotFound, Class::Gone) => is_observed && is_some_unknown,
         (Class::NotFound | Class::Scheduled, _) => false,
     };
     (!agrees).then_some("nothing has changed that would say so")

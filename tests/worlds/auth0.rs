@@ -83,6 +83,8 @@ pub struct Log {
     pub deletes: Vec<Deleted>,
     /// Lists that were read to their end: when the first page was requested, and what they showed.
     pub reads: Vec<Complete>,
+    /// Every page that was delivered: when it was requested, and what it showed.
+    pub pages: Vec<Complete>,
     pub calls: u64,
     pub limited: u64,
 }
@@ -361,7 +363,8 @@ impl Tenant {
 
     /// Whether the user and the organization of this endpoint exist.
     pub fn knows_subject(&self, endpoint: &Endpoint) -> bool {
-        let has = |known: &BTreeSet<String>, id: Option<&std::sync::Arc<str>>| id.is_none_or(|id| known.contains(&**id));
+        let has =
+            |known: &BTreeSet<String>, id: Option<&std::sync::Arc<str>>| id.is_none_or(|id| known.contains(&**id));
         has(&self.organizations, endpoint.organization()) && has(&self.users, endpoint.user())
     }
 

@@ -176,7 +176,8 @@ impl Cluster {
 /// Whether the status says that the operator never acts for the object.
 fn ends(status: &Value) -> bool {
     let conditions = status["conditions"].as_array().into_iter().flatten();
-    let reasons = conditions.filter(|condition| condition["type"] == "Ready").filter_map(|ready| ready["reason"].as_str());
+    let reasons =
+        conditions.filter(|condition| condition["type"] == "Ready").filter_map(|ready| ready["reason"].as_str());
     reasons.into_iter().any(|reason| matches!(meant(reason), "Expired" | "NotReplayed"))
 }
 

@@ -80,7 +80,9 @@ impl Life {
                 match since {
                     None if self.world.unsettled(self.version).is_empty() => since = Some((now, counts)),
                     None => {}
-                    Some((_, before)) if !is_checked && !before.is_silent(counts) => since = None,
+                    Some((_, before)) if !is_checked && !before.is_silent(counts) && !self.world.is_restless() => {
+                        since = None;
+                    }
                     Some((at, _)) if !is_checked && (now >= at + CHECKED || !self.world.has_checks()) => {
                         (since, is_checked) = (Some((now, counts)), true);
                     }

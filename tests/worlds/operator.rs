@@ -200,7 +200,7 @@ impl Operator {
             wake_namespace,
             cached,
             heard,
-            taken: world.events().len(),
+            taken: world.changes(),
         };
         operator.list();
         operator
@@ -224,16 +224,15 @@ impl Operator {
 
     /// Delivers the changes that are due to the caches; returns when the next is due.
     pub fn feed(&mut self) -> Option<Millis> {
-        let (events, now, lag) = (self.world.events(), self.world.now(), self.world.plan.cache_lag);
-        while let Some((at, key)) = events.get(self.taken) {
+        let (now, lag) = (self.world.now(), self.world.plan.cache_lag);
+        while let Some((at, key, object)) = self.world.change(self.taken, now.saturating_sub(lag)) {
             if at + lag > now {
                 return Some(at + lag);
             }
             self.taken += 1;
-            let object =
-                self.world.state_at(now.saturating_sub(lag)).get(key).map(|object| self.version.read(object.json(key)));
+            let object = object.map(|object| self.version.read(object.json(&key)));
             if let Some(feed) = self.feeds.get_mut(key.0) {
-                feed(key, object);
+                feed(&key, object);
             }
             self.heard.store(now, Ordering::Relaxed);
         }

@@ -31,13 +31,7 @@ impl Books {
     }
 
     /// The DELETE of this task, which was answered now, was for these objects.
-    pub fn delete_was_for(
-        &mut self,
-        cluster: &Cluster,
-        version: Version,
-        uids: &[&str],
-        (at, wall): (Millis, &Wall),
-    ) {
+    pub fn delete_was_for(&mut self, cluster: &Cluster, version: Version, uids: &[&str], (at, wall): (Millis, &Wall)) {
         let Some(left) = self.left.remove(&tokio::task::id()).filter(|left| left + REMEMBERED >= at) else { return };
         for uid in uids {
             self.check_owner(cluster, uid, true, version, (left, wall.at(left)));

@@ -9,6 +9,7 @@ use crate::auth0::{Millis, Tenant};
 use crate::clock::true_time;
 use crate::cluster::{Key, Object, State, tenant_of};
 use crate::restraints::{is_continuous, is_observed, never_acts, not_after, not_before, on_hold_until};
+use crate::verdicts::is_unknown;
 use crate::versions::Version;
 use crate::wishes::FAR;
 use crate::world::{Inner, World};
@@ -44,9 +45,8 @@ impl World {
     /// policy Continuous removes again and again what another program gives back at once.
     pub fn is_restless(&self) -> bool {
         let inner = self.inner();
-        removals(&inner.cluster.now).any(|(key, object)| {
-            matches!(object.ready(), Some((_, "StillPresent"))) || fights(&inner, key, object)
-        })
+        removals(&inner.cluster.now)
+            .any(|(key, object)| matches!(object.ready(), Some((_, "StillPresent"))) || fights(&inner, key, object))
     }
 
     /// How many calls the checks of objects of policy Continuous may cost within this time.
@@ -91,7 +91,9 @@ impl World {
                 }
                 let Some((endpoint, items)) = &object.target else { continue };
                 for item in items {
-                    if let Some(given) = auth0.held_since(endpoint, item).filter(|given| given + limit < now) {
+                    let is_known = auth0.knows_subject(endpoint) && !is_unknown(auth0, endpoint, item);
+                    let held = auth0.held_since(endpoint, item).filter(|_| is_known);
+                    if let Some(given) = held.filter(|given| given + limit < now) {
                         late.push(format!("{}/{}: {item} is held since {given}", key.1, key.2));
                     }
                 }
@@ -120,8 +122,9 @@ pub fn auth0_of<'a>(inner: &'a Inner, key: &Key, object: &Object) -> Option<&'a 
 
 /// What the object names and somebody holds.
 pub fn held<'a>(auth0: &'a Tenant, object: &'a Object) -> impl Iterator<Item = &'a Item> {
-    let target = object.target.as_ref();
-    target.into_iter().flat_map(|(endpoint, items)| items.iter().filter(|item| auth0.holds(endpoint, item)))
+    let target = object.target.as_ref().filter(|(endpoint, _)| auth0.knows_subject(endpoint));
+    let is_held = |endpoint: &Endpoint, item: &Item| auth0.holds(endpoint, item) && !is_unknown(auth0, endpoint, item);
+    target.into_iter().flat_map(move |(endpoint, items)| items.iter().filter(move |item| is_held(endpoint, item)))
 }
 
 /// Whether the times of the object let something be removed.

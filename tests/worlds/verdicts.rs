@@ -60,8 +60,8 @@ impl Books {
         }
     }
 
-    /// What an object says that it would remove was in a complete list that was read after it asked, and nothing else of
-    /// what it names.
+    /// What an object says that it would remove was read after it asked, and complete lists show nothing else of what it
+    /// names.
     fn would_remove(&mut self, key: &Key, before: &Object, new: &Value, auth0: &Tenant, at: Millis) {
         let Some((endpoint, items)) = &before.target else { return };
         let who = format!("{}/{}", key.1, key.2);
@@ -70,8 +70,13 @@ impl Books {
         let asked = answered.as_str().filter(|_| is_answer).and_then(|asked| asked.parse().ok());
         let is_first = before.ready().is_none_or(|(status, _)| status != "True");
         let since = asked.unwrap_or(0).max(if is_first { before.created } else { 0 });
-        let named: Vec<String> =
-            new["result"]["items"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+        let named: Vec<String> = new["result"]["items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
         if new["result"]["remaining"].as_u64() != Some(named.len() as u64) || named.is_empty() {
             self.violated(3, at, format!("{who}: would remove {named:?}, and counts them as {}", new["result"]));
         }
@@ -150,7 +155,7 @@ fn absence_was_read(auth0: &Tenant, endpoint: &Endpoint, item: &Item, since: Mil
     })
 }
 
-/// Whether a complete list with the item was read, begun since that time.
+/// Whether a page with the item was read since that time: to show that it is there, a list need not be complete.
 fn presence_was_read(auth0: &Tenant, endpoint: &Endpoint, item: &Item, since: Millis) -> bool {
     let shows = |Complete { read, seen, .. }: &Complete| match (read, endpoint, item) {
         (Read::List(of), ..) if of == endpoint => seen.contains(item),
@@ -159,7 +164,7 @@ fn presence_was_read(auth0: &Tenant, endpoint: &Endpoint, item: &Item, since: Mi
         }
         _ => false,
     };
-    auth0.log.reads.iter().filter(|read| read.began >= since).any(shows)
+    auth0.log.pages.iter().filter(|page| page.began >= since).any(shows)
 }
 
 /// Whether the user's own list, read since then, shows no membership: who is no member has no roles there.

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::auth0::{EPOCH, Millis, Tenant, Wire};
 use crate::clock::Wall;
-use crate::cluster::{Cluster, Key, State, failure};
+use crate::cluster::{Cluster, Key, Object, State, failure};
 use crate::coverage::Coverage;
 use crate::invariants::{Books, condition};
 use crate::plan::Plan;
@@ -110,16 +110,20 @@ impl World {
         self.inner.lock().unwrap()
     }
 
-    pub fn events(&self) -> Vec<(Millis, Key)> {
-        self.inner().cluster.events.clone()
+    /// The change of this number, if there is one: its time and its object, as it was at `time`.
+    pub fn change(&self, number: usize, time: Millis) -> Option<(Millis, Key, Option<Arc<Object>>)> {
+        let inner = self.inner();
+        let (at, key) = inner.cluster.events.get(number)?;
+        Some((*at, key.clone(), inner.cluster.at(time).get(key).cloned()))
+    }
+
+    /// The number of changes so far.
+    pub fn changes(&self) -> usize {
+        self.inner().cluster.events.len()
     }
 
     pub fn state(&self) -> State {
         self.inner().cluster.now.clone()
-    }
-
-    pub fn state_at(&self, time: Millis) -> State {
-        self.inner().cluster.at(time).clone()
     }
 
     pub fn violated(&self, promise: u8, what: &str) {
@@ -286,7 +290,7 @@ impl World {
 }
 
 impl Inner {
-    fn wrote(&mut self, key: &Key, before: &crate::cluster::Object, status: &Value, at: Millis) {
+    fn wrote(&mut self, key: &Key, before: &Object, status: &Value, at: Millis) {
         if self.tells {
             let (uid, generation) = (&before.uid, before.generation);
             println!("{at} status of {}/{} {uid} generation {generation}: {status}", key.1, key.2);
