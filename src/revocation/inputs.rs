@@ -214,8 +214,11 @@ impl Inputs<'_> {
 
     /// Whether the object was finished at some time, with the target that its spec names.
     pub(super) fn was_finished(&self) -> Option<Mode> {
-        let finished = self.status?.finished.as_ref()?;
-        (finished.target == self.target()).then_some(finished.mode)
+        match &self.status?.finished {
+            Some(finished) => (finished.target == self.target()).then_some(finished.mode),
+            // Another version said so, for this generation.
+            None => self.is_finished().then_some(Mode::Remove),
+        }
     }
 
     /// Whether the next look at a finished object is a check, because its policy is Continuous. It stays one until it has
@@ -242,7 +245,9 @@ impl Inputs<'_> {
             Some(_) if self.was_finished().is_some() => Past::Seen,
             Some(_) | None => Past::Nothing,
         };
-        Known::from_status(self.status, self.items, domain, self.removal, past)
+        let mut known = Known::from_status(self.status, self.items, domain, self.removal, past);
+        known.forget_the_future(self.now.wall);
+        known
     }
 
     /// Whether the status is not about the present generation.

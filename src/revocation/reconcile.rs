@@ -152,7 +152,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
     /// When to look again at a finished object of policy Continuous. Decided once, and once more after each edit.
     fn check_at(&self, status: &RemovalStatus, memory: &mut ObjectMemory) -> Option<Instant> {
         let (options, generation) = (self.object.options(), self.owner.generation);
-        if options.policy == Policy::Once || status.finished.is_none() {
+        if options.policy == Policy::Once || (status.finished.is_none() && !status.is_ready()) {
             return None;
         }
         let known = memory.check.filter(|(decided_for, _)| *decided_for == generation);
