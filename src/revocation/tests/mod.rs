@@ -5,6 +5,7 @@ mod fifth_kind;
 mod life;
 mod moves;
 mod observations;
+mod observed_again;
 mod order;
 mod requests;
 mod rows;
