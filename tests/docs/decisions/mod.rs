@@ -191,7 +191,7 @@ fn a_request_is_tried_whatever_was_refused_to_others() {
     }
 }
 
-const HEAD: &str = include_str!("head.md");
+const HEAD: &str = include_str!("head.txt");
 
 #[test]
 fn every_decision_is_the_one_on_the_page() {
