@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use jiff::{SignedDuration, Timestamp};
 use kube::Resource;
 use kube::runtime::reflector::Store;
 use prometheus_client::collector::Collector;
@@ -12,7 +13,8 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
-use crate::api::{Auth0TenantStatus, ConditionType, DriftedReason, Reason, State, TenantObject};
+use crate::api::{Auth0TenantStatus, ConditionType, DriftedReason, Reason, RemovalStatus, State, TenantObject};
+use crate::clock;
 use crate::dispatch::{Dispatcher, QueueStats};
 use crate::revocation::Revocation;
 use crate::sync::lock;
@@ -26,6 +28,8 @@ use super::families::gauges;
 const NO_REASON: &str = "None";
 /// The label value for a reason that this version does not know.
 const UNKNOWN: &str = "Unknown";
+/// For how long it counts that what was removed came back.
+const DRIFTED_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// The collector. Clones share the sources.
 #[derive(Clone)]
@@ -116,9 +120,11 @@ impl ObjectCounts {
     /// Counts the removals in this cache, which holds those that are not settled. An object of policy Continuous never is.
     pub(crate) fn removals<K: Revocation>(&self, store: Store<K>) {
         self.add(move |counts| {
+            let now = clock::wall();
             let mut drifted = [(DriftedReason::CameBack, 0), (DriftedReason::KeepsComingBack, 0)];
             for object in store.state() {
-                let back = object.status().and_then(|status| status.condition(ConditionType::Drifted));
+                let back = object.status().filter(|status| came_back_recently(status, now));
+                let back = back.and_then(|status| status.condition(ConditionType::Drifted));
                 for (reason, count) in &mut drifted {
                     *count += usize::from(back.is_some_and(|back| back.reason == reason.as_str()));
                 }
@@ -174,6 +180,13 @@ impl ObjectCounts {
     pub(crate) fn add(&self, counter: impl Fn(&mut Counts) + Send + Sync + 'static) {
         lock(&self.0.counters).push(Box::new(counter));
     }
+}
+
+/// Whether what was removed came back within [`DRIFTED_FOR`]. The condition stays until the next check, which an object
+/// that is suspended or past its end does not get.
+fn came_back_recently(status: &RemovalStatus, now: Timestamp) -> bool {
+    let last = status.drift.as_ref().and_then(|drift| drift.times.iter().map(|at| at.0).max());
+    last.is_some_and(|last| now.duration_since(last) < DRIFTED_FOR)
 }
 
 /// The label values `reason` and `state`.
@@ -250,9 +263,11 @@ mod tests {
     #[test]
     fn what_came_back_is_counted_by_kind() {
         let (store, mut writer) = reflector::store::<UserRoleRevocation>();
-        for (name, conditions) in
-            [("a", vec!["KeepsComingBack"]), ("b", vec!["CameBack"]), ("c", vec!["CameBack"]), ("d", vec![])]
-        {
+        let (keeps, came) = (vec!["KeepsComingBack"], vec!["CameBack"]);
+        let objects =
+            [("a", keeps.clone(), 1), ("b", came.clone(), 1), ("c", came, 23), ("d", vec![], 1), ("e", keeps, 24)];
+        for (name, conditions, hours) in objects {
+            let last = Timestamp::now() - SignedDuration::from_hours(hours);
             let condition = |reason: &&str| {
                 json!({"type": "Drifted", "status": "True", "reason": reason, "message": "it came back",
                     "lastTransitionTime": "2026-11-26T00:00:00Z"})
@@ -262,7 +277,10 @@ mod tests {
                 "kind": "UserRoleRevocation",
                 "metadata": {"name": name, "namespace": "x"},
                 "spec": {"userId": "auth0|a", "roles": ["rol_bN1a2b3c4d5e6f7g"]},
-                "status": {"conditions": conditions.iter().map(condition).collect::<Vec<_>>()},
+                "status": {
+                    "conditions": conditions.iter().map(condition).collect::<Vec<_>>(),
+                    "drift": {"count": 1, "times": [last]},
+                },
             });
             writer.apply_watcher_event(&watcher::Event::Apply(serde_json::from_value(object).unwrap()));
         }
