@@ -79,7 +79,8 @@ fn later(playground: &Playground) -> Result<(), Failure> {
     shell.run(&format!("kubectl get rescind -n identity -l demo=later -o custom-columns='{columns}'"))?;
 
     shell.note("Jane should lose it. Kim's goes by itself when its time comes:")?;
-    shell.run("kubectl patch upr jane-read-reports -n identity --type merge -p '{\"spec\": {\"mode\": \"Remove\"}}'")?;
+    shell
+        .run("kubectl patch upr jane-read-reports -n identity --type merge -p '{\"spec\": {\"mode\": \"Remove\"}}'")?;
     shell.run(&format!("{wait} --for=jsonpath='{{.status.conditions[{READY}].reason}}'=Removed {both}"))?;
     shell.run("kubectl get rescind -n identity -l demo=later")
 }
