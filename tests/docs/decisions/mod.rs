@@ -17,6 +17,8 @@ use object::{INTERVAL, Object, TenantIs, written};
 use states::states;
 
 type Change = fn(&mut Object);
+/// Cases as indices of the columns, each with what follows.
+type Outcomes = Vec<(Vec<usize>, String)>;
 
 /// The number of an obstacle that gets no rows of its own, as docs/decisions.md explains.
 const LIKE_ANOTHER: usize = 12;
@@ -163,16 +165,16 @@ fn next() -> String {
     let columns = columns();
     let cases = combinations(&columns);
     let own = |case: &[usize]| obstacle(case).map(|(_, reason, _)| reason);
-    let mut sections: Vec<(Vec<&str>, Vec<(Vec<usize>, String)>)> = Vec::new();
+    let mut sections: Vec<(Vec<&str>, Outcomes)> = Vec::new();
     for (name, state) in states() {
         let outcome = |case: &Vec<usize>| (case.clone(), in_words(&situated(&state, case), own(case)));
-        let outcomes: Vec<_> = cases.iter().map(outcome).collect();
+        let outcomes: Outcomes = cases.iter().map(outcome).collect();
         match sections.iter_mut().find(|(_, other)| *other == outcomes) {
             Some((names, _)) => names.push(name),
             None => sections.push((vec![name], outcomes)),
         }
     }
-    let section = |(names, outcomes): &(Vec<&str>, Vec<_>)| {
+    let section = |(names, outcomes): &(Vec<&str>, Outcomes)| {
         format!("\n### {}\n\n{}", names.join("; "), table(&columns, outcomes))
     };
     sections.iter().map(section).collect()

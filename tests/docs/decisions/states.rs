@@ -60,7 +60,7 @@ fn twice_sent() -> Object {
 }
 
 /// An object that is `StillPresent` since a moment ago.
-pub fn still_present() -> Object {
+fn still_present() -> Object {
     let object = twice_sent().later(500);
     let read = Report { first_accepted_at: Some(at(0)), accepted_at: Some(at(130)), ..object.accepted(left()) };
     object.after(&read)
