@@ -129,7 +129,8 @@ pub struct TenantSpec {
     #[serde(default)]
     pub verification: Verification,
 
-    /// Remove (the default), or Observe: every removal that uses this tenant only says what it would remove.
+    /// Remove (the default), or Observe: every removal that uses this tenant only says what it would remove. Changed
+    /// from Observe to Remove, all of them are carried out, unless they say Observe themselves.
     #[serde(default)]
     pub mode: Mode,
 
