@@ -21,7 +21,7 @@ type Change = fn(&mut Object);
 type Outcomes = Vec<(Vec<usize>, String)>;
 
 /// The number of an obstacle that gets no rows of its own, as docs/decisions.md explains.
-const LIKE_ANOTHER: usize = 12;
+const LIKE_ANOTHER: usize = 13;
 
 /// What keeps anything from being sent, from the first that is shown to the last.
 fn obstacles() -> Vec<(&'static str, Reason, Change)> {
@@ -45,6 +45,7 @@ fn obstacles() -> Vec<(&'static str, Reason, Change)> {
         ("`suspend` of the tenant", Reason::Suspended, |object| object.tenant = TenantIs::Suspended),
         ("`hold` of the tenant", Reason::OnHold, |object| object.tenant = TenantIs::OnHold),
         ("the tenant is not ready", Reason::TenantNotReady, |object| object.tenant = TenantIs::NotReady),
+        ("the tenant protects what it names", Reason::Protected, |object| object.protected = Some("user auth0|a")),
         ("`notBefore` is to come", Reason::Scheduled, |object| {
             object.options.not_before = written(object.now.wall + Duration::from_secs(60));
         }),
@@ -214,11 +215,13 @@ fn is_of_removals(reason: Reason) -> bool {
     use Reason as R;
     match reason {
         R::Connected | R::Unproved | R::SecretNotFound | R::InvalidCredentials => false,
-        R::DomainNotAllowed | R::InvalidConnection | R::Protected | R::BrakeEngaged => false,
+        R::DomainNotAllowed | R::InvalidConnection | R::BrakeEngaged => false,
         R::Removed | R::RemovedUnverified | R::AlreadyAbsent | R::WouldRemove | R::SubjectGone => true,
         R::NotReplayed | R::SubjectNotFound | R::ItemNotFound | R::Expired | R::StillPresent => true,
         R::InvalidRequest | R::Unauthorized | R::InsufficientScope | R::Denied => true,
-        R::NamespaceNotAllowed | R::UnknownField | R::Queued | R::AwaitingProof | R::TenantNotReady => true,
+        R::Protected | R::NamespaceNotAllowed | R::UnknownField | R::Queued | R::AwaitingProof | R::TenantNotReady => {
+            true
+        }
         R::RateLimited | R::Auth0Unavailable | R::AwaitingConsistency => true,
         R::Scheduled | R::Suspended | R::OnHold => true,
     }
