@@ -8,7 +8,8 @@
 tools:
 	cargo run --quiet --package stack -- binaries
 
-# Shows the operator at work: control plane, fake Auth0, four removals, a failure, a rate limit, clean-up.
+# Shows the operator at work: control plane, fake Auth0, four removals, one for later, one that only looks, a failure, a
+# rate limit, clean-up.
 demo: programs
 	@cargo run --quiet --package stack -- demo
 
@@ -69,6 +70,7 @@ simulate:
 
 # Writes the pages of docs/ that are made from what the code does.
 docs:
+	RESCIND_WRITE=1 cargo test --quiet --test docs every_decision
 	RESCIND_WRITE=1 cargo test --quiet --test worlds every_answer
 	RESCIND_WRITE=1 cargo test --quiet --test e2e numbers_are_right
 

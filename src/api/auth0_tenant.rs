@@ -136,7 +136,8 @@ pub struct TenantSpec {
     #[serde(default)]
     pub verification: Verification,
 
-    /// Remove (the default), or Observe: every removal that uses this tenant only says what it would remove.
+    /// Remove (the default), or Observe: every removal that uses this tenant only says what it would remove. Changed
+    /// from Observe to Remove, all of them are carried out, unless they say Observe themselves.
     #[serde(default)]
     pub mode: Mode,
 
@@ -167,7 +168,7 @@ impl TenantSpec {
 
     /// The fields on which this version does not act; `brake` says whether the brake of the kind is one of them.
     pub(super) fn unsupported(&self, brake: bool) -> Vec<String> {
-        let set = [("spec.brake", brake), ("spec.protected", self.protected != Protected::default())];
+        let set = [("spec.brake", brake), ("spec.protected.keepHolders", !self.protected.keep_holders.is_empty())];
         let set = set.into_iter().filter(|(_, is_set)| *is_set).map(|(path, _)| path.to_owned());
         self.unknown.iter().cloned().chain(set).collect()
     }

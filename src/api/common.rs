@@ -26,16 +26,19 @@ pub struct RemovalOptions {
     pub tenant_ref: TenantRef,
 
     /// For how long the removal applies. Once (the default): the object is finished when everything named is gone.
-    /// Continuous: the operator reads again every `interval`, and removes what came back.
+    /// Continuous: the operator reads again every `interval`, and removes what came back, until `notAfter` or until the
+    /// object is deleted.
     #[serde(default)]
     pub policy: Policy,
 
-    /// How often to read again, with `policy: Continuous` only; at least 5m. Default: 1h.
+    /// How often to read again, with `policy: Continuous` only; at least 5m. Default: 1h. A read comes up to a tenth of
+    /// that earlier or later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-validations" = [within("5m", "8760h")]))]
     pub interval: Option<DurationText>,
 
-    /// Remove (the default), or Observe: say in the status what would be removed, and change nothing.
+    /// Remove (the default), or Observe: say in the status what would be removed, and change nothing. Changed from
+    /// Observe to Remove, the object is carried out. While the tenant says Observe, every object that uses it does.
     #[serde(default)]
     pub mode: Mode,
 
@@ -48,12 +51,14 @@ pub struct RemovalOptions {
     }]))]
     pub verification: Option<Verification>,
 
-    /// Nothing is sent before this instant (RFC 3339 with its offset).
+    /// Nothing is sent before this instant (RFC 3339 with its offset). Cannot be changed any more once the object was
+    /// carried out, except with `policy: Continuous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Rfc3339>,
 
-    /// Nothing is sent after this instant (RFC 3339 with its offset), so that a cluster restored from old manifests
-    /// does not act on them.
+    /// Nothing is removed after this instant (RFC 3339 with its offset), and an object that is created later never acts,
+    /// so that a cluster restored from old manifests does not act on them. What Auth0 accepted before is still
+    /// verified. Cannot be changed any more once the object was carried out, except with `policy: Continuous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<Rfc3339>,
 

@@ -13,7 +13,8 @@ use serde_json::Value;
 use super::conditions::{ConditionType, find_condition};
 use super::{Mode, Reason};
 
-/// What the operator did and saw. Once the object is finished, its status does not change any more.
+/// What the operator did and saw. Once an object of policy Once is finished, its status does not change any more, unless
+/// somebody edits it or requests another look.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RemovalStatus {
@@ -22,7 +23,7 @@ pub struct RemovalStatus {
     pub observed_generation: Option<i64>,
 
     /// Ready; Reconciling and Stalled (present only while true, never both); Verified (whether a read after the
-    /// removal proved it).
+    /// removal proved it); Drifted (what was removed came back within the last 24 hours).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -32,11 +33,11 @@ pub struct RemovalStatus {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
     pub result: Option<RemovalResult>,
 
-    /// What was done to which target, once Ready is True. A finished object causes no call any more.
+    /// What was done to which target, once Ready is True. With policy Once, a finished object causes no call any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished: Option<Finished>,
 
-    /// How often what was removed came back. Only with policy Continuous.
+    /// How often what was removed came back, and was removed again. Only with policy Continuous.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
     pub drift: Option<Drift>,
 
@@ -48,7 +49,8 @@ pub struct RemovalStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_removal_time: Option<Time>,
 
-    /// When a read, made after the removal, last proved that everything named is gone.
+    /// When a read, made after the removal, proved that everything named is gone. A later check that finds nothing new
+    /// does not change it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_time: Option<Time>,
 

@@ -11,6 +11,12 @@ use crate::dispatch::{End, History, Refusal, Removal, Report, Task};
 use super::items::Items;
 use super::schedule::REMOVE_AGAIN_AFTER;
 
+/// Times in a status are rounded to seconds, so they may be this far ahead of the clock.
+const ROUNDING: SignedDuration = SignedDuration::from_secs(2);
+/// How long ago something happened of which only is known that it was before the wall clock was set back: shorter than
+/// the time after which a DELETE is sent once more.
+const A_MOMENT: SignedDuration = SignedDuration::from_secs(60);
+
 /// What is known of an object at one domain. Only the status keeps it over a restart, as counts; nothing of it holds
 /// for another domain.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -114,6 +120,16 @@ impl Known {
             seen_at,
             correlation: status.correlation_id.clone(),
             domain: status.domain.clone(),
+        }
+    }
+
+    /// Times that are still to come were written before the wall clock was set back. What happened then was a moment
+    /// ago: no wait may last until the clock gets there again.
+    pub(super) fn forget_the_future(&mut self, now: Timestamp) {
+        for at in [&mut self.since, &mut self.accepted_at, &mut self.still_present_since].into_iter().flatten() {
+            if at.duration_since(now) > ROUNDING {
+                *at = now - A_MOMENT;
+            }
         }
     }
 

@@ -9,8 +9,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
 mod commands;
+mod decisions;
 mod fields;
 mod links;
 mod markdown;
 mod names;
 mod repository;
+
+#[path = "../shared/generated.rs"]
+mod generated_file;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rescind::api::{ConditionType, Reason, VerifiedReason};
+use rescind::api::{ConditionType, DriftedReason, Reason, VerifiedReason};
 
 use crate::fields::words_of_the_schema;
 use crate::markdown::words;
@@ -22,6 +22,8 @@ const VERIFIED: [VerifiedReason; 5] = [
     VerifiedReason::ReadRefused,
     VerifiedReason::ProofPending,
 ];
+
+const DRIFTED: [DriftedReason; 2] = [DriftedReason::CameBack, DriftedReason::KeepsComingBack];
 
 fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
@@ -44,6 +46,7 @@ fn alerts() -> BTreeSet<String> {
 fn names_in_pages_for_users_exist() {
     let mut known: BTreeSet<String> = Reason::ALL.iter().map(|reason| reason.as_str().to_owned()).collect();
     known.extend(VERIFIED.map(|reason| reason.as_str().to_owned()));
+    known.extend(DRIFTED.map(|reason| reason.as_str().to_owned()));
     known.extend(ConditionType::ALL.map(|kind| kind.as_str().to_owned()));
     // The reasons in metrics for objects without a reason of ours.
     known.extend(["None", "Unknown"].map(str::to_owned));
@@ -77,10 +80,10 @@ fn sections_on_reasons_are_of_reasons() {
 }
 
 #[test]
-fn reasons_of_verified_are_explained() {
+fn reasons_of_other_conditions_are_explained() {
     let pages: Vec<String> = ["docs/design.md", "docs/troubleshooting.md"].map(read).into();
-    for reason in VERIFIED {
-        assert!(pages.iter().any(|page| page.contains(&format!("`{}`", reason.as_str()))), "{reason:?}");
+    for reason in VERIFIED.map(VerifiedReason::as_str).into_iter().chain(DRIFTED.map(DriftedReason::as_str)) {
+        assert!(pages.iter().any(|page| page.contains(&format!("`{reason}`"))), "{reason}");
     }
 }
 

@@ -53,3 +53,36 @@ async fn old_manifests_do_to_people_who_come_back_what_the_page_says() {
     assert_eq!(deletes(), 3);
     operator.stop().await;
 }
+
+/// After its `notAfter` a file does nothing, also one that gets it late as the page says; what was only looked at acts once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_ends_does_nothing_to_people_who_come_back() {
+    let env = Environment::new("ends").await;
+    let operator = env.operator().await;
+    let api = env.api::<UserRoleRevocation>();
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    env.reason::<UserRoleRevocation>("jane", "Removed").await;
+    env.fake.give([Relation::user_role(USER, ROLE)]);
+    let deletes = || env.fake.count(Kind::DeleteUserRoles);
+
+    let end = json!({"spec": {"notAfter": "2026-01-01T00:00:00Z"}});
+    let refused = api.patch("jane", &PatchParams::default(), &Patch::Merge(end.clone())).await.unwrap_err();
+    assert!(refused.to_string().contains("cannot be changed any more"), "{refused}");
+    env.delete::<UserRoleRevocation>("jane").await;
+    let mut ended = roles(USER);
+    ended["notAfter"] = end["spec"]["notAfter"].clone();
+    env.put::<UserRoleRevocation>("jane", ended).await;
+    env.reason::<UserRoleRevocation>("jane", "NotReplayed").await;
+    assert_eq!(deletes(), 1);
+
+    let mut looks = roles(USER);
+    looks["mode"] = json!("Observe");
+    env.put::<UserRoleRevocation>("looks", looks).await;
+    env.reason::<UserRoleRevocation>("looks", "WouldRemove").await;
+    assert_eq!(deletes(), 1);
+    let remove = json!({"spec": {"mode": "Remove"}});
+    api.patch("looks", &PatchParams::default(), &Patch::Merge(remove)).await.unwrap();
+    env.reason::<UserRoleRevocation>("looks", "Removed").await;
+    assert_eq!(deletes(), 2);
+    operator.stop().await;
+}

@@ -18,6 +18,7 @@ mod docs_hired_again;
 mod docs_security;
 mod fault_injector;
 mod gateways;
+mod guards;
 mod harness;
 mod holds;
 mod imports;

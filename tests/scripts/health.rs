@@ -1,5 +1,6 @@
 //! The health script on every status, whatever the order of the conditions and whatever is missing.
 
+use rescind::api::Reason;
 use serde_json::{Value, json};
 
 use crate::lua::{health, kinds, script};
@@ -70,6 +71,25 @@ fn the_order_of_conditions_carries_no_meaning() {
             assert_eq!(health(&text(), &object).unwrap().0, expected, "{name}: {object:#}");
         }
     }
+}
+
+/// What came back was removed again: still Healthy, but the message says that it does come back.
+#[test]
+fn what_came_back_is_said_beside_the_verdict() {
+    let mut cases = of_removal("UserRoleRevocation");
+    cases.retain(|case| case.reason == Reason::Removed);
+    let Case { mut object, .. } = cases.remove(0);
+    let removed = object["status"]["conditions"][0]["message"].as_str().unwrap().to_owned();
+    let drifted = json!({"type": "Drifted", "status": "True", "reason": "KeepsComingBack", "message": "It came back.",
+        "observedGeneration": 3});
+    object["status"]["conditions"].as_array_mut().unwrap().push(drifted);
+    for (policy, message) in [("Continuous", format!("{removed} It came back.")), ("Once", removed)] {
+        object["spec"]["policy"] = json!(policy);
+        assert_eq!(health(&text(), &object).unwrap(), ("Healthy".to_owned(), message), "{policy}");
+    }
+    object["spec"]["policy"] = json!("Continuous");
+    object["spec"]["suspend"] = json!(true);
+    assert_eq!(health(&text(), &object).unwrap().0, "Suspended");
 }
 
 fn permutations(n: usize) -> Vec<Vec<usize>> {

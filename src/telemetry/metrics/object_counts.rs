@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use jiff::{SignedDuration, Timestamp};
 use kube::Resource;
 use kube::runtime::reflector::Store;
 use prometheus_client::collector::Collector;
@@ -12,7 +13,8 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
-use crate::api::{Auth0TenantStatus, Reason, State, TenantObject};
+use crate::api::{Auth0TenantStatus, ConditionType, DriftedReason, Reason, RemovalStatus, State, TenantObject};
+use crate::clock;
 use crate::dispatch::{Dispatcher, QueueStats};
 use crate::revocation::Revocation;
 use crate::sync::lock;
@@ -26,6 +28,8 @@ use super::families::gauges;
 const NO_REASON: &str = "None";
 /// The label value for a reason that this version does not know.
 const UNKNOWN: &str = "Unknown";
+/// For how long it counts that what was removed came back.
+const DRIFTED_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// The collector. Clones share the sources.
 #[derive(Clone)]
@@ -44,6 +48,7 @@ type CountFn = Box<dyn Fn(&mut Counts) + Send + Sync>;
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     removals: BTreeMap<RemovalLabels, usize>,
+    drifted: BTreeMap<DriftedLabels, usize>,
     tenants: BTreeMap<TenantLabels, usize>,
     unreadable: BTreeMap<UnreadableLabels, usize>,
     tokens: BTreeMap<TokenLabels, TokenEnd>,
@@ -54,6 +59,12 @@ struct RemovalLabels {
     kind: &'static str,
     reason: &'static str,
     state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+struct DriftedLabels {
+    kind: &'static str,
+    reason: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
@@ -106,14 +117,25 @@ impl ObjectCounts {
         let _ = self.0.dispatcher.set(dispatcher);
     }
 
-    /// Counts the removals in this cache, which holds those that are not settled.
+    /// Counts the removals in this cache, which holds those that are not settled. An object of policy Continuous never is.
     pub(crate) fn removals<K: Revocation>(&self, store: Store<K>) {
         self.add(move |counts| {
+            let now = clock::wall();
+            let mut drifted = [(DriftedReason::CameBack, 0), (DriftedReason::KeepsComingBack, 0)];
             for object in store.state() {
+                let back = object.status().filter(|status| came_back_recently(status, now));
+                let back = back.and_then(|status| status.condition(ConditionType::Drifted));
+                for (reason, count) in &mut drifted {
+                    *count += usize::from(back.is_some_and(|back| back.reason == reason.as_str()));
+                }
                 let current = |generation| object.status().and_then(|status| status.reason_at(generation));
                 let reason = object.meta().generation.and_then(current);
                 let (reason, state) = reason.map_or((NO_REASON, "new"), labels);
                 *counts.removals.entry(RemovalLabels { kind: K::KIND, reason, state }).or_default() += 1;
+            }
+            for (reason, count) in drifted {
+                let labels = DriftedLabels { kind: K::KIND, reason: reason.as_str() };
+                *counts.drifted.entry(labels).or_default() += count;
             }
         });
     }
@@ -160,6 +182,13 @@ impl ObjectCounts {
     }
 }
 
+/// Whether what was removed came back within [`DRIFTED_FOR`]. The condition stays until the next check, which an object
+/// that is suspended or past its end does not get.
+fn came_back_recently(status: &RemovalStatus, now: Timestamp) -> bool {
+    let last = status.drift.as_ref().and_then(|drift| drift.times.iter().map(|at| at.0).max());
+    last.is_some_and(|last| now.duration_since(last) < DRIFTED_FOR)
+}
+
 /// The label values `reason` and `state`.
 fn labels(reason: Reason) -> (&'static str, &'static str) {
     let state = match reason.state() {
@@ -188,6 +217,8 @@ impl Collector for ObjectCounts {
         encoder.encode_descriptor("leader", help, None, MetricType::Gauge)?.encode_gauge(&u32::from(is_active))?;
         let help = "Removals by reason; None: not reconciled yet; Unknown: set by another version";
         gauges(&mut encoder, "removals", help, None, counts.removals)?;
+        let help = "Removals of policy Continuous whose items came back within 24 hours, by reason of Drifted";
+        gauges(&mut encoder, "objects_drifted", help, None, counts.drifted)?;
         let help = "Tenant objects by reason; None: not reconciled yet";
         gauges(&mut encoder, "tenants", help, None, counts.tenants)?;
         let help = "Objects that cannot be read and are left out; the log names them";
@@ -217,4 +248,51 @@ fn encode_queues(encoder: &mut DescriptorEncoder<'_>, queues: &[QueueStats]) -> 
     gauges(encoder, "queue_oldest_job_age", help, seconds, each(queues, |queue| queue.oldest.as_secs_f64()))?;
     let help = "Time until calls may flow again after a 429; 0 while the circuit breaker is closed";
     gauges(encoder, "circuit_breaker_open", help, seconds, each(queues, |queue| queue.open_for.as_secs_f64()))
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::{reflector, watcher};
+    use prometheus_client::encoding::text::encode;
+    use prometheus_client::registry::Registry;
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::UserRoleRevocation;
+
+    #[test]
+    fn what_came_back_is_counted_by_kind() {
+        let (store, mut writer) = reflector::store::<UserRoleRevocation>();
+        let (keeps, came) = (vec!["KeepsComingBack"], vec!["CameBack"]);
+        let objects =
+            [("a", keeps.clone(), 1), ("b", came.clone(), 1), ("c", came, 23), ("d", vec![], 1), ("e", keeps, 24)];
+        for (name, conditions, hours) in objects {
+            let last = Timestamp::now() - SignedDuration::from_hours(hours);
+            let condition = |reason: &&str| {
+                json!({"type": "Drifted", "status": "True", "reason": reason, "message": "it came back",
+                    "lastTransitionTime": "2026-11-26T00:00:00Z"})
+            };
+            let object = json!({
+                "apiVersion": "rescind.dev/v1alpha1",
+                "kind": "UserRoleRevocation",
+                "metadata": {"name": name, "namespace": "x"},
+                "spec": {"userId": "auth0|a", "roles": ["rol_bN1a2b3c4d5e6f7g"]},
+                "status": {
+                    "conditions": conditions.iter().map(condition).collect::<Vec<_>>(),
+                    "drift": {"count": 1, "times": [last]},
+                },
+            });
+            writer.apply_watcher_event(&watcher::Event::Apply(serde_json::from_value(object).unwrap()));
+        }
+        let counts = ObjectCounts::new(Readiness::default());
+        counts.removals(store);
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(counts));
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        for (reason, count) in [("CameBack", 2), ("KeepsComingBack", 1)] {
+            let line = format!("objects_drifted{{kind=\"UserRoleRevocation\",reason=\"{reason}\"}} {count}\n");
+            assert!(text.contains(&line), "{text}");
+        }
+    }
 }

@@ -32,17 +32,8 @@ fn due(mut objects: Vec<Value>) -> Vec<Value> {
     for object in &mut objects {
         object["spec"]["notBefore"] = "2026-01-01T00:00:00Z".into();
         object["spec"]["notAfter"] = "2999-01-01T00:00:00Z".into();
-        without_times(object);
     }
     objects
-}
-
-/// TO BE DELETED, together with its call, as soon as the operator acts on `notBefore` and `notAfter`: this version
-/// holds objects that set them (`UnknownField`).
-fn without_times(object: &mut Value) {
-    let spec = object["spec"].as_object_mut().unwrap();
-    spec.remove("notBefore");
-    spec.remove("notAfter");
 }
 
 /// Runs kubectl without blocking the operator of the test.

@@ -64,6 +64,7 @@ async fn numbers_are_right_after_known_removals() {
     assert_eq!((standing("Removed"), standing("SubjectNotFound"), standing("RateLimited")), (2.0, 1.0, 0.0));
     assert_eq!(value("rescind_removals", &[("state", "stalled")]), 1.0);
     assert_eq!(value("rescind_removals", &[("state", "done")]), 3.0);
+    assert_eq!(value("rescind_objects_drifted", &[]), 0.0);
     assert_eq!(value("rescind_tenants", &[("reason", "Connected"), ("tenant_namespace", &env.namespace)]), 1.0);
 
     assert_eq!(value("rescind_auth0_calls_total", &[]), env.fake.total() as f64);

@@ -43,6 +43,11 @@ if seen["Ready"].reason ~= nil and held[seen["Ready"].reason] then
   return answer("Suspended", seen["Ready"].message)
 end
 if holds("Ready") then
-  return answer("Healthy", seen["Ready"].message)
+  -- What came back was removed again, so it is as healthy as it was; but people should read that it does come back.
+  local message = seen["Ready"].message
+  if obj.spec ~= nil and obj.spec.policy == "Continuous" and holds("Drifted") and seen["Drifted"].message ~= nil then
+    message = (message or "") .. " " .. seen["Drifted"].message
+  end
+  return answer("Healthy", message)
 end
 return answer("Progressing", seen["Ready"].message)

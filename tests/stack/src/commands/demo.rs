@@ -33,6 +33,7 @@ pub(crate) fn run() -> Result<(), Failure> {
 
 fn show(playground: &Playground) -> Result<(), Failure> {
     removals(playground)?;
+    later(playground)?;
     missing_scope(playground)?;
     rate_limit(playground)?;
     what_happened(playground)?;
@@ -60,6 +61,28 @@ fn removals(playground: &Playground) -> Result<(), Failure> {
         REMOVALS => Ok(()),
         removed => Err(Failure::NotRemoved { removed, wanted: REMOVALS }),
     }
+}
+
+/// Shows a removal that waits for its time, and one that only looks until it may act.
+fn later(playground: &Playground) -> Result<(), Failure> {
+    const READY: &str = "?(@.type==\"Ready\")";
+    let shell = &playground.shell;
+    shell.step("Not yet: one removal waits for its time, in 6 seconds here, and one only looks")?;
+    shell.run("cat tests/stack/demo/later.yaml")?;
+    shell.run(&format!("kubectl apply -f {}", playground.fill_in("later.yaml")?.display()))?;
+    let (both, wait) = ("urr/kim-last-day upr/jane-read-reports -n identity", "kubectl wait --timeout=30s");
+    shell.run(&format!("{wait} --for=jsonpath='{{.status.conditions[{READY}].reason}}' {both}"))?;
+    let columns = ["NAME:.metadata.name".to_owned()]
+        .into_iter()
+        .chain(["reason", "message"].map(|name| format!("{}:.status.conditions[{READY}].{name}", name.to_uppercase())));
+    let columns = columns.collect::<Vec<_>>().join(",");
+    shell.run(&format!("kubectl get rescind -n identity -l demo=later -o custom-columns='{columns}'"))?;
+
+    shell.note("Jane should lose it. Kim's goes by itself when its time comes:")?;
+    shell
+        .run("kubectl patch upr jane-read-reports -n identity --type merge -p '{\"spec\": {\"mode\": \"Remove\"}}'")?;
+    shell.run(&format!("{wait} --for=jsonpath='{{.status.conditions[{READY}].reason}}'=Removed {both}"))?;
+    shell.run("kubectl get rescind -n identity -l demo=later")
 }
 
 /// Shows a token that lacks a scope.

@@ -11,9 +11,11 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use jiff::Timestamp;
 use stack::supervisor::Supervised;
 use stack::{ControlPlane, binaries, kubectl};
 
@@ -26,6 +28,8 @@ pub(crate) use shell::{Shell, Voice};
 
 /// The administrator's kubeconfig within a playground's folder.
 pub(crate) const KUBECONFIG: &str = "kubeconfig";
+/// How far ahead `${SOON}` is: long enough for a slow machine to show that the removal waits.
+const SOON: Duration = Duration::from_secs(6);
 /// The log of the operator, in the same folder.
 pub(crate) const OPERATOR_LOG: &str = "operator.log";
 
@@ -120,12 +124,15 @@ impl Playground {
         Ok(path)
     }
 
-    /// Fills the domain and the authority's certificate into a manifest of the demo; returns the path of the result.
+    /// Fills the domain, the authority's certificate and a time a few seconds ahead into a manifest of the demo; returns
+    /// the path of the result.
     pub(crate) fn fill_in(&self, manifest: &str) -> Result<PathBuf, Failure> {
         let read = |path: &Path| fs::read_to_string(path).map_err(Failure::io("read", path));
         let template = read(&repository().join("tests/stack/demo").join(manifest))?;
         let ca_bundle = BASE64.encode(read(&self.dir.join("ca.pem"))?);
+        let soon = Timestamp::from_second((Timestamp::now() + SOON).as_second()).unwrap_or(Timestamp::MAX);
         let filled = template.replace("${DOMAIN}", self.fake.domain()).replace("${CA_BUNDLE}", &ca_bundle);
+        let filled = filled.replace("${SOON}", &format!("{:?}", soon.to_string()));
         let path = self.dir.join(manifest);
         write_private(&path, &filled)?;
         Ok(path)
