@@ -328,6 +328,10 @@ mutant 13-older-crd-unnoticed "--lib a_missing_default" \
     src/api/closed.rs 's/field.has_default \&\& !values/false \&\& !values/'
 mutant 13-acts-on-any-mode "--lib what_is_set_but_not_acted_on" \
     src/api/common.rs 's/list.value("spec.mode".*//'
+mutant 13-written-through-an-older-crd "--test e2e an_older_crd_came_and_went" \
+    src/revocation/reconcile/write.rs 's/options().is_pruned() \&\& /options().is_pruned() \&\& false \&\& /'
+mutant 13-tenant-written-through-an-older-crd "--test e2e an_older_crd_came_and_went" \
+    src/runtime/controllers/tenants.rs 's/tenant.loses_by_writes() || //'
 mutant 13-status-forgotten "--lib fields_of_others_are_written_back" \
     src/api/status.rs 's/#\[serde(flatten)\]/#[serde(skip)]/'
 
