@@ -21,8 +21,9 @@ fn from_script(name: &str) -> PathBuf {
 }
 
 fn earlier_crds() -> String {
-    let files = std::fs::read_dir(from_script("RESCIND_SKEW_CRDS")).unwrap();
-    files.map(|file| format!("---\n{}", std::fs::read_to_string(file.unwrap().path()).unwrap())).collect()
+    let files = std::fs::read_dir(from_script("RESCIND_SKEW_CRDS")).unwrap().map(|file| file.unwrap().path());
+    let crds = files.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("rescind.dev_"));
+    crds.map(|path| format!("---\n{}", std::fs::read_to_string(path).unwrap())).collect()
 }
 
 /// The earlier operator.
