@@ -119,8 +119,10 @@ mutant 4-items-of-another-domain "--lib the_items_of_another_domain" \
     src/revocation/history.rs 's/let mut items = items.at(domain);/let mut items = items.clone();/'
 mutant 4-counted-again "--lib what_is_shown_while_a_job" \
     src/revocation/history.rs 's/let from_before = report.accepted_unnamed.min(absent);/let from_before = before.min(absent);/; s/let certain = before.max(named + absent);/let certain = self.requested.max(before);/'
+mutant 4-seen-counts-as-accepted "--lib an_observation_" \
+    src/revocation/history.rs 's/if report.task == Task::Observe =>/if report.task == Task::Observe \&\& false =>/'
 mutant 4-proved-elsewhere "--lib a_proof_can_be_requested" \
-    src/revocation/decide.rs 's/ \&\& is_unverified(inputs) \&\& is_here;/ \&\& is_unverified(inputs); let _ = is_here;/'
+    src/revocation/decide_finished.rs 's/filter(|_| is_here \&\& may_call())/filter(|_| may_call())/'
 mutant 4-empty-list "--lib what_is_blocked_is_never" \
     src/revocation/kinds.rs 's/if items.is_empty()/if false/'
 mutant 5-no-preflight "--test e2e the_preflight_sees" \
@@ -134,8 +136,16 @@ mutant 5-list-believed "--lib a_cache_is_not_fresh" \
 mutant 5-suspend-ignored "--test e2e a_suspended_object" \
     src/revocation/blocked.rs 's/inputs.options.suspend.then(/false.then(/' \
     src/revocation/preflight.rs 's/ || options.suspend//'
+mutant 5-observes-and-removes "--lib an_observed_object_says" \
+    src/revocation/inputs.rs 's/self.modes().in_force() == Mode::Observe/false/'
+mutant 5-acts-too-early "--lib a_scheduled_object_waits" \
+    src/api/common.rs 's/Some(at).filter(|at| \*at > now)/None::<Timestamp>.filter(|_| at > now)/'
+mutant 5-acts-too-late "--lib an_object_that_has_expired" \
+    src/api/common.rs 's/is_some_and(|end| now > end)/is_some_and(|end| now > end \&\& false)/'
+mutant 5-hold-ignored "--lib a_hold_ends" \
+    src/api/guards.rs 's/filter(|until| \*until > now)/filter(|until| *until > now \&\& false)/'
 mutant 5-tenant-goes-on "--test worlds the_promises" \
-    src/tenant/registry.rs 's/if tenant.tenant_spec().suspend {/if false {/'
+    src/tenant/registry.rs 's/^        if spec.suspend {/        if false {/'
 mutant 5-not-leading "--test e2e the_preflight_asks" \
     src/revocation/preflight.rs 's/if !(self.is_leader)() {/if false {/; s/^        (self.is_leader)()$/        true/'
 mutant 5-two-leaders "--lib at_most_one_leads" \
@@ -215,13 +225,13 @@ mutant 14-kept-for-ever "--test worlds the_promises" \
 mutant 14-timers-kept "--test dispatch many_connections_that_are_gone" \
     src/dispatch/machine/state.rs '/self.known_lengths.retain/{n;d}'
 mutant 8-items-forgotten "--test worlds the_promises" \
-    src/revocation/decide.rs 's/items: known.items, outcome, failures/items: Items::default(), outcome, failures/'
+    src/revocation/apply_report.rs 's/items: known.items, outcome, failures/items: super::items::Items::default(), outcome, failures/'
 mutant 8-accepted-not-written "--test worlds the_promises" \
     src/revocation/due.rs 's/^        State::Waiting => due_while_waiting(/        State::Waiting if wanted.last_removal_time.is_some() => Due::Nothing,\n&/'
 mutant 8-accepted-in-part-untold "--test dispatch what_is_accepted_in_part" \
     src/dispatch/machine/state.rs 's/is_newly_accepted || (!proving/(!proving/'
 mutant 8-taken-back-in-flight "--lib an_answer_that_is_on_its_way" \
-    src/revocation/blocked.rs 's/is_probing || is_in_flight || inputs/is_probing || inputs/'
+    src/revocation/blocked.rs 's/is_probing || is_in_flight(inputs) || inputs/is_probing || inputs/'
 mutant 8-handed-back-untold "--test worlds what_is_handed_back" \
     src/revocation/reconcile.rs 's/Ok(()) if memory.status.is_some() => continue,/Ok(()) if memory.status.is_some() \&\& false => continue,/'
 mutant 8-not-handed-over "--test e2e sigterm_hands_over" \
@@ -258,7 +268,7 @@ mutant 9-read-for-ever "--lib what_was_absent_and_is_there" \
 mutant 9-tried-in-turn "--lib a_list_that_shows_what" \
     src/revocation/items.rs 's/!shown(item) || shows_unknown/!shown(item) || report.not_found.contains(item)/'
 mutant 8-dated-too-early "--lib the_last_acceptance_counts" \
-    src/revocation/decide.rs 's/^    date_unknown_from_acceptance(&mut status.conditions, known);//'
+    src/revocation/apply_report.rs 's/^    date_unknown_from_acceptance(&mut status.conditions, known);//'
 mutant 9-items-alone "--lib items_count_only" \
     src/revocation/history.rs 's/items.accepted.clear();//'
 mutant 9-verdict-lost "--lib a_verdict_that_another" \
@@ -313,21 +323,21 @@ mutant 11-restart-forgets "--test e2e a_restart_does_not" \
 mutant 11-asked-shortens "--lib a_request_shortens" \
     src/revocation/decide.rs 's/pause_left(next, now, MAX_PAUSE))/&.filter(|_| inputs.request.is_none())/'
 mutant 9-request-lost "--lib what_was_in_flight" \
-    src/revocation/decide.rs 's/outcome.status(inputs, inputs.submitted_for == inputs.request)/outcome.status(inputs, true)/'
+    src/revocation/apply_report.rs 's/outcome.status(inputs, inputs.submitted_for == inputs.request)/outcome.status(inputs, true)/'
 mutant 12-works-again "--test e2e a_finished_object" \
     src/revocation/finished.rs 's/filter(|ready| ready.status == "True") else/filter(|ready| ready.status == "never") else/'
 mutant 12-never-finished "--test worlds the_promises" \
     src/revocation/finished.rs 's/filter(|ready| ready.status == "True") else/filter(|ready| ready.status == "never") else/'
 mutant 12-verdict-taken-back "--test worlds the_promises" \
-    src/revocation/reconcile.rs 's/^        is_finished(stored, self.owner.generation/        false \&\& &/'
+    src/revocation/reconcile.rs 's/\&\& is_finished(stored, self.owner.generation/\&\& false &/'
 mutant 12-asked-works-again "--test e2e a_finished_object_answers" \
-    src/revocation/decide.rs 's/if is_new || inputs.request.is_some() { Decision::Acknowledge }/if inputs.request.is_some() { submit(inputs, known, None) } else if is_new { Decision::Acknowledge }/'
+    src/revocation/decide_finished.rs 's/if inputs.is_edited() || inputs.request.is_some() { Decision::Acknowledge }/if inputs.request.is_some() { Decision::Submit { task: Task::Prove, history: known.history(inputs.removal, false), hold: None } } else if inputs.is_edited() { Decision::Acknowledge }/'
 mutant 13-unknown-field-unnamed "--lib what_this_version_does_not_know" \
     src/api/closed.rs 's/note(findings, || at.to_string());//'
 mutant 13-older-crd-unnoticed "--lib a_missing_default" \
     src/api/closed.rs 's/field.has_default \&\& !values/false \&\& !values/'
-mutant 13-acts-on-any-mode "--lib what_is_set_but_not_acted_on" \
-    src/api/common.rs 's/list.value("spec.mode".*//'
+mutant 13-acts-without-its-brake "--lib guards_that_are_not_acted_on" \
+    src/api/auth0_tenant.rs 's/("spec.brake", brake)/("spec.brake", brake \&\& false)/'
 mutant 13-written-through-an-older-crd "--test e2e an_older_crd_came_and_went" \
     src/revocation/reconcile/write.rs 's/options().is_pruned() \&\& /options().is_pruned() \&\& false \&\& /'
 mutant 13-tenant-written-through-an-older-crd "--test e2e an_older_crd_came_and_went" \
