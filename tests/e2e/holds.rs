@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::*;
 use crate::times::{in_words, roles_with, seconds_ahead};
 
+const SCHEDULED: &str = "auth0|scheduled";
 const WHY: &str = "handover, asked by IT";
 
 fn hold(until: Timestamp) -> Value {
@@ -31,13 +32,20 @@ async fn holds_say_until_when_and_why_and_end_by_themselves() {
     let (soon, far) = (seconds_ahead(4), seconds_ahead(3600));
     env.put::<UserRoleRevocation>("jane", roles_with(USER, &hold(soon))).await;
     env.put::<UserRoleRevocation>("jack", roles_with(OTHER_USER, &hold(far))).await;
+    // One that waits for its time, for the same instant.
+    let scheduled = roles_with(SCHEDULED, &json!({"notBefore": in_words(soon)}));
+    env.fake.edit(|tenant| drop(tenant.user(SCHEDULED).role(ROLE)));
+    env.put::<UserRoleRevocation>("jill", scheduled).await;
     let status = env.reason::<UserRoleRevocation>("jane", "OnHold").await;
     assert_eq!(status.message(), format!("On hold until {} ({WHY}): nothing is sent.", in_words(soon)));
     for kind in [ConditionType::Reconciling, ConditionType::Stalled, ConditionType::Verified] {
         assert!(status.condition(kind).is_none(), "{status:?}");
     }
     env.reason::<UserRoleRevocation>("jane", "Removed").await;
-    assert!(delay(&env, USER, soon) < Duration::from_secs(1), "{:?}", delay(&env, USER, soon));
+    env.reason::<UserRoleRevocation>("jill", "Removed").await;
+    for user in [USER, SCHEDULED] {
+        assert!(delay(&env, user, soon) < Duration::from_secs(1), "{user}: {:?}", delay(&env, user, soon));
+    }
     // What was removed is not shown as held.
     env.change::<UserRoleRevocation>("done", hold(far)).await;
     let held = env.reason::<UserRoleRevocation>("done", "Removed").await;
@@ -61,5 +69,5 @@ async fn holds_say_until_when_and_why_and_end_by_themselves() {
     env.reason::<UserRoleRevocation>("jack", "Removed").await;
     assert!(delay(&env, OTHER_USER, soon) < Duration::from_secs(1), "{:?}", delay(&env, OTHER_USER, soon));
     env.tenant_reason("Connected").await;
-    assert_eq!(env.fake.deletes().len(), 3, "{:?}", env.calls());
+    assert_eq!(env.fake.deletes().len(), 4, "{:?}", env.calls());
 }

@@ -6,6 +6,8 @@ use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{Patch, PatchParams};
 use rescind::api::{ConditionType, UserRoleRevocation};
+use rescind::auth0::Timeouts;
+use rescind::runtime::Settings;
 use serde_json::{Value, json};
 
 use crate::harness::*;
@@ -45,13 +47,15 @@ const TOO_OLD: &str = "cannot be changed any more: this object was too old to ac
 
 const OBJECTS: usize = 200;
 
-/// 200 objects for one instant, with a restart while they wait: none acts earlier, the first within a second, all of
-/// them do. One is put off before its time, another is brought forward.
+/// 200 objects for one instant, with a restart while they wait: none acts earlier, and all of them do. One is put off
+/// before its time, another is brought forward.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_sent_before_its_time_and_all_of_it_then() {
     let env = Environment::new("scheduled").await;
     env.fake.edit(|tenant| (0..OBJECTS).for_each(|n| drop(tenant.user(person(n)).role(ROLE))));
-    let operator = env.operator().await;
+    // On a busy machine some of 200 answers come late; that must not look like lost ones.
+    let patient = |settings: &mut Settings| settings.timeouts = Timeouts::default();
+    let operator = env.operator_with(patient).await;
     env.tenant_reason("Unproved").await;
     let far = seconds_ahead(3600);
     env.put::<UserRoleRevocation>("put-off", roles_with(OTHER_USER, &json!({"notBefore": in_words(far)}))).await;
@@ -75,7 +79,7 @@ async fn nothing_is_sent_before_its_time_and_all_of_it_then() {
         assert!(status.condition(kind).is_none(), "{status:?}");
     }
     operator.stop().await;
-    let _operator = env.operator().await;
+    let _operator = env.operator_with(patient).await;
     env.tenant_reason("Unproved").await;
     assert_eq!(env.reason::<UserRoleRevocation>("p000", "Scheduled").await, status, "the restart left it alone");
     assert!(Timestamp::now() < time, "this machine is too slow for this test");
@@ -87,7 +91,8 @@ async fn nothing_is_sent_before_its_time_and_all_of_it_then() {
     env.reason::<UserRoleRevocation>("put-off", "Scheduled").await;
     let first = env.fake.calls().iter().map(|call| call.wall).min().unwrap();
     let late = first.duration_since(SystemTime::from(time)).expect("none before its time");
-    assert!(late < Duration::from_secs(1), "{late:?}");
+    // Usually some hundredths of a second; 200 of them on a busy machine need more. tests/e2e/holds.rs times one alone.
+    assert!(late < Duration::from_secs(3), "{late:?}");
     assert_eq!(env.fake.deletes().len(), OBJECTS + 1);
 
     // What was carried out keeps its times, however they are changed.
