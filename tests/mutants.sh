@@ -39,7 +39,7 @@ mutant() {
     while (($#)); do
         file=$snapshot/$1
         [[ ! -e $file || -e $file.whole ]] || cp "$file" "$file.whole"
-        if [[ ! -e $file ]] || ! sed -i "$2" "$file" || cmp -s "$file" "$file.whole"; then
+        if [[ ! -e $file ]] || ! breaks "$file" "$2"; then
             echo "$name: the breakage no longer fits $1; adapt this table" >&2
             fits=no
         fi
@@ -59,6 +59,19 @@ mutant() {
         [[ ! -e $file.whole ]] || mv "$file.whole" "$file"
         touch "$file"
     done
+}
+
+# Applies a sed script, each of whose commands has to change the file.
+breaks() {
+    local command
+    while IFS= read -r command; do
+        cp "$1" "$1.before"
+        if ! sed -i "$command" "$1" || cmp -s "$1" "$1.before"; then
+            rm "$1.before"
+            return 1
+        fi
+    done < <(sed 's|/; s/|/\ns/|g' <<<"$2")
+    rm "$1.before"
 }
 
 # Whether these arguments of `cargo test` select a test. Without a name they select all tests of a target.
@@ -124,10 +137,10 @@ mutant 4-proved-elsewhere "--lib a_proof_can_be_requested" \
 mutant 4-empty-list "--lib what_is_blocked_is_never" \
     src/revocation/kinds.rs 's/if items.is_empty()/if false/'
 mutant 5-no-preflight "--test e2e the_preflight_sees" \
-    src/revocation/decide.rs 's/if \*generation != inputs.generation || has_other_connection/if *generation < 0 || has_other_connection/; s/(Some(_), View::Pending { .. }) => Decision::TakeReport,/(Some(_), View::Pending { .. }) => Decision::AwaitChange(None),/' \
+    src/revocation/decide.rs 's/if \*generation != inputs.generation =>/if *generation < 0 =>/; s/(Some(_), View::Pending { .. }) => Decision::TakeReport,/(Some(_), View::Pending { .. }) => Decision::AwaitChange(None),/' \
     src/revocation/preflight.rs 's/if meta.generation != Some(owner.generation) || options.suspend || /if /; s/if (self.is_fresh)() {/if true {/'
 mutant 5-no-preflight-anywhere "--test worlds the_promises" \
-    src/revocation/decide.rs 's/if \*generation != inputs.generation || has_other_connection/if *generation < 0 || has_other_connection/; s/(Some(_), View::Pending { .. }) => Decision::TakeReport,/(Some(_), View::Pending { .. }) => Decision::AwaitChange(None),/' \
+    src/revocation/decide.rs 's/if \*generation != inputs.generation =>/if *generation < 0 =>/; s/(Some(_), View::Pending { .. }) => Decision::TakeReport,/(Some(_), View::Pending { .. }) => Decision::AwaitChange(None),/' \
     src/revocation/preflight.rs 's/if meta.generation != Some(owner.generation) || options.suspend || /if /; s/if (self.is_fresh)() {/if true {/'
 mutant 5-list-believed "--lib a_cache_is_not_fresh" \
     src/runtime/cache/freshness.rs 's/self.heard.store(0, Ordering::Relaxed);//'
@@ -300,6 +313,12 @@ mutant 10-no-reserve "--test dispatch a_fifth_of_the_bucket" \
     src/dispatch/limiter/token_bucket.rs 's/(limit \* percent/(0.0 * limit * percent/'
 mutant 10-no-reserve-anywhere "--test worlds the_promises" \
     src/dispatch/limiter/token_bucket.rs 's/(limit \* percent/(0.0 * limit * percent/'
+mutant 10-any-refusal-believed "--lib the_reserve_is_kept_whatever" \
+    src/dispatch/limiter/token_bucket.rs 's/^        if !report.refused {/        if report.limit > 0 {/'
+mutant 10-overtaken-not-counted "--lib the_reserve_is_kept_whatever" \
+    src/dispatch/limiter/token_bucket.rs 's/(self.sent - number + earlier)/(self.sent - number).max(self.in_flight.len() as u64 + 0 * earlier)/'
+mutant 10-early-again "--lib the_reserve_is_kept" \
+    src/dispatch/limiter/token_bucket.rs 's/{ WHOLE_TOKEN } else { 1.0 }/{ WHOLE_TOKEN } else { WHOLE_TOKEN }/'
 mutant 10-all-first "--test worlds the_promises" \
     src/dispatch/machine/calls.rs 's/self.unaccepted_call = if conn.accepted { self.unaccepted_call } else { Some(id) };//'
 mutant 11-no-wait "--test worlds the_promises" \
