@@ -161,7 +161,7 @@ impl TenantSpec {
 
     /// The fields on which this version does not act; `brake` says whether the brake of the kind is one of them.
     pub(super) fn unsupported(&self, brake: bool) -> Vec<String> {
-        let set = [("spec.brake", brake), ("spec.protected", self.protected != Protected::default())];
+        let set = [("spec.brake", brake), ("spec.protected.keepHolders", !self.protected.keep_holders.is_empty())];
         let set = set.into_iter().filter(|(_, is_set)| *is_set).map(|(path, _)| path.to_owned());
         self.unknown.iter().cloned().chain(set).collect()
     }

@@ -75,7 +75,8 @@ fn rules_after_action() -> Vec<ValidationRule> {
         let (new, old) = (format!("self.spec.{field}"), format!("oldSelf.spec.{field}"));
         let same = format!("has({new}) == has({old}) && (!has({new}) || {new} == {old})");
         let rule = |done: &str, why: &str| ValidationRule {
-            rule: format!("!has({status}) || !({done}) || ({same})"),
+            // First what is so at every write of a status.
+            rule: format!("({same}) || !has({status}) || !({done})"),
             message: Some(format!("cannot be changed any more: {why}; create a new object")),
             field_path: Some(format!(".spec.{field}")),
             ..ValidationRule::default()

@@ -10,7 +10,7 @@
 //! - Statuses: `status` (of the removal kinds), `reason` (every reason, and what it means for the conditions),
 //!   `conditions`. `reconcile_request` is about the annotation that a status answers. `printable` is what a text from
 //!   outside becomes.
-//! - `closed` finds what in a spec this version does not know, `unsupported` lists what it does not act on.
+//! - `closed` finds what in a spec this version does not know.
 //! - `crds` makes the CustomResourceDefinitions.
 
 #![allow(clippy::duplicated_attributes, reason = "printcolumn takes the same keys for each column")]

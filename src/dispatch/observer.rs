@@ -19,6 +19,9 @@ pub trait Observer: Send + Sync + 'static {
     /// fetched.
     fn owner_gone(&self, owner: &Owner, partial: &Report);
 
+    /// A guard of the tenant refuses an object: nothing is sent for it, for this reason.
+    fn guard_refused(&self, owner: &Owner, why: &str);
+
     /// A task panicked and was restarted.
     fn task_restarted(&self);
 }
@@ -28,6 +31,7 @@ impl Observer for () {
     fn request_finished(&self, _: &RequestFinished<'_>) {}
     fn delete_finished(&self, _: &DeleteFinished<'_>) {}
     fn owner_gone(&self, _: &Owner, _: &Report) {}
+    fn guard_refused(&self, _: &Owner, _: &str) {}
     fn task_restarted(&self) {}
 }
 

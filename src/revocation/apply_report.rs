@@ -10,7 +10,7 @@ use super::conditions::is_ours;
 use super::decision::AppliedReport;
 use super::history::Known;
 use super::inputs::{Failures, Inputs};
-use super::observations::{Checked, count_return, judge_check, judge_observation, unchanged};
+use super::observations::{Checked, drift, judge_check, judge_observation, unchanged};
 use super::outcome::date_unknown_from_acceptance;
 use super::schedule::until;
 
@@ -34,7 +34,7 @@ pub fn apply_report(inputs: &Inputs<'_>, generation: i64, report: &Report) -> Ap
     let outcome = match (&checked, report.task) {
         (Checked::Changed(outcome), _) => Some(outcome.clone()),
         _ if !is_current || is_check => None,
-        (_, Task::Observe) if is_finished || inputs.is_observed() => judge_observation(inputs, report, known.clone()),
+        (_, Task::Observe) if inputs.is_observed() => judge_observation(inputs, report, known.clone()),
         (_, Task::Observe) => None,
         (_, Task::Remove { .. } | Task::Prove) if !is_finished => judge_report(inputs, report, known.clone()),
         (_, Task::Prove) if inputs.is_unverified() => judge_requested_proof(inputs, report, known.clone()),
@@ -84,7 +84,7 @@ fn came_back_status(inputs: &Inputs<'_>, known: &Known) -> RemovalStatus {
     let mut status = partial_status(inputs, known);
     (status.finished, status.observed_generation) = (None, None);
     status.conditions.retain(|condition| !is_ours(condition));
-    count_return(inputs, &mut status);
+    status.drift = drift(inputs);
     status
 }
 

@@ -31,7 +31,7 @@ type Rule = fn(&Inputs<'_>, &Known) -> Option<(Reason, String)>;
 
 /// The first rule that applies wins. Fields that this version does not know need no rule of their own: `unknown_field`
 /// blocks every spec that uses one.
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 13] = [
     unknown_field,
     not_replayed,
     expired,
@@ -43,6 +43,7 @@ const RULES: [Rule; 12] = [
     tenant_on_hold,
     tenant_not_ready,
     malformed,
+    protected,
     scheduled,
 ];
 
@@ -89,8 +90,7 @@ fn not_replayed(inputs: &Inputs<'_>, known: &Known) -> Option<(Reason, String)> 
 
 /// What Auth0 has accepted is proved after the end, too; a call in flight is not taken back (promise 8).
 fn expired(inputs: &Inputs<'_>, known: &Known) -> Option<(Reason, String)> {
-    let is_in_flight = matches!(inputs.view, View::Pending { wait: Wait::Working, .. });
-    let has_ended = inputs.options.has_ended(inputs.now.wall) && !is_in_flight;
+    let has_ended = inputs.options.has_ended(inputs.now.wall) && !is_in_flight(inputs);
     let was_expired = inputs.status.and_then(RemovalStatus::reason_text) == Some(Reason::Expired.as_str());
     let is_expired = was_expired || (has_ended && !known.is_complete());
     is_expired.then(|| {
@@ -104,6 +104,11 @@ fn expired(inputs: &Inputs<'_>, known: &Known) -> Option<(Reason, String)> {
         );
         (Reason::Expired, message)
     })
+}
+
+/// Whether a call of the object is in flight. To take its job back would cost the answer (promise 8).
+fn is_in_flight(inputs: &Inputs<'_>) -> bool {
+    matches!(inputs.view, View::Pending { wait: Wait::Working, .. })
 }
 
 /// `spec.notAfter` as it was written.
@@ -192,9 +197,21 @@ fn malformed(inputs: &Inputs<'_>, _: &Known) -> Option<(Reason, String)> {
     Some((Reason::InvalidRequest, format!("Nothing was sent: {what}.")))
 }
 
+/// What Auth0 has accepted is proved all the same.
+fn protected(inputs: &Inputs<'_>, known: &Known) -> Option<(Reason, String)> {
+    let Tenant::Ready { protected, .. } = inputs.tenant else { return None };
+    let what = protected.filter(|_| !known.is_complete() && !is_in_flight(inputs))?;
+    let name = tenant_name(inputs);
+    let message = format!(
+        "{name} protects {what}, which this object names, so nothing of it is sent. Create an object that names only \
+         what may be removed, or have spec.protected of the tenant changed."
+    );
+    Some((Reason::Protected, message))
+}
+
 /// What Auth0 has accepted is proved whatever the time.
 fn scheduled(inputs: &Inputs<'_>, known: &Known) -> Option<(Reason, String)> {
-    inputs.options.scheduled_for(inputs.now.wall).filter(|_| !known.has_accepted() || inputs.is_check())?;
+    inputs.options.scheduled_for(inputs.now.wall).filter(|_| !known.is_complete() || inputs.is_check())?;
     let at = inputs.options.not_before.as_ref().map_or("", Rfc3339::as_str);
     Some((Reason::Scheduled, format!("Nothing is sent before {at} (spec.notBefore).")))
 }
@@ -220,10 +237,8 @@ fn without_scope(inputs: &Inputs<'_>, known: &Known) -> Option<Blocked> {
 fn refused(inputs: &Inputs<'_>, known: &Known) -> Option<Blocked> {
     let Tenant::Ready { key, .. } = inputs.tenant else { return None };
     let is_probing = inputs.is_probe && matches!(inputs.view, View::Pending { .. });
-    // To take back a job whose call is in flight would cost its answer (promise 8), and that says more than what is
-    // known of others.
-    let is_in_flight = matches!(inputs.view, View::Pending { wait: Wait::Working, .. });
-    if is_probing || is_in_flight || inputs.request.is_some() {
+    // The answer to a call that is in flight says more than what is known of others.
+    if is_probing || is_in_flight(inputs) || inputs.request.is_some() {
         return None;
     }
     let own = inputs.reason().filter(|reason| is_refusal(*reason));

@@ -20,7 +20,8 @@ pub fn acknowledged(inputs: &Inputs<'_>) -> RemovalStatus {
             condition.observed_generation = Some(inputs.generation);
         }
     }
-    if let Some(request) = inputs.request {
+    // A check answers a request by itself.
+    if let Some(request) = inputs.request.filter(|_| !inputs.is_check()) {
         status.last_handled_reconcile_at = Some(request.to_owned());
     }
     status

@@ -5,11 +5,17 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{ConditionType, RemovalResult, RemovalStatus, VerifiedReason, time};
-use crate::auth0::Domain;
+use crate::auth0::{Domain, Item};
 use crate::dispatch::{End, History, Refusal, Removal, Report, Task};
 
 use super::items::Items;
 use super::schedule::REMOVE_AGAIN_AFTER;
+
+/// Times in a status are rounded to seconds, so they may be this far ahead of the clock.
+const ROUNDING: SignedDuration = SignedDuration::from_secs(2);
+/// How long ago something happened of which only is known that it was before the wall clock was set back: shorter than
+/// the time after which a DELETE is sent once more.
+const A_MOMENT: SignedDuration = SignedDuration::from_secs(60);
 
 /// What is known of an object at one domain. Only the status keeps it over a restart, as counts; nothing of it holds
 /// for another domain.
@@ -90,7 +96,8 @@ impl Known {
             // While the tenant had another domain, what was known of this one was dropped from the status.
             items.accepted.clear();
         }
-        let remaining = count(result.remaining);
+        // If nothing was accepted, it is what an observation found there.
+        let remaining = if accepted_at.is_some() { count(result.remaining) } else { 0 };
         let verified = status.condition(ConditionType::Verified);
         let since = |of: &str| verified.filter(|c| c.status == of).map(|c| c.last_transition_time.0);
         let shown = verified.is_some_and(|c| c.status == "False" && c.reason == VerifiedReason::ReadAfter.as_str());
@@ -113,6 +120,16 @@ impl Known {
             seen_at,
             correlation: status.correlation_id.clone(),
             domain: status.domain.clone(),
+        }
+    }
+
+    /// Times that are still to come were written before the wall clock was set back. What happened then was a moment
+    /// ago: no wait may last until the clock gets there again.
+    pub(super) fn forget_the_future(&mut self, now: Timestamp) {
+        for at in [&mut self.since, &mut self.accepted_at, &mut self.still_present_since].into_iter().flatten() {
+            if at.duration_since(now) > ROUNDING {
+                *at = now - A_MOMENT;
+            }
         }
     }
 
@@ -172,6 +189,7 @@ impl Known {
                 (self.accepted, self.absent) = (0, self.requested);
             }
             End::Gone => self.remaining = 0,
+            End::Remaining(left) if report.task == Task::Observe => self.count_observed(left),
             End::Remaining(left) if self.accepted_at.max(report.accepted_at).is_some() => {
                 // An item that this read shows is not absent, whatever an earlier read said.
                 let unknown = left.iter().filter(|item| self.items.unknown.contains(*item)).count();
@@ -186,6 +204,15 @@ impl Known {
         // What does not exist does not remain either.
         let exist = self.requested.saturating_sub(self.items.unknown.len());
         self.remaining = self.remaining.min(self.accepted).min(exist);
+    }
+
+    /// Counts what an observation found. It shows what is there now, whatever an earlier one said, and none of it became
+    /// accepted by being seen.
+    fn count_observed(&mut self, left: &[Item]) {
+        let named = left.iter().filter(|item| self.items.accepted.contains(*item)).count();
+        let unnamed = self.accepted.saturating_sub(self.items.accepted.len());
+        self.remaining = named + unnamed.min(left.len() - named);
+        self.absent = self.requested.saturating_sub(left.len() + self.accepted.saturating_sub(self.remaining));
     }
 
     /// Items that Auth0 did not know are tried again.

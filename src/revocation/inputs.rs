@@ -140,6 +140,8 @@ pub enum Tenant<'a> {
         verification: Verification,
         /// Whether removals only say what they would remove.
         mode: Mode,
+        /// What of the removal the tenant protects, so that nothing of it may be removed.
+        protected: Option<&'a str>,
         /// The scopes of the token, if they are known.
         scopes: Option<&'a [String]>,
     },
@@ -153,11 +155,12 @@ impl<'a> From<&'a TenantState> for Tenant<'a> {
             TenantState::Suspended => Self::Suspended,
             TenantState::OnHold { until, why } => Self::OnHold { until: *until, why },
             TenantState::NotReady(error) => Self::NotReady { reason: error.reason, message: &error.message },
-            TenantState::Ready { connection, verification, mode, scopes } => Self::Ready {
+            TenantState::Ready { connection, verification, mode, protected, scopes } => Self::Ready {
                 key: connection.key,
                 domain: &connection.domain,
                 verification: *verification,
                 mode: *mode,
+                protected: protected.as_deref(),
                 scopes: scopes.as_deref(),
             },
         }
@@ -191,9 +194,12 @@ impl Inputs<'_> {
         self.modes().in_force() == Mode::Observe
     }
 
-    /// Whether the mode and `notAfter` let a DELETE be sent.
+    /// Whether the mode, the times and the guards of the tenant let a DELETE be sent, as the preflight check asks them
+    /// again.
     pub(super) fn may_remove(&self) -> bool {
-        !self.is_observed() && !self.options.has_ended(self.now.wall)
+        let is_protected = matches!(self.tenant, Tenant::Ready { protected: Some(_), .. });
+        let (options, now) = (self.options, self.now.wall);
+        !self.is_observed() && !is_protected && options.scheduled_for(now).is_none() && !options.has_ended(now)
     }
 
     /// Whether nothing is left to do for the object, but for checks.
@@ -208,8 +214,11 @@ impl Inputs<'_> {
 
     /// Whether the object was finished at some time, with the target that its spec names.
     pub(super) fn was_finished(&self) -> Option<Mode> {
-        let finished = self.status?.finished.as_ref()?;
-        (finished.target == self.target()).then_some(finished.mode)
+        match &self.status?.finished {
+            Some(finished) => (finished.target == self.target()).then_some(finished.mode),
+            // Another version said so, for this generation.
+            None => self.is_finished().then_some(Mode::Remove),
+        }
     }
 
     /// Whether the next look at a finished object is a check, because its policy is Continuous. It stays one until it has
@@ -236,7 +245,9 @@ impl Inputs<'_> {
             Some(_) if self.was_finished().is_some() => Past::Seen,
             Some(_) | None => Past::Nothing,
         };
-        Known::from_status(self.status, self.items, domain, self.removal, past)
+        let mut known = Known::from_status(self.status, self.items, domain, self.removal, past);
+        known.forget_the_future(self.now.wall);
+        known
     }
 
     /// Whether the status is not about the present generation.

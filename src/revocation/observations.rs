@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use crate::api::{ConditionType, Reason, RemovalStatus, State};
+use crate::api::{ConditionType, Drift, Reason, RemovalStatus, State};
 use crate::auth0::Item;
 use crate::dispatch::{End, Report};
 
 use super::answers::{gone, judge_report};
 use super::checks::{came_back, drifted};
-use super::history::Known;
+use super::history::{Known, concerns};
 use super::inputs::Inputs;
 use super::outcome::Outcome;
 
@@ -66,7 +66,7 @@ pub(super) fn judge_check(inputs: &Inputs<'_>, report: &Report, known: Known) ->
     let Some(outcome) = judge_observation(inputs, report, known) else { return Checked::Nothing };
     let Some(status) = inputs.status.filter(|status| status.is_ready()) else { return Checked::Changed(outcome) };
     match outcome.reason.state() {
-        State::Done if is_same(status, &outcome) => Checked::Unchanged,
+        State::Done if is_same(status, &outcome) && concerns(status, inputs.domain()) => Checked::Unchanged,
         State::Waiting if !is_overdue(inputs) => Checked::Failed(outcome),
         State::Done | State::Waiting | State::Stalled | State::Held => Checked::Changed(outcome),
     }
@@ -103,7 +103,9 @@ pub(super) fn unchanged(inputs: &Inputs<'_>) -> RemovalStatus {
     status
 }
 
-/// Counts that it came back.
-pub(super) fn count_return(inputs: &Inputs<'_>, status: &mut RemovalStatus) {
-    status.drift = Some(came_back(status.drift.as_ref(), inputs.now.wall));
+/// The record of what came back, after it came back once more. What another domain holds was never removed there.
+pub(super) fn drift(inputs: &Inputs<'_>) -> Option<Drift> {
+    let status = inputs.status?;
+    let before = status.drift.as_ref();
+    if concerns(status, inputs.domain()) { Some(came_back(before, inputs.now.wall)) } else { before.cloned() }
 }

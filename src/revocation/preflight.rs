@@ -17,9 +17,8 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client};
 
 use crate::api::{Mode, RemovalOptions};
-use crate::auth0::Endpoint;
 use crate::clock;
-use crate::dispatch::{Connection, ConnectionKey, Owner, Preflight, Purpose, Refusal};
+use crate::dispatch::{Connection, ConnectionKey, Owner, Preflight, Purpose, Refusal, Removal};
 use crate::sync::{read, write};
 use crate::tenant::{Applicant, TenantKey, TenantState};
 
@@ -145,10 +144,14 @@ impl<K: Revocation> Cached for Objects<K> {
     }
 
     fn connection(&self, owner: &Owner, purpose: Purpose) -> Result<Connection, Refusal> {
-        let (tenant, endpoint) = self.tenant_of(owner, purpose)?;
-        let applicant = Applicant { namespace: &owner.namespace, kind: K::KIND, endpoint: &endpoint };
+        let (tenant, removal) = self.tenant_of(owner, purpose)?;
+        let applicant = Applicant { namespace: &owner.namespace, kind: K::KIND, removal: &removal };
         match self.tenants.state(&tenant, &applicant) {
-            TenantState::Ready { mode: Mode::Observe, .. } if purpose == Purpose::Remove => Err(Refusal::Restrained),
+            TenantState::Ready { mode: Mode::Observe, .. } | TenantState::Ready { protected: Some(_), .. }
+                if purpose == Purpose::Remove =>
+            {
+                Err(Refusal::Restrained)
+            }
             TenantState::Ready { connection, .. } => Ok(connection),
             TenantState::NotAllowed(_) => Err(Refusal::NotAllowed),
             TenantState::Missing | TenantState::Suspended | TenantState::OnHold { .. } | TenantState::NotReady(_) => {
@@ -178,9 +181,9 @@ fn is_restrained(options: &RemovalOptions, purpose: Purpose, now: Timestamp) -> 
 }
 
 impl<K: Revocation> Objects<K> {
-    /// The tenant of the object and where it removes something, if the object still exists, unchanged, and its spec
+    /// The tenant of the object and what it removes, if the object still exists, unchanged, and its spec
     /// allows that something is sent.
-    fn tenant_of(&self, owner: &Owner, purpose: Purpose) -> Result<(TenantKey, Endpoint), Refusal> {
+    fn tenant_of(&self, owner: &Owner, purpose: Purpose) -> Result<(TenantKey, Removal), Refusal> {
         let object = self.store.get(&ObjectRef::new(&owner.name).within(&owner.namespace)).ok_or(Refusal::Gone)?;
         let (meta, options) = (object.meta(), object.options());
         if meta.uid.as_deref() != Some(&*owner.uid) || meta.deletion_timestamp.is_some() {
@@ -192,7 +195,7 @@ impl<K: Revocation> Objects<K> {
         if is_restrained(options, purpose, clock::wall()) {
             return Err(Refusal::Restrained);
         }
-        Ok((TenantKey::of(&owner.namespace, &options.tenant_ref), object.endpoint()))
+        Ok((TenantKey::of(&owner.namespace, &options.tenant_ref), object.removal()))
     }
 
     /// Confirms with the API server that the object is unchanged, unless the cache is fresh. A changed spec has another

@@ -33,6 +33,8 @@ mod write;
 
 /// The shortest time after which a reconcile asks to be run again. Zero would make it spin.
 const MIN_REQUEUE: Duration = Duration::from_millis(100);
+/// The longest one. kube's queue of timers panics at times that are more than two years ahead.
+const MAX_REQUEUE: Duration = Duration::from_secs(24 * 3600);
 /// While another object finds out whether Auth0 still refuses, the others come back after this long, and up to twice as
 /// long.
 const AWAIT_PROBE: Duration = Duration::from_secs(30);
@@ -96,7 +98,7 @@ pub async fn reconcile<K: Revocation>(
     let progress =
         Reconciliation { object: &*object, owner: &owner, context: &context, removal, now }.run(permit).await;
     progress.map(|progress| match progress {
-        Progress::Done(after) => Progress::Done(after.map(|after| after.max(MIN_REQUEUE))),
+        Progress::Done(after) => Progress::Done(after.map(|after| after.clamp(MIN_REQUEUE, MAX_REQUEUE))),
         Progress::AwaitPermit => progress,
     })
 }
@@ -150,7 +152,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
     /// When to look again at a finished object of policy Continuous. Decided once, and once more after each edit.
     fn check_at(&self, status: &RemovalStatus, memory: &mut ObjectMemory) -> Option<Instant> {
         let (options, generation) = (self.object.options(), self.owner.generation);
-        if options.policy == Policy::Once || status.finished.is_none() {
+        if options.policy == Policy::Once || (status.finished.is_none() && !status.is_ready()) {
             return None;
         }
         let known = memory.check.filter(|(decided_for, _)| *decided_for == generation);
@@ -177,7 +179,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
     fn decide(&self, stored: &RemovalStatus, memory: &mut ObjectMemory) -> Plan {
         let shared = &self.context.shared;
         let key = TenantKey::of(&self.owner.namespace, &self.object.options().tenant_ref);
-        let applicant = Applicant { namespace: &self.owner.namespace, kind: K::KIND, endpoint: &self.removal.endpoint };
+        let applicant = Applicant { namespace: &self.owner.namespace, kind: K::KIND, removal: &self.removal };
         let tenant = shared.tenants.state(&key, &applicant);
         let mut plan = Plan { requeue_after: Some(MIN_REQUEUE), is_predicted: false, submitted_at: None, shows: None };
         for _ in 0..MAX_DECISIONS {
@@ -228,8 +230,8 @@ impl<K: Revocation> Reconciliation<'_, K> {
                     }
                 }
             }
-            if !inputs.is_finished() || inputs.is_check() {
-                plan.requeue_after = [plan.requeue_after, inputs.next_instant()].into_iter().flatten().min();
+            if let Some(left) = inputs.next_instant().filter(|_| !inputs.is_finished() || inputs.is_check()) {
+                plan.requeue_after = Some(plan.requeue_after.map_or(left, |after| after.min(left)));
             }
             break;
         }

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::api::Reason;
-use crate::dispatch::ConnectionKey;
+use crate::dispatch::{ConnectionKey, End, Report, Task};
 use crate::sync::lock;
 
 /// How long a refusal is in force before the next probe.
@@ -52,6 +52,11 @@ enum Refusal {
 /// Whether this reason is a refusal that ends for many objects at once: by another credential, or by a change in Auth0.
 pub(super) const fn is_refusal(reason: Reason) -> bool {
     matches!(reason, Reason::Unauthorized | Reason::InsufficientScope | Reason::Denied)
+}
+
+/// Whether this report of a read ends a refusal of such calls. A successful read says nothing of the scope to remove.
+pub(super) fn shows_access(report: &Report, calls: Calls) -> bool {
+    calls.observe && report.task == Task::Observe && matches!(report.end, End::Gone | End::Remaining(_))
 }
 
 impl Refusals {

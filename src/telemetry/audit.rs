@@ -69,6 +69,11 @@ impl Observer for AuditRecorder {
         );
     }
 
+    fn guard_refused(&self, owner: &Owner, why: &str) {
+        let objects = Value::from(vec![self.object(owner)]);
+        info!(target: TARGET, %objects, verdict = "guarded", why, "a guard of the tenant refuses a removal; nothing is sent");
+    }
+
     fn task_restarted(&self) {
         self.metrics.task_restarted();
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::api::{Admission, LabelOperator, LabelRequirement, NamespaceSelector};
-use crate::auth0::Endpoint;
+use crate::dispatch::Removal;
 
 /// The removal that asks for a tenant.
 #[derive(Clone, Copy, Debug)]
@@ -12,8 +12,8 @@ pub struct Applicant<'a> {
     pub namespace: &'a str,
     /// Its kind.
     pub kind: &'static str,
-    /// Where it removes something.
-    pub endpoint: &'a Endpoint,
+    /// What it removes.
+    pub removal: &'a Removal,
 }
 
 /// Why the tenant `name` does not let the removal use it, for users; `None` if it does. `labels` are those of the
@@ -24,7 +24,7 @@ pub(super) fn refusal(
     applicant: &Applicant<'_>,
     labels: &BTreeMap<String, String>,
 ) -> Option<String> {
-    let Applicant { namespace, kind, endpoint } = applicant;
+    let Applicant { namespace, kind, removal: Removal { endpoint, .. } } = applicant;
     if !matches(&admission.allowed_namespaces, labels) {
         return Some(format!(
             "ClusterAuth0Tenant {name} does not admit namespace {namespace}, so nothing is sent: the labels of the \
@@ -87,6 +87,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::auth0::Endpoint;
 
     fn admission(namespaces: Value, more: Value) -> Admission {
         let mut spec = more;
@@ -158,6 +159,10 @@ mod tests {
         }
     }
 
+    fn removal(endpoint: Endpoint) -> Removal {
+        Removal { endpoint, items: Vec::new() }
+    }
+
     #[test]
     fn kinds_and_organizations_restrict() {
         let (ours, others) = ("org_9ybsU1dN2dKfDkBi", "org_0123456789abcdef");
@@ -182,7 +187,7 @@ mod tests {
         ];
         let own = labels(&[("kubernetes.io/metadata.name", "a")]);
         for (more, kind, endpoint, expected) in rows {
-            let applicant = Applicant { namespace: "a", kind, endpoint: &endpoint };
+            let applicant = Applicant { namespace: "a", kind, removal: &removal(endpoint) };
             let refused = refusal(&admission(all(), more.clone()), "acme", &applicant, &own);
             assert_eq!(refused.is_some(), expected.is_some(), "{more} {kind}: {refused:?}");
             assert!(refused.is_none_or(|text| text.contains(expected.unwrap()) && text.contains("acme")), "{more}");
@@ -194,7 +199,7 @@ mod tests {
     fn a_refusal_does_not_show_the_selector() {
         let selector = json!({"matchLabels": {"secret-key": "secret-value"}});
         let endpoint = Endpoint::UserRoles { user: "auth0|a".into() };
-        let applicant = Applicant { namespace: "a", kind: "UserRoleRevocation", endpoint: &endpoint };
+        let applicant = Applicant { namespace: "a", kind: "UserRoleRevocation", removal: &removal(endpoint) };
         let text = refusal(&admission(selector, json!({})), "acme", &applicant, &labels(&[])).unwrap();
         assert!(text.contains("acme") && text.contains("namespace a,") && !text.contains("secret-"), "{text}");
     }

@@ -1,8 +1,9 @@
 //! From a reference to a tenant: its object, its Secret, and the connection to Auth0 that they make, or why it cannot
 //! be used. What is removed, and when, is decided elsewhere.
 //!
-//! Start with `registry`: [`Tenants::state`] is what a removal asks, whichever kind of tenant it names. `admission`
-//! says whether a cluster-scoped tenant lets it, and `cluster` holds the caches of that kind. `connection` makes the
+//! Start with `registry`: [`Tenants::state`] is what a removal asks, whichever kind of tenant it names; `state` is the
+//! answer. `admission` says whether a cluster-scoped tenant lets it, and `cluster` holds the caches of that kind;
+//! `guards` says what a tenant protects. `connection` makes the
 //! settings of a connection from a tenant object and its Secret, `connection_cache` does that once per change, and
 //! `secrets` finds the Secret in the caches. `scopes` compares what a token may with what removals need. What calls
 //! find out is kept in `health` and `rejected_credentials`. `status` writes it up for the tenant object, and `key`
@@ -13,12 +14,14 @@ mod admission;
 mod cluster;
 mod connection;
 mod connection_cache;
+mod guards;
 mod health;
 mod key;
 mod registry;
 mod rejected_credentials;
 mod scopes;
 mod secrets;
+mod state;
 mod status;
 mod token_source;
 mod token_state;
@@ -29,8 +32,9 @@ pub use connection::{Settings, TenantError, settings};
 pub use connection_cache::Connect;
 pub use health::Unreachable;
 pub use key::TenantKey;
-pub use registry::{Alive, TenantState, Tenants, Usable};
+pub use registry::{Alive, Tenants};
 pub use scopes::KindRow;
 pub use secrets::{Listing, Secrets};
+pub use state::{TenantState, Usable};
 pub use status::{CredentialFacts, TenantFacts, tenant_status};
 pub use token_source::TokenNews;

@@ -4,11 +4,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, RwLock};
 
-use jiff::Timestamp;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::api::{Admission, Auth0Tenant, Mode, Reason, TenantObject, Verification};
+use crate::api::{Admission, Auth0Tenant, Reason, TenantObject, Verification};
 use crate::auth0::{AllowedDomains, CallError, Client, Domain, Timeouts};
 use crate::clock;
 use crate::dispatch::{Connection, ConnectionKey};
@@ -18,54 +17,14 @@ use super::admission::{Applicant, refusal};
 use super::cluster::{Cluster, ClusterCaches, NamespaceMeta, Problem};
 use super::connection::TenantError;
 use super::connection_cache::{Connect, ConnectionCache, Rules};
+use super::guards::protected_target;
 use super::health::{Health, Unreachable};
 use super::key::TenantKey;
 use super::rejected_credentials::RejectedCredentials;
 use super::secrets::{SecretLookup, Secrets};
+use super::state::{TenantState, Usable};
 use super::token_source::{TokenNews, TokenSource, no_token};
 use super::token_state::Availability;
-
-/// The tenant that the `tenantRef` of a removal points to.
-#[derive(Clone, Debug)]
-pub enum TenantState {
-    /// There is no such object.
-    Missing,
-    /// It does not let this removal use it, for this reason.
-    NotAllowed(String),
-    /// Its `spec.suspend` is true: nothing is sent.
-    Suspended,
-    /// Its `spec.hold` is in force: nothing is sent.
-    OnHold {
-        /// Until when.
-        until: Timestamp,
-        /// Why, as its owner wrote it.
-        why: String,
-    },
-    /// It cannot be used, for this reason.
-    NotReady(TenantError),
-    /// It can be used.
-    Ready {
-        /// Where calls go, and with what credential and limits.
-        connection: Connection,
-        /// Which reads accompany a removal.
-        verification: Verification,
-        /// Whether removals only say what they would remove.
-        mode: Mode,
-        /// The scopes of the token, if they are known.
-        scopes: Option<Arc<[String]>>,
-    },
-}
-
-/// Whether a tenant could be used if it were not suspended.
-#[derive(Clone, Debug)]
-pub enum Usable {
-    /// Unknown: the Secrets, or the namespaces that may use it, are not listed yet.
-    NotKnown,
-    /// No, for this reason.
-    No(TenantError),
-    /// Yes.
-    Yes(Connection, Verification),
-}
 
 /// What the existing tenant objects use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,7 +129,8 @@ impl Tenants {
         match self.usable(key, &*tenant) {
             Usable::Yes(connection, verification) => {
                 let scopes = connection.credential.token().and_then(|token| token.scopes().cloned());
-                TenantState::Ready { connection, verification, mode: spec.mode, scopes }
+                let protected = protected_target(&spec.protected, applicant.removal);
+                TenantState::Ready { connection, verification, mode: spec.mode, protected, scopes }
             }
             Usable::No(error) => TenantState::NotReady(error),
             Usable::NotKnown => {

@@ -210,13 +210,19 @@ async fn verification_can_be_off_or_on_both_sides() {
     assert_eq!(status.condition(ConditionType::Verified).unwrap().status, "False");
     assert_eq!(env.fake.total(), 1, "{:?}", env.calls());
 
+    // An object can ask for more than its tenant.
+    env.put::<UserRoleRevocation>("on", json!({"userId": OTHER_USER, "roles": [ROLE], "verification": "After"})).await;
+    let status = env.reason::<UserRoleRevocation>("on", "Removed").await;
+    assert_eq!(status.condition(ConditionType::Verified).unwrap().status, "True");
+    assert_eq!(env.fake.total(), 3, "{:?}", env.calls());
+
     env.put_tenant(json!({"verification": "BeforeAndAfter"})).await;
     env.tenant_reason("Connected").await;
     let unknown = "rol_AAAAAAAAAAAAAAAA";
     env.put::<UserRoleRevocation>("absent", json!({"userId": USER, "roles": [unknown]})).await;
     let status = env.reason::<UserRoleRevocation>("absent", "AlreadyAbsent").await;
     assert_eq!((status.result.clone().unwrap().already_absent, status.last_removal_time), (1, None));
-    assert_eq!(env.fake.deletes().len(), 1, "nothing there, nothing sent");
+    assert_eq!(env.fake.deletes().len(), 2, "nothing there, nothing sent");
 
     env.put::<UserRoleRevocation>("half", json!({"userId": USER, "roles": [unknown, OTHER_ROLE]})).await;
     let result = env.reason::<UserRoleRevocation>("half", "Removed").await.result.unwrap();

@@ -163,7 +163,14 @@ impl Way {
         let key = ConnectionKey::new(&domain, None, token.fingerprint());
         let now = Now { wall: at(2), steady: Instant::now() };
         let mode = Mode::Remove;
-        let ready = Tenant::Ready { key, domain: &domain, verification: Verification::default(), mode, scopes: None };
+        let ready = Tenant::Ready {
+            key,
+            domain: &domain,
+            verification: Verification::default(),
+            mode,
+            protected: None,
+            scopes: None,
+        };
         let observing = RemovalOptions { mode: Mode::Observe, ..RemovalOptions::default() };
         let (options, tenant) = match self {
             Self::Blocked(options, tenant) => (options.clone(), *tenant),

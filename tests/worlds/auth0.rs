@@ -4,7 +4,7 @@
 
 mod lists;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use rescind::auth0::{CallError, Endpoint, Item, Missing, RateHeaders, Read, Rejection, Unavailable};
 use serde_json::Value;
@@ -25,8 +25,8 @@ pub struct Tenant {
     pub organizations: BTreeSet<String>,
     pub roles: BTreeSet<String>,
     pub apis: BTreeSet<String>,
-    /// What is held now at every endpoint.
-    held: BTreeSet<(Endpoint, Item)>,
+    /// What is held now at every endpoint, and since when.
+    held: BTreeMap<(Endpoint, Item), Millis>,
     /// Every change of a membership: time, organization, user, whether it is held now. Lagging lists look up the past
     /// here.
     changes: Vec<(Millis, String, String, bool)>,
@@ -83,6 +83,8 @@ pub struct Log {
     pub deletes: Vec<Deleted>,
     /// Lists that were read to their end: when the first page was requested, and what they showed.
     pub reads: Vec<Complete>,
+    /// Every page that was delivered: when it was requested, and what it showed.
+    pub pages: Vec<Complete>,
     pub calls: u64,
     pub limited: u64,
 }
@@ -164,7 +166,7 @@ impl Tenant {
             organizations: BTreeSet::new(),
             roles: BTreeSet::new(),
             apis: BTreeSet::new(),
-            held: BTreeSet::new(),
+            held: BTreeMap::new(),
             changes: Vec::new(),
             lag: plan.lag,
             tokens: HashMap::new(),
@@ -178,18 +180,23 @@ impl Tenant {
     }
 
     pub fn holds(&self, endpoint: &Endpoint, item: &Item) -> bool {
-        self.held.contains(&(endpoint.clone(), item.clone()))
+        self.held_since(endpoint, item).is_some()
+    }
+
+    pub fn held_since(&self, endpoint: &Endpoint, item: &Item) -> Option<Millis> {
+        self.held.get(&(endpoint.clone(), item.clone())).copied()
     }
 
     /// Somebody gives this item, or gives it back.
     pub fn give(&mut self, endpoint: &Endpoint, item: &Item, now: Millis) {
-        if self.held.insert((endpoint.clone(), item.clone())) {
+        if !self.holds(endpoint, item) {
+            self.held.insert((endpoint.clone(), item.clone()), now);
             self.changed(endpoint, item, true, now);
         }
     }
 
     fn take(&mut self, endpoint: &Endpoint, item: &Item, now: Millis) -> bool {
-        let was = self.held.remove(&(endpoint.clone(), item.clone()));
+        let was = self.held.remove(&(endpoint.clone(), item.clone())).is_some();
         if was {
             self.changed(endpoint, item, false, now);
         }
@@ -202,7 +209,7 @@ impl Tenant {
             if !now_held {
                 let (organization, user) = (organization.clone(), user.clone());
                 let roles = Endpoint::OrganizationMemberRoles { organization, user };
-                self.held.retain(|(at, _)| *at != roles);
+                self.held.retain(|(at, _), _| *at != roles);
             }
         }
     }
@@ -352,6 +359,13 @@ impl Tenant {
                 unknown(!self.switches.strangers_are_404 || self.is_member(organization, user), Missing::Unclear)
             }
         }
+    }
+
+    /// Whether the user and the organization of this endpoint exist.
+    pub fn knows_subject(&self, endpoint: &Endpoint) -> bool {
+        let has =
+            |known: &BTreeSet<String>, id: Option<&std::sync::Arc<str>>| id.is_none_or(|id| known.contains(&**id));
+        has(&self.organizations, endpoint.organization()) && has(&self.users, endpoint.user())
     }
 
     fn refuse_items(&self, endpoint: &Endpoint, items: &[Item]) -> Result<(), CallError> {

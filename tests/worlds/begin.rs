@@ -5,12 +5,15 @@ use std::sync::OnceLock;
 
 use base64::Engine as _;
 use fastrand::Rng;
+use jiff::Timestamp;
 use rescind::auth0::{Endpoint, Item};
 use serde_json::{Value, json};
 
 use crate::auth0::{Millis, Tenant, Token};
 use crate::cluster::{Cluster, Key, Object};
 use crate::plan::{Plan, all_scopes};
+use crate::restraints::is_refused;
+use crate::wishes;
 
 pub const DOMAINS: [&str; 2] = ["one.test", "two.test"];
 
@@ -72,6 +75,7 @@ pub fn object(kind: &'static str, uid: String, spec: Value, at: Millis) -> Objec
         target: None,
         finished_for: None,
         edited: at,
+        has_ended: false,
     }
 }
 
@@ -114,7 +118,7 @@ pub fn begin(plan: &Plan) -> (Cluster, BTreeMap<String, Tenant>) {
 }
 
 /// The removal that somebody creates as object number `n`.
-pub fn removal(plan: &Plan, rng: &mut Rng, n: usize, at: Millis) -> (Key, Object) {
+pub fn removal(plan: &Plan, rng: &mut Rng, n: usize, (at, wall): (Millis, Timestamp)) -> (Key, Object) {
     let who = rng.usize(..7);
     let where_to = if rng.u8(..5) == 0 { 2 } else { rng.usize(..2) };
     let roles: Vec<String> =
@@ -159,9 +163,13 @@ pub fn removal(plan: &Plan, rng: &mut Rng, n: usize, at: Millis) -> (Key, Object
     if rng.u8(..6) == 0 {
         spec["ifNotFound"] = json!("Ignore");
     }
+    wishes::at_creation(rng, wall, &mut spec);
     let namespace = format!("ns{}", rng.usize(..plan.namespaces));
     let key = (plural, namespace, format!("o{n}"));
     let mut made = object(kind, format!("uid-{n}"), spec, at);
+    if is_refused(&made, &made.spec) {
+        made.spec.as_object_mut().unwrap().remove("notBefore");
+    }
     made.target = Some(target);
     (key, made)
 }

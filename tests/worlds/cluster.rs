@@ -4,10 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rescind::auth0::{Endpoint, Item};
 use serde_json::{Value, json};
 
 use crate::auth0::Millis;
+use crate::clock::true_time;
+use crate::restraints::removes_for;
 use crate::versions::{NEXT_FIELD, UNKNOWN_FIELD, Version, meant};
 
 pub const GROUP: &str = "rescind.dev/v1alpha1";
@@ -33,6 +36,8 @@ pub struct Object {
     pub finished_for: Option<String>,
     /// When somebody last changed it or requested another attempt.
     pub edited: Millis,
+    /// The operator said that it never acts for it.
+    pub has_ended: bool,
 }
 
 impl Object {
@@ -41,7 +46,7 @@ impl Object {
         if let Some(asked) = &self.asked {
             annotations["rescind.dev/reconcile-requested-at"] = json!(asked);
         }
-        let created = jiff::Timestamp::from_second(crate::auth0::EPOCH + (self.created / 1000) as i64).unwrap();
+        let created = true_time(self.created / 1000 * 1000);
         let metadata = json!({
             "namespace": key.1, "name": key.2, "uid": self.uid, "generation": self.generation,
             "resourceVersion": self.version.to_string(), "labels": self.labels, "annotations": annotations,
@@ -125,6 +130,14 @@ impl Cluster {
         self.past.iter().filter(move |(ended, _)| *ended >= from).map(|(_, state)| state).chain([&self.now])
     }
 
+    /// Every state between these times.
+    pub fn between(&self, from: Millis, to: Millis) -> impl Iterator<Item = &State> {
+        let began = [0].into_iter().chain(self.past.iter().map(|(ended, _)| *ended));
+        let states = self.past.iter().map(|(ended, state)| (*ended, state)).chain([(Millis::MAX, &self.now)]);
+        let within = move |(began, (ended, _)): &(Millis, (Millis, &State))| *ended >= from && *began <= to;
+        began.zip(states).filter(within).map(|(_, (_, state))| state)
+    }
+
     /// The object with this uid.
     pub fn object(&self, uid: &str) -> Option<&Object> {
         self.now.values().find(|object| object.uid == uid).map(|object| &**object)
@@ -152,11 +165,20 @@ impl Cluster {
                 let is_current = status["finished"]["generation"] == object.generation;
                 let finished_for =
                     if finished { Some(tenant).filter(|_| is_current) } else { object.finished_for.clone() };
-                Object { status, finished_for, ..object }
+                let has_ended = object.has_ended || ends(&status);
+                Object { status, finished_for, has_ended, ..object }
             })
         });
         self.get(key)
     }
+}
+
+/// Whether the status says that the operator never acts for the object.
+fn ends(status: &Value) -> bool {
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let reasons =
+        conditions.filter(|condition| condition["type"] == "Ready").filter_map(|ready| ready["reason"].as_str());
+    reasons.into_iter().any(|reason| matches!(meant(reason), "Expired" | "NotReplayed"))
 }
 
 fn not_found(name: &str) -> (u16, Value) {
@@ -173,12 +195,12 @@ pub fn failure(code: u16, reason: &str) -> (u16, Value) {
 }
 
 /// The tenant of a removal object.
-fn tenant_of<'a>(state: &'a State, key: &Key, object: &Object) -> Option<&'a Object> {
+pub fn tenant_of<'a>(state: &'a State, key: &Key, object: &Object) -> Option<&'a Object> {
     state.get(&("auth0tenants", key.1.clone(), object.tenant().to_owned())).map(|tenant| &**tenant)
 }
 
-/// The tenant on which a process of this version acts for a removal object, unless something stops it: no version acts
-/// on another policy than `Once`, and only the newer one knows the field of the next.
+/// The tenant on which a process of this version acts for a removal object, unless something stops it: no version knows
+/// one field, and only the newer one that of the next.
 pub fn acts_for<'a>(state: &'a State, key: &Key, object: &Object, version: Version) -> Option<&'a Object> {
     let tenant = tenant_of(state, key, object)?;
     let is_known =
@@ -211,16 +233,19 @@ pub struct Wanted<'a> {
 
 impl Wanted<'_> {
     /// Whether a process of this version may send it for some object, and if not, which promise it breaks by that.
-    pub fn allows(&self, cluster: &Cluster, from: Millis, version: Version) -> Result<(), u8> {
+    pub fn allows(&self, cluster: &Cluster, from: Millis, version: Version, wall: Timestamp) -> Result<(), u8> {
         let acts = |state: &State| {
             let mut named = self.named_in(state);
-            named.any(|(key, object)| acts_for(state, key, object, version).is_some())
+            named.any(|(key, object)| removes_for(state, key, object, version, wall).is_some())
         };
         if cluster.since(from).any(acts) {
             return Ok(());
         }
         let is_stopped = |(key, object): (&Key, &Arc<Object>)| {
-            object.is_suspended() || tenant_of(&cluster.now, key, object).is_some_and(Object::is_suspended)
+            let is_known = acts_for(&cluster.now, key, object, version).is_some();
+            let is_suspended =
+                object.is_suspended() || tenant_of(&cluster.now, key, object).is_some_and(Object::is_suspended);
+            is_suspended || (is_known && removes_for(&cluster.now, key, object, version, wall).is_none())
         };
         Err(match self.named_in(&cluster.now).map(is_stopped).min() {
             Some(false) => 13,

@@ -11,13 +11,8 @@ use crate::plan::Edit;
 #[derive(Clone, Debug, Default)]
 pub struct Coverage(BTreeMap<(&'static str, String), u64>);
 
-/// Reasons that cannot occur in these worlds: for fields that this version does not act on, or for tenants only.
-const ELSEWHERE: [Reason; 15] = [
-    Reason::WouldRemove,
-    Reason::NotReplayed,
-    Reason::Scheduled,
-    Reason::Expired,
-    Reason::OnHold,
+/// Reasons that cannot occur in these worlds: of guards, or of tenants only.
+const ELSEWHERE: [Reason; 10] = [
     Reason::Protected,
     Reason::NamespaceNotAllowed,
     Reason::BrakeEngaged,
@@ -55,7 +50,16 @@ impl Coverage {
         let edits = Edit::ALL.iter().map(|edit| ("edit", format!("{edit:?}")));
         let reasons = Reason::ALL.iter().filter(|reason| !ELSEWHERE.contains(reason));
         let reasons = reasons.map(|reason| ("reason", reason.as_str().to_owned()));
-        let others = [("crash", "crash"), ("crash", "upgrade"), ("crash", "downgrade"), ("passed over", "1")];
+        let others = [
+            ("crash", "crash"),
+            ("crash", "upgrade"),
+            ("crash", "downgrade"),
+            ("passed over", "1"),
+            ("clock", "set back"),
+            ("clock", "set forward"),
+            ("api", "edit refused"),
+            ("drift", "drift"),
+        ];
         let others = others.map(|(what, which)| (what, which.to_owned()));
         let wanted = faults.chain(edits).chain(reasons).chain(others);
         let rare = wanted.filter(|key| self.0.get(key).copied().unwrap_or(0) * 200 < worlds);

@@ -7,22 +7,29 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs, reason = "tests")]
 
+mod again;
 mod answers;
 mod auth0;
 mod begin;
+mod clock;
 mod cluster;
 mod coverage;
 mod handed_back;
 mod invariants;
 mod life;
 mod operator;
+mod owners;
 mod people;
 mod plan;
 mod process;
 mod reports;
+mod restraints;
+mod settled;
 mod turns;
+mod verdicts;
 mod versions;
 mod wires;
+mod wishes;
 mod world;
 
 #[path = "../shared/generated.rs"]

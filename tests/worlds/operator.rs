@@ -50,6 +50,7 @@ pub struct Operator {
     dispatcher: Arc<Dispatcher>,
     shared: Arc<Shared>,
     feeds: Feeds,
+    wake_namespace: Wakers<str>,
     /// The uids of the objects in its caches.
     cached: Arc<Mutex<HashSet<String>>>,
     heard: Arc<AtomicU64>,
@@ -78,6 +79,8 @@ impl Observer for Deaf {
 
     fn owner_gone(&self, _: &Owner, _: &Report) {}
 
+    fn guard_refused(&self, _: &Owner, _: &str) {}
+
     fn task_restarted(&self) {
         self.0.violated(9, "the dispatcher's worker panicked");
     }
@@ -95,8 +98,9 @@ impl Preflight for Witness {
         self.world.checked(self.process, owner);
         async move {
             let result = self.preflight.check(owner, purpose).await;
-            if result.is_err() {
-                self.world.handed_back(owner);
+            match &result {
+                Ok(_) => self.world.passed(self.process, owner, purpose),
+                Err(_) => self.world.handed_back(owner),
             }
             result
         }
@@ -195,9 +199,10 @@ impl Operator {
             dispatcher,
             shared,
             feeds,
+            wake_namespace,
             cached,
             heard,
-            taken: world.events().len(),
+            taken: world.changes(),
         };
         operator.list();
         operator
@@ -221,20 +226,26 @@ impl Operator {
 
     /// Delivers the changes that are due to the caches; returns when the next is due.
     pub fn feed(&mut self) -> Option<Millis> {
-        let (events, now, lag) = (self.world.events(), self.world.now(), self.world.plan.cache_lag);
-        while let Some((at, key)) = events.get(self.taken) {
+        let (now, lag) = (self.world.now(), self.world.plan.cache_lag);
+        while let Some((at, key, object)) = self.world.change(self.taken, now.saturating_sub(lag)) {
             if at + lag > now {
                 return Some(at + lag);
             }
             self.taken += 1;
-            let object =
-                self.world.state_at(now.saturating_sub(lag)).get(key).map(|object| self.version.read(object.json(key)));
+            let object = object.map(|object| self.version.read(object.json(&key)));
             if let Some(feed) = self.feeds.get_mut(key.0) {
-                feed(key, object);
+                feed(&key, object);
             }
             self.heard.store(now, Ordering::Relaxed);
         }
         None
+    }
+
+    /// The wall clock was set, and it has noticed that.
+    pub fn follow_clock(&self) {
+        for n in 0..self.world.plan.namespaces {
+            self.wake_namespace.lock().unwrap().iter().for_each(|wake| wake(&format!("ns{n}")));
+        }
     }
 
     /// The objects of which it knows something, although its caches hold them no more.

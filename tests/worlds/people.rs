@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fastrand::Rng;
+use jiff::Timestamp;
 use rescind::auth0::{Endpoint, Item};
 use serde_json::{Value, json};
 
@@ -10,7 +11,9 @@ use crate::auth0::{Millis, Tenant, Token};
 use crate::begin::{DOMAINS, object, organization, removal, role, secret, user};
 use crate::cluster::{Key, Object};
 use crate::plan::{Edit, all_scopes};
-use crate::versions::{NEXT_FIELD, UNKNOWN_FIELD, Version};
+use crate::restraints::{is_continuous, is_refused};
+use crate::versions::{NEXT_FIELD, UNKNOWN_FIELD};
+use crate::wishes;
 use crate::world::World;
 
 /// Everybody who changes something, in Kubernetes or in Auth0.
@@ -30,7 +33,7 @@ impl People {
 
     pub fn create(&mut self, n: usize) {
         let (at, world) = (self.world.now(), self.world.clone());
-        let (key, made) = removal(&world.plan, &mut self.rng, n, at);
+        let (key, made) = removal(&world.plan, &mut self.rng, n, (at, world.wall()));
         let mut inner = world.inner();
         let target = made.target.clone().unwrap();
         let domain = DOMAINS[usize::from(made.tenant() == "other")];
@@ -44,7 +47,7 @@ impl People {
             }
         }
         if inner.tells {
-            println!("{at} {}/{} is created: {:?}", key.1, key.2, made.target);
+            println!("{at} {}/{} is created: {:?} {}", key.1, key.2, made.target, made.spec);
         }
         inner.cluster.change(at, &key, true, |_| Some(made));
         drop(inner);
@@ -64,37 +67,6 @@ impl People {
         self.world.inner().cluster.now.keys().filter(|key| key.0 == "auth0tenants").cloned().collect()
     }
 
-    /// Calls to Auth0 and status writes so far.
-    pub fn counts(&self) -> (u64, u64) {
-        let inner = self.world.inner();
-        (inner.auth0.values().map(|auth0| auth0.log.calls).sum(), inner.writes)
-    }
-
-    /// The objects that have no verdict on their current spec yet.
-    pub fn unsettled(&self, version: Version) -> Vec<String> {
-        let inner = self.world.inner();
-        let waits = inner.cluster.now.iter().filter(|(key, _)| !matches!(key.0, "auth0tenants" | "secrets"));
-        let waits = waits.filter(|(_, object)| {
-            let current = object.status["observedGeneration"].as_i64() == Some(object.generation);
-            let stalled = matches!(
-                object.ready(),
-                Some((_, "SubjectNotFound" | "ItemNotFound" | "StillPresent" | "InvalidRequest"))
-            );
-            let done = matches!(object.ready(), Some(("True", _)));
-            // A process tries once more what another version stalled for a reason that it does not know.
-            let stalled = stalled && version.knows(&object.status);
-            let answered = object.status["lastHandledReconcileAt"].as_str() == object.asked.as_deref();
-            !(current && answered && (done || stalled))
-        });
-        waits.map(|(key, object)| format!("{}/{} {:?}: {}", key.1, key.2, object.ready(), object.status)).collect()
-    }
-
-    /// Whether an object is `StillPresent`, which is read again, rarely, for a week.
-    pub fn has_late_looks(&self) -> bool {
-        let inner = self.world.inner();
-        inner.cluster.now.values().any(|object| matches!(object.ready(), Some((_, "StillPresent"))))
-    }
-
     fn change(&self, key: &Key, spec: bool, change: impl FnOnce(&mut Object)) {
         let at = self.world.now();
         self.world.inner().cluster.change(at, key, spec, |object| {
@@ -103,6 +75,19 @@ impl People {
                 object
             })
         });
+    }
+
+    /// Changes a spec, unless the API server refuses that.
+    fn wish(&mut self, key: &Key, wish: impl FnOnce(&mut Rng, Timestamp, &mut Value)) {
+        let before = self.world.inner().cluster.now[key].clone();
+        let mut spec = before.spec.clone();
+        wish(&mut self.rng, self.world.wall(), &mut spec);
+        if key.0 != "auth0tenants" && is_refused(&before, &spec) {
+            return self.world.inner().coverage.count("api", "edit refused");
+        }
+        if spec != before.spec {
+            self.change(key, true, |object| object.spec = spec);
+        }
     }
 
     fn fresh_token(&mut self) -> u64 {
@@ -189,6 +174,13 @@ impl People {
             }),
             Edit::OlderOperator => self.change(&key, false, |object| older(object, "AlreadyAbsent")),
             Edit::NewerOperator => self.change(&key, false, |object| older(object, "WordOfTheFuture")),
+            Edit::ChangeMode => self.wish(&key, |_, _, spec| wishes::other_mode(spec)),
+            Edit::ChangePolicy => self.wish(&key, |rng, _, spec| wishes::other_policy(rng, spec)),
+            Edit::ChangeTimes => self.wish(&key, wishes::other_times),
+            Edit::ChangeHold => self.wish(&key, wishes::other_hold),
+            Edit::ChangeOwnVerification => self.wish(&key, |rng, _, spec| wishes::other_verification(rng, spec)),
+            Edit::ChangeTenantMode => self.wish(&tenant, |_, _, spec| wishes::other_mode(spec)),
+            Edit::ChangeTenantHold => self.wish(&tenant, wishes::other_hold),
         }
     }
 
@@ -233,6 +225,17 @@ impl People {
         let Some((endpoint, items)) = &object.target else { return };
         for auth0 in inner.auth0.values_mut() {
             items.iter().for_each(|item| give(auth0, endpoint, item, at));
+        }
+    }
+
+    /// Others give back what objects of policy Continuous name.
+    pub fn drift(&mut self) {
+        for key in self.removals() {
+            let is_watched = is_continuous(&self.world.inner().cluster.now[&key]);
+            if is_watched && self.rng.bool() {
+                self.world.inner().coverage.count("drift", "drift");
+                self.give_back(&key);
+            }
         }
     }
 
@@ -325,4 +328,5 @@ fn older(object: &mut Object, reason: &str) {
         }),
     );
     object.finished_for = Some(object.tenant().to_owned());
+    object.has_ended = false;
 }

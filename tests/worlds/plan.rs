@@ -56,10 +56,17 @@ pub enum Edit {
     StrangersStatus,
     OlderOperator,
     NewerOperator,
+    ChangeMode,
+    ChangePolicy,
+    ChangeTimes,
+    ChangeHold,
+    ChangeOwnVerification,
+    ChangeTenantMode,
+    ChangeTenantHold,
 }
 
 impl Edit {
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 33] = [
         Self::Suspend,
         Self::Resume,
         Self::Delete,
@@ -86,6 +93,13 @@ impl Edit {
         Self::StrangersStatus,
         Self::OlderOperator,
         Self::NewerOperator,
+        Self::ChangeMode,
+        Self::ChangePolicy,
+        Self::ChangeTimes,
+        Self::ChangeHold,
+        Self::ChangeOwnVerification,
+        Self::ChangeTenantMode,
+        Self::ChangeTenantHold,
     ];
 }
 
@@ -110,6 +124,8 @@ pub struct Plan {
     pub arrivals: Millis,
     pub edits: Vec<(Millis, Edit)>,
     pub crashes: Vec<Millis>,
+    /// When the wall clock is set, and by how many seconds.
+    pub jumps: Vec<(Millis, i64)>,
     /// How far the caches lag behind the API server.
     pub cache_lag: Millis,
     /// The shortest and longest time of a preflight check.
@@ -153,6 +169,7 @@ impl Plan {
             arrivals: 0,
             edits: Vec::new(),
             crashes: Vec::new(),
+            jumps: Vec::new(),
             cache_lag: 5,
             preflight: (1, 1),
             unconfirmed: 0,
@@ -178,11 +195,13 @@ impl Plan {
                 }
             }
         }
-        let edits = rng.usize(3..12);
+        let edits = rng.usize(3..16);
         let mut edit = |until| (rng.u64(500..until), Edit::ALL[rng.usize(..Edit::ALL.len())]);
         // Half of them come early, while much waits.
         let edits = (0..edits).map(|n| edit(if n % 2 == 0 { calm } else { 20_000 })).collect();
         let crashes = if rng.bool() { (0..rng.usize(1..3)).map(|_| rng.u64(500..calm)).collect() } else { Vec::new() };
+        let jumps = if rng.u8(..4) == 0 { rng.usize(1..3) } else { 0 };
+        let jumps = (0..jumps).map(|_| (rng.u64(500..calm), rng.i64(-3600..3600))).collect();
         let slow = rng.u8(..4) == 0;
         Self {
             seed,
@@ -208,6 +227,7 @@ impl Plan {
             arrivals: if rng.bool() { 200 } else { rng.u64(1000..calm / 2) },
             edits,
             crashes,
+            jumps,
             cache_lag: if rng.bool() { 5 } else { rng.u64(10..900) },
             preflight: if slow { (100, 4800) } else { (0, 20) },
             unconfirmed: if rng.u8(..4) == 0 { rng.u64(1..30) } else { 0 },

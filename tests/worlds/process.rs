@@ -8,6 +8,7 @@ use rescind::dispatch::Owner;
 use tokio::task::Id;
 
 use crate::auth0::{Millis, Wire};
+use crate::clock::Wall;
 use crate::cluster::Cluster;
 use crate::reports::Reports;
 use crate::turns::Turns;
@@ -49,8 +50,8 @@ impl Process {
     }
 
     /// A call of this task is checked, for this owner among others.
-    pub fn call_starts(&mut self, cluster: &Cluster, owner: &Owner, at: Millis) {
-        self.turns.checked(cluster, &self.accepted, tokio::task::id(), (&owner.namespace, &owner.uid), at);
+    pub fn call_starts(&mut self, cluster: &Cluster, wall: &Wall, owner: &Owner, at: Millis) {
+        self.turns.checked((cluster, wall), &self.accepted, tokio::task::id(), (&owner.namespace, &owner.uid), at);
     }
 
     /// Checks a call of any kind that leaves now.

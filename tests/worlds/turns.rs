@@ -11,7 +11,9 @@ use rescind::auth0::{CallError, Endpoint, Item, Read};
 use tokio::task::Id;
 
 use crate::auth0::{Millis, Wire};
-use crate::cluster::{Cluster, Key, Object, State, acts_for, token_of};
+use crate::clock::Wall;
+use crate::cluster::{Cluster, Key, Object, State, token_of};
+use crate::restraints::removes_for;
 use crate::versions::Version;
 
 /// After this time without a change an object has certainly been submitted, and waits for no other to share its call.
@@ -70,7 +72,7 @@ impl Turns {
     /// The task `call` checks one of the objects that it is for.
     pub fn checked(
         &mut self,
-        cluster: &Cluster,
+        (cluster, wall): (&Cluster, &Wall),
         accepted: &HashSet<(String, u64)>,
         call: Id,
         (namespace, uid): (&str, &str),
@@ -78,7 +80,7 @@ impl Turns {
     ) {
         if !self.calls.contains_key(&call) {
             self.started += 1;
-            let mut waiting = self.waiting(cluster, at);
+            let mut waiting = self.waiting(cluster, wall, at);
             waiting.retain(|waiting| accepted.contains(&(waiting.lane.0.clone(), waiting.lane.1)));
             self.calls.insert(call, Started { number: self.started, waiting });
         }
@@ -124,26 +126,28 @@ impl Turns {
         }
     }
 
-    fn waiting(&self, cluster: &Cluster, at: Millis) -> Vec<Waiting> {
+    fn waiting(&self, cluster: &Cluster, wall: &Wall, at: Millis) -> Vec<Waiting> {
         if at < self.began + SETTLED {
             return Vec::new();
         }
-        let waits = |(key, object): (&Key, &std::sync::Arc<Object>)| self.waits(cluster, key, object, at);
+        let waits = |(key, object): (&Key, &std::sync::Arc<Object>)| self.waits((cluster, wall), key, object, at);
         cluster.now.iter().filter_map(waits).collect()
     }
 
-    fn waits(&self, cluster: &Cluster, key: &Key, object: &Object, at: Millis) -> Option<Waiting> {
+    fn waits(&self, (cluster, wall): (&Cluster, &Wall), key: &Key, object: &Object, at: Millis) -> Option<Waiting> {
         let (endpoint, items) = object.target.as_ref()?;
         let is_new = object.status["observedGeneration"] == -1 && !self.served.contains(&object.uid);
         let connection = |state: &State| {
             let same = state.get(key).filter(|same| same.uid == object.uid && same.generation == object.generation)?;
-            let tenant = acts_for(state, key, same, self.version)?;
+            let removes = |at| removes_for(state, key, same, self.version, wall.at(at));
+            let tenant = removes(at - SETTLED).and(removes(at))?;
             // A connection that no tenant had for a while is forgotten, and begins again.
             let is_old = tenant.edited <= self.began;
             let domain = tenant.spec["domain"].as_str()?.to_owned();
             is_old.then_some((domain, token_of(state, &key.1, tenant)?))
         };
-        let (domain, token) = connection(&cluster.now).filter(|_| is_new)?;
+        let was_set = wall.jumped_since(at - SETTLED);
+        let (domain, token) = connection(&cluster.now).filter(|_| is_new && !was_set)?;
         let same = |state: &State| connection(state).is_some_and(|other| other == (domain.clone(), token));
         let has_failed =
             self.failed.get(&(domain.clone(), endpoint.clone())).is_some_and(|failed| failed + PAUSES > at);

@@ -82,7 +82,7 @@ impl Wires {
         self.world.step();
         let (at, plan) = (self.world.now(), &self.world.plan);
         let mut inner = self.world.inner();
-        let Inner { books, cluster, auth0, rng, coverage, is_calm, .. } = &mut *inner;
+        let Inner { books, cluster, wall, auth0, rng, coverage, is_calm, .. } = &mut *inner;
         let process = &mut books.processes[self.process];
         let mut violations = process.call_leaves(&self.domain, token, at);
         let reported = process.reports.of(&self.domain, wire);
@@ -91,7 +91,8 @@ impl Wires {
             coverage.count("passed over", &times.to_string());
             violations.extend(passed);
             let version = process.version;
-            books.delete_leaves(cluster, &auth0[&self.domain], (token, version), (endpoint, items), at);
+            let time = (at, wall.at(at));
+            books.delete_leaves(cluster, &auth0[&self.domain], (token, version), (endpoint, items), time);
         }
         violations.into_iter().for_each(|(promise, what)| books.violated(promise, at, what));
         let latency = rng.u64(plan.latency.0..=plan.latency.1);

@@ -9,13 +9,14 @@ use fastrand::Rng;
 use http_body_util::BodyExt;
 use kube::client::Body;
 use rescind::auth0::{CallError, Domain, Item, ManagementApi, Page, Token};
-use rescind::dispatch::Owner;
+use rescind::dispatch::{Owner, Purpose};
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::auth0::{EPOCH, Millis, Tenant, Wire};
-use crate::cluster::{Cluster, Key, State, failure};
+use crate::clock::Wall;
+use crate::cluster::{Cluster, Key, Object, State, failure};
 use crate::coverage::Coverage;
 use crate::invariants::{Books, condition};
 use crate::plan::Plan;
@@ -41,6 +42,7 @@ pub struct World {
 pub struct Inner {
     pub rng: Rng,
     pub cluster: Cluster,
+    pub wall: Wall,
     pub auth0: BTreeMap<String, Tenant>,
     pub books: Books,
     pub coverage: Coverage,
@@ -72,6 +74,7 @@ impl World {
         let inner = Inner {
             rng,
             cluster,
+            wall: Wall::default(),
             auth0,
             books: Books::default(),
             coverage: Coverage::default(),
@@ -88,20 +91,39 @@ impl World {
         u64::try_from(self.start.elapsed().as_millis()).unwrap()
     }
 
+    /// What the wall clock of the operator shows.
+    pub fn wall(&self) -> jiff::Timestamp {
+        let now = self.now();
+        self.inner().wall.at(now)
+    }
+
+    /// Somebody sets the wall clock.
+    pub fn jump(&self, seconds: i64) {
+        let now = self.now();
+        let mut inner = self.inner();
+        inner.wall.jump(now, seconds);
+        inner.coverage.count("clock", if seconds < 0 { "set back" } else { "set forward" });
+        rescind::clock::begin_at(inner.wall.at(now));
+    }
+
     pub fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap()
     }
 
-    pub fn events(&self) -> Vec<(Millis, Key)> {
-        self.inner().cluster.events.clone()
+    /// The change of this number, if there is one: its time and its object, as it was at `time`.
+    pub fn change(&self, number: usize, time: Millis) -> Option<(Millis, Key, Option<Arc<Object>>)> {
+        let inner = self.inner();
+        let (at, key) = inner.cluster.events.get(number)?;
+        Some((*at, key.clone(), inner.cluster.at(time).get(key).cloned()))
+    }
+
+    /// The number of changes so far.
+    pub fn changes(&self) -> usize {
+        self.inner().cluster.events.len()
     }
 
     pub fn state(&self) -> State {
         self.inner().cluster.now.clone()
-    }
-
-    pub fn state_at(&self, time: Millis) -> State {
-        self.inner().cluster.at(time).clone()
     }
 
     pub fn violated(&self, promise: u8, what: &str) {
@@ -146,8 +168,17 @@ impl World {
     /// A call of this process for this owner is checked, and others of the same task.
     pub fn checked(&self, process: usize, owner: &Owner) {
         let at = self.now();
-        let Inner { books, cluster, .. } = &mut *self.inner();
-        books.processes[process].call_starts(cluster, owner, at);
+        let Inner { books, cluster, wall, .. } = &mut *self.inner();
+        books.call_starts(cluster, process, owner, (at, wall));
+    }
+
+    /// The check lets a call of this process for this owner pass.
+    pub fn passed(&self, process: usize, owner: &Owner, purpose: Purpose) {
+        let at = self.now();
+        let Inner { books, cluster, wall, .. } = &mut *self.inner();
+        let version = books.processes[process].version;
+        let is_delete = purpose == Purpose::Remove;
+        books.check_owner(cluster, &owner.uid, is_delete, version, (at, wall.at(at)));
     }
 
     /// The check refuses a call for this owner.
@@ -165,16 +196,17 @@ impl World {
         items: &[Item],
         is_accepted: bool,
     ) {
+        let at = self.now();
+        let Inner { books, cluster, wall, tells, .. } = &mut *self.inner();
+        let uids: Vec<&str> = owners.iter().map(|owner| &*owner.uid).collect();
+        let version = books.processes[process].version;
+        books.delete_was_for(cluster, version, &uids, (at, wall));
         if is_accepted {
-            let at = self.now();
-            let Inner { books, cluster, tells, .. } = &mut *self.inner();
             if *tells {
                 let names: Vec<_> = owners.iter().map(|owner| format!("{}/{}", owner.namespace, owner.name)).collect();
                 println!("{at} accepted for {names:?}");
             }
-            let uids: Vec<&str> = owners.iter().map(|owner| &*owner.uid).collect();
-            let version = books.processes[process].version;
-            books.delete_accepted(cluster, (&domain.to_string(), version), &uids, items, at);
+            books.delete_accepted(cluster, &domain.to_string(), &uids, items, (at, wall));
         }
     }
 
@@ -258,7 +290,7 @@ impl World {
 }
 
 impl Inner {
-    fn wrote(&mut self, key: &Key, before: &crate::cluster::Object, status: &Value, at: Millis) {
+    fn wrote(&mut self, key: &Key, before: &Object, status: &Value, at: Millis) {
         if self.tells {
             let (uid, generation) = (&before.uid, before.generation);
             println!("{at} status of {}/{} {uid} generation {generation}: {status}", key.1, key.2);
@@ -266,16 +298,14 @@ impl Inner {
         self.writes += 1;
         let reason = condition(status, "Ready").and_then(|ready| ready["reason"].as_str()).unwrap_or("none").to_owned();
         self.coverage.count("reason", &reason);
-        self.books.status_written(key, before, status, at);
+        self.books.status_written(&self.cluster, key, before, status, at);
+        self.books.observed(&self.cluster, key, before, status, at);
         let domain = status["domain"].as_str().map(str::to_owned);
-        let object = self.cluster.now.get(key).cloned();
-        if let (Some(domain), Some(object)) = (domain, object)
-            && let Some(auth0) = self.auth0.get(&domain)
-            && condition(&before.status, "Ready")
-                .and_then(|ready| ready["reason"].as_str())
-                .is_none_or(|before| meant(before) != reason)
-        {
-            self.books.verdict(key, &object, status, auth0, at);
+        let before_it = condition(&before.status, "Ready").and_then(|ready| ready["reason"].as_str()).map(meant);
+        let is_other = |field: &str| before.status[field] != status[field];
+        let is_news = before_it != Some(&reason) || is_other("drift") || is_other("result");
+        if let Some(auth0) = domain.and_then(|domain| self.auth0.get(&domain)).filter(|_| is_news) {
+            self.books.verdict(key, before, status, auth0, at);
         }
     }
 }

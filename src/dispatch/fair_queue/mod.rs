@@ -268,9 +268,11 @@ impl<W: Copy + Ord> FairQueue<W> {
     /// until [`Self::call_finished`].
     pub(super) fn call_started(&mut self, priority: Priority, ns: NamespaceId) {
         let passed_proof = priority == Priority::Removal && self.proof_was_ready;
-        self.consecutive_removals = if passed_proof { self.consecutive_removals + 1 } else { 0 };
         let passed_observation = priority != Priority::Observation && self.observation_was_ready;
         self.without_observation = if passed_observation { self.without_observation + 1 } else { 0 };
+        if priority != Priority::Observation {
+            self.consecutive_removals = if passed_proof { self.consecutive_removals + 1 } else { 0 };
+        }
         self.sequence += 1;
         let sequence = self.sequence;
         self.namespaces[ns].in_flight += 1;

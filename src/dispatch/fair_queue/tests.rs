@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-const ROUTES: [Route; 3] = [("DELETE", "a"), ("DELETE", "b"), ("GET", "a")];
+const ROUTES: [Route; 4] = [("DELETE", "a"), ("DELETE", "b"), ("GET", "a"), ("GET", "b")];
 const CONNECTIONS: [ConnectionKey; 2] = [ConnectionKey(1), ConnectionKey(2)];
 
 /// Holds back one route for all connections, and one connection with all its routes.
@@ -18,7 +18,11 @@ impl Admission for Held {
 }
 
 fn priority(route: usize) -> Priority {
-    if route == 2 { Priority::Proof } else { Priority::Removal }
+    match route {
+        2 => Priority::Proof,
+        3 => Priority::Observation,
+        _ => Priority::Removal,
+    }
 }
 
 /// Adds a work source with one position.
@@ -44,6 +48,25 @@ fn another_namespace_is_served_within_two_calls() {
         served.push(unit);
     }
     assert!(served.contains(&10_000), "{served:?}");
+}
+
+/// Observations come last, but not after more than a stated number of other calls.
+#[test]
+fn an_observation_waits_for_everything_else_but_not_for_ever() {
+    let mut fair = FairQueue::default();
+    let (crowd, other) = (fair.register(&"crowd".into()), fair.register(&"other".into()));
+    enqueue(&mut fair, other, 3, 0, 0);
+    let mut next = |arrivals: std::ops::Range<u64>| {
+        arrivals.for_each(|arrival| drop(enqueue(&mut fair, crowd, (arrival % 3) as usize, 0, arrival)));
+        let (position, _) = fair.next(&Held(None, None), &mut Vec::new()).unwrap();
+        fair.call_started(position.class.priority, position.ns);
+        fair.call_finished(position.ns);
+        position.class.priority
+    };
+    let first = next(1..200);
+    let before =
+        std::iter::repeat_with(|| next(0..0)).take_while(|priority| *priority != Priority::Observation).count();
+    assert_eq!((first, before as u32 + 1), (Priority::Removal, MAX_WITHOUT_OBSERVATION));
 }
 
 /// A namespace whose calls hang leaves a share to the others.
@@ -72,12 +95,12 @@ proptest! {
     /// the order within a namespace and class is that of arrival, and the bounds hold (tests/mutants.sh: 10-no-turns).
     #[test]
     fn nobody_starves(
-        steps in proptest::collection::vec((0u8..6, 0usize..6, 0usize..3, 0usize..2, 0usize..4, 0usize..4), 1..400),
+        steps in proptest::collection::vec((0u8..6, 0usize..6, 0usize..4, 0usize..2, 0usize..5, 0usize..4), 1..400),
     ) {
         let mut fair = FairQueue::default();
         let mut here: Vec<(usize, TrafficClass, NamespaceId, u64, Positions)> = Vec::new();
         let mut passed: HashMap<NamespaceId, usize> = HashMap::new();
-        let mut consecutive = 0;
+        let (mut consecutive, mut without) = (0, 0);
         let numbers: Vec<NamespaceId> = (0..6).map(|n| fair.register(&n.to_string().into())).collect();
         for (arrival, (action, n, route, connection, held_route, held)) in steps.into_iter().enumerate() {
             let (ns, arrival) = (numbers[n], arrival as u64);
@@ -103,6 +126,12 @@ proptest! {
                         admission.admits_class(class) && admission.admits_connection(class.connection)
                     };
                     let proof = here.iter().any(|(_, class, ..)| could(class) && class.priority == Priority::Proof);
+                    let of = |priority| move |class: &TrafficClass| class.priority == priority;
+                    let is_ready = |is: &dyn Fn(&TrafficClass) -> bool| {
+                        here.iter().any(|(_, class, ..)| could(class) && is(class))
+                    };
+                    let observation = is_ready(&of(Priority::Observation));
+                    let others = is_ready(&|class| class.priority != Priority::Observation);
                     let Some((position, unit)) = fair.next(&admission, &mut Vec::new()) else {
                         prop_assert!(!here.iter().any(|(_, class, ..)| could(class)));
                         continue;
@@ -110,8 +139,12 @@ proptest! {
                     fair.call_started(position.class.priority, position.ns);
                     let same = here.iter().filter(|(_, class, ns, ..)| (*class, *ns) == (position.class, position.ns));
                     prop_assert_eq!(same.map(|(.., unit, _)| *unit).min(), Some(unit), "in order");
+                    let is_observation = position.class.priority == Priority::Observation;
+                    prop_assert!(!is_observation || without >= MAX_WITHOUT_OBSERVATION || !others, "not in the way");
+                    without = if observation && !is_observation { without + 1 } else { 0 };
+                    prop_assert!(without <= MAX_WITHOUT_OBSERVATION);
                     let passes_proof = proof && position.class.priority == Priority::Removal;
-                    consecutive = if passes_proof { consecutive + 1 } else { 0 };
+                    consecutive = if passes_proof || is_observation { consecutive + u32::from(passes_proof) } else { 0 };
                     prop_assert!(consecutive <= MAX_CONSECUTIVE_REMOVALS);
                     // Counts how often a namespace that could have been served was passed over at the same priority.
                     for other in &numbers {

@@ -13,7 +13,7 @@ use crate::revocation::inputs::Inputs;
 use crate::revocation::kinds::Revocation;
 use crate::revocation::memory::ObjectMemory;
 use crate::revocation::outcome::Outcome;
-use crate::revocation::refusals::{Calls, is_refusal};
+use crate::revocation::refusals::{Calls, is_refusal, shows_access};
 use crate::tenant::TenantKey;
 
 use super::Reconciliation;
@@ -82,8 +82,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
             End::NotFound(_) | End::Failed(CallError::Rejected(_) | CallError::NotFound(_)) => {
                 refusals.lift(connection, calls, own)
             }
-            // A successful read would say nothing of the scope to remove.
-            _ if deleted => refusals.lift(connection, calls, own),
+            _ if deleted || shows_access(report, calls) => refusals.lift(connection, calls, own),
             End::Gone | End::Remaining(_) | End::Unverified(_) | End::HandedBack(_) | End::Failed(_) => {
                 refusals.end_probe(connection, calls, now);
                 false

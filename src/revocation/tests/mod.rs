@@ -5,6 +5,7 @@ mod fifth_kind;
 mod life;
 mod moves;
 mod observations;
+mod observed_again;
 mod order;
 mod requests;
 mod rows;
@@ -60,6 +61,7 @@ struct Case {
     tenant: Connection,
     verification: Verification,
     tenant_mode: Mode,
+    protected: Option<&'static str>,
     scopes: Option<Vec<String>>,
     refusal: Option<Refused>,
     refused_with: Option<ConnectionKey>,
@@ -88,6 +90,7 @@ fn case() -> Case {
         tenant: Connection::Ready { domain: "acme.auth0.com".parse().unwrap(), token: "first" },
         verification: Verification::After,
         tenant_mode: Mode::Remove,
+        protected: None,
         scopes: None,
         refusal: None,
         refused_with: None,
@@ -116,7 +119,14 @@ impl Case {
             Connection::NotReady(reason) => Tenant::NotReady { reason: *reason, message: "no Secret" },
             Connection::Ready { domain, token } => {
                 let (key, scopes) = (key(domain, token), self.scopes.as_deref());
-                Tenant::Ready { key, domain, verification: self.verification, mode: self.tenant_mode, scopes }
+                Tenant::Ready {
+                    key,
+                    domain,
+                    verification: self.verification,
+                    mode: self.tenant_mode,
+                    protected: self.protected,
+                    scopes,
+                }
             }
         };
         function(&Inputs {

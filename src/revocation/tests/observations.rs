@@ -225,6 +225,40 @@ fn an_object_that_has_expired_never_acts() {
     assert_eq!(replayed.decide(), Decision::Acknowledge);
 }
 
+/// Whatever keeps the preflight check from letting a DELETE out, the decision does not ask for one: the job would be
+/// handed back again and again.
+#[test]
+fn no_delete_is_asked_for_that_the_preflight_check_would_refuse() {
+    let restraints: [fn(&mut Case); 4] = [
+        |case| case.tenant_mode = Mode::Observe,
+        |case| case.protected = Some("user auth0|a"),
+        |case| case.options.not_before = Some("2099-01-01T00:00:00Z".into()),
+        |case| case.options.not_after = Some("2020-01-01T00:00:00Z".into()),
+    ];
+    for restrain in restraints {
+        for policy in [Policy::Once, Policy::Continuous] {
+            for items in [1, 2] {
+                let mut object = case();
+                object.options.policy = policy;
+                let partly =
+                    Report { accepted: (1..=items).map(role).collect(), ..object.accepted(End::Failed(unavailable())) };
+                object.apply_report(&partly);
+                restrain(&mut object);
+                object.request = Some("now");
+                for _ in 0..20 {
+                    if let Decision::Submit { task, history, .. } = object.decide() {
+                        assert!(!matches!(task, Task::Remove { .. }), "{policy:?} {items}");
+                        object.submitted_for = object.request;
+                        let report = Report { task, ..object.still_shown(task, &history) };
+                        object.apply_report(&report);
+                    }
+                    object.later(60);
+                }
+            }
+        }
+    }
+}
+
 /// A hold ends by itself.
 #[test]
 fn a_hold_ends_at_its_time() {
@@ -266,6 +300,31 @@ fn a_check_that_finds_nothing_new_writes_nothing() {
     assert_eq!(object.request, None);
     let once = Case { options: RemovalOptions { policy: Policy::Once, ..object.options.clone() }, ..object };
     assert_eq!(once.decide(), Decision::AwaitChange(None));
+}
+
+/// An edit is acknowledged at once, and does not answer a request that asks for a check.
+#[test]
+fn an_edit_does_not_answer_a_request() {
+    let mut object = continuous(removed(case()));
+    (object.generation, object.request) = (GENERATION + 1, Some("now"));
+    assert_eq!(object.decide(), Decision::Acknowledge);
+    let status = object.shown().unwrap();
+    assert_eq!((status.observed_generation, &status.last_handled_reconcile_at), (Some(GENERATION + 1), &None));
+    object.status = Some(status);
+    assert_eq!(task(&object.decide()), OBSERVE);
+}
+
+/// At another domain it is looked for, removed, and said to be there, but nothing came back that was never removed.
+#[test]
+fn another_domain_is_another_history() {
+    let mut object = continuous(removed(case()));
+    object.tenant = Connection::Ready { domain: "other.auth0.com".parse().unwrap(), token: "first" };
+    object.later(HOUR);
+    let gone = object.after(&observation(&object, &[]));
+    assert_eq!((gone.reason_text(), gone.domain.as_deref()), (Some("AlreadyAbsent"), Some("other.auth0.com")));
+    object.apply_report(&observation(&object, &[1]));
+    assert_eq!(task(&object.decide()), REMOVE);
+    assert_eq!(object.status.as_ref().unwrap().drift, None);
 }
 
 /// What came back is removed again, counted, and shown for a day.

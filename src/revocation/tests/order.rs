@@ -6,7 +6,7 @@ use crate::api::{Hold, State, TenantKind};
 type Change = (&'static str, fn(&mut Case));
 
 /// Everything that keeps a call from being sent, from the first that wins to the last.
-const ORDER: [Change; 12] = [
+const ORDER: [Change; 13] = [
     ("UnknownField", |case| case.options.unknown = vec!["spec.fromTheFuture".into()]),
     ("NotReplayed", |case| {
         case.created = Some(at(NOW - 60));
@@ -24,6 +24,7 @@ const ORDER: [Change; 12] = [
     ("OnHold", |case| case.tenant = Connection::OnHold),
     ("TenantNotReady", |case| case.tenant = Connection::NotReady(Reason::SecretNotFound)),
     ("InvalidRequest", |case| case.removal.items.clear()),
+    ("Protected", |case| case.protected = Some("user auth0|a")),
     ("Scheduled", |case| case.options.not_before = Some("2030-01-01T00:00:00Z".into())),
 ];
 

@@ -7,7 +7,8 @@
 //! - `removals.rs`: the controller of one removal kind. `dependents.rs` knows which removals need which tenant.
 //! - `tenants.rs`: the controller of the tenant objects, one for both kinds and all scopes. `cluster_tenants.rs` starts
 //!   what the cluster-scoped kind needs beyond that.
-//!   `tenant_credentials.rs` says when the credentials of an application are tried out.
+//!   `tenant_credentials.rs` says when the credentials of an application are tried out, and `usability.rs` what of a
+//!   tenant matters to removals.
 //! - `controller.rs`: kube's controller, fed with keys. `clock_jumps.rs`: queues everything when the wall clock was
 //!   set.
 //! - `guard.rs`: around every reconcile: deadline, panics, backoff. `write_permits.rs`: how many status writes are in
@@ -30,6 +31,7 @@ mod removals;
 mod scope;
 mod tenant_credentials;
 mod tenants;
+mod usability;
 mod write_permits;
 
 pub(crate) use clock_jumps::follow_clock;

@@ -43,6 +43,10 @@ impl Observer for CallObserver {
         self.audit.owner_gone(owner, partial);
     }
 
+    fn guard_refused(&self, owner: &Owner, why: &str) {
+        self.audit.guard_refused(owner, why);
+    }
+
     fn task_restarted(&self) {
         self.audit.task_restarted();
     }

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::api::{
-    Admission, Auth0Tenant, Auth0TenantStatus, ClusterAuth0Tenant, ConditionType, Hold, Mode, Reason, TenantObject,
+    Admission, Auth0Tenant, Auth0TenantStatus, ClusterAuth0Tenant, ConditionType, Reason, TenantObject,
     reconcile_request,
 };
 use crate::dispatch::{ConnectionKey, Dispatcher};
@@ -35,6 +35,7 @@ use crate::tenant::{
 use super::controller::{Queue, Queued, run};
 use super::dependents::Dependents;
 use super::guard::ReconcileGuard;
+use super::usability::Usability;
 
 /// A tenant is reconciled again this often, because a token expires and a refusal grows old. This costs no call to
 /// Auth0.
@@ -130,25 +131,6 @@ pub(crate) struct Shown {
     pub(super) version: Option<Version>,
     /// When a status was last written for a version that had been written before.
     written: Option<Instant>,
-}
-
-/// What of a tenant matters to the removals that depend on it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Usability {
-    Suspended,
-    OnHold(Hold),
-    NotReady(TenantError),
-    Ready(ConnectionKey, Mode, Option<Arc<[String]>>),
-}
-
-impl Usability {
-    /// Whether removals have to know. Scopes that become known change nothing for them.
-    fn differs_from(&self, before: &Self) -> bool {
-        match (self, before) {
-            (Self::Ready(now, mode, _), Self::Ready(then, before, None)) => (now, mode) != (then, before),
-            _ => self != before,
-        }
-    }
 }
 
 /// What of a tenant changes by edits, and whether Auth0 accepted its credential, which happens once. A status write for
@@ -327,18 +309,7 @@ impl TenantController {
 
     /// Wakes the dependents of the tenant if its usability has changed, or whom it admits.
     fn wake_dependents(&self, key: &TenantKey, tenant: &dyn TenantObject, usable: &Usable) {
-        let spec = tenant.tenant_spec();
-        let hold = spec.hold.as_ref().filter(|hold| hold.in_force(Timestamp::now()).is_some());
-        let usability = match usable {
-            Usable::NotKnown => return,
-            _ if spec.suspend => Usability::Suspended,
-            _ if let Some(hold) = hold => Usability::OnHold(hold.clone()),
-            Usable::No(problem) => Usability::NotReady(problem.clone()),
-            Usable::Yes(connection, _) => {
-                let scopes = connection.credential.token().and_then(|token| token.scopes().cloned());
-                Usability::Ready(connection.key, spec.mode, scopes)
-            }
-        };
+        let Some(usability) = Usability::of(tenant, usable) else { return };
         let now = (usability, tenant.admission().cloned());
         let before = lock(&self.shown).entry(key.clone()).or_default().woken_for.replace(now.clone());
         if before.is_none_or(|before| now.0.differs_from(&before.0) || now.1 != before.1) {

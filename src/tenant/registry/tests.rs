@@ -11,6 +11,7 @@ use tokio::sync::watch::Sender;
 use super::*;
 use crate::api::{ClusterAuth0Tenant, TenantKind, TenantRef};
 use crate::auth0::Endpoint;
+use crate::dispatch::Removal;
 use crate::tenant::Listing;
 
 /// The caches of an operator in namespace `operator`. The writers feed them.
@@ -88,9 +89,9 @@ impl Rig {
 
     /// What a removal in `namespace` sees that refers to the tenant default of this kind, in a few words.
     fn sees(&self, kind: TenantKind, namespace: &str) -> String {
-        let endpoint = Endpoint::UserRoles { user: "auth0|a".into() };
+        let removal = Removal { endpoint: Endpoint::UserRoles { user: "auth0|a".into() }, items: Vec::new() };
         let key = TenantKey::of(namespace, &TenantRef { kind, ..TenantRef::default() });
-        let applicant = Applicant { namespace, kind: "UserRoleRevocation", endpoint: &endpoint };
+        let applicant = Applicant { namespace, kind: "UserRoleRevocation", removal: &removal };
         match self.tenants.state(&key, &applicant) {
             TenantState::Missing => "missing".to_owned(),
             TenantState::NotAllowed(why) => format!("not allowed: {why}"),

@@ -21,6 +21,8 @@ pub struct Object {
     /// Whether to read before the removal; `verify`, whether to read after it.
     pub before: bool,
     pub verify: bool,
+    /// Whether it only finds out what is there.
+    pub observes: bool,
     attempts: u32,
     history: History,
     submitted: Duration,
@@ -43,6 +45,7 @@ impl Object {
             rotates: None,
             before: false,
             verify,
+            observes: false,
             attempts: 0,
             history: History::default(),
             submitted: Duration::ZERO,
@@ -77,7 +80,11 @@ impl Sim {
         let History { accepted, absent, .. } = &object.history;
         let all = object.removal.items.iter().all(|item| accepted.contains(item) || absent.contains(item));
         let (before, after) = (object.before, object.verify);
-        let task = if all && after { Task::Prove } else { Task::Remove { before, after } };
+        let task = match () {
+            () if object.observes => Task::Observe,
+            () if all && after => Task::Prove,
+            () => Task::Remove { before, after },
+        };
         let (owner, removal, history) = (object.owner.clone(), object.removal.clone(), object.history.clone());
         let connection = connection(object.credential);
         self.machine.set_limits(connection, &owner.namespace, limits, now);
@@ -115,7 +122,7 @@ impl Sim {
                 seen: report.seen,
             };
             let back_in = match &report.end {
-                End::Remaining(_) => {
+                End::Remaining(_) if !object.observes => {
                     // After a DELETE without an answer there is no time of acceptance.
                     let since = report.first_accepted_at.unwrap_or(wall).duration_since(self.wall);
                     let accepted = Duration::try_from(since).unwrap();

@@ -41,6 +41,8 @@ pub struct Object {
     pub items: Items,
     pub tenant: TenantIs,
     pub tenant_mode: Mode,
+    /// What the tenant protects of it.
+    pub protected: Option<&'static str>,
     pub domain: Domain,
     pub token: &'static str,
     pub scopes: Option<Vec<String>>,
@@ -66,6 +68,7 @@ impl Object {
             items: Items::default(),
             tenant: TenantIs::Ready,
             tenant_mode: Mode::Remove,
+            protected: None,
             domain: "acme.auth0.com".parse().unwrap(),
             token: "first",
             scopes: None,
@@ -104,7 +107,8 @@ impl Object {
             }
             TenantIs::Ready => {
                 let (verification, scopes) = (Verification::default(), self.scopes.as_deref());
-                Tenant::Ready { key: self.key(), domain: &self.domain, verification, mode: self.tenant_mode, scopes }
+                let (key, domain, mode, protected) = (self.key(), &self.domain, self.tenant_mode, self.protected);
+                Tenant::Ready { key, domain, verification, mode, protected, scopes }
             }
         };
         function(&Inputs {

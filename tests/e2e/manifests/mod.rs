@@ -17,6 +17,7 @@ mod targets;
 mod tenants;
 mod updates;
 mod versions;
+mod walk;
 
 use std::fmt::Debug;
 use std::str::FromStr;

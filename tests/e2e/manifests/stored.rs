@@ -38,9 +38,9 @@ pub fn full_status(kind: &Kind) -> Value {
         }),
         _ => json!({
             "observedGeneration": 1, "conditions": conditions, "attempts": 2, "correlationId": "abc",
-            "result": {"requested": 3, "accepted": 1, "alreadyAbsent": 1, "remaining": 1},
-            "finished": {"target": "0123456789abcdef", "mode": "Remove", "generation": 1},
-            "domain": "acme.eu.auth0.com", "lastSeenTime": time,
+            "result": {"requested": 3, "accepted": 1, "alreadyAbsent": 1, "remaining": 1, "items": [ROLE]},
+            "finished": {"target": "0123456789abcdef", "mode": "Remove", "byTenant": true, "generation": 1},
+            "drift": {"count": 2, "times": [time, time]}, "domain": "acme.eu.auth0.com", "lastSeenTime": time,
             "lastRemovalTime": time, "verifiedTime": time, "nextAttemptTime": time,
             "lastHandledReconcileAt": "2026-12-31T17:00:00Z",
         }),

@@ -33,6 +33,7 @@ impl Tenant {
         body["limit"] = json!(PAGE);
         body["total"] = json!(if wrong { 0 } else { all.len() });
         if !lost {
+            self.delivered(read, &shown, now);
             let key = (client, read.clone());
             let before = if page == 0 { Some(Walked::new(now)) } else { self.walks.remove(&key) };
             if let Some(walked) = before.and_then(|walked| self.walked(read, walked, &shown, ends)) {
@@ -60,6 +61,9 @@ impl Tenant {
             None => (String::new(), Some(Walked::new(now))),
         };
         let shown: Vec<Item> = all.into_iter().filter(|item| text(item) > after.as_str()).take(PAGE).collect();
+        if !lost {
+            self.delivered(read, &shown, now);
+        }
         let mut body = body(read, &shown);
         let more = shown.len() == PAGE || (self.switches.next_on_every_page && !shown.is_empty());
         let walked = before.filter(|_| !lost).and_then(|walked| self.walked(read, walked, &shown, !more));
@@ -71,6 +75,10 @@ impl Tenant {
             body["next"] = json!(cursor);
         }
         Ok(body)
+    }
+
+    fn delivered(&mut self, read: &Read, shown: &[Item], now: Millis) {
+        self.log.pages.push(Complete { began: now, read: read.clone(), seen: shown.iter().cloned().collect() });
     }
 
     /// Adds a page that was read. If it was the last one, records the list; else returns what was read so far.
@@ -110,7 +118,7 @@ impl Tenant {
                     }
                     Endpoint::OrganizationMembers { .. } => {}
                 }
-                Ok(self.held.iter().filter(|(at, _)| at == endpoint).map(|(_, item)| item.clone()).collect())
+                Ok(self.held.keys().filter(|(at, _)| at == endpoint).map(|(_, item)| item.clone()).collect())
             }
         }
     }

@@ -1,0 +1,74 @@
+//! What a tenant protects from every removal. Pure.
+
+use crate::api::Protected;
+use crate::auth0::{Item, ItemKind};
+use crate::dispatch::Removal;
+
+/// What of a removal the tenant protects, for users: the first protected user, organization or role that it names. Then
+/// nothing of it is sent: a list with a break-glass account in it is the wrong list.
+pub(super) fn protected_target(protected: &Protected, removal: &Removal) -> Option<String> {
+    let Protected { user_ids, role_ids, organization_ids, .. } = protected;
+    let is_user = |id: &str| user_ids.iter().any(|user| user.as_str() == id);
+    let is_role = |id: &str| role_ids.iter().any(|role| role.as_str() == id);
+    let is_organization = |id: &str| organization_ids.iter().any(|organization| organization.as_str() == id);
+    let endpoint = &removal.endpoint;
+    let named = |what: &str, id: &str| format!("{what} {id}");
+    let of_path = || {
+        let organization = endpoint.organization().filter(|id| is_organization(id)).map(|id| named("organization", id));
+        organization.or_else(|| endpoint.user().filter(|id| is_user(id)).map(|id| named("user", id)))
+    };
+    let of_item = |item: &Item| match (endpoint.items(), item) {
+        (ItemKind::Role, Item::Id(id)) if is_role(id) => Some(named("role", id)),
+        (ItemKind::Member, Item::Id(id)) if is_user(id) => Some(named("user", id)),
+        (ItemKind::Organization, Item::Id(id)) if is_organization(id) => Some(named("organization", id)),
+        (ItemKind::Role | ItemKind::Member | ItemKind::Organization | ItemKind::Permission, _) => None,
+    };
+    of_path().or_else(|| removal.items.iter().find_map(of_item))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::auth0::Endpoint;
+
+    #[test]
+    fn what_is_protected_is_named() {
+        let protected: Protected = serde_json::from_value(json!({
+            "userIds": ["auth0|safe"], "roleIds": ["rol_safe"], "organizationIds": ["org_safe"], "keepHolders": [],
+        }))
+        .unwrap();
+        let member_roles = |organization: &str, user: &str| Endpoint::OrganizationMemberRoles {
+            organization: organization.into(),
+            user: user.into(),
+        };
+        let members = |organization: &str| Endpoint::OrganizationMembers { organization: organization.into() };
+        let roles = |user: &str| Endpoint::UserRoles { user: user.into() };
+        let permissions = |user: &str| Endpoint::UserPermissions { user: user.into() };
+        let rows: &[(Endpoint, &[&str], Option<&str>)] = &[
+            (roles("auth0|safe"), &["rol_a"], Some("user auth0|safe")),
+            (roles("auth0|a"), &["rol_a", "rol_safe"], Some("role rol_safe")),
+            (roles("auth0|a"), &["rol_a"], None),
+            // An id of another kind is not meant.
+            (roles("auth0|a"), &["auth0|safe"], None),
+            (members("org_a"), &["auth0|a", "auth0|safe"], Some("user auth0|safe")),
+            (members("org_a"), &["auth0|a"], None),
+            (members("org_safe"), &["auth0|a"], Some("organization org_safe")),
+            (member_roles("org_safe", "auth0|a"), &["rol_a"], Some("organization org_safe")),
+            (member_roles("org_a", "auth0|safe"), &["rol_a"], Some("user auth0|safe")),
+            (member_roles("org_a", "auth0|a"), &["rol_safe"], Some("role rol_safe")),
+            (permissions("auth0|safe"), &["read:x"], Some("user auth0|safe")),
+            (permissions("auth0|a"), &["read:x"], None),
+        ];
+        for (endpoint, items, expected) in rows {
+            let item = |id: &&str| match endpoint.items() {
+                ItemKind::Permission => Item::Permission { resource_server: "rol_safe".into(), name: (*id).into() },
+                ItemKind::Role | ItemKind::Member | ItemKind::Organization => Item::Id((*id).into()),
+            };
+            let removal = Removal { endpoint: endpoint.clone(), items: items.iter().map(item).collect() };
+            assert_eq!(protected_target(&protected, &removal).as_deref(), *expected, "{removal:?}");
+            assert_eq!(protected_target(&Protected::default(), &removal), None);
+        }
+    }
+}
