@@ -160,6 +160,8 @@ fn differs(
         (Class::WouldRemove | Class::Gone | Class::StillPresent, _) => true,
         // A read alone does not say that an item is unknown.
         (Class::NotFound, Class::Gone) => is_observed && is_some_unknown,
+        // Both are so, of different items.
+        (Class::NotFound, Class::StillPresent) => is_some_unknown,
         (Class::NotFound | Class::Scheduled, _) => false,
     };
     (!agrees).then_some("nothing has changed that would say so")

@@ -1,5 +1,7 @@
 //! The pure parts together: a [`Case`] is an object with everything around it, to which reports and time are added.
 
+mod clocks;
+mod continuous;
 mod counts;
 mod fifth_kind;
 mod life;
