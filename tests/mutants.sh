@@ -133,7 +133,7 @@ mutant 4-items-of-another-domain "--lib the_items_of_another_domain" \
 mutant 4-counted-again "--lib what_is_shown_while_a_job" \
     src/revocation/history.rs 's/let from_before = report.accepted_unnamed.min(absent);/let from_before = before.min(absent);/; s/let certain = before.max(named + absent);/let certain = self.requested.max(before);/'
 mutant 4-proved-elsewhere "--lib a_proof_can_be_requested" \
-    src/revocation/decide.rs 's/ \&\& is_unverified(inputs) \&\& is_here;/ \&\& is_unverified(inputs); let _ = is_here;/'
+    src/revocation/decide_finished.rs 's/is_here \&\& may_call()/(is_here || true) \&\& may_call()/'
 mutant 4-empty-list "--lib what_is_blocked_is_never" \
     src/revocation/kinds.rs 's/if items.is_empty()/if false/'
 mutant 5-no-preflight "--test e2e the_preflight_sees" \
@@ -148,7 +148,19 @@ mutant 5-suspend-ignored "--test e2e a_suspended_object" \
     src/revocation/blocked.rs 's/inputs.options.suspend.then(/false.then(/' \
     src/revocation/preflight.rs 's/ || options.suspend//'
 mutant 5-tenant-goes-on "--test worlds the_promises" \
-    src/tenant/registry.rs 's/if tenant.tenant_spec().suspend {/if false {/'
+    src/tenant/registry.rs 's/if spec.suspend {/if false {/'
+mutant 5-observe-ignored "--test worlds the_promises" \
+    src/revocation/preflight.rs '/Mode::Observe, .. } if purpose == Purpose::Remove/d' \
+    src/revocation/inputs.rs 's/Task::Remove { .. } => self.is_observed(),/Task::Remove { .. } => false,/'
+mutant 5-not-after-ignored "--test worlds the_promises" \
+    src/revocation/preflight.rs 's/ || options.has_ended(now)//'
+mutant 5-hold-not-rechecked "--test worlds the_promises" \
+    src/revocation/preflight.rs 's/^    is_on_hold || (purpose/    let _ = is_on_hold;\n    (purpose/' \
+    src/revocation/blocked.rs 's/inputs.options.hold.as_ref().filter(|hold|/inputs.options.hold.as_ref().filter(|hold| false \&\&/'
+mutant 5-expired-not-sticky "--lib an_object_that_has_expired" \
+    src/revocation/blocked.rs 's/was_expired.then(/(was_expired \&\& false).then(/'
+mutant 5-check-deletes "--lib a_check_that_finds_nothing" \
+    src/revocation/decide_finished.rs 's/Decision::Submit { task: Task::Observe, history, hold: None }/Decision::Submit { task: Task::Remove { before: false, after: true }, history, hold: None }/'
 mutant 5-not-leading "--test e2e the_preflight_asks" \
     src/revocation/preflight.rs 's/if !(self.is_leader)() {/if false {/; s/^        (self.is_leader)()$/        true/'
 mutant 5-two-leaders "--lib at_most_one_leads" \
@@ -228,7 +240,7 @@ mutant 14-kept-for-ever "--test worlds the_promises" \
 mutant 14-timers-kept "--test dispatch many_connections_that_are_gone" \
     src/dispatch/machine/state.rs '/self.known_lengths.retain/{n;d}'
 mutant 8-items-forgotten "--test worlds the_promises" \
-    src/revocation/decide.rs 's/items: known.items, outcome, failures/items: Items::default(), outcome, failures/'
+    src/revocation/apply_report.rs 's/items: known.items, outcome, failures/items: Default::default(), outcome, failures/'
 mutant 8-accepted-not-written "--test worlds the_promises" \
     src/revocation/due.rs 's/^        State::Waiting => due_while_waiting(/        State::Waiting if wanted.last_removal_time.is_some() => Due::Nothing,\n&/'
 mutant 8-accepted-in-part-untold "--test dispatch what_is_accepted_in_part" \
@@ -271,7 +283,7 @@ mutant 9-read-for-ever "--lib what_was_absent_and_is_there" \
 mutant 9-tried-in-turn "--lib a_list_that_shows_what" \
     src/revocation/items.rs 's/!shown(item) || shows_unknown/!shown(item) || report.not_found.contains(item)/'
 mutant 8-dated-too-early "--lib the_last_acceptance_counts" \
-    src/revocation/decide.rs 's/^    date_unknown_from_acceptance(&mut status.conditions, known);//'
+    src/revocation/apply_report.rs 's/^    date_unknown_from_acceptance(&mut status.conditions, known);//'
 mutant 9-items-alone "--lib items_count_only" \
     src/revocation/history.rs 's/items.accepted.clear();//'
 mutant 9-verdict-lost "--lib a_verdict_that_another" \
@@ -331,22 +343,28 @@ mutant 11-restart-forgets "--test e2e a_restart_does_not" \
     src/revocation/reconcile.rs 's/shared.dispatcher.hold(connection, hold);/let _ = hold;/'
 mutant 11-asked-shortens "--lib a_request_shortens" \
     src/revocation/decide.rs 's/pause_left(next, now, MAX_PAUSE))/&.filter(|_| inputs.request.is_none())/'
+mutant 9-clock-set-back "--lib reads_go_on_after_the_clock" \
+    src/revocation/history.rs 's/if at.duration_since(now) > ROUNDING/if at.duration_since(now) > ROUNDING * 10_000/'
+mutant 9-refusal-of-reads-stays "--lib a_successful_read_ends" \
+    src/revocation/refusals.rs 's/calls.observe \&\& report.task == Task::Observe/false \&\& report.task == Task::Observe/'
+mutant 9-other-verdict-unchecked "--lib the_verdict_of_another_version" \
+    src/revocation/inputs.rs 's/None => self.is_finished().then_some(Mode::Remove),/None => None,/'
 mutant 9-request-lost "--lib what_was_in_flight" \
-    src/revocation/decide.rs 's/outcome.status(inputs, inputs.submitted_for == inputs.request)/outcome.status(inputs, true)/'
+    src/revocation/apply_report.rs 's/outcome.status(inputs, inputs.submitted_for == inputs.request)/outcome.status(inputs, true)/'
 mutant 12-works-again "--test e2e a_finished_object" \
     src/revocation/finished.rs 's/filter(|ready| ready.status == "True") else/filter(|ready| ready.status == "never") else/'
 mutant 12-never-finished "--test worlds the_promises" \
     src/revocation/finished.rs 's/filter(|ready| ready.status == "True") else/filter(|ready| ready.status == "never") else/'
 mutant 12-verdict-taken-back "--test worlds the_promises" \
-    src/revocation/reconcile.rs 's/^        is_finished(stored, self.owner.generation/        false \&\& &/'
+    src/revocation/reconcile.rs 's/^        options.policy == Policy::Once$/        false/'
+mutant 12-acts-by-default "--lib an_observed_object_acts" \
+    src/revocation/finished.rs 's/generation > finished.generation/generation >= finished.generation/'
 mutant 12-asked-works-again "--test e2e a_finished_object_answers" \
-    src/revocation/decide.rs 's/if is_new || inputs.request.is_some() { Decision::Acknowledge }/if inputs.request.is_some() { submit(inputs, known, None) } else if is_new { Decision::Acknowledge }/'
+    src/revocation/decide_finished.rs 's/if inputs.is_edited() || inputs.request.is_some() { Decision::Acknowledge }/if inputs.request.is_some() { Decision::Submit { task: Task::Remove { before: false, after: true }, history: known.history(inputs.removal, true), hold: None } } else if inputs.is_edited() { Decision::Acknowledge }/'
 mutant 13-unknown-field-unnamed "--lib what_this_version_does_not_know" \
     src/api/closed.rs 's/note(findings, || at.to_string());//'
 mutant 13-older-crd-unnoticed "--lib a_missing_default" \
     src/api/closed.rs 's/field.has_default \&\& !values/false \&\& !values/'
-mutant 13-acts-on-any-mode "--lib what_is_set_but_not_acted_on" \
-    src/api/common.rs 's/list.value("spec.mode".*//'
 mutant 13-status-forgotten "--lib fields_of_others_are_written_back" \
     src/api/status.rs 's/#\[serde(flatten)\]/#[serde(skip)]/'
 

@@ -202,3 +202,17 @@ fn a_continuous_object_goes_on_after_still_present() {
     assert_eq!((task, history.accepted.len()), (REMOVE, 0));
     assert!((HOUR..=HOUR * 11 / 10 + 1).contains(&waited), "{waited}");
 }
+
+/// Another version's verdict has no target. It is looked at again like any other.
+#[test]
+fn the_verdict_of_another_version_is_checked() {
+    let mut object = continuous(case().with_reason(Reason::AlreadyAbsent, None));
+    assert_eq!(object.decide(), Decision::AwaitChange(Some(Duration::from_secs(HOUR))));
+    object.later(HOUR);
+    assert_eq!(task(&object.decide()), OBSERVE);
+    object.apply_report(&observation(&object, &[1]));
+    assert_eq!(task(&object.decide()), REMOVE);
+    let mut edited = continuous(case().with_reason(Reason::AlreadyAbsent, None));
+    edited.generation += 1;
+    assert_eq!(task(&edited.decide()), REMOVE, "it begins again");
+}
