@@ -1,7 +1,7 @@
 # Every target is one command; most of the work is done by the Rust crates under tests/.
 
 .PHONY: tools demo up down programs test test-long bench simulate lint docs crds scripts mutants chart image-check sbom
-.PHONY: test-programs release-check chart-package install-manifest matrix soak
+.PHONY: test-programs release-check chart-package install-manifest matrix skew soak
 
 # Finds etcd, kube-apiserver, kubectl, helm, promtool, Argo CD, kstatus and actionlint, builds what is missing, and
 # prints where they are.
@@ -43,7 +43,8 @@ test-long: tools
 	PROPTEST_CASES=2000 cargo test --release --lib --test dispatch
 	cargo test --test chart -- --ignored
 	tests/mutants.sh
-	$(MAKE) matrix soak
+	cargo test --test e2e walk:: -- --ignored
+	$(MAKE) matrix skew soak
 	$(MAKE) release-check chart-package install-manifest image-check sbom
 	image/reproduce.sh
 
@@ -52,6 +53,10 @@ test-long: tools
 matrix: tools
 	RESCIND_KUBERNETES=oldest cargo test --test e2e
 	RESCIND_KUBERNETES=newest cargo test --test e2e
+
+# This version of the operator and an earlier one, which is built under target/, with the CRDs of both.
+skew: tools
+	tests/skew.sh
 
 # An hour of churn, or RESCIND_SOAK_MINUTES, after which memory, descriptors, tasks, series and queues are back where
 # they began; and before that 3,000 domains and 1,000 CA bundles that come and go.

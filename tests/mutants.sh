@@ -132,6 +132,8 @@ mutant 4-items-of-another-domain "--lib the_items_of_another_domain" \
     src/revocation/history.rs 's/let mut items = items.at(domain);/let mut items = items.clone();/'
 mutant 4-counted-again "--lib what_is_shown_while_a_job" \
     src/revocation/history.rs 's/let from_before = report.accepted_unnamed.min(absent);/let from_before = before.min(absent);/; s/let certain = before.max(named + absent);/let certain = self.requested.max(before);/'
+mutant 4-seen-counts-as-accepted "--lib an_observation_" \
+    src/revocation/history.rs 's/if report.task == Task::Observe =>/if report.task == Task::Observe \&\& false =>/'
 mutant 4-proved-elsewhere "--lib a_proof_can_be_requested" \
     src/revocation/decide_finished.rs 's/is_here \&\& may_call()/(is_here || true) \&\& may_call()/'
 mutant 4-empty-list "--lib what_is_blocked_is_never" \
@@ -147,6 +149,14 @@ mutant 5-list-believed "--lib a_cache_is_not_fresh" \
 mutant 5-suspend-ignored "--test e2e a_suspended_object" \
     src/revocation/blocked.rs 's/inputs.options.suspend.then(/false.then(/' \
     src/revocation/preflight.rs 's/ || options.suspend//'
+mutant 5-observes-and-removes "--lib an_observed_object_says" \
+    src/revocation/inputs.rs 's/self.modes().in_force() == Mode::Observe/false/'
+mutant 5-acts-too-early "--lib a_scheduled_object_waits" \
+    src/api/common.rs 's/Some(at).filter(|at| \*at > now)/None::<Timestamp>.filter(|_| at > now)/'
+mutant 5-acts-too-late "--lib an_object_that_has_expired" \
+    src/api/common.rs 's/is_some_and(|end| now > end)/is_some_and(|end| now > end \&\& false)/'
+mutant 5-hold-ignored "--lib a_hold_ends" \
+    src/api/guards.rs 's/filter(|until| \*until > now)/filter(|until| *until > now \&\& false)/'
 mutant 5-tenant-goes-on "--test worlds the_promises" \
     src/tenant/registry.rs 's/if spec.suspend {/if false {/'
 mutant 5-observe-ignored "--test worlds the_promises" \
@@ -246,7 +256,7 @@ mutant 8-accepted-not-written "--test worlds the_promises" \
 mutant 8-accepted-in-part-untold "--test dispatch what_is_accepted_in_part" \
     src/dispatch/machine/state.rs 's/is_newly_accepted || (!proving/(!proving/'
 mutant 8-taken-back-in-flight "--lib an_answer_that_is_on_its_way" \
-    src/revocation/blocked.rs 's/is_probing || is_in_flight || inputs/is_probing || inputs/'
+    src/revocation/blocked.rs 's/is_probing || is_in_flight(inputs) || inputs/is_probing || inputs/'
 mutant 8-handed-back-untold "--test worlds what_is_handed_back" \
     src/revocation/reconcile.rs 's/Ok(()) if memory.status.is_some() => continue,/Ok(()) if memory.status.is_some() \&\& false => continue,/'
 mutant 8-not-handed-over "--test e2e sigterm_hands_over" \
@@ -360,11 +370,17 @@ mutant 12-verdict-taken-back "--test worlds the_promises" \
 mutant 12-acts-by-default "--lib an_observed_object_acts" \
     src/revocation/finished.rs 's/generation > finished.generation/generation >= finished.generation/'
 mutant 12-asked-works-again "--test e2e a_finished_object_answers" \
-    src/revocation/decide_finished.rs 's/if inputs.is_edited() || inputs.request.is_some() { Decision::Acknowledge }/if inputs.request.is_some() { Decision::Submit { task: Task::Remove { before: false, after: true }, history: known.history(inputs.removal, true), hold: None } } else if inputs.is_edited() { Decision::Acknowledge }/'
+    src/revocation/decide_finished.rs 's/if is_news { Decision::Acknowledge }/if inputs.request.is_some() { Decision::Submit { task: Task::Remove { before: false, after: true }, history: known.history(inputs.removal, true), hold: None } } else if is_news { Decision::Acknowledge }/'
 mutant 13-unknown-field-unnamed "--lib what_this_version_does_not_know" \
     src/api/closed.rs 's/note(findings, || at.to_string());//'
 mutant 13-older-crd-unnoticed "--lib a_missing_default" \
     src/api/closed.rs 's/field.has_default \&\& !values/false \&\& !values/'
+mutant 13-acts-without-its-brake "--lib guards_that_are_not_acted_on" \
+    src/api/auth0_tenant.rs 's/("spec.brake", brake)/("spec.brake", brake \&\& false)/'
+mutant 13-written-through-an-older-crd "--test e2e an_older_crd_came_and_went" \
+    src/revocation/reconcile/write.rs 's/options().is_pruned() \&\& /options().is_pruned() \&\& false \&\& /'
+mutant 13-tenant-written-through-an-older-crd "--test e2e an_older_crd_came_and_went" \
+    src/runtime/controllers/tenants.rs 's/tenant.loses_by_writes() || //'
 mutant 13-status-forgotten "--lib fields_of_others_are_written_back" \
     src/api/status.rs 's/#\[serde(flatten)\]/#[serde(skip)]/'
 

@@ -84,6 +84,13 @@ pub trait TenantObject: Send + Sync {
 
     /// The fields of the spec on which this version does not act. If there are any, nothing is sent.
     fn unsupported(&self) -> Vec<String>;
+
+    /// Whether a write would drop guards from what is stored: an older CRD, which does not know them, serves an object
+    /// that was looked at under another.
+    fn loses_by_writes(&self) -> bool {
+        let is_written = self.tenant_status().and_then(|status| status.observed_generation).is_some_and(|of| of >= 0);
+        is_written && self.tenant_spec().unknown.iter().any(|finding| super::closed::is_pruned(finding))
+    }
 }
 
 /// The fields that both kinds of tenants share.

@@ -84,6 +84,11 @@ pub struct RemovalStatus {
 }
 
 impl RemovalStatus {
+    /// Whether the operator has ever written it.
+    pub fn is_written(&self) -> bool {
+        self.observed_generation.is_some_and(|generation| generation >= 0)
+    }
+
     /// The condition of this type, if present.
     pub fn condition(&self, kind: ConditionType) -> Option<&Condition> {
         find_condition(&self.conditions, kind)

@@ -44,17 +44,21 @@ pub fn roles(user: &str) -> Value {
 pub fn plane() -> &'static ControlPlane {
     static PLANE: OnceLock<ControlPlane> = OnceLock::new();
     PLANE.get_or_init(|| {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        // RESCIND_TEST_LOG=debug shows what the operators of all tests say.
-        if let Some(level) = std::env::var("RESCIND_TEST_LOG").ok().and_then(|level| level.parse().ok()) {
-            let subscriber = telemetry::subscriber(level, telemetry::LogFormat::Text, std::io::stderr);
-            let _ = tracing::subscriber::set_global_default(subscriber);
-        }
+        prepare_process();
         let plane = ControlPlane::start().expect("a control plane");
         plane.apply(&crds()).expect("the CRDs install");
         wait_for_schemas(&plane);
         plane
     })
+}
+
+fn prepare_process() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // RESCIND_TEST_LOG=debug shows what the operators of all tests say.
+    if let Some(level) = std::env::var("RESCIND_TEST_LOG").ok().and_then(|level| level.parse().ok()) {
+        let subscriber = telemetry::subscriber(level, telemetry::LogFormat::Text, std::io::stderr);
+        let _ = tracing::subscriber::set_global_default(subscriber);
+    }
 }
 
 /// All CRDs as YAML.
@@ -64,7 +68,7 @@ pub fn crds() -> String {
 
 /// Starts a control plane for the caller alone, which lives until the end of the run.
 pub async fn own_plane() -> &'static ControlPlane {
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    prepare_process();
     let plane = tokio::task::spawn_blocking(|| ControlPlane::start().unwrap()).await.unwrap();
     Box::leak(Box::new(plane))
 }

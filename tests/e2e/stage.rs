@@ -106,7 +106,8 @@ impl Stage {
     }
 }
 
-async fn own_plane_with_crds() -> &'static ControlPlane {
+/// A control plane for the caller alone, with the CRDs installed.
+pub async fn own_plane_with_crds() -> &'static ControlPlane {
     let plane = own_plane().await;
     let install = move || plane.apply(&crds()).expect("the CRDs install");
     tokio::task::spawn_blocking(install).await.unwrap();

@@ -36,6 +36,13 @@ impl<K: Revocation> Reconciliation<'_, K> {
             self.keep(memory, &stored.status);
             return Ok(Progress::Done(plan.requeue_after));
         };
+        if self.object.options().is_pruned() && stored.status.is_written() {
+            // A write through an older CRD would drop from what is stored all that this CRD does not know: `mode`,
+            // `notBefore` and `hold`, and with them what keeps the object from acting once its own CRD is back.
+            self.announce(&stored.status, &wanted, &mut memory);
+            self.keep(memory, &stored.status);
+            return Ok(Progress::Done(plan.requeue_after));
+        }
         let waiting_for = self.waiting_for(&wanted, &mut memory, plan.submitted_at);
         let due = due(&stored.status, &wanted, waiting_for, plan.is_predicted, self.now.wall);
         if permit.is_none() && matches!(due, Due::Now | Due::Throttled(_)) {

@@ -1,6 +1,7 @@
 //! Objects that are only observed, or that wait for a time.
 
 use super::*;
+use crate::api::{Policy, State};
 use crate::auth0::Missing;
 
 pub(super) const OBSERVE: Task = Task::Observe;

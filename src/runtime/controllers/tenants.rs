@@ -300,7 +300,7 @@ impl TenantController {
         if let Some(pause) = self.pause_before_write(key, &version, steady) {
             return Ok(Some(pause));
         }
-        if self.write(key, tenant, generation, &status).await? {
+        if tenant.loses_by_writes() || self.write(key, tenant, generation, &status).await? {
             self.announce(tenant, &status);
         }
         self.record_write(key, version, steady);
