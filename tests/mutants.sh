@@ -160,8 +160,12 @@ mutant 5-hold-ignored "--lib a_hold_ends" \
 mutant 5-tenant-goes-on "--test worlds the_promises" \
     src/tenant/registry.rs 's/if spec.suspend {/if false {/'
 mutant 5-observe-ignored "--test worlds the_promises" \
-    src/revocation/preflight.rs '/Mode::Observe, .. } if purpose == Purpose::Remove/d' \
+    src/revocation/preflight.rs 's/TenantState::Ready { mode: Mode::Observe, .. } | //' \
     src/revocation/inputs.rs 's/Task::Remove { .. } => self.is_observed(),/Task::Remove { .. } => false,/'
+mutant 5-protected-unnamed "--lib what_is_protected_is_named" \
+    src/tenant/guards.rs 's/removal.items.iter().find_map(of_item)/None/'
+mutant 5-protected-sent "--test e2e an_object_that_names_a_protected" \
+    src/tenant/registry.rs 's/protected_target(&spec.protected, applicant.removal)/None/'
 mutant 5-not-after-ignored "--test worlds the_promises" \
     src/revocation/preflight.rs 's/ || options.has_ended(now)//'
 mutant 5-hold-not-rechecked "--test worlds the_promises" \
@@ -244,7 +248,7 @@ mutant 11-token-storm "--lib a_rejected_token_is_replaced_once" \
 mutant 12-token-at-every-start "--test e2e one_token_serves_everything" \
     src/runtime/controllers/tenant_credentials.rs 's/is_rotated || !was_ready || is_new_request/is_rotated || !was_ready || is_new_request || true/'
 mutant 13-unknown-scope-missing "--lib a_scope_that_the_token_is_known_to_lack" \
-    src/revocation/blocked.rs 's/scopes: Some(held), .. }/scopes, .. }/; s/lacking(held)?/lacking(scopes.unwrap_or_default())?/'
+    src/revocation/blocked.rs 's/scopes: Some(held), .. }/scopes, .. }/; s/row.lacking_to_read(held) } else { row.lacking(held) }/row.lacking_to_read(scopes.unwrap_or_default()) } else { row.lacking(scopes.unwrap_or_default()) }/'
 mutant 14-kept-for-ever "--test worlds the_promises" \
     src/revocation/reconcile.rs 's/^        if is_gone {/        if false \&\& is_gone {/'
 mutant 14-timers-kept "--test dispatch many_connections_that_are_gone" \
