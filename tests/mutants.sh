@@ -39,7 +39,7 @@ mutant() {
     while (($#)); do
         file=$snapshot/$1
         [[ ! -e $file || -e $file.whole ]] || cp "$file" "$file.whole"
-        if [[ ! -e $file ]] || ! sed -i "$2" "$file" || cmp -s "$file" "$file.whole"; then
+        if [[ ! -e $file ]] || ! breaks "$file" "$2"; then
             echo "$name: the breakage no longer fits $1; adapt this table" >&2
             fits=no
         fi
@@ -59,6 +59,19 @@ mutant() {
         [[ ! -e $file.whole ]] || mv "$file.whole" "$file"
         touch "$file"
     done
+}
+
+# Applies a sed script, each of whose commands has to change the file.
+breaks() {
+    local command
+    while IFS= read -r command; do
+        cp "$1" "$1.before"
+        if ! sed -i "$command" "$1" || cmp -s "$1" "$1.before"; then
+            rm "$1.before"
+            return 1
+        fi
+    done < <(sed 's|/; s/|/\ns/|g' <<<"$2")
+    rm "$1.before"
 }
 
 # Whether these arguments of `cargo test` select a test. Without a name they select all tests of a target.
@@ -122,14 +135,14 @@ mutant 4-counted-again "--lib what_is_shown_while_a_job" \
 mutant 4-seen-counts-as-accepted "--lib an_observation_" \
     src/revocation/history.rs 's/if report.task == Task::Observe =>/if report.task == Task::Observe \&\& false =>/'
 mutant 4-proved-elsewhere "--lib a_proof_can_be_requested" \
-    src/revocation/decide_finished.rs 's/filter(|_| is_here \&\& may_call())/filter(|_| may_call())/'
+    src/revocation/decide_finished.rs 's/is_here \&\& may_call()/(is_here || true) \&\& may_call()/'
 mutant 4-empty-list "--lib what_is_blocked_is_never" \
     src/revocation/kinds.rs 's/if items.is_empty()/if false/'
 mutant 5-no-preflight "--test e2e the_preflight_sees" \
-    src/revocation/decide.rs 's/if \*generation != inputs.generation || has_other_connection/if *generation < 0 || has_other_connection/; s/(Some(_), View::Pending { .. }) => Decision::TakeReport,/(Some(_), View::Pending { .. }) => Decision::AwaitChange(None),/' \
+    src/revocation/decide.rs 's/if \*generation != inputs.generation =>/if *generation < 0 =>/; s/(Some(_), View::Pending { .. }) => Decision::TakeReport,/(Some(_), View::Pending { .. }) => Decision::AwaitChange(None),/' \
     src/revocation/preflight.rs 's/if meta.generation != Some(owner.generation) || options.suspend || /if /; s/if (self.is_fresh)() {/if true {/'
 mutant 5-no-preflight-anywhere "--test worlds the_promises" \
-    src/revocation/decide.rs 's/if \*generation != inputs.generation || has_other_connection/if *generation < 0 || has_other_connection/; s/(Some(_), View::Pending { .. }) => Decision::TakeReport,/(Some(_), View::Pending { .. }) => Decision::AwaitChange(None),/' \
+    src/revocation/decide.rs 's/if \*generation != inputs.generation =>/if *generation < 0 =>/; s/(Some(_), View::Pending { .. }) => Decision::TakeReport,/(Some(_), View::Pending { .. }) => Decision::AwaitChange(None),/' \
     src/revocation/preflight.rs 's/if meta.generation != Some(owner.generation) || options.suspend || /if /; s/if (self.is_fresh)() {/if true {/'
 mutant 5-list-believed "--lib a_cache_is_not_fresh" \
     src/runtime/cache/freshness.rs 's/self.heard.store(0, Ordering::Relaxed);//'
@@ -145,7 +158,23 @@ mutant 5-acts-too-late "--lib an_object_that_has_expired" \
 mutant 5-hold-ignored "--lib a_hold_ends" \
     src/api/guards.rs 's/filter(|until| \*until > now)/filter(|until| *until > now \&\& false)/'
 mutant 5-tenant-goes-on "--test worlds the_promises" \
-    src/tenant/registry.rs 's/^        if spec.suspend {/        if false {/'
+    src/tenant/registry.rs 's/if spec.suspend {/if false {/'
+mutant 5-observe-ignored "--test worlds the_promises" \
+    src/revocation/preflight.rs 's/TenantState::Ready { mode: Mode::Observe, .. } | //' \
+    src/revocation/inputs.rs 's/Task::Remove { .. } => self.is_observed(),/Task::Remove { .. } => false,/'
+mutant 5-protected-unnamed "--lib what_is_protected_is_named" \
+    src/tenant/guards.rs 's/removal.items.iter().find_map(of_item)/None/'
+mutant 5-protected-sent "--test e2e an_object_that_names_a_protected" \
+    src/tenant/registry.rs 's/protected_target(&spec.protected, applicant.removal)/None/'
+mutant 5-not-after-ignored "--test worlds the_promises" \
+    src/revocation/preflight.rs 's/ || options.has_ended(now)//'
+mutant 5-hold-not-rechecked "--test worlds the_promises" \
+    src/revocation/preflight.rs 's/^    is_on_hold || (purpose/    let _ = is_on_hold;\n    (purpose/' \
+    src/revocation/blocked.rs 's/inputs.options.hold.as_ref().filter(|hold|/inputs.options.hold.as_ref().filter(|hold| false \&\&/'
+mutant 5-expired-not-sticky "--lib an_object_that_has_expired" \
+    src/revocation/blocked.rs 's/was_expired.then(/(was_expired \&\& false).then(/'
+mutant 5-check-deletes "--lib a_check_that_finds_nothing" \
+    src/revocation/decide_finished.rs 's/Decision::Submit { task: Task::Observe, history, hold: None }/Decision::Submit { task: Task::Remove { before: false, after: true }, history, hold: None }/'
 mutant 5-not-leading "--test e2e the_preflight_asks" \
     src/revocation/preflight.rs 's/if !(self.is_leader)() {/if false {/; s/^        (self.is_leader)()$/        true/'
 mutant 5-two-leaders "--lib at_most_one_leads" \
@@ -219,13 +248,13 @@ mutant 11-token-storm "--lib a_rejected_token_is_replaced_once" \
 mutant 12-token-at-every-start "--test e2e one_token_serves_everything" \
     src/runtime/controllers/tenant_credentials.rs 's/is_rotated || !was_ready || is_new_request/is_rotated || !was_ready || is_new_request || true/'
 mutant 13-unknown-scope-missing "--lib a_scope_that_the_token_is_known_to_lack" \
-    src/revocation/blocked.rs 's/scopes: Some(held), .. }/scopes, .. }/; s/lacking(held)?/lacking(scopes.unwrap_or_default())?/'
+    src/revocation/blocked.rs 's/scopes: Some(held), .. }/scopes, .. }/; s/row.lacking_to_read(held) } else { row.lacking(held) }/row.lacking_to_read(scopes.unwrap_or_default()) } else { row.lacking(scopes.unwrap_or_default()) }/'
 mutant 14-kept-for-ever "--test worlds the_promises" \
     src/revocation/reconcile.rs 's/^        if is_gone {/        if false \&\& is_gone {/'
 mutant 14-timers-kept "--test dispatch many_connections_that_are_gone" \
     src/dispatch/machine/state.rs '/self.known_lengths.retain/{n;d}'
 mutant 8-items-forgotten "--test worlds the_promises" \
-    src/revocation/apply_report.rs 's/items: known.items, outcome, failures/items: super::items::Items::default(), outcome, failures/'
+    src/revocation/apply_report.rs 's/items: known.items, outcome, failures/items: Default::default(), outcome, failures/'
 mutant 8-accepted-not-written "--test worlds the_promises" \
     src/revocation/due.rs 's/^        State::Waiting => due_while_waiting(/        State::Waiting if wanted.last_removal_time.is_some() => Due::Nothing,\n&/'
 mutant 8-accepted-in-part-untold "--test dispatch what_is_accepted_in_part" \
@@ -310,6 +339,12 @@ mutant 10-no-reserve "--test dispatch a_fifth_of_the_bucket" \
     src/dispatch/limiter/token_bucket.rs 's/(limit \* percent/(0.0 * limit * percent/'
 mutant 10-no-reserve-anywhere "--test worlds the_promises" \
     src/dispatch/limiter/token_bucket.rs 's/(limit \* percent/(0.0 * limit * percent/'
+mutant 10-any-refusal-believed "--lib the_reserve_is_kept_whatever" \
+    src/dispatch/limiter/token_bucket.rs 's/^        if !report.refused {/        if report.limit > 0 {/'
+mutant 10-overtaken-not-counted "--lib the_reserve_is_kept_whatever" \
+    src/dispatch/limiter/token_bucket.rs 's/(self.sent - number + earlier)/(self.sent - number).max(self.in_flight.len() as u64 + 0 * earlier)/'
+mutant 10-early-again "--lib the_reserve_is_kept" \
+    src/dispatch/limiter/token_bucket.rs 's/{ WHOLE_TOKEN } else { 1.0 }/{ WHOLE_TOKEN } else { WHOLE_TOKEN }/'
 mutant 10-all-first "--test worlds the_promises" \
     src/dispatch/machine/calls.rs 's/self.unaccepted_call = if conn.accepted { self.unaccepted_call } else { Some(id) };//'
 mutant 11-no-wait "--test worlds the_promises" \
@@ -322,6 +357,12 @@ mutant 11-restart-forgets "--test e2e a_restart_does_not" \
     src/revocation/reconcile.rs 's/shared.dispatcher.hold(connection, hold);/let _ = hold;/'
 mutant 11-asked-shortens "--lib a_request_shortens" \
     src/revocation/decide.rs 's/pause_left(next, now, MAX_PAUSE))/&.filter(|_| inputs.request.is_none())/'
+mutant 9-clock-set-back "--lib reads_go_on_after_the_clock" \
+    src/revocation/history.rs 's/if at.duration_since(now) > ROUNDING/if at.duration_since(now) > ROUNDING * 10_000/'
+mutant 9-refusal-of-reads-stays "--lib a_successful_read_ends" \
+    src/revocation/refusals.rs 's/calls.observe \&\& report.task == Task::Observe/false \&\& report.task == Task::Observe/'
+mutant 9-other-verdict-unchecked "--lib the_verdict_of_another_version" \
+    src/revocation/inputs.rs 's/None => self.is_finished().then_some(Mode::Remove),/None => None,/'
 mutant 9-request-lost "--lib what_was_in_flight" \
     src/revocation/apply_report.rs 's/outcome.status(inputs, inputs.submitted_for == inputs.request)/outcome.status(inputs, true)/'
 mutant 12-works-again "--test e2e a_finished_object" \
@@ -329,9 +370,11 @@ mutant 12-works-again "--test e2e a_finished_object" \
 mutant 12-never-finished "--test worlds the_promises" \
     src/revocation/finished.rs 's/filter(|ready| ready.status == "True") else/filter(|ready| ready.status == "never") else/'
 mutant 12-verdict-taken-back "--test worlds the_promises" \
-    src/revocation/reconcile.rs 's/\&\& is_finished(stored, self.owner.generation/\&\& false &/'
+    src/revocation/reconcile.rs 's/^        options.policy == Policy::Once$/        false/'
+mutant 12-acts-by-default "--lib an_observed_object_acts" \
+    src/revocation/finished.rs 's/generation > finished.generation/generation >= finished.generation/'
 mutant 12-asked-works-again "--test e2e a_finished_object_answers" \
-    src/revocation/decide_finished.rs 's/if inputs.is_edited() || inputs.request.is_some() { Decision::Acknowledge }/if inputs.request.is_some() { Decision::Submit { task: Task::Prove, history: known.history(inputs.removal, false), hold: None } } else if inputs.is_edited() { Decision::Acknowledge }/'
+    src/revocation/decide_finished.rs 's/if is_news { Decision::Acknowledge }/if inputs.request.is_some() { Decision::Submit { task: Task::Remove { before: false, after: true }, history: known.history(inputs.removal, true), hold: None } } else if is_news { Decision::Acknowledge }/'
 mutant 13-unknown-field-unnamed "--lib what_this_version_does_not_know" \
     src/api/closed.rs 's/note(findings, || at.to_string());//'
 mutant 13-older-crd-unnoticed "--lib a_missing_default" \

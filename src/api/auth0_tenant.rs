@@ -145,7 +145,7 @@ pub struct TenantSpec {
     #[serde(default)]
     pub protected: Protected,
 
-    /// Nothing is sent to this tenant until then; the operator resumes by itself.
+    /// A stop that ends by itself: nothing is sent to this tenant until the time that it names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
 

@@ -68,7 +68,7 @@ pub struct RemovalOptions {
     #[serde(default)]
     pub if_not_found: IfNotFound,
 
-    /// Nothing is sent for this object until then; the operator resumes by itself.
+    /// A stop that ends by itself: nothing is sent for this object until the time that it names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Box<Hold>>,
 

@@ -31,7 +31,8 @@ type Rule = fn(&Inputs<'_>, &Known) -> Option<(Reason, String)>;
 
 /// The first rule that applies wins. Fields that this version does not know need no rule of their own: `unknown_field`
 /// blocks every spec that uses one.
-const RULES: [Rule; 13] = [
+const RULES: [Rule; 14] = [
+    still_expired,
     unknown_field,
     not_replayed,
     expired,
@@ -88,22 +89,28 @@ fn not_replayed(inputs: &Inputs<'_>, known: &Known) -> Option<(Reason, String)> 
     })
 }
 
+/// An object that has expired stays so, whatever else is said of it: with another reason in its place, its times could
+/// be changed again, and it could act.
+fn still_expired(inputs: &Inputs<'_>, known: &Known) -> Option<(Reason, String)> {
+    let was_expired = inputs.status.and_then(RemovalStatus::reason_text) == Some(Reason::Expired.as_str());
+    was_expired.then(|| has_expired(inputs, known))
+}
+
 /// What Auth0 has accepted is proved after the end, too; a call in flight is not taken back (promise 8).
 fn expired(inputs: &Inputs<'_>, known: &Known) -> Option<(Reason, String)> {
     let has_ended = inputs.options.has_ended(inputs.now.wall) && !is_in_flight(inputs);
-    let was_expired = inputs.status.and_then(RemovalStatus::reason_text) == Some(Reason::Expired.as_str());
-    let is_expired = was_expired || (has_ended && !known.is_complete());
-    is_expired.then(|| {
-        let (end, result) = (not_after(inputs), known.result());
-        let so_far = match result.accepted {
-            0 => "before anything was removed".to_owned(),
-            accepted => format!("when Auth0 had accepted the removal of {accepted} of {}", result.requested),
-        };
-        let message = format!(
-            "spec.notAfter ({end}) passed {so_far}. This object never acts again; create a new one to remove it."
-        );
-        (Reason::Expired, message)
-    })
+    (has_ended && !known.is_complete()).then(|| has_expired(inputs, known))
+}
+
+fn has_expired(inputs: &Inputs<'_>, known: &Known) -> (Reason, String) {
+    let (end, result) = (not_after(inputs), known.result());
+    let so_far = match result.accepted {
+        0 => "before anything was removed".to_owned(),
+        accepted => format!("when Auth0 had accepted the removal of {accepted} of {}", result.requested),
+    };
+    let message =
+        format!("spec.notAfter ({end}) passed {so_far}. This object never acts again; create a new one to remove it.");
+    (Reason::Expired, message)
 }
 
 /// Whether a call of the object is in flight. To take its job back would cost the answer (promise 8).

@@ -12,7 +12,7 @@ use crate::api::{ConditionType, Drift, DriftedReason, RemovalStatus, Verdict, ti
 use crate::auth0::Endpoint;
 
 use super::inputs::Now;
-use super::schedule::since;
+use super::schedule::{since, until};
 
 /// A check comes this much earlier or later than one interval after the last one, at most.
 const JITTER: f64 = 0.1;
@@ -75,6 +75,12 @@ pub(super) fn came_back(before: Option<&Drift>, now: Timestamp) -> Drift {
     let surplus = times.len().saturating_sub(Drift::MAX_TIMES);
     times.drain(..surplus);
     Drift { count: count.saturating_add(1), times }
+}
+
+/// How long the last return is still shown; none if it was long ago.
+pub(super) fn drift_left(drift: &Drift, now: Timestamp) -> Option<Duration> {
+    let last = drift.times.last()?.0;
+    until(last.checked_add(DRIFTED_FOR).unwrap_or(Timestamp::MAX), now)
 }
 
 /// The condition `Drifted`, while something came back within the last 24 hours.

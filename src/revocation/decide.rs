@@ -34,7 +34,7 @@ pub fn decide(inputs: &Inputs<'_>) -> Decision {
         return if is_pending { Decision::TakeReport } else { Decision::AwaitChange(None) };
     }
     if inputs.is_finished() {
-        return if inputs.is_check() { decide_check(inputs, is_pending) } else { decide_finished(inputs, is_pending) };
+        return if inputs.is_check() { decide_check(inputs) } else { decide_finished(inputs, is_pending) };
     }
     let known = inputs.known();
     match (blocked(inputs, &known), inputs.view) {

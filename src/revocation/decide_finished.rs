@@ -1,20 +1,28 @@
 //! What to do for a finished object. Pure.
 
-use crate::api::{Mode, RemovalStatus, State};
-use crate::dispatch::Task;
+use std::time::Duration;
+
+use crate::api::{ConditionType, Mode, Policy, RemovalStatus, State};
+use crate::dispatch::{Task, View};
 
 use super::blocked::{Blocked, blocked};
+use super::checks::drift_left;
 use super::conditions::is_ours;
 use super::decision::Decision;
 use super::history::concerns;
 use super::inputs::{Inputs, Tenant};
 use super::observations::is_overdue;
 use super::schedule::resync_after;
+use super::waits::waiting;
 
 /// The status that says that the generation and the request were seen, and changes nothing else.
 pub fn acknowledged(inputs: &Inputs<'_>) -> RemovalStatus {
     let mut status = inputs.status.cloned().unwrap_or_default();
     if inputs.is_finished() {
+        if has_stale_drift(inputs) {
+            status.conditions.retain(|condition| condition.type_ != ConditionType::Drifted.as_str());
+        }
+        status.drift = status.drift.filter(|_| inputs.options.policy == Policy::Continuous);
         status.observed_generation = Some(inputs.generation);
         for condition in status.conditions.iter_mut().filter(|condition| is_ours(condition)) {
             condition.observed_generation = Some(inputs.generation);
@@ -47,7 +55,8 @@ pub(super) fn decide_finished(inputs: &Inputs<'_>, is_pending: bool) -> Decision
         }
         (None, false) => {}
     }
-    if inputs.is_edited() || inputs.request.is_some() { Decision::Acknowledge } else { Decision::AwaitChange(None) }
+    let is_news = inputs.is_edited() || inputs.request.is_some() || has_stale_drift(inputs);
+    if is_news { Decision::Acknowledge } else { Decision::AwaitChange(drift_ends_after(inputs)) }
 }
 
 /// What a request has repeated for a finished object.
@@ -57,17 +66,30 @@ fn repeatable(inputs: &Inputs<'_>) -> Option<Task> {
     proof.or(is_observation.then_some(Task::Observe))
 }
 
+/// Whether the condition `Drifted` says what is long ago, or what the policy does not concern any more.
+fn has_stale_drift(inputs: &Inputs<'_>) -> bool {
+    let is_shown = |status: &RemovalStatus| status.condition(ConditionType::Drifted).is_some();
+    inputs.status.is_some_and(is_shown) && (inputs.options.policy == Policy::Once || drift_ends_after(inputs).is_none())
+}
+
+/// How long the condition `Drifted` of an object that is not looked at any more still stands.
+fn drift_ends_after(inputs: &Inputs<'_>) -> Option<Duration> {
+    let drift = inputs.status.and_then(|status| status.drift.as_ref());
+    drift.filter(|_| inputs.options.policy == Policy::Continuous).and_then(|drift| drift_left(drift, inputs.now.wall))
+}
+
 /// A finished object of policy Continuous is looked at after each interval, and when somebody requests it. Until then,
 /// and while it is suspended or on hold, its verdict stands.
-pub(super) fn decide_check(inputs: &Inputs<'_>, is_pending: bool) -> Decision {
+pub(super) fn decide_check(inputs: &Inputs<'_>) -> Decision {
     let known = inputs.known();
     let blocked = blocked(inputs, &known);
     let is_blocked = blocked.is_some();
-    if is_pending {
-        return if is_blocked {
-            Decision::TakeReport
-        } else {
-            Decision::AwaitChange(Some(resync_after(inputs.jitter)))
+    if let View::Pending { wait, .. } = inputs.view {
+        let resync = Some(resync_after(inputs.jitter));
+        return match () {
+            () if is_blocked => Decision::TakeReport,
+            () if is_overdue(inputs) => Decision::UpdateStatus(waiting(inputs, *wait, known), resync),
+            () => Decision::AwaitChange(resync),
         };
     }
     let left = inputs.check_left().unwrap_or_default();

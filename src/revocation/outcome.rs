@@ -62,7 +62,8 @@ impl Outcome {
         let now = inputs.now.wall;
         let is_done = self.reason.state() == State::Done;
         let mut status = inputs.status.cloned().unwrap_or_default();
-        let verified = self.verified.clone().or_else(|| self.verified_by_history());
+        // What keeps a check from being made says nothing of what was proved before.
+        let verified = self.verified.clone().or_else(|| self.verified_by_history().filter(|_| !inputs.is_check()));
         let attempts = self.attempts(inputs);
         let mut wanted = verdicts(self.reason, &self.message);
         wanted.extend(verified.iter().map(|verified| Verdict {
@@ -84,7 +85,9 @@ impl Outcome {
         self.known.write_into(&mut status);
         status.observed_generation = Some(inputs.generation);
         let is_true = |verified: &Verified| verified.status == ConditionStatus::True;
-        status.verified_time = verified.as_ref().filter(|verified| is_true(verified)).map(|_| time(now));
+        let verified_now = verified.as_ref().filter(|verified| is_true(verified)).map(|_| time(now));
+        status.verified_time =
+            verified_now.or_else(|| status.verified_time.take().filter(|_| !is_done && inputs.is_check()));
         status.next_attempt_time = self.next_attempt.map(|at| time(rounded_up(at))).filter(|at| at.0 > now);
         status.attempts = attempts;
         status.finished = match is_done {

@@ -143,6 +143,38 @@ mod tests {
         Refused { reason, message: "403".into(), until }
     }
 
+    /// Objects that only observe make no DELETE that could end a refusal.
+    #[test]
+    fn a_successful_read_ends_a_refusal_of_reads() {
+        let report = |task, end| Report {
+            task,
+            accepted: Vec::new(),
+            accepted_unnamed: 0,
+            already_absent: Vec::new(),
+            not_found: Vec::new(),
+            refused: Vec::new(),
+            first_accepted_at: None,
+            accepted_at: None,
+            lost: false,
+            seen: true,
+            read_at: None,
+            connection: None,
+            domain: None,
+            correlation: None,
+            end,
+        };
+        let observing = Calls { observe: true, ..KIND };
+        for (calls, task, end, expected) in [
+            (observing, Task::Observe, End::Gone, true),
+            (observing, Task::Observe, End::Remaining(Vec::new()), true),
+            (observing, Task::Observe, End::HandedBack(crate::dispatch::Refusal::Withdrawn), false),
+            (KIND, Task::Observe, End::Gone, false),
+            (observing, Task::Prove, End::Gone, false),
+        ] {
+            assert_eq!(shows_access(&report(task, end.clone()), calls), expected, "{calls:?} {task:?} {end:?}");
+        }
+    }
+
     #[test]
     fn one_object_finds_out_for_all() {
         let (refusals, key, start) = (Refusals::default(), key("a"), Instant::now());

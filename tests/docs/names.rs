@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rescind::api::{ConditionType, DriftedReason, Reason, VerifiedReason};
+use rescind::api::{ConditionType, DriftedReason, Reason, State, VerifiedReason};
 
 use crate::fields::words_of_the_schema;
 use crate::markdown::words;
@@ -77,6 +77,22 @@ fn sections_on_reasons_are_of_reasons() {
         }
     }
     assert_none(&findings);
+}
+
+/// The table of docs/design.md has each reason of a removal once, with its conditions.
+#[test]
+fn the_table_of_reasons_is_complete() {
+    let rows = page("docs/design.md").rows;
+    for reason in Reason::ALL.iter().filter(|reason| crate::decisions::can_be_of_removals(**reason)) {
+        let state = match reason.state() {
+            State::Done => "| True | |",
+            State::Waiting => "| False | `Reconciling` |",
+            State::Stalled => "| False | `Stalled` |",
+            State::Held => "| False | |",
+        };
+        let named = |row: &&String| row.contains(&format!("`{reason}`")) && row.starts_with(state);
+        assert_eq!(rows.iter().filter(named).count(), 1, "{reason}: {state}");
+    }
 }
 
 #[test]

@@ -130,6 +130,7 @@ fn differs(
     let wall = inner.wall.at(now);
     let (end, is_observed) = (not_after(object), is_observed(&inner.cluster.now, key, object));
     let is_held = held(auth0, object).next().is_some();
+    let is_listed = items.iter().any(|item| auth0.holds(endpoint, item));
     let is_sticky = items.iter().any(|item| auth0.sticky.contains(&(endpoint.clone(), item.clone())));
     let is_some_unknown = items.iter().any(|item| is_unknown(auth0, endpoint, item)) || !auth0.knows_subject(endpoint);
     let has_passed = end.is_some_and(|end| wall > end);
@@ -137,7 +138,7 @@ fn differs(
     let is_wrong = match after {
         Class::Gone => is_held && !is_sticky,
         // Once looks once; others may remove it later.
-        Class::WouldRemove => !is_observed || (!is_held && is_continuous(object)),
+        Class::WouldRemove => !is_observed || (!is_listed && is_continuous(object)),
         Class::StillPresent => !is_sticky,
         Class::NotFound => !is_some_unknown,
         Class::Expired => !has_passed,
@@ -158,8 +159,9 @@ fn differs(
         (_, Class::NotFound) => true,
         // What was given back after the verdict, or taken away.
         (Class::WouldRemove | Class::Gone | Class::StillPresent, _) => true,
-        // A read alone does not say that an item is unknown.
-        (Class::NotFound, Class::Gone) => is_observed && is_some_unknown,
+        // Of several items one may be unknown and another still there. A list without an item does not say either that
+        // Auth0 does not know it.
+        (Class::NotFound, Class::Gone | Class::StillPresent) => is_some_unknown,
         (Class::NotFound | Class::Scheduled, _) => false,
     };
     (!agrees).then_some("nothing has changed that would say so")

@@ -252,11 +252,12 @@ impl Tenant {
         if enough { Ok(headers) } else { Err(headers) }
     }
 
-    /// By how many tokens the bucket is below the share of it that is left to other clients, if a call has drawn from
-    /// it right now and answers report it.
-    pub fn below_reserve(&self, percent: u64, now: Millis) -> Option<f64> {
-        let Bucket { limit, level, .. } = self.bucket.as_ref().filter(|bucket| bucket.reported && bucket.at == now)?;
-        Some((limit * percent as f64 / 100.0).floor().min(limit - 2.0) - level)
+    /// By how many tokens the bucket is below the share of it that is left to other clients, and how many it gains in a
+    /// second, if a call has drawn from it right now and answers report it.
+    pub fn below_reserve(&self, percent: u64, now: Millis) -> Option<(f64, f64)> {
+        let bucket = self.bucket.as_ref().filter(|bucket| bucket.reported && bucket.at == now)?;
+        let reserve = (bucket.limit * percent as f64 / 100.0).floor().min(bucket.limit - 2.0);
+        Some((reserve - bucket.level, bucket.per_second))
     }
 
     /// Answers a call that arrives now with this credential. Only 2xx and 429 have rate limit headers.

@@ -165,7 +165,7 @@ impl Life {
         let next = self.agenda.last().map(|(at, _)| *at).into_iter().chain(fed).min().unwrap_or(now + TICK);
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(next.max(now + 1) - now)) => {}
-            () = self.world.news.notified() => {}
+            () = self.world.news.notified() => return,
         }
         self.world.check_returns();
     }

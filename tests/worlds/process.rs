@@ -10,15 +10,24 @@ use tokio::task::Id;
 use crate::auth0::{Millis, Wire};
 use crate::clock::Wall;
 use crate::cluster::Cluster;
-use crate::reports::Reports;
+use crate::reports::{Report, Reports};
 use crate::turns::Turns;
 use crate::versions::Version;
 
-/// Headers count whole tokens and no header names its bucket, so what a process knows of one is off by a few tokens.
-const RESERVE_SLACK: f64 = 4.0;
-
 /// A promise by its number, and how it is broken.
 pub type Violation = (u8, String);
+
+/// A call of a process that draws from the bucket of a domain.
+#[derive(Debug)]
+pub struct Drawn<'a> {
+    pub domain: &'a str,
+    /// The last report that the process had when the call left.
+    pub report: Option<Report>,
+    pub left: Millis,
+    pub at: Millis,
+    /// The refill of the bucket.
+    pub per_second: f64,
+}
 
 /// One process.
 #[derive(Debug)]
@@ -88,17 +97,16 @@ impl Process {
         (passed.iter().map(|(_, times)| *times).max().unwrap_or(0), too_often.map(violation).collect())
     }
 
-    /// Checks that a call has left the reserve of the bucket untouched, as far as that could be known when it left.
-    pub fn bucket_drawn(
-        &mut self,
-        domain: &str,
-        reported: Option<Millis>,
-        below: f64,
-        at: Millis,
-    ) -> Option<Violation> {
-        let unknown = self.reports.unknown(domain, reported, at)?;
-        let is_touched = below > RESERVE_SLACK + unknown as f64;
-        is_touched.then(|| (10, format!("{below} tokens of the reserve of {domain} are taken")))
+    /// How many tokens of the reserve of the bucket a call may touch that left at this time, after this report, and
+    /// draws from it now; `None` if nothing was known of its route. A report tells the level at one time. From then on
+    /// the process counts its own calls, and the refill that is certain, so it is only wrong by
+    /// - the part of a token: a call leaves when its token is whole at the level that is reported in whole tokens,
+    /// - the calls of other processes, and its own on routes of which it knows nothing,
+    /// - the refill of the time by which it takes the report for older than it is, less that of the call's own way.
+    pub fn allowed(&mut self, draws: &Drawn<'_>) -> Option<f64> {
+        let unknown = self.reports.unknown(draws.domain, draws.report, draws.at)? as f64;
+        let early = draws.report.map_or(0.0, |report| report.early) - (draws.at - draws.left) as f64;
+        Some(1.0 + unknown + early.max(0.0) / 1000.0 * draws.per_second)
     }
 
     /// A call was answered.

@@ -15,23 +15,45 @@ type Route = (String, &'static str, Option<Discriminant<Endpoint>>);
 #[derive(Debug, Default)]
 pub struct Reports {
     routes: HashSet<Route>,
-    /// When the call was made that the last report is about, by domain.
-    last: HashMap<String, Millis>,
+    /// The last report of each domain.
+    last: HashMap<String, Report>,
+    /// The shortest round trip of late to each domain; with each answer an older one counts a hundredth more.
+    round_trips: HashMap<String, f64>,
     /// The calls on routes that had no report, and those of other processes, by domain.
     others: HashMap<String, Vec<Millis>>,
 }
 
+/// A report, as far as a process knows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Report {
+    /// When the call arrived at Auth0 that it is about.
+    pub arrived: Millis,
+    /// For how many milliseconds the process may have counted on the refill before the report was made: it takes the
+    /// shortest round trip of late for the report's age.
+    pub early: f64,
+}
+
 impl Reports {
-    /// A call was answered. The answer reports the limit as it was at this time, if it does.
-    pub fn received(&mut self, domain: &str, wire: &Wire, reports: Option<Millis>) {
-        let Some(arrived) = reports else { return };
-        self.routes.insert(route(domain, wire));
-        let last = self.last.entry(domain.to_owned()).or_default();
-        *last = arrived.max(*last);
+    /// A call was answered that left and arrived at Auth0 at these times, and `reports` the limit.
+    pub fn received(
+        &mut self,
+        domain: &str,
+        wire: &Wire,
+        (left, arrived, now): (Millis, Millis, Millis),
+        reports: bool,
+    ) {
+        let known = self.round_trips.entry(domain.to_owned()).or_insert(f64::INFINITY);
+        *known = (*known * 1.01).min((now - left) as f64);
+        if reports {
+            self.routes.insert(route(domain, wire));
+            let report = Report { arrived, early: *known - (now - arrived) as f64 };
+            let last = self.last.entry(domain.to_owned()).or_insert(report);
+            *last = if arrived >= last.arrived { report } else { *last };
+        }
     }
 
-    /// The time of the last report, if there was one of this route.
-    pub fn of(&self, domain: &str, wire: &Wire) -> Option<Millis> {
+    /// The last report, if there was one of this route.
+    pub fn of(&self, domain: &str, wire: &Wire) -> Option<Report> {
         self.routes.get(&route(domain, wire)).and_then(|_| self.last.get(domain)).copied()
     }
 
@@ -41,10 +63,10 @@ impl Reports {
     }
 
     /// How many calls the process could not count when it sent this one. `None` if it knew nothing of its route.
-    pub fn unknown(&mut self, domain: &str, reported: Option<Millis>, at: Millis) -> Option<usize> {
+    pub fn unknown(&mut self, domain: &str, report: Option<Report>, at: Millis) -> Option<usize> {
         let others = self.others.entry(domain.to_owned()).or_default();
-        match reported {
-            Some(reported) => Some(others.iter().filter(|other| **other >= reported).count()),
+        match report {
+            Some(report) => Some(others.iter().filter(|other| **other >= report.arrived).count()),
             None => {
                 others.push(at);
                 None

@@ -142,11 +142,13 @@ fn interval(object: &Object) -> Millis {
     u64::try_from(interval.as_millis()).unwrap()
 }
 
-/// Whether the object removes again and again what another program gives back at once.
+/// Whether the object removes again and again what another program gives back at once, or what a list shows although
+/// Auth0 does not know it.
 pub fn fights(inner: &Inner, key: &Key, object: &Object) -> bool {
     let Some(auth0) = auth0_of(inner, key, object).filter(|_| is_checked(object)) else { return false };
     let Some((endpoint, items)) = &object.target else { return false };
-    items.iter().any(|item| auth0.sticky.contains(&(endpoint.clone(), item.clone())) && auth0.holds(endpoint, item))
+    let is_sticky = |item: &Item| auth0.sticky.contains(&(endpoint.clone(), item.clone()));
+    items.iter().any(|item| auth0.holds(endpoint, item) && (is_sticky(item) || is_unknown(auth0, endpoint, item)))
 }
 
 /// Whether the object has the verdict that it should have, and keeps it.

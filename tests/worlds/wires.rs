@@ -10,13 +10,16 @@ use rescind::auth0::{
 };
 
 use crate::auth0::{Fault, Millis, Wire};
+use crate::process::Drawn;
+use crate::reports::Report;
 use crate::world::{Inner, World};
 
 /// A call on its way.
 struct Sent {
     token: u64,
-    /// The time of the last report about its bucket that the process had received.
-    reported: Option<Millis>,
+    at: Millis,
+    /// The last report about its bucket that the process had received.
+    report: Option<Report>,
     latency: Millis,
     fault: Option<Fault>,
     hangs: bool,
@@ -72,8 +75,7 @@ impl Wires {
         } else {
             tokio::time::sleep(Duration::from_millis(sent.latency - sent.latency / 2)).await;
         }
-        let reports = limits.limit.map(|_| arrived);
-        self.answered(&sent, &wire, &outcome, reports);
+        self.answered(&sent, &wire, &outcome, (arrived, limits.limit.is_some()));
         Answer { limits, outcome }
     }
 
@@ -85,7 +87,7 @@ impl Wires {
         let Inner { books, cluster, wall, auth0, rng, coverage, is_calm, .. } = &mut *inner;
         let process = &mut books.processes[self.process];
         let mut violations = process.call_leaves(&self.domain, token, at);
-        let reported = process.reports.of(&self.domain, wire);
+        let report = process.reports.of(&self.domain, wire);
         if let Wire::Delete(endpoint, items) = wire {
             let (times, passed) = process.passes_over(&self.domain, token, endpoint, plan.namespaces);
             coverage.count("passed over", &times.to_string());
@@ -96,7 +98,7 @@ impl Wires {
         }
         violations.into_iter().for_each(|(promise, what)| books.violated(promise, at, what));
         let latency = rng.u64(plan.latency.0..=plan.latency.1);
-        let sent = Sent { token, reported, latency, fault: None, hangs: false };
+        let sent = Sent { token, at, report, latency, fault: None, hangs: false };
         if *is_calm {
             return sent;
         }
@@ -117,21 +119,33 @@ impl Wires {
         }
         let (at, plan) = (self.world.now(), &self.world.plan);
         let mut inner = self.world.inner();
-        let Inner { books, auth0, .. } = &mut *inner;
+        let Inner { books, auth0, coverage, .. } = &mut *inner;
         let auth0 = auth0.get_mut(&self.domain).unwrap();
         let answer = auth0.call((self.process, sent.token), wire, sent.fault, at, plan.skew);
-        if let Some(below) = auth0.below_reserve(plan.reserve, at) {
+        if let Some((below, per_second)) = auth0.below_reserve(plan.reserve, at) {
             for (_, other) in books.processes.iter_mut().enumerate().filter(|(n, _)| *n != self.process) {
                 other.reports.other_drew(&self.domain, at);
             }
-            let violation = books.processes[self.process].bucket_drawn(&self.domain, sent.reported, below, at);
-            violation.into_iter().for_each(|(promise, what)| books.violated(promise, at, what));
+            let drawn = Drawn { domain: &self.domain, report: sent.report, left: sent.at, at, per_second };
+            if let Some(allowed) = books.processes[self.process].allowed(&drawn) {
+                coverage.count("reserve touched", &format!("{}", below.max(0.0).ceil()));
+                if below > allowed {
+                    let what = format!("{below} tokens of the reserve of {} are taken, and not {allowed}", self.domain);
+                    books.violated(10, at, what);
+                }
+            }
         }
         answer
     }
 
-    /// The answer is with the process. `reports`: it reports the limit as it was at this time.
-    fn answered(&self, sent: &Sent, wire: &Wire, outcome: &Result<Page, CallError>, reports: Option<Millis>) {
+    /// The answer is with the process. The call `arrived` at Auth0 at this time, and the answer `reports` the limit.
+    fn answered(
+        &self,
+        sent: &Sent,
+        wire: &Wire,
+        outcome: &Result<Page, CallError>,
+        (arrived, reports): (Millis, bool),
+    ) {
         let at = self.world.now();
         let mut inner = self.world.inner();
         let Inner { books, coverage, tells, .. } = &mut *inner;
@@ -146,7 +160,7 @@ impl Wires {
             coverage.count("answer", name.split(['(', ' ', '{']).next().unwrap());
         }
         let process = &mut books.processes[self.process];
-        process.reports.received(&self.domain, wire, reports);
+        process.reports.received(&self.domain, wire, (sent.at, arrived, at), reports);
         process.answered(&self.domain, sent.token, wire, outcome.as_ref().err(), at);
     }
 }

@@ -7,6 +7,9 @@
 //! - A [`TokenBucket`] stands for a limit that answers report. Routes that report the same limit are taken to share a
 //!   bucket until their reports contradict that. If a route draws from several buckets, Auth0 reports the tightest or
 //!   always the same one, so the last two that were reported count.
+//! - A 429 may come from another limit than the one in its headers. Then its report is too low, which costs nothing as to
+//!   the level, but would make the refill look fast, and routes seem to have buckets of their own. Both are learned from
+//!   answers to calls that were let through.
 //! - One AIMD limiter stands for everything that is not reported: it speeds up where no bucket is known, and slows down
 //!   all routes after a 429 that no bucket explains.
 //!
@@ -188,8 +191,8 @@ impl Limiter {
     /// Returns the tokens of a call that is not sent.
     pub(crate) fn release(&mut self, permit: Permit, now: Instant) {
         let at = self.seconds(now);
-        for (key, _) in permit.drawn.iter().flatten() {
-            self.buckets.get_mut(key).into_iter().for_each(TokenBucket::give_back);
+        for (key, number) in permit.drawn.iter().flatten() {
+            self.buckets.get_mut(key).into_iter().for_each(|bucket| bucket.give_back(*number));
         }
         self.aimd.give_back(at);
         self.in_flight -= 1;
@@ -211,8 +214,8 @@ impl Limiter {
         now: Instant,
     ) {
         let now = self.seconds(now);
-        for (key, _) in permit.drawn.iter().flatten() {
-            self.buckets.get_mut(key).into_iter().for_each(TokenBucket::call_finished);
+        for (key, number) in permit.drawn.iter().flatten() {
+            self.buckets.get_mut(key).into_iter().for_each(|bucket| bucket.call_finished(*number));
         }
         if self.buckets.len() > 2 * self.routes.len() {
             self.forget_unused_buckets();
@@ -237,7 +240,7 @@ impl Limiter {
                 // What is known so far comes from refusals, or from other routes.
                 *state = RouteState { reports: Some(true), ..RouteState::default() };
             }
-            self.update_bucket(route, &report, false, &permit, now);
+            self.update_bucket(route, &report, &permit, now);
         } else if outcome == CallOutcome::Success {
             // A single answer without headers means nothing, unless the bucket's last report is stale.
             let bucket = state.keys[0].and_then(|key| self.buckets.get(&key));
@@ -266,7 +269,7 @@ impl Limiter {
                 // A bucket of its own would not have been overdrawn, so the route shares it.
                 *key = (report.limit, None);
             }
-            self.update_bucket(route, &report, true, permit, now);
+            self.update_bucket(route, &report, permit, now);
         }
         if explained.is_none() || known.is_none() {
             let refill = explained.map(|report| report.refill.unwrap_or(Refill::unknown(report.limit)).low);
@@ -275,7 +278,7 @@ impl Limiter {
     }
 
     /// Updates the bucket that a report is about, and the buckets that the route draws from.
-    fn update_bucket(&mut self, route: Route, report: &BucketReport, refused: bool, permit: &Permit, now: f64) {
+    fn update_bucket(&mut self, route: Route, report: &BucketReport, permit: &Permit, now: f64) {
         let state = self.routes.entry(route).or_default();
         let own = state.find(report.limit).and_then(|key| key.1);
         let mut key = (report.limit, own);
@@ -289,12 +292,13 @@ impl Limiter {
             None => {}
         }
         let bucket = self.buckets.entry(key).or_insert_with(|| TokenBucket::new(report, route, now));
-        if !refused {
+        if !report.refused {
             bucket.reporter = route;
         }
         bucket.report(report, number(key), self.in_flight, self.round_trip, &self.clock, now);
         let other = state.keys.into_iter().flatten().find(|other| other.0 != key.0);
-        let bucket = other.filter(|_| !refused).and_then(|other| Some((self.buckets.get_mut(&other)?, number(other)?)));
+        let bucket =
+            other.filter(|_| !report.refused).and_then(|other| Some((self.buckets.get_mut(&other)?, number(other)?)));
         if let Some((bucket, number)) = bucket.filter(|(bucket, _)| bucket.reporter == route) {
             bucket.raise_to(report.remaining, number, &self.clock, now);
         }

@@ -81,6 +81,9 @@ pub(super) struct World {
     pub retry_after: Option<i64>,
     /// The number of a call that is answered with 429 without any reason.
     pub spurious: Option<usize>,
+    /// The share of calls that a limit refuses of which nothing is known: a 429 with the headers of the route's bucket,
+    /// but that nothing is left.
+    pub refused_elsewhere: f64,
     pub in_flight: usize,
     pub seed: u64,
 }
@@ -101,6 +104,7 @@ impl World {
             sporadic: None,
             retry_after: None,
             spurious: None,
+            refused_elsewhere: 0.0,
             in_flight: 64,
             seed: 1,
         }
@@ -115,7 +119,7 @@ pub(super) struct Run {
     pub refused: Vec<f64>,
     /// The number of the other client's calls that were refused.
     pub others_refused: usize,
-    /// The fewest tokens that our calls ever left in bucket 0.
+    /// The fewest tokens that our calls ever left in bucket 0 on routes that had reported it.
     pub lowest: f64,
 }
 
@@ -269,13 +273,20 @@ impl Runner {
             return;
         }
         draws.iter().for_each(|index| buckets[*index].tokens -= 1.0);
-        self.run.lowest = self.run.lowest.min(buckets[0].tokens);
+        if call.permit.as_ref().is_some_and(|permit| !permit.unreported) {
+            self.run.lowest = self.run.lowest.min(buckets[0].tokens);
+        }
         let mut speaking = draws.iter().map(|index| &buckets[*index]).filter(|bucket| bucket.reported.0);
         let first = if self.world.first_speaks { speaking.next() } else { None };
         if let Some((_, outcome)) = self.world.bare.filter(|(every, _)| (number + every / 2).is_multiple_of(*every)) {
             call.outcome = outcome;
         } else if let Some(bucket) = first.or_else(|| speaking.min_by(|a, b| a.tokens.total_cmp(&b.tokens))) {
             call.headers = bucket.headers();
+        }
+        let share = self.world.refused_elsewhere;
+        if share > 0.0 && self.random.f64() < share {
+            call.outcome = CallOutcome::RateLimited;
+            call.headers = RateHeaders { remaining: Some(0), retry_after: Some(7), ..buckets[draws[0]].headers() };
         }
     }
 

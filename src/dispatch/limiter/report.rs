@@ -63,6 +63,11 @@ pub(super) struct BucketReport {
     pub(super) refill: Option<Refill>,
     /// Whether the report says when there will be more tokens.
     pub(super) resets: bool,
+    /// Whether it came with a 429. Then another limit may have refused the call, and the bucket hold more than the
+    /// report says.
+    pub(super) refused: bool,
+    /// When it arrived.
+    pub(super) at: f64,
 }
 
 impl BucketReport {
@@ -86,6 +91,6 @@ impl BucketReport {
         });
         let second = headers.date.zip(clock.0).map_or(0.0, |(date, (behind, _))| date as f64 - behind);
         let resets = headers.reset.is_some_and(|reset| headers.date.is_none_or(|date| reset > date));
-        Some(Self { limit, remaining, second, refill, resets })
+        Some(Self { limit, remaining, second, refill, resets, refused, at: now })
     }
 }

@@ -314,6 +314,27 @@ proptest! {
         prop_assert!(run.lowest > kept - 1.0, "{} of {} kept", run.lowest, kept);
     }
 
+    /// The reserve is also left untouched while other failures have no headers, and other limits refuse calls with
+    /// headers that are wrong about the bucket.
+    #[test]
+    fn the_reserve_is_kept_whatever_fails(
+        size in 2u32..60, refill in 1u32..30, reserve in 0.0f64..60.0, slowest in 0.01f64..0.6, skew in 0.0f64..1.0,
+        refused_elsewhere in 0.0f64..0.25, every in 3usize..20, seed in any::<u64>(),
+    ) {
+        let bucket = Bucket::new(size, refill.into());
+        let run = run(&World {
+            reserve,
+            latency: (0.005, slowest),
+            skew: 1_800_000_000.0 + skew,
+            refused_elsewhere,
+            bare: Some((every, CallOutcome::Failure)),
+            seed,
+            ..World::new(bucket, 200)
+        });
+        let kept = (f64::from(size) * reserve / 100.0).floor().min(f64::from(size) - 2.0);
+        prop_assert!(run.lowest > kept - 1.0, "{} of {} kept", run.lowest, kept);
+    }
+
     /// Headers may contain anything: no invariant breaks, no wait is endless, nothing grows without bound, and after a
     /// minute without a report a call may be sent.
     #[test]

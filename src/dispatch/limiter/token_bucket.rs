@@ -11,7 +11,7 @@ const CONTINUOUS_REFILL_SECONDS: f64 = 2.5;
 const REPORT_TTL_SECONDS: f64 = 60.0;
 /// Each report reduces the margin to this part.
 const MARGIN_DECAY: f64 = 0.9995;
-/// What counts as a whole token, so that a rounding error does not cost a second.
+/// What counts as a whole token where tokens come on whole seconds, so that a rounding error does not cost a second.
 const WHOLE_TOKEN: f64 = 0.99;
 
 /// What is known of a token bucket. Its tokens rise by the refill, fall with each call, and are corrected by each
@@ -19,23 +19,23 @@ const WHOLE_TOKEN: f64 = 0.99;
 #[derive(Debug)]
 pub(super) struct TokenBucket {
     limit: u64,
-    /// The last report, and the route of the call that it came with.
-    last_report: BucketReport,
+    /// The last report of a call that was let through; and the route that reports the bucket.
+    last_report: Option<BucketReport>,
     pub(super) reporter: Route,
     /// The tokens left at `at`; negative if more calls are in flight than it held.
     tokens: f64,
     at: f64,
-    refill: Refill,
+    /// What calls that were let through have reported of its refill.
+    refill: Option<Refill>,
     /// Tokens that are kept back because calls were refused although there seemed to be tokens: other clients draw from
     /// the bucket, or answers arrive out of order.
     margin: f64,
     /// Whether it may refill on whole seconds although it fills fast.
     whole_seconds: bool,
-    /// The number of calls that drew from it; how many of those the reports so far have counted; how many are in
-    /// flight.
+    /// The number of calls that drew from it; the last of those that had a report; and the numbers of those in flight.
     sent: u64,
     counted: u64,
-    in_flight: u64,
+    in_flight: Vec<u64>,
     reported_at: f64,
     /// When a call was last refused although there seemed to be a token. Calls that were sent before say nothing new.
     last_overestimate: f64,
@@ -45,36 +45,40 @@ impl TokenBucket {
     pub(super) fn new(report: &BucketReport, reporter: Route, now: f64) -> Self {
         Self {
             limit: report.limit,
-            last_report: *report,
+            last_report: None,
             reporter,
             tokens: report.remaining as f64,
             at: now,
-            refill: report.refill.unwrap_or(Refill::unknown(report.limit)),
+            refill: None,
             margin: 0.0,
             whole_seconds: false,
             sent: 0,
             counted: 0,
-            in_flight: 0,
+            in_flight: Vec::new(),
             reported_at: now,
             last_overestimate: now,
         }
     }
 
+    fn refill(&self) -> Refill {
+        self.refill.unwrap_or(Refill::unknown(self.limit))
+    }
+
     fn refills_on_seconds(&self) -> bool {
-        let fill = self.limit as f64 / self.refill.low;
+        let fill = self.limit as f64 / self.refill().low;
         fill > CONTINUOUS_REFILL_SECONDS || (self.whole_seconds && fill >= 1.0)
     }
 
     /// The most tokens that may be left. A call draws its token when it arrives, and until then a full bucket gains
     /// none; so it cannot be counted on to hold more than a full one that all calls in flight draw from.
     fn most(&self) -> f64 {
-        self.limit.saturating_sub(self.in_flight) as f64
+        self.limit.saturating_sub(self.in_flight.len() as u64) as f64
     }
 
     /// The tokens left, and the time up to which their refill was counted.
     fn tokens_at(&self, clock: &ServerClock, now: f64) -> (f64, f64) {
         let until = if self.refills_on_seconds() { clock.current_second(now) } else { now }.max(self.at);
-        ((until - self.at).mul_add(self.refill.low, self.tokens).min(self.most()), until)
+        ((until - self.at).mul_add(self.refill().low, self.tokens).min(self.most()), until)
     }
 
     pub(super) fn is_stale(&self, now: f64) -> bool {
@@ -88,20 +92,26 @@ impl TokenBucket {
         (limit * percent / 100.0).floor().max(self.margin).min(limit - 2.0).max(0.0)
     }
 
+    /// What counts as a whole token. If calls were sent a little early again and again, each report would round that
+    /// down, until one is refused.
+    fn whole_token(&self) -> f64 {
+        if self.refills_on_seconds() { WHOLE_TOKEN } else { 1.0 }
+    }
+
     /// Whether the reserve is untouched after all calls that were counted.
     pub(super) fn keeps_reserve(&self, reserve_percent: f64, clock: &ServerClock, now: f64) -> bool {
-        self.tokens_at(clock, now).0 >= self.reserve(reserve_percent) + WHOLE_TOKEN - 1.0
-            || (self.is_stale(now) && self.in_flight <= 1)
+        self.tokens_at(clock, now).0 >= self.reserve(reserve_percent) + self.whole_token() - 1.0
+            || (self.is_stale(now) && self.in_flight.len() <= 1)
     }
 
     /// When there will be a token above the reserve; `None` if there is one now.
     pub(super) fn wait_until(&self, reserve_percent: f64, clock: &ServerClock, now: f64) -> Option<f64> {
-        let needed = self.reserve(reserve_percent) + WHOLE_TOKEN;
+        let needed = self.reserve(reserve_percent) + self.whole_token();
         // A stale report does not count. One call is let through to get a new one.
         if self.tokens_at(clock, now).0 >= needed || (self.is_stale(now) && self.is_idle()) {
             return None;
         }
-        let due = (needed - self.tokens) / self.refill.low + self.at;
+        let due = (needed - self.tokens) / self.refill().low + self.at;
         let second = clock.current_second(due);
         let due = if self.refills_on_seconds() && second < due { second + 1.0 } else { due };
         // A little later, so that a rounding error does not make it too early.
@@ -112,33 +122,35 @@ impl TokenBucket {
     pub(super) fn draw(&mut self, clock: &ServerClock, now: f64) -> u64 {
         let (left, until) = self.tokens_at(clock, now);
         // While the bucket is full it gains no tokens, so none may be counted later for that time.
-        let is_full = self.refill.low.mul_add(now - until, left) > self.most();
+        let is_full = self.refill().low.mul_add(now - until, left) > self.most();
         (self.tokens, self.at) = (left - 1.0, if is_full { now } else { until });
         self.sent += 1;
-        self.in_flight += 1;
+        self.in_flight.push(self.sent);
         self.sent
     }
 
-    /// Returns the token of a call that is not sent. The call may count as uncounted until the next report.
-    pub(super) fn give_back(&mut self) {
+    /// Returns the token of the call with this number, which is not sent. It may count as uncounted until the next
+    /// report.
+    pub(super) fn give_back(&mut self, number: u64) {
         self.tokens = (self.tokens + 1.0).min(self.limit as f64);
-        self.call_finished();
+        self.call_finished(number);
     }
 
     /// Whether no call that drew from the bucket is in flight.
     pub(super) fn is_idle(&self) -> bool {
-        self.in_flight == 0
+        self.in_flight.is_empty()
     }
 
-    /// A call that drew from the bucket has ended.
-    pub(super) fn call_finished(&mut self) {
-        self.in_flight = self.in_flight.saturating_sub(1);
+    /// The call with this number, which drew from the bucket, has ended.
+    pub(super) fn call_finished(&mut self, number: u64) {
+        self.in_flight.retain(|other| *other != number);
     }
 
-    /// The calls that the report of the call with this number may not have counted: those in flight, and those that
-    /// were sent later and answered without a report.
+    /// The calls that the report of the call with this number may not have counted: those that were sent later, answered
+    /// without a report or not yet, and those that were sent earlier and are in flight.
     fn uncounted(&self, number: u64) -> f64 {
-        self.in_flight.max(self.sent - number) as f64
+        let earlier = self.in_flight.iter().filter(|other| **other < number).count() as u64;
+        (self.sent - number + earlier) as f64
     }
 
     /// Takes the report of the call with this number, made `age` seconds ago. Without a number the call was sent before
@@ -153,10 +165,13 @@ impl TokenBucket {
         now: f64,
     ) {
         let before = self.tokens_at(clock, now);
-        self.refill = report.refill.map_or(self.refill, |new| self.refill.narrowed(new));
+        if !report.refused {
+            let known = self.refill;
+            self.refill = report.refill.map(|new| known.map_or(new, |known| known.narrowed(new))).or(known);
+            self.last_report = Some(*report);
+        }
         self.margin *= MARGIN_DECAY;
         self.reported_at = now;
-        self.last_report = *report;
         let latest = self.counted.max(number.unwrap_or_default());
         let unseen = if number.is_none() { unseen as f64 } else { 0.0 };
         let at = if self.refills_on_seconds() { report.second.max(now - age) } else { now - age };
@@ -172,14 +187,14 @@ impl TokenBucket {
     /// Whether this report, made `age` seconds ago, and the last one can be about the same bucket; `None` if the two do
     /// not tell.
     pub(super) fn is_consistent_with(&self, report: &BucketReport, number: u64, age: f64, now: f64) -> Option<bool> {
-        let last = &self.last_report;
+        let last = self.last_report.as_ref()?;
         if number < self.counted || last.remaining > self.limit / 2 {
             return None;
         }
         // The calls in flight may have been served after this report, and the refill on whole seconds follows Auth0's
         // clock.
-        let seconds = (now - self.reported_at + age).max(report.second - last.second);
-        let most = self.refill.high.mul_add(seconds, last.remaining as f64 + self.in_flight as f64 + 1.0);
+        let seconds = (now - last.at + age).max(report.second - last.second);
+        let most = self.refill().high.mul_add(seconds, last.remaining as f64 + self.in_flight.len() as f64 + 1.0);
         Some(report.remaining as f64 <= most)
     }
 
@@ -201,8 +216,8 @@ impl TokenBucket {
 
     /// Checks the invariants.
     pub(super) fn check(&self) -> bool {
-        let Refill { low, high } = self.refill;
-        let counts = self.counted <= self.sent && self.in_flight <= self.sent;
+        let Refill { low, high } = self.refill();
+        let counts = self.counted <= self.sent && self.in_flight.len() as u64 <= self.sent;
         let refill = 0.0 < low && low <= high && high.is_finite();
         counts && refill && self.tokens <= self.limit as f64 && self.margin <= self.limit as f64 / 4.0
     }

@@ -1,5 +1,7 @@
 //! The pure parts together: a [`Case`] is an object with everything around it, to which reports and time are added.
 
+mod checks;
+mod clocks;
 mod counts;
 mod fifth_kind;
 mod life;

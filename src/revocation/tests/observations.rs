@@ -1,13 +1,13 @@
-//! Objects that are only observed, that wait for a time, and that are looked at again and again.
+//! Objects that are only observed, or that wait for a time.
 
 use super::*;
 use crate::api::{Policy, State};
 use crate::auth0::Missing;
 
-const OBSERVE: Task = Task::Observe;
-const HOUR: u64 = 3600;
+pub(super) const OBSERVE: Task = Task::Observe;
+pub(super) const HOUR: u64 = 3600;
 
-fn observation(case: &Case, left: &[usize]) -> Report {
+pub(super) fn observation(case: &Case, left: &[usize]) -> Report {
     let (present, absent): (Vec<Item>, Vec<Item>) = {
         let left: Vec<Item> = left.iter().map(|n| role(*n)).collect();
         case.removal.items.iter().cloned().partition(|item| left.contains(item))
@@ -16,13 +16,13 @@ fn observation(case: &Case, left: &[usize]) -> Report {
     Report { task: OBSERVE, already_absent: absent, seen: true, ..case.report(end) }
 }
 
-fn observed(mut case: Case) -> Case {
+pub(super) fn observed(mut case: Case) -> Case {
     case.options.mode = Mode::Observe;
     case
 }
 
 /// The object as it is once every item was removed and proved.
-fn removed(mut case: Case) -> Case {
+pub(super) fn removed(mut case: Case) -> Case {
     let report = case.accepted(End::Gone);
     case.apply_report(&report);
     assert_eq!(case.current_reason(), "Removed");
@@ -193,7 +193,9 @@ fn an_object_that_has_expired_never_acts() {
     object.later(1);
     object.status = object.shown();
     assert_eq!(object.current_reason(), "Expired");
-    for mut again in [until(&object, NOW + 1_000_000), Case { request: Some("now"), ..object.clone() }] {
+    let mut unknown = object.clone();
+    unknown.options.unknown = vec!["spec.fromTheFuture".into()];
+    for mut again in [until(&object, NOW + 1_000_000), Case { request: Some("now"), ..object.clone() }, unknown] {
         again.generation += 1;
         assert_eq!(again.reason().as_deref(), Some("Expired"));
     }
@@ -272,160 +274,6 @@ fn a_hold_ends_at_its_time() {
     object.status = object.shown();
     object.later(120);
     assert_eq!(task(&object.decide()), REMOVE);
-}
-
-fn continuous(mut case: Case) -> Case {
-    case.options.policy = Policy::Continuous;
-    case.check_at = Some(case.now.steady + Duration::from_secs(HOUR));
-    case
-}
-
-/// Looked at after one interval, and nothing is written while nothing changed.
-#[test]
-fn a_check_that_finds_nothing_new_writes_nothing() {
-    let mut object = continuous(removed(case()));
-    assert_eq!(object.decide(), Decision::AwaitChange(Some(Duration::from_secs(HOUR))));
-    object.later(HOUR);
-    let Decision::Submit { task, history, .. } = object.decide() else { panic!("{:?}", object.decide()) };
-    assert_eq!((task, history.accepted.len()), (OBSERVE, 0));
-    let before = object.status.clone();
-    let applied = object.apply_report(&observation(&object, &[]));
-    assert_eq!((Some(applied.status), applied.outcome, applied.is_checked), (before, None, true));
-    object.check_at = object.check_at.map(|at| at + Duration::from_secs(HOUR));
-    assert_eq!(object.decide(), Decision::AwaitChange(Some(Duration::from_secs(HOUR))));
-    object.request = Some("now");
-    assert_eq!(super::task(&object.decide()), OBSERVE);
-    object.submitted_for = object.request;
-    object.apply_report(&observation(&object, &[]));
-    assert_eq!(object.request, None);
-    let once = Case { options: RemovalOptions { policy: Policy::Once, ..object.options.clone() }, ..object };
-    assert_eq!(once.decide(), Decision::AwaitChange(None));
-}
-
-/// An edit is acknowledged at once, and does not answer a request that asks for a check.
-#[test]
-fn an_edit_does_not_answer_a_request() {
-    let mut object = continuous(removed(case()));
-    (object.generation, object.request) = (GENERATION + 1, Some("now"));
-    assert_eq!(object.decide(), Decision::Acknowledge);
-    let status = object.shown().unwrap();
-    assert_eq!((status.observed_generation, &status.last_handled_reconcile_at), (Some(GENERATION + 1), &None));
-    object.status = Some(status);
-    assert_eq!(task(&object.decide()), OBSERVE);
-}
-
-/// At another domain it is looked for, removed, and said to be there, but nothing came back that was never removed.
-#[test]
-fn another_domain_is_another_history() {
-    let mut object = continuous(removed(case()));
-    object.tenant = Connection::Ready { domain: "other.auth0.com".parse().unwrap(), token: "first" };
-    object.later(HOUR);
-    let gone = object.after(&observation(&object, &[]));
-    assert_eq!((gone.reason_text(), gone.domain.as_deref()), (Some("AlreadyAbsent"), Some("other.auth0.com")));
-    object.apply_report(&observation(&object, &[1]));
-    assert_eq!(task(&object.decide()), REMOVE);
-    assert_eq!(object.status.as_ref().unwrap().drift, None);
-}
-
-/// What came back is removed again, counted, and shown for a day.
-#[test]
-fn what_came_back_is_removed_again() {
-    let mut object = continuous(removed(case()));
-    for n in 1..=5 {
-        object.later(HOUR);
-        object.check_at = Some(object.now.steady);
-        assert_eq!(task(&object.decide()), OBSERVE);
-        object.apply_report(&observation(&object, &[2]));
-        let Decision::Submit { task, history, .. } = object.decide() else { panic!("{:?}", object.decide()) };
-        assert_eq!((task, history.absent, history.accepted), (REMOVE, vec![role(1)], vec![]));
-        let report = Report { accepted: vec![role(2)], already_absent: vec![role(1)], ..object.accepted(End::Gone) };
-        object.apply_report(&report);
-        let status = object.status.clone().unwrap();
-        let drifted = status.condition(ConditionType::Drifted).unwrap();
-        assert_eq!((status.reason_text(), drifted.status.as_str()), (Some("Removed"), "True"));
-        assert_eq!(drifted.reason, if n > 3 { "KeepsComingBack" } else { "CameBack" });
-        assert_eq!(status.drift.unwrap().count, n);
-        let result = status.result.unwrap();
-        assert_eq!((result.accepted, result.already_absent), (1, 1));
-    }
-    object.later(25 * HOUR);
-    object.check_at = Some(object.now.steady);
-    object.apply_report(&observation(&object, &[]));
-    assert!(object.status.as_ref().unwrap().condition(ConditionType::Drifted).is_none());
-    assert_eq!(object.current_reason(), "Removed");
-}
-
-/// A check that cannot be made leaves the verdict for one interval. What a person has to mend is shown at once.
-#[test]
-fn a_check_that_cannot_be_made_is_shown_in_time() {
-    let mut object = continuous(removed(case()));
-    object.later(HOUR);
-    let failed = |object: &Case, error| Report { task: OBSERVE, ..object.report(End::Failed(error)) };
-    let applied = object.apply_report(&failed(&object, unavailable()));
-    assert_eq!((object.current_reason(), applied.outcome), ("Removed", None));
-    assert!(applied.pause.is_some_and(|pause| pause >= Duration::from_secs(1)) && !applied.is_checked);
-    let away = Case { tenant: Connection::NotReady(Reason::SecretNotFound), ..object.clone() };
-    assert!(matches!(away.decide(), Decision::AwaitChange(Some(_))));
-    let mut late = away.clone();
-    late.later(HOUR + 1);
-    assert_eq!(late.reason().as_deref(), Some("TenantNotReady"));
-    let suspended = Case { options: RemovalOptions { suspend: true, ..object.options.clone() }, ..late.clone() };
-    assert!(matches!(suspended.decide(), Decision::AwaitChange(_)), "{:?}", suspended.decide());
-    late.status = late.shown();
-    late.tenant = object.tenant.clone();
-    assert_eq!(task(&late.decide()), OBSERVE, "it looks before it removes");
-    late.apply_report(&observation(&late, &[]));
-    assert_eq!(late.current_reason(), "Removed");
-
-    let refused = object.after(&failed(&object, CallError::InsufficientScope("read:users".into())));
-    assert_eq!(refused.reason_text(), Some("InsufficientScope"));
-    let lost = object.after(&Report { task: OBSERVE, ..object.report(End::NotFound(Missing::Subject)) });
-    assert_eq!(lost.reason_text(), Some("SubjectGone"));
-    object.later(HOUR + 1);
-    object.apply_report(&failed(&object, unavailable()));
-    assert_eq!(object.current_reason(), "Auth0Unavailable");
-    let (_, task, _) = object.submits();
-    assert_eq!(task, OBSERVE);
-}
-
-/// After its end, an object of policy Continuous is finished for good; on hold or suspended, its verdict stands.
-#[test]
-fn a_continuous_object_ends() {
-    let mut object = continuous(removed(case()));
-    object.options.not_after = Some(at(NOW + 10).to_string().as_str().into());
-    object.later(2 * HOUR);
-    assert_eq!(object.decide(), Decision::AwaitChange(None));
-    object.request = Some("now");
-    assert_eq!(object.decide(), Decision::Acknowledge);
-}
-
-/// Observed continuously, it writes only what is new.
-#[test]
-fn a_continuous_observation_writes_only_news() {
-    let mut object = continuous(observed(case()));
-    object.apply_report(&observation(&object, &[1]));
-    let first = object.status.clone();
-    object.later(HOUR);
-    assert_eq!(task(&object.decide()), OBSERVE);
-    object.apply_report(&observation(&object, &[1]));
-    assert_eq!(object.status, first);
-    object.apply_report(&observation(&object, &[1, 2]));
-    assert_eq!(object.status.as_ref().unwrap().result.as_ref().unwrap().remaining, 2);
-    assert!(object.status.as_ref().unwrap().drift.is_none(), "nothing was removed, so nothing came back");
-}
-
-/// A removal that stays without effect is repeated in every interval, as the policy says.
-#[test]
-fn a_continuous_object_goes_on_after_still_present() {
-    let mut object = continuous(case());
-    while object.current_reason() != "StillPresent" {
-        let (_, task, history) = object.submits();
-        let report = object.still_shown(task, &history);
-        object.apply_report(&report);
-    }
-    let (waited, task, history) = object.submits();
-    assert_eq!((task, history.accepted.len()), (REMOVE, 0));
-    assert!((HOUR..=HOUR * 11 / 10 + 1).contains(&waited), "{waited}");
 }
 
 /// Every combination of policy, mode of the object, mode of the tenant and time ends in a decision that keeps promise 5.
