@@ -70,5 +70,7 @@ fn what_is_handed_back_is_written_in_time() {
     let times: Vec<_> = (0..150).filter_map(written_after).collect();
     assert!(times.len() > 100, "accepted in {} runs", times.len());
     let longest = times.iter().max().unwrap();
-    assert!(*longest < 30_000, "written after {longest} ms");
+    // Promised are 30 s. A wait of 15 s is written at the next decision, which a check of up to 5 s may precede; where it
+    // begins again with each job, it takes 23 s and more.
+    assert!(*longest < 21_000, "written after {longest} ms");
 }
