@@ -26,10 +26,10 @@ programs:
 	cargo build --package stack
 
 # All tests, against a real API server, which is built if it is missing. The property tests have a fixed seed here, so
-# that a run can be repeated; test-long has a new one each time. The tests of the largest suites mostly wait, so twice as
-# many run at once as there are processors. tests/README.md says which suite answers which question.
+# that a run can be repeated; test-long has a new one each time. The tests of the largest suites mostly wait, so at least
+# four run at once. tests/README.md says which suite answers which question.
 test: tools
-	PROPTEST_RNG_SEED=20261125 RUST_TEST_THREADS=$$((2 * $$(nproc))) cargo test --workspace
+	PROPTEST_RNG_SEED=20261125 RUST_TEST_THREADS=$$(nproc | sed 's/^[123]$$/4/') cargo test --workspace
 	cargo test --features otlp --lib otlp::
 
 # Compiles what `make test` runs.
