@@ -369,8 +369,8 @@ mutant 12-works-again "--test e2e a_finished_object" \
     src/revocation/finished.rs 's/filter(|ready| ready.status == "True") else/filter(|ready| ready.status == "never") else/'
 mutant 12-never-finished "--test worlds the_promises" \
     src/revocation/finished.rs 's/filter(|ready| ready.status == "True") else/filter(|ready| ready.status == "never") else/'
-mutant 12-verdict-taken-back "--test worlds the_promises" \
-    src/revocation/reconcile.rs 's/^        options.policy == Policy::Once$/        false/'
+mutant 12-verdict-taken-back "--lib a_verdict_of_another_process_stands" \
+    src/revocation/settled.rs 's/^    is_finished_for_good(object, stored) \&\& !/    false \&\& !/'
 mutant 12-acts-by-default "--lib an_observed_object_acts" \
     src/revocation/finished.rs 's/generation > finished.generation/generation >= finished.generation/'
 mutant 12-asked-works-again "--test e2e a_finished_object_answers" \

@@ -9,7 +9,7 @@ use kube::{Client, ResourceExt};
 use thiserror::Error;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::api::{Mode, Policy, Reason, RemovalStatus};
+use crate::api::{Policy, Reason, RemovalStatus};
 use crate::auth0::CallError;
 use crate::dispatch::{Connection, ConnectionKey, History, Job, Owner, Removal, Task, View};
 use crate::tenant::{Applicant, TenantKey, TenantState};
@@ -18,14 +18,13 @@ use super::checks::{first_check, phase};
 use super::decide::decide;
 use super::decide_finished::acknowledged;
 use super::decision::Decision;
-use super::finished::{Modes, is_finished, target};
 use super::inputs::{Inputs, Now, Tenant};
 use super::kinds::Revocation;
 use super::memory::ObjectMemory;
 use super::mutation_cache::Stored;
 use super::refusals::{Calls, Refused, is_refusal};
 use super::schedule::resync_after;
-use super::settled::pending_request;
+use super::settled::{pending_request, stands};
 use super::shared::{Shared, owner};
 
 mod report;
@@ -129,24 +128,11 @@ impl<K: Revocation> Reconciliation<'_, K> {
     async fn run(&self, permit: Option<OwnedSemaphorePermit>) -> Result<Progress, Error> {
         let stored = self.stored();
         let mut memory = self.context.shared.state.memory.get(&self.owner.uid);
-        if self.stands(&stored.status) {
+        if stands(self.object, &stored.status) {
             memory.status = memory.status.filter(RemovalStatus::is_ready);
         }
         let plan = self.decide(&stored.status, &mut memory);
         self.write(&stored, memory, plan, permit).await
-    }
-
-    /// Whether this status is a verdict that nothing may take back, whichever process wrote it (promise 12). A process
-    /// that does not know yet that another one leads knows less than that one.
-    fn stands(&self, stored: &RemovalStatus) -> bool {
-        let options = self.object.options();
-        let target = || target(&options.tenant_ref, &self.removal);
-        let modes = Modes { own: options.mode, tenant: Some(Mode::Remove) };
-        let is_repeatable = stored.reason_text() == Some(Reason::RemovedUnverified.as_str())
-            || stored.finished.as_ref().is_some_and(|finished| finished.mode == Mode::Observe);
-        options.policy == Policy::Once
-            && is_finished(stored, self.owner.generation, modes, target)
-            && !(is_repeatable && pending_request(self.object, Some(stored)).is_some())
     }
 
     /// When to look again at a finished object of policy Continuous. Decided once, and once more after each edit.

@@ -15,6 +15,7 @@ use crate::revocation::due::{Due, due};
 use crate::revocation::kinds::Revocation;
 use crate::revocation::memory::ObjectMemory;
 use crate::revocation::mutation_cache::Stored;
+use crate::revocation::settled::stands;
 use crate::revocation::shared::{Proof, ReasonChange};
 use crate::revocation::status_writer::{StatusTarget, Written, write_status};
 
@@ -62,7 +63,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
         if !writes {
             return Ok(Progress::Done(requeue_after));
         }
-        let stands = |theirs: &RemovalStatus| !wanted.is_ready() && self.stands(theirs);
+        let stands = |theirs: &RemovalStatus| !wanted.is_ready() && stands(self.object, theirs);
         let (client, target) = (&self.context.client, self.status_target());
         let written = write_status::<K>(client, target, Some(stored), &wanted, stands).await;
         let state = &self.context.shared.state;
