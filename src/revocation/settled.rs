@@ -71,7 +71,9 @@ mod tests {
             }]},
         });
         object["spec"].as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
-        request.map(|request| object["metadata"]["annotations"][crate::api::RECONCILE_ANNOTATION] = json!(request));
+        if let Some(request) = request {
+            object["metadata"]["annotations"][crate::api::RECONCILE_ANNOTATION] = json!(request);
+        }
         let read: UserRoleRevocation = serde_json::from_value(object.clone()).unwrap();
         object["status"]["finished"] =
             json!({"target": target(&read.spec.options.tenant_ref, &read.removal()), "generation": 3});
