@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::admission::Admission;
+use super::brake_status::BrakeStatus;
 use super::closed::closed;
 use super::conditions::{ConditionType, find_condition};
 use super::guards::{Brake, Hold, Mode, Protected};
@@ -63,8 +64,8 @@ impl TenantObject for Auth0Tenant {
         None
     }
 
-    fn unsupported(&self) -> Vec<String> {
-        self.spec.tenant.unsupported(self.spec.brake != Brake::default())
+    fn brake(&self) -> (&Brake, Option<i32>) {
+        (&self.spec.brake, None)
     }
 }
 
@@ -82,8 +83,8 @@ pub trait TenantObject: Send + Sync {
     /// Which namespaces may use it, and for what. None: it is an Auth0Tenant, which serves its own namespace.
     fn admission(&self) -> Option<&Admission>;
 
-    /// The fields of the spec on which this version does not act. If there are any, nothing is sent.
-    fn unsupported(&self) -> Vec<String>;
+    /// Its brake, and the limit of all its namespaces together if it can have several.
+    fn brake(&self) -> (&Brake, Option<i32>);
 
     /// Whether a write would drop guards from what is stored: an older CRD, which does not know them, serves an object
     /// that was looked at under another.
@@ -166,9 +167,9 @@ impl TenantSpec {
         if self.suspend { Some(Timestamp::MAX) } else { self.hold.as_ref().and_then(|hold| hold.in_force(now)) }
     }
 
-    /// The fields on which this version does not act; `brake` says whether the brake of the kind is one of them.
-    pub(super) fn unsupported(&self, brake: bool) -> Vec<String> {
-        let set = [("spec.brake", brake), ("spec.protected.keepHolders", !self.protected.keep_holders.is_empty())];
+    /// The fields on which this version does not act. If there are any, nothing is sent.
+    pub fn unsupported(&self) -> Vec<String> {
+        let set = [("spec.protected.keepHolders", !self.protected.keep_holders.is_empty())];
         let set = set.into_iter().filter(|(_, is_set)| *is_set).map(|(path, _)| path.to_owned());
         self.unknown.iter().cloned().chain(set).collect()
     }
@@ -301,6 +302,10 @@ pub struct Auth0TenantStatus {
     /// and if the token does not name its scopes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scopes: Option<ScopesStatus>,
+
+    /// What the brake has counted. Absent while nothing was removed within its window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brake: Option<BrakeStatus>,
 
     /// Until when nothing is sent to the domain, because Auth0's rate limit was reached (429).
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -74,7 +74,8 @@ impl TenantObject for ClusterAuth0Tenant {
         Some(&self.spec.admission)
     }
 
-    fn unsupported(&self) -> Vec<String> {
-        self.spec.tenant.unsupported(self.spec.brake != ClusterBrake::default())
+    fn brake(&self) -> (&Brake, Option<i32>) {
+        let ClusterBrake { each, max_removals_total } = &self.spec.brake;
+        (each, Some(max_removals_total.unwrap_or(each.max_removals.saturating_mul(10))))
     }
 }

@@ -21,12 +21,21 @@ pub enum ConditionType {
     Effective,
     /// What was removed came back.
     Drifted,
+    /// Of a tenant: its brake stops removals, or will.
+    BrakeEngaged,
 }
 
 impl ConditionType {
     /// Every condition type.
-    pub const ALL: [Self; 6] =
-        [Self::Ready, Self::Reconciling, Self::Stalled, Self::Verified, Self::Effective, Self::Drifted];
+    pub const ALL: [Self; 7] = [
+        Self::Ready,
+        Self::Reconciling,
+        Self::Stalled,
+        Self::Verified,
+        Self::Effective,
+        Self::Drifted,
+        Self::BrakeEngaged,
+    ];
 
     /// The name in the API.
     pub const fn as_str(self) -> &'static str {
@@ -37,6 +46,7 @@ impl ConditionType {
             Self::Verified => "Verified",
             Self::Effective => "Effective",
             Self::Drifted => "Drifted",
+            Self::BrakeEngaged => "BrakeEngaged",
         }
     }
 }

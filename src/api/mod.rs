@@ -7,7 +7,7 @@
 //!
 //! - Parts of a spec: `common` (what the removal kinds share), `admission` (who may use a cluster-scoped tenant),
 //!   `guards`, `verification`, `times`, `ids`, `object_name`. `removal_kinds` lists the removal kinds.
-//! - Statuses: `status` (of the removal kinds), `reason` (every reason, and what it means for the conditions),
+//! - Statuses: `status` (of the removal kinds), `brake_status` (of tenants), `reason` (every reason, and what it means for the conditions),
 //!   `conditions`. `reconcile_request` is about the annotation that a status answers. `printable` is what a text from
 //!   outside becomes.
 //! - `closed` finds what in a spec this version does not know.
@@ -17,6 +17,7 @@
 
 mod admission;
 mod auth0_tenant;
+mod brake_status;
 mod closed;
 mod cluster_auth0_tenant;
 mod common;
@@ -44,6 +45,7 @@ pub use auth0_tenant::{
     Auth0Tenant, Auth0TenantSpec, Auth0TenantStatus, CredentialKind, CredentialStatus, Credentials, RateLimit,
     ScopesStatus, SecretKeyRef, SecretRef, TenantObject, TenantSpec,
 };
+pub use brake_status::{BrakeId, BrakeStatus, NamespaceBrake, RELEASE_BRAKE_ANNOTATION};
 pub use cluster_auth0_tenant::{ClusterAuth0Tenant, ClusterAuth0TenantSpec, ClusterBrake};
 pub use common::{IfNotFound, Policy, RemovalOptions, TenantKind, TenantRef};
 pub use conditions::{ConditionStatus, ConditionType, Verdict, conditions, find_condition, time, verdicts};

@@ -53,7 +53,8 @@ pub(super) fn blocked(inputs: &Inputs<'_>, known: &Known) -> Option<Blocked> {
     let Some((reason, message)) = RULES.iter().find_map(|rule| rule(inputs, known)) else {
         let refused = refused(inputs, known);
         let is_other = refused.as_ref().is_some_and(|blocked| blocked.outcome.reason != Reason::InsufficientScope);
-        return if is_other { refused } else { without_scope(inputs, known).or(refused) };
+        let refused = if is_other { refused } else { without_scope(inputs, known).or(refused) };
+        return refused.or_else(|| braked(inputs, known));
     };
     // A change of the tenant wakes its objects; the time is for a wake-up that got lost.
     let resync = (!matches!(inputs.tenant, Tenant::Ready { .. })).then(|| resync_after(inputs.jitter));
@@ -221,6 +222,15 @@ fn scheduled(inputs: &Inputs<'_>, known: &Known) -> Option<(Reason, String)> {
     inputs.options.scheduled_for(inputs.now.wall).filter(|_| !known.is_complete() || inputs.is_check())?;
     let at = inputs.options.not_before.as_ref().map_or("", Rfc3339::as_str);
     Some((Reason::Scheduled, format!("Nothing is sent before {at} (spec.notBefore).")))
+}
+
+/// What Auth0 has accepted is proved all the same. The tenant wakes its objects when its brake is released.
+fn braked(inputs: &Inputs<'_>, known: &Known) -> Option<Blocked> {
+    let Tenant::Ready { brake, .. } = inputs.tenant else { return None };
+    let why = brake.filter(|_| !known.is_complete() && !is_in_flight(inputs) && !inputs.observes(known))?;
+    let outcome = Outcome::plain(Reason::BrakeEngaged, why.to_owned(), known.clone());
+    let recheck_after = [Some(resync_after(inputs.jitter)), inputs.next_instant()].into_iter().flatten().min();
+    Some(Blocked { outcome, recheck_after })
 }
 
 /// The token says itself that it holds no scope of which any source says that it is enough. A request by annotation is

@@ -16,9 +16,9 @@ use tracing::debug;
 
 use crate::api::{Auth0Tenant, ClusterAuth0Tenant};
 use crate::clock;
-use crate::dispatch::Refusal;
+use crate::dispatch::{Refusal, Removal};
 use crate::sync::lock;
-use crate::tenant::{Applicant, TenantKey, TenantState, Tenants};
+use crate::tenant::{Applicant, ItemId, TenantKey, TenantState, Tenants};
 
 /// For how long a confirmation by the API server serves other calls, too.
 const CONFIRMED_FOR: Duration = Duration::from_secs(1);
@@ -74,6 +74,18 @@ impl TenantCheck {
     /// Waits for the access token of a tenant that has none at the moment.
     pub(super) async fn await_token(&self, key: &TenantKey) -> Result<(), Refusal> {
         if self.tenants.wait_for_token(key).await { Ok(()) } else { Err(Refusal::TenantNotReady) }
+    }
+
+    /// Draws the items of a removal from the allotment of its tenant's brake; waits for one if there is none.
+    pub(super) async fn draw(&self, key: &TenantKey, namespace: &Arc<str>, removal: &Removal) -> Result<(), Refusal> {
+        let generation = self.tenants.get(key).and_then(|tenant| tenant.metadata().generation);
+        let generation = generation.ok_or(Refusal::TenantNotReady)?;
+        self.tenants.brakes().draw(key, namespace, &ItemId::of(removal), generation).await
+    }
+
+    /// The items of a removal are sent now. Returns false if they may not be, because they were not drawn.
+    pub(super) fn send(&self, key: &TenantKey, namespace: &str, removal: &Removal) -> bool {
+        self.tenants.brakes().send(key, namespace, &ItemId::of(removal))
     }
 
     /// What the removal needs to know of its tenant, by the caches.

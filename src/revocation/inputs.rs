@@ -142,6 +142,8 @@ pub enum Tenant<'a> {
         mode: Mode,
         /// What of the removal the tenant protects, so that nothing of it may be removed.
         protected: Option<&'a str>,
+        /// Why the tenant's brake keeps the removal from being sent, if it does.
+        brake: Option<&'a str>,
         /// The scopes of the token, if they are known.
         scopes: Option<&'a [String]>,
     },
@@ -155,12 +157,13 @@ impl<'a> From<&'a TenantState> for Tenant<'a> {
             TenantState::Suspended => Self::Suspended,
             TenantState::OnHold { until, why } => Self::OnHold { until: *until, why },
             TenantState::NotReady(error) => Self::NotReady { reason: error.reason, message: &error.message },
-            TenantState::Ready { connection, verification, mode, protected, scopes } => Self::Ready {
+            TenantState::Ready { connection, verification, mode, protected, brake, scopes } => Self::Ready {
                 key: connection.key,
                 domain: &connection.domain,
                 verification: *verification,
                 mode: *mode,
                 protected: protected.as_deref(),
+                brake: brake.as_deref(),
                 scopes: scopes.as_deref(),
             },
         }
@@ -197,9 +200,10 @@ impl Inputs<'_> {
     /// Whether the mode, the times and the guards of the tenant let a DELETE be sent, as the preflight check asks them
     /// again.
     pub(super) fn may_remove(&self) -> bool {
-        let is_protected = matches!(self.tenant, Tenant::Ready { protected: Some(_), .. });
+        let is_guarded =
+            matches!(self.tenant, Tenant::Ready { protected: Some(_), .. } | Tenant::Ready { brake: Some(_), .. });
         let (options, now) = (self.options, self.now.wall);
-        !self.is_observed() && !is_protected && options.scheduled_for(now).is_none() && !options.has_ended(now)
+        !self.is_observed() && !is_guarded && options.scheduled_for(now).is_none() && !options.has_ended(now)
     }
 
     /// Whether nothing is left to do for the object, but for checks.

@@ -124,17 +124,22 @@ impl<K: Revocation> Cached for Objects<K> {
         purpose: Purpose,
     ) -> BoxFuture<'a, Result<Connection, Refusal>> {
         async move {
-            let (tenant, _) = self.tenant_of(owner, purpose)?;
+            let (tenant, removal) = self.tenant_of(owner, purpose)?;
             let confirmed = async {
                 tokio::try_join!(
                     self.confirm(client, owner),
                     self.tenants.confirm(client, &tenant),
                     self.tenants.confirm_namespace(client, &tenant, &owner.namespace),
                     self.tenants.await_token(&tenant),
-                )
+                )?;
+                match purpose {
+                    // Drawn last, so that as little as possible is drawn for what is not sent after all.
+                    Purpose::Remove => self.tenants.draw(&tenant, &owner.namespace, &removal).await,
+                    Purpose::Read => Ok(()),
+                }
             };
             match tokio::time::timeout(CONFIRM_TIMEOUT, confirmed).await {
-                Ok(confirmed) => confirmed.map(drop)?,
+                Ok(confirmed) => confirmed?,
                 Err(_) => return Err(Refusal::Unconfirmed),
             }
             // The caches come last: nothing is awaited between them and the answer.
@@ -147,10 +152,17 @@ impl<K: Revocation> Cached for Objects<K> {
         let (tenant, removal) = self.tenant_of(owner, purpose)?;
         let applicant = Applicant { namespace: &owner.namespace, kind: K::KIND, removal: &removal };
         match self.tenants.state(&tenant, &applicant) {
-            TenantState::Ready { mode: Mode::Observe, .. } | TenantState::Ready { protected: Some(_), .. }
+            TenantState::Ready { mode: Mode::Observe, .. }
+            | TenantState::Ready { protected: Some(_), .. }
+            | TenantState::Ready { brake: Some(_), .. }
                 if purpose == Purpose::Remove =>
             {
                 Err(Refusal::Restrained)
+            }
+            TenantState::Ready { .. }
+                if purpose == Purpose::Remove && !self.tenants.send(&tenant, &owner.namespace, &removal) =>
+            {
+                Err(Refusal::Unconfirmed)
             }
             TenantState::Ready { connection, .. } => Ok(connection),
             TenantState::NotAllowed(_) => Err(Refusal::NotAllowed),

@@ -1,7 +1,7 @@
 //! What a leader runs: one dispatcher, one controller of tenants, and a scope for each watched namespace or one for all.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kube::Client;
 use tokio::sync::{Notify, mpsc};
@@ -16,8 +16,8 @@ use crate::telemetry::readiness::Readiness;
 use crate::tenant::{KindRow, Tenants};
 
 use super::controllers::{
-    CallObserver, ClusterTenants, CountedPreflight, Dependents, Scope, TenantController, TenantQueues, follow_clock,
-    route,
+    CallObserver, ClusterTenants, CountedPreflight, Dependents, Scope, TenantController, TenantQueues,
+    follow_brakes, follow_clock, route,
 };
 use super::election::LeadershipToken;
 use super::settings::Settings;
@@ -77,7 +77,12 @@ impl Work {
             announce: announce.clone(),
             connections: Notify::new(),
             shown: Mutex::default(),
+            begun: Instant::now(),
         });
+        if let Some(asked) = controller.tenants.brakes().asked() {
+            let queues = controller.queues.clone();
+            tasks.services.spawn(async move { follow_brakes(&queues, asked).await });
+        }
         tasks.services.spawn(follow_clock(controller.clone()));
         tasks.services.spawn(clean_up(controller.clone(), state.clone(), metrics.clone()));
         let cluster = ClusterTenants { client, controller: &controller, settings, metrics, readiness, ended: &ending };

@@ -73,7 +73,7 @@ pub fn settings(
     now: Timestamp,
 ) -> Result<Settings, TenantError> {
     let spec = tenant.tenant_spec();
-    let unsupported = tenant.unsupported();
+    let unsupported = spec.unsupported();
     if !unsupported.is_empty() {
         let message =
             format!("This version of rescind does not act on {}, so nothing is sent.", unsupported.join(", "));

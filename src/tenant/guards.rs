@@ -1,8 +1,10 @@
-//! What a tenant protects from every removal. Pure.
+//! What the guards of a tenant keep from being removed. Pure.
 
-use crate::api::Protected;
+use crate::api::{Protected, RELEASE_BRAKE_ANNOTATION, TenantObject};
 use crate::auth0::{Item, ItemKind};
 use crate::dispatch::Removal;
+
+use super::key::TenantKey;
 
 /// What of a removal the tenant protects, for users: the first protected user, organization or role that it names. Then
 /// nothing of it is sent: a list with a break-glass account in it is the wrong list.
@@ -24,6 +26,23 @@ pub(super) fn protected_target(protected: &Protected, removal: &Removal) -> Opti
         (ItemKind::Role | ItemKind::Member | ItemKind::Organization | ItemKind::Permission, _) => None,
     };
     of_path().or_else(|| removal.items.iter().find_map(of_item))
+}
+
+/// Why the brake of this tenant keeps a removal from being sent, for users. The numbers that change are in the status of
+/// the tenant: with them, the statuses of all the objects would have to be written again and again.
+pub(super) fn braked(key: &TenantKey, tenant: &dyn TenantObject) -> String {
+    let (brake, total) = tenant.brake();
+    let (kind, name, max, window) = (key.kind(), &key.name, brake.max_removals, brake.window.as_str());
+    let limit = match total {
+        None => format!("spec.brake allows {max} within {window}"),
+        Some(total) => format!("spec.brake allows {max} of a namespace and {total} of all namespaces within {window}"),
+    };
+    format!(
+        "The brake of {kind} {name} is engaged: more items would be removed than it lets through ({limit}), so nothing \
+         is sent. Its status.brake and its condition BrakeEngaged give the number. Remove the objects that are a \
+         mistake; or have the tenant's owner release them with the annotation {RELEASE_BRAKE_ANNOTATION}, whose value \
+         is the id in status.brake."
+    )
 }
 
 #[cfg(test)]

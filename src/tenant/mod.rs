@@ -3,14 +3,14 @@
 //!
 //! Start with `registry`: [`Tenants::state`] is what a removal asks, whichever kind of tenant it names; `state` is the
 //! answer. `admission` says whether a cluster-scoped tenant lets it, and `cluster` holds the caches of that kind;
-//! `guards` says what a tenant protects. `connection` makes the
-//! settings of a connection from a tenant object and its Secret, `connection_cache` does that once per change, and
+//! `guards` says what a tenant protects, and `brake` stops mass removals. `connection` makes the settings of a connection from a tenant object and its Secret, `connection_cache` does that once per change, and
 //! `secrets` finds the Secret in the caches. `scopes` compares what a token may with what removals need. What calls
 //! find out is kept in `health` and `rejected_credentials`. `status` writes it up for the tenant object, and `key`
 //! names tenants. For a tenant with the credentials of an application, `token_source` asks for access tokens when
 //! `token_state` says so.
 
 mod admission;
+mod brake;
 mod cluster;
 mod connection;
 mod connection_cache;
@@ -27,6 +27,7 @@ mod token_source;
 mod token_state;
 
 pub use admission::Applicant;
+pub use brake::{Brakes, Demand, Engaged, Facts as BrakeFacts, ItemId, Plan as BrakePlan};
 pub use cluster::{ClusterCaches, NamespaceMeta};
 pub use connection::{Settings, TenantError, settings};
 pub use connection_cache::Connect;

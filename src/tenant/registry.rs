@@ -17,7 +17,8 @@ use super::admission::{Applicant, refusal};
 use super::cluster::{Cluster, ClusterCaches, NamespaceMeta, Problem};
 use super::connection::TenantError;
 use super::connection_cache::{Connect, ConnectionCache, Rules};
-use super::guards::protected_target;
+use super::brake::{Brakes, ItemId};
+use super::guards::{braked, protected_target};
 use super::health::{Health, Unreachable};
 use super::key::TenantKey;
 use super::rejected_credentials::RejectedCredentials;
@@ -45,6 +46,7 @@ pub struct Tenants {
     rejected: Mutex<RejectedCredentials>,
     health: Mutex<Health>,
     news: Mutex<Option<UnboundedReceiver<TokenNews>>>,
+    brakes: Brakes,
 }
 
 struct Caches {
@@ -72,6 +74,7 @@ impl Tenants {
             rejected: Mutex::default(),
             health: Mutex::default(),
             news: Mutex::new(Some(receiver)),
+            brakes: Brakes::default(),
         })
     }
 
@@ -130,7 +133,9 @@ impl Tenants {
             Usable::Yes(connection, verification) => {
                 let scopes = connection.credential.token().and_then(|token| token.scopes().cloned());
                 let protected = protected_target(&spec.protected, applicant.removal);
-                TenantState::Ready { connection, verification, mode: spec.mode, protected, scopes }
+                let items = || ItemId::of(applicant.removal);
+                let brake = self.brakes.refuses(key, applicant.namespace, items).then(|| braked(key, &*tenant));
+                TenantState::Ready { connection, verification, mode: spec.mode, protected, brake, scopes }
             }
             Usable::No(error) => TenantState::NotReady(error),
             Usable::NotKnown => {
@@ -139,6 +144,18 @@ impl Tenants {
                 TenantState::NotReady(TenantError::new(Reason::SecretNotFound, message))
             }
         }
+    }
+
+    /// The brakes of all tenants.
+    pub const fn brakes(&self) -> &Brakes {
+        &self.brakes
+    }
+
+    /// Whether a guard other than the brake keeps the removal from being sent: whom the tenant admits, and what it
+    /// protects.
+    pub fn bars(&self, name: &str, tenant: &dyn TenantObject, applicant: &Applicant<'_>) -> bool {
+        let refused = tenant.admission().and_then(|admission| self.refusal(admission, name, applicant));
+        refused.is_some() || protected_target(&tenant.tenant_spec().protected, applicant.removal).is_some()
     }
 
     /// Why a cluster-scoped tenant does not let the removal use it, if it does not.
@@ -283,6 +300,7 @@ impl Tenants {
         let connections = cache.connections();
         drop(cache);
         lock(&self.rejected).retain(&connections);
+        self.brakes.retain(|key| self.get(key).and_then(|tenant| tenant.brake().0.window.duration()));
         lock(&self.health).retain(&connections);
         let domains = self.objects().into_iter().filter_map(|tenant| tenant.tenant_spec().domain.parse().ok());
         Alive { connections, domains: domains.collect() }

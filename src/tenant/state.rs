@@ -37,6 +37,8 @@ pub enum TenantState {
         mode: Mode,
         /// What of the removal the tenant protects, so that nothing of it may be removed.
         protected: Option<String>,
+        /// Why the tenant's brake keeps the removal from being sent, if it does.
+        brake: Option<String>,
         /// The scopes of the token, if they are known.
         scopes: Option<Arc<[String]>>,
     },

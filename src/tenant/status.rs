@@ -4,11 +4,12 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{
-    Auth0TenantStatus, ConditionStatus, ConditionType, CredentialKind, CredentialStatus, Mode, Reason, TenantObject,
-    Verdict, conditions, time, verdicts,
+    Auth0TenantStatus, BrakeStatus, ConditionStatus, ConditionType, CredentialKind, CredentialStatus, Mode, Reason, TenantObject,
+    RELEASE_BRAKE_ANNOTATION, Verdict, conditions, time, verdicts,
 };
 use crate::auth0::{CallError, Token};
 
+use super::brake::Engaged;
 use super::connection::TenantError;
 use super::health::Unreachable;
 use super::scopes::{KindRow, Scopes, judge as judge_scopes, shown};
@@ -28,6 +29,10 @@ pub struct TenantFacts<'a> {
     pub unreachable: Option<Unreachable>,
     /// Until when nothing may be sent to its domain: the circuit breaker is open.
     pub open_until: Option<Timestamp>,
+    /// What its brake has counted.
+    pub brake: Option<&'a BrakeStatus>,
+    /// For whom the brake is engaged, or will be.
+    pub engaged: &'a [Engaged],
     /// The value of the annotation `rescind.dev/reconcile-requested-at`, printable and not empty.
     pub request: Option<&'a str>,
 }
@@ -55,7 +60,8 @@ pub fn tenant_status(
     let before = old.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let token = facts.credential.and_then(|credential| credential.token);
     let scopes = judge_scopes(token.and_then(|token| token.scopes()).map(|scopes| &**scopes), facts.kinds);
-    let verdicts = judge(tenant, facts, &scopes, now);
+    let mut verdicts = judge(tenant, facts, &scopes, now);
+    verdicts.extend(brake_verdict(tenant, facts.engaged));
     // An application that has no token yet after a restart keeps what the last one said.
     let keeps = facts.credential.is_some_and(|credential| credential.token.is_none());
     let scopes = if keeps { old.and_then(|status| status.scopes.clone()) } else { scopes.status };
@@ -68,6 +74,7 @@ pub fn tenant_status(
         domain: facts.error.is_none().then(|| tenant.tenant_spec().domain.clone()),
         credential: facts.credential.map(|facts| credential(facts, old, now)),
         scopes,
+        brake: facts.brake.cloned(),
         open_until,
         last_handled_reconcile_at: facts
             .request
@@ -148,6 +155,50 @@ fn judge(tenant: &dyn TenantObject, facts: TenantFacts<'_>, scopes: &Scopes, now
     verdicts(Reason::Unproved, &format!("Ready to call {domain}. {cause}{more}"))
 }
 
+/// At most this many engagements are named in the message.
+const MAX_NAMED: usize = 3;
+
+/// The condition `BrakeEngaged`, absent while the brake is not engaged and will not be.
+fn brake_verdict(tenant: &dyn TenantObject, engaged: &[Engaged]) -> Option<Verdict> {
+    let first = engaged.iter().find(|engaged| engaged.engagement.is_now()).or(engaged.first())?;
+    let is_now = first.engagement.is_now();
+    let same = engaged.iter().filter(|engaged| engaged.engagement.is_now() == is_now);
+    let (count, window) = (same.clone().count(), tenant.brake().0.window.as_str());
+    let mut message: Vec<String> = same.take(MAX_NAMED).map(|engaged| overrun(engaged, window)).collect();
+    if count > MAX_NAMED {
+        message.push(format!("status.brake names {} more.", count - MAX_NAMED));
+    }
+    let what = if is_now { "Nothing more is sent there, and" } else { "Then nothing is sent there, and" };
+    message.push(format!(
+        "{what} objects say BrakeEngaged. If they are meant, the annotation {RELEASE_BRAKE_ANNOTATION}: {} of this \
+         tenant releases as many.",
+        first.engagement.id
+    ));
+    Some(Verdict {
+        kind: ConditionType::BrakeEngaged,
+        status: is_now.into(),
+        reason: if is_now { "TooManyRemovals" } else { "TooManyScheduled" },
+        message: message.join(" "),
+    })
+}
+
+fn overrun(engaged: &Engaged, window: &str) -> String {
+    let Engaged { namespace, engagement, limit, most } = engaged;
+    let count = engagement.id.count;
+    let (place, field) = match (namespace, most) {
+        (Some(namespace), _) => (format!("in namespace {namespace}"), "maxRemovals"),
+        (None, Some(most)) => (format!("in all namespaces together, most of them in {most},"), "maxRemovalsTotal"),
+        (None, None) => ("in all namespaces together".to_owned(), "maxRemovalsTotal"),
+    };
+    match engagement.begins_at {
+        None => format!("{count} items {place} would be removed within {window}; spec.brake.{field} allows {limit}."),
+        Some(at) => format!(
+            "From {at} on, {count} items {place} will be ready to be removed within {window}; spec.brake.{field} \
+             allows {limit}."
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -172,6 +223,8 @@ mod tests {
         accepted: false,
         unreachable: None,
         open_until: None,
+        brake: None,
+        engaged: &[],
         request: None,
     };
 

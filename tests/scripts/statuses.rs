@@ -169,6 +169,7 @@ impl Way {
             verification: Verification::default(),
             mode,
             protected: None,
+            brake: None,
             scopes: None,
         };
         let observing = RemovalOptions { mode: Mode::Observe, ..RemovalOptions::default() };
@@ -322,6 +323,8 @@ pub fn of_tenant(kind: &str) -> Vec<Case> {
         accepted: false,
         unreachable: None,
         open_until: None,
+        brake: None,
+        engaged: &[],
         request: None,
     };
     let accepted = TenantFacts { accepted: true, ..quiet };

@@ -64,6 +64,7 @@ struct Case {
     verification: Verification,
     tenant_mode: Mode,
     protected: Option<&'static str>,
+    brake: Option<&'static str>,
     scopes: Option<Vec<String>>,
     refusal: Option<Refused>,
     refused_with: Option<ConnectionKey>,
@@ -93,6 +94,7 @@ fn case() -> Case {
         verification: Verification::After,
         tenant_mode: Mode::Remove,
         protected: None,
+        brake: None,
         scopes: None,
         refusal: None,
         refused_with: None,
@@ -127,6 +129,7 @@ impl Case {
                     verification: self.verification,
                     mode: self.tenant_mode,
                     protected: self.protected,
+                    brake: self.brake,
                     scopes,
                 }
             }

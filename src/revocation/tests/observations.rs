@@ -231,9 +231,10 @@ fn an_object_that_has_expired_never_acts() {
 /// handed back again and again.
 #[test]
 fn no_delete_is_asked_for_that_the_preflight_check_would_refuse() {
-    let restraints: [fn(&mut Case); 4] = [
+    let restraints: [fn(&mut Case); 5] = [
         |case| case.tenant_mode = Mode::Observe,
         |case| case.protected = Some("user auth0|a"),
+        |case| case.brake = Some("too many"),
         |case| case.options.not_before = Some("2099-01-01T00:00:00Z".into()),
         |case| case.options.not_after = Some("2020-01-01T00:00:00Z".into()),
     ];

@@ -6,7 +6,7 @@ use crate::api::{Hold, State, TenantKind};
 type Change = (&'static str, fn(&mut Case));
 
 /// Everything that keeps a call from being sent, from the first that wins to the last.
-const ORDER: [Change; 13] = [
+const ORDER: [Change; 15] = [
     ("UnknownField", |case| case.options.unknown = vec!["spec.fromTheFuture".into()]),
     ("NotReplayed", |case| {
         case.created = Some(at(NOW - 60));
@@ -26,6 +26,8 @@ const ORDER: [Change; 13] = [
     ("InvalidRequest", |case| case.removal.items.clear()),
     ("Protected", |case| case.protected = Some("user auth0|a")),
     ("Scheduled", |case| case.options.not_before = Some("2030-01-01T00:00:00Z".into())),
+    ("InsufficientScope", |case| case.scopes = Some(Vec::new())),
+    ("BrakeEngaged", |case| case.brake = Some("too many")),
 ];
 
 fn hold() -> Hold {

@@ -4,12 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, RwLock};
 
+use jiff::Timestamp;
 use kube::runtime::reflector::Store;
+use tokio::sync::watch::Receiver;
 
-use crate::revocation::Revocation;
+use crate::api::TenantObject;
+use crate::revocation::{Revocation, Want, want};
 use crate::runtime::cache::Key;
 use crate::sync::{lock, read, write};
-use crate::tenant::TenantKey;
+use crate::tenant::{Applicant, Demand, ItemId, Listing, TenantKey, Tenants};
 
 use super::controller::Queue;
 
@@ -22,12 +25,22 @@ trait Wake: Send + Sync {
     fn wake(&self, tenant: &TenantKey);
     fn wake_cluster_scoped(&self, namespace: Option<&str>);
     fn wake_all(&self);
+    fn is_listed(&self) -> bool;
+    fn demand(&self, tenants: &Tenants, tenant: (&TenantKey, &dyn TenantObject), now: Timestamp, demand: &mut Demands);
 }
+
+/// What the objects of a tenant want to have removed, by namespace.
+pub(crate) type Demands = BTreeMap<Arc<str>, Demand>;
 
 impl Dependents {
     /// Adds the index of one kind and scope, whose objects are woken through `queue`.
-    pub(crate) fn of<K: Revocation>(&self, store: Store<K>, queue: Queue<K>) -> Arc<DependentsOf<K>> {
-        let dependents = Arc::new(DependentsOf { by_tenant: Mutex::default(), store, queue });
+    pub(crate) fn of<K: Revocation>(
+        &self,
+        store: Store<K>,
+        queue: Queue<K>,
+        listing: Receiver<Listing>,
+    ) -> Arc<DependentsOf<K>> {
+        let dependents = Arc::new(DependentsOf { by_tenant: Mutex::default(), store, queue, listing });
         write(&self.0).push(dependents.clone());
         dependents
     }
@@ -37,6 +50,18 @@ impl Dependents {
         for dependents in read(&self.0).iter() {
             dependents.wake(tenant);
         }
+    }
+
+    /// Whether every kind and scope was listed, as far as it can be.
+    pub(crate) fn is_listed(&self) -> bool {
+        read(&self.0).iter().all(|dependents| dependents.is_listed())
+    }
+
+    /// What the objects of a tenant want to have removed now or later.
+    pub(crate) fn demand(&self, tenants: &Tenants, tenant: (&TenantKey, &dyn TenantObject), now: Timestamp) -> Demands {
+        let mut demand = Demands::new();
+        read(&self.0).iter().for_each(|dependents| dependents.demand(tenants, tenant, now, &mut demand));
+        demand
     }
 
     /// Queues all unsettled removals, within each kind the oldest first.
@@ -60,6 +85,7 @@ pub(crate) struct DependentsOf<K: Revocation> {
     by_tenant: Mutex<BTreeMap<TenantKey, BTreeSet<Key>>>,
     store: Store<K>,
     queue: Queue<K>,
+    listing: Receiver<Listing>,
 }
 
 impl<K: Revocation> DependentsOf<K> {
@@ -92,6 +118,31 @@ impl<K: Revocation> Wake for DependentsOf<K> {
     fn wake_all(&self) {
         let keys = lock(&self.by_tenant).values().flatten().cloned().collect();
         self.queue_by_age(keys);
+    }
+
+    fn is_listed(&self) -> bool {
+        *self.listing.borrow() != Listing::NotYet
+    }
+
+    fn demand(&self, tenants: &Tenants, tenant: (&TenantKey, &dyn TenantObject), now: Timestamp, demand: &mut Demands) {
+        let (key, object) = tenant;
+        let keys: Vec<Key> = lock(&self.by_tenant).get(key).into_iter().flatten().cloned().collect();
+        for of in keys {
+            let Some(removal) = self.store.get(&of.reference()) else { continue };
+            let want = want(&*removal, object.tenant_spec().mode, now);
+            if want == Want::Nothing {
+                continue;
+            }
+            let named = removal.removal();
+            if tenants.bars(&key.name, object, &Applicant { namespace: &of.namespace, kind: K::KIND, removal: &named }) {
+                continue;
+            }
+            let (items, demand) = (ItemId::of(&named), demand.entry(of.namespace.clone()).or_default());
+            match want {
+                Want::From(at) => demand.coming.extend(items.into_iter().map(|item| (at, item))),
+                Want::Now | Want::Nothing => demand.ready.extend(items),
+            }
+        }
     }
 
     fn wake_cluster_scoped(&self, namespace: Option<&str>) {
@@ -148,7 +199,8 @@ mod tests {
     fn dependents_of_cluster_tenants_are_woken_by_namespace() {
         let (store, mut writer) = reflector::store();
         let (dependents, (queue, mut queued)) = (Dependents::default(), Queue::new());
-        let of = dependents.of::<UserRoleRevocation>(store, queue);
+        let (_listed, listing) = tokio::sync::watch::channel(Listing::Complete);
+        let of = dependents.of::<UserRoleRevocation>(store, queue, listing);
         let mut put = |namespace: &str, name: &str, kind: &str, created: &str| {
             let mut object = object(name, "t", created);
             object.metadata.namespace = Some(namespace.to_owned());
@@ -178,7 +230,8 @@ mod tests {
     fn dependents_are_woken_by_age_and_forgotten_when_they_are_settled() {
         let (store, mut writer) = reflector::store();
         let (dependents, (queue, mut queued)) = (Dependents::default(), Queue::new());
-        let of = dependents.of::<UserRoleRevocation>(store, queue);
+        let (_listed, listing) = tokio::sync::watch::channel(Listing::Complete);
+        let of = dependents.of::<UserRoleRevocation>(store, queue, listing);
         let key = |name| Key::new("a", name);
         let young = object("young", "t", "2026-01-02T00:00:00Z");
         let old = object("z-old", "t", "2026-01-01T00:00:00Z");

@@ -7,6 +7,7 @@
 //! - `removals.rs`: the controller of one removal kind. `dependents.rs` knows which removals need which tenant.
 //! - `tenants.rs`: the controller of the tenant objects, one for both kinds and all scopes. `cluster_tenants.rs` starts
 //!   what the cluster-scoped kind needs beyond that.
+//!   `tenant_brake.rs` counts what the objects of a tenant want removed, and writes the allotments of its brake.
 //!   `tenant_credentials.rs` says when the credentials of an application are tried out, and `usability.rs` what of a
 //!   tenant matters to removals.
 //! - `controller.rs`: kube's controller, fed with keys. `clock_jumps.rs`: queues everything when the wall clock was
@@ -29,6 +30,7 @@ mod observer;
 mod preflight;
 mod removals;
 mod scope;
+mod tenant_brake;
 mod tenant_credentials;
 mod tenants;
 mod usability;
@@ -40,4 +42,5 @@ pub(crate) use dependents::Dependents;
 pub(crate) use observer::CallObserver;
 pub(crate) use preflight::CountedPreflight;
 pub(crate) use scope::{Scope, route};
+pub(crate) use tenant_brake::follow_brakes;
 pub(crate) use tenants::{TenantController, TenantQueues};

@@ -8,9 +8,11 @@ use kube::ResourceExt;
 use kube::runtime::reflector::Store;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::RECONCILE_ANNOTATION;
+use crate::api::{RECONCILE_ANNOTATION, RemovalStatus};
+use crate::clock;
 use crate::revocation::{Context, Progress, Revocation, Shared, is_settled, is_verdict_lost, reason_of, reconcile};
 use crate::runtime::cache::{Change, Key, Settled};
+use crate::tenant::{ItemId, TenantKey};
 
 use super::controller::{Queue, Queued, run};
 use super::dependents::DependentsOf;
@@ -49,6 +51,7 @@ impl<K: Revocation> Removals<K> {
                 let uid = meta.uid.as_deref().unwrap_or_default();
                 self.shared.state.seen(uid, meta.resource_version.as_deref());
                 self.dependents.change(&key, before.as_deref(), (!settled).then_some(&*now));
+                self.count(&key, before.as_deref(), &now, settled);
                 if settled {
                     self.forget(uid);
                     self.shared.forget(uid);
@@ -65,6 +68,20 @@ impl<K: Revocation> Removals<K> {
                 self.shared.deleted(&*before);
             }
             Change::Listed => {}
+        }
+    }
+
+    /// Lets the brake of the tenant know what was sent for the object, and that it may want something removed.
+    fn count(&self, key: &Key, before: Option<&K>, now: &K, settled: bool) {
+        let brakes = self.shared.tenants.brakes();
+        let tenant = TenantKey::of(&key.namespace, &now.options().tenant_ref);
+        let sent_at = |object: &K| object.status().and_then(RemovalStatus::removed_at);
+        if let Some(at) = sent_at(now).filter(|at| before.and_then(sent_at) != Some(*at)) {
+            let age = clock::wall().duration_since(at).try_into().unwrap_or_default();
+            brakes.absorb(&tenant, &key.namespace, age, || ItemId::of(&now.removal()));
+        }
+        if !settled && before.is_none_or(|before| before.meta().generation != now.meta().generation) {
+            brakes.object_changed(&tenant);
         }
     }
 

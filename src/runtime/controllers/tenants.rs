@@ -20,11 +20,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::api::{
-    Admission, Auth0Tenant, Auth0TenantStatus, ClusterAuth0Tenant, ConditionType, Reason, TenantObject,
+    Admission, Auth0Tenant, Auth0TenantStatus, BrakeId, ClusterAuth0Tenant, ConditionType, Reason, TenantObject,
     reconcile_request,
 };
 use crate::dispatch::{ConnectionKey, Dispatcher};
-use crate::revocation::{ReasonChange, StatusTarget, Stored, Written, own_part, write_status};
+use crate::revocation::{ReasonChange, own_part};
 use crate::runtime::cache::{Change, Key};
 use crate::sync::{lock, read, write};
 use crate::telemetry::events;
@@ -35,6 +35,7 @@ use crate::tenant::{
 use super::controller::{Queue, Queued, run};
 use super::dependents::Dependents;
 use super::guard::ReconcileGuard;
+use super::tenant_brake::{Braking, Wrote};
 use super::usability::Usability;
 
 /// A tenant is reconciled again this often, because a token expires and a refusal grows old. This costs no call to
@@ -118,6 +119,8 @@ pub(crate) struct TenantController {
     /// Notified when a connection may have come or gone.
     pub(crate) connections: Notify,
     pub(crate) shown: Mutex<HashMap<TenantKey, Shown>>,
+    /// When this process began to lead.
+    pub(crate) begun: Instant,
 }
 
 /// What was last made known about a tenant.
@@ -158,6 +161,7 @@ impl TenantController {
                         let is_news = before.is_none_or(|before| {
                             before.meta().generation != now.meta().generation
                                 || reconcile_request(before.meta()) != reconcile_request(now.meta())
+                                || BrakeId::released_by(before.meta()) != BrakeId::released_by(now.meta())
                         });
                         if is_news {
                             self.queues.add(&TenantKey::of_object(now.meta()));
@@ -268,6 +272,10 @@ impl TenantController {
             Usable::Yes(connection, _) => (None, Some(connection)),
         };
         let (now, steady) = (Timestamp::now(), Instant::now());
+        let brake = match connection.as_ref().filter(|_| tenant.tenant_spec().stopped_until(now).is_none()) {
+            Some(_) => self.decide_brake(key, tenant, now),
+            None => Braking::undecided(self.tenants.brakes(), key, tenant.status()),
+        };
         let wait = connection.as_ref().and_then(|connection| self.dispatcher.open_until(&connection.domain));
         let wait = wait.and_then(|until| until.checked_duration_since(steady)).filter(|wait| !wait.is_zero());
         let asked = reconcile_request(tenant.meta());
@@ -286,6 +294,8 @@ impl TenantController {
             accepted,
             unreachable: connection.as_ref().and_then(|connection| self.tenants.unreachable(connection.key)),
             open_until: wait.map(|wait| now + SignedDuration::try_from(wait).unwrap_or_default()),
+            brake: brake.record.as_ref(),
+            engaged: brake.engaged(),
             request: asked.as_deref(),
         };
         let status = tenant_status(tenant, generation, facts, now);
@@ -293,15 +303,17 @@ impl TenantController {
         let version = Version { generation, asked, accepted, connection };
         let hold = tenant.tenant_spec().hold.as_ref().and_then(|hold| hold.in_force(now));
         let hold = hold.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
-        let resync = [wait, hold].into_iter().flatten().fold(RESYNC_INTERVAL, Duration::min);
+        let resync = [wait, hold, brake.again].into_iter().flatten().fold(RESYNC_INTERVAL, Duration::min);
         if tenant.status().is_some_and(|old| own_part(old) == own_part(&status)) {
             return Ok(Some(resync));
         }
-        if let Some(pause) = self.pause_before_write(key, &version, steady) {
-            return Ok(Some(pause));
+        if let Some(pause) = self.pause_before_write(key, &version, steady).filter(|_| !brake.is_urgent()) {
+            return Ok(Some(pause.min(resync)));
         }
-        if tenant.loses_by_writes() || self.write(key, tenant, generation, &status).await? {
-            self.announce(tenant, &status);
+        match self.write(key, tenant, generation, &status, &brake).await? {
+            Wrote::Status => self.announce(tenant, &status),
+            Wrote::Nothing => {}
+            Wrote::ButAnotherLeads => return Ok(Some(Duration::ZERO)),
         }
         self.record_write(key, version, steady);
         Ok(Some(resync))
@@ -332,23 +344,6 @@ impl TenantController {
         // The first write for a version starts no interval, so what calls find out after an edit is written at once.
         shown.written = (shown.version.as_ref() == Some(&version)).then_some(now);
         shown.version = Some(version);
-    }
-
-    /// Writes the status. Returns false if nothing was written, because the object is gone, edited or already up to
-    /// date.
-    async fn write<K: TenantResource>(
-        &self,
-        key: &TenantKey,
-        tenant: &K,
-        generation: i64,
-        status: &Auth0TenantStatus,
-    ) -> Result<bool, kube::Error> {
-        let uid = tenant.meta().uid.as_deref().unwrap_or_default();
-        let target = StatusTarget { namespace: key.namespace.as_deref(), name: &key.name, uid, generation };
-        let version = tenant.meta().resource_version.clone().unwrap_or_default();
-        let stored = Stored { version, status: tenant.status().cloned().unwrap_or_default() };
-        let written = write_status::<K>(&self.client, target, Some(&stored), status, |_| false).await?;
-        Ok(matches!(written, Written::Written(_)))
     }
 
     /// Logs a change of reason, and makes an event of it.

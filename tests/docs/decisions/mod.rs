@@ -54,6 +54,7 @@ fn obstacles() -> Vec<(&'static str, Reason, Change)> {
             object.refusal = Some(Refused { reason: Reason::Unauthorized, message: "401".into(), until });
         }),
         ("the token lacks the scope", Reason::InsufficientScope, |object| object.scopes = Some(Vec::new())),
+        ("the tenant's brake is engaged", Reason::BrakeEngaged, |object| object.brake = Some("too many")),
     ]
 }
 

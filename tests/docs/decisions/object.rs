@@ -43,6 +43,7 @@ pub struct Object {
     pub tenant_mode: Mode,
     /// What the tenant protects of it.
     pub protected: Option<&'static str>,
+    pub brake: Option<&'static str>,
     pub domain: Domain,
     pub token: &'static str,
     pub scopes: Option<Vec<String>>,
@@ -69,6 +70,7 @@ impl Object {
             tenant: TenantIs::Ready,
             tenant_mode: Mode::Remove,
             protected: None,
+            brake: None,
             domain: "acme.auth0.com".parse().unwrap(),
             token: "first",
             scopes: None,
@@ -107,8 +109,9 @@ impl Object {
             }
             TenantIs::Ready => {
                 let (verification, scopes) = (Verification::default(), self.scopes.as_deref());
-                let (key, domain, mode, protected) = (self.key(), &self.domain, self.tenant_mode, self.protected);
-                Tenant::Ready { key, domain, verification, mode, protected, scopes }
+                let (key, domain, mode) = (self.key(), &self.domain, self.tenant_mode);
+                let (protected, brake) = (self.protected, self.brake);
+                Tenant::Ready { key, domain, verification, mode, protected, brake, scopes }
             }
         };
         function(&Inputs {

@@ -1,0 +1,180 @@
+//! The brake of a tenant: counts what its objects want to have removed, decides, and writes the record of it into the
+//! status of the tenant before anything is sent (`tenant/brake`).
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tracing::{info, warn};
+
+use crate::api::{Auth0TenantStatus, BrakeId, BrakeStatus, Reason};
+use crate::revocation::{ReasonChange, StatusTarget, Stored, Written, write_status};
+use crate::telemetry::events;
+use crate::tenant::{BrakeFacts, BrakePlan, Brakes, Engaged, TenantKey};
+
+use super::tenants::{TenantController, TenantQueues, TenantResource};
+
+/// While a brake is engaged, or will be, what the objects want is counted this often: they may be deleted, or the window
+/// may have passed.
+const ENGAGED_RESYNC: Duration = Duration::from_secs(10);
+/// How long the first count waits for the lists of all kinds.
+const LIST_TIMEOUT: Duration = Duration::from_secs(10);
+const LIST_RETRY: Duration = Duration::from_millis(100);
+/// The most items that one call can name.
+const MAX_BATCH: usize = 50;
+
+/// What is known of the brake of a tenant now.
+pub(super) struct Braking {
+    /// What the status says of it.
+    pub(super) record: Option<BrakeStatus>,
+    plan: Option<BrakePlan>,
+    /// After how long to decide again.
+    pub(super) again: Option<Duration>,
+}
+
+/// How the write of a tenant's status ended.
+pub(super) enum Wrote {
+    /// It is written.
+    Status,
+    /// There was nothing to write, or nothing to write to.
+    Nothing,
+    /// Another process has allotted something in the meantime.
+    ButAnotherLeads,
+}
+
+impl Braking {
+    /// The brake of a tenant for which nothing is sent now.
+    pub(super) fn undecided(brakes: &Brakes, key: &TenantKey, status: Option<&Auth0TenantStatus>) -> Self {
+        let record = brakes.record(key).unwrap_or_else(|| status.and_then(|status| status.brake.clone()));
+        Self { record, plan: None, again: None }
+    }
+
+    /// For whom the brake is engaged, or will be.
+    pub(super) fn engaged(&self) -> &[Engaged] {
+        self.plan.as_ref().map_or(&[], |plan| &plan.engaged)
+    }
+
+    /// Whether something waits for the write.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| plan.is_urgent)
+    }
+}
+
+/// Queues the tenants whose brake has to be decided upon. Runs as long as the brakes.
+pub(crate) async fn follow_brakes(queues: &TenantQueues, mut asked: UnboundedReceiver<TenantKey>) {
+    while let Some(key) = asked.recv().await {
+        queues.add(&key);
+    }
+    std::future::pending::<()>().await;
+}
+
+impl TenantController {
+    /// Counts what the objects of the tenant want to have removed, and decides. Its objects are woken if the brake
+    /// engages.
+    pub(super) fn decide_brake<K: TenantResource>(&self, key: &TenantKey, tenant: &K, now: Timestamp) -> Braking {
+        let brakes = self.tenants.brakes();
+        let later = |after| Braking { again: Some(after), ..Braking::undecided(brakes, key, tenant.status()) };
+        if !self.dependents.is_listed() && self.begun.elapsed() < LIST_TIMEOUT {
+            return later(LIST_RETRY);
+        }
+        let after = brakes.count_after(key);
+        if !after.is_zero() {
+            return later(after);
+        }
+        let (brake, total) = tenant.brake();
+        let spec = tenant.tenant_spec();
+        let size = |number: i32| usize::try_from(number).unwrap_or(0);
+        let facts = BrakeFacts {
+            generation: tenant.meta().generation.unwrap_or_default(),
+            max: size(brake.max_removals),
+            max_total: total.map(size),
+            window: brake.window.duration().unwrap_or(Duration::MAX),
+            per_minute: size(spec.rate_limit.max_requests_per_second) * 60 * MAX_BATCH,
+            releases: BrakeId::released_by(tenant.meta()),
+            demand: self.dependents.demand(&self.tenants, (key, tenant), now),
+        };
+        self.adopt_foreign(key, tenant, facts.window);
+        let before = brakes.shut(key);
+        match brakes.decide(key, &facts, tenant.status().and_then(|status| status.brake.as_ref())) {
+            Err(after) => later(after),
+            Ok(plan) => {
+                self.announce_brake(tenant, &plan);
+                if brakes.shut(key) != before {
+                    self.dependents.wake(key);
+                }
+                let again = (!plan.engaged.is_empty()).then_some(ENGAGED_RESYNC);
+                Braking { record: plan.record.clone(), plan: Some(plan), again }
+            }
+        }
+    }
+
+    /// Logs what engages and what is over, and makes an event of an engagement.
+    fn announce_brake<K: TenantResource>(&self, tenant: &K, plan: &BrakePlan) {
+        let meta = tenant.meta();
+        let (kind, tenant_namespace, name) = (K::kind(&()), meta.namespace.as_deref(), meta.name.as_deref());
+        for Engaged { namespace, engagement, limit, .. } in &plan.begun {
+            let (namespace, id) = (namespace.as_deref(), engagement.id.to_string());
+            let begins_at = engagement.begins_at.map(|at| at.to_string());
+            warn!(%kind, tenant_namespace, name, namespace, id, limit, begins_at, "the brake is engaged, or will be");
+            let (object, reason) = (tenant.object_ref(&()), Reason::BrakeEngaged);
+            let count = engagement.id.count;
+            let message = format!("{count} items would be removed, more than the {limit} that spec.brake allows.");
+            if engagement.is_now() {
+                let change = ReasonChange { object, reason, message, verdict_after: None, proof: None };
+                events::announce(&self.announce, change);
+            }
+        }
+        for (namespace, id) in &plan.ended {
+            info!(%kind, tenant_namespace, name, %namespace, %id, "the brake is not engaged any more");
+        }
+    }
+
+    /// Takes over what another process has written since this one wrote last.
+    fn adopt_foreign<K: TenantResource>(&self, key: &TenantKey, tenant: &K, window: Duration) {
+        let brakes = self.tenants.brakes();
+        let stored = tenant.status().and_then(|status| status.brake.as_ref());
+        let version = tenant.meta().resource_version.as_deref().and_then(|version| version.parse().ok());
+        if brakes.is_foreign(key, stored, version) {
+            brakes.adopt(key, stored, window);
+        }
+    }
+
+    /// Writes the status, with the version of the object that it was made from if the brake has to be sure of that.
+    pub(super) async fn write<K: TenantResource>(
+        &self,
+        key: &TenantKey,
+        tenant: &K,
+        generation: i64,
+        status: &Auth0TenantStatus,
+        brake: &Braking,
+    ) -> Result<Wrote, kube::Error> {
+        if tenant.loses_by_writes() {
+            return Ok(Wrote::Status);
+        }
+        let uid = tenant.meta().uid.as_deref().unwrap_or_default();
+        let target = StatusTarget { namespace: key.namespace.as_deref(), name: &key.name, uid, generation };
+        let version = tenant.meta().resource_version.clone().unwrap_or_default();
+        let stored = Stored { version, status: tenant.status().cloned().unwrap_or_default() };
+        let brakes = self.tenants.brakes();
+        let own = brakes.record(key).unwrap_or_else(|| stored.status.brake.clone());
+        let is_foreign = |theirs: &Auth0TenantStatus| theirs.brake != own;
+        let written = write_status::<K>(&self.client, target, Some(&stored), status, is_foreign).await?;
+        let (version, wrote) = match written {
+            Written::Written(now) => (Some(now.version), Wrote::Status),
+            Written::Unchanged => (None, Wrote::Nothing),
+            Written::Gone | Written::Successor | Written::Edited => return Ok(Wrote::Nothing),
+            Written::Superseded(theirs) => {
+                let window = tenant.brake().0.window.duration().unwrap_or(Duration::MAX);
+                brakes.adopt(key, theirs.status.brake.as_ref(), window);
+                return Ok(Wrote::ButAnotherLeads);
+            }
+        };
+        let version = version.and_then(|version| version.parse().ok());
+        let before = brakes.shut(key);
+        brakes.written(key, brake.plan.as_ref(), version);
+        if brakes.shut(key) != before {
+            self.dependents.wake(key);
+        }
+        Ok(wrote)
+    }
+}

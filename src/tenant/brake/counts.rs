@@ -1,0 +1,281 @@
+//! What the brake has counted for one namespace of a tenant, and what it allows there. Pure.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::api::BrakeId;
+use crate::capacity::shrink_map;
+use crate::dispatch::Removal;
+
+use super::engagement::{Engagement, Load, judge};
+
+/// An allotment is valid for this long.
+pub(super) const ALLOTMENT: Duration = Duration::from_secs(60);
+/// An allotment is larger than what is ready by this part of the limit, and by no more than [`MAX_SPARE`], so that a few
+/// more removals need no write of their own. A crash counts it as used.
+const SPARE_PART: usize = 20;
+const MAX_SPARE: usize = 50;
+/// An allotment that was used up before its time ran out is followed by one this many times as large.
+const GROWTH: usize = 4;
+
+/// One item at one endpoint, as a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ItemId(u64);
+
+impl ItemId {
+    /// A made-up one.
+    #[cfg(test)]
+    pub(super) const fn test(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Those of a removal.
+    pub fn of(removal: &Removal) -> Vec<Self> {
+        let mut at_endpoint = DefaultHasher::new();
+        removal.endpoint.hash(&mut at_endpoint);
+        let id = |item| {
+            let mut hasher = at_endpoint.clone();
+            Hash::hash(item, &mut hasher);
+            Self(hasher.finish())
+        };
+        removal.items.iter().map(id).collect()
+    }
+}
+
+/// What the objects of a namespace want to have removed.
+#[derive(Clone, Debug, Default)]
+pub struct Demand {
+    /// Items that are ready to be sent.
+    pub ready: HashSet<ItemId>,
+    /// Items that become ready later, and when.
+    pub coming: Vec<(Timestamp, ItemId)>,
+}
+
+/// What the brake allows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// The most items within the window.
+    pub(super) max: usize,
+    /// The time over which they are counted.
+    pub(super) window: Duration,
+    /// The most items that can be sent in a minute.
+    pub(super) per_minute: usize,
+}
+
+/// How a request to send items ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Draw {
+    /// They may be sent.
+    Granted,
+    /// They have to wait for the next allotment.
+    Wanted,
+    /// The brake is engaged.
+    Refused,
+}
+
+/// The items of one namespace.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    /// When each item was last sent, or was about to be.
+    sent: HashMap<ItemId, Instant>,
+    /// How many items an earlier leader may have sent of which it is not known which ones they are.
+    carried: Vec<(usize, Instant)>,
+    allotment: Allotment,
+    /// How many items were drawn so far.
+    drawn: usize,
+    /// Items for which an allotment is asked.
+    wanted: HashSet<ItemId>,
+    pub(super) released: usize,
+    pub(super) engagement: Option<Engagement>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Allotment {
+    left: usize,
+    size: usize,
+    until: Option<Instant>,
+    /// The generation of the tenant for which it was made.
+    generation: i64,
+}
+
+impl Allotment {
+    fn left_at(&self, now: Instant) -> usize {
+        if self.until.is_some_and(|until| now < until) { self.left } else { 0 }
+    }
+}
+
+/// What a namespace is allowed from the next write of the status on.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Grant {
+    /// How many items are allotted. None: the present allotment stays.
+    pub(super) allot: Option<usize>,
+    pub(super) released: usize,
+    pub(super) engagement: Option<Engagement>,
+    /// [`Counts::drawn`] when this was decided.
+    drawn: usize,
+}
+
+impl Counts {
+    /// Those of a namespace in which an earlier leader may have sent this many items.
+    pub(super) fn carrying(total: usize, window: Duration, now: Instant) -> Self {
+        let mut counts = Self::default();
+        counts.carry(total, window, now);
+        counts
+    }
+
+    /// How many items were drawn since this process began.
+    pub(super) const fn drawn(&self) -> usize {
+        self.drawn
+    }
+
+    fn is_sent(&self, item: ItemId, window: Duration, now: Instant) -> bool {
+        self.sent.get(&item).is_some_and(|at| is_within(*at, window, now))
+    }
+
+    /// Whether all of these were drawn within the window.
+    pub(super) fn has_drawn(&self, items: &[ItemId], window: Duration, now: Instant) -> bool {
+        items.iter().all(|item| self.is_sent(*item, window, now))
+    }
+
+    /// These items are sent now, if all of them were drawn.
+    pub(super) fn send(&mut self, items: &[ItemId], window: Duration, now: Instant) -> bool {
+        let has_drawn = self.has_drawn(items, window, now);
+        if has_drawn {
+            self.sent.extend(items.iter().map(|item| (*item, now)));
+        }
+        has_drawn
+    }
+
+    /// Asks to send these items soon. Those that were drawn within the window cost nothing.
+    pub(super) fn draw(&mut self, items: &[ItemId], generation: i64, window: Duration, now: Instant) -> Draw {
+        let new: Vec<ItemId> = items.iter().filter(|item| !self.is_sent(**item, window, now)).copied().collect();
+        if !new.is_empty() {
+            if self.allotment.left_at(now) < new.len() || self.allotment.generation != generation {
+                if self.is_engaged() && self.released == 0 {
+                    return Draw::Refused;
+                }
+                self.wanted.extend(new);
+                return Draw::Wanted;
+            }
+            self.allotment.left -= new.len();
+            self.drawn += new.len();
+            self.released = self.released.saturating_sub(new.len());
+            self.sent.extend(new.into_iter().map(|item| (item, now)));
+        }
+        Draw::Granted
+    }
+
+    /// Takes note that these items were sent at that time, by whatever process.
+    pub(super) fn absorb(&mut self, items: &[ItemId], at: Instant) {
+        for item in items {
+            let known = self.sent.entry(*item).or_insert(at);
+            *known = (*known).max(at);
+        }
+    }
+
+    /// Counts what an earlier leader may have sent: `total` items in all, of which some are known by the statuses of
+    /// their objects.
+    pub(super) fn carry(&mut self, total: usize, window: Duration, now: Instant) {
+        let known = self.sent.values().filter(|at| is_within(**at, window, now)).count();
+        let unknown = total.saturating_sub(known);
+        // It may use its last allotment for as long as that is valid.
+        self.carried = if unknown > 0 { vec![(unknown, now + ALLOTMENT)] } else { Vec::new() };
+    }
+
+    /// Forgets what is older than the window. Returns whether anything is left.
+    pub(super) fn expire(&mut self, window: Duration, now: Instant) -> bool {
+        self.sent.retain(|_, at| is_within(*at, window, now));
+        shrink_map(&mut self.sent);
+        self.carried.retain(|(_, at)| is_within(*at, window, now));
+        let is_idle = self.sent.is_empty() && self.carried.is_empty() && self.wanted.is_empty();
+        !is_idle || self.released > 0 || self.engagement.is_some()
+    }
+
+    /// Whether nothing may be drawn but what was released.
+    pub(super) fn is_engaged(&self) -> bool {
+        self.engagement.as_ref().is_some_and(Engagement::is_now)
+    }
+
+    /// Whether an allotment is asked for that there is not.
+    pub(super) fn is_wanting(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
+    /// The items sent within the window.
+    pub(super) fn used(&self) -> usize {
+        self.sent.len() + self.carried.iter().map(|(count, _)| count).sum::<usize>()
+    }
+
+    /// What is left of the allotment.
+    pub(super) fn allotted(&self, now: Instant) -> usize {
+        self.allotment.left_at(now)
+    }
+
+    /// Nothing more of the allotment may be drawn.
+    pub(super) fn revoke(&mut self) {
+        self.allotment.left = 0;
+    }
+
+    /// How much there is, after [`Self::expire`].
+    pub(super) fn load(&self, demand: &Demand, rules: Rules) -> Load {
+        let is_new = |item: &&ItemId| !self.sent.contains_key(item);
+        let ready = demand.ready.union(&self.wanted).filter(is_new).count();
+        let mut coming = demand.coming.clone();
+        coming.retain(|(_, item)| is_new(&item) && !demand.ready.contains(item));
+        coming.sort_unstable_by_key(|(at, item)| (*item, *at));
+        // An item that is named twice becomes ready once, at the earlier time.
+        coming.dedup_by_key(|(_, item)| *item);
+        coming.sort_unstable();
+        Load { used: self.used(), ready, coming: coming.into_iter().map(|(at, _)| at).collect(), max: rules.max }
+    }
+
+    /// Decides what is allowed. What restrains applies at once, what permits after the write of the status.
+    pub(super) fn decide(
+        &mut self,
+        load: &Load,
+        rules: Rules,
+        releases: &[BrakeId],
+        word: &mut dyn FnMut() -> String,
+        (now, wall): (Instant, Timestamp),
+    ) -> Grant {
+        let judged = judge(self.engagement.as_ref(), load, self.released, rules.window, releases, word, wall);
+        let is_engaged = judged.engagement.as_ref().is_some_and(Engagement::is_now);
+        if !judged.is_release {
+            if is_engaged && !self.is_engaged() {
+                self.revoke();
+            }
+            self.engagement.clone_from(&judged.engagement);
+            self.released = judged.released;
+        }
+        let allowed = if is_engaged { 0 } else { rules.max.saturating_sub(load.used) };
+        let allowed = allowed.max(judged.released);
+        // Whoever still wants something asks again; an object may have been deleted since.
+        let is_wanted = self.wanted.drain().any(|item| !self.sent.contains_key(&item));
+        let allot = (is_wanted && allowed > 0).then(|| {
+            let spare = (rules.max / SPARE_PART).min(MAX_SPARE);
+            let is_early = self.allotment.until.is_some_and(|until| now < until);
+            let grown = if is_early { self.allotment.size.saturating_mul(GROWTH) } else { 0 };
+            (load.ready + spare).max(grown).min(allowed).min(rules.per_minute)
+        });
+        Grant { allot, released: judged.released, engagement: judged.engagement, drawn: self.drawn }
+    }
+
+    /// The status that says so is written. Returns how many items were drawn since it was decided.
+    pub(super) fn apply(&mut self, grant: &Grant, generation: i64, now: Instant) -> usize {
+        let since = self.drawn - grant.drawn;
+        if let Some(size) = grant.allot {
+            let left = size.saturating_sub(since);
+            self.allotment = Allotment { left, size, until: Some(now + ALLOTMENT), generation };
+        }
+        self.released = grant.released.saturating_sub(since);
+        self.engagement.clone_from(&grant.engagement);
+        since
+    }
+}
+
+fn is_within(at: Instant, window: Duration, now: Instant) -> bool {
+    now.saturating_duration_since(at) < window
+}

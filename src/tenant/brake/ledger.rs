@@ -1,0 +1,368 @@
+//! The brake of one tenant object: the counts of its namespaces, and the record of them in its status. Pure.
+//!
+//! Items are drawn from allotments. An allotment is written into the status before the first item of it is sent, with
+//! the version of the object that the decision was made from. So a leader that comes later counts at least what was
+//! sent, and of two that act at once each counts the allotment of the other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::api::{BrakeId, BrakeStatus, NamespaceBrake};
+
+use super::counts::{ALLOTMENT, Counts, Demand, Draw, Grant, ItemId, Rules};
+use super::engagement::{Engagement, Load, judge};
+
+/// What the brake of a tenant depends on.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// `spec.brake.maxRemovals`.
+    pub max: usize,
+    /// `spec.brake.maxRemovalsTotal` or its default; none for an `Auth0Tenant`, which has one namespace.
+    pub max_total: Option<usize>,
+    /// `spec.brake.window`.
+    pub window: Duration,
+    /// The most items that can be sent in a minute.
+    pub per_minute: usize,
+    /// What the annotation of the tenant object releases.
+    pub releases: Vec<BrakeId>,
+    /// What its objects want to have removed, by namespace.
+    pub demand: BTreeMap<Arc<str>, Demand>,
+}
+
+/// What was decided. It counts from the moment when `record` is written.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What to write.
+    pub record: Option<BrakeStatus>,
+    /// Whether to write it at once: something waits for it.
+    pub is_urgent: bool,
+    /// The namespaces for which the brake is engaged, or will be, and how many items engage it; the name is empty if all
+    /// namespaces together exceed the limit, and then the second name is that of the one which brought it over.
+    pub engaged: Vec<Engaged>,
+    /// Those of them that are new.
+    pub begun: Vec<Engaged>,
+    /// Engagements that were released, or that are over.
+    pub ended: Vec<(Arc<str>, BrakeId)>,
+    generation: i64,
+    namespaces: BTreeMap<Arc<str>, Grant>,
+    total: Gate,
+}
+
+/// An engagement, for messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Engaged {
+    /// The namespace; none: all of them together.
+    pub namespace: Option<Arc<str>>,
+    /// The engagement.
+    pub engagement: Engagement,
+    /// The limit that is exceeded.
+    pub limit: usize,
+    /// Of all together: the namespace with the most items.
+    pub most: Option<Arc<str>>,
+}
+
+/// What holds for all namespaces together.
+#[derive(Clone, Debug, Default)]
+struct Gate {
+    released: usize,
+    engagement: Option<Engagement>,
+}
+
+/// The brake of one tenant object.
+#[derive(Debug, Default)]
+pub(super) struct TenantBrake {
+    pub(super) namespaces: BTreeMap<Arc<str>, Counts>,
+    total: Gate,
+    /// The record as this process wrote it or took it over last; none before that.
+    record: Option<Option<BrakeStatus>>,
+    /// When the record of another process was taken over last.
+    adopted_at: Option<Instant>,
+    window: Duration,
+}
+
+impl TenantBrake {
+    /// Whether the record of earlier leaders was taken over.
+    pub(super) const fn is_adopted(&self) -> bool {
+        self.record.is_some()
+    }
+
+    /// The record that this process knows to be the latest.
+    pub(super) fn record(&self) -> Option<&BrakeStatus> {
+        self.record.as_ref()?.as_ref()
+    }
+
+    /// Takes over the record of another process. `name` is that of the namespace if there is only one.
+    pub(super) fn adopt(&mut self, record: Option<&BrakeStatus>, name: Option<&Arc<str>>, window: Duration, now: Instant) {
+        self.window = window;
+        let empty = BrakeStatus::default();
+        let BrakeStatus { id, used, allotted, released, namespaces, .. } = record.unwrap_or(&empty);
+        if let Some(name) = name {
+            let entry = NamespaceBrake {
+                name: name.to_string(), id: id.clone(), used: *used, allotted: *allotted, released: *released,
+            };
+            self.adopt_one(name.clone(), &entry, window, now);
+        } else {
+            let gate = engagement_of(id.as_deref());
+            self.total = Gate { released: size(*released).saturating_sub(size(*allotted)), engagement: gate };
+            for entry in namespaces.iter().filter(|entry| entry.name != BrakeStatus::OTHERS) {
+                self.adopt_one(entry.name.as_str().into(), entry, window, now);
+            }
+        }
+        (self.record, self.adopted_at) = (Some(record.cloned()), Some(now));
+    }
+
+    fn adopt_one(&mut self, name: Arc<str>, entry: &NamespaceBrake, window: Duration, now: Instant) {
+        let counts = self.namespaces.entry(name).or_default();
+        let (used, allotted) = (size(entry.used), size(entry.allotted));
+        counts.carry(used + allotted, window, now);
+        counts.revoke();
+        counts.released = size(entry.released).saturating_sub(allotted);
+        counts.engagement = engagement_of(entry.id.as_deref());
+    }
+
+    /// What an earlier leader may have sent in namespaces of which its record does not give the names.
+    fn others(&self, now: Instant) -> usize {
+        if self.adopted_at.is_none_or(|at| now.saturating_duration_since(at) >= self.window + ALLOTMENT) {
+            return 0;
+        }
+        let entries = self.record().into_iter().flat_map(|record| &record.namespaces);
+        entries.filter(|entry| entry.name == BrakeStatus::OTHERS).map(|entry| size(entry.used + entry.allotted)).sum()
+    }
+
+    /// Asks to send these items of a namespace now.
+    pub(super) fn draw(&mut self, namespace: &Arc<str>, items: &[ItemId], generation: i64, now: Instant) -> Draw {
+        let counts = self.namespaces.entry(namespace.clone()).or_default();
+        let is_stopped = self.total.engagement.as_ref().is_some_and(Engagement::is_now) && self.total.released == 0;
+        if is_stopped && !counts.has_drawn(items, self.window, now) {
+            return Draw::Refused;
+        }
+        let before = counts.drawn();
+        let draw = counts.draw(items, generation, self.window, now);
+        self.total.released = self.total.released.saturating_sub(counts.drawn() - before);
+        draw
+    }
+
+    /// Whether the brake keeps these items from being sent.
+    pub(super) fn refuses(&self, namespace: &str, items: impl FnOnce() -> Vec<ItemId>, now: Instant) -> bool {
+        let is_shut = |engagement: Option<&Engagement>, released| engagement.is_some_and(Engagement::is_now) && released == 0;
+        let counts = self.namespaces.get(namespace);
+        let own = counts.is_some_and(|counts| is_shut(counts.engagement.as_ref(), counts.released));
+        let all = is_shut(self.total.engagement.as_ref(), self.total.released);
+        (own || all) && !counts.is_some_and(|counts| counts.has_drawn(&items(), self.window, now))
+    }
+
+    /// The namespaces in which nothing may be drawn. An empty name stands for all of them.
+    pub(super) fn shut(&self) -> Vec<Arc<str>> {
+        let own = self.namespaces.iter().filter(|(_, counts)| counts.is_engaged() && counts.released == 0);
+        let all = self.total.engagement.as_ref().filter(|one| one.is_now() && self.total.released == 0);
+        all.map(|_| named(None)).into_iter().chain(own.map(|(name, _)| name.clone())).collect()
+    }
+
+    /// These items of a namespace are sent now. Returns false if they may not be, because they were not drawn.
+    pub(super) fn send(&mut self, namespace: &str, items: &[ItemId], now: Instant) -> bool {
+        let window = self.window;
+        self.namespaces.get_mut(namespace).is_some_and(|counts| counts.send(items, window, now))
+    }
+
+    /// Forgets what is older than the window. Returns whether anything is left.
+    pub(super) fn expire(&mut self, window: Duration, now: Instant) -> bool {
+        self.window = window;
+        self.namespaces.retain(|_, counts| counts.expire(window, now));
+        !self.namespaces.is_empty()
+    }
+
+    /// Whether an allotment is asked for.
+    pub(super) fn is_wanting(&self) -> bool {
+        self.namespaces.values().any(Counts::is_wanting)
+    }
+
+    /// Decides what is allowed. What restrains applies at once; [`Self::apply`] does the rest.
+    pub(super) fn decide(&mut self, facts: &Facts, wall: Timestamp, word: &mut dyn FnMut() -> String, now: Instant) -> Plan {
+        self.expire(facts.window, now);
+        let others = self.others(now);
+        for name in facts.demand.keys() {
+            self.namespaces.entry(name.clone()).or_insert_with(|| Counts::carrying(others, facts.window, now));
+        }
+        let none = Demand::default();
+        let rules = Rules { max: facts.max, window: facts.window, per_minute: facts.per_minute };
+        let before = self.engagements();
+        let (mut grants, mut loads) = (BTreeMap::new(), BTreeMap::new());
+        for (name, counts) in &mut self.namespaces {
+            let load = counts.load(facts.demand.get(name).unwrap_or(&none), rules);
+            grants.insert(name.clone(), counts.decide(&load, rules, &facts.releases, word, (now, wall)));
+            loads.insert(name.clone(), load);
+        }
+        let total = self.decide_total(facts, &loads, &mut grants, word, (now, wall));
+        let mut plan = Plan {
+            record: None,
+            is_urgent: false,
+            engaged: engaged(&grants, &total, &loads, facts),
+            begun: Vec::new(),
+            ended: Vec::new(),
+            generation: facts.generation,
+            namespaces: grants,
+            total,
+        };
+        let after = plan.engaged.iter().map(|engaged| (named(engaged.namespace.as_ref()), &engaged.engagement.id.word));
+        let after: Vec<(Arc<str>, &String)> = after.collect();
+        let is_new = |engaged: &&Engaged| {
+            let (name, word) = (named(engaged.namespace.as_ref()), &engaged.engagement.id.word);
+            !before.iter().any(|(own, id)| *own == name && id.word == *word)
+        };
+        let begun: Vec<Engaged> = plan.engaged.iter().filter(is_new).cloned().collect();
+        let mut ended = before.clone();
+        ended.retain(|(name, id)| !after.iter().any(|(own, word)| own == name && **word == id.word));
+        let allots = plan.namespaces.values().any(|grant| grant.allot.is_some());
+        plan.is_urgent = allots || !begun.is_empty() || !ended.is_empty();
+        (plan.begun, plan.ended) = (begun, ended);
+        let record = self.to_record(&plan, facts.max_total.is_some(), wall, now);
+        let has_other_ids = ids(record.as_ref()) != ids(self.record());
+        plan.record = if record.is_none() || plan.is_urgent || has_other_ids { record } else { self.record().cloned() };
+        plan
+    }
+
+    fn engagements(&self) -> Vec<(Arc<str>, BrakeId)> {
+        let own = self.namespaces.iter().filter_map(|(name, counts)| Some((name.clone(), counts.engagement.as_ref()?.id.clone())));
+        let total = self.total.engagement.iter().map(|engagement| (named(None), engagement.id.clone()));
+        own.chain(total).collect()
+    }
+
+    /// What all namespaces together are allowed. Cuts the allotments of `grants`.
+    fn decide_total(
+        &mut self,
+        facts: &Facts,
+        loads: &BTreeMap<Arc<str>, Load>,
+        grants: &mut BTreeMap<Arc<str>, Grant>,
+        word: &mut dyn FnMut() -> String,
+        (now, wall): (Instant, Timestamp),
+    ) -> Gate {
+        let Some(max) = facts.max_total else { return Gate::default() };
+        let mut all = Load { max, ..Load::default() };
+        for (name, load) in loads {
+            let is_engaged = grants[name].engagement.as_ref().is_some_and(Engagement::is_now);
+            all.used += load.used;
+            // What its own brake keeps back does not stop the others.
+            all.ready += if is_engaged { load.ready.min(grants[name].released) } else { load.ready };
+            all.coming.extend(&load.coming);
+        }
+        all.coming.sort_unstable();
+        let judged = judge(self.total.engagement.as_ref(), &all, self.total.released, facts.window, &facts.releases, word, wall);
+        let was_engaged = self.total.engagement.as_ref().is_some_and(Engagement::is_now);
+        let gate = Gate { released: judged.released, engagement: judged.engagement };
+        let is_engaged = gate.engagement.as_ref().is_some_and(Engagement::is_now);
+        if !judged.is_release {
+            if is_engaged && !was_engaged {
+                self.namespaces.values_mut().for_each(Counts::revoke);
+            }
+            self.total = gate.clone();
+        }
+        let allowed = if is_engaged { 0 } else { max.saturating_sub(all.used) }.max(gate.released);
+        let outstanding: usize = self.namespaces.iter().filter(|(name, _)| grants[*name].allot.is_none()).map(|(_, counts)| counts.allotted(now)).sum();
+        let mut left = allowed.saturating_sub(outstanding);
+        for grant in grants.values_mut() {
+            grant.allot = grant.allot.map(|size| size.min(left)).filter(|size| *size > 0);
+            left -= grant.allot.unwrap_or(0);
+        }
+        gate
+    }
+
+    fn to_record(&self, plan: &Plan, has_total: bool, wall: Timestamp, now: Instant) -> Option<BrakeStatus> {
+        let entry = |(name, counts): (&Arc<str>, &Counts)| {
+            let grant = &plan.namespaces[name];
+            NamespaceBrake {
+                name: name.to_string(),
+                id: grant.engagement.as_ref().map(|engagement| engagement.id.to_string()),
+                used: number(counts.used()),
+                allotted: number(grant.allot.unwrap_or_else(|| counts.allotted(now))),
+                released: number(grant.released),
+            }
+        };
+        let mut namespaces: Vec<NamespaceBrake> = self.namespaces.iter().map(entry).collect();
+        namespaces.retain(|one| NamespaceBrake { name: String::new(), ..one.clone() } != NamespaceBrake::default());
+        let (used, allotted) = namespaces.iter().fold((0_i32, 0_i32), |(used, allotted), one| {
+            (used.saturating_add(one.used), allotted.saturating_add(one.allotted))
+        });
+        let until = (allotted > 0).then(|| crate::api::time(wall + ALLOTMENT));
+        let mut record = BrakeStatus { used, allotted, until, ..BrakeStatus::default() };
+        if has_total {
+            record.id = plan.total.engagement.as_ref().map(|engagement| engagement.id.to_string());
+            record.released = number(plan.total.released);
+            record.namespaces = cut(namespaces);
+        } else if let Some(one) = namespaces.pop() {
+            (record.id, record.released) = (one.id, one.released);
+        }
+        Some(record).filter(|record| *record != BrakeStatus::default())
+    }
+
+    /// The record of the plan is written.
+    pub(super) fn apply(&mut self, plan: &Plan, now: Instant) {
+        let mut drawn = 0;
+        for (name, grant) in &plan.namespaces {
+            if let Some(counts) = self.namespaces.get_mut(name) {
+                drawn += counts.apply(grant, plan.generation, now);
+            }
+        }
+        self.total = plan.total.clone();
+        self.total.released = self.total.released.saturating_sub(drawn);
+        self.record = Some(plan.record.clone());
+    }
+}
+
+fn engaged(
+    grants: &BTreeMap<Arc<str>, Grant>,
+    total: &Gate,
+    loads: &BTreeMap<Arc<str>, Load>,
+    facts: &Facts,
+) -> Vec<Engaged> {
+    let own = grants.iter().filter_map(|(name, grant)| {
+        let engagement = grant.engagement.clone()?;
+        Some(Engaged { namespace: Some(name.clone()), engagement, limit: facts.max, most: None })
+    });
+    let most = loads.iter().max_by_key(|(_, load)| load.used + load.ready + load.coming.len()).map(|(name, _)| name.clone());
+    let all = total.engagement.clone().zip(facts.max_total).map(|(engagement, limit)| {
+        Engaged { namespace: None, engagement, limit, most }
+    });
+    all.into_iter().chain(own).collect()
+}
+
+/// The list cut to a fixed length; what is cut counts for every namespace that is not named.
+fn cut(mut namespaces: Vec<NamespaceBrake>) -> Vec<NamespaceBrake> {
+    if namespaces.len() <= BrakeStatus::MAX_NAMESPACES {
+        return namespaces;
+    }
+    namespaces.sort_by_key(|one| (one.id.is_none(), std::cmp::Reverse(one.used.saturating_add(one.allotted))));
+    let rest = namespaces.split_off(BrakeStatus::MAX_NAMESPACES);
+    namespaces.sort_by(|a, b| a.name.cmp(&b.name));
+    let used = rest.iter().fold(0_i32, |used, one| used.saturating_add(one.used).saturating_add(one.allotted));
+    namespaces.push(NamespaceBrake { name: BrakeStatus::OTHERS.to_owned(), used, ..NamespaceBrake::default() });
+    namespaces
+}
+
+/// The engagements that a record names.
+fn ids(record: Option<&BrakeStatus>) -> Vec<(&str, &str)> {
+    let Some(record) = record else { return Vec::new() };
+    let own = record.id.iter().map(|id| ("", id.as_str()));
+    own.chain(record.namespaces.iter().filter_map(|one| Some((one.name.as_str(), one.id.as_deref()?)))).collect()
+}
+
+/// The engagement that a record names. That it is still to begin is found out at the next decision.
+fn engagement_of(id: Option<&str>) -> Option<Engagement> {
+    Some(Engagement { id: BrakeId::parse(id?)?, begins_at: None })
+}
+
+fn named(namespace: Option<&Arc<str>>) -> Arc<str> {
+    namespace.cloned().unwrap_or_default()
+}
+
+fn size(number: i32) -> usize {
+    usize::try_from(number).unwrap_or(0)
+}
+
+fn number(size: usize) -> i32 {
+    i32::try_from(size).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,235 @@
+//! The brake: it stops an unintended mass removal before it begins. It counts the items that the objects of a namespace
+//! want to have removed and those that were removed within a window; if there are too many, nothing more is sent for
+//! that namespace until somebody releases it, whatever the other namespaces do.
+//!
+//! `counts` are those of one namespace, `engagement` says when the limit is exceeded, `ledger` holds the namespaces of
+//! one tenant object and the record in its status; all three are pure. [`Brakes`] holds the tenants of this process.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::api::BrakeStatus;
+use crate::clock;
+use crate::dispatch::Refusal;
+use crate::sync::lock;
+
+use super::key::TenantKey;
+
+mod counts;
+mod engagement;
+mod ledger;
+
+use counts::Draw;
+use ledger::TenantBrake;
+
+pub use counts::{Demand, ItemId};
+pub use ledger::{Engaged, Facts, Plan};
+
+/// What objects want is counted again at most this often, unless an allotment is asked for.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
+/// Objects that are applied together arrive one after another. If there are already many, an allotment waits until none
+/// came for this long, and at most for [`MAX_GATHERING`].
+const GATHERING: Duration = Duration::from_millis(300);
+const MAX_GATHERING: Duration = Duration::from_millis(1500);
+/// As many are a tenth of the limit.
+const MANY: usize = 10;
+/// The longest window that the schema allows.
+const MAX_WINDOW: Duration = Duration::from_secs(24 * 3600);
+
+/// The brakes of all tenants.
+pub struct Brakes {
+    tenants: Mutex<HashMap<TenantKey, Entry>>,
+    /// Notified when an allotment was made or a brake engaged.
+    decided: Notify,
+    ask: UnboundedSender<TenantKey>,
+    asked: Mutex<Option<UnboundedReceiver<TenantKey>>>,
+}
+
+#[derive(Default)]
+struct Entry {
+    brake: TenantBrake,
+    /// The tenant is queued, to be decided upon.
+    is_asked: bool,
+    /// When an object last came or was edited, and when the objects were last counted.
+    changed_at: Option<Instant>,
+    counted_at: Option<Instant>,
+    /// Since when an allotment is asked for.
+    wanted_since: Option<Instant>,
+    /// The version of the tenant object that this process wrote last.
+    version: Option<u64>,
+}
+
+impl Default for Brakes {
+    fn default() -> Self {
+        let (ask, asked) = unbounded_channel();
+        Self { tenants: Mutex::default(), decided: Notify::new(), ask, asked: Mutex::new(Some(asked)) }
+    }
+}
+
+impl Brakes {
+    /// Yields the tenants whose brake has to be decided upon. There is one receiver.
+    pub fn asked(&self) -> Option<UnboundedReceiver<TenantKey>> {
+        lock(&self.asked).take()
+    }
+
+    fn ask(&self, key: &TenantKey, entry: &mut Entry) {
+        if !std::mem::replace(&mut entry.is_asked, true) {
+            // The receiver is dropped only while the operator shuts down.
+            let _ = self.ask.send(key.clone());
+        }
+    }
+
+    /// An object that uses this tenant is new, or was edited.
+    pub fn object_changed(&self, key: &TenantKey) {
+        let mut tenants = lock(&self.tenants);
+        let entry = tenants.entry(key.clone()).or_default();
+        entry.changed_at = Some(clock::steady());
+        self.ask(key, entry);
+    }
+
+    /// Takes note that an object's items were sent that long ago, as its status says.
+    pub fn absorb(&self, key: &TenantKey, namespace: &str, age: Duration, items: impl FnOnce() -> Vec<ItemId>) {
+        let Some(at) = clock::steady().checked_sub(age).filter(|_| age < MAX_WINDOW) else { return };
+        let mut tenants = lock(&self.tenants);
+        let brake = &mut tenants.entry(key.clone()).or_default().brake;
+        brake.namespaces.entry(namespace.into()).or_default().absorb(&items(), at);
+    }
+
+    /// Whether the brake keeps these items from being sent.
+    pub fn refuses(&self, key: &TenantKey, namespace: &str, items: impl FnOnce() -> Vec<ItemId>) -> bool {
+        let tenants = lock(&self.tenants);
+        tenants.get(key).is_some_and(|entry| entry.brake.refuses(namespace, items, clock::steady()))
+    }
+
+    /// These items are sent now. Returns false if they may not be, because they were not drawn from an allotment.
+    pub fn send(&self, key: &TenantKey, namespace: &str, items: &[ItemId]) -> bool {
+        let mut tenants = lock(&self.tenants);
+        tenants.get_mut(key).is_some_and(|entry| entry.brake.send(namespace, items, clock::steady()))
+    }
+
+    /// Draws these items from the allotment of this generation of the tenant, and waits for one if there is none. The
+    /// caller bounds the time.
+    pub async fn draw(
+        &self,
+        key: &TenantKey,
+        namespace: &Arc<str>,
+        items: &[ItemId],
+        generation: i64,
+    ) -> Result<(), Refusal> {
+        loop {
+            let decided = self.decided.notified();
+            tokio::pin!(decided);
+            // Registered before the question, so that a decision in between is not missed.
+            decided.as_mut().enable();
+            match self.try_draw(key, namespace, items, generation) {
+                Draw::Granted => return Ok(()),
+                Draw::Refused => return Err(Refusal::Restrained),
+                Draw::Wanted => decided.await,
+            }
+        }
+    }
+
+    fn try_draw(&self, key: &TenantKey, namespace: &Arc<str>, items: &[ItemId], generation: i64) -> Draw {
+        let now = clock::steady();
+        let mut tenants = lock(&self.tenants);
+        let entry = tenants.entry(key.clone()).or_default();
+        let draw = entry.brake.draw(namespace, items, generation, now);
+        if draw == Draw::Wanted {
+            entry.wanted_since.get_or_insert(now);
+            self.ask(key, entry);
+        }
+        draw
+    }
+
+    /// After how long to count what the objects want. Zero: now.
+    pub fn count_after(&self, key: &TenantKey) -> Duration {
+        let now = clock::steady();
+        let tenants = lock(&self.tenants);
+        let Some(entry) = tenants.get(key).filter(|entry| !entry.brake.is_wanting()) else { return Duration::ZERO };
+        let since = |at: Instant| now.saturating_duration_since(at);
+        entry.counted_at.map_or(Duration::ZERO, |at| COUNT_EVERY.saturating_sub(since(at)))
+    }
+
+    /// Decides upon the brake of a tenant. `stored` is the record in its status. An error says after how long to ask
+    /// again.
+    pub fn decide(&self, key: &TenantKey, facts: &Facts, stored: Option<&BrakeStatus>) -> Result<Plan, Duration> {
+        let (now, wall) = (clock::steady(), clock::wall());
+        let mut tenants = lock(&self.tenants);
+        let entry = tenants.entry(key.clone()).or_default();
+        let ready: usize = facts.demand.values().map(|demand| demand.ready.len()).sum();
+        let is_fresh = |at: Option<Instant>, within| at.is_some_and(|at| now.saturating_duration_since(at) < within);
+        if ready > facts.max / MANY && is_fresh(entry.changed_at, GATHERING) && is_fresh(entry.wanted_since, MAX_GATHERING) {
+            return Err(GATHERING);
+        }
+        (entry.is_asked, entry.counted_at, entry.wanted_since) = (false, Some(now), None);
+        if !entry.brake.is_adopted() {
+            entry.brake.adopt(stored, only_namespace(key).as_ref(), facts.window, now);
+        }
+        let plan = entry.brake.decide(facts, wall, &mut || format!("{:04x}", fastrand::u16(..)), now);
+        if !plan.begun.is_empty() {
+            self.decided.notify_waiters();
+        }
+        Ok(plan)
+    }
+
+    /// The status of the tenant is written, with the record of `plan` if there is one. `version` is the version of the
+    /// object since then; none if nothing had to be sent.
+    pub fn written(&self, key: &TenantKey, plan: Option<&Plan>, version: Option<u64>) {
+        if let Some(entry) = lock(&self.tenants).get_mut(key) {
+            plan.into_iter().for_each(|plan| entry.brake.apply(plan, clock::steady()));
+            entry.version = version.or(entry.version);
+        }
+        self.decided.notify_waiters();
+    }
+
+    /// Whether another process has written the record in the status since this one did, as far as the cache knows: it
+    /// holds this version of the object.
+    pub fn is_foreign(&self, key: &TenantKey, stored: Option<&BrakeStatus>, version: Option<u64>) -> bool {
+        let tenants = lock(&self.tenants);
+        let Some(entry) = tenants.get(key).filter(|entry| entry.brake.is_adopted()) else { return false };
+        let is_behind = version.zip(entry.version).is_some_and(|(cached, written)| cached < written);
+        !is_behind && entry.brake.record() != stored
+    }
+
+    /// The namespaces in which nothing may be sent now. An empty name stands for all of them.
+    pub fn shut(&self, key: &TenantKey) -> Vec<Arc<str>> {
+        lock(&self.tenants).get(key).map(|entry| entry.brake.shut()).unwrap_or_default()
+    }
+
+    /// Another process has written this record.
+    pub fn adopt(&self, key: &TenantKey, stored: Option<&BrakeStatus>, window: Duration) {
+        let mut tenants = lock(&self.tenants);
+        let entry = tenants.entry(key.clone()).or_default();
+        entry.brake.adopt(stored, only_namespace(key).as_ref(), window, clock::steady());
+    }
+
+    /// The record as this process knows it; none before it decided anything.
+    pub fn record(&self, key: &TenantKey) -> Option<Option<BrakeStatus>> {
+        let tenants = lock(&self.tenants);
+        let brake = &tenants.get(key)?.brake;
+        brake.is_adopted().then(|| brake.record().cloned())
+    }
+
+    /// Forgets what is older than the windows, and tenants that do not exist any more, for which `window` gives none.
+    pub fn retain(&self, window: impl Fn(&TenantKey) -> Option<Duration>) {
+        let now = clock::steady();
+        lock(&self.tenants).retain(|key, entry| {
+            let (window, is_adopted) = (window(key), entry.brake.is_adopted());
+            let is_used = entry.brake.expire(window.unwrap_or(MAX_WINDOW), now);
+            // Before a tenant was decided upon, it may only not be known yet.
+            if window.is_some() { is_used || is_adopted } else { is_used && !is_adopted }
+        });
+    }
+}
+
+/// The only namespace that can use the tenant, if it is an `Auth0Tenant`.
+fn only_namespace(key: &TenantKey) -> Option<Arc<str>> {
+    key.namespace.as_deref().map(Arc::from)
+}
+
+#[cfg(test)]
+mod model;
