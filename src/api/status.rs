@@ -207,8 +207,8 @@ mod tests {
         assert_eq!(status.unknown.keys().collect::<Vec<_>>(), ["alsoNew", "fromTheFuture"]);
         assert_eq!(serde_json::to_value(&status).unwrap(), written);
         let tenant: crate::api::Auth0TenantStatus =
-            serde_json::from_value(json!({"domain": "x", "brake": {"engaged": true}})).unwrap();
-        assert_eq!(serde_json::to_value(&tenant).unwrap(), json!({"domain": "x", "brake": {"engaged": true}}));
+            serde_json::from_value(json!({"domain": "x", "fromTheFuture": {"engaged": true}})).unwrap();
+        assert_eq!(serde_json::to_value(&tenant).unwrap(), json!({"domain": "x", "fromTheFuture": {"engaged": true}}));
     }
 
     #[test]

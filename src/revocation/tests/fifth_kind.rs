@@ -2,7 +2,7 @@
 //! one row in the table of endpoints with the rule of its id, and one entry in the list of kinds; nothing else knows
 //! it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
@@ -24,7 +24,7 @@ use crate::revocation::{
     Context, ForEachKind, PreflightChecker, Progress, ReconcileState, Revocation, Shared, TenantCheck, for_each_kind,
     reconcile,
 };
-use crate::tenant::{Listing, Secrets, Tenants};
+use crate::tenant::{BrakeFacts, Listing, Secrets, Tenants};
 
 const GROUP: &str = "grp_3kVbq8Yw1mZr7TnC";
 
@@ -125,11 +125,30 @@ fn tenants(backends: &Arc<Backends>) -> (Arc<Tenants>, Value) {
     (tenants, tenant)
 }
 
+/// Allots what is asked for, as the controller of the tenants does.
+async fn allot(tenants: Arc<Tenants>) {
+    let mut asked = tenants.brakes().asked().unwrap();
+    while let Some(key) = asked.recv().await {
+        let facts = BrakeFacts {
+            generation: 1,
+            max: 2,
+            max_total: None,
+            window: Duration::from_secs(3600),
+            per_minute: 100,
+            releases: Vec::new(),
+            demand: BTreeMap::new(),
+        };
+        let plan = tenants.brakes().decide(&key, &facts, None).unwrap();
+        tenants.brakes().written(&key, Some(&plan), Some(2));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_fifth_kind_goes_the_way_of_all_kinds() {
     let backends = Arc::new(Backends::default());
     *backends.held.lock().unwrap() = [role(1), role(2), role(3)].into();
     let (tenants, tenant) = tenants(&backends);
+    tokio::spawn(allot(tenants.clone()));
     let spec = json!({ "groupId": GROUP, "roles": [role(1).to_string(), role(2).to_string()] });
     let removal = object("GroupRoleRemoval", "r", spec, RemovalOptions::default());
     *backends.objects.lock().unwrap() = [("r".to_owned(), removal), ("default".to_owned(), tenant)].into();

@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch::{Receiver, Sender};
 use tracing::{debug, warn};
 
-use crate::api::{CREDENTIALS_LABEL, RECONCILE_ANNOTATION};
+use crate::api::{CREDENTIALS_LABEL, RECONCILE_ANNOTATION, RELEASE_BRAKE_ANNOTATION};
 use crate::runtime::kube_error::explain;
 use crate::telemetry::readiness::Readiness;
 use crate::tenant::Listing;
@@ -286,11 +286,11 @@ fn describe(error: &watcher::Error) -> String {
 pub(super) fn prune<K: Resource>(object: &mut Readable<K>) {
     let Ok(object) = &mut object.0 else { return };
     let meta = std::mem::take(object.meta_mut());
-    let only = |map: Option<BTreeMap<String, String>>, key: &str| {
-        let value = map?.remove(key)?;
-        Some(BTreeMap::from([(key.to_owned(), value)]))
+    let only = |map: Option<BTreeMap<String, String>>, keys: &[&str]| {
+        let kept: BTreeMap<String, String> = map?.into_iter().filter(|(key, _)| keys.contains(&&**key)).collect();
+        (!kept.is_empty()).then_some(kept)
     };
-    let labels = if K::metadata_api() { meta.labels } else { only(meta.labels, CREDENTIALS_LABEL) };
+    let labels = if K::metadata_api() { meta.labels } else { only(meta.labels, &[CREDENTIALS_LABEL]) };
     let writes_spec = |entry: &ManagedFieldsEntry| entry.subresource.as_deref().unwrap_or_default().is_empty();
     let entries = meta.managed_fields.unwrap_or_default().into_iter().filter(writes_spec);
     let managers: BTreeSet<String> = entries.filter_map(|entry| entry.manager).collect();
@@ -304,7 +304,7 @@ pub(super) fn prune<K: Resource>(object: &mut Readable<K>) {
         creation_timestamp: meta.creation_timestamp,
         deletion_timestamp: meta.deletion_timestamp,
         labels,
-        annotations: only(meta.annotations, RECONCILE_ANNOTATION),
+        annotations: only(meta.annotations, &[RECONCILE_ANNOTATION, RELEASE_BRAKE_ANNOTATION]),
         managed_fields: Some(managers.collect()),
         ..ObjectMeta::default()
     };

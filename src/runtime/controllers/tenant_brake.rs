@@ -27,6 +27,8 @@ const MAX_BATCH: usize = 50;
 pub(super) struct Braking {
     /// What the status says of it.
     pub(super) record: Option<BrakeStatus>,
+    /// For whom it is engaged, or will be.
+    pub(super) engaged: Vec<Engaged>,
     plan: Option<BrakePlan>,
     /// After how long to decide again.
     pub(super) again: Option<Duration>,
@@ -46,12 +48,7 @@ impl Braking {
     /// The brake of a tenant for which nothing is sent now.
     pub(super) fn undecided(brakes: &Brakes, key: &TenantKey, status: Option<&Auth0TenantStatus>) -> Self {
         let record = brakes.record(key).unwrap_or_else(|| status.and_then(|status| status.brake.clone()));
-        Self { record, plan: None, again: None }
-    }
-
-    /// For whom the brake is engaged, or will be.
-    pub(super) fn engaged(&self) -> &[Engaged] {
-        self.plan.as_ref().map_or(&[], |plan| &plan.engaged)
+        Self { record, engaged: Vec::new(), plan: None, again: None }
     }
 
     /// Whether something waits for the write.
@@ -73,7 +70,10 @@ impl TenantController {
     /// engages.
     pub(super) fn decide_brake<K: TenantResource>(&self, key: &TenantKey, tenant: &K, now: Timestamp) -> Braking {
         let brakes = self.tenants.brakes();
-        let later = |after| Braking { again: Some(after), ..Braking::undecided(brakes, key, tenant.status()) };
+        let later = |after| {
+            let known = Braking::undecided(brakes, key, tenant.status());
+            Braking { again: Some(after), engaged: brakes.engaged(key), ..known }
+        };
         if !self.dependents.is_listed() && self.begun.elapsed() < LIST_TIMEOUT {
             return later(LIST_RETRY);
         }
@@ -103,7 +103,8 @@ impl TenantController {
                     self.dependents.wake(key);
                 }
                 let again = (!plan.engaged.is_empty()).then_some(ENGAGED_RESYNC);
-                Braking { record: plan.record.clone(), plan: Some(plan), again }
+                let (record, engaged) = (plan.record.clone(), plan.engaged.clone());
+                Braking { record, engaged, plan: Some(plan), again }
             }
         }
     }

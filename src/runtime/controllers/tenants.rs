@@ -295,7 +295,7 @@ impl TenantController {
             unreachable: connection.as_ref().and_then(|connection| self.tenants.unreachable(connection.key)),
             open_until: wait.map(|wait| now + SignedDuration::try_from(wait).unwrap_or_default()),
             brake: brake.record.as_ref(),
-            engaged: brake.engaged(),
+            engaged: &brake.engaged,
             request: asked.as_deref(),
         };
         let status = tenant_status(tenant, generation, facts, now);

@@ -1,6 +1,6 @@
 //! What the brake has counted for one namespace of a tenant, and what it allows there. Pure.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::api::BrakeId;
 use crate::capacity::shrink_map;
 use crate::dispatch::Removal;
 
-use super::engagement::{Engagement, Load, judge};
+use super::engagement::{Engagement, Load, judge, release};
 
 /// An allotment is valid for this long.
 pub(super) const ALLOTMENT: Duration = Duration::from_secs(60);
@@ -88,8 +88,11 @@ pub(super) struct Counts {
     drawn: usize,
     /// Items for which an allotment is asked.
     wanted: HashSet<ItemId>,
-    pub(super) released: usize,
-    pub(super) engagement: Option<Engagement>,
+    /// Items of released engagements that are still to be sent, and how many more there are of which an earlier leader
+    /// knew which ones they are.
+    released: HashSet<ItemId>,
+    unnamed_released: usize,
+    engagement: Option<Engagement>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -112,7 +115,7 @@ impl Allotment {
 pub(super) struct Grant {
     /// How many items are allotted. None: the present allotment stays.
     pub(super) allot: Option<usize>,
-    pub(super) released: usize,
+    pub(super) released: HashSet<ItemId>,
     pub(super) engagement: Option<Engagement>,
     /// [`Counts::drawn`] when this was decided.
     drawn: usize,
@@ -153,16 +156,16 @@ impl Counts {
     pub(super) fn draw(&mut self, items: &[ItemId], generation: i64, window: Duration, now: Instant) -> Draw {
         let new: Vec<ItemId> = items.iter().filter(|item| !self.is_sent(**item, window, now)).copied().collect();
         if !new.is_empty() {
+            if self.is_engaged() && !new.iter().all(|item| self.released.contains(item)) {
+                return Draw::Refused;
+            }
             if self.allotment.left_at(now) < new.len() || self.allotment.generation != generation {
-                if self.is_engaged() && self.released == 0 {
-                    return Draw::Refused;
-                }
                 self.wanted.extend(new);
                 return Draw::Wanted;
             }
             self.allotment.left -= new.len();
             self.drawn += new.len();
-            self.released = self.released.saturating_sub(new.len());
+            self.released.retain(|item| !new.contains(item));
             self.sent.extend(new.into_iter().map(|item| (item, now)));
         }
         Draw::Granted
@@ -191,12 +194,34 @@ impl Counts {
         shrink_map(&mut self.sent);
         self.carried.retain(|(_, at)| is_within(*at, window, now));
         let is_idle = self.sent.is_empty() && self.carried.is_empty() && self.wanted.is_empty();
-        !is_idle || self.released > 0 || self.engagement.is_some()
+        !is_idle || self.released() > 0 || self.engagement.is_some()
     }
 
-    /// Whether nothing may be drawn but what was released.
-    pub(super) fn is_engaged(&self) -> bool {
-        self.engagement.as_ref().is_some_and(Engagement::is_now)
+    /// Takes over what an earlier leader knew.
+    pub(super) fn resume(&mut self, released: usize, engagement: Option<Engagement>) {
+        (self.unnamed_released, self.engagement) = (released, engagement);
+        self.released.clear();
+        self.revoke();
+    }
+
+    /// How many items of released engagements are still to be sent.
+    pub(super) fn released(&self) -> usize {
+        self.released.len() + self.unnamed_released
+    }
+
+    /// The engagement of the brake.
+    pub(super) const fn engagement(&self) -> Option<&Engagement> {
+        self.engagement.as_ref()
+    }
+
+    fn is_engaged(&self) -> bool {
+        self.engagement().is_some_and(Engagement::is_now)
+    }
+
+    /// Whether the brake keeps these items from being sent.
+    pub(super) fn refuses(&self, items: &[ItemId], window: Duration, now: Instant) -> bool {
+        let may = |item: &ItemId| self.released.contains(item) || self.is_sent(*item, window, now);
+        self.is_engaged() && !items.iter().all(may)
     }
 
     /// Whether an allotment is asked for that there is not.
@@ -219,48 +244,73 @@ impl Counts {
         self.allotment.left = 0;
     }
 
-    /// How much there is, after [`Self::expire`].
-    pub(super) fn load(&self, demand: &Demand, rules: Rules) -> Load {
-        let is_new = |item: &&ItemId| !self.sent.contains_key(item);
-        let ready = demand.ready.union(&self.wanted).filter(is_new).count();
-        let mut coming = demand.coming.clone();
-        coming.retain(|(_, item)| is_new(&item) && !demand.ready.contains(item));
-        coming.sort_unstable_by_key(|(at, item)| (*item, *at));
-        // An item that is named twice becomes ready once, at the earlier time.
-        coming.dedup_by_key(|(_, item)| *item);
-        coming.sort_unstable();
-        Load { used: self.used(), ready, coming: coming.into_iter().map(|(at, _)| at).collect(), max: rules.max }
-    }
-
-    /// Decides what is allowed. What restrains applies at once, what permits after the write of the status.
+    /// Decides what is allowed, after [`Self::expire`]. What restrains applies at once, what permits after the write of
+    /// the status.
     pub(super) fn decide(
         &mut self,
-        load: &Load,
+        demand: &Demand,
         rules: Rules,
         releases: &[BrakeId],
         word: &mut dyn FnMut() -> String,
         (now, wall): (Instant, Timestamp),
-    ) -> Grant {
-        let judged = judge(self.engagement.as_ref(), load, self.released, rules.window, releases, word, wall);
-        let is_engaged = judged.engagement.as_ref().is_some_and(Engagement::is_now);
-        if !judged.is_release {
+    ) -> (Grant, Load) {
+        let is_new = |item: &&ItemId| !self.sent.contains_key(item);
+        let ready: BTreeSet<ItemId> = demand.ready.union(&self.wanted).filter(is_new).copied().collect();
+        // An item that is named twice becomes ready once, at the earlier time.
+        let mut first: BTreeMap<ItemId, Timestamp> = BTreeMap::new();
+        for (at, item) in demand.coming.iter().filter(|(_, item)| is_new(&item) && !ready.contains(item)) {
+            first.entry(*item).and_modify(|known| *known = (*known).min(*at)).or_insert(*at);
+        }
+        let is_release = release(self.engagement(), self.used(), releases);
+        let released = self.released_of(&ready, &first, is_release);
+        let mut coming: Vec<_> = first.into_iter().map(|(item, at)| (at, released.contains(&item))).collect();
+        coming.sort_unstable();
+        let load = Load {
+            used: self.used(),
+            ready: ready.len(),
+            released: ready.intersection(&released).count(),
+            coming,
+            max: rules.max,
+        };
+        let before = self.engagement().filter(|_| is_release.is_none());
+        let engagement = judge(before, &load, rules.window, releases, word, wall);
+        let is_engaged = engagement.as_ref().is_some_and(Engagement::is_now);
+        let released: HashSet<ItemId> = released.into_iter().collect();
+        if is_release.is_none() {
             if is_engaged && !self.is_engaged() {
                 self.revoke();
             }
-            self.engagement.clone_from(&judged.engagement);
-            self.released = judged.released;
+            self.engagement.clone_from(&engagement);
+            (self.released, self.unnamed_released) = (released.clone(), 0);
         }
-        let allowed = if is_engaged { 0 } else { rules.max.saturating_sub(load.used) };
-        let allowed = allowed.max(judged.released);
         // Whoever still wants something asks again; an object may have been deleted since.
-        let is_wanted = self.wanted.drain().any(|item| !self.sent.contains_key(&item));
-        let allot = (is_wanted && allowed > 0).then(|| {
-            let spare = (rules.max / SPARE_PART).min(MAX_SPARE);
-            let is_early = self.allotment.until.is_some_and(|until| now < until);
-            let grown = if is_early { self.allotment.size.saturating_mul(GROWTH) } else { 0 };
-            (load.ready + spare).max(grown).min(allowed).min(rules.per_minute)
-        });
-        Grant { allot, released: judged.released, engagement: judged.engagement, drawn: self.drawn }
+        let is_wanted = self.wanted.drain().any(|item| ready.contains(&item));
+        let allot = (is_wanted && load.allowed(is_engaged) > 0).then(|| self.size(&load, is_engaged, rules, now));
+        (Grant { allot, released, engagement, drawn: self.drawn }, load)
+    }
+
+    /// The items that are released: those that were, and after a release as many more as it lets through.
+    fn released_of(
+        &self,
+        ready: &BTreeSet<ItemId>,
+        coming: &BTreeMap<ItemId, Timestamp>,
+        release: Option<usize>,
+    ) -> BTreeSet<ItemId> {
+        let open = || ready.iter().chain(coming.keys());
+        // What was released and is not wanted any more is no credit for others.
+        let mut released: BTreeSet<ItemId> = open().filter(|item| self.released.contains(item)).copied().collect();
+        let wanted = release.unwrap_or(0).max(released.len() + self.unnamed_released);
+        let more: Vec<ItemId> = open().filter(|item| !released.contains(item)).copied().collect();
+        released.extend(more.into_iter().take(wanted - released.len()));
+        released
+    }
+
+    /// The size of the next allotment.
+    fn size(&self, load: &Load, is_engaged: bool, rules: Rules, now: Instant) -> usize {
+        let spare = (rules.max / SPARE_PART).min(MAX_SPARE);
+        let is_early = self.allotment.until.is_some_and(|until| now < until);
+        let grown = if is_early { self.allotment.size.saturating_mul(GROWTH) } else { 0 };
+        (load.ready + spare).max(grown).min(load.allowed(is_engaged)).min(rules.per_minute)
     }
 
     /// The status that says so is written. Returns how many items were drawn since it was decided.
@@ -270,7 +320,8 @@ impl Counts {
             let left = size.saturating_sub(since);
             self.allotment = Allotment { left, size, until: Some(now + ALLOTMENT), generation };
         }
-        self.released = grant.released.saturating_sub(since);
+        self.released = grant.released.iter().filter(|item| !self.sent.contains_key(item)).copied().collect();
+        self.unnamed_released = 0;
         self.engagement.clone_from(&grant.engagement);
         since
     }

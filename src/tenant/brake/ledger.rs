@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use crate::api::{BrakeId, BrakeStatus, NamespaceBrake};
 
 use super::counts::{ALLOTMENT, Counts, Demand, Draw, Grant, ItemId, Rules};
-use super::engagement::{Engagement, Load, judge};
+use super::engagement::{Engagement, Load, judge, release};
 
 /// What the brake of a tenant depends on.
 #[derive(Clone, Debug)]
@@ -73,6 +73,12 @@ struct Gate {
     engagement: Option<Engagement>,
 }
 
+impl Gate {
+    fn is_shut(&self) -> bool {
+        self.engagement.as_ref().is_some_and(Engagement::is_now) && self.released == 0
+    }
+}
+
 /// The brake of one tenant object.
 #[derive(Debug, Default)]
 pub(super) struct TenantBrake {
@@ -120,9 +126,7 @@ impl TenantBrake {
         let counts = self.namespaces.entry(name).or_default();
         let (used, allotted) = (size(entry.used), size(entry.allotted));
         counts.carry(used + allotted, window, now);
-        counts.revoke();
-        counts.released = size(entry.released).saturating_sub(allotted);
-        counts.engagement = engagement_of(entry.id.as_deref());
+        counts.resume(size(entry.released).saturating_sub(allotted), engagement_of(entry.id.as_deref()));
     }
 
     /// What an earlier leader may have sent in namespaces of which its record does not give the names.
@@ -137,8 +141,7 @@ impl TenantBrake {
     /// Asks to send these items of a namespace now.
     pub(super) fn draw(&mut self, namespace: &Arc<str>, items: &[ItemId], generation: i64, now: Instant) -> Draw {
         let counts = self.namespaces.entry(namespace.clone()).or_default();
-        let is_stopped = self.total.engagement.as_ref().is_some_and(Engagement::is_now) && self.total.released == 0;
-        if is_stopped && !counts.has_drawn(items, self.window, now) {
+        if self.total.is_shut() && !counts.has_drawn(items, self.window, now) {
             return Draw::Refused;
         }
         let before = counts.drawn();
@@ -149,18 +152,20 @@ impl TenantBrake {
 
     /// Whether the brake keeps these items from being sent.
     pub(super) fn refuses(&self, namespace: &str, items: impl FnOnce() -> Vec<ItemId>, now: Instant) -> bool {
-        let is_shut = |engagement: Option<&Engagement>, released| engagement.is_some_and(Engagement::is_now) && released == 0;
         let counts = self.namespaces.get(namespace);
-        let own = counts.is_some_and(|counts| is_shut(counts.engagement.as_ref(), counts.released));
-        let all = is_shut(self.total.engagement.as_ref(), self.total.released);
-        (own || all) && !counts.is_some_and(|counts| counts.has_drawn(&items(), self.window, now))
+        let is_engaged = counts.and_then(Counts::engagement).is_some_and(Engagement::is_now);
+        if !is_engaged && !self.total.is_shut() {
+            return false;
+        }
+        let items = items();
+        let has_drawn = || counts.is_some_and(|counts| counts.has_drawn(&items, self.window, now));
+        (self.total.is_shut() && !has_drawn()) || counts.is_some_and(|counts| counts.refuses(&items, self.window, now))
     }
 
-    /// The namespaces in which nothing may be drawn. An empty name stands for all of them.
-    pub(super) fn shut(&self) -> Vec<Arc<str>> {
-        let own = self.namespaces.iter().filter(|(_, counts)| counts.is_engaged() && counts.released == 0);
-        let all = self.total.engagement.as_ref().filter(|one| one.is_now() && self.total.released == 0);
-        all.map(|_| named(None)).into_iter().chain(own.map(|(name, _)| name.clone())).collect()
+    /// The engagements in force: the namespaces, of which an empty name stands for all of them, and their words.
+    pub(super) fn shut(&self) -> Vec<(Arc<str>, String)> {
+        let shut = self.engagements().into_iter().filter(|(_, engagement)| engagement.is_now());
+        shut.map(|(name, engagement)| (name, engagement.id.word)).collect()
     }
 
     /// These items of a namespace are sent now. Returns false if they may not be, because they were not drawn.
@@ -193,8 +198,9 @@ impl TenantBrake {
         let before = self.engagements();
         let (mut grants, mut loads) = (BTreeMap::new(), BTreeMap::new());
         for (name, counts) in &mut self.namespaces {
-            let load = counts.load(facts.demand.get(name).unwrap_or(&none), rules);
-            grants.insert(name.clone(), counts.decide(&load, rules, &facts.releases, word, (now, wall)));
+            let demand = facts.demand.get(name).unwrap_or(&none);
+            let (grant, load) = counts.decide(demand, rules, &facts.releases, word, (now, wall));
+            grants.insert(name.clone(), grant);
             loads.insert(name.clone(), load);
         }
         let total = self.decide_total(facts, &loads, &mut grants, word, (now, wall));
@@ -212,10 +218,10 @@ impl TenantBrake {
         let after: Vec<(Arc<str>, &String)> = after.collect();
         let is_new = |engaged: &&Engaged| {
             let (name, word) = (named(engaged.namespace.as_ref()), &engaged.engagement.id.word);
-            !before.iter().any(|(own, id)| *own == name && id.word == *word)
+            !before.iter().any(|(own, before)| *own == name && before.id.word == *word)
         };
         let begun: Vec<Engaged> = plan.engaged.iter().filter(is_new).cloned().collect();
-        let mut ended = before.clone();
+        let mut ended: Vec<(Arc<str>, BrakeId)> = before.iter().map(|(name, before)| (name.clone(), before.id.clone())).collect();
         ended.retain(|(name, id)| !after.iter().any(|(own, word)| own == name && **word == id.word));
         let allots = plan.namespaces.values().any(|grant| grant.allot.is_some());
         plan.is_urgent = allots || !begun.is_empty() || !ended.is_empty();
@@ -226,9 +232,9 @@ impl TenantBrake {
         plan
     }
 
-    fn engagements(&self) -> Vec<(Arc<str>, BrakeId)> {
-        let own = self.namespaces.iter().filter_map(|(name, counts)| Some((name.clone(), counts.engagement.as_ref()?.id.clone())));
-        let total = self.total.engagement.iter().map(|engagement| (named(None), engagement.id.clone()));
+    fn engagements(&self) -> Vec<(Arc<str>, Engagement)> {
+        let own = self.namespaces.iter().filter_map(|(name, counts)| Some((name.clone(), counts.engagement()?.clone())));
+        let total = self.total.engagement.iter().map(|engagement| (named(None), engagement.clone()));
         own.chain(total).collect()
     }
 
@@ -242,26 +248,21 @@ impl TenantBrake {
         (now, wall): (Instant, Timestamp),
     ) -> Gate {
         let Some(max) = facts.max_total else { return Gate::default() };
-        let mut all = Load { max, ..Load::default() };
-        for (name, load) in loads {
-            let is_engaged = grants[name].engagement.as_ref().is_some_and(Engagement::is_now);
-            all.used += load.used;
-            // What its own brake keeps back does not stop the others.
-            all.ready += if is_engaged { load.ready.min(grants[name].released) } else { load.ready };
-            all.coming.extend(&load.coming);
-        }
-        all.coming.sort_unstable();
-        let judged = judge(self.total.engagement.as_ref(), &all, self.total.released, facts.window, &facts.releases, word, wall);
-        let was_engaged = self.total.engagement.as_ref().is_some_and(Engagement::is_now);
-        let gate = Gate { released: judged.released, engagement: judged.engagement };
+        let all = self.load_of_all(max, loads, grants);
+        let is_release = release(self.total.engagement.as_ref(), all.used, &facts.releases);
+        let all = all.with_released(is_release.unwrap_or(0).max(self.total.released));
+        let before = self.total.engagement.as_ref().filter(|_| is_release.is_none());
+        let engagement = judge(before, &all, facts.window, &facts.releases, word, wall);
+        let released = all.released + all.coming.iter().filter(|(_, is_released)| *is_released).count();
+        let gate = Gate { released, engagement };
         let is_engaged = gate.engagement.as_ref().is_some_and(Engagement::is_now);
-        if !judged.is_release {
-            if is_engaged && !was_engaged {
+        if is_release.is_none() {
+            if is_engaged && !self.total.engagement.as_ref().is_some_and(Engagement::is_now) {
                 self.namespaces.values_mut().for_each(Counts::revoke);
             }
             self.total = gate.clone();
         }
-        let allowed = if is_engaged { 0 } else { max.saturating_sub(all.used) }.max(gate.released);
+        let allowed = all.allowed(is_engaged);
         let outstanding: usize = self.namespaces.iter().filter(|(name, _)| grants[*name].allot.is_none()).map(|(_, counts)| counts.allotted(now)).sum();
         let mut left = allowed.saturating_sub(outstanding);
         for grant in grants.values_mut() {
@@ -269,6 +270,19 @@ impl TenantBrake {
             left -= grant.allot.unwrap_or(0);
         }
         gate
+    }
+
+    fn load_of_all(&self, max: usize, loads: &BTreeMap<Arc<str>, Load>, grants: &BTreeMap<Arc<str>, Grant>) -> Load {
+        let mut all = Load { max, ..Load::default() };
+        for (name, load) in loads {
+            let is_engaged = grants[name].engagement.as_ref().is_some_and(Engagement::is_now);
+            all.used += load.used;
+            // What its own brake keeps back does not stop the others.
+            all.ready += if is_engaged { load.released } else { load.ready };
+            all.coming.extend(load.coming.iter().map(|(at, _)| (*at, false)));
+        }
+        all.coming.sort_unstable();
+        all
     }
 
     fn to_record(&self, plan: &Plan, has_total: bool, wall: Timestamp, now: Instant) -> Option<BrakeStatus> {
@@ -279,7 +293,7 @@ impl TenantBrake {
                 id: grant.engagement.as_ref().map(|engagement| engagement.id.to_string()),
                 used: number(counts.used()),
                 allotted: number(grant.allot.unwrap_or_else(|| counts.allotted(now))),
-                released: number(grant.released),
+                released: number(grant.released.len()),
             }
         };
         let mut namespaces: Vec<NamespaceBrake> = self.namespaces.iter().map(entry).collect();

@@ -61,6 +61,8 @@ struct Entry {
     wanted_since: Option<Instant>,
     /// The version of the tenant object that this process wrote last.
     version: Option<u64>,
+    /// What was decided last.
+    engaged: Vec<Engaged>,
 }
 
 impl Default for Brakes {
@@ -170,6 +172,7 @@ impl Brakes {
             entry.brake.adopt(stored, only_namespace(key).as_ref(), facts.window, now);
         }
         let plan = entry.brake.decide(facts, wall, &mut || format!("{:04x}", fastrand::u16(..)), now);
+        entry.engaged.clone_from(&plan.engaged);
         if !plan.begun.is_empty() {
             self.decided.notify_waiters();
         }
@@ -195,8 +198,8 @@ impl Brakes {
         !is_behind && entry.brake.record() != stored
     }
 
-    /// The namespaces in which nothing may be sent now. An empty name stands for all of them.
-    pub fn shut(&self, key: &TenantKey) -> Vec<Arc<str>> {
+    /// The engagements in force: the namespaces, of which an empty name stands for all of them, and their words.
+    pub fn shut(&self, key: &TenantKey) -> Vec<(Arc<str>, String)> {
         lock(&self.tenants).get(key).map(|entry| entry.brake.shut()).unwrap_or_default()
     }
 
@@ -205,6 +208,11 @@ impl Brakes {
         let mut tenants = lock(&self.tenants);
         let entry = tenants.entry(key.clone()).or_default();
         entry.brake.adopt(stored, only_namespace(key).as_ref(), window, clock::steady());
+    }
+
+    /// For whom the brake is engaged, or will be, as was decided last.
+    pub fn engaged(&self, key: &TenantKey) -> Vec<Engaged> {
+        lock(&self.tenants).get(key).map(|entry| entry.engaged.clone()).unwrap_or_default()
     }
 
     /// The record as this process knows it; none before it decided anything.

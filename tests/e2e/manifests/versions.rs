@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Instant;
 
 use http::Method;
-use rescind::api::TenantObject;
 use rescind::revocation::Revocation;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
