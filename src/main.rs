@@ -83,6 +83,12 @@ struct Run {
     #[arg(long, env = "RESCIND_LEASE_NAME", default_value = LEASE, value_parser = lease_name)]
     lease_name: String,
 
+    /// Name of the ValidatingAdmissionPolicy that enforces the annotation rescind.dev/requested-by, and of its binding,
+    /// as the chart makes them (requester.enforce). The audit log then says of each object whether the API server has
+    /// proved who asked. Default: neither is watched.
+    #[arg(long, env = "RESCIND_REQUESTER_POLICY", value_parser = policy_name)]
+    requester_policy: Option<String>,
+
     /// Address and port to serve /healthz and /readyz on; ":8081" is that port on every address that the host has, "0"
     /// disables them.
     #[arg(long, env = "RESCIND_HEALTH_PROBE_BIND_ADDRESS", default_value = ":8081", value_parser = bind_address)]
@@ -138,10 +144,23 @@ fn namespace(text: &str) -> Result<String, &'static str> {
 }
 
 fn lease_name(text: &str) -> Result<String, &'static str> {
-    let name = text.trim();
-    let good = name.len() <= 253 && name.split('.').all(is_label);
-    good.then(|| name.to_owned())
+    object_name(text)
         .ok_or("not the name of a Lease: write lower-case letters, digits, dashes and dots, such as rescind-leader")
+}
+
+/// An empty variable or flag is allowed and yields an empty name.
+fn policy_name(text: &str) -> Result<String, &'static str> {
+    let none = text.trim().is_empty().then(String::new);
+    none.or_else(|| object_name(text)).ok_or(
+        "not the name of a ValidatingAdmissionPolicy: write lower-case letters, digits, dashes and dots, such as \
+         rescind-requested-by",
+    )
+}
+
+/// The name of an object (a DNS subdomain) without the white space around it.
+fn object_name(text: &str) -> Option<String> {
+    let name = text.trim();
+    (name.len() <= 253 && name.split('.').all(is_label)).then(|| name.to_owned())
 }
 
 /// Whether this is a DNS label (RFC 1123).
@@ -209,6 +228,7 @@ async fn operate(options: Run, traces: Traces) -> anyhow::Result<()> {
         watch_namespaces: different(options.watch_namespaces),
         secret_namespaces: different(options.secret_namespaces),
         cluster_tenants: options.cluster_tenants,
+        requester_policy: options.requester_policy.filter(|name| !name.is_empty()),
         probe_address: options.health_probe_bind_address.0,
         metrics_address: options.metrics_bind_address.0,
         max_concurrent_reconciles: options.max_concurrent_reconciles,
@@ -273,5 +293,13 @@ mod tests {
             let error = run(&["--lease-name", wrong]).unwrap_err();
             assert!(error.contains("--lease-name") && error.contains("not the name of a Lease"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_policy_is_named_or_not_watched() {
+        assert_eq!(run(&[]).unwrap().requester_policy, None);
+        assert_eq!(run(&["--requester-policy", " "]).unwrap().requester_policy.as_deref(), Some(""));
+        assert_eq!(run(&["--requester-policy", "a.b-c"]).unwrap().requester_policy.as_deref(), Some("a.b-c"));
+        assert!(run(&["--requester-policy", "A"]).unwrap_err().contains("--requester-policy"));
     }
 }

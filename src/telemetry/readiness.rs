@@ -106,6 +106,11 @@ impl Readiness {
         self.0.changed.notify_one();
     }
 
+    /// Whether the part has a problem at the moment.
+    pub(crate) fn has_problem(&self, part: &str) -> bool {
+        lock(&self.0.state).parts.get(part).is_some_and(|part| part.problem(Instant::now()).is_some())
+    }
+
     pub(crate) fn set_role(&self, role: Role) {
         lock(&self.0.state).role = role;
     }
