@@ -39,6 +39,7 @@ mod rate_limits;
 mod reconcile_requests;
 mod removals;
 mod repository;
+mod requester;
 mod skew;
 mod soak;
 mod stage;
