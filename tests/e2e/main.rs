@@ -6,6 +6,7 @@
 
 mod address_families;
 mod answers;
+mod audit;
 mod client_credentials;
 mod cluster_tenants;
 mod connect_proxy;

@@ -73,9 +73,8 @@ async fn who_asked_is_proved_by_the_policy_that_stood_before() {
     let plane = own_plane().await;
     plane.apply(&crds()).unwrap();
     let env = Environment::with(plane, prompt_fake().await, "asked").await;
-    let create = |user: &str, manifest: String, more: &[&str]| {
-        kubectl(plane, user, &[&["create"], more].concat(), &manifest)
-    };
+    let create =
+        |user: &str, manifest: String, more: &[&str]| kubectl(plane, user, &[&["create"], more].concat(), &manifest);
     create("eve", removal(&env, "early", Some("the-boss"), false), &[]).unwrap();
     create("eve", removal(&env, "silent", None, false), &[]).unwrap();
 
@@ -106,6 +105,9 @@ async fn who_asked_is_proved_by_the_policy_that_stood_before() {
     create("jane", removal(&env, "later", Some("jane"), true), &[]).unwrap();
     create(robot, removal(&env, "by-robot", Some(robot), false), &[]).unwrap();
     changes_pass_that_leave_it_alone(&env);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("jane.yaml"), removal(&env, "by-hand", None, true)).unwrap();
+    crate::audit::shell(&env, folder.path(), &crate::audit::command("me=")).unwrap();
 
     let mut operator = Process::start_with(&env, &["--requester-policy", POLICY]);
     for name in ["early", "silent", "hasty", "proved", "by-robot"] {
