@@ -35,7 +35,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the operator. It uses KUBECONFIG or ~/.kube/config if there is one, else the in-cluster service account.
-    Run(Run),
+    Run(Box<Run>),
     /// Print the CustomResourceDefinitions as YAML: rescind crds | kubectl apply --server-side -f -
     Crds,
 }
@@ -175,7 +175,7 @@ fn is_label(text: &str) -> bool {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Crds => print_crds(),
-        Command::Run(options) => run(options),
+        Command::Run(options) => run(*options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -264,7 +264,7 @@ mod tests {
     fn run(args: &[&str]) -> Result<Run, String> {
         let cli = Cli::try_parse_from([&["rescind", "run"], args].concat()).map_err(|error| error.to_string())?;
         match cli.command {
-            Command::Run(run) => Ok(run),
+            Command::Run(run) => Ok(*run),
             Command::Crds => Err("another command".to_owned()),
         }
     }

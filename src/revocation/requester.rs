@@ -171,6 +171,9 @@ impl ForEachKind for Plurals {
 
 #[cfg(test)]
 mod tests {
+    use kube::runtime::reflector;
+    use kube::runtime::watcher::Event;
+
     use super::*;
 
     const NAME: &str = "rescind-requested-by";
@@ -203,6 +206,26 @@ mod tests {
         );
         assert_eq!(source(NAME, Some(&policy), Some(&binding), None), RequesterSource::Claimed, "no time is known");
         assert_eq!(source("other", Some(&policy), Some(&binding), Some(Timestamp::MAX)), RequesterSource::Claimed);
+    }
+
+    /// A cache whose watch fails may be behind without knowing it.
+    #[test]
+    fn what_is_not_watched_is_no_proof() {
+        let (policies, mut policy_writer) = reflector::store();
+        let (bindings, mut binding_writer) = reflector::store();
+        let created = Some(Timestamp::from_second(CREATED + 100).unwrap());
+        let says = |is_watched: bool| {
+            let (policies, bindings) = (policies.clone(), bindings.clone());
+            let is_watched = Box::new(move || is_watched);
+            RequesterPolicy { name: NAME.to_owned(), policies, bindings, is_watched }.source(created).as_str()
+        };
+        assert_eq!(says(true), "claimed", "neither exists");
+        let policy: AdmissionPolicy = serde_json::from_value(object(policy_spec())).unwrap();
+        policy_writer.apply_watcher_event(&Event::Apply(policy));
+        assert_eq!(says(true), "claimed", "it is not bound");
+        let binding: AdmissionBinding = serde_json::from_value(object(binding_spec(NAME))).unwrap();
+        binding_writer.apply_watcher_event(&Event::Apply(binding));
+        assert_eq!((says(true), says(false)), ("admission", "claimed"));
     }
 
     /// Whatever could have let another value pass, now or earlier, leaves only a claim.

@@ -275,7 +275,9 @@ mod tests {
         readiness.problem("the list of namespaces", "not allowed");
         assert_eq!(readiness.waiting_for(), [""; 0]);
         assert_eq!(readiness.left_out(), ["going on without the list of namespaces: not allowed"]);
+        assert!(readiness.has_problem("the list of namespaces") && !readiness.has_problem("another"));
         readiness.ready("the list of namespaces");
+        assert!(!readiness.has_problem("the list of namespaces"));
         assert_eq!(readiness.left_out(), [""; 0]);
     }
 

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use kube::api::{Patch, PatchParams};
 use rescind::api::UserRoleRevocation;
 use rescind::telemetry::verify_audit_log;
 use serde_json::{Value, json};
@@ -51,13 +52,25 @@ async fn the_commands_of_the_page_verify_a_log() {
     let env = Environment::new("audit-chain").await;
     let mut operator = Process::start(&env);
     for (name, user) in [("jane", USER), ("jack", OTHER_USER)] {
-        env.put::<UserRoleRevocation>(name, roles(user)).await;
+        // Characters that programs print in different ways.
+        let asked = format!("{name} \"\\/~\u{7f}\u{202e}\t ü日\u{1f980}");
+        let object = json!({
+            "apiVersion": "rescind.dev/v1alpha1", "kind": "UserRoleRevocation", "spec": roles(user),
+            "metadata": {"name": name, "annotations": {"rescind.dev/requested-by": asked}},
+        });
+        let params = PatchParams::apply("test");
+        env.api::<UserRoleRevocation>().patch(name, &params, &Patch::Apply(object)).await.unwrap();
         env.reason::<UserRoleRevocation>(name, "Removed").await;
     }
     assert_eq!(operator.terminate().await, Some(0));
     let (log, folder) = (operator.log(), tempfile::tempdir().unwrap());
     let lines = codes(&log).len();
     assert_eq!(codes(&log), ["RSA040I", "RSA001I", "RSA001I", "RSA041I"]);
+    let escaped = r#"jane \"\\/~\u007f\u202e\u0009 ü日🦀"#;
+    let of_jane: Value = serde_json::from_str(log.lines().find(|line| line.contains(USER)).unwrap()).unwrap();
+    let objects: Value = serde_json::from_str(of_jane["objects"].as_str().unwrap()).unwrap();
+    assert_eq!(objects[0]["requestedBySource"], "claimed");
+    assert_eq!(objects[0]["requestedBy"], escaped.replace("\\\"", "\"").replace("\\\\", "\\"), "{of_jane}");
     let verify = |log: &str| {
         std::fs::write(folder.path().join("rescind.log"), log).unwrap();
         shell(&env, folder.path(), &command("boot="))

@@ -274,7 +274,7 @@ fn describe(error: &watcher::Error, group: &str) -> String {
             // Only the code: while the API group is unknown the answer is not a Status object.
             if status.code == 404 && group != GROUP =>
         {
-            format!("the API server does not serve {group}/v1 with this kind")
+            format!("the API server does not serve this kind of {group} in v1")
         }
         InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status))
             if status.code == 404 =>
@@ -338,5 +338,17 @@ mod tests {
         assert!(later >= MAX_BACKOFF && later <= MAX_BACKOFF * 2);
         backoff.last = Instant::now().checked_sub(BACKOFF_RESET * 2);
         assert!(backoff.next().unwrap() < Duration::from_millis(601));
+    }
+
+    /// Other programs' kinds are not installed with our CRDs.
+    #[test]
+    fn a_kind_that_is_not_served_is_explained() {
+        let missing = || {
+            let status = kube::core::Status::failure("404 page not found", "NotFound").with_code(404);
+            watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
+        };
+        assert!(describe(&missing(), GROUP).contains("install the CRDs"));
+        let other = describe(&missing(), "admissionregistration.k8s.io");
+        assert_eq!(other, "the API server does not serve this kind of admissionregistration.k8s.io in v1");
     }
 }
