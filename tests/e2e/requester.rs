@@ -90,6 +90,8 @@ async fn who_asked_is_proved_by_the_policy_that_stood_before() {
     assert!(refused.contains("rescind.dev/requested-by must be jane, who asks"), "{refused}");
     create("jane", removal(&env, "hasty", Some("jane"), false), &[]).unwrap();
     for kind in ["validatingadmissionpolicy", "validatingadmissionpolicybinding"] {
+        // As an upgrade of the chart does.
+        plane.run(&["label", kind, POLICY, "helm.sh/chart=rescind-9.9.9", "--overwrite"]).unwrap();
         let stored: Value = serde_json::from_str(&plane.run(&["get", kind, POLICY, "-o", "json"]).unwrap()).unwrap();
         let expected = if kind.ends_with("binding") { binding_spec(POLICY) } else { policy_spec() };
         assert_eq!((&stored["spec"], &stored["metadata"]["generation"]), (&expected, &json!(1)), "{kind}");
