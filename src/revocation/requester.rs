@@ -2,7 +2,7 @@
 //! whether the API server has enforced that this is true.
 //!
 //! The chart's admission policy (`requester.enforce`) demands that the annotation is the authenticated user when an
-//! object is created, and that it stays. Whoever may change the policy could lift it for a moment, so the annotation
+//! object is created, and that it stays. A person who may change the policy could lift it for a moment, so the annotation
 //! counts as proof only if policy and binding are exactly the chart's, were never edited, and are older than the object.
 //! In doubt it is only claimed.
 
@@ -21,7 +21,7 @@ use crate::api::{GROUP, REQUESTED_BY_ANNOTATION};
 use super::kinds::{ForEachKind, Revocation, for_each_kind};
 
 /// An API server enforces a policy a moment after it accepted it, and does not say when: it compiles new ones once a
-/// second. Times of creation are whole seconds, and of the clock of whichever API server wrote them.
+/// second. Times of creation are whole seconds, and by the clock of the API server that wrote them.
 const ENFORCED_AFTER: SignedDuration = SignedDuration::from_secs(10);
 
 /// An admission policy. Its spec is kept as it is, because a field that this version does not know could make an
@@ -228,7 +228,7 @@ mod tests {
         assert_eq!((says(true), says(false)), ("admission", "claimed"));
     }
 
-    /// Whatever could have let another value pass, now or earlier, leaves only a claim.
+    /// Each change that could have let another value pass, now or earlier, leaves only a claim.
     #[test]
     fn any_doubt_leaves_a_claim() {
         let later = Timestamp::from_second(CREATED + 95).unwrap().to_string();

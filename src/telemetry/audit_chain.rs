@@ -75,7 +75,7 @@ pub struct AuditLog {
 }
 
 /// Verifies the audit lines in a log in the format JSON, line by line in its order. Other lines are left out; lines of
-/// several processes may be mixed. Nobody can tell from a log whether lines were cut off at its end.
+/// several processes may be mixed. A log does not show whether lines were cut off at its end.
 pub fn verify_audit_log<'a>(lines: impl IntoIterator<Item = &'a str>) -> AuditLog {
     let mut found = AuditLog::default();
     for (number, text) in lines.into_iter().enumerate().filter(|(_, text)| text.contains(TARGET)) {
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(read, [("a", 3), ("b", 2)]);
     }
 
-    /// Whatever is done to one line, it shows, with its place.
+    /// Each change of a line shows, with its place.
     #[test]
     fn tampering_shows() {
         let (whole, boot) = (log("a", 5), "a".to_owned());
@@ -174,7 +174,7 @@ mod tests {
         let mut lines = whole.clone();
         lines.insert(at(3), whole[at(2)].clone());
         assert_eq!(faults(&lines), [misplaced(2)]);
-        assert_eq!(faults(&whole[..at(4)]), [], "the end is what nobody can tell");
+        assert_eq!(faults(&whole[..at(4)]), [], "lines that are cut off at the end do not show");
     }
 
     /// The form is a promise: others verify it.

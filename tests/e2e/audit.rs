@@ -89,7 +89,7 @@ async fn the_commands_of_the_page_verify_a_log() {
     }
 }
 
-/// When it begins and when it ends, and not again by another process.
+/// A line when it begins and a line when it ends, and none by another process in between.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_of_a_tenant_is_told_once() {
     let env = Environment::new("audit-stop").await;
@@ -97,7 +97,7 @@ async fn a_stop_of_a_tenant_is_told_once() {
     env.tenant_reason("Unproved").await;
     env.put_tenant(json!({"suspend": true})).await;
     env.tenant_reason("Suspended").await;
-    // Still stopped, whatever else changes.
+    // Still stopped: only something else changes.
     env.put_tenant(json!({"suspend": true, "rateLimit": {"maxRequestsPerSecond": 3}})).await;
     env.tenant_reason("Suspended").await;
     assert_eq!(first.terminate().await, Some(0));
