@@ -35,7 +35,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the operator. It uses KUBECONFIG or ~/.kube/config if there is one, else the in-cluster service account.
-    Run(Run),
+    Run(Box<Run>),
     /// Print the CustomResourceDefinitions as YAML: rescind crds | kubectl apply --server-side -f -
     Crds,
 }
@@ -82,6 +82,12 @@ struct Run {
     /// Name of the leader election Lease. Operators in one namespace that watch different namespaces need one each.
     #[arg(long, env = "RESCIND_LEASE_NAME", default_value = LEASE, value_parser = lease_name)]
     lease_name: String,
+
+    /// Name of the ValidatingAdmissionPolicy that enforces the annotation rescind.dev/requested-by, and of its binding,
+    /// as the chart makes them (requester.enforce). The audit log then says of each object whether the API server has
+    /// proved who asked. Default: neither is watched.
+    #[arg(long, env = "RESCIND_REQUESTER_POLICY", value_parser = policy_name)]
+    requester_policy: Option<String>,
 
     /// Address and port to serve /healthz and /readyz on; ":8081" is that port on every address that the host has, "0"
     /// disables them.
@@ -138,10 +144,23 @@ fn namespace(text: &str) -> Result<String, &'static str> {
 }
 
 fn lease_name(text: &str) -> Result<String, &'static str> {
-    let name = text.trim();
-    let good = name.len() <= 253 && name.split('.').all(is_label);
-    good.then(|| name.to_owned())
+    object_name(text)
         .ok_or("not the name of a Lease: write lower-case letters, digits, dashes and dots, such as rescind-leader")
+}
+
+/// An empty variable or flag is allowed and yields an empty name.
+fn policy_name(text: &str) -> Result<String, &'static str> {
+    let none = text.trim().is_empty().then(String::new);
+    none.or_else(|| object_name(text)).ok_or(
+        "not the name of a ValidatingAdmissionPolicy: write lower-case letters, digits, dashes and dots, such as \
+         rescind-requested-by",
+    )
+}
+
+/// The name of an object (a DNS subdomain) without the white space around it.
+fn object_name(text: &str) -> Option<String> {
+    let name = text.trim();
+    (name.len() <= 253 && name.split('.').all(is_label)).then(|| name.to_owned())
 }
 
 /// Whether this is a DNS label (RFC 1123).
@@ -156,7 +175,7 @@ fn is_label(text: &str) -> bool {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Crds => print_crds(),
-        Command::Run(options) => run(options),
+        Command::Run(options) => run(*options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -209,6 +228,7 @@ async fn operate(options: Run, traces: Traces) -> anyhow::Result<()> {
         watch_namespaces: different(options.watch_namespaces),
         secret_namespaces: different(options.secret_namespaces),
         cluster_tenants: options.cluster_tenants,
+        requester_policy: options.requester_policy.filter(|name| !name.is_empty()),
         probe_address: options.health_probe_bind_address.0,
         metrics_address: options.metrics_bind_address.0,
         max_concurrent_reconciles: options.max_concurrent_reconciles,
@@ -244,7 +264,7 @@ mod tests {
     fn run(args: &[&str]) -> Result<Run, String> {
         let cli = Cli::try_parse_from([&["rescind", "run"], args].concat()).map_err(|error| error.to_string())?;
         match cli.command {
-            Command::Run(run) => Ok(run),
+            Command::Run(run) => Ok(*run),
             Command::Crds => Err("another command".to_owned()),
         }
     }
@@ -273,5 +293,13 @@ mod tests {
             let error = run(&["--lease-name", wrong]).unwrap_err();
             assert!(error.contains("--lease-name") && error.contains("not the name of a Lease"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_policy_is_named_or_not_watched() {
+        assert_eq!(run(&[]).unwrap().requester_policy, None);
+        assert_eq!(run(&["--requester-policy", " "]).unwrap().requester_policy.as_deref(), Some(""));
+        assert_eq!(run(&["--requester-policy", "a.b-c"]).unwrap().requester_policy.as_deref(), Some("a.b-c"));
+        assert!(run(&["--requester-policy", "A"]).unwrap_err().contains("--requester-policy"));
     }
 }

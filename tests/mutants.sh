@@ -193,7 +193,27 @@ mutant 6-opaque-sent "--lib every_usual_mistake" \
 mutant 6-token-logged "--test e2e no_token_is_shown" \
     src/auth0/client.rs 's/        bearer.set_sensitive(true);/        tracing::trace!(?bearer, "calling");/'
 mutant 6-not-audited "--test e2e every_delete_leaves" \
-    src/telemetry/logs.rs 's/.with_target(super::audit::TARGET, audit)//'
+    src/telemetry/logs.rs 's/.with_target(super::audit_chain::TARGET, audit)//'
+mutant 6-chain-not-linked "--lib each_line_has_its_code_and_is_chained" \
+    src/telemetry/audit_log.rs 's/chain.last = hash(&line);/let _ = hash(\&line);/'
+mutant 6-chain-out-of-order "--lib the_order_of_the_chain" \
+    src/telemetry/audit_log.rs 's/^        log_fields!($/        drop(chain);\n        log_fields!(/'
+mutant 6-edit-unnoticed "--lib tampering_shows" \
+    src/telemetry/audit_chain.rs 's/else if prev != end/else if prev.is_empty()/'
+mutant 6-gap-unnoticed "--lib tampering_shows" \
+    src/telemetry/audit_chain.rs 's/seq > last + 1/seq > last + 9/'
+mutant 6-lifted-policy-believed "--lib any_doubt_leaves_a_claim" \
+    src/revocation/requester.rs 's/meta.generation == Some(1)/meta.generation.is_some()/'
+mutant 6-younger-policy-believed "--lib what_stood_before_the_object" \
+    src/revocation/requester.rs 's/(since) > ENFORCED_AFTER/(since) != ENFORCED_AFTER/'
+mutant 6-other-policy-believed "--lib any_doubt_leaves_a_claim" \
+    src/revocation/requester.rs 's/ \&\& policy.spec == policy_spec()//'
+mutant 6-any-binding-believed "--lib any_doubt_leaves_a_claim" \
+    src/revocation/requester.rs 's/ \&\& binding.spec == binding_spec(name)//'
+mutant 6-unwatched-believed "--lib what_is_not_watched" \
+    src/revocation/requester.rs 's/if !(self.is_watched)()/if self.name.is_empty()/'
+mutant 6-stop-told-again "--test e2e a_stop_of_a_tenant_is_told_once" \
+    src/runtime/controllers/tenant_stops.rs 's/Some(State::Held) => true,/Some(State::Held) => false,/'
 mutant 6-counted-twice "--test e2e numbers_are_right" \
     src/telemetry/metrics/domains.rs 's/call_outcome(error))).or_default() += 1;/call_outcome(error))).or_default() += 2;/'
 mutant 6-traced-once "--test e2e a_shared_call_is_in" \

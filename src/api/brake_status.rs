@@ -95,7 +95,9 @@ impl BrakeId {
     /// The ids that the annotation of a tenant object names.
     pub fn released_by(meta: &ObjectMeta) -> Vec<Self> {
         let value = meta.annotations.as_ref().and_then(|all| all.get(RELEASE_BRAKE_ANNOTATION));
-        value.map(|value| value.split(',').filter_map(Self::parse).take(BrakeStatus::MAX_NAMESPACES).collect()).unwrap_or_default()
+        value
+            .map(|value| value.split(',').filter_map(Self::parse).take(BrakeStatus::MAX_NAMESPACES).collect())
+            .unwrap_or_default()
     }
 }
 

@@ -7,9 +7,9 @@
 //!
 //! - Parts of a spec: `common` (what the removal kinds share), `admission` (who may use a cluster-scoped tenant),
 //!   `guards`, `verification`, `times`, `ids`, `object_name`. `removal_kinds` lists the removal kinds.
-//! - Statuses: `status` (of the removal kinds), `brake_status` (of tenants), `reason` (every reason, and what it means for the conditions),
-//!   `conditions`. `reconcile_request` is about the annotation that a status answers. `printable` is what a text from
-//!   outside becomes.
+//! - Statuses: `status` (of the removal kinds), `brake_status` (of tenants), `reason` (every reason, and what it means
+//!   for the conditions), `conditions`. `reconcile_request` is about the annotation that a status answers,
+//!   `requested_by` about the one that names who asked. `printable` is what a text from outside becomes.
 //! - `closed` finds what in a spec this version does not know.
 //! - `crds` makes the CustomResourceDefinitions.
 
@@ -34,6 +34,7 @@ mod printable;
 mod reason;
 mod reconcile_request;
 mod removal_kinds;
+mod requested_by;
 mod status;
 mod times;
 mod user_permission_revocation;
@@ -65,6 +66,7 @@ pub use printable::{escaped, printable};
 pub use reason::{DriftedReason, Reason, State, VerifiedReason};
 pub use reconcile_request::{RECONCILE_ANNOTATION, reconcile_request};
 pub use removal_kinds::RemovalKind;
+pub use requested_by::{REQUESTED_BY_ANNOTATION, requested_by};
 pub use status::{Drift, Finished, RemovalResult, RemovalStatus};
 pub use times::{DurationText, Rfc3339};
 pub use user_permission_revocation::{Permission, UserPermissionRevocation, UserPermissionRevocationSpec};

@@ -20,7 +20,7 @@
 //!   yet. `refusals`: what Auth0 refused. `wait_writes`: the rate limiter of statuses that only say what an object
 //!   waits for.
 //! - `status_writer`: the one way in which a status is written. `preflight`: the check right before a call, and
-//!   `confirm`, which asks the API server for it.
+//!   `confirm`, which asks the API server for it. `requester`: who asked for a removal, and whether that is proved.
 
 mod answers;
 mod apply_report;
@@ -45,6 +45,7 @@ mod outcome;
 mod preflight;
 mod reconcile;
 mod refusals;
+mod requester;
 mod schedule;
 mod settled;
 mod shared;
@@ -65,9 +66,10 @@ pub use items::Items;
 pub use kinds::{ForEachKind, Revocation, for_each_kind};
 pub use mutation_cache::Stored;
 pub use outcome::{Outcome, Verified};
-pub use preflight::{IsLeader, PreflightChecker};
+pub use preflight::{IsLeader, Origin, PreflightChecker};
 pub use reconcile::{Context, Error, Progress, reconcile};
 pub use refusals::{Calls, Refused};
+pub use requester::{AdmissionBinding, AdmissionPolicy, RequesterPolicy, RequesterSource, binding_spec, policy_spec};
 pub use settled::{is_settled, is_verdict_lost, reason_of};
 pub use shared::{Proof, ReasonChange, ReconcileState, Shared};
 pub use status_writer::{SharedStatus, StatusTarget, Written, own_part, write_status};

@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client};
 
-use crate::api::{Mode, RemovalOptions};
+use crate::api::{Mode, RemovalOptions, requested_by};
 use crate::clock;
 use crate::dispatch::{Connection, ConnectionKey, Owner, Preflight, Purpose, Refusal, Removal};
 use crate::sync::{read, write};
@@ -50,7 +50,18 @@ trait Cached: Send + Sync {
         purpose: Purpose,
     ) -> BoxFuture<'a, Result<Connection, Refusal>>;
     fn connection(&self, owner: &Owner, purpose: Purpose) -> Result<Connection, Refusal>;
-    fn managers(&self, owner: &Owner) -> Vec<String>;
+    fn origin(&self, owner: &Owner) -> Option<Origin>;
+}
+
+/// Where an object comes from, for the audit log. A client can write any name.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The names in its `managedFields`: who claims to have written its spec and metadata.
+    pub managers: Vec<String>,
+    /// The value of the annotation `rescind.dev/requested-by`, if it is there.
+    pub requested_by: Option<String>,
+    /// When it was created.
+    pub created: Option<Timestamp>,
 }
 
 struct Objects<K: Revocation> {
@@ -78,10 +89,9 @@ impl PreflightChecker {
         write(&self.caches).insert(key, cached);
     }
 
-    /// The names in the object's `managedFields`: who claims to have written its spec and metadata. Anybody can claim
-    /// any name.
-    pub fn managers(&self, owner: &Owner) -> Vec<String> {
-        self.cache_of(owner).map(|cache| cache.managers(owner)).unwrap_or_default()
+    /// Where the object comes from, by its metadata; `None` if it is gone.
+    pub fn origin(&self, owner: &Owner) -> Option<Origin> {
+        self.cache_of(owner)?.origin(owner)
     }
 
     fn cache_of(&self, owner: &Owner) -> Option<Arc<dyn Cached>> {
@@ -172,14 +182,18 @@ impl<K: Revocation> Cached for Objects<K> {
         }
     }
 
-    fn managers(&self, owner: &Owner) -> Vec<String> {
-        let object = self.store.get(&ObjectRef::new(&owner.name).within(&owner.namespace));
-        let object = object.filter(|object| object.meta().uid.as_deref() == Some(&*owner.uid));
-        let entries = object.iter().flat_map(|object| object.meta().managed_fields.iter().flatten());
+    fn origin(&self, owner: &Owner) -> Option<Origin> {
+        let object = self.store.get(&ObjectRef::new(&owner.name).within(&owner.namespace))?;
+        let meta = object.meta();
+        if meta.uid.as_deref() != Some(&*owner.uid) {
+            return None;
+        }
+        let entries = meta.managed_fields.iter().flatten();
         let mut managers: Vec<String> = entries.filter_map(|entry| entry.manager.clone()).collect();
         managers.sort_unstable();
         managers.dedup();
-        managers
+        let created = meta.creation_timestamp.as_ref().map(|time| time.0);
+        Some(Origin { managers, requested_by: requested_by(meta), created })
     }
 }
 

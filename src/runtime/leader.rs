@@ -10,14 +10,15 @@ use tokio_util::sync::CancellationToken;
 use crate::dispatch::{Dispatcher, Observer};
 use crate::revocation::{ForEachKind, PreflightChecker, ReasonChange, ReconcileState, Revocation, for_each_kind};
 use crate::telemetry::audit::AuditRecorder;
+use crate::telemetry::audit_log::AuditLog;
 use crate::telemetry::events;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::Readiness;
 use crate::tenant::{KindRow, Tenants};
 
 use super::controllers::{
-    CallObserver, ClusterTenants, CountedPreflight, Dependents, Scope, TenantController, TenantQueues,
-    follow_brakes, follow_clock, route,
+    CallObserver, ClusterTenants, CountedPreflight, Dependents, Scope, TenantController, TenantQueues, follow_brakes,
+    follow_clock, route, watch_requester_policy,
 };
 use super::election::LeadershipToken;
 use super::settings::Settings;
@@ -46,15 +47,21 @@ impl Work {
         readiness: &Readiness,
         metrics: &Metrics,
         leadership: LeadershipToken,
+        audit: &AuditLog,
     ) -> Self {
         let mut tasks = Tasks::default();
         let ending = CancellationToken::new();
         let checker = PreflightChecker::new(client.clone(), Box::new(move || leadership.holds()));
         let tenants = Tenants::new(settings.allowed_domains.clone(), settings.timeouts);
         let (state, queues) = (Arc::new(ReconcileState::default()), Arc::new(TenantQueues::default()));
-        let audit =
-            AuditRecorder { metrics: metrics.clone(), checker: checker.clone(), traces: settings.traces.clone() };
-        let calls = Arc::new(CallObserver { audit, tenants: tenants.clone(), queues: queues.clone() });
+        let recorder = AuditRecorder {
+            log: audit.clone(),
+            metrics: metrics.clone(),
+            checker: checker.clone(),
+            requester_policy: watch_requester_policy(client, settings, readiness, &mut tasks),
+            traces: settings.traces.clone(),
+        };
+        let calls = Arc::new(CallObserver { audit: recorder, tenants: tenants.clone(), queues: queues.clone() });
         if let Some(news) = tenants.token_news() {
             let calls = calls.clone();
             tasks.services.spawn(async move { calls.follow_tokens(news).await });
@@ -75,6 +82,7 @@ impl Work {
             queues,
             kinds: KindRows::all(),
             announce: announce.clone(),
+            audit: audit.clone(),
             connections: Notify::new(),
             shown: Mutex::default(),
             begun: Instant::now(),

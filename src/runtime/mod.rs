@@ -46,6 +46,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::telemetry::audit_log::AuditLog;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::{Readiness, Role};
 use crate::telemetry::{BindAddress, http};
@@ -107,9 +108,10 @@ pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken
         return Ok(());
     }
     info!(version = env!("CARGO_PKG_VERSION"), "started");
+    let audit = AuditLog::default();
     let Some(timing) = settings.election else {
         readiness.set_role(Role::NoElection);
-        let work = Work::start(&settings, &client, &readiness, &metrics, LeadershipToken::always());
+        let work = Work::start(&settings, &client, &readiness, &metrics, LeadershipToken::always(), &audit);
         return lead(work, &shutdown, std::future::pending()).await;
     };
     let mut elector =
@@ -117,12 +119,19 @@ pub async fn run(settings: Settings, client: Client, shutdown: CancellationToken
     if !elector.acquire(&shutdown).await {
         return Ok(());
     }
-    let work = Work::start(&settings, &client, &readiness, &metrics, elector.leadership());
+    let (lease, leader) = (&settings.lease_name, elector.identity().to_owned());
+    audit.leader_started(lease, &leader);
+    let work = Work::start(&settings, &client, &readiness, &metrics, elector.leadership(), &audit);
     // The lease is renewed until the calls in flight have ended, and given up only after that.
     let led = lead(work, &shutdown, elector.keep_renewing()).await;
-    if !matches!(led, Err(Error::Lost(_))) {
-        elector.release().await;
-    }
+    let lost = match &led {
+        Err(Error::Lost(lost)) => Some(lost.to_string()),
+        Ok(()) | Err(_) => {
+            elector.release().await;
+            None
+        }
+    };
+    audit.leader_stopped(lease, &leader, lost.as_deref());
     led
 }
 

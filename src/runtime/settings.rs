@@ -26,6 +26,8 @@ pub struct Settings {
     pub secret_namespaces: Vec<String>,
     /// Serve `ClusterAuth0Tenant`, unless single namespaces are watched.
     pub cluster_tenants: bool,
+    /// Name of the admission policy that enforces who asked, and of its binding; not watched if `None`.
+    pub requester_policy: Option<String>,
     /// Address of `/healthz` and `/readyz`; not served if `None`.
     pub probe_address: Option<BindAddress>,
     /// Address of `/metrics`; not served if `None`.

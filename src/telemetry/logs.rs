@@ -30,7 +30,7 @@ where
     let audit = if level == LevelFilter::OFF { level } else { level.max(LevelFilter::INFO) };
     let targets = Targets::new()
         .with_default(level)
-        .with_target(super::audit::TARGET, audit)
+        .with_target(super::audit_chain::TARGET, audit)
         // kube logs the whole body of an answer that it cannot parse, and that may be a Secret. Its errors are returned
         // to us as well, and we log what they mean.
         .with_target("kube_client", LevelFilter::OFF)
@@ -40,7 +40,7 @@ where
         .with_target("opentelemetry", level.min(LevelFilter::WARN));
     let lines = tracing_subscriber::fmt::layer().with_writer(Lines(writer));
     let lines = match format {
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
         LogFormat::Text => lines.with_ansi(false).boxed(),
     };
     Registry::default().with(lines.with_filter(targets))

@@ -7,7 +7,9 @@
 //! becomes a metric and an event (`ReasonChange`), the guard around each reconcile reports how it ended (`Failure`),
 //! and watches and election report their state (`Readiness`).
 //!
-//! - `logs.rs`: the log on standard error. `audit.rs`: its line for each DELETE.
+//! - `logs.rs`: the log on standard error.
+//! - `audit.rs`: what goes into the audit log. `audit_codes.rs`: the codes of its lines. `audit_log.rs` writes them, and
+//!   `audit_chain.rs` says how they are chained and verified.
 //! - `metrics/`: what `/metrics` serves; docs/metrics.md lists it.
 //! - `events.rs`: the event recorder.
 //! - `traces.rs`: which work becomes a span. `trace_export.rs`, `otlp.rs`: whether and how spans are exported.
@@ -15,6 +17,9 @@
 //! - `readiness.rs`: what the operator waits for. `http.rs`: the probes, and the server for them and for metrics.
 
 pub(crate) mod audit;
+mod audit_chain;
+mod audit_codes;
+pub(crate) mod audit_log;
 pub(crate) mod events;
 pub(crate) mod failure;
 pub(crate) mod http;
@@ -26,5 +31,7 @@ pub(crate) mod readiness;
 pub mod trace_export;
 pub mod traces;
 
+pub use audit_chain::{AuditLog, ChainFault, verify_audit_log};
+pub use audit_codes::Code;
 pub use http::BindAddress;
 pub use logs::{LogFormat, log_panics, subscriber};

@@ -106,6 +106,11 @@ impl Readiness {
         self.0.changed.notify_one();
     }
 
+    /// Whether the part has a problem at the moment.
+    pub(crate) fn has_problem(&self, part: &str) -> bool {
+        lock(&self.0.state).parts.get(part).is_some_and(|part| part.problem(Instant::now()).is_some())
+    }
+
     pub(crate) fn set_role(&self, role: Role) {
         lock(&self.0.state).role = role;
     }
@@ -270,7 +275,9 @@ mod tests {
         readiness.problem("the list of namespaces", "not allowed");
         assert_eq!(readiness.waiting_for(), [""; 0]);
         assert_eq!(readiness.left_out(), ["going on without the list of namespaces: not allowed"]);
+        assert!(readiness.has_problem("the list of namespaces") && !readiness.has_problem("another"));
         readiness.ready("the list of namespaces");
+        assert!(!readiness.has_problem("the list of namespaces"));
         assert_eq!(readiness.left_out(), [""; 0]);
     }
 

@@ -14,10 +14,10 @@ use crate::dispatch::{Connection, ConnectionKey};
 use crate::sync::{lock, read, write};
 
 use super::admission::{Applicant, refusal};
+use super::brake::{Brakes, ItemId};
 use super::cluster::{Cluster, ClusterCaches, NamespaceMeta, Problem};
 use super::connection::TenantError;
 use super::connection_cache::{Connect, ConnectionCache, Rules};
-use super::brake::{Brakes, ItemId};
 use super::guards::{braked, protected_target};
 use super::health::{Health, Unreachable};
 use super::key::TenantKey;

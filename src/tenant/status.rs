@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{
-    Auth0TenantStatus, BrakeStatus, ConditionStatus, ConditionType, CredentialKind, CredentialStatus, Mode, Reason, TenantObject,
-    RELEASE_BRAKE_ANNOTATION, Verdict, conditions, time, verdicts,
+    Auth0TenantStatus, BrakeStatus, ConditionStatus, ConditionType, CredentialKind, CredentialStatus, Mode,
+    RELEASE_BRAKE_ANNOTATION, Reason, TenantObject, Verdict, conditions, time, verdicts,
 };
 use crate::auth0::{CallError, Token};
 

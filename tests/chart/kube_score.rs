@@ -58,6 +58,11 @@ fn kube_score_finds_only_what_is_accepted() {
         kept.map(|(check, words, _)| (check.to_string(), words.to_string())).collect()
     };
     assert_eq!(findings(&[]), accepted(""));
-    let sets = ["networkPolicy.enabled=true", "metrics.prometheusRule.enabled=true", "argocd.enabled=true"];
+    let sets = [
+        "networkPolicy.enabled=true",
+        "metrics.prometheusRule.enabled=true",
+        "argocd.enabled=true",
+        "requester.enforce=true",
+    ];
     assert_eq!(findings(&sets), accepted("pod-networkpolicy"));
 }

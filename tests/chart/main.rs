@@ -21,6 +21,7 @@ mod readme;
 mod relay;
 mod release;
 mod rendered;
+mod requester;
 mod rights;
 mod schema;
 mod secrets;

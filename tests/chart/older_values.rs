@@ -19,13 +19,14 @@ pub fn defaults(schema: &Value, values: &[Documented]) -> Value {
 }
 
 /// Every object that the chart can render, so that each template reads its values.
-const EVERYTHING: [&str; 8] = [
+const EVERYTHING: [&str; 9] = [
     "crds.enabled=false",
     "networkPolicy.enabled=true",
     "metrics.serviceMonitor.enabled=true",
     "metrics.prometheusRule.enabled=true",
     "metrics.dashboard.enabled=true",
     "argocd.enabled=true",
+    "requester.enforce=true",
     "secretNamespaces={identity}",
     "podDisruptionBudget.enabled=true",
 ];

@@ -106,6 +106,8 @@ const MATRIX: &[&[&str]] = &[
         r#"@extraObjects=[{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"{{ .Release.Name }}-more"}}]"#,
     ],
     &["nameOverride=taker", "fullnameOverride=a-very-long-name-for-an-operator-that-is-cut-somewhere"],
+    &["requester.enforce=true", "nameOverride=a-name-that-is-as-long-as-it-may-be-here-and-cut"],
+    &["requester.enforce=true", "watchNamespaces={matrix-a}", "rbac.create=false"],
     &["log.level=debug", "log.format=text", "maxConcurrentReconciles=256", "replicas=0"],
     &[
         "metrics.serviceMonitor.enabled=true",

@@ -82,7 +82,11 @@ async fn too_many_removals_stop_before_the_first() {
     let status = tenant(&env, |brake| brake.id.is_some()).await;
     let condition = status.condition(ConditionType::BrakeEngaged).unwrap();
     assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("True", "TooManyRemovals"));
-    assert!(condition.message.starts_with("5 items") && condition.message.contains("allows 3"), "{}", condition.message);
+    assert!(
+        condition.message.starts_with("5 items") && condition.message.contains("allows 3"),
+        "{}",
+        condition.message
+    );
     let id = status.brake.unwrap().id.unwrap();
     assert!(id.starts_with("5-"), "{id}");
     release(&env, "5-wrong").await;

@@ -229,6 +229,7 @@ impl Environment {
             watch_namespaces: vec![self.namespace.clone()],
             secret_namespaces: vec![],
             cluster_tenants: true,
+            requester_policy: None,
             probe_address: None,
             metrics_address: None,
             max_concurrent_reconciles: 8,

@@ -111,6 +111,7 @@ async fn a_paused_leader_that_wakes_up_sends_nothing() {
     let log = first.log();
     let last = log.lines().last().unwrap();
     assert!(last.starts_with("rescind: lost the leadership"), "{last}");
+    assert!(log.contains("\"code\":\"RSA041W\""), "the audit log has it, too");
     env.fake.assert_removed_exactly(&before, people.iter().map(|person| Relation::user_role(person, ROLE)));
     let deletes = env.fake.count(Kind::DeleteUserRoles) - calls;
     assert_eq!(deletes, people.len() as u64, "one each: {:?}", env.calls());

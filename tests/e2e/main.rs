@@ -6,6 +6,7 @@
 
 mod address_families;
 mod answers;
+mod audit;
 mod brake;
 mod client_credentials;
 mod cluster_tenants;
@@ -40,6 +41,7 @@ mod rate_limits;
 mod reconcile_requests;
 mod removals;
 mod repository;
+mod requester;
 mod skew;
 mod soak;
 mod stage;

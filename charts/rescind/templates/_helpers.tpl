@@ -32,6 +32,11 @@ template begins with this. A value whose default is null needs no filling in. */
 {{- default (include "rescind.fullname" .) .Values.leaderElection.leaseName }}
 {{- end }}
 
+{{/* The name of the admission policy that enforces who asked, and of its binding. */}}
+{{- define "rescind.requesterPolicy" -}}
+{{- include "rescind.fullname" . }}-requested-by
+{{- end }}
+
 {{/* A security context; on OpenShift without what the platform chooses. */}}
 {{- define "rescind.securityContext" -}}
 {{- toYaml (ternary (omit .context "runAsUser" "runAsGroup" "fsGroup") .context .root.Values.openshift) }}

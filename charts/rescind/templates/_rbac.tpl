@@ -77,6 +77,14 @@ tenants (the namespaced kind) or cluster (the other one). */}}
   verbs: [get, update, watch]
 {{- end }}
 
+{{/* The policy that enforces who asked, and its binding, by their name: a list of one name needs no right to the others. */}}
+{{- define "rescind.rules.requester" -}}
+- apiGroups: [admissionregistration.k8s.io]
+  resources: [validatingadmissionpolicies, validatingadmissionpolicybindings]
+  resourceNames: [{{ include "rescind.requesterPolicy" . }}]
+  verbs: [list, watch]
+{{- end }}
+
 {{/* The namespaces to read Secrets from: a list, or the one entry "*" for all. */}}
 {{- define "rescind.secretNamespaces" -}}
 {{- $secrets := .Values.secretNamespaces }}

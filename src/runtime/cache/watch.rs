@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch::{Receiver, Sender};
 use tracing::{debug, warn};
 
-use crate::api::{CREDENTIALS_LABEL, RECONCILE_ANNOTATION, RELEASE_BRAKE_ANNOTATION};
+use crate::api::{CREDENTIALS_LABEL, GROUP, RECONCILE_ANNOTATION, RELEASE_BRAKE_ANNOTATION, REQUESTED_BY_ANNOTATION};
 use crate::runtime::kube_error::explain;
 use crate::telemetry::readiness::Readiness;
 use crate::tenant::Listing;
@@ -64,6 +64,7 @@ pub(crate) struct Cache<K: Resource<DynamicType = ()> + Clone + 'static> {
     /// Whether a list was complete since the start.
     pub(crate) listing: Receiver<Listing>,
     fresh: Arc<Freshness>,
+    health: WatchHealth,
 }
 
 impl<K: Resource<DynamicType = ()> + Clone + 'static> Cache<K> {
@@ -71,6 +72,12 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Cache<K> {
     pub(crate) fn is_fresh(&self) -> Arc<dyn Fn() -> bool + Send + Sync> {
         let fresh = self.fresh.clone();
         Arc::new(move || fresh.is_fresh())
+    }
+
+    /// A function that returns whether the list was complete once and the watch has had no problem since, or is over it.
+    pub(crate) fn is_working(&self) -> impl Fn() -> bool + Send + Sync + 'static + use<K> {
+        let (listing, health) = (self.listing.clone(), self.health.clone());
+        move || *listing.borrow() == Listing::Complete && !health.readiness.has_problem(&health.name)
     }
 }
 
@@ -106,12 +113,14 @@ where
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     };
-    watch_api(api, name, selection.labels, selection.timing, settle, readiness)
+    let config = watcher::Config { label_selector: selection.labels.map(str::to_owned), ..Default::default() };
+    watch_api(api, name, config, selection.timing, settle, readiness)
 }
 
-/// Watches the cluster-scoped kind `K`, without which the operator goes on.
+/// Watches the cluster-scoped kind `K`, or only its object of this name, without which the operator goes on.
 pub(crate) fn watch_cluster<K>(
     client: &Client,
+    only: Option<&str>,
     timing: WatchTiming,
     readiness: &Readiness,
 ) -> (Cache<K>, impl Stream<Item = Change<K>> + Send + 'static + use<K>)
@@ -121,14 +130,16 @@ where
 {
     let name = format!("the list of {}", K::plural(&()));
     readiness.expect_optional(&name);
-    watch_api(Api::all(client.clone()), name, None, timing, |_| None, readiness)
+    let config =
+        watcher::Config { field_selector: only.map(|only| format!("metadata.name={only}")), ..Default::default() };
+    watch_api(Api::all(client.clone()), name, config, timing, |_| None, readiness)
 }
 
 /// Watches what `api` serves, as the part `name` of the readiness.
 fn watch_api<K>(
     api: Api<Readable<K>>,
     name: String,
-    labels: Option<&str>,
+    config: watcher::Config,
     timing: WatchTiming,
     settle: Settle<K>,
     readiness: &Readiness,
@@ -140,11 +151,11 @@ where
     let (store, writer) = reflector::store::<K>();
     let fresh = Arc::new(Freshness::default());
     let (set_listing, listing) = tokio::sync::watch::channel(Listing::NotYet);
-    let start = watcher_of(api, labels, timing);
+    let start = watcher_of(api, config.timeout(timing.seconds));
     let mut events = Resync::new(timing.list_every, start).backoff(WatchBackoff::default()).boxed();
     let mut writer = StoreWriter::new(writer, fresh.clone(), settle);
-    let cache = Cache { store, uncached: writer.uncached(), listing, fresh };
     let health = WatchHealth { name, readiness: readiness.clone(), listing: set_listing };
+    let cache = Cache { store, uncached: writer.uncached(), listing, fresh, health: health.clone() };
     let heartbeat = health.clone();
     // An idle watch yields nothing for hours, but it is polled at each of its timeouts.
     let events = futures::stream::poll_fn(move |cx| {
@@ -163,7 +174,7 @@ where
                 changes
             }
             Err(error) => {
-                health.failed(&error);
+                health.failed(&error, &K::group(&()));
                 Vec::new()
             }
         };
@@ -172,20 +183,15 @@ where
     (cache, changes)
 }
 
-/// A function that starts a watcher of the objects with these labels, which begins with a list.
+/// A function that starts such a watcher, which begins with a list.
 fn watcher_of<K>(
     api: Api<Readable<K>>,
-    labels: Option<&str>,
-    timing: WatchTiming,
+    config: watcher::Config,
 ) -> impl Fn() -> BoxStream<'static, watcher::Result<Event<Readable<K>>>> + Send + 'static + use<K>
 where
     K: Resource<DynamicType = ()>,
     K: Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
-    let mut config = watcher::Config::default().timeout(timing.seconds);
-    if let Some(labels) = labels {
-        config = config.labels(labels);
-    }
     move || watch(api.clone(), config.clone()).boxed()
 }
 
@@ -203,13 +209,13 @@ impl WatchHealth {
         self.listing.send_replace(Listing::Complete);
     }
 
-    fn failed(&self, error: &watcher::Error) {
+    fn failed(&self, error: &watcher::Error, group: &str) {
         // The API server keeps a few minutes of history, so this is ordinary.
         if is_expired(error) {
             debug!(watch = self.name, "the resource version has expired; listing again");
             return;
         }
-        let why = describe(error);
+        let why = describe(error, group);
         debug!(watch = self.name, "retrying: {why}");
         self.readiness.problem(&self.name, &why);
         self.listing.send_if_modified(|listing| {
@@ -259,13 +265,18 @@ impl Backoff for WatchBackoff {
     fn reset(&mut self) {}
 }
 
-/// What is wrong with a watch, and what to do, for logs, probes and status.
+/// What is wrong with a watch of a kind of this group, and what to do, for logs, probes and status.
 #[allow(clippy::wildcard_enum_match_arm, reason = "the enum is of another crate")]
-fn describe(error: &watcher::Error) -> String {
+fn describe(error: &watcher::Error, group: &str) -> String {
     use watcher::Error::{InitialListFailed, WatchFailed, WatchStartFailed};
     match error {
         InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status))
             // Only the code: while the API group is unknown the answer is not a Status object.
+            if status.code == 404 && group != GROUP =>
+        {
+            format!("the API server does not serve this kind of {group} in v1")
+        }
+        InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status))
             if status.code == 404 =>
         {
             "the kind is not installed; install the CRDs: rescind crds | kubectl apply --server-side -f -".to_owned()
@@ -304,7 +315,7 @@ pub(super) fn prune<K: Resource>(object: &mut Readable<K>) {
         creation_timestamp: meta.creation_timestamp,
         deletion_timestamp: meta.deletion_timestamp,
         labels,
-        annotations: only(meta.annotations, &[RECONCILE_ANNOTATION, RELEASE_BRAKE_ANNOTATION]),
+        annotations: only(meta.annotations, &[RECONCILE_ANNOTATION, RELEASE_BRAKE_ANNOTATION, REQUESTED_BY_ANNOTATION]),
         managed_fields: Some(managers.collect()),
         ..ObjectMeta::default()
     };
@@ -327,5 +338,17 @@ mod tests {
         assert!(later >= MAX_BACKOFF && later <= MAX_BACKOFF * 2);
         backoff.last = Instant::now().checked_sub(BACKOFF_RESET * 2);
         assert!(backoff.next().unwrap() < Duration::from_millis(601));
+    }
+
+    /// Other programs' kinds are not installed with our CRDs.
+    #[test]
+    fn a_kind_that_is_not_served_is_explained() {
+        let missing = || {
+            let status = kube::core::Status::failure("404 page not found", "NotFound").with_code(404);
+            watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
+        };
+        assert!(describe(&missing(), GROUP).contains("install the CRDs"));
+        let other = describe(&missing(), "admissionregistration.k8s.io");
+        assert_eq!(other, "the API server does not serve this kind of admissionregistration.k8s.io in v1");
     }
 }

@@ -47,8 +47,10 @@ impl ClusterTenants<'_> {
             tenants.not_serving_cluster("it was started with --cluster-tenants=false");
             return None;
         }
-        let (tenant_cache, tenant_changes) = watch_cluster::<ClusterAuth0Tenant>(client, settings.watches, readiness);
-        let (namespace_cache, namespace_changes) = watch_cluster::<NamespaceMeta>(client, settings.watches, readiness);
+        let (tenant_cache, tenant_changes) =
+            watch_cluster::<ClusterAuth0Tenant>(client, None, settings.watches, readiness);
+        let (namespace_cache, namespace_changes) =
+            watch_cluster::<NamespaceMeta>(client, None, settings.watches, readiness);
         tenants.serve_cluster(ClusterCaches {
             namespace: settings.namespace.clone(),
             tenants: tenant_cache.store.clone(),

@@ -134,7 +134,8 @@ impl<K: Revocation> Wake for DependentsOf<K> {
                 continue;
             }
             let named = removal.removal();
-            if tenants.bars(&key.name, object, &Applicant { namespace: &of.namespace, kind: K::KIND, removal: &named }) {
+            if tenants.bars(&key.name, object, &Applicant { namespace: &of.namespace, kind: K::KIND, removal: &named })
+            {
                 continue;
             }
             let (items, demand) = (ItemId::of(&named), demand.entry(of.namespace.clone()).or_default());

@@ -8,12 +8,14 @@
 //! - `tenants.rs`: the controller of the tenant objects, one for both kinds and all scopes. `cluster_tenants.rs` starts
 //!   what the cluster-scoped kind needs beyond that.
 //!   `tenant_brake.rs` counts what the objects of a tenant want removed, and writes the allotments of its brake.
+//!   `tenant_stops.rs` tells the audit log when a tenant is stopped and goes on,
 //!   `tenant_credentials.rs` says when the credentials of an application are tried out, and `usability.rs` what of a
 //!   tenant matters to removals.
 //! - `controller.rs`: kube's controller, fed with keys. `clock_jumps.rs`: queues everything when the wall clock was
 //!   set.
 //! - `guard.rs`: around every reconcile: deadline, panics, backoff. `write_permits.rs`: how many status writes are in
 //!   flight.
+//! - `requester_policy.rs`: watches the admission policy by which the API server enforces who asked.
 //! - `observer.rs`, `preflight.rs`: what the dispatcher reports of its calls, on its way to audit log, metrics and
 //!   tenants.
 //!
@@ -29,9 +31,11 @@ mod guard;
 mod observer;
 mod preflight;
 mod removals;
+mod requester_policy;
 mod scope;
 mod tenant_brake;
 mod tenant_credentials;
+mod tenant_stops;
 mod tenants;
 mod usability;
 mod write_permits;
@@ -41,6 +45,7 @@ pub(crate) use cluster_tenants::ClusterTenants;
 pub(crate) use dependents::Dependents;
 pub(crate) use observer::CallObserver;
 pub(crate) use preflight::CountedPreflight;
+pub(crate) use requester_policy::watch_requester_policy;
 pub(crate) use scope::{Scope, route};
 pub(crate) use tenant_brake::follow_brakes;
 pub(crate) use tenants::{TenantController, TenantQueues};

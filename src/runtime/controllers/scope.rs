@@ -190,7 +190,8 @@ impl ForEachKind for Kinds<'_> {
         let add = queue.clone();
         self.by_kind.insert(K::KIND, Box::new(move |key| add.add(key)));
         let guard = ReconcileGuard::new(K::KIND, metrics, settings.traces.clone());
-        let (dependents, shared) = (tenants.dependents.of(store.clone(), queue.clone(), cache.listing.clone()), self.shared.clone());
+        let (dependents, shared) =
+            (tenants.dependents.of(store.clone(), queue.clone(), cache.listing.clone()), self.shared.clone());
         let permits = WritePermits::new(settings.max_concurrent_reconciles);
         let removals = Arc::new(Removals { store: store.clone(), queue, dependents, shared, guard, permits });
         let follower = removals.clone();

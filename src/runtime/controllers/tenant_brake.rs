@@ -20,6 +20,8 @@ const ENGAGED_RESYNC: Duration = Duration::from_secs(10);
 /// How long the first count waits for the lists of all kinds.
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 const LIST_RETRY: Duration = Duration::from_millis(100);
+/// How the audit names all namespaces together.
+const ALL: &str = "*";
 /// The most items that one call can name.
 const MAX_BATCH: usize = 50;
 
@@ -98,7 +100,7 @@ impl TenantController {
         match brakes.decide(key, &facts, tenant.status().and_then(|status| status.brake.as_ref())) {
             Err(after) => later(after),
             Ok(plan) => {
-                self.announce_brake(tenant, &plan);
+                self.announce_brake(key, tenant, &plan);
                 if brakes.shut(key) != before {
                     self.dependents.wake(key);
                 }
@@ -110,7 +112,7 @@ impl TenantController {
     }
 
     /// Logs what engages and what is over, and makes an event of an engagement.
-    fn announce_brake<K: TenantResource>(&self, tenant: &K, plan: &BrakePlan) {
+    fn announce_brake<K: TenantResource>(&self, key: &TenantKey, tenant: &K, plan: &BrakePlan) {
         let meta = tenant.meta();
         let (kind, tenant_namespace, name) = (K::kind(&()), meta.namespace.as_deref(), meta.name.as_deref());
         for Engaged { namespace, engagement, limit, .. } in &plan.begun {
@@ -121,12 +123,27 @@ impl TenantController {
             let count = engagement.id.count;
             let message = format!("{count} items would be removed, more than the {limit} that spec.brake allows.");
             if engagement.is_now() {
+                let (count, limit) = (count_of(count), count_of(*limit));
+                self.audit.brake_engaged(key, namespace.unwrap_or(ALL), &id, count, limit);
                 let change = ReasonChange { object, reason, message, verdict_after: None, proof: None };
                 events::announce(&self.announce, change);
             }
         }
+    }
+
+    /// Writes an audit line for each engagement that was released, once that is written.
+    fn audit_releases<K: TenantResource>(&self, key: &TenantKey, tenant: &K, plan: &BrakePlan) {
+        let (releases, (brake, total)) = (BrakeId::released_by(tenant.meta()), tenant.brake());
         for (namespace, id) in &plan.ended {
-            info!(%kind, tenant_namespace, name, %namespace, %id, "the brake is not engaged any more");
+            let limit = if namespace.is_empty() { total.unwrap_or(i32::MAX) } else { brake.max_removals };
+            let limit = u64::try_from(limit).unwrap_or(0);
+            let namespace = if namespace.is_empty() { ALL } else { namespace };
+            if let Some(release) = releases.iter().find(|release| release.word == id.word) {
+                let count = count_of(release.count.min(id.count));
+                self.audit.brake_released(key, namespace, &release.to_string(), count, limit);
+            } else {
+                info!(tenant = %key, namespace, %id, "the brake is not engaged any more");
+            }
         }
     }
 
@@ -171,6 +188,7 @@ impl TenantController {
             }
         };
         let version = version.and_then(|version| version.parse().ok());
+        brake.plan.iter().for_each(|plan| self.audit_releases(key, tenant, plan));
         let before = brakes.shut(key);
         brakes.written(key, brake.plan.as_ref(), version);
         if brakes.shut(key) != before {
@@ -178,4 +196,8 @@ impl TenantController {
         }
         Ok(wrote)
     }
+}
+
+fn count_of(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }

@@ -27,6 +27,7 @@ use crate::dispatch::{ConnectionKey, Dispatcher};
 use crate::revocation::{ReasonChange, own_part};
 use crate::runtime::cache::{Change, Key};
 use crate::sync::{lock, read, write};
+use crate::telemetry::audit_log::AuditLog;
 use crate::telemetry::events;
 use crate::tenant::{
     CredentialFacts, KindRow, Listing, TenantError, TenantFacts, TenantKey, Tenants, Usable, tenant_status,
@@ -116,6 +117,7 @@ pub(crate) struct TenantController {
     /// The removal kinds, with the scopes that each needs.
     pub(crate) kinds: Vec<KindRow>,
     pub(crate) announce: Sender<ReasonChange>,
+    pub(crate) audit: AuditLog,
     /// Notified when a connection may have come or gone.
     pub(crate) connections: Notify,
     pub(crate) shown: Mutex<HashMap<TenantKey, Shown>>,
@@ -132,6 +134,8 @@ pub(crate) struct Shown {
     pub(super) refreshed_for: Option<String>,
     /// The version of the tenant that its status was last written for.
     pub(super) version: Option<Version>,
+    /// Whether it was stopped when that was last compared.
+    pub(super) stopped: Option<bool>,
     /// When a status was last written for a version that had been written before.
     written: Option<Instant>,
 }
@@ -272,6 +276,7 @@ impl TenantController {
             Usable::Yes(connection, _) => (None, Some(connection)),
         };
         let (now, steady) = (Timestamp::now(), Instant::now());
+        self.audit_stop(key, tenant, now);
         let brake = match connection.as_ref().filter(|_| tenant.tenant_spec().stopped_until(now).is_none()) {
             Some(_) => self.decide_brake(key, tenant, now),
             None => Braking::undecided(self.tenants.brakes(), key, tenant.status()),

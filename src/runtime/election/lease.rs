@@ -84,6 +84,11 @@ impl Elector {
         self.leadership.clone()
     }
 
+    /// The name under which this replica holds the Lease.
+    pub(crate) fn identity(&self) -> &str {
+        self.candidate.identity()
+    }
+
     /// Waits until we hold the Lease. Returns false if `shutdown` came first.
     pub(crate) async fn acquire(&mut self, shutdown: &CancellationToken) -> bool {
         let waited_for = format!("the lease {} in namespace {}", self.name, self.namespace);

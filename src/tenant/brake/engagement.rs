@@ -87,9 +87,8 @@ fn overrun(load: &Load, window: Duration, wall: Timestamp) -> Option<(Option<Tim
     if ready > released && used + ready > *max {
         return Some((None, used + ready));
     }
-    let is_over = |since: Timestamp, at: Timestamp| {
-        Duration::try_from(at.duration_since(since)).is_ok_and(|past| past >= window)
-    };
+    let is_over =
+        |since: Timestamp, at: Timestamp| Duration::try_from(at.duration_since(since)).is_ok_and(|past| past >= window);
     let (mut first, mut is_released) = (0, ready == released);
     for (n, (at, of_released)) in coming.iter().enumerate() {
         is_released &= of_released;

@@ -103,13 +103,23 @@ impl TenantBrake {
     }
 
     /// Takes over the record of another process. `name` is that of the namespace if there is only one.
-    pub(super) fn adopt(&mut self, record: Option<&BrakeStatus>, name: Option<&Arc<str>>, window: Duration, now: Instant) {
+    pub(super) fn adopt(
+        &mut self,
+        record: Option<&BrakeStatus>,
+        name: Option<&Arc<str>>,
+        window: Duration,
+        now: Instant,
+    ) {
         self.window = window;
         let empty = BrakeStatus::default();
         let BrakeStatus { id, used, allotted, released, namespaces, .. } = record.unwrap_or(&empty);
         if let Some(name) = name {
             let entry = NamespaceBrake {
-                name: name.to_string(), id: id.clone(), used: *used, allotted: *allotted, released: *released,
+                name: name.to_string(),
+                id: id.clone(),
+                used: *used,
+                allotted: *allotted,
+                released: *released,
             };
             self.adopt_one(name.clone(), &entry, window, now);
         } else {
@@ -187,7 +197,13 @@ impl TenantBrake {
     }
 
     /// Decides what is allowed. What restrains applies at once; [`Self::apply`] does the rest.
-    pub(super) fn decide(&mut self, facts: &Facts, wall: Timestamp, word: &mut dyn FnMut() -> String, now: Instant) -> Plan {
+    pub(super) fn decide(
+        &mut self,
+        facts: &Facts,
+        wall: Timestamp,
+        word: &mut dyn FnMut() -> String,
+        now: Instant,
+    ) -> Plan {
         self.expire(facts.window, now);
         let others = self.others(now);
         for name in facts.demand.keys() {
@@ -218,10 +234,13 @@ impl TenantBrake {
         let after: Vec<(Arc<str>, &String)> = after.collect();
         let is_new = |engaged: &&Engaged| {
             let (name, word) = (named(engaged.namespace.as_ref()), &engaged.engagement.id.word);
-            !before.iter().any(|(own, before)| *own == name && before.id.word == *word)
+            let is_known =
+                |before: &Engagement| before.id.word == *word && before.is_now() == engaged.engagement.is_now();
+            !before.iter().any(|(own, before)| *own == name && is_known(before))
         };
         let begun: Vec<Engaged> = plan.engaged.iter().filter(is_new).cloned().collect();
-        let mut ended: Vec<(Arc<str>, BrakeId)> = before.iter().map(|(name, before)| (name.clone(), before.id.clone())).collect();
+        let mut ended: Vec<(Arc<str>, BrakeId)> =
+            before.iter().map(|(name, before)| (name.clone(), before.id.clone())).collect();
         ended.retain(|(name, id)| !after.iter().any(|(own, word)| own == name && **word == id.word));
         let allots = plan.namespaces.values().any(|grant| grant.allot.is_some());
         plan.is_urgent = allots || !begun.is_empty() || !ended.is_empty();
@@ -233,7 +252,8 @@ impl TenantBrake {
     }
 
     fn engagements(&self) -> Vec<(Arc<str>, Engagement)> {
-        let own = self.namespaces.iter().filter_map(|(name, counts)| Some((name.clone(), counts.engagement()?.clone())));
+        let own =
+            self.namespaces.iter().filter_map(|(name, counts)| Some((name.clone(), counts.engagement()?.clone())));
         let total = self.total.engagement.iter().map(|engagement| (named(None), engagement.clone()));
         own.chain(total).collect()
     }
@@ -263,7 +283,12 @@ impl TenantBrake {
             self.total = gate.clone();
         }
         let allowed = all.allowed(is_engaged);
-        let outstanding: usize = self.namespaces.iter().filter(|(name, _)| grants[*name].allot.is_none()).map(|(_, counts)| counts.allotted(now)).sum();
+        let outstanding: usize = self
+            .namespaces
+            .iter()
+            .filter(|(name, _)| grants[*name].allot.is_none())
+            .map(|(_, counts)| counts.allotted(now))
+            .sum();
         let mut left = allowed.saturating_sub(outstanding);
         for grant in grants.values_mut() {
             grant.allot = grant.allot.map(|size| size.min(left)).filter(|size| *size > 0);
@@ -337,9 +362,13 @@ fn engaged(
         let engagement = grant.engagement.clone()?;
         Some(Engaged { namespace: Some(name.clone()), engagement, limit: facts.max, most: None })
     });
-    let most = loads.iter().max_by_key(|(_, load)| load.used + load.ready + load.coming.len()).map(|(name, _)| name.clone());
-    let all = total.engagement.clone().zip(facts.max_total).map(|(engagement, limit)| {
-        Engaged { namespace: None, engagement, limit, most }
+    let most =
+        loads.iter().max_by_key(|(_, load)| load.used + load.ready + load.coming.len()).map(|(name, _)| name.clone());
+    let all = total.engagement.clone().zip(facts.max_total).map(|(engagement, limit)| Engaged {
+        namespace: None,
+        engagement,
+        limit,
+        most,
     });
     all.into_iter().chain(own).collect()
 }

@@ -164,7 +164,10 @@ impl Brakes {
         let entry = tenants.entry(key.clone()).or_default();
         let ready: usize = facts.demand.values().map(|demand| demand.ready.len()).sum();
         let is_fresh = |at: Option<Instant>, within| at.is_some_and(|at| now.saturating_duration_since(at) < within);
-        if ready > facts.max / MANY && is_fresh(entry.changed_at, GATHERING) && is_fresh(entry.wanted_since, MAX_GATHERING) {
+        if ready > facts.max / MANY
+            && is_fresh(entry.changed_at, GATHERING)
+            && is_fresh(entry.wanted_since, MAX_GATHERING)
+        {
             return Err(GATHERING);
         }
         (entry.is_asked, entry.counted_at, entry.wanted_since) = (false, Some(now), None);

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use fake_auth0::{Bucket, Fault, Group, Kind, TOKEN_CANARY};
 use rescind::api::{OrgMembershipRemoval, Reason, UserRoleRevocation};
+use rescind::telemetry::verify_audit_log;
 use serde_json::{Value, json};
 
 use crate::generated_file::assert_up_to_date;
@@ -253,6 +254,10 @@ async fn every_delete_leaves_an_audit_line() {
     assert!(!log.contains(TOKEN_CANARY) && !log.contains(&env.token));
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     let audit: Vec<&Value> = lines.iter().filter(|line| line["target"] == "rescind::audit").collect();
+    assert_eq!(verify_audit_log(log.lines()).faults, []);
+    let (first, last) = (audit.first().unwrap(), audit.last().unwrap());
+    assert_eq!((&first["code"], &first["seq"], &last["code"]), (&json!("RSA040I"), &json!(1), &json!("RSA041I")));
+    let audit: Vec<&Value> = audit.into_iter().filter(|line| line["endpoint"].is_string()).collect();
     let deletes = env.fake.deletes();
     assert_eq!(audit.len(), deletes.len(), "{log}");
     for call in &deletes {
@@ -260,6 +265,7 @@ async fn every_delete_leaves_an_audit_line() {
         let line = audit.iter().find(|line| line["correlation_id"] == correlation).unwrap();
         let verdict = if call.status() == Some(204) { "accepted" } else { "refused" };
         assert_eq!(line["verdict"], verdict, "{line}");
+        assert_eq!(line["code"], if verdict == "accepted" { "RSA001I" } else { "RSA001W" }, "{line}");
         assert_eq!(line["error"].is_null(), verdict == "accepted", "{line}");
         assert!(line["timestamp"].is_string() && line["domain"] == env.fake.domain(), "{line}");
     }
@@ -286,8 +292,8 @@ async fn a_delete_that_is_cut_off_leaves_an_audit_line() {
     held.arrived().await;
     assert_eq!(operator.terminate().await, Some(0));
     let log = operator.log();
-    let audit: Vec<&str> = log.lines().filter(|line| line.contains("rescind::audit")).collect();
-    assert_eq!(audit.len(), 1, "{audit:?}");
+    let audit: Vec<&str> = log.lines().filter(|line| line.contains("\"code\":\"RSA001E\"")).collect();
+    assert_eq!(audit.len(), 1, "{log}");
     let line: Value = serde_json::from_str(audit[0]).unwrap();
     assert_eq!((&line["verdict"], &line["user"]), (&json!("unknown"), &json!(USER)), "{line}");
 }
