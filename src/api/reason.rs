@@ -145,6 +145,25 @@ pub enum DriftedReason {
     KeepsComingBack,
 }
 
+/// The reason of the condition `BrakeEngaged` of a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BrakeReason {
+    /// True: more would be removed than the brake lets through.
+    TooManyRemovals,
+    /// False: that will be so at the time that the message names.
+    TooManyScheduled,
+}
+
+impl BrakeReason {
+    /// The word in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooManyRemovals => "TooManyRemovals",
+            Self::TooManyScheduled => "TooManyScheduled",
+        }
+    }
+}
+
 impl DriftedReason {
     /// The word in the API.
     pub const fn as_str(self) -> &'static str {

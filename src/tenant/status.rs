@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{
-    Auth0TenantStatus, BrakeStatus, ConditionStatus, ConditionType, CredentialKind, CredentialStatus, Mode,
-    RELEASE_BRAKE_ANNOTATION, Reason, TenantObject, Verdict, conditions, time, verdicts,
+    Auth0TenantStatus, BrakeReason, BrakeStatus, ConditionStatus, ConditionType, CredentialKind, CredentialStatus,
+    Mode, RELEASE_BRAKE_ANNOTATION, Reason, TenantObject, Verdict, conditions, time, verdicts,
 };
 use crate::auth0::{CallError, Token};
 
@@ -177,7 +177,7 @@ fn brake_verdict(tenant: &dyn TenantObject, engaged: &[Engaged]) -> Option<Verdi
     Some(Verdict {
         kind: ConditionType::BrakeEngaged,
         status: is_now.into(),
-        reason: if is_now { "TooManyRemovals" } else { "TooManyScheduled" },
+        reason: if is_now { BrakeReason::TooManyRemovals } else { BrakeReason::TooManyScheduled }.as_str(),
         message: message.join(" "),
     })
 }

@@ -8,6 +8,7 @@ use rescind::api::{
 };
 use serde_json::{Value, json};
 
+use crate::fault_injector::{Failure, FaultInjector};
 use crate::harness::*;
 use crate::stage::Stage;
 use crate::times::{roles_with, seconds_ahead};
@@ -139,6 +140,22 @@ async fn what_was_removed_counts_after_a_restart() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     assert_eq!((done().await, env.fake.count(Kind::DeleteUserRoles)), (2, 4), "{after:?}");
+}
+
+/// Nothing is sent before what the brake allots is written.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_sent_before_it_is_allotted() {
+    let (env, injector) = (environment("brake-unwritten", 3).await, FaultInjector::default());
+    let operator = env.operator_through(injector.clone(), |_| {}).await;
+    env.tenant_reason("Unproved").await;
+    injector.fail_writes([Failure::Refused(409), Failure::Refused(500), Failure::Refused(429), Failure::AnswerLost]);
+    put(&env, [0], &json!({})).await;
+    reasons(&env, [0], "Removed").await;
+    assert_eq!(injector.failures_left(), 0);
+    let path = |request: &Request| request.path.ends_with("/auth0tenants/default/status");
+    let allotted = operator.writes().iter().filter(|request| path(request)).count();
+    assert!(allotted >= 4, "{:?}", operator.writes());
+    assert_eq!(env.fake.total(), 2, "{:?}", env.calls());
 }
 
 /// What waits for a Friday evening is said before, and can be released before. What a tenant only observed is counted

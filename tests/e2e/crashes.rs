@@ -40,15 +40,18 @@ async fn a_finished_object_costs_one_write_and_then_nothing() {
 async fn a_status_that_cannot_be_written_is_written_later_and_nothing_is_done_twice() {
     let (env, injector) = (Environment::new("unwritten").await, FaultInjector::default());
     let operator = env.operator_through(injector.clone(), |_| {}).await;
-    env.tenant_reason("Unproved").await;
+    // From here on nothing but the verdict is to be written: what the brake allots lasts for more than one removal.
+    env.put::<UserRoleRevocation>("first", roles(OTHER_USER)).await;
+    env.reason::<UserRoleRevocation>("first", "Removed").await;
+    env.tenant_reason("Connected").await;
     let failures = [Failure::Refused(409), Failure::Refused(500), Failure::Refused(429), Failure::AnswerLost];
     injector.fail_writes(failures);
     env.put::<UserRoleRevocation>("jane", roles(USER)).await;
     env.reason::<UserRoleRevocation>("jane", "Removed").await;
     assert_eq!(injector.failures_left(), 0);
-    assert_eq!(env.fake.count(Kind::DeleteUserRoles), 1, "{:?}", env.calls());
+    assert_eq!(env.fake.count(Kind::DeleteUserRoles), 2, "{:?}", env.calls());
     operator.stop().await;
-    assert_eq!(env.fake.total(), 2, "{:?}", env.calls());
+    assert_eq!(env.fake.total(), 4, "{:?}", env.calls());
 }
 
 /// Kills the operator while `fault` holds a call, starts another, and returns the number of DELETEs.

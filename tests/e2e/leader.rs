@@ -3,6 +3,7 @@
 //!
 //! Replicas are processes with the timing of production (15, 10 and 2 s), because that is what users have.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ use rescind::dispatch::{
 };
 use rescind::revocation::{IsFresh, PreflightChecker, Revocation, TenantCheck};
 use rescind::runtime::{ElectionTiming, Error, LEASE, Lost};
-use rescind::tenant::{Listing, Secrets, Tenants};
+use rescind::tenant::{BrakeFacts, Listing, Secrets, Tenants};
 use serde_json::json;
 
 use crate::harness::*;
@@ -262,6 +263,7 @@ async fn the_preflight_asks_whether_this_process_leads() {
     let (leads, fresh): (_, IsFresh) = (Arc::new(AtomicBool::new(true)), Arc::new(|| true));
     let asked = leads.clone();
     let checker = PreflightChecker::new(client, Box::new(move || asked.load(Relaxed)));
+    tokio::spawn(allot(tenants.clone()));
     checker.add(None, cache(object.clone()), fresh.clone(), TenantCheck::new(tenants, fresh, None));
     let connection = checker.check(&owner, Purpose::Remove).await.expect("everything speaks for it");
     assert!(checker.may_send());
@@ -278,6 +280,18 @@ async fn the_preflight_asks_whether_this_process_leads() {
     let View::Ended { report, .. } = dispatcher.view("jane") else { panic!("{:?}", dispatcher.view("jane")) };
     assert_eq!(report.end, End::HandedBack(Refusal::NotLeading));
     assert_eq!(fake.total(), 0);
+}
+
+/// Allots what is asked for, as the controller of the tenants does.
+async fn allot(tenants: Arc<Tenants>) {
+    let mut asked = tenants.brakes().asked().unwrap();
+    while let Some(key) = asked.recv().await {
+        let window = Duration::from_secs(3600);
+        let (releases, demand) = (Vec::new(), BTreeMap::new());
+        let facts = BrakeFacts { generation: 1, max: 9, max_total: None, window, per_minute: 9, releases, demand };
+        let plan = tenants.brakes().decide(&key, &facts, None).unwrap();
+        tenants.brakes().written(&key, Some(&plan), None);
+    }
 }
 
 struct TooLate(Connection);

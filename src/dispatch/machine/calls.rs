@@ -212,6 +212,7 @@ impl Machine {
         };
         let refused = call.owners.iter().zip(results).filter_map(|(owner, result)| Some((*owner, refusal(result)?)));
         for (owner, refusal) in refused.collect::<Vec<_>>() {
+            self.not_sent(id, owner);
             let dropped = self.drop_job(owner, refusal, now);
             self.ended.extend(dropped);
         }
@@ -238,6 +239,15 @@ impl Machine {
             self.cancel_call(id, now);
         }
         wanted.then_some(())
+    }
+
+    /// What this job waits for in the call is not sent, so nothing of it can have taken effect.
+    fn not_sent(&mut self, id: CallId, owner: JobId) {
+        let Some(Call { kind: CallKind::Delete { batch, .. }, .. }) = self.calls.get(&id) else { return };
+        let waits = batch.iter().flat_map(|batched| &batched.waiters).filter(|waiter| waiter.job == owner).count();
+        if let Some(job) = self.jobs.get_mut(owner) {
+            job.items_in_flight = job.items_in_flight.saturating_sub(waits);
+        }
     }
 
     /// Cancels a call that was not sent. What it was for waits again.

@@ -7,7 +7,8 @@
 //! - `removals.rs`: the controller of one removal kind. `dependents.rs` knows which removals need which tenant.
 //! - `tenants.rs`: the controller of the tenant objects, one for both kinds and all scopes. `cluster_tenants.rs` starts
 //!   what the cluster-scoped kind needs beyond that.
-//!   `tenant_brake.rs` counts what the objects of a tenant want removed, and writes the allotments of its brake.
+//!   `tenant_brake.rs` counts what the objects of a tenant want removed, and writes the allotments of its brake;
+//!   `braking.rs` is what it knows.
 //!   `tenant_stops.rs` tells the audit log when a tenant is stopped and goes on,
 //!   `tenant_credentials.rs` says when the credentials of an application are tried out, and `usability.rs` what of a
 //!   tenant matters to removals.
@@ -23,6 +24,7 @@
 //! when there is news. Only the write of a status takes time, and an object that waits for its turn to write is not
 //! being reconciled meanwhile, so that thousands of verdicts never delay the next removal.
 
+mod braking;
 mod clock_jumps;
 mod cluster_tenants;
 mod controller;

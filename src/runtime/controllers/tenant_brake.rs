@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tracing::{info, warn};
 
-use crate::api::{Auth0TenantStatus, BrakeId, BrakeStatus, Reason};
+use crate::api::{Auth0TenantStatus, BrakeId, Reason};
 use crate::revocation::{ReasonChange, StatusTarget, Stored, Written, write_status};
 use crate::telemetry::events;
-use crate::tenant::{BrakeFacts, BrakePlan, Brakes, Engaged, TenantKey};
+use crate::tenant::{BrakeFacts, BrakePlan, Engaged, TenantKey};
 
+use super::braking::{Braking, Wrote};
 use super::tenants::{TenantController, TenantQueues, TenantResource};
 
 /// While a brake is engaged, or will be, what the objects want is counted this often: they may be deleted, or the window
@@ -24,40 +25,6 @@ const LIST_RETRY: Duration = Duration::from_millis(100);
 const ALL: &str = "*";
 /// The most items that one call can name.
 const MAX_BATCH: usize = 50;
-
-/// What is known of the brake of a tenant now.
-pub(super) struct Braking {
-    /// What the status says of it.
-    pub(super) record: Option<BrakeStatus>,
-    /// For whom it is engaged, or will be.
-    pub(super) engaged: Vec<Engaged>,
-    plan: Option<BrakePlan>,
-    /// After how long to decide again.
-    pub(super) again: Option<Duration>,
-}
-
-/// How the write of a tenant's status ended.
-pub(super) enum Wrote {
-    /// It is written.
-    Status,
-    /// There was nothing to write, or nothing to write to.
-    Nothing,
-    /// Another process has allotted something in the meantime.
-    ButAnotherLeads,
-}
-
-impl Braking {
-    /// The brake of a tenant for which nothing is sent now.
-    pub(super) fn undecided(brakes: &Brakes, key: &TenantKey, status: Option<&Auth0TenantStatus>) -> Self {
-        let record = brakes.record(key).unwrap_or_else(|| status.and_then(|status| status.brake.clone()));
-        Self { record, engaged: Vec::new(), plan: None, again: None }
-    }
-
-    /// Whether something waits for the write.
-    pub(super) fn is_urgent(&self) -> bool {
-        self.plan.as_ref().is_some_and(|plan| plan.is_urgent)
-    }
-}
 
 /// Queues the tenants whose brake has to be decided upon. Runs as long as the brakes.
 pub(crate) async fn follow_brakes(queues: &TenantQueues, mut asked: UnboundedReceiver<TenantKey>) {

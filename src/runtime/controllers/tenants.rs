@@ -33,10 +33,10 @@ use crate::tenant::{
     CredentialFacts, KindRow, Listing, TenantError, TenantFacts, TenantKey, Tenants, Usable, tenant_status,
 };
 
+use super::braking::{Braking, Wrote};
 use super::controller::{Queue, Queued, run};
 use super::dependents::Dependents;
 use super::guard::ReconcileGuard;
-use super::tenant_brake::{Braking, Wrote};
 use super::usability::Usability;
 
 /// A tenant is reconciled again this often, because a token expires and a refusal grows old. This costs no call to
@@ -320,7 +320,7 @@ impl TenantController {
             Wrote::Nothing => {}
             Wrote::ButAnotherLeads => return Ok(Some(Duration::ZERO)),
         }
-        self.record_write(key, version, steady);
+        self.record_write(key, version, steady, brake.is_urgent());
         Ok(Some(resync))
     }
 
@@ -343,11 +343,14 @@ impl TenantController {
         WRITE_INTERVAL.checked_sub(since).filter(|pause| !pause.is_zero())
     }
 
-    fn record_write(&self, key: &TenantKey, version: Version, now: Instant) {
+    /// `was_urgent`: the brake waited for the write, which starts no interval.
+    fn record_write(&self, key: &TenantKey, version: Version, now: Instant, was_urgent: bool) {
         let mut shown = lock(&self.shown);
         let shown = shown.entry(key.clone()).or_default();
         // The first write for a version starts no interval, so what calls find out after an edit is written at once.
-        shown.written = (shown.version.as_ref() == Some(&version)).then_some(now);
+        if !was_urgent {
+            shown.written = (shown.version.as_ref() == Some(&version)).then_some(now);
+        }
         shown.version = Some(version);
     }
 

@@ -13,7 +13,9 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
-use crate::api::{Auth0TenantStatus, ConditionType, DriftedReason, Reason, RemovalStatus, State, TenantObject};
+use crate::api::{
+    Auth0TenantStatus, BrakeReason, ConditionType, DriftedReason, Reason, RemovalStatus, State, TenantObject,
+};
 use crate::clock;
 use crate::dispatch::{Dispatcher, QueueStats};
 use crate::revocation::Revocation;
@@ -50,6 +52,7 @@ pub(crate) struct Counts {
     removals: BTreeMap<RemovalLabels, usize>,
     drifted: BTreeMap<DriftedLabels, usize>,
     tenants: BTreeMap<TenantLabels, usize>,
+    brakes: BTreeMap<BrakeLabels, usize>,
     unreadable: BTreeMap<UnreadableLabels, usize>,
     tokens: BTreeMap<TokenLabels, TokenEnd>,
 }
@@ -72,6 +75,12 @@ struct TenantLabels {
     tenant_namespace: String,
     reason: &'static str,
     state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+struct BrakeLabels {
+    tenant_namespace: String,
+    reason: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
@@ -152,6 +161,12 @@ impl ObjectCounts {
                 let reason = current.and_then(Auth0TenantStatus::reason_text).and_then(Reason::parse);
                 let (reason, state) = reason.map_or((NO_REASON, "new"), labels);
                 let tenant_namespace = meta.namespace.clone().unwrap_or_default();
+                let brake = current.and_then(|status| status.condition(ConditionType::BrakeEngaged));
+                for reason in [BrakeReason::TooManyRemovals, BrakeReason::TooManyScheduled].map(BrakeReason::as_str) {
+                    let labels = BrakeLabels { tenant_namespace: tenant_namespace.clone(), reason };
+                    let holds = brake.is_some_and(|brake| brake.reason == reason);
+                    *counts.brakes.entry(labels).or_default() += usize::from(holds);
+                }
                 *counts.tenants.entry(TenantLabels { tenant_namespace, reason, state }).or_default() += 1;
             }
         });
@@ -221,6 +236,8 @@ impl Collector for ObjectCounts {
         gauges(&mut encoder, "objects_drifted", help, None, counts.drifted)?;
         let help = "Tenant objects by reason; None: not reconciled yet";
         gauges(&mut encoder, "tenants", help, None, counts.tenants)?;
+        let help = "Tenant objects whose brake is engaged, or will be, by reason of BrakeEngaged";
+        gauges(&mut encoder, "brakes_engaged", help, None, counts.brakes)?;
         let help = "Objects that cannot be read and are left out; the log names them";
         gauges(&mut encoder, "unreadable_objects", help, None, counts.unreadable)?;
         let seconds = Some(&Unit::Seconds);

@@ -284,8 +284,9 @@ impl Counts {
             (self.released, self.unnamed_released) = (released.clone(), 0);
         }
         // Whoever still wants something asks again; an object may have been deleted since.
-        let is_wanted = self.wanted.drain().any(|item| ready.contains(&item));
-        let allot = (is_wanted && load.allowed(is_engaged) > 0).then(|| self.size(&load, is_engaged, rules, now));
+        let wanted = self.wanted.drain().filter(|item| ready.contains(item)).count();
+        let allot =
+            (wanted > 0 && load.allowed(is_engaged) > 0).then(|| self.size(wanted, &load, is_engaged, rules, now));
         (Grant { allot, released, engagement, drawn: self.drawn }, load)
     }
 
@@ -306,10 +307,11 @@ impl Counts {
     }
 
     /// The size of the next allotment.
-    fn size(&self, load: &Load, is_engaged: bool, rules: Rules, now: Instant) -> usize {
+    fn size(&self, wanted: usize, load: &Load, is_engaged: bool, rules: Rules, now: Instant) -> usize {
         let spare = (rules.max / SPARE_PART).min(MAX_SPARE);
         let is_early = self.allotment.until.is_some_and(|until| now < until);
-        let grown = if is_early { self.allotment.size.saturating_mul(GROWTH) } else { 0 };
+        let grown =
+            if is_early && self.allotment.left < wanted { self.allotment.size.saturating_mul(GROWTH) } else { 0 };
         (load.ready + spare).max(grown).min(load.allowed(is_engaged)).min(rules.per_minute)
     }
 

@@ -35,6 +35,10 @@ pub fn full_status(kind: &Kind) -> Value {
             "domain": "acme.eu.auth0.com", "openUntil": time,
             "credential": {"kind": "Token", "expiresAt": time, "scopes": ["update:users"]},
             "scopes": {"missing": ["read:users"], "unneeded": ["create:client_grants"]},
+            "brake": {
+                "id": "5-7f3a", "used": 3, "allotted": 2, "until": time, "released": 1,
+                "namespaces": [{"name": "n", "id": "5-7f3b", "used": 3, "allotted": 2, "released": 1}],
+            },
         }),
         _ => json!({
             "observedGeneration": 1, "conditions": conditions, "attempts": 2, "correlationId": "abc",

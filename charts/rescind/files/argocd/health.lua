@@ -31,6 +31,10 @@ end
 if holds("Stalled") then
   return answer("Degraded", seen["Stalled"].message)
 end
+-- Only tenants have this condition. Somebody has to look at what asks for so much, and release it or take it back.
+if holds("BrakeEngaged") then
+  return answer("Degraded", seen["BrakeEngaged"].message)
+end
 if holds("Reconciling") then
   return answer("Progressing", seen["Reconciling"].message)
 end
@@ -47,6 +51,9 @@ if holds("Ready") then
   local message = seen["Ready"].message
   if obj.spec ~= nil and obj.spec.policy == "Continuous" and holds("Drifted") and seen["Drifted"].message ~= nil then
     message = (message or "") .. " " .. seen["Drifted"].message
+  end
+  if seen["BrakeEngaged"] ~= nil and seen["BrakeEngaged"].message ~= nil then
+    message = (message or "") .. " " .. seen["BrakeEngaged"].message
   end
   return answer("Healthy", message)
 end
