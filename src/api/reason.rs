@@ -150,15 +150,21 @@ pub enum DriftedReason {
 pub enum BrakeReason {
     /// True: more would be removed than the brake lets through.
     TooManyRemovals,
+    /// True: a larger share of an organization would be removed than the brake lets through.
+    TooManyOfOrganization,
     /// False: that will be so at the time that the message names.
     TooManyScheduled,
 }
 
 impl BrakeReason {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::TooManyRemovals, Self::TooManyOfOrganization, Self::TooManyScheduled];
+
     /// The word in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::TooManyRemovals => "TooManyRemovals",
+            Self::TooManyOfOrganization => "TooManyOfOrganization",
             Self::TooManyScheduled => "TooManyScheduled",
         }
     }

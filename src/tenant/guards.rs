@@ -1,9 +1,10 @@
 //! What the guards of a tenant keep from being removed. Pure.
 
-use crate::api::{Protected, RELEASE_BRAKE_ANNOTATION, TenantObject};
+use crate::api::{KeepHolders, Protected, RELEASE_BRAKE_ANNOTATION, TenantObject};
 use crate::auth0::{Item, ItemKind};
 use crate::dispatch::Removal;
 
+use super::brake::{Group, GroupRefusal, GroupRules};
 use super::key::TenantKey;
 
 /// What of a removal the tenant protects, for users: the first protected user, organization or role that it names. Then
@@ -43,6 +44,52 @@ pub(super) fn braked(key: &TenantKey, tenant: &dyn TenantObject) -> String {
          mistake; or have the tenant's owner release them with the annotation {RELEASE_BRAKE_ANNOTATION}, whose value \
          is the id in status.brake."
     )
+}
+
+/// Why too large a share of an organization would be removed, for users. `is_known`: it is known how many members it
+/// has.
+pub(super) fn braked_share(key: &TenantKey, tenant: &dyn TenantObject, removal: &Removal, is_known: bool) -> String {
+    let (brake, _) = tenant.brake();
+    let (kind, name, window) = (key.kind(), &key.name, brake.window.as_str());
+    let organization = removal.endpoint.organization().map_or("", |id| id);
+    let share = brake.max_share_of_organization;
+    let why = if is_known {
+        format!(
+            "more than {share} % of the members of organization {organization} would be removed within {window} \
+             (spec.brake.maxShareOfOrganization), so nothing more is sent there. Remove the objects that are a mistake, \
+             or have the share raised; 100 allows all"
+        )
+    } else {
+        format!(
+            "how many members organization {organization} has cannot be read, so one person within {window} is removed \
+             there and no more. Grant the token read:organization_members, or have \
+             spec.brake.maxShareOfOrganization set to 100, which asks for no number"
+        )
+    };
+    format!("The brake of {kind} {name} is engaged: {why}.")
+}
+
+/// What of a removal must keep its last holders, for users.
+pub(super) fn kept_role(protected: &Protected, removal: &Removal, refusal: &GroupRefusal) -> Option<String> {
+    let GroupRefusal::Holders { at_least, is_known } = refusal else { return None };
+    let is_named = |keep: &&KeepHolders| {
+        let names = |item: &Item| matches!(item, Item::Id(id) if **id == *keep.role_id.as_str());
+        removal.items.iter().any(names)
+    };
+    let role = protected.keep_holders.iter().find(is_named)?.role_id.as_str();
+    let unknown =
+        if *is_known { "" } else { " (who holds it cannot be read: grant the token read:users and read:roles)" };
+    Some(format!("the last {at_least} holders of role {role}{unknown}"))
+}
+
+/// What the guards of groups allow.
+pub(super) fn group_rules(tenant: &dyn TenantObject) -> GroupRules {
+    let size = |number: i32| usize::try_from(number).unwrap_or(0);
+    let keep = &tenant.tenant_spec().protected.keep_holders;
+    GroupRules {
+        share: size(tenant.brake().0.max_share_of_organization),
+        keep: keep.iter().map(|keep| (Group::of_role(keep.role_id.as_str()), size(keep.at_least))).collect(),
+    }
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ mod token_source;
 mod token_state;
 
 pub use admission::Applicant;
-pub use brake::{Brakes, Demand, Engaged, Facts as BrakeFacts, ItemId, Plan as BrakePlan};
+pub use brake::{Brakes, Demand, Engaged, Facts as BrakeFacts, Group, ItemId, Plan as BrakePlan};
 pub use cluster::{ClusterCaches, NamespaceMeta};
 pub use connection::{Settings, TenantError, settings};
 pub use connection_cache::Connect;

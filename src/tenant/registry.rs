@@ -14,11 +14,11 @@ use crate::dispatch::{Connection, ConnectionKey};
 use crate::sync::{lock, read, write};
 
 use super::admission::{Applicant, refusal};
-use super::brake::{Brakes, ItemId};
+use super::brake::{Brakes, GroupRefusal, GroupRules, ItemId};
 use super::cluster::{Cluster, ClusterCaches, NamespaceMeta, Problem};
 use super::connection::TenantError;
 use super::connection_cache::{Connect, ConnectionCache, Rules};
-use super::guards::{braked, protected_target};
+use super::guards::{braked, braked_share, group_rules, kept_role, protected_target};
 use super::health::{Health, Unreachable};
 use super::key::TenantKey;
 use super::rejected_credentials::RejectedCredentials;
@@ -132,9 +132,7 @@ impl Tenants {
         match self.usable(key, &*tenant) {
             Usable::Yes(connection, verification) => {
                 let scopes = connection.credential.token().and_then(|token| token.scopes().cloned());
-                let protected = protected_target(&spec.protected, applicant.removal);
-                let items = || ItemId::of(applicant.removal);
-                let brake = self.brakes.refuses(key, applicant.namespace, items).then(|| braked(key, &*tenant));
+                let (protected, brake) = self.guarded(key, &*tenant, applicant);
                 TenantState::Ready { connection, verification, mode: spec.mode, protected, brake, scopes }
             }
             Usable::No(error) => TenantState::NotReady(error),
@@ -144,6 +142,30 @@ impl Tenants {
                 TenantState::NotReady(TenantError::new(Reason::SecretNotFound, message))
             }
         }
+    }
+
+    /// What of the removal the tenant protects, and why its brake keeps the removal from being sent.
+    fn guarded(
+        &self,
+        key: &TenantKey,
+        tenant: &dyn TenantObject,
+        applicant: &Applicant<'_>,
+    ) -> (Option<String>, Option<String>) {
+        let Applicant { namespace, removal, .. } = applicant;
+        let protected = &tenant.tenant_spec().protected;
+        let (is_braked, group) = self.brakes.refuses(key, namespace, || ItemId::of(removal));
+        let kept = || group.as_ref().and_then(|refusal| kept_role(protected, removal, refusal));
+        let share = match group {
+            Some(GroupRefusal::Share { is_known }) => Some(braked_share(key, tenant, removal, is_known)),
+            Some(GroupRefusal::Holders { .. }) | None => None,
+        };
+        let brake = share.or_else(|| is_braked.then(|| braked(key, tenant)));
+        (protected_target(protected, removal).or_else(kept), brake)
+    }
+
+    /// What the guards of groups of this tenant allow.
+    pub fn group_rules(&self, tenant: &dyn TenantObject) -> GroupRules {
+        group_rules(tenant)
     }
 
     /// The brakes of all tenants.

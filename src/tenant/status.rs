@@ -1,5 +1,7 @@
 //! The status of a tenant object. Pure.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -33,6 +35,8 @@ pub struct TenantFacts<'a> {
     pub brake: Option<&'a BrakeStatus>,
     /// For whom the brake is engaged, or will be.
     pub engaged: &'a [Engaged],
+    /// The organizations of which a namespace would remove too many members, as namespace and organization.
+    pub organizations: &'a [(Arc<str>, Arc<str>)],
     /// The value of the annotation `rescind.dev/reconcile-requested-at`, printable and not empty.
     pub request: Option<&'a str>,
 }
@@ -61,7 +65,7 @@ pub fn tenant_status(
     let token = facts.credential.and_then(|credential| credential.token);
     let scopes = judge_scopes(token.and_then(|token| token.scopes()).map(|scopes| &**scopes), facts.kinds);
     let mut verdicts = judge(tenant, facts, &scopes, now);
-    verdicts.extend(brake_verdict(tenant, facts.engaged));
+    verdicts.extend(brake_verdict(tenant, facts.engaged, facts.organizations));
     // An application that has no token yet after a restart keeps what the last one said.
     let keeps = facts.credential.is_some_and(|credential| credential.token.is_none());
     let scopes = if keeps { old.and_then(|status| status.scopes.clone()) } else { scopes.status };
@@ -159,8 +163,16 @@ fn judge(tenant: &dyn TenantObject, facts: TenantFacts<'_>, scopes: &Scopes, now
 const MAX_NAMED: usize = 3;
 
 /// The condition `BrakeEngaged`, absent while the brake is not engaged and will not be.
-fn brake_verdict(tenant: &dyn TenantObject, engaged: &[Engaged]) -> Option<Verdict> {
-    let first = engaged.iter().find(|engaged| engaged.engagement.is_now()).or(engaged.first())?;
+fn brake_verdict(
+    tenant: &dyn TenantObject,
+    engaged: &[Engaged],
+    organizations: &[(Arc<str>, Arc<str>)],
+) -> Option<Verdict> {
+    let first = engaged.iter().find(|engaged| engaged.engagement.is_now());
+    if let (None, [(namespace, organization), more @ ..]) = (first, organizations) {
+        return Some(too_large_a_share(tenant, namespace, organization, more.len()));
+    }
+    let first = first.or(engaged.first())?;
     let is_now = first.engagement.is_now();
     let same = engaged.iter().filter(|engaged| engaged.engagement.is_now() == is_now);
     let (count, window) = (same.clone().count(), tenant.brake().0.window.as_str());
@@ -180,6 +192,23 @@ fn brake_verdict(tenant: &dyn TenantObject, engaged: &[Engaged]) -> Option<Verdi
         reason: if is_now { BrakeReason::TooManyRemovals } else { BrakeReason::TooManyScheduled }.as_str(),
         message: message.join(" "),
     })
+}
+
+fn too_large_a_share(tenant: &dyn TenantObject, namespace: &str, organization: &str, more: usize) -> Verdict {
+    let (brake, _) = tenant.brake();
+    let (share, window) = (brake.max_share_of_organization, brake.window.as_str());
+    let others = if more > 0 { format!(" So is it with {more} more.") } else { String::new() };
+    let message = format!(
+        "Namespace {namespace} would remove more members of organization {organization} within {window} than \
+         spec.brake.maxShareOfOrganization ({share} %) allows, or their number cannot be read. Nothing more is sent \
+         there.{others}"
+    );
+    Verdict {
+        kind: ConditionType::BrakeEngaged,
+        status: ConditionStatus::True,
+        reason: BrakeReason::TooManyOfOrganization.as_str(),
+        message,
+    }
 }
 
 fn overrun(engaged: &Engaged, window: &str) -> String {
@@ -225,6 +254,7 @@ mod tests {
         open_until: None,
         brake: None,
         engaged: &[],
+        organizations: &[],
         request: None,
     };
 

@@ -101,8 +101,6 @@ async fn a_tenant_object_says_what_is_wrong_with_it() {
     assert!(env.tenant_reason("InvalidConnection").await.contains("spec.caBundle"));
     env.put_tenant(json!({"audience": "https://other.example.com/api/v2/"})).await;
     assert!(env.tenant_reason("InvalidCredentials").await.contains("another audience"));
-    env.put_tenant(json!({"brake": {"maxRemovals": 7}})).await;
-    assert!(env.tenant_reason("UnknownField").await.contains("spec.brake"));
     env.put_tenant(json!({"suspend": true})).await;
     env.tenant_reason("Suspended").await;
     env.put_tenant(json!({})).await;

@@ -3,7 +3,6 @@
 //!
 //! Replicas are processes with the timing of production (15, 10 and 2 s), because that is what users have.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -287,8 +286,7 @@ async fn allot(tenants: Arc<Tenants>) {
     let mut asked = tenants.brakes().asked().unwrap();
     while let Some(key) = asked.recv().await {
         let window = Duration::from_secs(3600);
-        let (releases, demand) = (Vec::new(), BTreeMap::new());
-        let facts = BrakeFacts { generation: 1, max: 9, max_total: None, window, per_minute: 9, releases, demand };
+        let facts = BrakeFacts { generation: 1, max: 9, window, per_minute: 9, ..BrakeFacts::default() };
         let plan = tenants.brakes().decide(&key, &facts, None).unwrap();
         tenants.brakes().written(&key, Some(&plan), None);
     }

@@ -325,6 +325,7 @@ pub fn of_tenant(kind: &str) -> Vec<Case> {
         open_until: None,
         brake: None,
         engaged: &[],
+        organizations: &[],
         request: None,
     };
     let accepted = TenantFacts { accepted: true, ..quiet };

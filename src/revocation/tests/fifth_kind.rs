@@ -2,7 +2,7 @@
 //! one row in the table of endpoints with the rule of its id, and one entry in the list of kinds; nothing else knows
 //! it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
@@ -129,15 +129,8 @@ fn tenants(backends: &Arc<Backends>) -> (Arc<Tenants>, Value) {
 async fn allot(tenants: Arc<Tenants>) {
     let mut asked = tenants.brakes().asked().unwrap();
     while let Some(key) = asked.recv().await {
-        let facts = BrakeFacts {
-            generation: 1,
-            max: 2,
-            max_total: None,
-            window: Duration::from_secs(3600),
-            per_minute: 100,
-            releases: Vec::new(),
-            demand: BTreeMap::new(),
-        };
+        let window = Duration::from_secs(3600);
+        let facts = BrakeFacts { generation: 1, max: 2, window, per_minute: 100, ..BrakeFacts::default() };
         let plan = tenants.brakes().decide(&key, &facts, None).unwrap();
         tenants.brakes().written(&key, Some(&plan), Some(2));
     }

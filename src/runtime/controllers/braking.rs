@@ -1,5 +1,6 @@
 //! What a reconcile of a tenant knows of its brake. Plain data.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::{Auth0TenantStatus, BrakeStatus};
@@ -11,6 +12,8 @@ pub(super) struct Braking {
     pub(super) record: Option<BrakeStatus>,
     /// For whom it is engaged, or will be.
     pub(super) engaged: Vec<Engaged>,
+    /// The organizations of which a namespace would remove too many members.
+    pub(super) organizations: Vec<(Arc<str>, Arc<str>)>,
     /// What was decided, if anything was.
     pub(super) plan: Option<BrakePlan>,
     /// After how long to decide again.
@@ -31,7 +34,7 @@ impl Braking {
     /// The brake of a tenant for which nothing is sent now.
     pub(super) fn undecided(brakes: &Brakes, key: &TenantKey, status: Option<&Auth0TenantStatus>) -> Self {
         let record = brakes.record(key).unwrap_or_else(|| status.and_then(|status| status.brake.clone()));
-        Self { record, engaged: Vec::new(), plan: None, again: None }
+        Self { record, engaged: Vec::new(), organizations: Vec::new(), plan: None, again: None }
     }
 
     /// Whether something waits for the write.

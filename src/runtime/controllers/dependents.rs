@@ -9,10 +9,11 @@ use kube::runtime::reflector::Store;
 use tokio::sync::watch::Receiver;
 
 use crate::api::TenantObject;
+use crate::auth0::Endpoint;
 use crate::revocation::{Revocation, Want, want};
 use crate::runtime::cache::Key;
 use crate::sync::{lock, read, write};
-use crate::tenant::{Applicant, Demand, ItemId, Listing, TenantKey, Tenants};
+use crate::tenant::{Applicant, Demand, Group, ItemId, Listing, TenantKey, Tenants};
 
 use super::controller::Queue;
 
@@ -139,6 +140,9 @@ impl<K: Revocation> Wake for DependentsOf<K> {
                 continue;
             }
             let (items, demand) = (ItemId::of(&named), demand.entry(of.namespace.clone()).or_default());
+            if let Endpoint::OrganizationMembers { organization } = &named.endpoint {
+                demand.organizations.insert(Group::of_organization(organization), organization.clone());
+            }
             match want {
                 Want::From(at) => demand.coming.extend(items.into_iter().map(|item| (at, item))),
                 Want::Now | Want::Nothing => demand.ready.extend(items),

@@ -41,7 +41,8 @@ impl TenantController {
         let brakes = self.tenants.brakes();
         let later = |after| {
             let known = Braking::undecided(brakes, key, tenant.status());
-            Braking { again: Some(after), engaged: brakes.engaged(key), ..known }
+            let organizations = brakes.organizations(key);
+            Braking { again: Some(after), engaged: brakes.engaged(key), organizations, ..known }
         };
         if !self.dependents.is_listed() && self.begun.elapsed() < LIST_TIMEOUT {
             return later(LIST_RETRY);
@@ -61,6 +62,8 @@ impl TenantController {
             per_minute: size(spec.rate_limit.max_requests_per_second) * 60 * MAX_BATCH,
             releases: BrakeId::released_by(tenant.meta()),
             demand: self.dependents.demand(&self.tenants, (key, tenant), now),
+            groups: self.tenants.group_rules(tenant),
+            domain: spec.domain.clone(),
         };
         self.adopt_foreign(key, tenant, facts.window);
         let before = brakes.shut(key);
@@ -68,12 +71,13 @@ impl TenantController {
             Err(after) => later(after),
             Ok(plan) => {
                 self.announce_brake(key, tenant, &plan);
-                if brakes.shut(key) != before {
+                if brakes.shut(key) != before || plan.groups_changed {
                     self.dependents.wake(key);
                 }
-                let again = (!plan.engaged.is_empty()).then_some(ENGAGED_RESYNC);
+                let is_engaged = !plan.engaged.is_empty() || brakes.is_restraining(key);
+                let again = is_engaged.then_some(ENGAGED_RESYNC);
                 let (record, engaged) = (plan.record.clone(), plan.engaged.clone());
-                Braking { record, engaged, plan: Some(plan), again }
+                Braking { record, engaged, organizations: plan.organizations.clone(), plan: Some(plan), again }
             }
         }
     }

@@ -301,6 +301,7 @@ impl TenantController {
             open_until: wait.map(|wait| now + SignedDuration::try_from(wait).unwrap_or_default()),
             brake: brake.record.as_ref(),
             engaged: &brake.engaged,
+            organizations: &brake.organizations,
             request: asked.as_deref(),
         };
         let status = tenant_status(tenant, generation, facts, now);

@@ -162,7 +162,7 @@ impl ObjectCounts {
                 let (reason, state) = reason.map_or((NO_REASON, "new"), labels);
                 let tenant_namespace = meta.namespace.clone().unwrap_or_default();
                 let brake = current.and_then(|status| status.condition(ConditionType::BrakeEngaged));
-                for reason in [BrakeReason::TooManyRemovals, BrakeReason::TooManyScheduled].map(BrakeReason::as_str) {
+                for reason in BrakeReason::ALL.map(BrakeReason::as_str) {
                     let labels = BrakeLabels { tenant_namespace: tenant_namespace.clone(), reason };
                     let holds = brake.is_some_and(|brake| brake.reason == reason);
                     *counts.brakes.entry(labels).or_default() += usize::from(holds);

@@ -1,16 +1,16 @@
 //! What the brake has counted for one namespace of a tenant, and what it allows there. Pure.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use crate::api::BrakeId;
 use crate::capacity::shrink_map;
-use crate::dispatch::Removal;
 
 use super::engagement::{Engagement, Load, judge, release};
+use super::item_id::{Group, ItemId};
 
 /// An allotment is valid for this long.
 pub(super) const ALLOTMENT: Duration = Duration::from_secs(60);
@@ -21,30 +21,6 @@ const MAX_SPARE: usize = 50;
 /// An allotment that was used up before its time ran out is followed by one this many times as large.
 const GROWTH: usize = 4;
 
-/// One item at one endpoint, as a hash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ItemId(u64);
-
-impl ItemId {
-    /// A made-up one.
-    #[cfg(test)]
-    pub(super) const fn test(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// Those of a removal.
-    pub fn of(removal: &Removal) -> Vec<Self> {
-        let mut at_endpoint = DefaultHasher::new();
-        removal.endpoint.hash(&mut at_endpoint);
-        let id = |item| {
-            let mut hasher = at_endpoint.clone();
-            Hash::hash(item, &mut hasher);
-            Self(hasher.finish())
-        };
-        removal.items.iter().map(id).collect()
-    }
-}
-
 /// What the objects of a namespace want to have removed.
 #[derive(Clone, Debug, Default)]
 pub struct Demand {
@@ -52,6 +28,8 @@ pub struct Demand {
     pub ready: HashSet<ItemId>,
     /// Items that become ready later, and when.
     pub coming: Vec<(Timestamp, ItemId)>,
+    /// The organizations from which members are to be removed.
+    pub organizations: BTreeMap<Group, Arc<str>>,
 }
 
 /// What the brake allows.
@@ -81,6 +59,8 @@ pub(super) enum Draw {
 pub(super) struct Counts {
     /// When each item was last sent, or was about to be.
     sent: HashMap<ItemId, Instant>,
+    /// How many of them there are of each group.
+    sent_of: HashMap<Group, usize>,
     /// How many items an earlier leader may have sent of which it is not known which ones they are.
     carried: Vec<(usize, Instant)>,
     allotment: Allotment,
@@ -154,7 +134,7 @@ impl Counts {
 
     /// Asks to send these items soon. Those that were drawn within the window cost nothing.
     pub(super) fn draw(&mut self, items: &[ItemId], generation: i64, window: Duration, now: Instant) -> Draw {
-        let new: Vec<ItemId> = items.iter().filter(|item| !self.is_sent(**item, window, now)).copied().collect();
+        let new = self.new_of(items, window, now);
         if !new.is_empty() {
             if self.is_engaged() && !new.iter().all(|item| self.released.contains(item)) {
                 return Draw::Refused;
@@ -166,7 +146,10 @@ impl Counts {
             self.allotment.left -= new.len();
             self.drawn += new.len();
             self.released.retain(|item| !new.contains(item));
-            self.sent.extend(new.into_iter().map(|item| (item, now)));
+            for item in new {
+                self.sent.insert(item, now);
+                *self.sent_of.entry(item.group).or_default() += 1;
+            }
         }
         Draw::Granted
     }
@@ -192,6 +175,10 @@ impl Counts {
     pub(super) fn expire(&mut self, window: Duration, now: Instant) -> bool {
         self.sent.retain(|_, at| is_within(*at, window, now));
         shrink_map(&mut self.sent);
+        self.sent_of.clear();
+        for item in self.sent.keys() {
+            *self.sent_of.entry(item.group).or_default() += 1;
+        }
         self.carried.retain(|(_, at)| is_within(*at, window, now));
         let is_idle = self.sent.is_empty() && self.carried.is_empty() && self.wanted.is_empty();
         !is_idle || self.released() > 0 || self.engagement.is_some()
@@ -216,6 +203,26 @@ impl Counts {
 
     fn is_engaged(&self) -> bool {
         self.engagement().is_some_and(Engagement::is_now)
+    }
+
+    /// How many items of a group were sent within the window, or more.
+    pub(super) fn sent_of(&self, group: Group) -> usize {
+        self.sent_of.get(&group).copied().unwrap_or_default()
+    }
+
+    /// The items of roles that were sent within the window.
+    pub(super) fn roles_sent(&self) -> impl Iterator<Item = ItemId> {
+        self.sent.keys().filter(|item| matches!(item.group, Group::Role(_))).copied()
+    }
+
+    /// The items that are asked for and were not sent.
+    pub(super) fn asked(&self, demand: &Demand) -> HashSet<ItemId> {
+        demand.ready.union(&self.wanted).filter(|item| !self.sent.contains_key(item)).copied().collect()
+    }
+
+    /// Whether these items are new to the window.
+    pub(super) fn new_of(&self, items: &[ItemId], window: Duration, now: Instant) -> Vec<ItemId> {
+        items.iter().filter(|item| !self.is_sent(**item, window, now)).copied().collect()
     }
 
     /// Whether the brake keeps these items from being sent.
@@ -248,14 +255,15 @@ impl Counts {
     /// the status.
     pub(super) fn decide(
         &mut self,
-        demand: &Demand,
+        (demand, asked): (&Demand, &HashSet<ItemId>),
+        is_shut: &dyn Fn(&ItemId) -> bool,
         rules: Rules,
         releases: &[BrakeId],
         word: &mut dyn FnMut() -> String,
         (now, wall): (Instant, Timestamp),
     ) -> (Grant, Load) {
-        let is_new = |item: &&ItemId| !self.sent.contains_key(item);
-        let ready: BTreeSet<ItemId> = demand.ready.union(&self.wanted).filter(is_new).copied().collect();
+        let is_new = |item: &&ItemId| !self.sent.contains_key(item) && !is_shut(item);
+        let ready: BTreeSet<ItemId> = asked.iter().filter(is_new).copied().collect();
         // An item that is named twice becomes ready once, at the earlier time.
         let mut first: BTreeMap<ItemId, Timestamp> = BTreeMap::new();
         for (at, item) in demand.coming.iter().filter(|(_, item)| is_new(&item) && !ready.contains(item)) {

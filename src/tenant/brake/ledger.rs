@@ -4,7 +4,7 @@
 //! the version of the object that the decision was made from. So a leader that comes later counts at least what was
 //! sent, and of two that act at once each counts the allotment of the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,11 +12,13 @@ use jiff::Timestamp;
 
 use crate::api::{BrakeId, BrakeStatus, NamespaceBrake};
 
-use super::counts::{ALLOTMENT, Counts, Demand, Draw, Grant, ItemId, Rules};
+use super::counts::{ALLOTMENT, Counts, Demand, Draw, Grant, Rules};
 use super::engagement::{Engagement, Load, judge, release};
+use super::groups::{GroupRefusal, GroupRules, Groups};
+use super::item_id::{Group, ItemId};
 
 /// What the brake of a tenant depends on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// `metadata.generation`.
     pub generation: i64,
@@ -32,6 +34,10 @@ pub struct Facts {
     pub releases: Vec<BrakeId>,
     /// What its objects want to have removed, by namespace.
     pub demand: BTreeMap<Arc<str>, Demand>,
+    /// What the guards of groups allow.
+    pub groups: GroupRules,
+    /// Where its removals go.
+    pub domain: String,
 }
 
 /// What was decided. It counts from the moment when `record` is written.
@@ -46,6 +52,10 @@ pub struct Plan {
     pub engaged: Vec<Engaged>,
     /// Those of them that are new.
     pub begun: Vec<Engaged>,
+    /// The organizations of which a namespace would remove too many members.
+    pub organizations: Vec<(Arc<str>, Arc<str>)>,
+    /// Whether a group is shut now that was not before, or the other way round.
+    pub groups_changed: bool,
     /// Engagements that were released, or that are over.
     pub ended: Vec<(Arc<str>, BrakeId)>,
     generation: i64,
@@ -84,6 +94,9 @@ impl Gate {
 pub(super) struct TenantBrake {
     pub(super) namespaces: BTreeMap<Arc<str>, Counts>,
     total: Gate,
+    pub(super) groups: Groups,
+    /// The items of roles that its objects asked for last.
+    roles_asked: HashSet<ItemId>,
     /// The record as this process wrote it or took it over last; none before that.
     record: Option<Option<BrakeStatus>>,
     /// When the record of another process was taken over last.
@@ -149,7 +162,21 @@ impl TenantBrake {
     }
 
     /// Asks to send these items of a namespace now.
-    pub(super) fn draw(&mut self, namespace: &Arc<str>, items: &[ItemId], generation: i64, now: Instant) -> Draw {
+    pub(super) fn draw(
+        &mut self,
+        namespace: &Arc<str>,
+        items: &[ItemId],
+        elsewhere: &HashSet<ItemId>,
+        generation: i64,
+        now: Instant,
+    ) -> Draw {
+        self.namespaces.entry(namespace.clone()).or_default();
+        let new = self.namespaces[namespace].new_of(items, self.window, now);
+        let sent = |group| self.namespaces[namespace].sent_of(group);
+        let is_leaving = |holder: &ItemId| elsewhere.contains(holder) || self.has_sent(holder, now);
+        if !self.groups.allow(&new, sent, is_leaving, now) {
+            return Draw::Refused;
+        }
         let counts = self.namespaces.entry(namespace.clone()).or_default();
         if self.total.is_shut() && !counts.has_drawn(items, self.window, now) {
             return Draw::Refused;
@@ -160,16 +187,32 @@ impl TenantBrake {
         draw
     }
 
-    /// Whether the brake keeps these items from being sent.
-    pub(super) fn refuses(&self, namespace: &str, items: impl FnOnce() -> Vec<ItemId>, now: Instant) -> bool {
+    fn has_sent(&self, item: &ItemId, now: Instant) -> bool {
+        self.namespaces.values().any(|counts| counts.has_drawn(std::slice::from_ref(item), self.window, now))
+    }
+
+    /// The items of roles that were sent within the window, or are asked for.
+    pub(super) fn roles(&self) -> impl Iterator<Item = ItemId> {
+        self.namespaces.values().flat_map(Counts::roles_sent).chain(self.roles_asked.iter().copied())
+    }
+
+    /// The guard of a group that keeps these items from being sent, if one does.
+    pub(super) fn group_refusal(&self, namespace: &str, items: &[ItemId], now: Instant) -> Option<GroupRefusal> {
         let counts = self.namespaces.get(namespace);
-        let is_engaged = counts.and_then(Counts::engagement).is_some_and(Engagement::is_now);
-        if !is_engaged && !self.total.is_shut() {
-            return false;
-        }
-        let items = items();
-        let has_drawn = || counts.is_some_and(|counts| counts.has_drawn(&items, self.window, now));
-        (self.total.is_shut() && !has_drawn()) || counts.is_some_and(|counts| counts.refuses(&items, self.window, now))
+        let new = counts.map_or_else(|| items.to_vec(), |counts| counts.new_of(items, self.window, now));
+        new.iter().find_map(|item| self.groups.refusal(namespace, item))
+    }
+
+    /// Whether anything is kept from being sent.
+    pub(super) fn is_restraining(&self) -> bool {
+        !self.engagements().is_empty() || !self.groups.shut().is_empty()
+    }
+
+    /// Whether the brake keeps these items from being sent.
+    pub(super) fn refuses(&self, namespace: &str, items: &[ItemId], now: Instant) -> bool {
+        let counts = self.namespaces.get(namespace);
+        let has_drawn = || counts.is_some_and(|counts| counts.has_drawn(items, self.window, now));
+        (self.total.is_shut() && !has_drawn()) || counts.is_some_and(|counts| counts.refuses(items, self.window, now))
     }
 
     /// The engagements in force: the namespaces, of which an empty name stands for all of them, and their words.
@@ -200,6 +243,7 @@ impl TenantBrake {
     pub(super) fn decide(
         &mut self,
         facts: &Facts,
+        elsewhere: &HashSet<ItemId>,
         wall: Timestamp,
         word: &mut dyn FnMut() -> String,
         now: Instant,
@@ -213,18 +257,32 @@ impl TenantBrake {
         let rules = Rules { max: facts.max, window: facts.window, per_minute: facts.per_minute };
         let before = self.engagements();
         let (mut grants, mut loads) = (BTreeMap::new(), BTreeMap::new());
+        let asked: BTreeMap<Arc<str>, HashSet<ItemId>> = self
+            .namespaces
+            .iter()
+            .map(|(name, counts)| (name.clone(), counts.asked(facts.demand.get(name).unwrap_or(&none))))
+            .collect();
+        let groups_changed = self.decide_groups(facts, &asked, elsewhere, now);
         for (name, counts) in &mut self.namespaces {
-            let demand = facts.demand.get(name).unwrap_or(&none);
-            let (grant, load) = counts.decide(demand, rules, &facts.releases, word, (now, wall));
+            let demand = (facts.demand.get(name).unwrap_or(&none), &asked[name]);
+            let is_shut = |item: &ItemId| self.groups.refusal(name, item).is_some();
+            let (grant, load) = counts.decide(demand, &is_shut, rules, &facts.releases, word, (now, wall));
             grants.insert(name.clone(), grant);
             loads.insert(name.clone(), load);
         }
         let total = self.decide_total(facts, &loads, &mut grants, word, (now, wall));
+        let name_of = |(name, group): (Arc<str>, Group)| {
+            let organization = facts.demand.get(&name)?.organizations.get(&group)?.clone();
+            Some((name, organization))
+        };
+        let organizations = self.groups.shut_organizations().into_iter().filter_map(name_of).collect();
         let mut plan = Plan {
             record: None,
             is_urgent: false,
             engaged: engaged(&grants, &total, &loads, facts),
             begun: Vec::new(),
+            organizations,
+            groups_changed,
             ended: Vec::new(),
             generation: facts.generation,
             namespaces: grants,
@@ -249,6 +307,28 @@ impl TenantBrake {
         let has_other_ids = ids(record.as_ref()) != ids(self.record());
         plan.record = if record.is_none() || plan.is_urgent || has_other_ids { record } else { self.record().cloned() };
         plan
+    }
+
+    /// Decides which groups are shut. Returns whether that has changed.
+    fn decide_groups(
+        &mut self,
+        facts: &Facts,
+        asked: &BTreeMap<Arc<str>, HashSet<ItemId>>,
+        elsewhere: &HashSet<ItemId>,
+        now: Instant,
+    ) -> bool {
+        self.roles_asked =
+            asked.values().flatten().filter(|item| matches!(item.group, Group::Role(_))).copied().collect();
+        let used: HashSet<Group> = asked.values().flatten().map(|item| item.group).collect();
+        let mut groups = std::mem::take(&mut self.groups);
+        let before = groups.shut();
+        groups
+            .retain(|group| used.contains(&group) || self.namespaces.values().any(|counts| counts.sent_of(group) > 0));
+        let sent = |name: &str, group| self.namespaces.get(name).map_or(0, |counts| counts.sent_of(group));
+        let is_leaving = |holder: &ItemId| elsewhere.contains(holder) || self.has_sent(holder, now);
+        groups.decide(&facts.groups, asked, sent, is_leaving, now);
+        self.groups = groups;
+        self.groups.shut() != before
     }
 
     fn engagements(&self) -> Vec<(Arc<str>, Engagement)> {

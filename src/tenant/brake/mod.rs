@@ -2,10 +2,11 @@
 //! want to have removed and those that were removed within a window; if there are too many, nothing more is sent for
 //! that namespace until somebody releases it, whatever the other namespaces do.
 //!
-//! `counts` are those of one namespace, `engagement` says when the limit is exceeded, `ledger` holds the namespaces of
-//! one tenant object and the record in its status; all three are pure. [`Brakes`] holds the tenants of this process.
+//! `counts` are those of one namespace, `engagement` says when the limit is exceeded, `groups` guards the members of an
+//! organization and the last holders of a role, `ledger` holds all of one tenant object and the record in its status;
+//! they are pure. [`Brakes`] holds the tenants of this process.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -21,12 +22,16 @@ use super::key::TenantKey;
 
 mod counts;
 mod engagement;
+mod groups;
+mod item_id;
 mod ledger;
 
 use counts::Draw;
 use ledger::TenantBrake;
 
-pub use counts::{Demand, ItemId};
+pub use counts::Demand;
+pub use groups::{GroupRefusal, GroupRules};
+pub use item_id::{Group, ItemId};
 pub use ledger::{Engaged, Facts, Plan};
 
 /// What objects want is counted again at most this often, unless an allotment is asked for.
@@ -63,6 +68,8 @@ struct Entry {
     version: Option<u64>,
     /// What was decided last.
     engaged: Vec<Engaged>,
+    organizations: Vec<(Arc<str>, Arc<str>)>,
+    domain: String,
 }
 
 impl Default for Brakes {
@@ -101,10 +108,32 @@ impl Brakes {
         brake.namespaces.entry(namespace.into()).or_default().absorb(&items(), at);
     }
 
-    /// Whether the brake keeps these items from being sent.
-    pub fn refuses(&self, key: &TenantKey, namespace: &str, items: impl FnOnce() -> Vec<ItemId>) -> bool {
-        let tenants = lock(&self.tenants);
-        tenants.get(key).is_some_and(|entry| entry.brake.refuses(namespace, items, clock::steady()))
+    /// Whether the brake keeps these items from being sent, and whether a guard of their group does.
+    pub fn refuses(
+        &self,
+        key: &TenantKey,
+        namespace: &str,
+        items: impl FnOnce() -> Vec<ItemId>,
+    ) -> (bool, Option<GroupRefusal>) {
+        let (tenants, now) = (lock(&self.tenants), clock::steady());
+        let Some(entry) = tenants.get(key).filter(|entry| entry.brake.is_restraining()) else { return (false, None) };
+        let items = items();
+        (entry.brake.refuses(namespace, &items, now), entry.brake.group_refusal(namespace, &items, now))
+    }
+
+    /// Takes note of how many members an organization has; none: that cannot be known.
+    pub fn know_length(&self, key: &TenantKey, organization: &str, length: Option<usize>) {
+        let mut tenants = lock(&self.tenants);
+        let brake = &mut tenants.entry(key.clone()).or_default().brake;
+        brake.groups.know_length(Group::of_organization(organization), length);
+    }
+
+    /// Takes note of who holds a role in the whole Auth0 tenant; none: that cannot be known.
+    pub fn know_holders(&self, key: &TenantKey, role: &Arc<str>, users: Option<&[Arc<str>]>, read_at: Instant) {
+        let holders = users.map(|users| users.iter().map(|user| ItemId::of_holder(user, role)).collect());
+        let mut tenants = lock(&self.tenants);
+        let brake = &mut tenants.entry(key.clone()).or_default().brake;
+        brake.groups.know_holders(Group::of_role(role), holders, read_at);
     }
 
     /// These items are sent now. Returns false if they may not be, because they were not drawn from an allotment.
@@ -139,7 +168,10 @@ impl Brakes {
         let now = clock::steady();
         let mut tenants = lock(&self.tenants);
         let entry = tenants.entry(key.clone()).or_default();
-        let draw = entry.brake.draw(namespace, items, generation, now);
+        let keeps = items.iter().any(|item| entry.brake.groups.is_kept(item.group));
+        let elsewhere = if keeps { roles_elsewhere(&tenants, key) } else { HashSet::new() };
+        let entry = tenants.entry(key.clone()).or_default();
+        let draw = entry.brake.draw(namespace, items, &elsewhere, generation, now);
         if draw == Draw::Wanted {
             entry.wanted_since.get_or_insert(now);
             self.ask(key, entry);
@@ -161,6 +193,8 @@ impl Brakes {
     pub fn decide(&self, key: &TenantKey, facts: &Facts, stored: Option<&BrakeStatus>) -> Result<Plan, Duration> {
         let (now, wall) = (clock::steady(), clock::wall());
         let mut tenants = lock(&self.tenants);
+        tenants.entry(key.clone()).or_default().domain.clone_from(&facts.domain);
+        let elsewhere = if facts.groups.keep.is_empty() { HashSet::new() } else { roles_elsewhere(&tenants, key) };
         let entry = tenants.entry(key.clone()).or_default();
         let ready: usize = facts.demand.values().map(|demand| demand.ready.len()).sum();
         let is_fresh = |at: Option<Instant>, within| at.is_some_and(|at| now.saturating_duration_since(at) < within);
@@ -174,9 +208,10 @@ impl Brakes {
         if !entry.brake.is_adopted() {
             entry.brake.adopt(stored, only_namespace(key).as_ref(), facts.window, now);
         }
-        let plan = entry.brake.decide(facts, wall, &mut || format!("{:04x}", fastrand::u16(..)), now);
+        let plan = entry.brake.decide(facts, &elsewhere, wall, &mut || format!("{:04x}", fastrand::u16(..)), now);
         entry.engaged.clone_from(&plan.engaged);
-        if !plan.begun.is_empty() {
+        entry.organizations.clone_from(&plan.organizations);
+        if !plan.begun.is_empty() || plan.groups_changed {
             self.decided.notify_waiters();
         }
         Ok(plan)
@@ -218,6 +253,16 @@ impl Brakes {
         lock(&self.tenants).get(key).map(|entry| entry.engaged.clone()).unwrap_or_default()
     }
 
+    /// Whether anything is kept from being sent.
+    pub fn is_restraining(&self, key: &TenantKey) -> bool {
+        lock(&self.tenants).get(key).is_some_and(|entry| entry.brake.is_restraining())
+    }
+
+    /// The organizations of which a namespace would remove too many members, as was decided last.
+    pub fn organizations(&self, key: &TenantKey) -> Vec<(Arc<str>, Arc<str>)> {
+        lock(&self.tenants).get(key).map(|entry| entry.organizations.clone()).unwrap_or_default()
+    }
+
     /// The record as this process knows it; none before it decided anything.
     pub fn record(&self, key: &TenantKey) -> Option<Option<BrakeStatus>> {
         let tenants = lock(&self.tenants);
@@ -235,6 +280,13 @@ impl Brakes {
             if window.is_some() { is_used || is_adopted } else { is_used && !is_adopted }
         });
     }
+}
+
+/// The items of roles that other tenant objects of the same domain have sent, or want to.
+fn roles_elsewhere(tenants: &HashMap<TenantKey, Entry>, key: &TenantKey) -> HashSet<ItemId> {
+    let domain = tenants.get(key).map(|entry| &entry.domain);
+    let others = tenants.iter().filter(|(other, entry)| *other != key && Some(&entry.domain) == domain);
+    others.flat_map(|(_, entry)| entry.brake.roles()).collect()
 }
 
 /// The only namespace that can use the tenant, if it is an `Auth0Tenant`.

@@ -47,6 +47,10 @@ impl Allowance {
     }
 }
 
+fn item(number: u64) -> ItemId {
+    ItemId::test(number, Group::None)
+}
+
 struct World {
     rng: fastrand::Rng,
     now: Instant,
@@ -150,6 +154,8 @@ impl World {
             per_minute: 1000,
             releases: self.releases.clone(),
             demand: self.demand(),
+            groups: GroupRules { share: 100, keep: BTreeMap::new() },
+            domain: String::new(),
         };
         let (wall, now, fails) = (self.wall(), self.now, !self.is_quiet && self.rng.u8(..10) == 0);
         let mut words = self.rng.clone();
@@ -161,7 +167,7 @@ impl World {
         if !process.brake.is_adopted() || (*version >= process.wrote && process.brake.record() != cached.as_ref()) {
             process.brake.adopt(cached.as_ref(), only.as_ref(), WINDOW, now);
         }
-        let plan = process.brake.decide(&facts, wall, &mut || format!("{:04x}", words.u16(..)), now);
+        let plan = process.brake.decide(&facts, &HashSet::new(), wall, &mut || format!("{:04x}", words.u16(..)), now);
         self.rng.u16(..);
         if fails {
             return;
@@ -191,7 +197,7 @@ impl World {
         let ((namespace, _), (items, _)) = ready[self.rng.usize(..ready.len())];
         let (namespace, items): (Arc<str>, Vec<ItemId>) = (namespace.clone(), items.clone());
         let process = &mut self.processes[of];
-        if process.brake.draw(&namespace, &items, self.generation, self.now) == Draw::Granted {
+        if process.brake.draw(&namespace, &items, &HashSet::new(), self.generation, self.now) == Draw::Granted {
             process.drawn.push((namespace, items));
         }
     }
@@ -245,7 +251,7 @@ impl World {
                 // Often many at once, and for the same moment.
                 let from = self.wall() + SignedDuration::from_secs([0, 0, 60, 300, 900][self.rng.usize(..5)]);
                 for _ in 0..self.rng.usize(1..8) {
-                    let items = (0..self.rng.usize(1..3)).map(|_| ItemId::test(self.rng.u64(..ITEMS)));
+                    let items = (0..self.rng.usize(1..3)).map(|_| item(self.rng.u64(..ITEMS)));
                     let items: BTreeSet<ItemId> = items.collect();
                     let name = self.rng.u64(..30);
                     self.objects.insert((namespace.clone(), name), (items.into_iter().collect(), from));
@@ -292,7 +298,7 @@ impl World {
         self.processes.truncate(1);
         (self.observes, self.releases) = (false, Vec::new());
         self.objects.clear();
-        let (wall, item) = (self.wall(), ItemId::test(1));
+        let (wall, item) = (self.wall(), item(1));
         self.objects.insert((Arc::from("a"), 0), (vec![item], wall));
         let before = self.sent;
         for _ in 0..60 {

@@ -1,0 +1,202 @@
+//! The guards that count a part of the items: the share of an organization's members, and the last holders of a role.
+//! Both need to know something of Auth0, and refuse while they do not. Pure.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::item_id::{Group, ItemId};
+
+/// From this many members on the share of an organization counts.
+const SHARE_FROM: usize = 10;
+/// How old a list of holders may be when somebody is to lose the role.
+pub(super) const HOLDERS_TTL: Duration = Duration::from_secs(60);
+/// After this time it is found out again who holds a role of which nobody may be removed.
+const LOOK_AGAIN: Duration = Duration::from_secs(600);
+
+/// What the owner of a tenant says of groups.
+#[derive(Clone, Debug, Default)]
+pub struct GroupRules {
+    /// The share of an organization that may be removed within the window, in percent.
+    pub share: usize,
+    /// How many holders each of these roles must keep.
+    pub keep: BTreeMap<Group, usize>,
+}
+
+/// A guard of a group refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GroupRefusal {
+    /// Too large a share of the organization would be removed. `is_known`: it is known how many members it has.
+    Share {
+        /// Whether it is known how many members the organization has.
+        is_known: bool,
+    },
+    /// Too few would keep the role.
+    Holders {
+        /// How many must.
+        at_least: usize,
+        /// Whether it is known who holds it.
+        is_known: bool,
+    },
+}
+
+/// What is known of the groups of a tenant.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    rules: GroupRules,
+    /// How many members organizations have, as far as that can be known.
+    lengths: HashMap<Group, Option<usize>>,
+    /// Who holds roles, as far as that can be known, and when that was read.
+    holders: HashMap<Group, (Option<HashSet<ItemId>>, Instant)>,
+    /// Who is about to lose roles that must be kept.
+    leaving: HashMap<Group, HashSet<ItemId>>,
+    /// The groups of which nothing is removed now: of an organization by the namespace that asks.
+    shares: HashMap<(Arc<str>, Group), bool>,
+    kept: HashMap<Group, bool>,
+}
+
+impl Groups {
+    /// Takes note of how many members an organization has; none: that cannot be known. Of several answers the largest
+    /// counts, until all are forgotten.
+    pub(super) fn know_length(&mut self, group: Group, length: Option<usize>) {
+        let known = self.lengths.entry(group).or_default();
+        *known = (*known).max(length);
+    }
+
+    /// Takes note of who holds a role; none: that cannot be known.
+    pub(super) fn know_holders(&mut self, group: Group, holders: Option<HashSet<ItemId>>, read_at: Instant) {
+        if self.holders.get(&group).is_none_or(|(_, before)| *before < read_at) {
+            self.holders.insert(group, (holders, read_at));
+        }
+    }
+
+    /// Forgets organizations and roles of which nothing was sent within the window, or asked for.
+    pub(super) fn retain(&mut self, is_used: impl Fn(Group) -> bool) {
+        self.lengths.retain(|group, _| is_used(*group));
+        self.holders.retain(|group, _| is_used(*group));
+    }
+
+    /// The most people who may be removed from an organization within the window. None: as many as there are.
+    fn limit(&self, group: Group) -> Option<usize> {
+        let share = self.rules.share;
+        match self.lengths.get(&group).copied().flatten() {
+            _ if share >= 100 => None,
+            Some(length) if length < SHARE_FROM => None,
+            Some(length) => Some((length * share / 100).max(1)),
+            None => Some(1),
+        }
+    }
+
+    /// Decides which groups are shut. `asked` are the items that are asked for and were not sent, by namespace; `sent`
+    /// counts those of a group that a namespace has sent within the window, and `is_leaving` says of a holder whether
+    /// somebody else takes the role away, or has just done so.
+    pub(super) fn decide(
+        &mut self,
+        rules: &GroupRules,
+        asked: &BTreeMap<Arc<str>, HashSet<ItemId>>,
+        sent: impl Fn(&str, Group) -> usize,
+        is_leaving: impl Fn(&ItemId) -> bool,
+        now: Instant,
+    ) {
+        self.rules = rules.clone();
+        self.shares.clear();
+        self.leaving.clear();
+        for (namespace, items) in asked {
+            let mut counts: HashMap<Group, usize> = HashMap::new();
+            for item in items.iter().filter(|item| item.group != Group::None) {
+                *counts.entry(item.group).or_default() += 1;
+                if self.rules.keep.contains_key(&item.group) {
+                    self.leaving.entry(item.group).or_default().insert(*item);
+                }
+            }
+            for (group, count) in counts.into_iter().filter(|(group, _)| self.lengths.contains_key(group)) {
+                if self.limit(group).is_some_and(|limit| sent(namespace, group) + count > limit) {
+                    let is_known = self.lengths[&group].is_some();
+                    self.shares.insert((namespace.clone(), group), is_known);
+                }
+            }
+        }
+        self.kept.clear();
+        for (group, leaving) in &self.leaving {
+            let Some((holders, at)) = self.holders.get(group) else { continue };
+            if now.saturating_duration_since(*at) >= LOOK_AGAIN {
+                continue;
+            }
+            let Some(holders) = holders else {
+                self.kept.insert(*group, false);
+                continue;
+            };
+            let left = holders.iter().filter(|holder| !leaving.contains(holder) && !is_leaving(holder)).count();
+            if left < self.rules.keep[group] {
+                self.kept.insert(*group, true);
+            }
+        }
+    }
+
+    /// The organizations that are shut, by the namespace that asks.
+    pub(super) fn shut_organizations(&self) -> Vec<(Arc<str>, Group)> {
+        let mut shut: Vec<(Arc<str>, Group)> = self.shares.keys().cloned().collect();
+        shut.sort_unstable();
+        shut
+    }
+
+    /// Every group that is shut.
+    pub(super) fn shut(&self) -> BTreeSet<(Arc<str>, Group)> {
+        self.shares.keys().cloned().chain(self.kept.keys().map(|group| (Arc::from(""), *group))).collect()
+    }
+
+    /// Whether this role must keep some holders.
+    pub(super) fn is_kept(&self, group: Group) -> bool {
+        self.rules.keep.contains_key(&group)
+    }
+
+    /// The guard that shuts the group of this item for a namespace, if one does.
+    pub(super) fn refusal(&self, namespace: &str, item: &ItemId) -> Option<GroupRefusal> {
+        if self.shares.is_empty() && self.kept.is_empty() {
+            return None;
+        }
+        if let Some(is_known) = self.kept.get(&item.group) {
+            let at_least = self.rules.keep.get(&item.group).copied().unwrap_or_default();
+            return Some(GroupRefusal::Holders { at_least, is_known: *is_known });
+        }
+        let share = self.shares.get(&(namespace.into(), item.group));
+        share.map(|is_known| GroupRefusal::Share { is_known: *is_known })
+    }
+
+    /// Whether these items, none of which was sent before, may be drawn. `sent` and `is_leaving` are as in
+    /// [`Self::decide`].
+    pub(super) fn allow(
+        &self,
+        new: &[ItemId],
+        sent: impl Fn(Group) -> usize,
+        is_leaving: impl Fn(&ItemId) -> bool,
+        now: Instant,
+    ) -> bool {
+        let mut counts: BTreeMap<Group, usize> = BTreeMap::new();
+        for item in new.iter().filter(|item| item.group != Group::None) {
+            *counts.entry(item.group).or_default() += 1;
+        }
+        counts.into_iter().all(|(group, count)| match self.rules.keep.get(&group) {
+            Some(at_least) => self.keeps(group, *at_least, new, &is_leaving, now),
+            None if matches!(group, Group::Organization(_)) => {
+                self.limit(group).is_none_or(|limit| sent(group) + count <= limit)
+            }
+            None => true,
+        })
+    }
+
+    fn keeps(
+        &self,
+        group: Group,
+        at_least: usize,
+        new: &[ItemId],
+        is_leaving: impl Fn(&ItemId) -> bool,
+        now: Instant,
+    ) -> bool {
+        let Some((Some(holders), at)) = self.holders.get(&group) else { return false };
+        let empty = HashSet::new();
+        let leaving = self.leaving.get(&group).unwrap_or(&empty);
+        let stays = |holder: &&ItemId| !leaving.contains(*holder) && !new.contains(holder) && !is_leaving(holder);
+        now.saturating_duration_since(*at) < HOLDERS_TTL && holders.iter().filter(stays).count() >= at_least
+    }
+}
