@@ -60,7 +60,7 @@ pub use ids::{
 pub use org_member_role_removal::{OrgMemberRoleRemoval, OrgMemberRoleRemovalSpec};
 pub use org_membership_removal::{OrgMembershipRemoval, OrgMembershipRemovalSpec};
 pub use printable::{escaped, printable};
-pub use reason::{DriftedReason, Reason, State, VerifiedReason};
+pub use reason::{DriftedReason, EffectiveReason, Reason, State, VerifiedReason};
 pub use reconcile_request::{RECONCILE_ANNOTATION, reconcile_request};
 pub use removal_kinds::RemovalKind;
 pub use status::{Drift, Finished, RemovalResult, RemovalStatus};

@@ -6,11 +6,12 @@ use crate::api::ConditionType;
 
 /// Whether this version writes the condition. All other conditions of a status are kept as they are.
 pub(super) fn is_ours(condition: &Condition) -> bool {
-    const WRITTEN: [ConditionType; 5] = [
+    const WRITTEN: [ConditionType; 6] = [
         ConditionType::Ready,
         ConditionType::Reconciling,
         ConditionType::Stalled,
         ConditionType::Verified,
+        ConditionType::Effective,
         ConditionType::Drifted,
     ];
     WRITTEN.iter().any(|kind| kind.as_str() == condition.type_)

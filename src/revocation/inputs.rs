@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::api::{Mode, Policy, Reason, RemovalOptions, RemovalStatus, Verification};
 use crate::auth0::Domain;
 use crate::clock;
-use crate::dispatch::{ConnectionKey, Refusal, Removal, Task, View};
+use crate::dispatch::{ConnectionKey, KnownFacts, Refusal, Removal, Task, View};
 use crate::tenant::TenantState;
 
 use super::finished::{Modes, is_finished, target};
@@ -48,6 +48,10 @@ pub struct Inputs<'a> {
     pub submitted_to: Option<&'a Domain>,
     /// The request that was pending when the last job was submitted.
     pub submitted_for: Option<&'a str>,
+    /// What was learned with the connection of the tenant.
+    pub facts: &'a KnownFacts,
+    /// Since when the object has been learning what it needs for its next job.
+    pub learning_since: Option<Instant>,
     /// What the dispatcher says of the job.
     pub view: &'a View,
     /// The value of the annotation `rescind.dev/reconcile-requested-at`, as long as the status does not answer it. It
@@ -262,9 +266,9 @@ impl Inputs<'_> {
 
     /// Whether a job of this task does not fit any more: it was submitted to remove and the object is only observed now,
     /// or the other way round.
-    pub(super) fn has_other_task(&self, task: Task) -> bool {
+    pub(super) fn has_other_task(&self, task: &Task) -> bool {
         match task {
-            Task::Remove { .. } => self.is_observed(),
+            Task::Remove { .. } | Task::Learn(_) => self.is_observed(),
             Task::Observe => !self.is_observed() && !self.is_check(),
             Task::Prove => false,
         }

@@ -10,6 +10,7 @@
 //! - `history` and `items`: what is known from before, as numbers and item by item.
 //! - `answers`: what the report of a job means. `waits`: what an object says while its job waits. `outcome`: how either
 //!   becomes a status. `conditions`: which conditions are this version's.
+//! - `needs`: which facts an object needs before its next job. `effect`: whether its removal limits anything.
 //! - `observations` and `checks`: what a job that only looks has found, and when to look again.
 //! - `schedule`: when to retry or read again. `due`: when a status is worth a write. `settled`: which objects need no
 //!   reconcile.
@@ -32,6 +33,7 @@ mod decide;
 mod decide_finished;
 mod decision;
 mod due;
+mod effect;
 mod finished;
 mod history;
 mod inputs;
@@ -39,6 +41,7 @@ mod items;
 mod kinds;
 mod memory;
 mod mutation_cache;
+mod needs;
 mod observations;
 mod outcome;
 mod preflight;
@@ -57,6 +60,7 @@ pub use confirm::{ClusterIsFresh, IsFresh, TenantCheck};
 pub use decide::decide;
 pub use decide_finished::acknowledged;
 pub use decision::{AppliedReport, Decision};
+pub use effect::Effective;
 pub use history::Known;
 pub use inputs::{Failures, Inputs, Now, Tenant};
 pub use items::Items;

@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::api::{Policy, Reason, RemovalStatus};
 use crate::auth0::CallError;
-use crate::dispatch::{Connection, ConnectionKey, History, Job, Owner, Removal, Task, View};
+use crate::dispatch::{Connection, ConnectionKey, History, Job, KnownFacts, Owner, Removal, Task, View};
 use crate::tenant::{Applicant, TenantKey, TenantState};
 
 use super::checks::{first_check, phase};
@@ -22,6 +22,7 @@ use super::inputs::{Inputs, Now, Tenant};
 use super::kinds::Revocation;
 use super::memory::ObjectMemory;
 use super::mutation_cache::Stored;
+use super::needs::can_need_facts;
 use super::refusals::{Calls, Refused, is_refusal};
 use super::schedule::resync_after;
 use super::settled::{pending_request, stands};
@@ -175,8 +176,10 @@ impl<K: Revocation> Reconciliation<'_, K> {
             let request = pending_request(self.object, Some(status));
             let own = status.reason_at(self.owner.generation);
             let check_at = self.check_at(status, memory);
+            let facts = self.facts(&tenant);
             let unrefused = self.inputs(&known, status, &tenant, &view, request.as_deref());
-            let unrefused = Inputs { check_at, ..unrefused };
+            let facts = facts.as_deref().unwrap_or(KnownFacts::NONE);
+            let unrefused = Inputs { check_at, facts, ..unrefused };
             let calls = self.calls(&unrefused);
             let refusal = self.refusal(&tenant, calls, own);
             let inputs = Inputs { refusal: refusal.as_ref(), ..unrefused };
@@ -224,6 +227,12 @@ impl<K: Revocation> Reconciliation<'_, K> {
         plan
     }
 
+    /// What is known with the connection of this tenant, if the object can need any of it.
+    fn facts(&self, tenant: &TenantState) -> Option<Arc<KnownFacts>> {
+        let TenantState::Ready { connection, .. } = tenant else { return None };
+        if can_need_facts(&self.removal) { self.context.shared.dispatcher.facts(connection) } else { None }
+    }
+
     /// Which calls the object makes next, as far as their scopes matter.
     fn calls(&self, inputs: &Inputs<'_>) -> Calls {
         Calls { kind: K::KIND, observe: inputs.is_observed() || inputs.is_check() }
@@ -259,6 +268,8 @@ impl<K: Revocation> Reconciliation<'_, K> {
             submitted_with: memory.submitted_with,
             submitted_to: memory.submitted_to.as_ref(),
             submitted_for: memory.submitted_for.as_deref(),
+            facts: KnownFacts::NONE,
+            learning_since: memory.learning_since,
             view,
             request,
             handed_back: memory.handed_back,
@@ -282,7 +293,10 @@ impl<K: Revocation> Reconciliation<'_, K> {
     ) -> Result<(), Duration> {
         let shared = &self.context.shared;
         let TenantState::Ready { connection, .. } = tenant else { return Err(MIN_REQUEUE) };
-        memory.is_probe = match self.refused(inputs, task, own) {
+        let is_learning = matches!(task, Task::Learn(_));
+        // To learn something needs no scope to remove.
+        let refused = self.refused(inputs, &task, own).filter(|_| !is_learning);
+        memory.is_probe = match refused {
             Some(refused) if self.may_probe(connection.key, calls, &refused) => true,
             Some(_) => return Err(AWAIT_PROBE.mul_f64(1.0 + inputs.jitter)),
             None => false,
@@ -292,6 +306,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
         }
         let job = Job { owner: self.owner.clone(), removal: self.removal.clone(), task, history };
         shared.dispatcher.submit(connection, job);
+        memory.learning_since = is_learning.then(|| memory.learning_since.unwrap_or(self.now.steady));
         memory.submitted_with = Some(connection.key);
         memory.submitted_to = Some(connection.domain.clone());
         memory.submitted_for = inputs.request.map(str::to_owned);
@@ -308,7 +323,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
 
     /// What Auth0 refused to this object or to others of its kind, if that concerns `task`. A request by annotation
     /// goes out whatever was refused.
-    fn refused(&self, inputs: &Inputs<'_>, task: Task, own: Option<Reason>) -> Option<Refused> {
+    fn refused(&self, inputs: &Inputs<'_>, task: &Task, own: Option<Reason>) -> Option<Refused> {
         let own = own.filter(|own| is_refusal(*own)).map(|reason| Refused {
             reason,
             message: inputs.status.map_or("", RemovalStatus::message).to_owned(),
@@ -316,7 +331,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
         });
         let refused = inputs.refusal.cloned().or(own).filter(|_| inputs.request.is_none())?;
         // A read needs no scope to remove.
-        (task != Task::Prove || refused.reason == Reason::Unauthorized).then_some(refused)
+        (*task != Task::Prove || refused.reason == Reason::Unauthorized).then_some(refused)
     }
 
     fn may_probe(&self, key: ConnectionKey, calls: Calls, refused: &Refused) -> bool {
