@@ -373,7 +373,7 @@ impl fmt::Display for Body {
             Self::Any => f.write_str("anything"),
             Self::Html => f.write_str("HTML"),
             Self::NoError => f.write_str("empty, or JSON that is no error"),
-            Self::List => f.write_str("the list, or the object"),
+            Self::List => f.write_str("the list"),
             Self::GlobalLimit => f.write_str("JSON that names a global limit"),
             Self::Own { code, message } => {
                 f.write_str("Auth0's own")?;

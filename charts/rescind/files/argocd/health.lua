@@ -48,6 +48,10 @@ if holds("Ready") then
   if obj.spec ~= nil and obj.spec.policy == "Continuous" and holds("Drifted") and seen["Drifted"].message ~= nil then
     message = (message or "") .. " " .. seen["Drifted"].message
   end
+  -- It was removed as asked for, so it is healthy; but people should read that it limits nothing.
+  if seen["Effective"] ~= nil and seen["Effective"].status == "False" and seen["Effective"].message ~= nil then
+    message = (message or "") .. " " .. seen["Effective"].message
+  end
   return answer("Healthy", message)
 end
 return answer("Progressing", seen["Ready"].message)
