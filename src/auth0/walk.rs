@@ -177,7 +177,7 @@ impl Walk {
     /// The ids of the roles through which the user has some of these permissions, as far as the walk has come. They are
     /// text from Auth0.
     pub fn through_roles(&self, wanted: &[Item]) -> BTreeSet<Arc<str>> {
-        wanted.iter().filter_map(|item| self.through_roles.get(item)).flatten().cloned().take(MAX_ROLES).collect()
+        wanted.iter().filter_map(|item| self.through_roles.get(item)).flatten().take(MAX_ROLES).cloned().collect()
     }
 
     /// The answer to the question, once the walk is complete.

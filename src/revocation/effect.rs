@@ -1,18 +1,17 @@
 //! Whether a removal has an effect: the condition `Effective`. It is decided once, with the verdict, from what is known
 //! then. Pure.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::api::{ConditionStatus, ConditionType, EffectiveReason, Reason, Verdict, escaped, time};
-use crate::auth0::{ApiSettings, CallError, Endpoint, Fact, Question};
+use crate::auth0::{ApiSettings, CallError, Fact, ItemKind, Question};
 use crate::dispatch::{End, Report, Task};
 
 use super::history::rounded_up;
 use super::inputs::Inputs;
-use super::needs::{MAX_APIS, apis, effect_questions, known_fact};
+use super::needs::{MAX_APIS, apis, effect_questions, known_fact, login_membership};
 use super::outcome::Outcome;
 
 /// The length, in characters, at which a name or id from Auth0 is cut, and how many of a kind a message names.
@@ -59,11 +58,11 @@ pub(super) fn effect(inputs: &Inputs<'_>, report: &Report, outcome: &Outcome) ->
     if !has_effect(outcome.reason) || inputs.is_observed() {
         return None;
     }
-    let mut causes = match &inputs.removal.endpoint {
-        Endpoint::UserPermissions { .. } => of_permissions(inputs, report, outcome),
-        Endpoint::OrganizationMembers { organization } => of_memberships(inputs, organization),
+    let mut causes = match inputs.removal.endpoint.items() {
+        ItemKind::Permission => of_permissions(inputs, report, outcome),
+        ItemKind::Member => of_memberships(inputs),
         // Which APIs a role gives access to is not looked at.
-        _ => return None,
+        ItemKind::Role | ItemKind::Organization => return None,
     };
     // A look at what is finished asks nothing, so it may know less than what was known with the verdict.
     let asked = |question: &Question| known_fact(inputs, question).is_some();
@@ -165,9 +164,9 @@ fn issued_tokens(lifetime: Option<u32>, accepted_at: Option<Timestamp>, now: Tim
         .then(|| Cause { by: Some(time(by).0), ..Cause::new(EffectiveReason::TokensStillValid, text) })
 }
 
-fn of_memberships(inputs: &Inputs<'_>, organization: &Arc<str>) -> Vec<Cause> {
-    let question = Question::LoginMembership { organization: organization.clone() };
-    match known_fact(inputs, &question) {
+fn of_memberships(inputs: &Inputs<'_>) -> Vec<Cause> {
+    let fact = login_membership(inputs.removal).and_then(|question| known_fact(inputs, &question));
+    match fact {
         Some(Fact::LoginMembership(connections)) if connections.is_empty() => Vec::new(),
         Some(Fact::LoginMembership(connections)) => {
             let names: Vec<String> = connections.iter().map(|name| shown(name)).collect();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::Verification;
-use crate::auth0::{CallError, Endpoint, Fact, Item, Question};
+use crate::auth0::{CallError, Fact, Item, ItemKind, Question};
 use crate::dispatch::Removal;
 
 use super::inputs::{Inputs, Tenant};
@@ -33,7 +33,7 @@ fn needs(inputs: &Inputs<'_>) -> Vec<Need> {
 
 /// Whether an object with this target ever needs a fact.
 pub(super) const fn can_need_facts(removal: &Removal) -> bool {
-    matches!(removal.endpoint, Endpoint::UserPermissions { .. } | Endpoint::OrganizationMembers { .. })
+    matches!(removal.endpoint.items(), ItemKind::Permission | ItemKind::Member)
 }
 
 /// The question to ask before the next removal or proof, if there is one. Each is asked once for every such job, however
@@ -46,7 +46,8 @@ fn is_answered(inputs: &Inputs<'_>, Need { question, max_age }: &Need) -> bool {
     let Some(learned) = inputs.facts.get(question) else { return lacking(inputs, question).is_some() };
     let max_age = match &learned.fact {
         Fact::Unknown { why } if !is_lasting(why) => UNANSWERED_TTL.min(*max_age),
-        _ => *max_age,
+        Fact::ApiSettings(_) | Fact::LoginMembership(_) | Fact::MemberCount(_) => *max_age,
+        Fact::RoleHolders(_) | Fact::Unknown { .. } => *max_age,
     };
     let asked_for_this_job = inputs.learning_since.is_some_and(|since| learned.learned_at >= since);
     asked_for_this_job || inputs.now.since(learned.learned_at) < max_age || lacking(inputs, question).is_some()
@@ -83,17 +84,21 @@ pub(super) fn known_fact(inputs: &Inputs<'_>, question: &Question) -> Option<Fac
 /// What decides whether removing these items has an effect. Nothing is asked about roles, and nothing for a tenant that
 /// wants no reads.
 pub(super) fn effect_questions(inputs: &Inputs<'_>) -> Vec<Question> {
-    match &inputs.removal.endpoint {
+    match inputs.removal.endpoint.items() {
         _ if inputs.verification() == Verification::Never => Vec::new(),
-        Endpoint::UserPermissions { .. } => {
+        ItemKind::Permission => {
             let apis = apis(inputs.removal);
             apis.into_iter().take(MAX_APIS).filter_map(Question::api_settings).collect()
         }
-        Endpoint::OrganizationMembers { organization } => {
-            vec![Question::LoginMembership { organization: organization.clone() }]
-        }
-        _ => Vec::new(),
+        ItemKind::Member => login_membership(inputs.removal).into_iter().collect(),
+        ItemKind::Role | ItemKind::Organization => Vec::new(),
     }
+}
+
+/// The question whether a login makes people members again, of the organization that they are removed from.
+pub(super) fn login_membership(removal: &Removal) -> Option<Question> {
+    let organization = removal.endpoint.organization()?.clone();
+    Some(Question::LoginMembership { organization })
 }
 
 /// The APIs whose permissions an object names, each once, in the order of their identifiers.

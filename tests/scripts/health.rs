@@ -99,11 +99,9 @@ fn a_removal_without_effect_is_healthy_and_says_so() {
     cases.retain(|case| case.reason == Reason::Removed);
     let Case { object, .. } = cases.remove(0);
     let removed = object["status"]["conditions"][0]["message"].as_str().unwrap().to_owned();
-    for (status, message) in [
-        ("False", format!("{removed} RBAC is off.")),
-        ("Unknown", removed.clone()),
-        ("True", removed.clone()),
-    ] {
+    for (status, message) in
+        [("False", format!("{removed} RBAC is off.")), ("Unknown", removed.clone()), ("True", removed.clone())]
+    {
         let mut object = object.clone();
         let effective = json!({"type": "Effective", "status": status, "reason": "x", "message": "RBAC is off.",
             "observedGeneration": 3});

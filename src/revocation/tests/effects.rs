@@ -166,7 +166,8 @@ fn the_effect_of_a_removal() {
     let two = |fact: Fact| {
         permissions(&[API, "b"]).knowing(settings_of(API), settings(true, 60)).knowing(settings_of("b"), fact)
     };
-    let rows: [(Case, BTreeSet<Arc<str>>, &str, &str, &[&str], Option<i64>); 14] = [
+    type Row = (Case, BTreeSet<Arc<str>>, &'static str, &'static str, &'static [&'static str], Option<i64>);
+    let rows: [Row; 14] = [
         (one(settings(true, 86_400)), none(), "Unknown", "TokensStillValid", &["issued before"], Some(day)),
         (one(settings(true, 0)), none(), "True", "InEffect", &["Nothing is known"], None),
         (
