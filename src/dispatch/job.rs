@@ -50,8 +50,8 @@ pub enum Task {
     Prove,
     /// Only finds out which of the items are there: one read, no DELETE. It comes after all other work.
     Observe,
-    /// Only learns what answers this question: no DELETE. It comes before removals. What it learns is among the facts of
-    /// the connection then, see [`super::Dispatcher::facts`], also if it could not be found out.
+    /// Only learns what answers this question: no DELETE. It is as urgent as a removal. What it learns is among the
+    /// facts of the connection then, see [`super::Dispatcher::facts`], also if it could not be found out.
     Learn(Question),
 }
 
@@ -122,8 +122,8 @@ pub struct Report {
     pub lost: bool,
     /// An answer has shown that the user or organization exists, or existed at that time.
     pub seen: bool,
-    /// The ids of the roles through which the user has permissions that the job names, as the last complete read showed.
-    /// They are text from Auth0, at most ten.
+    /// The ids of the roles through which the user has permissions that the job names, as the last complete read showed
+    /// them: at most ten, and text from Auth0.
     pub through_roles: BTreeSet<Arc<str>>,
     /// When the read that the verdict is based on began.
     pub read_at: Option<Timestamp>,

@@ -44,7 +44,10 @@ pub fn apply_report(inputs: &Inputs<'_>, generation: i64, report: &Report) -> Ap
         (_, Task::Prove) if inputs.is_unverified() => judge_requested_proof(inputs, report, known.clone()),
         (_, Task::Remove { .. } | Task::Prove | Task::Learn(_)) => None,
     };
-    let outcome = outcome.map(|outcome| Outcome { effective: effect(inputs, report, &outcome), ..outcome });
+    let outcome = outcome.map(|outcome| {
+        let effective = effect(inputs, report, outcome.reason, &outcome.known);
+        Outcome { effective, ..outcome }
+    });
     if checked == Checked::CameBack {
         known = Known::from_check(inputs.removal, report, domain, inputs.now.wall);
     }

@@ -9,10 +9,9 @@ use crate::api::{ConditionStatus, ConditionType, EffectiveReason, Reason, Verdic
 use crate::auth0::{ApiSettings, CallError, Fact, ItemKind, Question};
 use crate::dispatch::{End, Report, Task};
 
-use super::history::rounded_up;
+use super::history::{Known, rounded_up};
 use super::inputs::Inputs;
 use super::needs::{MAX_APIS, apis, effect_questions, known_fact, login_membership};
-use super::outcome::Outcome;
 
 /// The length, in characters, at which a name or id from Auth0 is cut, and how many of a kind a message names.
 const MAX_NAME: usize = 60;
@@ -53,13 +52,14 @@ pub(super) const fn has_effect(reason: Reason) -> bool {
     matches!(reason, Reason::Removed | Reason::RemovedUnverified | Reason::AlreadyAbsent)
 }
 
-/// The condition for an outcome that follows from this report. None: nothing is said, or what was said stands.
-pub(super) fn effect(inputs: &Inputs<'_>, report: &Report, outcome: &Outcome) -> Option<Effective> {
-    if !has_effect(outcome.reason) || inputs.is_observed() {
+/// The condition for a verdict that follows from this report; `known` includes the report. None: nothing is said, or
+/// what was said stands.
+pub(super) fn effect(inputs: &Inputs<'_>, report: &Report, verdict: Reason, known: &Known) -> Option<Effective> {
+    if !has_effect(verdict) || inputs.is_observed() {
         return None;
     }
     let mut causes = match inputs.removal.endpoint.items() {
-        ItemKind::Permission => of_permissions(inputs, report, outcome),
+        ItemKind::Permission => of_permissions(inputs, report, known.accepted_at),
         ItemKind::Member => of_memberships(inputs),
         // Which APIs a role gives access to is not looked at.
         ItemKind::Role | ItemKind::Organization => return None,
@@ -95,7 +95,7 @@ impl Cause {
     }
 }
 
-fn of_permissions(inputs: &Inputs<'_>, report: &Report, outcome: &Outcome) -> Vec<Cause> {
+fn of_permissions(inputs: &Inputs<'_>, report: &Report, accepted_at: Option<Timestamp>) -> Vec<Cause> {
     let apis = apis(inputs.removal);
     let mut causes: Vec<Cause> = through_roles(report).into_iter().collect();
     let mut lifetime = Some(0);
@@ -136,7 +136,7 @@ fn of_permissions(inputs: &Inputs<'_>, report: &Report, outcome: &Outcome) -> Ve
         causes.push(Cause::new(EffectiveReason::EffectUnknown, text));
         lifetime = None;
     }
-    causes.extend(issued_tokens(lifetime, outcome.known.accepted_at, inputs.now.wall));
+    causes.extend(issued_tokens(lifetime, accepted_at, inputs.now.wall));
     causes
 }
 

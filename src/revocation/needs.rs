@@ -36,8 +36,8 @@ pub(super) const fn can_need_facts(removal: &Removal) -> bool {
     matches!(removal.endpoint.items(), ItemKind::Permission | ItemKind::Member)
 }
 
-/// The question to ask before the next removal or proof, if there is one. Each is asked once for every such job, however
-/// long the answers take, so that the job itself is sent in the end.
+/// The question to ask before the next removal or proof, if there is one. Each is asked once for every such job,
+/// however long the answers take, so that the job itself is sent in the end.
 pub(super) fn next_question(inputs: &Inputs<'_>) -> Option<Question> {
     needs(inputs).into_iter().find(|need| !is_answered(inputs, need)).map(|need| need.question)
 }

@@ -119,8 +119,8 @@ impl Outcome {
         status
     }
 
-    /// The condition `Effective` as it was written with an earlier verdict, if that still stands and this outcome does not
-    /// decide it.
+    /// The condition `Effective` as it was written with an earlier verdict, if that still stands and this outcome does
+    /// not decide it.
     fn kept_effect(&self, inputs: &Inputs<'_>, status: &RemovalStatus) -> Option<Condition> {
         let stands = match self.reason.state() {
             State::Done => inputs.is_finished() && has_effect(self.reason),

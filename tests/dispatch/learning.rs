@@ -1,4 +1,5 @@
-//! Jobs that only learn something: what they cost, what they learn when Auth0 does not answer, and in whose way they are.
+//! Jobs that only learn something: what they cost, what they learn when Auth0 does not answer, and in whose way they
+//! are.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,6 +121,20 @@ fn a_question_obeys_the_breaker() {
         assert!(expected.contains(&sim.now.as_secs()), "{:?}", sim.now);
         assert_eq!(fact(&sim, &question), Some(READ));
     }
+}
+
+/// What the guards of a tenant need to know.
+#[test]
+fn the_size_of_an_organization_and_the_holders_of_a_role_are_learned() {
+    let mut sim = open();
+    let count = Question::MemberCount { organization: "org_acme".into() };
+    let holders = Question::RoleHolders { role: "rol_a".into() };
+    asks(&mut sim, &count, Duration::ZERO);
+    asks(&mut sim, &holders, Duration::ZERO);
+    sim.run(Duration::from_secs(60));
+    assert_eq!((reads(&sim), fact(&sim, &count)), (2, Some(Fact::MemberCount(7))));
+    let expected = Fact::RoleHolders(Arc::new([Arc::from("auth0|holder")].into()));
+    assert_eq!(fact(&sim, &holders), Some(expected));
 }
 
 /// Who does not want to know any more gets no report; the others get their answer.

@@ -274,7 +274,10 @@ fn questions_are_answered_by_as_much_as_they_need() {
     assert_eq!(answer(settings, &[json!([])]), (Some(Err(WalkError::Malformed)), 0, None));
 
     let login = || Question::LoginMembership { organization: "org_1".into() };
-    let connection = |n: usize, assigns: bool| json!({"connection_id": format!("con_{n}"), "assign_membership_on_login": assigns, "connection": {"name": format!("c{n}")}});
+    let connection = |n: usize, assigns: bool| {
+        let (id, connection) = (format!("con_{n}"), json!({"name": format!("c{n}")}));
+        json!({"connection_id": id, "assign_membership_on_login": assigns, "connection": connection})
+    };
     let first =
         json!({"start": 0, "limit": 2, "total": 3, "enabled_connections": [connection(1, true), connection(2, false)]});
     let second = json!({"start": 2, "limit": 2, "total": 3, "enabled_connections": [connection(3, true)]});
