@@ -102,6 +102,8 @@ mutant 2-connections-mix "--test worlds the_promises" \
     src/dispatch/machine/state.rs 's/let Some(id) = self.jobs.insert(job, connection, now/let connection = self.connections.keys().min().copied().unwrap_or(connection);\n        &/' \
     src/dispatch/driver.rs 's/if key == pending.connection {/if found.is_none() {/' \
     src/dispatch/machine/calls.rs 's/Ok(_) => Some(Refusal::OtherConnection),/Ok(_) => None,/'
+mutant 2-facts-mix "--test dispatch nothing_is_learned_for_another" \
+    src/dispatch/facts.rs 's/self.0.get(&connection)$/self.0.values().next().filter(|_| connection.0 > 0)/'
 mutant 2-stays-behind "--test worlds the_promises" \
     src/dispatch/driver.rs 's/if key == pending.connection {/if found.is_none() {/' \
     src/dispatch/machine/calls.rs 's/Ok(_) => Some(Refusal::OtherConnection),/Ok(_) => None,/' \
@@ -117,7 +119,11 @@ mutant 4-incomplete-is-gone "--test e2e an_incomplete_read" \
 mutant 4-total-believed "--lib a_total_below_what_was_seen" \
     src/auth0/walk.rs 's/if total < seen => Total::Wrong/if total < 0 \&\& seen > 0 => Total::Wrong/'
 mutant 4-nothing-wanted "--lib a_first_page_walk_takes" \
-    src/auth0/walk.rs 's/let all = !wanted.is_empty() \&\& /let all = /'
+    src/auth0/walk.rs 's/!wanted.is_empty() \&\& wanted.iter().all/wanted.iter().all/'
+mutant 4-unread-is-in-effect "--lib the_effect_of_a_removal" \
+    src/revocation/effect.rs 's/causes.push(unknown(&what, other.as_ref()));/let _ = unknown(\&what, other.as_ref());/'
+mutant 4-another-api-believed "--lib settings_of_another_api" \
+    src/auth0/question.rs 's/!= Some(&\*\*identifier)/!= Some(\&**identifier) \&\& identifier.is_empty()/'
 mutant 4-other-paging "--lib a_checkpoint_walk_ends" \
     src/auth0/walk.rs 's/if total > (self.seen + entries) as u64 {/if false {/'
 mutant 4-anybody-judges "--lib what_is_not_auth0s_own" \
@@ -161,7 +167,7 @@ mutant 5-tenant-goes-on "--test worlds the_promises" \
     src/tenant/registry.rs 's/if spec.suspend {/if false {/'
 mutant 5-observe-ignored "--test worlds the_promises" \
     src/revocation/preflight.rs 's/TenantState::Ready { mode: Mode::Observe, .. } | //' \
-    src/revocation/inputs.rs 's/Task::Remove { .. } => self.is_observed(),/Task::Remove { .. } => false,/'
+    src/revocation/inputs.rs 's/Task::Remove { .. } | Task::Learn(_) => self.is_observed(),/Task::Remove { .. } | Task::Learn(_) => false,/'
 mutant 5-protected-unnamed "--lib what_is_protected_is_named" \
     src/tenant/guards.rs 's/removal.items.iter().find_map(of_item)/None/'
 mutant 5-protected-sent "--test e2e an_object_that_names_a_protected" \
@@ -271,6 +277,8 @@ mutant 13-unknown-scope-missing "--lib a_scope_that_the_token_is_known_to_lack" 
     src/revocation/blocked.rs 's/scopes: Some(held), .. }/scopes, .. }/; s/row.lacking_to_read(held) } else { row.lacking(held) }/row.lacking_to_read(scopes.unwrap_or_default()) } else { row.lacking(scopes.unwrap_or_default()) }/'
 mutant 14-kept-for-ever "--test worlds the_promises" \
     src/revocation/reconcile.rs 's/^        if is_gone {/        if false \&\& is_gone {/'
+mutant 14-facts-kept "--lib facts_are_bounded" \
+    src/dispatch/facts.rs 's/ < kept_for$/ < kept_for * 1000/'
 mutant 14-timers-kept "--test dispatch many_connections_that_are_gone" \
     src/dispatch/machine/state.rs '/self.known_lengths.retain/{n;d}'
 mutant 8-items-forgotten "--test worlds the_promises" \
@@ -293,6 +301,10 @@ mutant 9-wrong-cause "--lib each_cause_of_tls" \
     src/auth0/transport.rs 's/Certificate::UnknownIssuer if has_ca_bundle =>/Certificate::UnknownIssuer if !has_ca_bundle =>/'
 mutant 9-proxy-unnamed "--test e2e a_proxy_is_passed_with" \
     src/auth0/transport.rs 's/"proxy authorization required" =>/"unauthorized" =>/'
+mutant 9-asks-for-ever "--lib nothing_is_asked_twice" \
+    src/revocation/needs.rs 's/^    asked_for_this_job || /    /'
+mutant 9-fact-waited-for "--test dispatch a_read_that_fails" \
+    src/dispatch/machine/reads.rs 's/ \&\& (is_at_once(error) || !is_answer)//'
 mutant 9-body-lost "--test e2e an_answer_becomes_a_reason" \
     src/auth0/answer.rs 's/^    lost_body("Expected type object"),//'
 mutant 9-proxy-for-all "--lib entries_mean_what_they_mean" \
@@ -391,6 +403,8 @@ mutant 12-never-finished "--test worlds the_promises" \
     src/revocation/finished.rs 's/filter(|ready| ready.status == "True") else/filter(|ready| ready.status == "never") else/'
 mutant 12-verdict-taken-back "--lib a_verdict_of_another_process_stands" \
     src/revocation/settled.rs 's/^    is_finished_for_good(object, stored) \&\& !/    false \&\& !/'
+mutant 12-looks-and-learns "--lib a_removal_first_learns" \
+    src/revocation/decide.rs 's/next_question(inputs).filter(|_| !observes)/next_question(inputs)/'
 mutant 12-acts-by-default "--lib an_observed_object_acts" \
     src/revocation/finished.rs 's/generation > finished.generation/generation >= finished.generation/'
 mutant 12-asked-works-again "--test e2e a_finished_object_answers" \

@@ -166,13 +166,6 @@ impl TenantSpec {
     pub fn stopped_until(&self, now: Timestamp) -> Option<Timestamp> {
         if self.suspend { Some(Timestamp::MAX) } else { self.hold.as_ref().and_then(|hold| hold.in_force(now)) }
     }
-
-    /// The fields on which this version does not act. If there are any, nothing is sent.
-    pub fn unsupported(&self) -> Vec<String> {
-        let set = [("spec.protected.keepHolders", !self.protected.keep_holders.is_empty())];
-        let set = set.into_iter().filter(|(_, is_set)| *is_set).map(|(path, _)| path.to_owned());
-        self.unknown.iter().cloned().chain(set).collect()
-    }
 }
 
 /// How many calls may be made to the tenant. Tenant objects with the same credential share one limit, the strictest of

@@ -63,7 +63,7 @@ pub use ids::{
 pub use org_member_role_removal::{OrgMemberRoleRemoval, OrgMemberRoleRemovalSpec};
 pub use org_membership_removal::{OrgMembershipRemoval, OrgMembershipRemovalSpec};
 pub use printable::{escaped, printable};
-pub use reason::{BrakeReason, DriftedReason, Reason, State, VerifiedReason};
+pub use reason::{BrakeReason, DriftedReason, EffectiveReason, Reason, State, VerifiedReason};
 pub use reconcile_request::{RECONCILE_ANNOTATION, reconcile_request};
 pub use removal_kinds::RemovalKind;
 pub use requested_by::{REQUESTED_BY_ANNOTATION, requested_by};

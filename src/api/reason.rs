@@ -136,6 +136,48 @@ pub enum VerifiedReason {
     ProofPending,
 }
 
+/// The reason of the condition `Effective`, from the worst to the best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EffectiveReason {
+    /// False: the user has the same permission through a role.
+    GrantedByRole,
+    /// False: RBAC is off for the API, so that permissions limit nothing.
+    RbacDisabled,
+    /// False: who logs in becomes a member again.
+    MembershipOnLogin,
+    /// Unknown: something that decides on it could not be found out.
+    EffectUnknown,
+    /// Unknown: access tokens that were issued before stay valid until `status.effectiveBy`, and nobody can say whether
+    /// there are any.
+    TokensStillValid,
+    /// True: nothing is known that keeps the removal from being in effect.
+    InEffect,
+}
+
+impl EffectiveReason {
+    /// Every reason.
+    pub const ALL: [Self; 6] = [
+        Self::GrantedByRole,
+        Self::RbacDisabled,
+        Self::MembershipOnLogin,
+        Self::EffectUnknown,
+        Self::TokensStillValid,
+        Self::InEffect,
+    ];
+
+    /// The word in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::GrantedByRole => "GrantedByRole",
+            Self::RbacDisabled => "RBACDisabled",
+            Self::MembershipOnLogin => "MembershipOnLogin",
+            Self::EffectUnknown => "EffectUnknown",
+            Self::TokensStillValid => "TokensStillValid",
+            Self::InEffect => "InEffect",
+        }
+    }
+}
+
 /// The reason of the condition `Drifted`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DriftedReason {

@@ -23,7 +23,8 @@ pub struct RemovalStatus {
     pub observed_generation: Option<i64>,
 
     /// Ready; Reconciling and Stalled (present only while true, never both); Verified (whether a read after the
-    /// removal proved it); Drifted (what was removed came back within the last 24 hours).
+    /// removal proved it); Effective (whether the removal limits anything, as of the verdict); Drifted (what was
+    /// removed came back within the last 24 hours).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -53,6 +54,11 @@ pub struct RemovalStatus {
     /// does not change it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_time: Option<Time>,
+
+    /// Until when access tokens may be valid that were issued before the removal; then it is in effect. Present while
+    /// the reason of Effective is TokensStillValid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_by: Option<Time>,
 
     /// When Auth0 last showed that the user or organization exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]

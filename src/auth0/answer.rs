@@ -11,9 +11,10 @@ use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::endpoint::{Endpoint, Read};
+use super::endpoint::Endpoint;
 use super::error::{CallError, Missing, Rejection};
 use super::limits::{RateHeaders, wait_after_429};
+use super::read::Read;
 
 /// What the meaning of a response depends on, besides the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub struct Call {
     pub method: Method,
     /// The scopes that the call needs, for a 403 that names none.
     pub scopes: &'static [&'static str],
-    /// The key of the array of entries that a GET asks for.
+    /// The key of the array of entries that a GET asks for; empty if it asks for one object.
     pub list_key: &'static str,
 }
 
@@ -44,8 +45,7 @@ impl Call {
 
     /// The GET of a page of `read`.
     pub const fn page(read: &Read) -> Self {
-        let row = read.row();
-        Self { method: Method::Get, scopes: row.scopes, list_key: row.key }
+        Self { method: Method::Get, scopes: read.scopes(), list_key: read.list_key() }
     }
 }
 
@@ -71,7 +71,7 @@ pub enum Body {
     Html,
     /// An empty body, or JSON whose `statusCode`, if it has one, equals the response's status.
     NoError,
-    /// JSON that contains the array that the call asked for.
+    /// JSON that contains the array that the call asked for, or is the one object that it asked for.
     List,
     /// JSON whose `error` or `message` contains "global limit".
     GlobalLimit,
@@ -262,6 +262,9 @@ impl Body {
                 Some(json) => of_status(json).unwrap_or(true),
                 None => !received.is_html && received.body.trim_ascii().is_empty(),
             },
+            Self::List if call.list_key.is_empty() => {
+                json.is_some_and(|json| json.is_object() && json.get("statusCode").is_none())
+            }
             Self::List => {
                 json.is_some_and(|json| json.is_array() || json.get(call.list_key).is_some_and(Value::is_array))
             }
@@ -349,6 +352,7 @@ impl Body {
             Self::Any => ("text/plain", "blocked".to_owned()),
             Self::Html => ("text/html", "<html></html>".to_owned()),
             Self::NoError => ("application/json", String::new()),
+            Self::List if call.list_key.is_empty() => ("application/json", json!({"id": "1"}).to_string()),
             Self::List => ("application/json", json!({ call.list_key: [] }).to_string()),
             Self::GlobalLimit => ("application/json", json!({"message": "Global limit has been reached"}).to_string()),
             Self::Own { code, message } => {

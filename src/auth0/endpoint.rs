@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::api::{is_organization_id, is_user_id};
 
-use super::item::{Item, ItemKind, Unreadable};
+use super::item::{Item, ItemKind};
 
 /// In a path segment everything is percent-encoded but the unreserved characters of RFC 3986.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -83,6 +83,8 @@ pub enum Paging {
     Offset,
     /// With `from` and `take`, without a limit on the number of records.
     Checkpoint,
+    /// Not at all: it is one object.
+    Single,
 }
 
 /// Declares the endpoints. A row consists of the variant's name, the ids in its path in the order of the path, each
@@ -238,7 +240,7 @@ endpoints! {
 }
 
 /// The organizations of one user, read to find out whether the user is a member of a certain one.
-static USER_ORGANIZATIONS: ListRow = ListRow {
+pub(super) static USER_ORGANIZATIONS: ListRow = ListRow {
     template: "users/{id}/organizations",
     key: "organizations",
     items: ItemKind::Organization,
@@ -317,66 +319,8 @@ impl Endpoint {
     }
 }
 
-/// A list that can be read.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Read {
-    /// The list of an endpoint.
-    List(Endpoint),
-    /// The organizations of one user: shows whether the user is a member of a certain one.
-    UserOrganizations {
-        /// Auth0's id of the user.
-        user: Arc<str>,
-    },
-}
-
-impl Read {
-    /// The list's row in the table.
-    pub const fn row(&self) -> &'static ListRow {
-        match self {
-            Self::List(endpoint) => &endpoint.row().list,
-            Self::UserOrganizations { .. } => &USER_ORGANIZATIONS,
-        }
-    }
-
-    /// The path of the GET, from `/api/v2` on, with its ids percent-encoded.
-    pub fn path(&self) -> String {
-        match self {
-            Self::List(endpoint) => endpoint.path(),
-            Self::UserOrganizations { user } => path(self.template(), [&**user].into_iter()),
-        }
-    }
-
-    /// The path below `/api/v2/` with placeholders instead of ids, for logs and metrics.
-    pub const fn template(&self) -> &'static str {
-        self.row().template
-    }
-
-    /// The endpoint and the organization, if this is a list of members, which can be read user by user instead.
-    pub fn per_user(&self) -> Option<(&Endpoint, &Arc<str>)> {
-        match self {
-            Self::List(endpoint) if endpoint.row().per_user => Some((endpoint, endpoint.organization()?)),
-            Self::List(_) | Self::UserOrganizations { .. } => None,
-        }
-    }
-
-    /// How the list is paged.
-    pub const fn paging(&self) -> Paging {
-        self.row().paging
-    }
-
-    /// The key of the array of entries if the response is an object.
-    pub const fn list_key(&self) -> &'static str {
-        self.row().key
-    }
-
-    /// Reads an entry of this list; see [`ItemKind`]. `Ok(None)` is an entry that no DELETE could remove here.
-    pub fn item(&self, entry: &Value) -> Result<Option<Item>, Unreadable> {
-        self.row().items.read(entry)
-    }
-}
-
 /// Fills the placeholders of `template` with `ids`, in their order.
-fn path<'a>(template: &str, mut ids: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn path<'a>(template: &str, mut ids: impl Iterator<Item = &'a str>) -> String {
     let mut path = String::from("/api/v2");
     for part in template.split('/') {
         path.push('/');

@@ -73,28 +73,38 @@ impl ItemKind {
     pub(super) fn read(self, entry: &Value) -> Result<Option<Item>, Unreadable> {
         let text = |key: &str| entry.get(key).and_then(Value::as_str).map(Arc::from).ok_or(Unreadable);
         Ok(match self {
-            Self::Permission => {
-                let item = Item::Permission {
-                    resource_server: text("resource_server_identifier")?,
-                    name: text("permission_name")?,
-                };
-                is_direct(entry).then_some(item)
-            }
+            Self::Permission => Some(permission(entry)?).filter(|_| is_direct(entry)),
             Self::Member => Some(Item::Id(text("user_id")?)),
             Self::Role | Self::Organization => Some(Item::Id(text("id")?)),
         })
     }
+
+    /// The permission that this entry shows and the ids of the roles through which the user has it, if there are any.
+    pub(super) fn through_roles(self, entry: &Value) -> Option<(Item, Vec<Arc<str>>)> {
+        let sources = entry.get("sources").filter(|_| self == Self::Permission)?.as_array()?;
+        let ids = sources.iter().filter(|source| is_role(source)).map(|source| source.get("source_id")?.as_str());
+        let roles: Vec<Arc<str>> = ids.map(|id| id.unwrap_or_default().into()).collect();
+        Some((permission(entry).ok()?, roles)).filter(|(_, roles)| !roles.is_empty())
+    }
+}
+
+fn permission(entry: &Value) -> Result<Item, Unreadable> {
+    let text = |key: &str| entry.get(key).and_then(Value::as_str).map(Arc::from).ok_or(Unreadable);
+    Ok(Item::Permission { resource_server: text("resource_server_identifier")?, name: text("permission_name")? })
 }
 
 /// Whether the user holds this permission directly. Auth0 does not document whether the list also contains permissions
 /// that come through a role, so a permission counts as direct unless all of its sources are roles.
 fn is_direct(entry: &Value) -> bool {
     match entry.get("sources").and_then(Value::as_array) {
-        Some(sources) if !sources.is_empty() => {
-            !sources.iter().all(|s| s.get("source_type").and_then(Value::as_str) == Some("ROLE"))
-        }
+        Some(sources) if !sources.is_empty() => !sources.iter().all(is_role),
         _ => true,
     }
+}
+
+/// Whether this source of a permission is a role.
+fn is_role(source: &Value) -> bool {
+    source.get("source_type").and_then(Value::as_str) == Some("ROLE")
 }
 
 #[cfg(test)]
@@ -111,5 +121,18 @@ mod tests {
         assert!(read(entry(json!([]))).unwrap().is_some());
         assert!(read(entry(Value::Null)).unwrap().is_some());
         assert_eq!(read(json!({"permission_name": 3})), Err(Unreadable));
+    }
+
+    #[test]
+    fn the_roles_that_give_a_permission_are_named() {
+        let read = |sources: Value| {
+            let entry = json!({"permission_name": "p", "resource_server_identifier": "r", "sources": sources});
+            ItemKind::Permission.through_roles(&entry).map(|(_, roles)| roles)
+        };
+        let sources =
+            json!([{"source_type": "ROLE", "source_id": "rol_1"}, {"source_type": "DIRECT", "source_id": ""}]);
+        assert_eq!(read(sources), Some(vec!["rol_1".into()]));
+        assert_eq!(read(json!([{"source_type": "ROLE"}])), Some(vec!["".into()]), "a role without an id is one, too");
+        assert_eq!([read(json!([{"source_type": "DIRECT"}])), read(json!([])), read(Value::Null)], [None, None, None]);
     }
 }

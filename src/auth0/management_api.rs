@@ -6,8 +6,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::client::{Answer, Client, Page};
-use super::endpoint::{Endpoint, Read};
+use super::endpoint::Endpoint;
 use super::item::Item;
+use super::read::Read;
 use super::token::Token;
 use super::token_endpoint::TokenRequest;
 use super::walk::Query;

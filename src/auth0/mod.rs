@@ -13,6 +13,7 @@
 //! - `error`: the failures, sorted by what the caller has to do about them.
 //! - `limits`: the rate-limit headers, and how long a 429 asks to wait.
 //! - `walk`: reads a list page by page until its end is certain.
+//! - `read`: what can be read. `question`: the reads that prove nothing, and what they answer.
 //!
 //! A 429, for example: `client` reads the headers with `limits`; the first row of the table in `answer` turns the
 //! status into [`CallError::RateLimited`] with the wait from [`wait_after_429`]; the caller gets both in an [`Answer`].
@@ -29,6 +30,8 @@ mod limits;
 mod management_api;
 mod no_proxy;
 mod private_key;
+mod question;
+mod read;
 mod secret_text;
 mod token;
 mod token_endpoint;
@@ -40,12 +43,14 @@ pub use answer::{ANSWERS, AnswerRow, Body, Call, Example, Meaning, Method, Recei
 pub use application::{Application, ApplicationError};
 pub use client::{Answer, Client, ClientError, Page, Timeouts};
 pub use domain::{AllowedDomains, Domain, DomainError};
-pub use endpoint::{Endpoint, EndpointRow, ListRow, NotFound, Paging, PathId, Read};
+pub use endpoint::{Endpoint, EndpointRow, ListRow, NotFound, Paging, PathId};
 pub use error::{CallError, Missing, Rejection, Unavailable};
 pub use item::{Item, ItemKind, Unreadable};
 pub use limits::{RateHeaders, wait_after_429};
 pub use management_api::ManagementApi;
 pub use no_proxy::exempts;
+pub use question::{ApiSettings, Fact, Question, QuestionRow};
+pub use read::Read;
 pub use secret_text::Defect;
 pub use token::{Token, fingerprint};
 pub use token_endpoint::{TOKEN_ENDPOINT, TokenRequest};

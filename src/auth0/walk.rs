@@ -4,16 +4,19 @@
 //! So a walk ends only where Auth0 says that the list ends, or once every wanted item was seen. Pages that contradict
 //! each other are an error.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Deref;
+use std::sync::Arc;
 
 use serde_json::Value;
 use thiserror::Error;
 
-use super::endpoint::{Paging, Read};
+use super::endpoint::Paging;
 use super::item::Item;
+use super::question::{Fact, Question};
+use super::read::Read;
 
 /// Entries requested per page: the most that every list of Auth0 allows.
 const PAGE_SIZE: usize = 50;
@@ -21,6 +24,8 @@ const PAGE_SIZE: usize = 50;
 const OFFSET_END: usize = 1000;
 /// Enough for two million members, the largest list that Auth0 mentions, at 50 a page, plus a reserve.
 const MAX_PAGES: usize = 50_000;
+/// The most roles that are remembered of those through which a user has a permission.
+const MAX_ROLES: usize = 10;
 
 /// A walk of one list in search of certain items. A failed page can be requested again: [`Self::take`] changes nothing
 /// unless it accepts the page.
@@ -28,9 +33,15 @@ pub struct Walk {
     read: Read,
     goal: Goal,
     found: BTreeSet<Item>,
+    /// The roles through which a user has wanted permissions.
+    through_roles: BTreeMap<Item, BTreeSet<Arc<str>>>,
+    /// What the entries contribute to the answer of a question.
+    gathered: BTreeSet<Arc<str>>,
+    fact: Option<Fact>,
     pages: usize,
     seen: usize,
     total: Total,
+    exhausted: bool,
     cursor: Option<String>,
     /// Hashes of all cursors so far. A cursor that is repeated would make the walk endless.
     cursors: HashSet<u64>,
@@ -43,6 +54,8 @@ enum Goal {
     Find(BTreeSet<Item>),
     /// To find out whether the list can be read at all.
     FirstPage,
+    /// To answer this question.
+    Answer(Question),
 }
 
 /// What the pages so far said about the length of the list.
@@ -106,9 +119,10 @@ pub enum WalkError {
 
 impl Walk {
     /// A walk in search of `wanted`: to the end of the list, or until all of them were seen. Without any wanted items
-    /// it always walks to the end.
+    /// it always walks to the end. What answers a question is read as far as that needs.
     pub fn new(read: Read, wanted: BTreeSet<Item>) -> Self {
-        Self::with(read, Goal::Find(wanted))
+        let goal = if let Read::Answer(question) = &read { Goal::Answer(question.clone()) } else { Goal::Find(wanted) };
+        Self::with(read, goal)
     }
 
     /// A walk that ends after the first page, to find out whether the list can be read at all. It finds no items, which
@@ -122,9 +136,13 @@ impl Walk {
             read,
             goal,
             found: BTreeSet::new(),
+            through_roles: BTreeMap::new(),
+            gathered: BTreeSet::new(),
+            fact: None,
             pages: 0,
             seen: 0,
             total: Total::Unknown,
+            exhausted: false,
             cursor: None,
             cursors: HashSet::new(),
             hasher: RandomState::new(),
@@ -146,6 +164,27 @@ impl Walk {
         self.pages
     }
 
+    /// The number of entries in the pages accepted so far.
+    pub const fn seen(&self) -> usize {
+        self.seen
+    }
+
+    /// Whether the walk has seen every entry of its list, and not only what it was looking for.
+    pub const fn is_exhausted(&self) -> bool {
+        self.exhausted
+    }
+
+    /// The ids of the roles through which the user has some of these permissions, as far as the walk has come. They are
+    /// text from Auth0.
+    pub fn through_roles(&self, wanted: &[Item]) -> BTreeSet<Arc<str>> {
+        wanted.iter().filter_map(|item| self.through_roles.get(item)).flatten().take(MAX_ROLES).cloned().collect()
+    }
+
+    /// The answer to the question, once the walk is complete.
+    pub fn fact(&self) -> Option<&Fact> {
+        self.fact.as_ref()
+    }
+
     /// The query of the next page.
     pub fn query(&self) -> Query {
         Query(match self.read.paging() {
@@ -159,42 +198,72 @@ impl Walk {
                 query.extend(self.cursor.clone().map(|cursor| ("from", cursor)));
                 query
             }
+            Paging::Single => Vec::new(),
         })
     }
 
     /// Takes the response to [`Self::query`].
     pub fn take(&mut self, page: &Value) -> Result<WalkStep, WalkError> {
         let paging = self.read.paging();
+        if let (Paging::Single, Goal::Answer(question)) = (paging, &self.goal) {
+            self.fact = Some(question.object(page).map_err(|_| WalkError::Malformed)?);
+            self.pages += 1;
+            return Ok(WalkStep::Done(BTreeSet::new()));
+        }
         // Auth0 may ignore include_totals and return a bare array. A bare array of a checkpoint list is not accepted,
         // because it would not say whether the list ends here.
         let bare = page.as_array().filter(|_| paging == Paging::Offset);
         let entries = bare.or_else(|| page.get(self.read.list_key())?.as_array()).ok_or(WalkError::Malformed)?;
-        let Goal::Find(wanted) = &self.goal else {
-            self.pages += 1;
-            return Ok(WalkStep::Done(BTreeSet::new()));
+        let mut gathered = Gathered::default();
+        let all = match &self.goal {
+            Goal::FirstPage => {
+                self.pages += 1;
+                return Ok(WalkStep::Done(BTreeSet::new()));
+            }
+            Goal::Find(wanted) => {
+                gathered.find(&self.read, wanted, entries)?;
+                // An item that was seen is there, whatever the rest of the list contains.
+                let is_found = |item| self.found.contains(item) || gathered.items.contains(item);
+                !wanted.is_empty() && wanted.iter().all(is_found)
+            }
+            Goal::Answer(question) => {
+                gathered.answer(question, entries)?;
+                question.needs_one_page()
+            }
         };
-        let mut found = BTreeSet::new();
-        for entry in entries {
-            let item = self.read.item(entry).map_err(|_| WalkError::Malformed)?;
-            found.extend(item.filter(|item| wanted.contains(item)));
-        }
-        // An item that was seen is there, whatever the rest of the list contains.
-        let all = !wanted.is_empty() && wanted.iter().all(|item| self.found.contains(item) || found.contains(item));
-        let ended = match paging {
-            _ if all => true,
+        let exhausted = match paging {
+            _ if all => false,
             Paging::Offset => self.offset_end(page, entries.len())?,
             Paging::Checkpoint => self.checkpoint_end(page, entries.len())?,
+            Paging::Single => true,
         };
-        self.found.append(&mut found);
+        self.add(gathered);
         self.pages += 1;
         self.seen += entries.len();
-        if ended {
+        self.exhausted = exhausted;
+        if all || exhausted {
+            let total = page.get("total").and_then(Value::as_u64);
+            if let Goal::Answer(question) = &self.goal {
+                self.fact = question.answer(std::mem::take(&mut self.gathered), self.seen, total);
+            }
             return Ok(WalkStep::Done(std::mem::take(&mut self.found)));
         }
         match paging {
             Paging::Offset if self.seen >= OFFSET_END => Err(WalkError::TooLong),
             _ if self.pages >= MAX_PAGES => Err(WalkError::InconsistentPages),
-            Paging::Offset | Paging::Checkpoint => Ok(WalkStep::More),
+            Paging::Offset | Paging::Checkpoint | Paging::Single => Ok(WalkStep::More),
+        }
+    }
+
+    /// Adds what an accepted page holds.
+    fn add(&mut self, Gathered { mut items, through_roles, mut answers }: Gathered) {
+        self.found.append(&mut items);
+        self.gathered.append(&mut answers);
+        for (item, role) in through_roles {
+            let roles = self.through_roles.entry(item).or_default();
+            if roles.len() < MAX_ROLES {
+                roles.insert(role);
+            }
         }
     }
 
@@ -241,6 +310,34 @@ impl Walk {
             }
             Some(_) => Err(WalkError::Malformed),
         }
+    }
+}
+
+/// What one page holds, before it is known whether the page is accepted.
+#[derive(Default)]
+struct Gathered {
+    items: BTreeSet<Item>,
+    through_roles: Vec<(Item, Arc<str>)>,
+    answers: BTreeSet<Arc<str>>,
+}
+
+impl Gathered {
+    fn find(&mut self, read: &Read, wanted: &BTreeSet<Item>, entries: &[Value]) -> Result<(), WalkError> {
+        for entry in entries {
+            let item = read.item(entry).map_err(|_| WalkError::Malformed)?;
+            self.items.extend(item.filter(|item| wanted.contains(item)));
+            if let Some((item, roles)) = read.through_roles(entry).filter(|(item, _)| wanted.contains(item)) {
+                self.through_roles.extend(roles.into_iter().take(MAX_ROLES).map(|role| (item.clone(), role)));
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, question: &Question, entries: &[Value]) -> Result<(), WalkError> {
+        for entry in entries {
+            self.answers.extend(question.entry(entry).map_err(|_| WalkError::Malformed)?);
+        }
+        Ok(())
     }
 }
 

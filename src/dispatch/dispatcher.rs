@@ -15,6 +15,7 @@ use crate::sync::lock;
 
 use super::connection::{Connection, ConnectionKey};
 use super::driver::{DomainQueue, QueueContext, supervise};
+use super::facts::KnownFacts;
 use super::job::{End, Job, Owner, Refusal, Report, View};
 use super::observer::{Observer, QueueStats};
 use super::preflight::Preflight;
@@ -154,6 +155,12 @@ impl Dispatcher {
     pub fn hold(self: &Arc<Self>, connection: &Connection, wait: Duration) {
         let queue = self.queue(&mut lock(&self.queues), &connection.domain);
         queue.update(|machine| machine.hold(connection.key, wait, clock::steady()));
+    }
+
+    /// What is known with this connection.
+    pub fn facts(&self, connection: &Connection) -> Option<Arc<KnownFacts>> {
+        let queue = lock(&self.queues).get(&connection.domain).cloned()?;
+        queue.read(|machine| machine.facts(connection.key))
     }
 
     /// Whether Auth0 has accepted a call with this connection since the start.

@@ -1,11 +1,12 @@
 //! What callers submit to the dispatcher, and what they get back. Plain data.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::auth0::{CallError, Domain, Endpoint, Item, Missing};
+use crate::auth0::{CallError, Domain, Endpoint, Item, Missing, Question};
 
 use super::connection::ConnectionKey;
 
@@ -35,7 +36,7 @@ pub struct Removal {
 }
 
 /// Which calls a job makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Task {
     /// Removes the items, with a read before and after as chosen.
     Remove {
@@ -49,6 +50,9 @@ pub enum Task {
     Prove,
     /// Only finds out which of the items are there: one read, no DELETE. It comes after all other work.
     Observe,
+    /// Only learns what answers this question: no DELETE. It is as urgent as a removal. What it learns is among the
+    /// facts of the connection then, see [`super::Dispatcher::facts`], also if it could not be found out.
+    Learn(Question),
 }
 
 /// What a call is for.
@@ -118,6 +122,9 @@ pub struct Report {
     pub lost: bool,
     /// An answer has shown that the user or organization exists, or existed at that time.
     pub seen: bool,
+    /// The ids of the roles through which the user has permissions that the job names, as the last complete read showed
+    /// them: at most ten, and text from Auth0.
+    pub through_roles: BTreeSet<Arc<str>>,
     /// When the read that the verdict is based on began.
     pub read_at: Option<Timestamp>,
     /// The connection of the job's calls, if it made any.
@@ -145,6 +152,8 @@ pub enum End {
     NotFound(Missing),
     /// A call failed.
     Failed(CallError),
+    /// With [`Task::Learn`]: the question has an answer, if only that it could not be found out.
+    Learned,
     /// The job was ended early, for this reason.
     HandedBack(Refusal),
 }

@@ -10,6 +10,7 @@
 //!   domain.
 //! - `machine`: decides for one domain which call is sent next and what its answer means. Pure, like its three parts:
 //! - `fair_queue`: whose turn it is. `limiter`: how fast calls may be sent. `breaker`: the circuit breaker after a 429.
+//! - `facts`: what was learned with a connection, which proves nothing.
 //! - `connection`: what decides which jobs may share calls. `preflight`, `observer`: the interfaces to the higher
 //!   rooms.
 //!
@@ -31,6 +32,7 @@ mod breaker;
 mod connection;
 mod dispatcher;
 mod driver;
+mod facts;
 mod fair_queue;
 mod job;
 mod limiter;
@@ -40,6 +42,7 @@ mod preflight;
 
 pub use connection::{Connection, ConnectionKey, Credential, Limits};
 pub use dispatcher::Dispatcher;
+pub use facts::{KnownFacts, Learned};
 pub use job::{End, History, Job, Owner, Purpose, Refusal, Removal, Report, Task, Unverified, View, Wait};
 pub use observer::{DeleteFinished, Observer, QueueStats, RequestFinished};
 pub use preflight::Preflight;

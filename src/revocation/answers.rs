@@ -21,7 +21,7 @@ const LISTS_SETTLE_WITHIN: Duration = Duration::from_secs(60);
 pub(super) fn judge_report(inputs: &Inputs<'_>, report: &Report, known: Known) -> Option<Outcome> {
     let n = inputs.removal.items.len();
     let outcome = match &report.end {
-        End::HandedBack(_) => return None,
+        End::HandedBack(_) | End::Learned => return None,
         // A late read without a result leaves the verdict as it is.
         End::Unverified(_) | End::Failed(_) | End::NotFound(Missing::Item | Missing::Unclear)
             if known.still_present_since.is_some() =>
@@ -68,7 +68,7 @@ pub(super) fn judge_requested_proof(inputs: &Inputs<'_>, report: &Report, known:
         Outcome { verified: Some(verified), ..Outcome::plain(Reason::RemovedUnverified, message, known.clone()) }
     };
     Some(match &report.end {
-        End::HandedBack(_) => return None,
+        End::HandedBack(_) | End::Learned => return None,
         End::Gone | End::Remaining(_) | End::Unverified(_) | End::NotFound(Missing::Subject) => {
             return judge_report(inputs, report, known);
         }

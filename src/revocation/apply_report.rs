@@ -8,10 +8,11 @@ use crate::dispatch::{End, Refusal, Report, Task};
 use super::answers::{is_superseded, judge_report, judge_requested_proof};
 use super::conditions::is_ours;
 use super::decision::AppliedReport;
+use super::effect::effect;
 use super::history::Known;
 use super::inputs::{Failures, Inputs};
 use super::observations::{Checked, drift, judge_check, judge_observation, unchanged};
-use super::outcome::date_unknown_from_acceptance;
+use super::outcome::{Outcome, date_unknown_from_acceptance};
 use super::schedule::until;
 
 /// How long a job that was handed back for no visible reason waits before it is submitted again: the caches are behind,
@@ -22,6 +23,9 @@ const STALE_CACHE_RETRY: Duration = Duration::from_secs(2);
 /// Adds the report of a job that was submitted for `generation` to what is known. Its verdict counts only for the
 /// generation and the domain that it was found for; what Auth0 accepted counts in any case.
 pub fn apply_report(inputs: &Inputs<'_>, generation: i64, report: &Report) -> AppliedReport {
+    if report.end == End::Learned {
+        return nothing_new(inputs);
+    }
     let is_finished = inputs.is_finished();
     // A job that made no call reports what it was given, and that belongs to the domain it was submitted for.
     let domain = report.domain.as_ref().or(inputs.submitted_to).or_else(|| inputs.domain());
@@ -31,15 +35,19 @@ pub fn apply_report(inputs: &Inputs<'_>, generation: i64, report: &Report) -> Ap
     let is_current = generation == inputs.generation && is_here;
     let is_check = is_current && report.task == Task::Observe && inputs.is_check();
     let checked = if is_check { judge_check(inputs, report, known.clone()) } else { Checked::Nothing };
-    let outcome = match (&checked, report.task) {
+    let outcome = match (&checked, &report.task) {
         (Checked::Changed(outcome), _) => Some(outcome.clone()),
         _ if !is_current || is_check => None,
         (_, Task::Observe) if inputs.is_observed() => judge_observation(inputs, report, known.clone()),
         (_, Task::Observe) => None,
         (_, Task::Remove { .. } | Task::Prove) if !is_finished => judge_report(inputs, report, known.clone()),
         (_, Task::Prove) if inputs.is_unverified() => judge_requested_proof(inputs, report, known.clone()),
-        (_, Task::Remove { .. } | Task::Prove) => None,
+        (_, Task::Remove { .. } | Task::Prove | Task::Learn(_)) => None,
     };
+    let outcome = outcome.map(|outcome| {
+        let effective = effect(inputs, report, outcome.reason, &outcome.known);
+        Outcome { effective, ..outcome }
+    });
     if checked == Checked::CameBack {
         known = Known::from_check(inputs.removal, report, domain, inputs.now.wall);
     }
@@ -66,7 +74,7 @@ pub fn apply_report(inputs: &Inputs<'_>, generation: i64, report: &Report) -> Ap
         Some((Refusal::OtherConnection, times)) => times > 1,
         Some(_) => true,
         None if matches!(report.end, End::HandedBack(_)) || is_superseded(inputs, report) => false,
-        None => outcome.is_none() && is_current && !is_finished && !is_check && !inputs.has_other_task(report.task),
+        None => outcome.is_none() && is_current && !is_finished && !is_check && !inputs.has_other_task(&report.task),
     };
     let pause = match &checked {
         Checked::Failed(outcome) => outcome.next_attempt.and_then(|at| until(at, inputs.now.wall)),
@@ -78,11 +86,25 @@ pub fn apply_report(inputs: &Inputs<'_>, generation: i64, report: &Report) -> Ap
     AppliedReport { status, items: known.items, outcome, failures, handed_back, pause, is_checked }
 }
 
+/// What is known once a job has only learned what its object needs: that is among the facts, and nothing of the object
+/// itself has changed.
+fn nothing_new(inputs: &Inputs<'_>) -> AppliedReport {
+    AppliedReport {
+        status: inputs.status.cloned().unwrap_or_default(),
+        items: inputs.items.clone(),
+        outcome: None,
+        failures: None,
+        handed_back: None,
+        pause: None,
+        is_checked: false,
+    }
+}
+
 /// The status of an object for which a check has shown again what had been removed. No part of the verdict is left in
 /// it, so the object starts over with what the check found.
 fn came_back_status(inputs: &Inputs<'_>, known: &Known) -> RemovalStatus {
     let mut status = partial_status(inputs, known);
-    (status.finished, status.observed_generation) = (None, None);
+    (status.finished, status.observed_generation, status.effective_by) = (None, None, None);
     status.conditions.retain(|condition| !is_ours(condition));
     status.drift = drift(inputs);
     status
@@ -97,9 +119,8 @@ fn count_handed_back(inputs: &Inputs<'_>, generation: i64, end: &End) -> Option<
             let before = inputs.handed_back.filter(|(before, _)| before == refusal).map_or(0, |(_, times)| times);
             Some((*refusal, before.saturating_add(1)))
         }
-        End::HandedBack(_) | End::Gone | End::Unverified(_) | End::Remaining(_) | End::NotFound(_) | End::Failed(_) => {
-            None
-        }
+        End::HandedBack(_) | End::Gone | End::Unverified(_) | End::Remaining(_) => None,
+        End::NotFound(_) | End::Failed(_) | End::Learned => None,
     }
 }
 
@@ -109,7 +130,7 @@ fn partial_status(inputs: &Inputs<'_>, known: &Known) -> RemovalStatus {
     if status.is_ready() {
         // It is the verdict on another target, which was finished.
         status.conditions.retain(|condition| !is_ours(condition));
-        (status.observed_generation, status.finished) = (None, None);
+        (status.observed_generation, status.finished, status.effective_by) = (None, None, None);
     }
     known.write_into(&mut status);
     date_unknown_from_acceptance(&mut status.conditions, known);

@@ -6,11 +6,12 @@ use crate::api::ConditionType;
 
 /// Whether this version writes the condition. All other conditions of a status are kept as they are.
 pub(super) fn is_ours(condition: &Condition) -> bool {
-    const WRITTEN: [ConditionType; 6] = [
+    const WRITTEN: [ConditionType; 7] = [
         ConditionType::Ready,
         ConditionType::Reconciling,
         ConditionType::Stalled,
         ConditionType::Verified,
+        ConditionType::Effective,
         ConditionType::Drifted,
         ConditionType::BrakeEngaged,
     ];

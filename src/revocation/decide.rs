@@ -10,6 +10,7 @@ use super::decide_finished::{decide_check, decide_finished};
 use super::decision::Decision;
 use super::history::{Known, concerns};
 use super::inputs::{Inputs, Tenant};
+use super::needs::next_question;
 use super::schedule::{LATE_READ_EVERY, MAX_PAUSE, REMOVE_AGAIN_AFTER, hold_left, pause_left, resync_after, since};
 use super::waits::{handed_back, waiting};
 
@@ -24,7 +25,7 @@ pub fn decide(inputs: &Inputs<'_>) -> Decision {
         View::Pending { wait, .. } if has_other_connection(inputs) && !ends_soon(inputs, *wait) => {
             return Decision::TakeReport;
         }
-        View::Pending { wait, so_far, .. } if *wait != Wait::Working && inputs.has_other_task(so_far.task) => {
+        View::Pending { wait, so_far, .. } if *wait != Wait::Working && inputs.has_other_task(&so_far.task) => {
             return Decision::TakeReport;
         }
         View::Pending { .. } => true,
@@ -166,5 +167,10 @@ fn submit(inputs: &Inputs<'_>, mut known: Known, limited_until: Option<Timestamp
         Task::Remove { before: verification == Verification::BeforeAndAfter, after }
     };
     let hold = limited_until.and_then(|until| hold_left(until, inputs.now.wall));
-    Decision::Submit { task, history: known.history(inputs.removal, again || observes), hold }
+    match next_question(inputs, &task).filter(|_| !observes) {
+        Some(question) => {
+            Decision::Submit { task: Task::Learn(question), history: known.history(inputs.removal, false), hold }
+        }
+        None => Decision::Submit { task, history: known.history(inputs.removal, again || observes), hold },
+    }
 }

@@ -1,5 +1,6 @@
 //! What is known of an object from before, at one domain: what Auth0 accepted, the counts, and what was seen. Pure.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -197,7 +198,8 @@ impl Known {
                 self.absent = self.absent.min(self.requested - self.remaining);
                 self.accepted = self.accepted.max(self.remaining);
             }
-            End::Remaining(_) | End::Unverified(_) | End::NotFound(_) | End::Failed(_) | End::HandedBack(_) => {}
+            End::Remaining(_) | End::Unverified(_) | End::NotFound(_) => {}
+            End::Failed(_) | End::HandedBack(_) | End::Learned => {}
         }
         self.absent = self.absent.min(self.requested);
         self.accepted = self.accepted.min(self.requested - self.absent);
@@ -321,6 +323,7 @@ pub(super) fn unproved_report(
         accepted_at,
         lost,
         seen: known.was_seen(),
+        through_roles: BTreeSet::new(),
         read_at: None,
         connection: report.and_then(|report| report.connection),
         domain: known.domain.and_then(|domain| domain.parse().ok()),

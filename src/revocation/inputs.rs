@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::api::{Mode, Policy, Reason, RemovalOptions, RemovalStatus, Verification};
-use crate::auth0::Domain;
+use crate::auth0::{Domain, Question};
 use crate::clock;
-use crate::dispatch::{ConnectionKey, Refusal, Removal, Task, View};
+use crate::dispatch::{ConnectionKey, KnownFacts, Refusal, Removal, Task, View};
 use crate::tenant::TenantState;
 
 use super::finished::{Modes, is_finished, target};
@@ -48,6 +48,10 @@ pub struct Inputs<'a> {
     pub submitted_to: Option<&'a Domain>,
     /// The request that was pending when the last job was submitted.
     pub submitted_for: Option<&'a str>,
+    /// What was learned with the connection of the tenant.
+    pub facts: &'a KnownFacts,
+    /// Since when the object has been learning what it needs for its next job.
+    pub learning_since: Option<Instant>,
     /// What the dispatcher says of the job.
     pub view: &'a View,
     /// The value of the annotation `rescind.dev/reconcile-requested-at`, as long as the status does not answer it. It
@@ -144,6 +148,8 @@ pub enum Tenant<'a> {
         protected: Option<&'a str>,
         /// Why the tenant's brake keeps the removal from being sent, if it does.
         brake: Option<&'a str>,
+        /// What its guards have to know before something is removed, and how old that may be.
+        questions: &'a [(Question, Duration)],
         /// The scopes of the token, if they are known.
         scopes: Option<&'a [String]>,
     },
@@ -157,13 +163,14 @@ impl<'a> From<&'a TenantState> for Tenant<'a> {
             TenantState::Suspended => Self::Suspended,
             TenantState::OnHold { until, why } => Self::OnHold { until: *until, why },
             TenantState::NotReady(error) => Self::NotReady { reason: error.reason, message: &error.message },
-            TenantState::Ready { connection, verification, mode, protected, brake, scopes } => Self::Ready {
+            TenantState::Ready { connection, verification, mode, protected, brake, questions, scopes } => Self::Ready {
                 key: connection.key,
                 domain: &connection.domain,
                 verification: *verification,
                 mode: *mode,
                 protected: protected.as_deref(),
                 brake: brake.as_deref(),
+                questions,
                 scopes: scopes.as_deref(),
             },
         }
@@ -266,9 +273,9 @@ impl Inputs<'_> {
 
     /// Whether a job of this task does not fit any more: it was submitted to remove and the object is only observed now,
     /// or the other way round.
-    pub(super) fn has_other_task(&self, task: Task) -> bool {
+    pub(super) fn has_other_task(&self, task: &Task) -> bool {
         match task {
-            Task::Remove { .. } => self.is_observed(),
+            Task::Remove { .. } | Task::Learn(_) => self.is_observed(),
             Task::Observe => !self.is_observed() && !self.is_check(),
             Task::Prove => false,
         }

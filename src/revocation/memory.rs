@@ -40,6 +40,8 @@ pub(super) struct ObjectMemory {
     pub(super) check: Option<(i64, Instant)>,
     /// Its job is the probe that finds out whether Auth0 still refuses.
     pub(super) is_probe: bool,
+    /// Since when it has been learning what it needs for its next job.
+    pub(super) learning_since: Option<Instant>,
     /// The connection of the last job.
     pub(super) submitted_with: Option<ConnectionKey>,
     /// The domain of that connection.

@@ -10,6 +10,7 @@
 //! - `history` and `items`: what is known from before, as numbers and item by item.
 //! - `answers`: what the report of a job means. `waits`: what an object says while its job waits. `outcome`: how either
 //!   becomes a status. `conditions`: which conditions are this version's.
+//! - `needs`: which facts an object needs before its next job. `effect`: whether its removal limits anything.
 //! - `observations` and `checks`: what a job that only looks has found, and when to look again.
 //! - `schedule`: when to retry or read again. `due`: when a status is worth a write. `settled`: which objects need no
 //!   reconcile.
@@ -33,6 +34,7 @@ mod decide_finished;
 mod decision;
 mod demand;
 mod due;
+mod effect;
 mod finished;
 mod history;
 mod inputs;
@@ -40,6 +42,7 @@ mod items;
 mod kinds;
 mod memory;
 mod mutation_cache;
+mod needs;
 mod observations;
 mod outcome;
 mod preflight;
@@ -60,6 +63,7 @@ pub use decide::decide;
 pub use decide_finished::acknowledged;
 pub use decision::{AppliedReport, Decision};
 pub use demand::{Want, want};
+pub use effect::Effective;
 pub use history::Known;
 pub use inputs::{Failures, Inputs, Now, Tenant};
 pub use items::Items;

@@ -40,7 +40,7 @@ pub(super) fn judge_observation(inputs: &Inputs<'_>, report: &Report, known: Kno
         End::Gone => Some(gone(inputs, known, n)),
         End::Remaining(left) if inputs.is_observed() => Some(would_remove(left, known, n)),
         End::Remaining(_) => None,
-        End::HandedBack(_) | End::Unverified(_) | End::NotFound(_) | End::Failed(_) => {
+        End::HandedBack(_) | End::Unverified(_) | End::NotFound(_) | End::Failed(_) | End::Learned => {
             judge_report(inputs, report, known)
         }
     }

@@ -11,6 +11,7 @@ use crate::auth0::Item;
 
 use super::checks::drifted;
 use super::conditions::is_ours;
+use super::effect::{Effective, has_effect};
 use super::history::{Known, rounded_up};
 use super::inputs::Inputs;
 
@@ -23,6 +24,8 @@ pub struct Outcome {
     pub message: String,
     /// The condition `Verified`, if a read decided it. If none did, it follows from `known`.
     pub verified: Option<Verified>,
+    /// The condition `Effective`, if it was decided. A verdict that does not decide it leaves it as it is.
+    pub effective: Option<Effective>,
     /// With mode Observe: what would be removed.
     pub observed: Option<Vec<Item>>,
     /// When the operator retries or reads again by itself; none if a change or a report wakes the object.
@@ -47,8 +50,8 @@ pub struct Verified {
 impl Outcome {
     /// An outcome that no read decided and that nothing failed in.
     pub(super) fn plain(reason: Reason, message: impl Into<String>, known: Known) -> Self {
-        let (verified, observed, next_attempt) = (None, None, None);
-        Self { reason, message: message.into(), verified, observed, next_attempt, is_failure: false, known }
+        let (verified, effective, observed, next_attempt) = (None, None, None, None);
+        Self { reason, message: message.into(), verified, effective, observed, next_attempt, is_failure: false, known }
     }
 
     /// The same outcome, proved by a read.
@@ -72,12 +75,19 @@ impl Outcome {
             reason: verified.reason.as_str(),
             message: verified.message.clone(),
         }));
+        wanted.extend(self.effective.iter().map(Effective::verdict));
+        let kept = self.kept_effect(inputs, &status);
+        status.effective_by = match &self.effective {
+            Some(effective) => effective.by.map(time),
+            None => status.effective_by.take().filter(|_| kept.is_some()),
+        };
         if inputs.options.policy == Policy::Once {
             status.drift = None;
         }
         wanted.extend(drifted(status.drift.as_ref(), now));
         let mut written = conditions(&status.conditions, &wanted, inputs.generation, now);
         date_unknown_from_acceptance(&mut written, &self.known);
+        written.extend(kept);
         status.conditions.retain(|condition| !is_ours(condition));
         written.append(&mut status.conditions);
         status.conditions = written;
@@ -107,6 +117,17 @@ impl Outcome {
                 left.iter().take(RemovalResult::MAX_ITEMS).map(|item| printable(&item.to_string())).collect();
         }
         status
+    }
+
+    /// The condition `Effective` as it was written with an earlier verdict, if that still stands and this outcome does
+    /// not decide it.
+    fn kept_effect(&self, inputs: &Inputs<'_>, status: &RemovalStatus) -> Option<Condition> {
+        let stands = match self.reason.state() {
+            State::Done => inputs.is_finished() && has_effect(self.reason),
+            State::Waiting | State::Stalled | State::Held => inputs.is_check(),
+        };
+        let before = status.condition(ConditionType::Effective).filter(|_| stands && self.effective.is_none())?;
+        Some(Condition { observed_generation: Some(inputs.generation), ..before.clone() })
     }
 
     /// `status.finished`. What was removed stays so with whatever mode, and an object that is too old is never acted on.

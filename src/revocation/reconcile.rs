@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::api::{Policy, Reason, RemovalStatus};
 use crate::auth0::CallError;
-use crate::dispatch::{Connection, ConnectionKey, History, Job, Owner, Removal, Task, View};
+use crate::dispatch::{Connection, ConnectionKey, History, Job, KnownFacts, Owner, Removal, Task, View};
 use crate::tenant::{Applicant, TenantKey, TenantState};
 
 use super::checks::{first_check, phase};
@@ -22,11 +22,13 @@ use super::inputs::{Inputs, Now, Tenant};
 use super::kinds::Revocation;
 use super::memory::ObjectMemory;
 use super::mutation_cache::Stored;
+use super::needs::can_need_facts;
 use super::refusals::{Calls, Refused, is_refusal};
 use super::schedule::resync_after;
 use super::settled::{pending_request, stands};
 use super::shared::{Shared, owner};
 
+mod guards;
 mod report;
 mod write;
 
@@ -175,8 +177,10 @@ impl<K: Revocation> Reconciliation<'_, K> {
             let request = pending_request(self.object, Some(status));
             let own = status.reason_at(self.owner.generation);
             let check_at = self.check_at(status, memory);
+            let facts = self.facts(&tenant);
             let unrefused = self.inputs(&known, status, &tenant, &view, request.as_deref());
-            let unrefused = Inputs { check_at, ..unrefused };
+            let facts = facts.as_deref().unwrap_or(KnownFacts::NONE);
+            let unrefused = Inputs { check_at, facts, ..unrefused };
             let calls = self.calls(&unrefused);
             let refusal = self.refusal(&tenant, calls, own);
             let inputs = Inputs { refusal: refusal.as_ref(), ..unrefused };
@@ -207,6 +211,9 @@ impl<K: Revocation> Reconciliation<'_, K> {
                     }
                 }
                 Decision::Submit { task, history, hold } => {
+                    if matches!(task, Task::Remove { .. }) {
+                        self.inform_guards(&inputs, &key);
+                    }
                     match self.submit(&inputs, &tenant, (calls, own), memory, (task, history, hold)) {
                         Err(wait) => plan.requeue_after = Some(wait),
                         // The job is new, but the wait is not. What earlier jobs achieved is not in the status yet and
@@ -222,6 +229,13 @@ impl<K: Revocation> Reconciliation<'_, K> {
             break;
         }
         plan
+    }
+
+    /// What is known with the connection of this tenant, if the object can need any of it.
+    fn facts(&self, tenant: &TenantState) -> Option<Arc<KnownFacts>> {
+        let TenantState::Ready { connection, questions, .. } = tenant else { return None };
+        let can_need = can_need_facts(&self.removal) || !questions.is_empty();
+        if can_need { self.context.shared.dispatcher.facts(connection) } else { None }
     }
 
     /// Which calls the object makes next, as far as their scopes matter.
@@ -259,6 +273,8 @@ impl<K: Revocation> Reconciliation<'_, K> {
             submitted_with: memory.submitted_with,
             submitted_to: memory.submitted_to.as_ref(),
             submitted_for: memory.submitted_for.as_deref(),
+            facts: KnownFacts::NONE,
+            learning_since: memory.learning_since,
             view,
             request,
             handed_back: memory.handed_back,
@@ -282,7 +298,10 @@ impl<K: Revocation> Reconciliation<'_, K> {
     ) -> Result<(), Duration> {
         let shared = &self.context.shared;
         let TenantState::Ready { connection, .. } = tenant else { return Err(MIN_REQUEUE) };
-        memory.is_probe = match self.refused(inputs, task, own) {
+        let is_learning = matches!(task, Task::Learn(_));
+        // To learn something needs no scope to remove.
+        let refused = self.refused(inputs, &task, own).filter(|_| !is_learning);
+        memory.is_probe = match refused {
             Some(refused) if self.may_probe(connection.key, calls, &refused) => true,
             Some(_) => return Err(AWAIT_PROBE.mul_f64(1.0 + inputs.jitter)),
             None => false,
@@ -292,6 +311,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
         }
         let job = Job { owner: self.owner.clone(), removal: self.removal.clone(), task, history };
         shared.dispatcher.submit(connection, job);
+        memory.learning_since = is_learning.then(|| memory.learning_since.unwrap_or(self.now.steady));
         memory.submitted_with = Some(connection.key);
         memory.submitted_to = Some(connection.domain.clone());
         memory.submitted_for = inputs.request.map(str::to_owned);
@@ -308,7 +328,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
 
     /// What Auth0 refused to this object or to others of its kind, if that concerns `task`. A request by annotation
     /// goes out whatever was refused.
-    fn refused(&self, inputs: &Inputs<'_>, task: Task, own: Option<Reason>) -> Option<Refused> {
+    fn refused(&self, inputs: &Inputs<'_>, task: &Task, own: Option<Reason>) -> Option<Refused> {
         let own = own.filter(|own| is_refusal(*own)).map(|reason| Refused {
             reason,
             message: inputs.status.map_or("", RemovalStatus::message).to_owned(),
@@ -316,7 +336,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
         });
         let refused = inputs.refusal.cloned().or(own).filter(|_| inputs.request.is_none())?;
         // A read needs no scope to remove.
-        (task != Task::Prove || refused.reason == Reason::Unauthorized).then_some(refused)
+        (*task != Task::Prove || refused.reason == Reason::Unauthorized).then_some(refused)
     }
 
     fn may_probe(&self, key: ConnectionKey, calls: Calls, refused: &Refused) -> bool {

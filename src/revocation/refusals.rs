@@ -157,6 +157,7 @@ mod tests {
             accepted_at: None,
             lost: false,
             seen: true,
+            through_roles: std::collections::BTreeSet::new(),
             read_at: None,
             connection: None,
             domain: None,
@@ -171,7 +172,7 @@ mod tests {
             (KIND, Task::Observe, End::Gone, false),
             (observing, Task::Prove, End::Gone, false),
         ] {
-            assert_eq!(shows_access(&report(task, end.clone()), calls), expected, "{calls:?} {task:?} {end:?}");
+            assert_eq!(shows_access(&report(task.clone(), end.clone()), calls), expected, "{calls:?} {task:?} {end:?}");
         }
     }
 

@@ -73,10 +73,9 @@ pub fn settings(
     now: Timestamp,
 ) -> Result<Settings, TenantError> {
     let spec = tenant.tenant_spec();
-    let unsupported = spec.unsupported();
-    if !unsupported.is_empty() {
+    if !spec.unknown.is_empty() {
         let message =
-            format!("This version of rescind does not act on {}, so nothing is sent.", unsupported.join(", "));
+            format!("This version of rescind does not act on {}, so nothing is sent.", spec.unknown.join(", "));
         return Err(TenantError::new(Reason::UnknownField, message));
     }
     let domain: Domain = spec

@@ -1,10 +1,12 @@
 //! What the guards of a tenant keep from being removed. Pure.
 
+use std::time::Duration;
+
 use crate::api::{KeepHolders, Protected, RELEASE_BRAKE_ANNOTATION, TenantObject};
-use crate::auth0::{Item, ItemKind};
+use crate::auth0::{Endpoint, Item, ItemKind, Question};
 use crate::dispatch::Removal;
 
-use super::brake::{Group, GroupRefusal, GroupRules};
+use super::brake::{Group, GroupRefusal, GroupRules, HOLDERS_TTL};
 use super::key::TenantKey;
 
 /// What of a removal the tenant protects, for users: the first protected user, organization or role that it names. Then
@@ -80,6 +82,27 @@ pub(super) fn kept_role(protected: &Protected, removal: &Removal, refusal: &Grou
     let unknown =
         if *is_known { "" } else { " (who holds it cannot be read: grant the token read:users and read:roles)" };
     Some(format!("the last {at_least} holders of role {role}{unknown}"))
+}
+
+/// What the guards have to know before something of a removal is removed, and how old that may be.
+pub(super) fn questions(tenant: &dyn TenantObject, removal: &Removal) -> Vec<(Question, Duration)> {
+    let (brake, _) = tenant.brake();
+    match &removal.endpoint {
+        Endpoint::OrganizationMembers { organization } if brake.max_share_of_organization < 100 => {
+            let window = brake.window.duration().unwrap_or(Duration::MAX);
+            vec![(Question::MemberCount { organization: organization.clone() }, window)]
+        }
+        Endpoint::UserRoles { .. } => {
+            let keep = &tenant.tenant_spec().protected.keep_holders;
+            let is_kept = |role: &str| keep.iter().any(|keep| keep.role_id.as_str() == role);
+            let kept = removal.items.iter().filter_map(|item| match item {
+                Item::Id(role) if is_kept(role) => Some((Question::RoleHolders { role: role.clone() }, HOLDERS_TTL)),
+                Item::Id(_) | Item::Permission { .. } => None,
+            });
+            kept.collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// What the guards of groups allow.

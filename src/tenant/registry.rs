@@ -18,7 +18,7 @@ use super::brake::{Brakes, GroupRefusal, GroupRules, ItemId};
 use super::cluster::{Cluster, ClusterCaches, NamespaceMeta, Problem};
 use super::connection::TenantError;
 use super::connection_cache::{Connect, ConnectionCache, Rules};
-use super::guards::{braked, braked_share, group_rules, kept_role, protected_target};
+use super::guards::{braked, braked_share, group_rules, kept_role, protected_target, questions};
 use super::health::{Health, Unreachable};
 use super::key::TenantKey;
 use super::rejected_credentials::RejectedCredentials;
@@ -133,7 +133,8 @@ impl Tenants {
             Usable::Yes(connection, verification) => {
                 let scopes = connection.credential.token().and_then(|token| token.scopes().cloned());
                 let (protected, brake) = self.guarded(key, &*tenant, applicant);
-                TenantState::Ready { connection, verification, mode: spec.mode, protected, brake, scopes }
+                let questions = questions(&*tenant, applicant.removal);
+                TenantState::Ready { connection, verification, mode: spec.mode, protected, brake, questions, scopes }
             }
             Usable::No(error) => TenantState::NotReady(error),
             Usable::NotKnown => {

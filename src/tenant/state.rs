@@ -1,10 +1,12 @@
 //! What a removal, or the status of a tenant, needs to know of the tenant. Plain data.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::api::{Mode, Verification};
+use crate::auth0::Question;
 use crate::dispatch::Connection;
 
 use super::connection::TenantError;
@@ -39,6 +41,8 @@ pub enum TenantState {
         protected: Option<String>,
         /// Why the tenant's brake keeps the removal from being sent, if it does.
         brake: Option<String>,
+        /// What its guards have to know before something of the removal is removed, and how old that may be.
+        questions: Vec<(Question, Duration)>,
         /// The scopes of the token, if they are known.
         scopes: Option<Arc<[String]>>,
     },

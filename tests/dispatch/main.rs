@@ -8,6 +8,7 @@ mod auth0;
 mod cases;
 mod connections;
 mod fairness;
+mod learning;
 mod observations;
 mod properties;
 mod sim;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rescind::auth0::{CallError, Endpoint, Item, Missing};
+use rescind::auth0::{CallError, Endpoint, Item, Missing, Question};
 use rescind::dispatch::{End, Limits, Unverified};
 
 use crate::auth0::{Auth0, Bucket, Fault, Wire};
@@ -52,6 +52,8 @@ struct Plan {
     /// The numbers of items that Auth0 does not know and of endpoints that do not exist.
     unknown: usize,
     missing: usize,
+    /// The number of objects that only learn something.
+    asking: usize,
     /// The longest preflight check in milliseconds, and the number of panics of the machine.
     checks_ms: u64,
     panics: usize,
@@ -62,13 +64,13 @@ fn plans() -> impl Strategy<Value = Plan> {
     let crowd = (1usize..60, 1usize..5, 1u64..4, prop_oneof![Just(0.0), 0.0f64..40.0]);
     let limits = (prop::collection::vec(bucket, 10), any::<bool>(), 0.0f64..50.0, 2.0f64..200.0, any::<bool>());
     let network = (1u64..600, 0u64..3, prop_oneof![Just(0u64), 0u64..30], 0.0f64..12.0, -4000.0f64..4000.0);
-    let trouble = (0usize..3, 0usize..3, 0usize..6, 0usize..6, 0usize..3, 0usize..3);
+    let trouble = (0usize..3, 0usize..3, 0usize..6, 0usize..6, 0usize..3, 0usize..3, 0usize..8);
     let house = (0usize..8, any::<bool>(), prop_oneof![Just(0u64), 1u64..800], prop_oneof![Just(0usize), 0usize..3]);
     (any::<u64>(), crowd, limits, network, trouble, house).prop_map(|(seed, crowd, limits, network, trouble, house)| {
         let (objects, namespaces, credentials, over) = crowd;
         let (buckets, shared, reserve, ceiling, shrink) = limits;
         let (latency_ms, hung_percent, fault_percent, lag, skew) = network;
-        let (poison, crashing, withdrawn, verify_off, unknown, missing) = trouble;
+        let (poison, crashing, withdrawn, verify_off, unknown, missing, asking) = trouble;
         let (rotates, refused, checks_ms, panics) = house;
         let skew = skew.round();
         Plan {
@@ -95,6 +97,7 @@ fn plans() -> impl Strategy<Value = Plan> {
             refused,
             unknown,
             missing,
+            asking,
             checks_ms,
             panics,
         }
@@ -142,7 +145,7 @@ fn build(plan: &Plan) -> Sim {
         auth0.drawn.insert(*call, if plan.shared { vec![9, n] } else { vec![n] });
     }
     let namespaces: Vec<Arc<str>> = (0..plan.namespaces).map(|n| format!("ns{n}").into()).collect();
-    let objects: Vec<Object> = (0..plan.objects)
+    let mut objects: Vec<Object> = (0..plan.objects)
         .map(|n| {
             let (endpoint, items) = endpoint(&mut rng);
             let mut object =
@@ -152,6 +155,15 @@ fn build(plan: &Plan) -> Sim {
             object
         })
         .collect();
+    for (n, object) in objects.iter_mut().rev().take(plan.asking).enumerate() {
+        let organization: Arc<str> = "org_0".into();
+        object.asks = Some(match n % 4 {
+            0 => Question::ApiSettings { identifier: "https://api/".into() },
+            1 => Question::ApiSettings { identifier: "unknown".into() },
+            2 => Question::LoginMembership { organization },
+            _ => Question::MemberCount { organization },
+        });
+    }
     let missing: Vec<&Endpoint> = objects.iter().rev().take(plan.missing).map(|o| &o.removal.endpoint).collect();
     for object in &objects {
         // Some items are held and some never were; some endpoints do not exist.
@@ -262,6 +274,12 @@ proptest! {
                     prop_assert!(unknown && exists, "{report:?}");
                     prop_assert!(report.not_found.iter().all(|item| sim.auth0.unknown.contains_key(item)));
                     prop_assert!(still.iter().all(|item| report.not_found.contains(item)));
+                }
+                End::Learned => {
+                    let question = object.asks.as_ref().unwrap();
+                    let facts = sim.machine.facts(crate::sim::connection(object.credential));
+                    let is_known = facts.is_some_and(|facts| facts.get(question).is_some());
+                    prop_assert!(is_known || plan.panics > 0, "{question:?} has no answer");
                 }
                 End::NotFound(Missing::Unclear) => prop_assert!(plan.fault_percent > 0 && (unknown || !exists)),
                 other => prop_assert!(false, "{other:?}"),

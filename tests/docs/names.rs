@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rescind::api::{ConditionType, DriftedReason, Reason, State, VerifiedReason};
+use rescind::api::{ConditionType, DriftedReason, EffectiveReason, Reason, State, VerifiedReason};
 
 use crate::fields::words_of_the_schema;
 use crate::markdown::words;
@@ -47,6 +47,7 @@ fn names_in_pages_for_users_exist() {
     let mut known: BTreeSet<String> = Reason::ALL.iter().map(|reason| reason.as_str().to_owned()).collect();
     known.extend(VERIFIED.map(|reason| reason.as_str().to_owned()));
     known.extend(DRIFTED.map(|reason| reason.as_str().to_owned()));
+    known.extend(EffectiveReason::ALL.map(|reason| reason.as_str().to_owned()));
     known.extend(ConditionType::ALL.map(|kind| kind.as_str().to_owned()));
     // The reasons in metrics for objects without a reason of ours.
     known.extend(["None", "Unknown"].map(str::to_owned));
@@ -98,7 +99,9 @@ fn the_table_of_reasons_is_complete() {
 #[test]
 fn reasons_of_other_conditions_are_explained() {
     let pages: Vec<String> = ["docs/design.md", "docs/troubleshooting.md"].map(read).into();
-    for reason in VERIFIED.map(VerifiedReason::as_str).into_iter().chain(DRIFTED.map(DriftedReason::as_str)) {
+    let (verified, drifted) = (VERIFIED.map(VerifiedReason::as_str), DRIFTED.map(DriftedReason::as_str));
+    let effective = EffectiveReason::ALL.map(EffectiveReason::as_str);
+    for reason in verified.into_iter().chain(drifted).chain(effective) {
         assert!(pages.iter().any(|page| page.contains(&format!("`{reason}`"))), "{reason}");
     }
 }

@@ -18,6 +18,7 @@ mod docs_commands;
 mod docs_flux;
 mod docs_hired_again;
 mod docs_security;
+mod effects;
 mod fault_injector;
 mod gateways;
 mod guards;

@@ -92,6 +92,24 @@ fn what_came_back_is_said_beside_the_verdict() {
     assert_eq!(health(&text(), &object).unwrap().0, "Suspended");
 }
 
+/// A removal that limits nothing did what it was asked for: Healthy, and the message says that it limits nothing.
+#[test]
+fn a_removal_without_effect_is_healthy_and_says_so() {
+    let mut cases = of_removal("UserPermissionRevocation");
+    cases.retain(|case| case.reason == Reason::Removed);
+    let Case { object, .. } = cases.remove(0);
+    let removed = object["status"]["conditions"][0]["message"].as_str().unwrap().to_owned();
+    for (status, message) in
+        [("False", format!("{removed} RBAC is off.")), ("Unknown", removed.clone()), ("True", removed.clone())]
+    {
+        let mut object = object.clone();
+        let effective = json!({"type": "Effective", "status": status, "reason": "x", "message": "RBAC is off.",
+            "observedGeneration": 3});
+        object["status"]["conditions"].as_array_mut().unwrap().push(effective);
+        assert_eq!(health(&text(), &object).unwrap(), ("Healthy".to_owned(), message), "{status}");
+    }
+}
+
 fn permutations(n: usize) -> Vec<Vec<usize>> {
     match n {
         0 => vec![Vec::new()],

@@ -1,5 +1,6 @@
 //! Every status that the operator's code can produce, and how Argo CD and kstatus must judge it: the table of reasons.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -7,7 +8,7 @@ use rescind::api::{
     Auth0Tenant, Hold, Mode, Reason, RemovalOptions, RemovalStatus, Rfc3339, Verification, conditions, verdicts,
 };
 use rescind::auth0::{CallError, Domain, Endpoint, Item, Missing, Rejection, Token};
-use rescind::dispatch::{ConnectionKey, End, Refusal, Removal, Report, Task, Unverified, View, Wait};
+use rescind::dispatch::{ConnectionKey, End, KnownFacts, Refusal, Removal, Report, Task, Unverified, View, Wait};
 use rescind::revocation::{Decision, Inputs, Items, Now, Tenant, acknowledged, apply_report, decide};
 use rescind::tenant::{TenantError, TenantFacts, tenant_status};
 use serde_json::{Value, json};
@@ -93,6 +94,7 @@ fn report(accepted: bool, end: End) -> Report {
         accepted_at: accepted.then(|| at(0)),
         lost: false,
         seen: accepted,
+        through_roles: BTreeSet::new(),
         read_at: Some(at(1)),
         connection: None,
         domain: Some(DOMAIN.parse().unwrap()),
@@ -170,6 +172,7 @@ impl Way {
             mode,
             protected: None,
             brake: None,
+            questions: &[],
             scopes: None,
         };
         let observing = RemovalOptions { mode: Mode::Observe, ..RemovalOptions::default() };
@@ -200,6 +203,8 @@ impl Way {
             submitted_with: Some(key),
             submitted_to: Some(&domain),
             submitted_for: None,
+            facts: KnownFacts::NONE,
+            learning_since: None,
             view: &view,
             request: None,
             handed_back: None,

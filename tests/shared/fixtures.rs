@@ -38,5 +38,7 @@ pub fn tenant_spec(fake: &FakeAuth0) -> Value {
         "caBundle": fake.ca_base64(),
         "credentials": {"tokenSecretRef": {"name": SECRET}},
         "rateLimit": {"maxRequestsPerSecond": 1000},
+        // Tests of the guards have brakes of their own.
+        "brake": {"maxRemovals": 1_000_000, "maxShareOfOrganization": 100},
     })
 }

@@ -82,6 +82,8 @@ fn script(phase: Phase, endpoint: &Endpoint, example: &Example, calls: &Arc<Mute
                 let here = if is_removed { Phase::Proof } else { Phase::ReadBefore };
                 (if is_removed { "GET" } else { "GET before" }, phase == here)
             }
+            // What a removal learns before it decides on nothing that this page tells.
+            Wire::Get(Read::Answer(_), _) => return None,
             Wire::Get(Read::UserOrganizations { .. }, _) => ("GET the user's organizations", false),
             Wire::Get(..) => ("GET the members", false),
         };

@@ -252,6 +252,8 @@ pub fn all_scopes() -> BTreeSet<&'static str> {
         "read:organizations",
         "read:organization_members",
         "read:organization_member_roles",
+        "read:resource_servers",
+        "read:organization_connections",
     ]
     .into()
 }

@@ -80,6 +80,7 @@ fn route(domain: &str, wire: &Wire) -> Route {
         Wire::Delete(endpoint, _) => ("DELETE", Some(discriminant(endpoint))),
         Wire::Get(Read::List(endpoint), _) => ("GET", Some(discriminant(endpoint))),
         Wire::Get(Read::UserOrganizations { .. }, _) => ("GET", None),
+        Wire::Get(Read::Answer(question), _) => return (domain.to_owned(), question.row().template, None),
     };
     (domain.to_owned(), method, at)
 }

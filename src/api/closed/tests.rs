@@ -206,32 +206,3 @@ proptest! {
         prop_assert_eq!(read, pure);
     }
 }
-
-/// Guards of a tenant that this version does not act on are named, and their defaults are not.
-#[test]
-fn guards_that_are_not_acted_on_are_named() {
-    let tenant = |pointer: &str, value: Value| {
-        let mut spec = json!({
-            "domain": "acme.eu.auth0.com", "credentials": {"tokenSecretRef": {"name": "other", "key": "other"}},
-            "rateLimit": {"maxRequestsPerSecond": 1, "reservePercent": 90}, "verification": "Never", "mode": "Observe",
-            "brake": {"maxRemovals": 1000, "window": "1h", "maxShareOfOrganization": 25},
-            "hold": {"until": "2026-12-24T00:00:00Z", "reason": "x"},
-            "protected": {"userIds": ["auth0|x"], "roleIds": [], "organizationIds": [], "keepHolders": []}, "suspend": true,
-        });
-        let (parent, name) = pointer.rsplit_once('/').unwrap();
-        spec.pointer_mut(parent).unwrap()[name] = value;
-        crate::api::Auth0Tenant::new("t", serde_json::from_value(spec).unwrap())
-    };
-    let id = "rol_bN1a2b3c4d5e6f7g";
-    let unsupported = |pointer, value| tenant(pointer, value).spec.tenant.unsupported();
-    for (pointer, value) in [
-        ("/suspend", json!(false)),
-        ("/brake/maxRemovals", json!(1)),
-        ("/brake/window", json!("2h")),
-        ("/brake/maxShareOfOrganization", json!(100)),
-    ] {
-        assert_eq!(unsupported(pointer, value), Vec::<String>::new());
-    }
-    let holders = json!([{"roleId": id, "atLeast": 1}]);
-    assert_eq!(unsupported("/protected/keepHolders", holders), ["spec.protected.keepHolders"]);
-}

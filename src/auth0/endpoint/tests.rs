@@ -1,4 +1,5 @@
 use super::*;
+use crate::auth0::Read;
 use proptest::prelude::*;
 
 proptest! {

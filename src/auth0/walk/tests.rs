@@ -1,5 +1,5 @@
 use super::*;
-use crate::auth0::Endpoint;
+use crate::auth0::{ApiSettings, Endpoint};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -222,4 +222,86 @@ fn any_page() -> impl Strategy<Value = AnyPage> {
     let number = || proptest::option::of(0u64..6);
     (proptest::collection::vec(0usize..6, 0..4), number(), number(), proptest::option::of("[a-c]"))
         .prop_map(|(entries, start, total, next)| AnyPage { entries, start, total, next })
+}
+
+/// What a permission comes through is remembered for what is wanted, also if the entry is none that a DELETE removes.
+#[test]
+fn the_roles_that_give_wanted_permissions_are_collected() {
+    let read = Read::List(Endpoint::UserPermissions { user: "auth0|a".into() });
+    let permission = |name: &str| Item::Permission { resource_server: "https://api/".into(), name: name.into() };
+    let entry = |name: &str, sources: &[&str]| {
+        let source = |id: &&str| match *id {
+            "" => json!({"source_type": "DIRECT", "source_id": ""}),
+            id => json!({"source_type": "ROLE", "source_id": id}),
+        };
+        let sources: Vec<_> = sources.iter().map(source).collect();
+        json!({"permission_name": name, "resource_server_identifier": "https://api/", "sources": sources})
+    };
+    let roles = |walk: &Walk, names: &[&str]| -> Vec<String> {
+        let items: Vec<_> = names.iter().map(|name| permission(name)).collect();
+        walk.through_roles(&items).iter().map(ToString::to_string).collect()
+    };
+    let entries =
+        [entry("a", &["rol_1", "rol_2"]), entry("b", &["", "rol_3"]), entry("c", &["rol_4"]), entry("d", &[""])];
+    let mut walk = Walk::new(read, BTreeSet::from(["a", "b", "d"].map(permission)));
+    let done = WalkStep::Done(BTreeSet::from(["b", "d"].map(permission)));
+    let page = json!({"start": 0, "limit": 50, "total": 4, "permissions": entries});
+    assert_eq!((walk.take(&page), walk.is_exhausted()), (Ok(done), true));
+    assert_eq!(roles(&walk, &["a"]), ["rol_1", "rol_2"]);
+    assert_eq!(roles(&walk, &["b", "d"]), ["rol_3"]);
+    assert!(roles(&walk, &["c"]).is_empty(), "nobody asked about it");
+    walk.restart();
+    assert!(roles(&walk, &["a", "b"]).is_empty());
+    let many: Vec<String> = (0..500).map(|n| format!("rol_{n}")).collect();
+    let many = entry("a", &many.iter().map(String::as_str).collect::<Vec<_>>());
+    walk.take(&json!({"permissions": [many]})).unwrap();
+    assert_eq!(roles(&walk, &["a"]).len(), 10);
+}
+
+#[test]
+fn questions_are_answered_by_as_much_as_they_need() {
+    let answer = |question: Question, pages: &[Value]| {
+        let mut walk = Walk::new(Read::Answer(question), BTreeSet::new());
+        let mut steps = pages.iter().map(|page| walk.take(page));
+        let last = steps.find(|step| !matches!(step, Ok(WalkStep::More)));
+        (last.map(|step| step.map(drop)), walk.pages(), walk.fact().cloned())
+    };
+    let names = |names: &[&str]| Arc::new(names.iter().map(|name| Arc::from(*name)).collect::<BTreeSet<Arc<str>>>());
+    let settings = Question::ApiSettings { identifier: "a".into() };
+    let object = json!({"identifier": "a", "enforce_policies": true, "token_lifetime": 86400});
+    let read = Fact::ApiSettings(ApiSettings { enforces_policies: Some(true), token_lifetime: Some(86400) });
+    assert_eq!(answer(settings.clone(), &[object]), (Some(Ok(())), 1, Some(read)));
+    assert_eq!(answer(settings, &[json!([])]), (Some(Err(WalkError::Malformed)), 0, None));
+
+    let login = || Question::LoginMembership { organization: "org_1".into() };
+    let connection = |n: usize, assigns: bool| {
+        let (id, connection) = (format!("con_{n}"), json!({"name": format!("c{n}")}));
+        json!({"connection_id": id, "assign_membership_on_login": assigns, "connection": connection})
+    };
+    let first =
+        json!({"start": 0, "limit": 2, "total": 3, "enabled_connections": [connection(1, true), connection(2, false)]});
+    let second = json!({"start": 2, "limit": 2, "total": 3, "enabled_connections": [connection(3, true)]});
+    let read = Some(Fact::LoginMembership(names(&["c1", "c3"])));
+    assert_eq!(answer(login(), &[first.clone(), second]), (Some(Ok(())), 2, read));
+    assert_eq!(answer(login(), &[first]).2, None, "half of a list answers nothing");
+
+    let count = || Question::MemberCount { organization: "org_1".into() };
+    let page =
+        |total: Value, entries: usize| json!({"total": total, "members": vec![json!({"user_id": "a"}); entries]});
+    for (page, expected) in [
+        (page(json!(5000), 50), 5000),
+        (page(json!(0), 3), 3),
+        (page(Value::Null, 50), 50),
+        (page(json!("x"), 1), 1),
+        (json!([{"user_id": "a"}]), 1),
+    ] {
+        assert_eq!(answer(count(), &[page]), (Some(Ok(())), 1, Some(Fact::MemberCount(expected))));
+    }
+
+    let holders = || Question::RoleHolders { role: "rol_1".into() };
+    let page = |user: &str, next: Value| json!({"users": [{"user_id": user}], "next": next});
+    let pages = [page("auth0|a", json!("x")), page("auth0|b", Value::Null)];
+    assert_eq!(answer(holders(), &pages).2, Some(Fact::RoleHolders(names(&["auth0|a", "auth0|b"]))));
+    assert_eq!(answer(holders(), &pages[..1]).2, None);
+    assert_eq!(answer(holders(), &[json!({"users": [{"id": "a"}]})]).0, Some(Err(WalkError::Malformed)));
 }

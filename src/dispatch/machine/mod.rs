@@ -15,6 +15,7 @@
 //! - `call`, `calls`: a call from its start to the moment when it is sent.
 //! - `answers`: what the answer to a call means.
 //! - `connection_state`: whether Auth0 has accepted a connection, and the limits of its own.
+//! - `learning`: the answers to questions that prove nothing.
 //! - `waits`, `estimate`: what a job waits for, and about how long.
 //! - `check`: the invariants.
 
@@ -27,6 +28,7 @@ mod diagnosis;
 mod endpoint_queue;
 mod estimate;
 mod jobs;
+mod learning;
 mod read_queue;
 mod reads;
 mod state;

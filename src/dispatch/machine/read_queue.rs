@@ -73,11 +73,11 @@ pub(super) struct ReadQueue {
     pub(super) timer: Option<Instant>,
 }
 
-/// A walk in progress. It answers only jobs that waited when it began.
+/// A walk in progress. It answers only jobs that waited when it began, unless it proves nothing.
 #[derive(Debug)]
 pub(super) struct ActiveWalk {
     pub(super) walk: Walk,
-    pub(super) wanted: BTreeSet<Item>,
+    pub(super) began: Instant,
     pub(super) waiters: Vec<ReadWaiter>,
     /// The index of the first waiter whose job has not ended.
     pub(super) first_alive: usize,
@@ -235,15 +235,16 @@ impl ReadQueue {
     }
 
     /// Begins a walk for these jobs.
-    pub(super) fn start_walk(&mut self, waiters: Vec<ReadWaiter>, page_budget: usize, arrival: u64) {
+    pub(super) fn start_walk(&mut self, waiters: Vec<ReadWaiter>, page_budget: usize, arrival: u64, now: Instant) {
         let wanted: BTreeSet<Item> = waiters.iter().flat_map(|waiter| waiter.wanted.iter().cloned()).collect();
         let priority = waiters.iter().map(|waiter| waiter.priority).min().unwrap_or(Priority::Observation);
         let read = self.read.clone();
-        let walk = if wanted.is_empty() { Walk::first_page(read) } else { Walk::new(read, wanted.clone()) };
+        let is_first_page = wanted.is_empty() && !matches!(read, Read::Answer(_));
+        let walk = if is_first_page { Walk::first_page(read) } else { Walk::new(read, wanted) };
         let (failures, restarts) = (0, 0);
         self.walk = Some(ActiveWalk {
             walk,
-            wanted,
+            began: now,
             waiters,
             first_alive: 0,
             page_budget,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::auth0::{CallError, Endpoint, Item, Page, Read, Rejection, Walk, WalkError, WalkStep};
+use crate::auth0::{CallError, Endpoint, Item, Page, Read, Rejection, WalkError, WalkStep};
 use crate::capacity::{shrink_map, shrink_slab};
 use crate::dispatch::connection::ConnectionKey;
 use crate::dispatch::fair_queue::{NamespaceId, Position};
@@ -69,7 +69,7 @@ impl Machine {
                 let at = (endpoint.clone(), connection);
                 (self.queue_at.contains_key(&at), self.known_lengths.get(&at).copied())
             }
-            Read::UserOrganizations { .. } => (false, None),
+            Read::UserOrganizations { .. } | Read::Answer(_) => (false, None),
         };
         let ready = list.ready(removing, length, now);
         let limit_profile = self.limit_profile(connection);
@@ -168,7 +168,7 @@ impl Machine {
                 job.read_started(began);
             }
         }
-        self.read_queues[key].start_walk(waiters, page_budget, position.arrival);
+        self.read_queues[key].start_walk(waiters, page_budget, position.arrival, now);
         self.release_namespaces(gone);
     }
 
@@ -198,6 +198,9 @@ impl Machine {
         list.page_in_flight = false;
         let Some(active) = &mut list.walk else { return self.refresh(WorkSource::Reads(key), &[], now) };
         let failures = std::mem::take(&mut active.failures);
+        // Nobody waits long for what proves nothing.
+        let is_answer = matches!(list.read, Read::Answer(_));
+        let max_restarts = if is_answer { 1 } else { MAX_WALK_RESTARTS };
         let error = match answer {
             Ok(page) => match active.walk.take(&page) {
                 Ok(WalkStep::More) if active.walk.pages() < active.page_budget => {
@@ -219,18 +222,18 @@ impl Machine {
                 | CallError::NotSent(_)
                 | CallError::NotProcessed
                 | CallError::TokenReplaced),
-            ) if failures < MAX_PAGE_RETRIES => {
+            ) if failures < MAX_PAGE_RETRIES && (is_at_once(error) || !is_answer) => {
                 active.failures = failures + 1;
-                let at_once = matches!(error, CallError::NotProcessed | CallError::TokenReplaced);
+                let at_once = is_at_once(error);
                 list.pause = (!at_once).then_some(now + FIRST_RETRY_PAUSE * 2_u32.pow(failures));
                 self.fail_first_page_waiters(key, error, now);
             }
             ReadError::Call(CallError::Rejected(Rejection::Paging | Rejection::Query)) | ReadError::Unreadable(_)
-                if active.restarts < MAX_WALK_RESTARTS =>
+                if active.restarts < max_restarts =>
             {
                 list.pause = Some(now + FIRST_RETRY_PAUSE * 2_u32.pow(active.restarts));
                 active.restarts += 1;
-                active.walk = Walk::new(list.read.clone(), active.wanted.clone());
+                active.walk.restart();
                 self.refresh(WorkSource::Reads(key), &[], now);
             }
             error @ (ReadError::Call(_) | ReadError::Unreadable(_)) => self.finish_walk(key, Err(error), now),
@@ -259,10 +262,15 @@ impl Machine {
     /// Gives the result of a walk to all of its jobs.
     fn finish_walk(&mut self, key: usize, result: Result<&BTreeSet<Item>, ReadError>, now: Instant) {
         let list = &mut self.read_queues[key];
-        let Some(ActiveWalk { walk, waiters, .. }) = list.walk.take() else { return };
+        let Some(ActiveWalk { walk, mut waiters, began, .. }) = list.walk.take() else { return };
         list.pause = None;
-        if let (Ok(_), Some((endpoint, _)), false) = (&result, list.read.per_user(), list.first_page_only) {
-            let at = (endpoint.clone(), list.connection);
+        if matches!(list.read, Read::Answer(_)) {
+            waiters.extend(list.take_waiters());
+        }
+        let (connection, first_page_only) = (list.connection, list.first_page_only);
+        self.learn(connection, &walk, result.as_ref().err(), (began, now));
+        if let (Ok(_), Some((endpoint, _)), false) = (&result, walk.read().per_user(), first_page_only) {
+            let at = (endpoint.clone(), connection);
             self.remember_length(
                 at,
                 KnownLength { pages: walk.pages(), learned_at: now, asked_per_user_at: None },
@@ -270,6 +278,9 @@ impl Machine {
             );
         }
         for waiter in waiters {
+            if let (Ok(_), Some(job)) = (&result, self.jobs.get_mut(waiter.job)) {
+                job.through_roles = walk.through_roles(&job.removal.items);
+            }
             self.deliver(waiter, result.clone(), now);
         }
         self.refresh(WorkSource::Reads(key), &[], now);
@@ -330,6 +341,11 @@ impl Machine {
         }
         self.fair.release(ns);
     }
+}
+
+/// Whether a page that failed so is sent again at once.
+const fn is_at_once(error: &CallError) -> bool {
+    matches!(error, CallError::NotProcessed | CallError::TokenReplaced)
 }
 
 const fn call_error(error: WalkError) -> CallError {

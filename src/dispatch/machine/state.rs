@@ -13,6 +13,7 @@ use crate::auth0::{Domain, Endpoint, Read};
 use crate::capacity::{shrink_map, shrink_slab};
 use crate::dispatch::breaker::Breaker;
 use crate::dispatch::connection::{ConnectionKey, Limits};
+use crate::dispatch::facts::Facts;
 use crate::dispatch::fair_queue::{FairQueue, NamespaceId, Priority};
 use crate::dispatch::job::{End, Job, Owner, Refusal, Report};
 use crate::dispatch::limiter::{Limiter, Route};
@@ -34,6 +35,7 @@ pub struct Machine {
     pub(super) read_queues: Slab<ReadQueue>,
     pub(super) read_queue_at: HashMap<(Read, ConnectionKey, bool), usize>,
     pub(super) known_lengths: HashMap<(Endpoint, ConnectionKey), KnownLength>,
+    pub(super) facts: Facts,
     pub(super) fair: FairQueue<WorkSource>,
     pub(super) timers: BinaryHeap<Reverse<(Instant, Timer)>>,
     pub(super) calls: HashMap<CallId, Call>,
@@ -82,6 +84,7 @@ impl Machine {
             read_queues: Slab::new(),
             read_queue_at: HashMap::new(),
             known_lengths: HashMap::new(),
+            facts: Facts::default(),
             fair: FairQueue::default(),
             timers: BinaryHeap::new(),
             calls: HashMap::new(),
@@ -109,6 +112,10 @@ impl Machine {
         }
         self.timers.push(Reverse((now + REPORT_WAIT_AFTER, Timer::ReportWait(id))));
         self.trim_timers();
+        if self.has_just_learned(id, now) {
+            let ended = self.end_job(id, End::Learned, now);
+            self.ended.extend(ended);
+        }
         self.advance(id, now);
     }
 
@@ -161,6 +168,7 @@ impl Machine {
         self.limiter.retain(&connections.keys().copied().collect());
         self.last_accepted.retain(|(_, key), _| connections.contains_key(key));
         self.known_lengths.retain(|(_, key), _| connections.contains_key(key));
+        self.facts.retain(|key| connections.contains_key(key));
         self.trim_timers();
         !self.connections.is_empty() || !self.ended.is_empty() || self.breaker.open_for(now).is_some()
     }

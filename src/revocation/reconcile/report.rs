@@ -29,6 +29,10 @@ impl<K: Revocation> Reconciliation<'_, K> {
     ) {
         let (View::Ended { generation, .. } | View::Pending { generation, .. }) = inputs.view else { return };
         let Some(report) = self.context.shared.dispatcher.take_back(&self.owner.uid) else { return };
+        if report.end == End::Learned {
+            return;
+        }
+        memory.learning_since = None;
         let AppliedReport { status, items, outcome, failures, handed_back, pause, is_checked } =
             apply_report(inputs, *generation, &report);
         if is_checked {
@@ -83,6 +87,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
                 refusals.lift(connection, calls, own)
             }
             _ if deleted || shows_access(report, calls) => refusals.lift(connection, calls, own),
+            End::Learned => false,
             End::Gone | End::Remaining(_) | End::Unverified(_) | End::HandedBack(_) | End::Failed(_) => {
                 refusals.end_probe(connection, calls, now);
                 false

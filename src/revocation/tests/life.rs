@@ -32,7 +32,7 @@ fn after_ten_minutes_it_is_still_present() {
     for expected in (1..=163).step_by(6) {
         let (waited, task, history) = object.submits();
         hours += (waited + 1800) / 3600;
-        assert_eq!((hours, task), (expected, Task::Prove));
+        assert_eq!((hours, task.clone()), (expected, Task::Prove));
         let report = object.still_shown(task, &history);
         object.apply_report(&report);
         assert_eq!(object.current_reason(), "StillPresent");
@@ -42,7 +42,7 @@ fn after_ten_minutes_it_is_still_present() {
 
     object.request = Some("again");
     let (_, task, history) = object.submits();
-    assert_eq!((task, history.accepted.len()), (REMOVE, 0));
+    assert_eq!((&task, history.accepted.len()), (&REMOVE, 0));
     let report = object.still_shown(task, &history);
     object.apply_report(&report);
     assert_eq!((object.current_reason(), object.request), ("AwaitingConsistency", None));
@@ -116,7 +116,7 @@ fn an_accepted_removal_is_proved_and_not_sent_again() {
             let mut object = accepted(end);
             change(&mut object);
             let (_, task, history) = object.submits();
-            assert_eq!((task, history.accepted.len()), (Task::Prove, 2), "{what}");
+            assert_eq!((&task, history.accepted.len()), (&Task::Prove, 2), "{what}");
             let gone = Report { end: End::Gone, ..object.still_shown(task, &history) };
             let status = object.after(&gone);
             let result = status.result.clone().unwrap();

@@ -3,6 +3,7 @@
 mod checks;
 mod clocks;
 mod counts;
+mod effects;
 mod fifth_kind;
 mod life;
 mod moves;
@@ -13,6 +14,7 @@ mod requests;
 mod rows;
 mod writes;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -23,7 +25,7 @@ use crate::api::{
     ConditionType, Mode, Reason, RemovalOptions, RemovalResult, RemovalStatus, Verification, conditions, time, verdicts,
 };
 use crate::auth0::{CallError, Domain, Endpoint, Item, Token};
-use crate::dispatch::{ConnectionKey, End, History, Refusal, Removal, Report, Task, View, Wait};
+use crate::dispatch::{ConnectionKey, End, History, KnownFacts, Refusal, Removal, Report, Task, View, Wait};
 
 const NOW: i64 = 1_800_000_000;
 const GENERATION: i64 = 3;
@@ -72,6 +74,8 @@ struct Case {
     submitted_with: Option<ConnectionKey>,
     submitted_to: Option<Domain>,
     submitted_for: Option<&'static str>,
+    facts: KnownFacts,
+    learning_since: Option<Instant>,
     view: View,
     request: Option<&'static str>,
     handed_back: Option<(Refusal, u32)>,
@@ -102,6 +106,8 @@ fn case() -> Case {
         submitted_with: None,
         submitted_to: None,
         submitted_for: None,
+        facts: KnownFacts::default(),
+        learning_since: None,
         view: View::Absent,
         request: None,
         handed_back: None,
@@ -130,6 +136,7 @@ impl Case {
                     mode: self.tenant_mode,
                     protected: self.protected,
                     brake: self.brake,
+                    questions: &[],
                     scopes,
                 }
             }
@@ -147,6 +154,8 @@ impl Case {
             submitted_with: self.submitted_with,
             submitted_to: self.submitted_to.as_ref(),
             submitted_for: self.submitted_for,
+            facts: &self.facts,
+            learning_since: self.learning_since,
             view: &self.view,
             request: self.request,
             handed_back: self.handed_back,
@@ -249,6 +258,7 @@ impl Case {
             accepted_at: None,
             lost: false,
             seen: false,
+            through_roles: BTreeSet::new(),
             read_at: Some(self.now.wall),
             connection: matches!(self.tenant, Connection::Ready { .. }).then(|| self.key()),
             domain: self.domain(),
@@ -303,6 +313,7 @@ impl Case {
         let left = End::Remaining(self.removal.items.clone());
         match task {
             Task::Remove { .. } => self.accepted(left),
+            Task::Learn(_) => panic!("it shows no items"),
             Task::Observe => Report { task, ..self.report(left) },
             Task::Prove => Report {
                 task,
@@ -331,7 +342,7 @@ fn unavailable() -> CallError {
 
 fn task(decision: &Decision) -> Task {
     match decision {
-        Decision::Submit { task, .. } => *task,
+        Decision::Submit { task, .. } => task.clone(),
         other => panic!("{other:?}"),
     }
 }

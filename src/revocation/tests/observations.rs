@@ -252,7 +252,7 @@ fn no_delete_is_asked_for_that_the_preflight_check_would_refuse() {
                     if let Decision::Submit { task, history, .. } = object.decide() {
                         assert!(!matches!(task, Task::Remove { .. }), "{policy:?} {items}");
                         object.submitted_for = object.request;
-                        let report = Report { task, ..object.still_shown(task, &history) };
+                        let report = Report { task: task.clone(), ..object.still_shown(task, &history) };
                         object.apply_report(&report);
                     }
                     object.later(60);

@@ -10,7 +10,7 @@ use super::item_id::{Group, ItemId};
 /// From this many members on the share of an organization counts.
 const SHARE_FROM: usize = 10;
 /// How old a list of holders may be when somebody is to lose the role.
-pub(super) const HOLDERS_TTL: Duration = Duration::from_secs(60);
+pub const HOLDERS_TTL: Duration = Duration::from_secs(60);
 /// After this time it is found out again who holds a role of which nobody may be removed.
 const LOOK_AGAIN: Duration = Duration::from_secs(600);
 
@@ -48,6 +48,8 @@ pub(super) struct Groups {
     lengths: HashMap<Group, Option<usize>>,
     /// Who holds roles, as far as that can be known, and when that was read.
     holders: HashMap<Group, (Option<HashSet<ItemId>>, Instant)>,
+    /// Who is about to be removed from organizations, by the namespace that asks.
+    members: HashMap<(Arc<str>, Group), HashSet<ItemId>>,
     /// Who is about to lose roles that must be kept.
     leaving: HashMap<Group, HashSet<ItemId>>,
     /// The groups of which nothing is removed now: of an organization by the namespace that asks.
@@ -99,23 +101,36 @@ impl Groups {
         now: Instant,
     ) {
         self.rules = rules.clone();
-        self.shares.clear();
+        self.members.clear();
         self.leaving.clear();
         for (namespace, items) in asked {
-            let mut counts: HashMap<Group, usize> = HashMap::new();
-            for item in items.iter().filter(|item| item.group != Group::None) {
-                *counts.entry(item.group).or_default() += 1;
-                if self.rules.keep.contains_key(&item.group) {
-                    self.leaving.entry(item.group).or_default().insert(*item);
-                }
-            }
-            for (group, count) in counts.into_iter().filter(|(group, _)| self.lengths.contains_key(group)) {
-                if self.limit(group).is_some_and(|limit| sent(namespace, group) + count > limit) {
-                    let is_known = self.lengths[&group].is_some();
-                    self.shares.insert((namespace.clone(), group), is_known);
+            for item in items {
+                match item.group {
+                    Group::Organization(_) => {
+                        self.members.entry((namespace.clone(), item.group)).or_default().insert(*item);
+                    }
+                    Group::Role(_) if self.is_kept(item.group) => {
+                        self.leaving.entry(item.group).or_default().insert(*item);
+                    }
+                    Group::Role(_) | Group::None => {}
                 }
             }
         }
+        self.decide_shares(sent);
+        self.decide_holders(is_leaving, now);
+    }
+
+    fn decide_shares(&mut self, sent: impl Fn(&str, Group) -> usize) {
+        self.shares.clear();
+        for ((namespace, group), people) in &self.members {
+            let Some(length) = self.lengths.get(group) else { continue };
+            if self.limit(*group).is_some_and(|limit| sent(namespace, *group) + people.len() > limit) {
+                self.shares.insert((namespace.clone(), *group), length.is_some());
+            }
+        }
+    }
+
+    fn decide_holders(&mut self, is_leaving: impl Fn(&ItemId) -> bool, now: Instant) {
         self.kept.clear();
         for (group, leaving) in &self.leaving {
             let Some((holders, at)) = self.holders.get(group) else { continue };
@@ -163,25 +178,26 @@ impl Groups {
         share.map(|is_known| GroupRefusal::Share { is_known: *is_known })
     }
 
-    /// Whether these items, none of which was sent before, may be drawn. `sent` and `is_leaving` are as in
-    /// [`Self::decide`].
+    /// Whether these items, none of which was sent within the window, may be drawn by this namespace. `sent` counts those
+    /// of a group that it has sent, `is_sent` says so of one, and `is_leaving` is as in [`Self::decide`].
     pub(super) fn allow(
         &self,
-        new: &[ItemId],
+        (namespace, new): (&Arc<str>, &[ItemId]),
         sent: impl Fn(Group) -> usize,
+        is_sent: impl Fn(&ItemId) -> bool,
         is_leaving: impl Fn(&ItemId) -> bool,
         now: Instant,
     ) -> bool {
-        let mut counts: BTreeMap<Group, usize> = BTreeMap::new();
-        for item in new.iter().filter(|item| item.group != Group::None) {
-            *counts.entry(item.group).or_default() += 1;
-        }
-        counts.into_iter().all(|(group, count)| match self.rules.keep.get(&group) {
-            Some(at_least) => self.keeps(group, *at_least, new, &is_leaving, now),
-            None if matches!(group, Group::Organization(_)) => {
-                self.limit(group).is_none_or(|limit| sent(group) + count <= limit)
-            }
-            None => true,
+        let groups: BTreeSet<Group> = new.iter().map(|item| item.group).collect();
+        groups.into_iter().all(|group| match (group, self.rules.keep.get(&group)) {
+            (Group::Role(_), Some(at_least)) => self.keeps(group, *at_least, new, &is_leaving, now),
+            (Group::Organization(_), _) => self.limit(group).is_none_or(|limit| {
+                let asked = self.members.get(&(namespace.clone(), group));
+                let asked: HashSet<&ItemId> = asked.into_iter().flatten().filter(|item| !is_sent(item)).collect();
+                let new = new.iter().filter(|item| item.group == group && !asked.contains(item)).count();
+                sent(group) + asked.len() + new <= limit
+            }),
+            (Group::Role(_), None) | (Group::None, _) => true,
         })
     }
 

@@ -174,7 +174,9 @@ impl TenantBrake {
         let new = self.namespaces[namespace].new_of(items, self.window, now);
         let sent = |group| self.namespaces[namespace].sent_of(group);
         let is_leaving = |holder: &ItemId| elsewhere.contains(holder) || self.has_sent(holder, now);
-        if !self.groups.allow(&new, sent, is_leaving, now) {
+        let is_sent =
+            |item: &ItemId| self.namespaces[namespace].has_drawn(std::slice::from_ref(item), self.window, now);
+        if !self.groups.allow((namespace, &new), sent, is_sent, is_leaving, now) {
             return Draw::Refused;
         }
         let counts = self.namespaces.entry(namespace.clone()).or_default();

@@ -30,6 +30,7 @@ use counts::Draw;
 use ledger::TenantBrake;
 
 pub use counts::Demand;
+pub(super) use groups::HOLDERS_TTL;
 pub use groups::{GroupRefusal, GroupRules};
 pub use item_id::{Group, ItemId};
 pub use ledger::{Engaged, Facts, Plan};
@@ -172,9 +173,14 @@ impl Brakes {
         let elsewhere = if keeps { roles_elsewhere(&tenants, key) } else { HashSet::new() };
         let entry = tenants.entry(key.clone()).or_default();
         let draw = entry.brake.draw(namespace, items, &elsewhere, generation, now);
-        if draw == Draw::Wanted {
-            entry.wanted_since.get_or_insert(now);
-            self.ask(key, entry);
+        match draw {
+            Draw::Granted => {}
+            Draw::Wanted => {
+                entry.wanted_since.get_or_insert(now);
+                self.ask(key, entry);
+            }
+            // What is shut has to be found out, or the object would ask again and again.
+            Draw::Refused => self.ask(key, entry),
         }
         draw
     }

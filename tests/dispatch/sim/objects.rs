@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rescind::auth0::{CallError, Endpoint, Item};
+use rescind::auth0::{CallError, Endpoint, Item, Question};
 use rescind::dispatch::{End, History, Job, Limits, Owner, Refusal, Removal, Report, Task};
 
 use super::{Event, Sim, connection};
@@ -23,6 +23,8 @@ pub struct Object {
     pub verify: bool,
     /// Whether it only finds out what is there.
     pub observes: bool,
+    /// What it asks, if it only learns something.
+    pub asks: Option<Question>,
     attempts: u32,
     history: History,
     submitted: Duration,
@@ -46,6 +48,7 @@ impl Object {
             before: false,
             verify,
             observes: false,
+            asks: None,
             attempts: 0,
             history: History::default(),
             submitted: Duration::ZERO,
@@ -81,6 +84,7 @@ impl Sim {
         let all = object.removal.items.iter().all(|item| accepted.contains(item) || absent.contains(item));
         let (before, after) = (object.before, object.verify);
         let task = match () {
+            () if object.asks.is_some() => Task::Learn(object.asks.clone().unwrap()),
             () if object.observes => Task::Observe,
             () if all && after => Task::Prove,
             () => Task::Remove { before, after },

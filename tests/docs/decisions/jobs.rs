@@ -103,6 +103,7 @@ fn ended(job: &Job, (_, is_accepted, end): &(&str, bool, End), ignore: bool) -> 
         (Task::Observe, End::Unverified(_)) => false,
         (Task::Observe, _) => !is_accepted,
         (Task::Prove, End::NotFound(Missing::Item) | End::Failed(CallError::Rejected(_))) => false,
+        (Task::Learn(_), _) => false,
         (Task::Prove, _) => *is_accepted || matches!(end, End::Failed(_) | End::NotFound(_)),
     };
     if !can_be {
@@ -112,10 +113,10 @@ fn ended(job: &Job, (_, is_accepted, end): &(&str, bool, End), ignore: bool) -> 
     if ignore {
         object.options.if_not_found = IfNotFound::Ignore;
     }
-    let report = if *is_accepted { object.accepted(end.clone()) } else { object.report(*task, end.clone()) };
+    let report = if *is_accepted { object.accepted(end.clone()) } else { object.report(task.clone(), end.clone()) };
     let first = if *task == Task::Prove { at(0) } else { object.now.wall };
     let accepted_at = (*is_accepted).then_some(first);
-    let report = Report { task: *task, first_accepted_at: accepted_at, accepted_at, ..report };
+    let report = Report { task: task.clone(), first_accepted_at: accepted_at, accepted_at, ..report };
     let applied = object.apply(&report);
     match applied.status.reason_text() {
         _ if Some(&applied.status) == object.status.as_ref() => "stays as it is".to_owned(),

@@ -129,6 +129,7 @@ fn in_words(object: &Object, own: Option<Reason>) -> String {
     match object.decide() {
         Decision::Submit { task: Task::Remove { .. }, .. } => "**DELETE**, then a read".to_owned(),
         Decision::Submit { task: Task::Prove, .. } => "a read, to prove what was accepted".to_owned(),
+        Decision::Submit { task: Task::Learn(_), .. } => "a read, to learn what it needs".to_owned(),
         Decision::Submit { task: Task::Observe, .. } => "a read, to see what is there".to_owned(),
         Decision::Block(blocked) if Some(blocked.outcome.reason) == own => "that reason".to_owned(),
         Decision::Block(blocked) => {

@@ -1,11 +1,12 @@
 //! An object with everything around it, for the real `decide` and `apply_report`.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rescind::api::{Mode, RemovalOptions, RemovalStatus, Rfc3339, Verification};
 use rescind::auth0::{Domain, Endpoint, Item, Token};
-use rescind::dispatch::{ConnectionKey, End, Refusal, Removal, Report, Task, View, Wait};
+use rescind::dispatch::{ConnectionKey, End, KnownFacts, Refusal, Removal, Report, Task, View, Wait};
 use rescind::revocation::{
     AppliedReport, Decision, Inputs, Items, Now, Refused, Tenant, acknowledged, apply_report, decide,
 };
@@ -111,7 +112,7 @@ impl Object {
                 let (verification, scopes) = (Verification::default(), self.scopes.as_deref());
                 let (key, domain, mode) = (self.key(), &self.domain, self.tenant_mode);
                 let (protected, brake) = (self.protected, self.brake);
-                Tenant::Ready { key, domain, verification, mode, protected, brake, scopes }
+                Tenant::Ready { key, domain, verification, mode, protected, brake, questions: &[], scopes }
             }
         };
         function(&Inputs {
@@ -128,6 +129,8 @@ impl Object {
             submitted_with: self.submitted_with,
             submitted_to: self.submitted_to.as_ref(),
             submitted_for: self.submitted_for,
+            facts: KnownFacts::NONE,
+            learning_since: None,
             view: &self.view,
             request: self.request,
             handed_back: None,
@@ -189,6 +192,7 @@ impl Object {
             accepted_at: None,
             lost: false,
             seen: false,
+            through_roles: BTreeSet::new(),
             read_at: Some(self.now.wall),
             connection: Some(self.key()),
             domain: Some(self.domain.clone()),
@@ -212,7 +216,7 @@ impl Object {
     /// The same object with a job that waits.
     pub fn pending(mut self, task: Task, wait: Wait, accepted: bool) -> Self {
         let end = End::HandedBack(Refusal::Withdrawn);
-        let so_far = if accepted { self.accepted(end) } else { self.report(task, end) };
+        let so_far = if accepted { self.accepted(end) } else { self.report(task.clone(), end) };
         let so_far = Box::new(Report { task, ..so_far });
         (self.submitted_with, self.submitted_to) = (Some(self.key()), Some(self.domain.clone()));
         self.view = View::Pending { generation: self.generation, submitted: self.now.steady, wait, so_far };

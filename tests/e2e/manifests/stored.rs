@@ -45,7 +45,7 @@ pub fn full_status(kind: &Kind) -> Value {
             "result": {"requested": 3, "accepted": 1, "alreadyAbsent": 1, "remaining": 1, "items": [ROLE]},
             "finished": {"target": "0123456789abcdef", "mode": "Remove", "byTenant": true, "generation": 1},
             "drift": {"count": 2, "times": [time, time]}, "domain": "acme.eu.auth0.com", "lastSeenTime": time,
-            "lastRemovalTime": time, "verifiedTime": time, "nextAttemptTime": time,
+            "lastRemovalTime": time, "verifiedTime": time, "effectiveBy": time, "nextAttemptTime": time,
             "lastHandledReconcileAt": "2026-12-31T17:00:00Z",
         }),
     }
@@ -160,7 +160,9 @@ async fn a_status_has_a_schema_too() {
             ),
         ];
         if !kind.is_tenant() {
-            for place in ["status.lastRemovalTime", "status.verifiedTime", "status.nextAttemptTime"] {
+            for place in
+                ["status.lastRemovalTime", "status.verifiedTime", "status.effectiveBy", "status.nextAttemptTime"]
+            {
                 let field = place.trim_start_matches("status.");
                 rows.push(("a time in words", json!({ field: "soon" }), place, "must be of type date-time"));
             }

@@ -27,11 +27,11 @@ fn look(kind: &Kind, object: &Value) -> (Vec<String>, Value) {
         "OrgMemberRoleRemoval" => removal::<OrgMemberRoleRemoval>(object),
         "ClusterAuth0Tenant" => {
             let tenant: ClusterAuth0Tenant = serde_json::from_value(object.clone()).expect("readable");
-            (tenant.spec.tenant.unsupported(), json!(tenant.status))
+            (tenant.spec.tenant.unknown, json!(tenant.status))
         }
         _ => {
             let tenant: Auth0Tenant = serde_json::from_value(object.clone()).expect("readable");
-            (tenant.spec.tenant.unsupported(), json!(tenant.status))
+            (tenant.spec.tenant.unknown, json!(tenant.status))
         }
     }
 }

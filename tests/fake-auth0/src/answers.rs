@@ -114,6 +114,12 @@ impl Problem {
     pub(crate) const NO_ROLE: Self =
         Self { status: StatusCode::NOT_FOUND, code: None, message: Cow::Borrowed("The role does not exist.") };
 
+    pub(crate) const NO_RESOURCE_SERVER: Self = Self {
+        status: StatusCode::NOT_FOUND,
+        code: Some("inexistent_resource_server"),
+        message: Cow::Borrowed("The resource server does not exist."),
+    };
+
     pub(crate) const NOT_A_MEMBER: Self = Self {
         status: StatusCode::NOT_FOUND,
         code: None,
@@ -248,6 +254,7 @@ fn usual_not_found(kind: Kind) -> Problem {
         Some("{user}") => Problem::NO_USER,
         Some("{organization}") => Problem::NO_ORGANIZATION,
         Some("{role}") => Problem::NO_ROLE,
+        Some("{resource_server}") => Problem::NO_RESOURCE_SERVER,
         _ => Problem::NO_ROUTE,
     }
 }

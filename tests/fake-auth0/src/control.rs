@@ -99,6 +99,22 @@ struct LagRequest {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ApiRequest {
+    identifier: String,
+    enforce_policies: bool,
+    token_lifetime: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ConnectionRequest {
+    organization: String,
+    name: String,
+    assign_membership_on_login: bool,
+}
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SeedRequest {
     seed: u64,
@@ -139,6 +155,17 @@ impl Control {
             ("POST", ["edit"]) => parse(body).map(|request| self.edit(&request)),
             ("PUT", ["state"]) => parse(body).map(|state: State| {
                 self.fake.edit(|edit| edit.replace(state));
+                json!({})
+            }),
+            ("POST", ["resource-servers"]) => parse(body).map(|request: ApiRequest| {
+                let ApiRequest { identifier, enforce_policies, token_lifetime } = request;
+                self.fake.edit(|edit| edit.api(&identifier, enforce_policies, token_lifetime));
+                json!({})
+            }),
+            ("POST", ["connections"]) => parse(body).map(|request: ConnectionRequest| {
+                let ConnectionRequest { organization, name, assign_membership_on_login } = request;
+                self.fake
+                    .edit(|edit| drop(edit.organization(organization).connection(&name, assign_membership_on_login)));
                 json!({})
             }),
             ("POST", ["limits"]) => parse(body).map(|request| self.limit(&request)),
@@ -291,6 +318,7 @@ fn show(call: &Call) -> Value {
         "user": call.user,
         "organization": call.organization,
         "role": call.role,
+        "resourceServer": call.resource_server,
         "body": call.body,
         "correlationId": call.correlation_id,
         "userAgent": call.user_agent,

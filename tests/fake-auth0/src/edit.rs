@@ -97,6 +97,15 @@ impl Edit<'_> {
         self.state.define_permission(identifier, permission);
     }
 
+    /// Sets up an API, created when absent: whether RBAC is on, and for how many seconds its tokens are valid.
+    pub fn api(&mut self, identifier: &str, enforce_policies: bool, token_lifetime: u32) {
+        let api = self.state.resource_server_entry(identifier);
+        if api.name.is_empty() {
+            identifier.clone_into(&mut api.name);
+        }
+        (api.enforce_policies, api.token_lifetime) = (enforce_policies, token_lifetime);
+    }
+
     /// An organization, created when absent.
     pub fn organization(&mut self, id: impl Into<String>) -> OrganizationEdit<'_> {
         let id = id.into();
@@ -252,6 +261,12 @@ impl OrganizationEdit<'_> {
     /// Sets the display name.
     pub fn display_name(self, name: &str) -> Self {
         name.clone_into(&mut self.state.organization_entry(&self.id).display_name);
+        self
+    }
+
+    /// Enables a connection; with `assigns_membership` who logs in through it becomes a member.
+    pub fn connection(self, name: &str, assigns_membership: bool) -> Self {
+        self.state.organization_entry(&self.id).connections.insert(name.to_owned(), assigns_membership);
         self
     }
 

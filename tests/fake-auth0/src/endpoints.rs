@@ -35,6 +35,8 @@ pub(crate) enum Format {
     AnyRole,
     Organization,
     Permission,
+    /// The id or the identifier of an API.
+    ResourceServer,
 }
 
 /// The body of a removal: `{key: [items]}`.
@@ -69,7 +71,8 @@ pub(crate) struct ListRule {
 pub(crate) struct Endpoint {
     pub kind: Kind,
     pub method: Method,
-    /// Path parameters are `{user}`, `{organization}` and `{role}`, named after the [`Format`] they must have.
+    /// Path parameters are `{user}`, `{organization}`, `{role}`, named after the [`Format`] they must have; an API is
+    /// `{resource_server}`.
     pub template: &'static str,
     pub group: Group,
     pub scopes: Scopes,
@@ -96,7 +99,7 @@ const fn list(key: &'static str, ends: bool) -> Option<ListRule> {
 }
 
 /// The table, in the order of [`Kind`].
-pub(crate) static ENDPOINTS: [Endpoint; 13] = [
+pub(crate) static ENDPOINTS: [Endpoint; 16] = [
     Endpoint {
         kind: Kind::DeleteUserPermissions,
         method: Method::DELETE,
@@ -194,6 +197,26 @@ pub(crate) static ENDPOINTS: [Endpoint; 13] = [
         ..READ
     },
     Endpoint { kind: Kind::GetRole, template: "/api/v2/roles/{role}", scopes: Scopes::AnyOf(&["read:roles"]), ..READ },
+    Endpoint {
+        kind: Kind::GetRoleUsers,
+        template: "/api/v2/roles/{role}/users",
+        scopes: Scopes::AllOf(&["read:users", "read:roles"]),
+        list: Some(ListRule { key: "users", checkpoint: true, fields: &[], ends: true }),
+        ..READ
+    },
+    Endpoint {
+        kind: Kind::GetConnections,
+        template: "/api/v2/organizations/{organization}/enabled_connections",
+        scopes: Scopes::AnyOf(&["read:organization_connections"]),
+        list: list("enabled_connections", true),
+        ..READ
+    },
+    Endpoint {
+        kind: Kind::GetResourceServer,
+        template: "/api/v2/resource-servers/{resource_server}",
+        scopes: Scopes::AnyOf(&["read:resource_servers"]),
+        ..READ
+    },
     Endpoint { kind: Kind::Token, method: Method::POST, template: "/oauth/token", group: Group::Token, ..READ },
 ];
 
@@ -243,6 +266,7 @@ impl Endpoint {
                 (Some("{user}"), Some(raw)) if !raw.is_empty() => (Format::User, raw),
                 (Some("{organization}"), Some(raw)) if !raw.is_empty() => (Format::Organization, raw),
                 (Some("{role}"), Some(raw)) if !raw.is_empty() => (Format::Role, raw),
+                (Some("{resource_server}"), Some(raw)) if !raw.is_empty() => (Format::ResourceServer, raw),
                 (Some(wanted), Some(given)) if wanted == given => continue,
                 _ => return None,
             };
@@ -259,12 +283,17 @@ pub(crate) fn route<'a>(method: &Method, path: &'a str) -> Option<(&'static Endp
         .find_map(|endpoint| endpoint.matches(path).map(|ids| (endpoint, ids)))
 }
 
-/// Every scope that some call of the table needs, without those that only let users see themselves or the tokens of
-/// other identity providers.
+/// The scopes to read settings: of APIs, and of the connections of organizations. Nobody needs them to remove anything
+/// or to prove that it is gone.
+pub const SETTINGS_SCOPES: [&str; 2] = ["read:resource_servers", "read:organization_connections"];
+
+/// Every scope that some call of the table needs, without [`SETTINGS_SCOPES`] and without those that only let users see
+/// themselves or the tokens of other identity providers.
 #[must_use]
 pub fn all_scopes() -> Vec<&'static str> {
     let mut scopes: Vec<_> = ENDPOINTS.iter().flat_map(|endpoint| endpoint.scopes.names()).copied().collect();
     scopes.retain(|scope| !["read:user_idp_tokens", "read:current_user"].contains(scope));
+    scopes.retain(|scope| !SETTINGS_SCOPES.contains(scope));
     scopes.extend([FIELD_ROLES_SCOPE, ROLE_MEMBERS_SCOPE]);
     scopes.sort_unstable();
     scopes.dedup();

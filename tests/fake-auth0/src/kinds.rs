@@ -31,6 +31,12 @@ pub enum Kind {
     GetMemberRoles,
     /// `GET /api/v2/roles/{id}`
     GetRole,
+    /// `GET /api/v2/roles/{id}/users`
+    GetRoleUsers,
+    /// `GET /api/v2/organizations/{id}/enabled_connections`
+    GetConnections,
+    /// `GET /api/v2/resource-servers/{id}`
+    GetResourceServer,
     /// `POST /oauth/token`
     Token,
     /// Anything else.
@@ -39,7 +45,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::DeleteUserPermissions,
         Self::DeleteUserRoles,
         Self::DeleteMembers,
@@ -52,6 +58,9 @@ impl Kind {
         Self::GetMembers,
         Self::GetMemberRoles,
         Self::GetRole,
+        Self::GetRoleUsers,
+        Self::GetConnections,
+        Self::GetResourceServer,
         Self::Token,
         Self::Other,
     ];
@@ -65,7 +74,7 @@ impl Kind {
     /// Whether it only reads.
     #[must_use]
     pub fn is_read(self) -> bool {
-        (Self::GetUser..=Self::GetRole).contains(&self)
+        (Self::GetUser..=Self::GetResourceServer).contains(&self)
     }
 }
 

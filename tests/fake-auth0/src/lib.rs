@@ -76,7 +76,7 @@ pub use clients::Client;
 pub use control::serve_control;
 pub use diff::{Change, Relation};
 pub use edit::{Edit, OrganizationEdit, UserEdit};
-pub use endpoints::all_scopes;
+pub use endpoints::{SETTINGS_SCOPES, all_scopes};
 pub use fake::{FakeAuth0, StartError};
 pub use faults::Fault;
 pub use hold::FaultHandle;

@@ -14,7 +14,7 @@ use crate::{
     log::Call,
     paging::{Fields, Page, PageQuery, Start, only},
     show,
-    state::State,
+    state::{State, User},
     switches::Switches,
     tenant::Tenant,
     tokens::Issued,
@@ -43,6 +43,14 @@ pub(crate) fn one(tenant: &Tenant, call: &Call) -> Result<Value, Problem> {
             only(&call.query, &[])?;
             let id = organization(call);
             state.organization(id).map(|_| show::organization(&state, id)).ok_or(Problem::NO_ORGANIZATION)
+        }
+        Kind::GetResourceServer => {
+            only(&call.query, &["include_fields"])?;
+            let named = call.resource_server.as_deref().unwrap_or("");
+            let by_id =
+                || state.resource_servers().find(|(identifier, _)| show::resource_server_id(identifier) == named);
+            let found = state.resource_server(named).map(|api| (named, api)).or_else(by_id);
+            found.map(|(identifier, api)| show::resource_server(identifier, api)).ok_or(Problem::NO_RESOURCE_SERVER)
         }
         _ => {
             only(&call.query, &[])?;
@@ -92,6 +100,8 @@ fn list_key(call: &Call) -> String {
     match call.kind {
         Kind::GetMembers => organization(call).to_owned(),
         Kind::GetMemberRoles => member_key(organization(call), user(call)),
+        Kind::GetConnections => organization(call).to_owned(),
+        Kind::GetRoleUsers => call.role.clone().unwrap_or_default(),
         _ => user(call).to_owned(),
     }
 }
@@ -142,6 +152,16 @@ impl<'a> List<'a> {
                 let keys = state.members_after(organization(call), after.map(|(time, _)| *time));
                 Ok(Keys { total, keys: Box::new(keys) })
             }
+            Kind::GetConnections => Ok(Keys::of(of_organization()?.connections.keys())),
+            Kind::GetRoleUsers => {
+                let role = call.role.as_deref().unwrap_or("");
+                state.role(role).ok_or(Problem::NO_ROLE)?;
+                let holds = |(id, user): (&'a str, &'a User)| user.roles.contains(role).then_some((0, id));
+                let ids: Vec<(u64, &str)> = state.users().filter_map(holds).collect();
+                let after = after.map(|(_, id)| id.clone());
+                let rest = ids.iter().filter(move |(_, id)| after.as_deref().is_none_or(|after| *id > after));
+                Ok(Keys { total: ids.len(), keys: Box::new(rest.copied().collect::<Vec<_>>().into_iter()) })
+            }
             _ => match of_organization()?.members.get(user(call)) {
                 Some(roles) if !holds_membership(&overlay.hidden) => Ok(Keys::of(roles.iter())),
                 None if holds_membership(&overlay.ghosts) => Ok(Keys::of([].iter())),
@@ -171,6 +191,8 @@ impl<'a> List<'a> {
             }
             Kind::GetUserRoles => state.has_role(user(call), item),
             Kind::GetUserOrganizations => state.is_member(item, user(call)),
+            Kind::GetRoleUsers => state.has_role(item, call.role.as_deref().unwrap_or("")),
+            Kind::GetConnections => true,
             Kind::GetMembers => state.joined(organization(call), item) == Some(*time),
             _ => state.has_member_role(organization(call), user(call), item),
         }
@@ -194,6 +216,12 @@ impl<'a> List<'a> {
         match call.kind {
             Kind::GetUserPermissions => show::permission(state, user(call), key, switches),
             Kind::GetUserOrganizations => show::organization(state, key),
+            Kind::GetConnections => {
+                let connections = state.organization(organization(call)).map(|found| &found.connections);
+                let assigns = connections.and_then(|connections| connections.get(key)).copied().unwrap_or_default();
+                show::connection(organization(call), key, assigns)
+            }
+            Kind::GetRoleUsers => show::member(state, "", key, false, switches),
             Kind::GetMembers => show::member(state, organization(call), key, fields.asks_for("roles"), switches),
             _ => show::role(state, key),
         }

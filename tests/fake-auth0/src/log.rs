@@ -44,6 +44,8 @@ pub struct Call {
     pub organization: Option<String>,
     /// The role named in the path, percent-decoded once.
     pub role: Option<String>,
+    /// The API named in the path, percent-decoded once.
+    pub resource_server: Option<String>,
     /// Which page of a walk through a list it asks for, from 0; `None` for anything but lists. A checkpoint that never
     /// was handed out counts as the first page.
     pub page: Option<u64>,

@@ -175,6 +175,7 @@ fn read(tenant: &Tenant, connection: &Connection, parts: &Parts, body: Option<&B
         user: None,
         organization: None,
         role: None,
+        resource_server: None,
         page: endpoint.and_then(|endpoint| endpoint.list).map(|_| page(tenant, &query)),
         query,
         body: logged(kind, &payload),
@@ -193,6 +194,7 @@ fn read(tenant: &Tenant, connection: &Connection, parts: &Parts, body: Option<&B
         match id.format {
             Format::User => call.user = decoded,
             Format::Organization => call.organization = decoded.map(|id| organization(tenant, id, names)),
+            Format::ResourceServer => call.resource_server = decoded,
             Format::Role | Format::AnyRole | Format::Permission => call.role = decoded,
         }
         path_problem = path_problem.or(validate::path_id(id, names).err());

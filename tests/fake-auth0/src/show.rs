@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::{
-    state::{Source, State, User},
+    state::{ResourceServer, Source, State, User},
     switches::{MissingEmail, RolePermissions, Switches},
 };
 
@@ -32,6 +32,40 @@ pub(crate) fn organization(state: &State, id: &str) -> Value {
         "metadata": {},
         "third_party_client_access": "block",
         "is_app_entitlement_active": false,
+    })
+}
+
+/// The internal id of an API.
+pub(crate) fn resource_server_id(identifier: &str) -> String {
+    crate::fingerprint(identifier).chars().filter(char::is_ascii_hexdigit).cycle().take(24).collect()
+}
+
+pub(crate) fn resource_server(identifier: &str, api: &ResourceServer) -> Value {
+    let scopes = api.permissions.iter().map(|(name, about)| json!({"value": name, "description": about}));
+    json!({
+        "id": resource_server_id(identifier),
+        "identifier": identifier,
+        "name": api.name,
+        "is_system": false,
+        "allow_offline_access": false,
+        "skip_consent_for_verifiable_first_party_clients": true,
+        "signing_alg": "RS256",
+        "token_dialect": "access_token",
+        "token_lifetime": api.token_lifetime,
+        "token_lifetime_for_web": api.token_lifetime.min(7200),
+        "enforce_policies": api.enforce_policies,
+        "scopes": scopes.collect::<Value>(),
+    })
+}
+
+/// A connection of an organization.
+pub(crate) fn connection(organization: &str, name: &str, assigns_membership: bool) -> Value {
+    json!({
+        "connection_id": format!("con_{}", crate::fingerprint(&format!("{organization} {name}"))),
+        "assign_membership_on_login": assigns_membership,
+        "show_as_button": true,
+        "is_signup_enabled": false,
+        "connection": {"name": name, "strategy": "auth0"},
     })
 }
 

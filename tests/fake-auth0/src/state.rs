@@ -115,13 +115,23 @@ pub struct Role {
 }
 
 /// An API (resource server) and the permissions it defines.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResourceServer {
     /// The API's name.
     pub name: String,
     /// permission name -> description.
     pub permissions: BTreeMap<String, String>,
+    /// Whether RBAC is on: whether permissions limit what tokens may do.
+    pub enforce_policies: bool,
+    /// How long its access tokens are valid, in seconds.
+    pub token_lifetime: u32,
+}
+
+impl Default for ResourceServer {
+    fn default() -> Self {
+        Self { name: String::new(), permissions: BTreeMap::new(), enforce_policies: true, token_lifetime: 86_400 }
+    }
 }
 
 /// An organization and its members.
@@ -134,6 +144,9 @@ pub struct Organization {
     pub display_name: String,
     /// user id -> ids of the roles held within this organization.
     pub members: BTreeMap<String, BTreeSet<String>>,
+    /// connection name -> whether who logs in through it becomes a member.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub connections: BTreeMap<String, bool>,
 }
 
 /// The serialized form, from which the derived indices are rebuilt.

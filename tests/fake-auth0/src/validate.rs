@@ -27,6 +27,7 @@ impl Format {
             Self::Role | Self::AnyRole => prefixed(id, "rol_"),
             Self::Organization => prefixed(id, "org_"),
             Self::Permission => false,
+            Self::ResourceServer => !id.is_empty(),
         }
     }
 }

@@ -55,6 +55,10 @@ if holds("Ready") then
   if seen["BrakeEngaged"] ~= nil and seen["BrakeEngaged"].message ~= nil then
     message = (message or "") .. " " .. seen["BrakeEngaged"].message
   end
+  -- It was removed as asked for, so it is healthy; but people should read that it limits nothing.
+  if seen["Effective"] ~= nil and seen["Effective"].status == "False" and seen["Effective"].message ~= nil then
+    message = (message or "") .. " " .. seen["Effective"].message
+  end
   return answer("Healthy", message)
 end
 return answer("Progressing", seen["Ready"].message)

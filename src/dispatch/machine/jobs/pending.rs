@@ -18,6 +18,8 @@ pub(super) enum ReadPurpose {
     Diagnosis,
     /// The read that verifies the removal.
     Proof,
+    /// The read that answers a question.
+    Learning,
 }
 
 /// A read that a job waits for.

@@ -66,6 +66,8 @@ impl JobState {
             ReadPurpose::Before => self.read_before(result, began),
             ReadPurpose::NoAnswer => self.read_after_delete(unresolved, result, began),
             ReadPurpose::Proof => self.read_as_proof(result, began),
+            // Whatever came of it is among the facts of the connection.
+            ReadPurpose::Learning => self.end = Some(End::Learned),
             ReadPurpose::Diagnosis => {
                 findings.push(match result {
                     Ok(present) if !first_page_only && present.is_empty() => Finding::NotThere,

@@ -1,5 +1,6 @@
 //! The state of one job: what became of each of its items, and what it needs next. Pure.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -70,6 +71,8 @@ pub(crate) struct JobState {
     pub(crate) newly_accepted: bool,
     pub(super) lost: bool,
     pub(super) seen: bool,
+    /// The roles through which the user has what the job names, as the last read showed.
+    pub(crate) through_roles: BTreeSet<Arc<str>>,
     pub(super) read_at: Option<Timestamp>,
     /// Whether any call for this job was made.
     pub(super) called: bool,
@@ -104,7 +107,7 @@ impl JobState {
         let reads_first = |before| open > 0 && (before || lost && removal.endpoint.row().strongly_consistent);
         let phase = match task {
             Task::Prove => Phase::Proving,
-            Task::Observe => Phase::ReadBefore,
+            Task::Observe | Task::Learn(_) => Phase::ReadBefore,
             Task::Remove { before, .. } if reads_first(before) => Phase::ReadBefore,
             Task::Remove { .. } => Phase::Removing,
         };
@@ -134,6 +137,7 @@ impl JobState {
             newly_accepted: false,
             lost,
             seen,
+            through_roles: BTreeSet::new(),
             read_at: None,
             called: false,
             correlation: None,
@@ -231,6 +235,11 @@ impl JobState {
         if self.pending_read.is_some() {
             return NextStep::Wait;
         }
+        if let Task::Learn(question) = &self.task {
+            let read = Read::Answer(question.clone());
+            let request = ReadRequest { read, ..self.read_list(Vec::new(), true) };
+            return self.start_read(ReadPurpose::Learning, Vec::new(), Vec::new(), request);
+        }
         if let Some(diagnosis) = self.diagnosis.take() {
             return self.continue_diagnosis(diagnosis);
         }
@@ -298,8 +307,9 @@ impl JobState {
     }
 
     const fn priority(&self) -> Priority {
-        match (self.task, self.phase) {
+        match (&self.task, self.phase) {
             (Task::Observe, _) => Priority::Observation,
+            (Task::Learn(_), _) => Priority::Removal,
             (Task::Remove { .. } | Task::Prove, Phase::ReadBefore | Phase::Removing) => Priority::Removal,
             (Task::Remove { .. } | Task::Prove, Phase::Proving) => Priority::Proof,
         }
@@ -328,13 +338,13 @@ impl JobState {
         if let Some(error) = self.error.take() {
             return Some(End::Failed(error));
         }
-        match (self.unproved, self.task) {
+        match (self.unproved, &self.task) {
             // Every item that was not accepted was found absent by a read of this job.
             (false, _) => Some(self.end_unless_missing(End::Gone)),
             (true, Task::Remove { after: false, .. }) => {
                 Some(self.end_unless_missing(End::Unverified(Unverified::Never)))
             }
-            (true, Task::Remove { after: true, .. } | Task::Prove | Task::Observe) => None,
+            (true, Task::Remove { after: true, .. } | Task::Prove | Task::Observe | Task::Learn(_)) => None,
         }
     }
 
@@ -354,7 +364,7 @@ impl JobState {
             lost: self.lost || self.items_in_flight > 0,
             seen: self.seen,
         };
-        Job { owner: self.owner.clone(), removal: self.removal.clone(), task: self.task, history }
+        Job { owner: self.owner.clone(), removal: self.removal.clone(), task: self.task.clone(), history }
     }
 
     fn items_in(&self, wanted: ItemState) -> Vec<Item> {
@@ -364,7 +374,7 @@ impl JobState {
 
     pub(crate) fn report(&self, end: End, domain: &Domain) -> Report {
         Report {
-            task: self.task,
+            task: self.task.clone(),
             accepted: self.items_in(ItemState::Accepted),
             accepted_unnamed: self.accepted_unnamed,
             already_absent: self.items_in(ItemState::Absent),
@@ -375,6 +385,7 @@ impl JobState {
             // The answers of calls in flight will not reach this job.
             lost: self.lost || self.items_in_flight > 0,
             seen: self.seen,
+            through_roles: self.through_roles.clone(),
             read_at: self.read_at,
             connection: self.called.then_some(self.connection),
             domain: self.called.then(|| domain.clone()),

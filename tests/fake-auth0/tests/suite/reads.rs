@@ -203,3 +203,54 @@ async fn any_list_can_lag_and_catch_up() {
     let (_, wrapped) = world.get(&user(JANE, "/organizations?include_totals=true")).await;
     assert_eq!((&wrapped["total"], wrapped["organizations"].as_array().unwrap().len()), (&json!(2), 2));
 }
+
+#[tokio::test]
+async fn settings_are_read_with_scopes_of_their_own() {
+    let mut world = World::new().await;
+    world.fake.edit(|s| {
+        s.organization(ACME).connection("db", false).connection("google", true);
+    });
+    let api = format!("/api/v2/resource-servers/{}", encoded(API));
+    let connections = format!("/api/v2/organizations/{ACME}/enabled_connections");
+    for path in [&api, &connections] {
+        assert_eq!(code(&world.get(path).await), (403, "insufficient_scope"), "no call that removes needs it");
+    }
+    world.token = world.fake.token(&fake_auth0::SETTINGS_SCOPES);
+    let (status, shown) = world.get(&api).await;
+    assert_eq!((status, &shown["identifier"], &shown["enforce_policies"]), (200, &json!(API), &json!(true)));
+    assert_eq!(shown["token_lifetime"], 86_400);
+    let by_id = world.get(&format!("/api/v2/resource-servers/{}", shown["id"].as_str().unwrap())).await;
+    assert_eq!(by_id, (200, shown), "an internal id finds it, too");
+    world.fake.edit(|s| s.api(API, false, 60));
+    let (_, shown) = world.get(&api).await;
+    assert_eq!((&shown["enforce_policies"], &shown["token_lifetime"]), (&json!(false), &json!(60)));
+    assert_eq!(shown["scopes"].as_array().unwrap().len(), 2, "its permissions stay");
+    let unknown = "/api/v2/resource-servers/https%3A%2F%2Funknown%2F";
+    assert_eq!(code(&world.get(unknown).await), (404, "inexistent_resource_server"));
+    let (_, page) = world.get(&format!("{connections}?include_totals=true&per_page=1&page=1")).await;
+    assert_eq!((&page["start"], &page["total"]), (&json!(1), &json!(2)));
+    let shown = &page["enabled_connections"][0];
+    assert_eq!((&shown["connection"]["name"], &shown["assign_membership_on_login"]), (&json!("google"), &json!(true)));
+    let nowhere = "/api/v2/organizations/org_Nobody0000000000/enabled_connections";
+    assert_eq!(code(&world.get(nowhere).await), (404, ""));
+    let lies = fake_auth0::Fault::none().on(Kind::GetConnections).field("total", json!(0));
+    world.fake.fault(lies);
+    let (_, page) = world.get(&format!("{connections}?include_totals=true")).await;
+    assert_eq!((page["enabled_connections"].as_array().unwrap().len(), &page["total"]), (2, &json!(0)));
+}
+
+#[tokio::test]
+async fn the_holders_of_a_role_are_listed_by_offset_and_by_checkpoint() {
+    let world = World::new().await;
+    let holders = |query: &str| format!("/api/v2/roles/{EDITOR}/users?{query}");
+    assert_eq!(world.ids(&holders(""), "user_id").await, [JANE, JOHN]);
+    let (_, wrapped) = world.get(&holders("include_totals=true&per_page=1&page=1")).await;
+    assert_eq!((&wrapped["total"], &wrapped["users"][0]["user_id"]), (&json!(2), &json!(JOHN)));
+    let (_, first) = world.get(&holders("take=1")).await;
+    assert_eq!(first["users"][0]["user_id"], JANE);
+    let (_, second) = world.get(&holders(&format!("take=1&from={}", first["next"].as_str().unwrap()))).await;
+    assert_eq!((&second["users"][0]["user_id"], &second["next"]), (&json!(JOHN), &Value::Null));
+    assert_eq!(code(&world.get("/api/v2/roles/rol_Nobody0000000000/users").await), (404, ""));
+    let without = World { token: world.fake.token(&["read:users"]), ..world };
+    assert_eq!(code(&without.get(&holders("")).await), (403, "insufficient_scope"));
+}

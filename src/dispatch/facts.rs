@@ -1,0 +1,117 @@
+//! What was learned with each connection, for all who ask. Facts are no proofs: nothing is removed, spared or called
+//! gone because of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use foldhash::HashMap;
+
+use crate::auth0::{Fact, Question};
+
+use super::connection::ConnectionKey;
+
+/// How long a fact is kept. Whoever uses it decides whether it is too old.
+const KEPT_FOR: Duration = Duration::from_secs(3600);
+/// The same for the holders of a role, of whom there can be many.
+const HOLDERS_KEPT_FOR: Duration = Duration::from_secs(300);
+
+/// A fact, and when it was learned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Learned {
+    /// The fact.
+    pub fact: Fact,
+    /// When the read that it comes from began.
+    pub began: Instant,
+    /// When that read ended.
+    pub learned_at: Instant,
+}
+
+/// What is known with one connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KnownFacts(BTreeMap<Question, Learned>);
+
+impl KnownFacts {
+    /// Nothing.
+    pub const NONE: &'static Self = &Self(BTreeMap::new());
+
+    /// The last answer to a question, however old.
+    pub fn get(&self, question: &Question) -> Option<&Learned> {
+        self.0.get(question)
+    }
+
+    /// Replaces the answer to a question.
+    pub fn insert(&mut self, question: Question, learned: Learned) {
+        self.0.insert(question, learned);
+    }
+}
+
+/// What is known with each connection.
+#[derive(Debug, Default)]
+pub(super) struct Facts(HashMap<ConnectionKey, Arc<KnownFacts>>);
+
+impl Facts {
+    pub(super) fn of(&self, connection: ConnectionKey) -> Option<&Arc<KnownFacts>> {
+        self.0.get(&connection)
+    }
+
+    /// Keeps a fact, and from time to time drops what is too old.
+    pub(super) fn insert(&mut self, connection: ConnectionKey, question: Question, learned: Learned) {
+        let known = Arc::make_mut(self.0.entry(connection).or_default());
+        if known.0.len().is_power_of_two() {
+            let now = learned.learned_at;
+            known.0.retain(|question, learned| {
+                let kept_for =
+                    if matches!(question, Question::RoleHolders { .. }) { HOLDERS_KEPT_FOR } else { KEPT_FOR };
+                now.saturating_duration_since(learned.learned_at) < kept_for
+            });
+        }
+        known.insert(question, learned);
+    }
+
+    /// Forgets the connections that are not in use any more.
+    pub(super) fn retain(&mut self, alive: impl Fn(&ConnectionKey) -> bool) {
+        self.0.retain(|key, _| alive(key));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn question(n: usize) -> Question {
+        Question::MemberCount { organization: format!("org_{n}").into() }
+    }
+
+    #[test]
+    fn facts_are_bounded_by_time_and_connections() {
+        let (mut facts, start, minute) = (Facts::default(), Instant::now(), Duration::from_secs(60));
+        let (one, other) = (ConnectionKey(1), ConnectionKey(2));
+        let learned = |n: u64, at| Learned { fact: Fact::MemberCount(n), began: at, learned_at: at };
+        for n in 0..10_000 {
+            facts.insert(one, question(n), learned(n as u64, start + minute * u32::try_from(n).unwrap()));
+        }
+        let known = facts.of(one).unwrap();
+        assert!(known.0.len() <= 128, "{} are kept of the last hour", known.0.len());
+        assert_eq!(known.get(&question(9_999)).unwrap().fact, Fact::MemberCount(9_999));
+        assert!(known.get(&question(1)).is_none() && facts.of(other).is_none(), "another connection knows nothing");
+        facts.insert(other, question(1), learned(1, start));
+        let alive = HashSet::from([other]);
+        facts.retain(|key| alive.contains(key));
+        assert!(facts.of(one).is_none() && facts.of(other).is_some());
+    }
+
+    /// A reader keeps what it was given, whatever is learned meanwhile.
+    #[test]
+    fn a_snapshot_does_not_change() {
+        let (mut facts, now, key) = (Facts::default(), Instant::now(), ConnectionKey(1));
+        let learned = |n| Learned { fact: Fact::MemberCount(n), began: now, learned_at: now };
+        facts.insert(key, question(1), learned(1));
+        let before = facts.of(key).unwrap().clone();
+        facts.insert(key, question(1), learned(2));
+        assert_eq!(before.get(&question(1)), Some(&learned(1)));
+        assert_eq!(facts.of(key).unwrap().get(&question(1)), Some(&learned(2)));
+    }
+}
