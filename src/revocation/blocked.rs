@@ -6,6 +6,7 @@ use crate::api::{Reason, RemovalStatus, Rfc3339, TenantKind, TenantRef};
 use crate::dispatch::{View, Wait};
 
 use super::answers::lacks_scope;
+use super::demand::awaits_request;
 use super::history::Known;
 use super::inputs::{Inputs, Tenant};
 use super::kinds::validate;
@@ -227,7 +228,9 @@ fn scheduled(inputs: &Inputs<'_>, known: &Known) -> Option<(Reason, String)> {
 /// What Auth0 has accepted is proved all the same. The tenant wakes its objects when its brake is released.
 fn braked(inputs: &Inputs<'_>, known: &Known) -> Option<Blocked> {
     let Tenant::Ready { brake, .. } = inputs.tenant else { return None };
-    let why = brake.filter(|_| !known.is_complete() && !is_in_flight(inputs) && !inputs.observes(known))?;
+    let is_idle = inputs.request.is_none() && inputs.reason().is_some_and(awaits_request);
+    let is_free = known.is_complete() || is_in_flight(inputs) || inputs.observes(known) || is_idle;
+    let why = brake.filter(|_| !is_free)?;
     let outcome = Outcome::plain(Reason::BrakeEngaged, why.to_owned(), known.clone());
     let recheck_after = [Some(resync_after(inputs.jitter)), inputs.next_instant()].into_iter().flatten().min();
     Some(Blocked { outcome, recheck_after })

@@ -52,7 +52,7 @@ fn is_accepted(status: &crate::api::RemovalStatus) -> bool {
 }
 
 /// Whether an object with this reason sends nothing until somebody requests it.
-const fn awaits_request(reason: Reason) -> bool {
+pub(super) const fn awaits_request(reason: Reason) -> bool {
     matches!(
         reason,
         Reason::SubjectNotFound

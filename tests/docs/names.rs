@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rescind::api::{ConditionType, DriftedReason, EffectiveReason, Reason, State, VerifiedReason};
+use rescind::api::{BrakeReason, ConditionType, DriftedReason, EffectiveReason, Reason, State, VerifiedReason};
 
 use crate::fields::words_of_the_schema;
 use crate::markdown::words;
@@ -48,6 +48,7 @@ fn names_in_pages_for_users_exist() {
     known.extend(VERIFIED.map(|reason| reason.as_str().to_owned()));
     known.extend(DRIFTED.map(|reason| reason.as_str().to_owned()));
     known.extend(EffectiveReason::ALL.map(|reason| reason.as_str().to_owned()));
+    known.extend(BrakeReason::ALL.map(|reason| reason.as_str().to_owned()));
     known.extend(ConditionType::ALL.map(|kind| kind.as_str().to_owned()));
     // The reasons in metrics for objects without a reason of ours.
     known.extend(["None", "Unknown"].map(str::to_owned));
@@ -101,7 +102,8 @@ fn reasons_of_other_conditions_are_explained() {
     let pages: Vec<String> = ["docs/design.md", "docs/troubleshooting.md"].map(read).into();
     let (verified, drifted) = (VERIFIED.map(VerifiedReason::as_str), DRIFTED.map(DriftedReason::as_str));
     let effective = EffectiveReason::ALL.map(EffectiveReason::as_str);
-    for reason in verified.into_iter().chain(drifted).chain(effective) {
+    let brake = BrakeReason::ALL.map(BrakeReason::as_str);
+    for reason in verified.into_iter().chain(drifted).chain(effective).chain(brake) {
         assert!(pages.iter().any(|page| page.contains(&format!("`{reason}`"))), "{reason}");
     }
 }
