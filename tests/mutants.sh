@@ -343,6 +343,8 @@ mutant 9-always-alive "--lib liveness_fails" \
     src/telemetry/http.rs 's/readiness.stuck().as_slice()/Vec::<String>::new().as_slice()/'
 mutant 9-half-alive "--lib a_part_that_ends" \
     src/runtime/mod.rs 's/{ Err(Error::Broken) } else/{ Ok(()) } else/'
+mutant 10-stale-report-opens "--lib a_stale_report_opens" \
+    src/dispatch/limiter/token_bucket.rs 's/then_some(self.ended_at + ASK_AGAIN_SECONDS)/then_some(now)/'
 mutant 10-no-turns "--test dispatch one_object_does_not" \
     src/dispatch/fair_queue/mod.rs 's/self.update_namespace(ns, |namespace| namespace.last_served = sequence);/let _ = sequence;/'
 mutant 10-no-turns-anywhere "--test worlds the_promises" \
