@@ -139,7 +139,7 @@ mutant 4-observation-spares "--lib an_observation_spares" \
 mutant 4-observed-items-kept "--lib an_observation_spares" \
     src/revocation/apply_report.rs 's/let items = if is_done {/let items = if false {/'
 mutant 4-observed-for-good "--lib an_observation_spares" \
-    src/revocation/outcome.rs 's/Reason::RemovedUnverified => was_removed/Reason::RemovedUnverified => true/'
+    src/revocation/outcome.rs 's/(is_removal \&\& was_removed)/is_removal/'
 mutant 4-proved-elsewhere "--lib a_proof_can_be_requested" \
     src/revocation/decide_finished.rs 's/is_here \&\& may_call()/(is_here || true) \&\& may_call()/'
 mutant 4-empty-list "--lib what_is_blocked_is_never" \

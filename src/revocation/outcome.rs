@@ -113,10 +113,8 @@ impl Outcome {
     /// Of an object that was removed in part, an observation shows only that the rest is not there now.
     fn finished(&self, inputs: &Inputs<'_>) -> Finished {
         let was_removed = self.observed.is_none() || inputs.was_finished() == Some(Mode::Remove);
-        let is_for_good = match self.reason {
-            Reason::Removed | Reason::RemovedUnverified => was_removed,
-            reason => reason == Reason::NotReplayed,
-        };
+        let is_removal = matches!(self.reason, Reason::Removed | Reason::RemovedUnverified);
+        let is_for_good = (is_removal && was_removed) || self.reason == Reason::NotReplayed;
         let mode = if is_for_good { Mode::Remove } else { inputs.modes().in_force() };
         let by_tenant = mode == Mode::Observe && inputs.options.mode == Mode::Remove;
         Finished { target: inputs.target(), mode, by_tenant, generation: inputs.generation }
