@@ -140,6 +140,12 @@ mutant 4-counted-again "--lib what_is_shown_while_a_job" \
     src/revocation/history.rs 's/let from_before = report.accepted_unnamed.min(absent);/let from_before = before.min(absent);/; s/let certain = before.max(named + absent);/let certain = self.requested.max(before);/'
 mutant 4-seen-counts-as-accepted "--lib an_observation_" \
     src/revocation/history.rs 's/if report.task == Task::Observe =>/if report.task == Task::Observe \&\& false =>/'
+mutant 4-observation-spares "--lib an_observation_spares" \
+    src/revocation/apply_report.rs 's/report.task == Task::Observe \&\& outcome.is_none()/false/'
+mutant 4-observed-items-kept "--lib an_observation_spares" \
+    src/revocation/apply_report.rs 's/let items = if is_done {/let items = if false {/'
+mutant 4-observed-for-good "--lib an_observation_spares" \
+    src/revocation/outcome.rs 's/(is_removal \&\& was_removed)/is_removal/'
 mutant 4-proved-elsewhere "--lib a_proof_can_be_requested" \
     src/revocation/decide_finished.rs 's/is_here \&\& may_call()/(is_here || true) \&\& may_call()/'
 mutant 4-empty-list "--lib what_is_blocked_is_never" \
@@ -281,8 +287,12 @@ mutant 14-facts-kept "--lib facts_are_bounded" \
     src/dispatch/facts.rs 's/ < kept_for$/ < kept_for * 1000/'
 mutant 14-timers-kept "--test dispatch many_connections_that_are_gone" \
     src/dispatch/machine/state.rs '/self.known_lengths.retain/{n;d}'
+mutant 8-unknown-for-ever "--lib what_auth0_accepts_is_not_unknown" \
+    src/revocation/items.rs '/self.unknown.retain(|item| !report.accepted/d'
+mutant 8-sent-again-and-again "--lib a_delete_is_sent_once_more" \
+    src/revocation/history.rs 's/if was_complete \&\& is_new \&\& !is_new_round/if false/'
 mutant 8-items-forgotten "--test worlds the_promises" \
-    src/revocation/apply_report.rs 's/items: known.items, outcome, failures/items: Default::default(), outcome, failures/'
+    src/revocation/apply_report.rs 's/let items = if is_done {/let items = if true {/'
 mutant 8-accepted-not-written "--test worlds the_promises" \
     src/revocation/due.rs 's/^        State::Waiting => due_while_waiting(/        State::Waiting if wanted.last_removal_time.is_some() => Due::Nothing,\n&/'
 mutant 8-accepted-in-part-untold "--test dispatch what_is_accepted_in_part" \
@@ -332,8 +342,12 @@ mutant 8-dated-too-early "--lib the_last_acceptance_counts" \
     src/revocation/apply_report.rs 's/^    date_unknown_from_acceptance(&mut status.conditions, known);//'
 mutant 9-items-alone "--lib items_count_only" \
     src/revocation/history.rs 's/items.accepted.clear();//'
-mutant 9-verdict-lost "--lib a_verdict_that_another" \
+mutant 9-verdict-lost "--lib a_verdict_of_another_process_is" \
     src/revocation/settled.rs 's/ \&\& reason(before) != reason(now)/ \&\& false/'
+mutant 9-asks-what-is-refused "--lib no_delete_is_asked" \
+    src/revocation/decide.rs 's/ \&\& (inputs.may_remove() || inputs.is_observed())//'
+mutant 9-order-of-answers "--lib an_observed_object_says" \
+    src/revocation/observations.rs 's/let left = inputs.removal.items.iter().filter(|item| left.contains(item)).cloned().collect();/let left = left.clone();/'
 mutant 9-woken-or-never "--test worlds the_promises" \
     src/dispatch/dispatcher.rs '/entry.report = Some(Box::new(report));/{n;d}' \
     src/revocation/reconcile.rs 's/= Some(resync_after(inputs.jitter)),/= None,/'
@@ -361,6 +375,8 @@ mutant 9-always-alive "--lib liveness_fails" \
     src/telemetry/http.rs 's/readiness.stuck().as_slice()/Vec::<String>::new().as_slice()/'
 mutant 9-half-alive "--lib a_part_that_ends" \
     src/runtime/mod.rs 's/{ Err(Error::Broken) } else/{ Ok(()) } else/'
+mutant 10-stale-report-opens "--lib a_stale_report_opens" \
+    src/dispatch/limiter/token_bucket.rs 's/then_some(self.ended_at + ASK_AGAIN_SECONDS)/then_some(now)/'
 mutant 10-no-turns "--test dispatch one_object_does_not" \
     src/dispatch/fair_queue/mod.rs 's/self.update_namespace(ns, |namespace| namespace.last_served = sequence);/let _ = sequence;/'
 mutant 10-no-turns-anywhere "--test worlds the_promises" \
@@ -405,6 +421,8 @@ mutant 12-verdict-taken-back "--lib a_verdict_of_another_process_stands" \
     src/revocation/settled.rs 's/^    is_finished_for_good(object, stored) \&\& !/    false \&\& !/'
 mutant 12-looks-and-learns "--lib a_removal_first_learns" \
     src/revocation/decide.rs 's/next_question(inputs).filter(|_| !observes)/next_question(inputs)/'
+mutant 12-verdict-unnoticed "--lib a_verdict_of_another_process_is" \
+    src/revocation/settled.rs 's/(was_verdict || now.status().is_some_and(RemovalStatus::is_ready))/was_verdict/'
 mutant 12-acts-by-default "--lib an_observed_object_acts" \
     src/revocation/finished.rs 's/generation > finished.generation/generation >= finished.generation/'
 mutant 12-asked-works-again "--test e2e a_finished_object_answers" \

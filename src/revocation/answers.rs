@@ -38,7 +38,11 @@ pub(super) fn judge_report(inputs: &Inputs<'_>, report: &Report, known: Known) -
         }
         // It was gone after a DELETE without an answer and is there again, so it has to be removed.
         End::Remaining(_) if !known.has_accepted() => return None,
-        End::Remaining(left) => remaining(left.len(), inputs, report.read_at.unwrap_or(inputs.now.wall), known),
+        End::Remaining(left) => {
+            // A read that began before the wall clock was set back is not later than now.
+            let now = inputs.now.wall;
+            remaining(left.len(), inputs, report.read_at.map_or(now, |at| at.min(now)), known)
+        }
         End::NotFound(missing) => return not_found(*missing, inputs, report, known),
         End::Failed(_) if is_superseded(inputs, report) => return None,
         End::Failed(CallError::NotFound(missing)) => return not_found(*missing, inputs, report, known),

@@ -11,6 +11,7 @@ use super::decision::AppliedReport;
 use super::effect::effect;
 use super::history::Known;
 use super::inputs::{Failures, Inputs};
+use super::items::Items;
 use super::observations::{Checked, drift, judge_check, judge_observation, unchanged};
 use super::outcome::{Outcome, date_unknown_from_acceptance};
 use super::schedule::until;
@@ -50,6 +51,9 @@ pub fn apply_report(inputs: &Inputs<'_>, generation: i64, report: &Report) -> Ap
     });
     if checked == Checked::CameBack {
         known = Known::from_check(inputs.removal, report, domain, inputs.now.wall);
+    } else if report.task == Task::Observe && outcome.is_none() {
+        // What it did not show may still have to be removed: no observation spares a DELETE (promise 4).
+        known = inputs.known_at(domain);
     }
     let status = match &outcome {
         // A job that was submitted before the request was made is no attempt because of it.
@@ -81,9 +85,11 @@ pub fn apply_report(inputs: &Inputs<'_>, generation: i64, report: &Report) -> Ap
         Checked::Unchanged | Checked::CameBack | Checked::Changed(_) | Checked::Nothing => None,
     };
     let pause = pause.or(waits.then(|| STALE_CACHE_RETRY.mul_f64(1.0 + inputs.jitter)));
-    let is_checked = matches!(checked, Checked::Unchanged | Checked::CameBack)
-        || outcome.as_ref().is_some_and(|outcome| outcome.reason.state() == State::Done);
-    AppliedReport { status, items: known.items, outcome, failures, handed_back, pause, is_checked }
+    let is_done = outcome.as_ref().is_some_and(|outcome| outcome.reason.state() == State::Done);
+    let is_checked = is_done || matches!(checked, Checked::Unchanged | Checked::CameBack);
+    // If the object has to act again after its verdict, everything is sent again, as it would be after a restart.
+    let items = if is_done { Items::default() } else { known.items };
+    AppliedReport { status, items, outcome, failures, handed_back, pause, is_checked }
 }
 
 /// What is known once a job has only learned what its object needs: that is among the facts, and nothing of the object

@@ -90,7 +90,11 @@ fn decide_next(inputs: &Inputs<'_>, known: Known) -> Decision {
         Some(Resumption::OnRequest) if inputs.request.is_none() => return Decision::AwaitChange(None),
         Some(Resumption::LateReads) if inputs.request.is_none() => {
             let Some(next) = next else { return Decision::AwaitChange(None) };
-            if let Some(left) = pause_left(next, now, LATE_READ_EVERY.max(inputs.options.check_interval() * 2)) {
+            let longest = match inputs.options.policy {
+                Policy::Once => LATE_READ_EVERY,
+                Policy::Continuous => inputs.options.check_interval() * 2,
+            };
+            if let Some(left) = pause_left(next, now, longest) {
                 return Decision::AwaitChange(Some(left));
             }
         }
@@ -146,7 +150,8 @@ fn limited_until(status: &RemovalStatus, inputs: &Inputs<'_>) -> Option<Timestam
 }
 
 fn submit(inputs: &Inputs<'_>, mut known: Known, limited_until: Option<Timestamp>) -> Decision {
-    if inputs.request.is_some() {
+    // Where no DELETE may be sent, what Auth0 has accepted besides is all that can be looked at.
+    if inputs.request.is_some() && (inputs.may_remove() || inputs.is_observed()) {
         known.forget_unknown();
     }
     let still_present = known.still_present_since.is_some();

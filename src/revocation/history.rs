@@ -160,6 +160,10 @@ impl Known {
         if is_new_round || (self.is_complete() && !was_complete) {
             self.since = report.accepted_at.or(self.since);
         }
+        if was_complete && is_new && !is_new_round {
+            // It was sent once more, also if the wall clock, which has been set back, says that this was too early.
+            self.since = self.since.min(report.accepted_at.map(|at| at - REMOVE_AGAIN_AFTER));
+        }
         self.since = self.since.or(report.first_accepted_at).or(report.accepted_at);
         self.lost = report.lost;
         if report.seen {

@@ -74,7 +74,7 @@ pub use preflight::{IsLeader, Origin, PreflightChecker};
 pub use reconcile::{Context, Error, Progress, reconcile};
 pub use refusals::{Calls, Refused};
 pub use requester::{AdmissionBinding, AdmissionPolicy, RequesterPolicy, RequesterSource, binding_spec, policy_spec};
-pub use settled::{is_settled, is_verdict_lost, reason_of};
+pub use settled::{is_settled, is_verdict_changed, reason_of};
 pub use shared::{Proof, ReasonChange, ReconcileState, Shared};
 pub use status_writer::{SharedStatus, StatusTarget, Written, own_part, write_status};
 

@@ -37,8 +37,12 @@ pub(super) enum Checked {
 pub(super) fn judge_observation(inputs: &Inputs<'_>, report: &Report, known: Known) -> Option<Outcome> {
     let n = inputs.removal.items.len();
     match &report.end {
-        End::Gone => Some(gone(inputs, known, n)),
-        End::Remaining(left) if inputs.is_observed() => Some(would_remove(left, known, n)),
+        End::Gone => Some(Outcome { observed: Some(Vec::new()), ..gone(inputs, known, n) }),
+        End::Remaining(left) if inputs.is_observed() => {
+            // In the order of the spec: the answers to several reads come in any order.
+            let left = inputs.removal.items.iter().filter(|item| left.contains(item)).cloned().collect();
+            Some(would_remove(left, known, n))
+        }
         End::Remaining(_) => None,
         End::HandedBack(_) | End::Unverified(_) | End::NotFound(_) | End::Failed(_) | End::Learned => {
             judge_report(inputs, report, known)
@@ -46,7 +50,7 @@ pub(super) fn judge_observation(inputs: &Inputs<'_>, report: &Report, known: Kno
     }
 }
 
-fn would_remove(left: &[Item], known: Known, n: usize) -> Outcome {
+fn would_remove(left: Vec<Item>, known: Known, n: usize) -> Outcome {
     let named = left.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let more = match left.len().saturating_sub(NAMED) {
         0 => String::new(),
@@ -54,8 +58,7 @@ fn would_remove(left: &[Item], known: Known, n: usize) -> Outcome {
     };
     let message =
         format!("Would remove {} of {n}: {named}{more}. Nothing was changed, because of mode Observe.", left.len());
-    let observed = Some(left.to_vec());
-    Outcome { observed, ..Outcome::plain(Reason::WouldRemove, message, known) }
+    Outcome { observed: Some(left), ..Outcome::plain(Reason::WouldRemove, message, known) }
 }
 
 /// What follows from the report of a check.
@@ -77,10 +80,8 @@ fn is_same(status: &RemovalStatus, outcome: &Outcome) -> bool {
     let gone = [Reason::Removed, Reason::AlreadyAbsent];
     let before = status.reason_text().and_then(Reason::parse);
     let are_both_gone = before.is_some_and(|before| gone.contains(&before)) && gone.contains(&outcome.reason);
-    match &outcome.observed {
-        Some(_) => before == Some(outcome.reason) && status.message() == outcome.message,
-        None => are_both_gone || before == Some(outcome.reason),
-    }
+    let names_other = outcome.reason == Reason::WouldRemove && status.message() != outcome.message;
+    are_both_gone || (before == Some(outcome.reason) && !names_other)
 }
 
 /// Whether no check could be made for one interval beyond the time it was due. Then the verdict is too old to be shown.

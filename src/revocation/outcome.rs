@@ -26,7 +26,7 @@ pub struct Outcome {
     pub verified: Option<Verified>,
     /// The condition `Effective`, if it was decided. A verdict that does not decide it leaves it as it is.
     pub effective: Option<Effective>,
-    /// With mode Observe: what would be removed.
+    /// If an observation decided it: what it showed.
     pub observed: Option<Vec<Item>>,
     /// When the operator retries or reads again by itself; none if a change or a report wakes the object.
     pub next_attempt: Option<Timestamp>,
@@ -131,8 +131,11 @@ impl Outcome {
     }
 
     /// `status.finished`. What was removed stays so with whatever mode, and an object that is too old is never acted on.
+    /// Of an object that was removed in part, an observation shows only that the rest is not there now.
     fn finished(&self, inputs: &Inputs<'_>) -> Finished {
-        let is_for_good = matches!(self.reason, Reason::Removed | Reason::RemovedUnverified | Reason::NotReplayed);
+        let was_removed = self.observed.is_none() || inputs.was_finished() == Some(Mode::Remove);
+        let is_removal = matches!(self.reason, Reason::Removed | Reason::RemovedUnverified);
+        let is_for_good = (is_removal && was_removed) || self.reason == Reason::NotReplayed;
         let mode = if is_for_good { Mode::Remove } else { inputs.modes().in_force() };
         let by_tenant = mode == Mode::Observe && inputs.options.mode == Mode::Remove;
         Finished { target: inputs.target(), mode, by_tenant, generation: inputs.generation }

@@ -30,12 +30,14 @@ fn is_finished_for_good<K: Revocation>(object: &K, status: &RemovalStatus) -> bo
     options.policy == Policy::Once && is_finished(status, generation, modes, target)
 }
 
-/// Whether another process wrote over the verdict or the hold of an object. This process made nothing wait for that, so
-/// the object needs a reconcile. Its own writes look the same where it retries an object; then one more does no harm.
-pub fn is_verdict_lost<K: Revocation>(before: &K, now: &K) -> bool {
+/// Whether another process wrote over the verdict or the hold of an object, or has finished it. This process may have a
+/// job for it, or nothing that would wake it, so the object needs a reconcile. Its own writes look the same; then one
+/// more does no harm.
+pub fn is_verdict_changed<K: Revocation>(before: &K, now: &K) -> bool {
     let is_wait = |reason: Reason| reason.state() == State::Waiting;
     let reason = |object: &K| object.status()?.reason_text().map(str::to_owned);
-    reason_of(before).is_some_and(|reason| !is_wait(reason)) && reason(before) != reason(now)
+    let was_verdict = reason_of(before).is_some_and(|reason| !is_wait(reason));
+    (was_verdict || now.status().is_some_and(RemovalStatus::is_ready)) && reason(before) != reason(now)
 }
 
 /// The reason that an object carries, if this version knows it.

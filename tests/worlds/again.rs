@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use rescind::auth0::{Endpoint, Item};
 use serde_json::json;
 
-use crate::auth0::Millis;
+use crate::auth0::{Millis, Tenant};
 use crate::clock::true_time;
 use crate::cluster::{Key, Object};
 use crate::life::{Life, VERDICTS};
@@ -160,9 +161,18 @@ fn differs(
         // What was given back after the verdict, or taken away.
         (Class::WouldRemove | Class::Gone | Class::StillPresent, _) => true,
         // Of several items one may be unknown and another still there. A list without an item does not say either that
-        // Auth0 does not know it.
-        (Class::NotFound, Class::Gone | Class::StillPresent) => is_some_unknown,
+        // Auth0 does not know it. A 404 can also mean that the user was no member of the organization while it was judged.
+        (Class::NotFound, Class::Gone | Class::StillPresent | Class::WouldRemove) => {
+            is_some_unknown || became_member(auth0, endpoint, object.created)
+        }
         (Class::NotFound | Class::Scheduled, _) => false,
     };
     (!agrees).then_some("nothing has changed that would say so")
+}
+
+/// Whether the user of this endpoint has become a member of its organization since then.
+fn became_member(auth0: &Tenant, endpoint: &Endpoint, since: Millis) -> bool {
+    let Endpoint::OrganizationMemberRoles { organization, user } = endpoint else { return false };
+    let members = Endpoint::OrganizationMembers { organization: organization.clone() };
+    auth0.held_since(&members, &Item::Id(user.clone())).is_some_and(|given| given >= since)
 }

@@ -74,6 +74,7 @@ pub fn object(kind: &'static str, uid: String, spec: Value, at: Millis) -> Objec
         status: json!({ "observedGeneration": -1 }),
         target: None,
         finished_for: None,
+        finished_for_good: false,
         edited: at,
         has_ended: false,
     }

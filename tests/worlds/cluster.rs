@@ -34,6 +34,8 @@ pub struct Object {
     pub target: Option<(Endpoint, Vec<Item>)>,
     /// The tenant for which the operator said that the removal is finished.
     pub finished_for: Option<String>,
+    /// Whether that was more than an observation.
+    pub finished_for_good: bool,
     /// When somebody last changed it or requested another attempt.
     pub edited: Millis,
     /// The operator said that it never acts for it.
@@ -62,6 +64,11 @@ impl Object {
 
     pub fn tenant(&self) -> &str {
         self.spec.pointer("/tenantRef/name").and_then(Value::as_str).unwrap_or("default")
+    }
+
+    /// Whether it was last finished for the tenant that it names.
+    pub fn is_finished_here(&self) -> bool {
+        self.finished_for.as_deref() == Some(self.tenant())
     }
 
     pub fn is_suspended(&self) -> bool {
@@ -165,8 +172,10 @@ impl Cluster {
                 let is_current = status["finished"]["generation"] == object.generation;
                 let finished_for =
                     if finished { Some(tenant).filter(|_| is_current) } else { object.finished_for.clone() };
+                let was_observed = status["finished"]["mode"] == "Observe";
+                let finished_for_good = if finished { !was_observed } else { object.finished_for_good };
                 let has_ended = object.has_ended || ends(&status);
-                Object { status, finished_for, has_ended, ..object }
+                Object { status, finished_for, finished_for_good, has_ended, ..object }
             })
         });
         self.get(key)

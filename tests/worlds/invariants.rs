@@ -185,7 +185,7 @@ impl Books {
         let is_repeatable = is_observed || before.ready() == Some(("True", Reason::RemovedUnverified.as_str()));
         let acts_now = is_observed && edited(&cluster.now, key, before) + OBSERVED_LATELY > at;
         let may_change = (asks && is_repeatable) || acts_now || is_continuous(before);
-        let stays = was_done && is_current && !may_change && before.finished_for.as_deref() == Some(before.tenant());
+        let stays = was_done && is_current && !may_change && before.is_finished_here();
         if key.0 != "auth0tenants" && stays && reason.state() != Meaning::Done {
             self.violated(12, at, format!("{what}: was finished, and is {reason} now"));
         }

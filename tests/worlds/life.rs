@@ -80,13 +80,18 @@ impl Life {
                 match since {
                     None if self.world.unsettled(self.version).is_empty() => since = Some((now, counts)),
                     None => {}
-                    Some((_, before)) if !is_checked && !before.is_silent(counts) && !self.world.is_restless() => {
+                    Some((_, before)) if !is_checked && !before.is_silent(counts) && !counts.is_restless => {
                         since = None;
                     }
                     Some((at, _)) if !is_checked && (now >= at + CHECKED || !self.world.has_checks()) => {
                         (since, is_checked) = (Some((now, counts)), true);
                     }
                     Some((at, before)) if is_checked && now >= at + QUIET => {
+                        // What did not rest may have come to rest.
+                        if !before.is_silent(counts) && before.is_restless && !counts.is_restless {
+                            (since, is_checked) = (None, false);
+                            continue;
+                        }
                         // What one process still waits for, the other may have brought to its end already.
                         if !before.is_silent(counts) && self.world.plan.overlap > 0 && restarts < MOST_RESTARTS {
                             (since, is_checked, restarts) = (None, false, restarts + 1);
@@ -114,7 +119,7 @@ impl Life {
             self.world.violated(14, &format!("kept for ever: {kept:?}"));
         }
         let is_silent = before.is_silent(counts) && counts.calls <= before.calls + self.world.calls_of_checks(within);
-        if !is_silent && !self.world.is_restless() {
+        if !is_silent && !before.is_restless && !counts.is_restless {
             self.world.violated(9, &format!("not silent: {before:?} became {counts:?}"));
         }
     }
@@ -139,6 +144,7 @@ impl Life {
                     self.before_ends.push((now + self.world.plan.overlap, old));
                 }
             }
+            self.world.people_acted();
         }
         for (_, old) in self.before_ends.extract_if(.., |(ends, _)| *ends <= now) {
             old.crash();

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs, reason = "tests")]
 
 mod again;
+mod allot;
 mod answers;
 mod auth0;
 mod begin;

@@ -24,7 +24,7 @@ use rescind::dispatch::{
 };
 use rescind::revocation::{
     Context, ForEachKind, PreflightChecker, Progress, ReconcileState, Revocation, Shared, TenantCheck, for_each_kind,
-    is_settled, is_verdict_lost, reconcile,
+    is_settled, is_verdict_changed, reconcile,
 };
 use rescind::tenant::{Listing, Secrets, Tenants};
 use serde_json::Value;
@@ -136,6 +136,7 @@ impl Operator {
         let allowed = AllowedDomains::parse(["*.test"]).unwrap();
         let connecting = world.clone();
         let tenants = Tenants::connecting(allowed, Arc::new(move |domain, _| Ok(connecting.way_to(domain, process))));
+        tokio::spawn(crate::allot::allot(tenants.clone()));
         let (tenant_store, tenant_writer) = reflector::store::<Auth0Tenant>();
         let (secret_store, secret_writer) = reflector::store::<Secret>();
         let mut secrets = Secrets::default();
@@ -389,7 +390,7 @@ impl ForEachKind for Kinds {
             writer.apply_watcher_event(&Event::Apply(now.clone()));
             cached.lock().unwrap().insert(uid);
             let asks = |object: &K| (object.uid(), object.meta().generation, object.annotations().clone());
-            if before.is_none_or(|before| asks(&before) != asks(&now) || is_verdict_lost(&*before, &now)) {
+            if before.is_none_or(|before| asks(&before) != asks(&now) || is_verdict_changed(&*before, &now)) {
                 let _ = changed.unbounded_send(now);
             }
         };

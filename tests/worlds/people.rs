@@ -328,5 +328,6 @@ fn older(object: &mut Object, reason: &str) {
         }),
     );
     object.finished_for = Some(object.tenant().to_owned());
+    object.finished_for_good = true;
     object.has_ended = false;
 }

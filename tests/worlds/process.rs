@@ -37,6 +37,8 @@ pub struct Process {
     pub ended: Option<Millis>,
     /// The domains and tokens that Auth0 accepted since it started.
     accepted: HashSet<(String, u64)>,
+    /// Those of them that no tenant had for a while of which it had anything to remove. It may have forgotten them.
+    unused: HashSet<(String, u64)>,
     /// Until when it may send nothing to a domain.
     closed_until: HashMap<String, Millis>,
     /// Its calls in flight with credentials that Auth0 has not accepted yet, by domain.
@@ -51,11 +53,17 @@ impl Process {
             version,
             ended: None,
             accepted: HashSet::new(),
+            unused: HashSet::new(),
             closed_until: HashMap::new(),
             first_calls: HashMap::new(),
             turns: Turns::new(began, version),
             reports: Reports::default(),
         }
+    }
+
+    /// The tenants of the removals have these domains and tokens now.
+    pub fn tenants_have(&mut self, used: &HashSet<(String, u64)>) {
+        self.unused.extend(self.accepted.difference(used).cloned());
     }
 
     /// A call of this task is checked, for this owner among others.
@@ -124,10 +132,11 @@ impl Process {
                 | CallError::InsufficientScope(_)
                 | CallError::NotFound(_),
             ) => {
+                self.unused.remove(&place);
                 self.accepted.insert(place);
             }
             // Only a 429 to a credential that Auth0 had accepted closes the domain.
-            Some(CallError::RateLimited(wait)) if is_accepted => {
+            Some(CallError::RateLimited(wait)) if is_accepted && !self.unused.contains(&place) => {
                 let until = at + u64::try_from(wait.as_millis()).unwrap_or(Millis::MAX);
                 let closed = self.closed_until.entry(domain.to_owned()).or_default();
                 *closed = (*closed).max(until);

@@ -112,6 +112,5 @@ pub fn is_finished(state: &State, key: &Key, object: &Object) -> bool {
     };
     let is_ready = matches!(object.ready(), Some(("True", _)));
     let answered = object.status["lastHandledReconcileAt"].as_str() == object.asked.as_deref();
-    let is_here = object.finished_for.as_deref() == Some(object.tenant());
-    is_ready && counts && answered && is_here && !is_continuous(object)
+    is_ready && counts && answered && object.is_finished_here() && !is_continuous(object)
 }

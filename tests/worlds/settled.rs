@@ -23,12 +23,14 @@ const EARLIEST: f64 = 0.9;
 impl World {
     /// Calls to Auth0, DELETEs and status writes so far.
     pub fn counts(&self) -> Counts {
+        let is_restless = self.is_restless();
         let inner = self.inner();
         let sum = |of: fn(&Tenant) -> u64| inner.auth0.values().map(of).sum();
         Counts {
             calls: sum(|auth0| auth0.log.calls),
             deletes: sum(|auth0| auth0.log.deletes.len() as u64),
             writes: inner.writes,
+            is_restless,
         }
     }
 
@@ -43,7 +45,7 @@ impl World {
 
     /// Whether some object never comes to rest: one that is `StillPresent` is read again, rarely, for a week, and one of
     /// policy Continuous removes again and again what another program gives back at once.
-    pub fn is_restless(&self) -> bool {
+    fn is_restless(&self) -> bool {
         let inner = self.inner();
         removals(&inner.cluster.now)
             .any(|(key, object)| matches!(object.ready(), Some((_, "StillPresent"))) || fights(&inner, key, object))
@@ -109,6 +111,8 @@ pub struct Counts {
     pub calls: u64,
     pub deletes: u64,
     pub writes: u64,
+    /// Whether some object did not rest at that time. It may have come to rest since, with a read and a write.
+    pub is_restless: bool,
 }
 
 pub fn removals(state: &State) -> impl Iterator<Item = (&Key, &Arc<Object>)> {
@@ -153,10 +157,15 @@ pub fn fights(inner: &Inner, key: &Key, object: &Object) -> bool {
 
 /// Whether the object has the verdict that it should have, and keeps it.
 fn is_at_rest(inner: &Inner, key: &Key, object: &Object, version: Version, now: Millis) -> bool {
+    let wall = inner.wall.at(now);
+    // The end of a hold brings a check, and the domain of the tenant, which was not known while that was on hold.
+    let is_held = on_hold_until(&inner.cluster.now, key, object).is_some_and(|until| until > wall);
+    if is_held && (is_continuous(object) || never_acts(object)) {
+        return false;
+    }
     if fights(inner, key, object) {
         return true;
     }
-    let wall = inner.wall.at(now);
     let is_current = object.status["observedGeneration"].as_i64() == Some(object.generation);
     let answered = object.status["lastHandledReconcileAt"].as_str() == object.asked.as_deref();
     // A process tries once more what another version stalled for a reason that it does not know.

@@ -51,8 +51,9 @@ impl Books {
                 }
             }
             if accepted.is_none() && !ignores && !unknown {
-                // A check only reads, whichever version finished the object.
-                let is_check = is_continuous(object) && object.ready().is_some_and(|(status, _)| status == "True");
+                // From its first verdict on a check only reads, whichever version finished the object and whatever kept
+                // the check from being made; what has come back is removed, and what the check does not show is not.
+                let is_check = is_continuous(object) && object.finished_for_good && object.is_finished_here();
                 let is_read = is_check || new["finished"]["mode"] == "Observe";
                 let may_be_spared = may_spare(endpoint) || is_read;
                 let spared = may_be_spared && absence_was_read(auth0, endpoint, item, object.created);

@@ -16,11 +16,12 @@ use tokio::time::Instant;
 
 use crate::auth0::{EPOCH, Millis, Tenant, Wire};
 use crate::clock::Wall;
-use crate::cluster::{Cluster, Key, Object, State, failure};
+use crate::cluster::{Cluster, Key, Object, State, failure, tenant_of, token_of};
 use crate::coverage::Coverage;
 use crate::invariants::{Books, condition};
 use crate::plan::Plan;
 use crate::process::Process;
+use crate::settled::removals;
 use crate::versions::{Version, meant};
 use crate::wires::Wires;
 
@@ -150,6 +151,17 @@ impl World {
         let processes = &mut self.inner().books.processes;
         processes.push(Process::new(at, version));
         processes.len() - 1
+    }
+
+    /// People did something.
+    pub fn people_acted(&self) {
+        let Inner { books, cluster, .. } = &mut *self.inner();
+        let connection = |(key, object): (&Key, &Arc<Object>)| {
+            let tenant = tenant_of(&cluster.now, key, object)?;
+            Some((tenant.spec["domain"].as_str()?.to_owned(), token_of(&cluster.now, &key.1, tenant)?))
+        };
+        let used = removals(&cluster.now).filter_map(connection).collect();
+        books.processes.iter_mut().for_each(|process| process.tenants_have(&used));
     }
 
     /// From now on nothing may leave this process.

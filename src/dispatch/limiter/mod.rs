@@ -215,7 +215,7 @@ impl Limiter {
     ) {
         let now = self.seconds(now);
         for (key, number) in permit.drawn.iter().flatten() {
-            self.buckets.get_mut(key).into_iter().for_each(|bucket| bucket.call_finished(*number));
+            self.buckets.get_mut(key).into_iter().for_each(|bucket| bucket.call_finished(*number, now));
         }
         if self.buckets.len() > 2 * self.routes.len() {
             self.forget_unused_buckets();

@@ -213,6 +213,31 @@ fn no_report_counts_for_ever() {
     assert_eq!((limiter.in_flight(), limiter.wait_until(ROUTES[0], US, later)), (0, None));
 }
 
+/// After a minute without a report, calls whose answers have none are counted: only one a second is let through that
+/// touches the reserve.
+#[test]
+fn a_stale_report_opens_no_reserve() {
+    let start = Instant::now();
+    let mut limiter = Limiter::new(start);
+    limiter.set_limits(US, Limits { max_per_second: 100.0, reserve_percent: 50.0 });
+    let (limit, date) = (Some(8), Some(1_800_000_000));
+    let headers = RateHeaders { limit, remaining: Some(7), reset: Some(1_800_000_060), date, ..RateHeaders::default() };
+    let sent = limiter.acquire(ROUTES[0], start);
+    limiter.finished(ROUTES[0], CallOutcome::Success, &headers, sent, start + Duration::from_millis(10));
+    let mut now = start + Duration::from_secs(300);
+    let mut let_through = 0;
+    while now < start + Duration::from_secs(302) {
+        if limiter.wait_until(ROUTES[0], US, now).is_none() {
+            let sent = limiter.acquire(ROUTES[0], now);
+            let_through += 1;
+            limiter.finished(ROUTES[0], CallOutcome::Failure, &RateHeaders::default(), sent, now);
+        }
+        now += Duration::from_millis(10);
+    }
+    // Four above the reserve, and at most one in each second.
+    assert!((4..=6).contains(&let_through), "{let_through}");
+}
+
 /// For the smallest buckets, headers are too coarse to use them up.
 #[test]
 fn a_bucket_of_one_or_two_is_half_used_at_least() {

@@ -9,6 +9,8 @@ use super::report::{BucketReport, Refill, ServerClock};
 const CONTINUOUS_REFILL_SECONDS: f64 = 2.5;
 /// After this many seconds a report does not count any more.
 const REPORT_TTL_SECONDS: f64 = 60.0;
+/// If the call that was let through to get a new one got none, the next one may after this many seconds.
+const ASK_AGAIN_SECONDS: f64 = 1.0;
 /// Each report reduces the margin to this part.
 const MARGIN_DECAY: f64 = 0.9995;
 /// What counts as a whole token where tokens come on whole seconds, so that a rounding error does not cost a second.
@@ -36,6 +38,8 @@ pub(super) struct TokenBucket {
     sent: u64,
     counted: u64,
     in_flight: Vec<u64>,
+    /// When a call that drew from it last ended.
+    ended_at: f64,
     reported_at: f64,
     /// When a call was last refused although there seemed to be a token. Calls that were sent before say nothing new.
     last_overestimate: f64,
@@ -55,6 +59,7 @@ impl TokenBucket {
             sent: 0,
             counted: 0,
             in_flight: Vec::new(),
+            ended_at: now,
             reported_at: now,
             last_overestimate: now,
         }
@@ -104,16 +109,23 @@ impl TokenBucket {
             || (self.is_stale(now) && self.in_flight.len() <= 1)
     }
 
+    /// When a call may be let through to get a new report, whatever the tokens; none if that is not needed. A stale report
+    /// does not count, but the calls since then do, also those whose answers had none.
+    fn may_ask_at(&self, now: f64) -> Option<f64> {
+        (self.is_stale(now) && self.is_idle()).then_some(self.ended_at + ASK_AGAIN_SECONDS)
+    }
+
     /// When there will be a token above the reserve; `None` if there is one now.
     pub(super) fn wait_until(&self, reserve_percent: f64, clock: &ServerClock, now: f64) -> Option<f64> {
         let needed = self.reserve(reserve_percent) + self.whole_token();
-        // A stale report does not count. One call is let through to get a new one.
-        if self.tokens_at(clock, now).0 >= needed || (self.is_stale(now) && self.is_idle()) {
+        let may_ask_at = self.may_ask_at(now);
+        if self.tokens_at(clock, now).0 >= needed || may_ask_at.is_some_and(|at| at <= now) {
             return None;
         }
         let due = (needed - self.tokens) / self.refill().low + self.at;
         let second = clock.current_second(due);
         let due = if self.refills_on_seconds() && second < due { second + 1.0 } else { due };
+        let due = may_ask_at.map_or(due, |at| due.min(at));
         // A little later, so that a rounding error does not make it too early.
         Some(due.max(now) + 1e-6)
     }
@@ -133,7 +145,7 @@ impl TokenBucket {
     /// report.
     pub(super) fn give_back(&mut self, number: u64) {
         self.tokens = (self.tokens + 1.0).min(self.limit as f64);
-        self.call_finished(number);
+        self.in_flight.retain(|other| *other != number);
     }
 
     /// Whether no call that drew from the bucket is in flight.
@@ -142,8 +154,9 @@ impl TokenBucket {
     }
 
     /// The call with this number, which drew from the bucket, has ended.
-    pub(super) fn call_finished(&mut self, number: u64) {
+    pub(super) fn call_finished(&mut self, number: u64, now: f64) {
         self.in_flight.retain(|other| *other != number);
+        self.ended_at = now;
     }
 
     /// The calls that the report of the call with this number may not have counted: those that were sent later, answered

@@ -203,3 +203,17 @@ fn the_last_acceptance_counts_whatever_becomes_of_the_job() {
     assert_eq!(task, Task::Prove);
     assert_eq!(history.first_accepted_at, Some(at(NOW + 90)));
 }
+
+/// What Auth0 accepts at last it knows, although it did not before: it is not sent again while its job is handed back.
+#[test]
+fn what_auth0_accepts_is_not_unknown_to_it() {
+    let mut object = case();
+    object.removal.items = vec![role(1)];
+    let unknown = Report { not_found: vec![role(1)], ..object.report(End::NotFound(Missing::Item)) };
+    object.apply_report(&unknown);
+    object.request = Some("again");
+    assert_eq!(task(&object.decide()), REMOVE);
+    object.apply_report(&object.accepted(End::HandedBack(Refusal::Unconfirmed)));
+    let (_, task, history) = object.submits();
+    assert_eq!((task, history.accepted), (Task::Prove, vec![role(1)]));
+}

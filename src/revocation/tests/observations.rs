@@ -45,6 +45,9 @@ fn an_observed_object_says_what_it_would_remove() {
     assert_eq!((result.requested, result.accepted, result.already_absent, result.remaining), (2, 0, 1, 1));
     assert_eq!(result.items, [role(1).to_string()]);
     assert!(status.message().contains("Would remove 1 of 2: rol_bN1a2b3c4d5e6f01."), "{}", status.message());
+    let both =
+        |left: [usize; 2]| Report { end: End::Remaining(left.map(role).into()), ..observation(&object, &[1, 2]) };
+    assert_eq!(object.after(&both([1, 2])), object.after(&both([2, 1])), "reads are answered in any order");
     assert_eq!((finished(&object).mode, finished(&object).by_tenant), (Mode::Observe, false));
     assert_eq!(object.decide(), Decision::AwaitChange(None));
     object.request = Some("again");
@@ -238,13 +241,17 @@ fn no_delete_is_asked_for_that_the_preflight_check_would_refuse() {
         |case| case.options.not_before = Some("2099-01-01T00:00:00Z".into()),
         |case| case.options.not_after = Some("2020-01-01T00:00:00Z".into()),
     ];
-    for restrain in restraints {
+    let failed = |_| (Vec::new(), End::Failed(unavailable()));
+    let ends: [fn(usize) -> (Vec<Item>, End); 2] =
+        [failed, |items| ((items + 1..=2).map(role).collect(), End::NotFound(Missing::Item))];
+    for (restrain, end) in restraints.into_iter().flat_map(|restrain| ends.map(|end| (restrain, end))) {
         for policy in [Policy::Once, Policy::Continuous] {
             for items in [1, 2] {
                 let mut object = case();
                 object.options.policy = policy;
-                let partly =
-                    Report { accepted: (1..=items).map(role).collect(), ..object.accepted(End::Failed(unavailable())) };
+                let (not_found, end) = end(items);
+                let accepted = (1..=items).map(role).collect();
+                let partly = Report { accepted, not_found, ..object.accepted(end) };
                 object.apply_report(&partly);
                 restrain(&mut object);
                 object.request = Some("now");

@@ -1,6 +1,7 @@
 //! Objects that are observed again and again: each look counts what is there at that time.
 
 use super::*;
+use crate::api::Policy;
 
 const ITEMS: usize = 3;
 
@@ -61,5 +62,48 @@ fn an_observation_accepts_nothing() {
         object.generation += 1;
         let Decision::Submit { task, history, .. } = object.decide() else { panic!("{:?}", object.decide()) };
         assert!(matches!(task, Task::Remove { .. }) && !history.accepted.contains(&role(1)), "{history:?}");
+    }
+}
+
+/// Promise 4: where lists lag, nothing that an observation shows spares a DELETE: neither when it decided, nor when the
+/// mode changed before it did.
+#[test]
+fn an_observation_spares_no_delete() {
+    for (accepted, is_edited, restarts) in [0, 1, 2].into_iter().flat_map(|accepted| {
+        [(false, false), (false, true), (true, false), (true, true)]
+            .map(|(edited, restarts)| (accepted, edited, restarts))
+    }) {
+        let mut object = Case { options: RemovalOptions::default(), ..observed() };
+        object.removal.endpoint =
+            Endpoint::OrganizationMemberRoles { organization: "org_9ybsU1dN2dKfDkBi".into(), user: "auth0|a".into() };
+        object.options.policy = Policy::Continuous;
+        if accepted > 0 {
+            let accepted = (0..accepted).map(role).collect();
+            let partly = Report { accepted, ..object.accepted(End::Failed(unavailable())) };
+            object.apply_report(&partly);
+        }
+        object.options.mode = Mode::Observe;
+        object.generation += 1;
+        let gone = observation(&object, &[]);
+        if is_edited {
+            object.options.mode = Mode::Remove;
+            let applied = object.with(|inputs| apply_report(inputs, object.generation, &gone));
+            (object.status, object.items) = (Some(applied.status), applied.items);
+        } else {
+            object.apply_report(&gone);
+            assert_eq!(object.status.as_ref().unwrap().finished.as_ref().unwrap().mode, Mode::Observe);
+            object.options.mode = Mode::Remove;
+        }
+        object.generation += 1;
+        object.options.suspend = true;
+        object.status = object.shown();
+        object.options.suspend = false;
+        if restarts {
+            object.restart();
+        }
+        let Decision::Submit { task, history, .. } = object.decide() else { panic!("{:?}", object.decide()) };
+        let row = format!("{accepted} {is_edited} {restarts}: {task:?} {history:?}");
+        assert!(matches!(task, Task::Remove { .. }) && history.absent.is_empty(), "{row}");
+        assert!(history.accepted.len() <= accepted, "{row}");
     }
 }

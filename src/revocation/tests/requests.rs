@@ -3,7 +3,7 @@
 use super::*;
 use crate::auth0::{CallError, Missing};
 use crate::dispatch::Unverified;
-use crate::revocation::is_verdict_lost;
+use crate::revocation::is_verdict_changed;
 
 /// A request has an unverified object read once, without a DELETE. Ready stays True unless the read shows an item.
 #[test]
@@ -138,11 +138,12 @@ fn a_wait_from_another_clock_is_not_believed() {
     }
 }
 
-/// What reaches the cache of a process that made nothing wait for it: the verdict of an object is gone.
+/// What reaches the cache of a process that made nothing wait for it: the verdict of an object is gone, or has come.
 #[test]
-fn a_verdict_that_another_process_took_back_is_noticed() {
+fn a_verdict_of_another_process_is_noticed() {
     let object = |reason: &str| {
-        let mut conditions = conditions(&[], &verdicts(Reason::Queued, "x"), 1, at(NOW));
+        let meant = Reason::parse(reason).unwrap_or(Reason::Queued);
+        let mut conditions = conditions(&[], &verdicts(meant, "x"), 1, at(NOW));
         conditions[0].reason = reason.to_owned();
         let status = RemovalStatus { conditions, ..RemovalStatus::default() };
         let spec = serde_json::json!({ "userId": "auth0|x", "roles": ["rol_bN1a2b3c4d5e6f7g"] });
@@ -157,8 +158,10 @@ fn a_verdict_that_another_process_took_back_is_noticed() {
         ("SubjectNotFound", "SubjectNotFound", false),
         ("Queued", "SubjectNotFound", false),
         ("Queued", "AwaitingProof", false),
+        ("Queued", "WouldRemove", true),
+        ("WouldRemove", "WouldRemove", false),
     ];
     for (before, now, expected) in rows {
-        assert_eq!(is_verdict_lost(&object(before), &object(now)), expected, "{before} became {now}");
+        assert_eq!(is_verdict_changed(&object(before), &object(now)), expected, "{before} became {now}");
     }
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{RECONCILE_ANNOTATION, RemovalStatus};
 use crate::clock;
-use crate::revocation::{Context, Progress, Revocation, Shared, is_settled, is_verdict_lost, reason_of, reconcile};
+use crate::revocation::{Context, Progress, Revocation, Shared, is_settled, is_verdict_changed, reason_of, reconcile};
 use crate::runtime::cache::{Change, Key, Settled};
 use crate::tenant::{ItemId, TenantKey};
 
@@ -56,9 +56,9 @@ impl<K: Revocation> Removals<K> {
                     self.forget(uid);
                     self.shared.forget(uid);
                 // Our own status writes change neither of them, so they queue nothing.
-                } else if before
-                    .is_none_or(|before| request_of(&*before) != request_of(&*now) || is_verdict_lost(&*before, &*now))
-                {
+                } else if before.is_none_or(|before| {
+                    request_of(&*before) != request_of(&*now) || is_verdict_changed(&*before, &*now)
+                }) {
                     self.queue.add(&key);
                 }
             }
