@@ -41,7 +41,7 @@ fn the_demo_shows_all_it_promises_and_leaves_nothing() {
         "$ kubectl annotate auth0tenant careful -n identity --overwrite rescind.dev/release-brake=3-",
         "omar-support   careful   google-oauth2|108204712345678901234   True    Removed ",
         "userrolerevocation.rescind.dev/kim-last-day condition met",
-        "    removed  permission read:invoices of https://api.example.com/, through role billing (rol_Q7xT2mB9kLp4Vw8Z)",
+        "    removed  permission read:invoices of https://api.example.com/, through role billing (rol_",
         "Scheduled           UserRoleRevocation/kim-last-day",
         "WouldRemove         UserPermissionRevocation/jane-read-reports",
         "Type:                  Stalled",

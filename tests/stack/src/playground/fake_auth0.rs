@@ -76,7 +76,8 @@ impl FakeAuth0 {
         self.call("GET", "/state", &Value::Null)
     }
 
-    /// Every removal of this role from a user that it was asked for since [`Self::fault`]: when, and how it was answered.
+    /// Every removal of this role from a user that it was asked for since [`Self::fault`]: when, and how it was
+    /// answered.
     pub(crate) fn removals(&self, role: &str) -> Result<Vec<(String, u64)>, Failure> {
         let calls = self.call("GET", "/calls", &Value::Null)?;
         let names = |call: &Value| call["body"]["roles"].as_array().is_some_and(|roles| roles.contains(&json!(role)));
