@@ -8,8 +8,8 @@
 tools:
 	cargo run --quiet --package stack -- binaries
 
-# Shows the operator at work: control plane, fake Auth0, four removals, one for later, one that only looks, a failure, a
-# rate limit, clean-up.
+# Shows the operator at work: control plane, fake Auth0, four removals, one without effect, one for later, one that only
+# looks, too many at once and their release, a failure, a rate limit, clean-up.
 demo: programs
 	@cargo run --quiet --package stack -- demo
 

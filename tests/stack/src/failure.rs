@@ -51,6 +51,14 @@ pub(crate) enum Failure {
         /// The calls, as they were shown.
         calls: String,
     },
+    /// Something was removed before the brake was released, or not exactly all of it afterwards.
+    #[error("expected no removal before the release of the brake and {wanted} answered 204 after it, not: {calls}")]
+    NotBraked {
+        /// How many should be.
+        wanted: usize,
+        /// The calls, as they were shown.
+        calls: String,
+    },
     /// A process of the stack ended by itself.
     #[error("{program} ended by itself ({status})")]
     Ended {

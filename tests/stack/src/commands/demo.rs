@@ -6,12 +6,22 @@ use serde_json::json;
 use stack::supervisor::OwnedDir;
 
 use crate::failure::Failure;
-use crate::playground::{self, Holdings, Playground, Voice};
+use crate::playground::{self, Holdings, Playground, Shell, Voice};
 
 use super::print;
 
 /// The number of items that the manifests in `tests/stack/demo/removals` name.
 const REMOVALS: usize = 4;
+
+/// The number of people from whom `tests/stack/demo/brake.yaml` takes the role support.
+const BRAKED: usize = 3;
+
+/// Roles of `tests/stack/demo/people.json`.
+const ADMIN: &str = "rol_bN1a2b3c4d5e6f7g";
+const SUPPORT: &str = "rol_Hc5nE8sJz3Yd6Wa1";
+
+/// Finds the condition `Ready` in a status, in the language of kubectl.
+const READY: &str = "?(@.type==\"Ready\")";
 
 /// How long the fake Auth0 asks to wait.
 const RATE_LIMITED_FOR: Duration = Duration::from_secs(8);
@@ -32,16 +42,20 @@ pub(crate) fn run() -> Result<(), Failure> {
 }
 
 fn show(playground: &Playground) -> Result<(), Failure> {
-    removals(playground)?;
+    let before = removals(playground)?;
+    without_effect(playground)?;
     later(playground)?;
+    // Kim's removal waits meanwhile.
+    brake(playground)?;
+    its_time_has_come(playground, &before)?;
     missing_scope(playground)?;
     rate_limit(playground)?;
     what_happened(playground)?;
     playground.shell.step("Clean up: end the operator, the fake Auth0 and the API server, remove their files")
 }
 
-/// Shows the four kinds, for a person who leaves.
-fn removals(playground: &Playground) -> Result<(), Failure> {
+/// Shows the four kinds; returns what people held before.
+fn removals(playground: &Playground) -> Result<Holdings, Failure> {
     let shell = &playground.shell;
     shell.step(&format!("What the fake tenant's people hold before (GET {}/state)", playground.fake.control()))?;
     let before = Holdings::read(&playground.fake.state()?);
@@ -58,37 +72,91 @@ fn removals(playground: &Playground) -> Result<(), Failure> {
     let after = Holdings::read(&playground.fake.state()?);
     shell.note(after.table_since(&before).trim_end())?;
     match after.removed_since(&before) {
-        REMOVALS => Ok(()),
+        REMOVALS => Ok(before),
         removed => Err(Failure::NotRemoved { removed, wanted: REMOVALS }),
     }
 }
 
+/// Shows a removal that changes nothing for the person, because a role gives the same.
+fn without_effect(playground: &Playground) -> Result<(), Failure> {
+    const EFFECTIVE: &str = ".status.conditions[?(@.type==\"Effective\")]";
+    let shell = &playground.shell;
+    shell.step("Removed, and yet without effect: Kim has this permission through the role billing, too")?;
+    shell.run("cat tests/stack/demo/without-effect.yaml")?;
+    shell.run("kubectl apply -f tests/stack/demo/without-effect.yaml")?;
+    shell.run("kubectl wait --for=condition=Ready upr/kim-read-invoices -n identity --timeout=30s")?;
+    shell.run("kubectl get upr kim-read-invoices -n identity")?;
+    let fields = ["status", "reason", "message"].map(|field| format!("{{{EFFECTIVE}.{field}}}")).join("{\"\\n\"}");
+    shell.note("What was named is gone, so it is Ready. The condition Effective says what is left:")?;
+    shell.run(&format!("kubectl get upr kim-read-invoices -n identity -o jsonpath='{fields}{{\"\\n\"}}'"))
+}
+
 /// Shows a removal that waits for its time, and one that only looks until it may act.
 fn later(playground: &Playground) -> Result<(), Failure> {
-    const READY: &str = "?(@.type==\"Ready\")";
     let shell = &playground.shell;
     shell.step("Not yet: one removal waits for its time, in 6 seconds here, and one only looks")?;
     shell.run("cat tests/stack/demo/later.yaml")?;
     shell.run(&format!("kubectl apply -f {}", playground.fill_in("later.yaml")?.display()))?;
-    let (both, wait) = ("urr/kim-last-day upr/jane-read-reports -n identity", "kubectl wait --timeout=30s");
-    shell.run(&format!("{wait} --for=jsonpath='{{.status.conditions[{READY}].reason}}' {both}"))?;
+    let both = "urr/kim-last-day upr/jane-read-reports -n identity --timeout=30s";
+    shell.run(&format!("kubectl wait --for=jsonpath='{{.status.conditions[{READY}].reason}}' {both}"))?;
     let columns = ["NAME:.metadata.name".to_owned()]
         .into_iter()
         .chain(["reason", "message"].map(|name| format!("{}:.status.conditions[{READY}].{name}", name.to_uppercase())));
     let columns = columns.collect::<Vec<_>>().join(",");
     shell.run(&format!("kubectl get rescind -n identity -l demo=later -o custom-columns='{columns}'"))?;
 
-    shell.note("Jane should lose it. Kim's goes by itself when its time comes:")?;
+    shell.note("Jane should lose it. Kim's goes by itself when its time comes, while we look at something else.")?;
     shell
         .run("kubectl patch upr jane-read-reports -n identity --type merge -p '{\"spec\": {\"mode\": \"Remove\"}}'")?;
-    shell.run(&format!("{wait} --for=jsonpath='{{.status.conditions[{READY}].reason}}'=Removed {both}"))?;
-    shell.run("kubectl get rescind -n identity -l demo=later")
+    wait_for_reason(shell, "Removed", "upr/jane-read-reports")
+}
+
+/// Shows that more removals than a tenant allows are not even begun, and how somebody who means them releases them.
+fn brake(playground: &Playground) -> Result<(), Failure> {
+    let shell = &playground.shell;
+    shell.step("The brake: three removals at once, where the tenant allows two, so not even the first is sent")?;
+    shell.run("cat tests/stack/demo/brake.yaml")?;
+    shell.run(&format!("kubectl apply -f {}", playground.fill_in("brake.yaml")?.display()))?;
+    wait_for_reason(shell, "Suspended", "urr -l demo=brake")?;
+    shell.note("All three are there. From now on they may be sent:")?;
+    shell.run("kubectl patch auth0tenant careful -n identity --type merge -p '{\"spec\": {\"suspend\": false}}'")?;
+    wait_for_reason(shell, "BrakeEngaged", "urr -l demo=brake")?;
+    shell.run("kubectl wait --for=condition=BrakeEngaged auth0tenant/careful -n identity --timeout=30s")?;
+    shell.run("kubectl get urr -n identity -l demo=brake")?;
+    let get = "kubectl get auth0tenant careful -n identity -o jsonpath";
+    shell.run(&format!("{get}='{{.status.conditions[?(@.type==\"BrakeEngaged\")].message}}{{\"\\n\"}}'"))?;
+    let id = shell.ask(&format!("{get}='{{.status.brake.id}}{{\"\\n\"}}'"))?;
+    let before = show_removals(playground, SUPPORT)?;
+
+    shell.note(
+        "Had it been a mistake, one would delete the three objects. It is meant, so release as many as the id says:",
+    )?;
+    let release = format!("--overwrite rescind.dev/release-brake={id}");
+    shell.run(&format!("kubectl annotate auth0tenant careful -n identity {release}"))?;
+    wait_for_reason(shell, "Removed", "urr -l demo=brake")?;
+    shell.run("kubectl get urr -n identity -l demo=brake")?;
+    let after = show_removals(playground, SUPPORT)?;
+    if before.is_empty() && after.len() == BRAKED && after.iter().all(|(_, status)| *status == 204) {
+        Ok(())
+    } else {
+        Err(Failure::NotBraked { wanted: BRAKED, calls: lines(&before).chain(lines(&after)).collect() })
+    }
+}
+
+/// Shows that the removal for later was carried out, and what is left of what people held `before`.
+fn its_time_has_come(playground: &Playground, before: &Holdings) -> Result<(), Failure> {
+    let shell = &playground.shell;
+    shell.step("Kim's time has come: the role billing goes, and with it the permission that it gave")?;
+    wait_for_reason(shell, "Removed", "urr/kim-last-day")?;
+    shell.run("kubectl get rescind -n identity -l demo=later")?;
+    shell.note("What all the steps above have removed:")?;
+    shell.note(Holdings::read(&playground.fake.state()?).table_since(before).trim_end())
 }
 
 /// Shows a token that lacks a scope.
 fn missing_scope(playground: &Playground) -> Result<(), Failure> {
     let shell = &playground.shell;
-    shell.step("A failure says what to do: a second Auth0Tenant, with a token that may only read")?;
+    shell.step("A failure says what to do: one more Auth0Tenant, with a token that may only read")?;
     let scopes = ["read:users", "read:roles", "read:role_members"];
     shell.note(&format!("POST {}/tokens {}", playground.fake.control(), json!({ "scopes": scopes })))?;
     let token = playground.new_token("read-only-token", &scopes)?;
@@ -120,13 +188,10 @@ fn rate_limit(playground: &Playground) -> Result<(), Failure> {
     shell.note("Until then nothing is sent to this tenant; after that it goes on by itself.")?;
     shell.run("kubectl wait --for=condition=Ready urr/kim-admin -n identity --timeout=30s")?;
 
-    shell.note(&format!("The DELETEs that the fake Auth0 saw meanwhile (GET {}/calls):", fake.control()))?;
-    let calls = fake.removals()?;
-    let lines: Vec<String> = calls.iter().map(|(time, status)| format!("  {time:.23}Z  answered {status}")).collect();
-    shell.note(&lines.join("\n"))?;
+    let calls = show_removals(playground, ADMIN)?;
     match calls.as_slice() {
         [(_, 429), (_, 204)] => Ok(()),
-        _ => Err(Failure::NotRepeated { calls: lines.join(", ") }),
+        _ => Err(Failure::NotRepeated { calls: lines(&calls).collect() }),
     }
 }
 
@@ -136,4 +201,24 @@ fn what_happened(playground: &Playground) -> Result<(), Failure> {
     shell.step("All of it in one list, and what happened, as events")?;
     shell.run("kubectl get rescind -n identity")?;
     shell.run("kubectl events -n identity")
+}
+
+/// Waits until what this argument names has this reason.
+fn wait_for_reason(shell: &Shell, reason: &str, which: &str) -> Result<(), Failure> {
+    let ready = format!("'{{.status.conditions[{READY}].reason}}'={reason}");
+    shell.run(&format!("kubectl wait --for=jsonpath={ready} {which} -n identity --timeout=30s"))
+}
+
+/// Shows and returns the DELETEs of this role that the fake Auth0 saw, each with its time and answer.
+fn show_removals(playground: &Playground, role: &str) -> Result<Vec<(String, u64)>, Failure> {
+    let (shell, fake) = (&playground.shell, &playground.fake);
+    let calls = fake.removals(role)?;
+    let seen = if calls.is_empty() { "  none\n".to_owned() } else { lines(&calls).collect() };
+    shell.note(&format!("The DELETEs for this role that the fake Auth0 saw (GET {}/calls):", fake.control()))?;
+    shell.note(seen.trim_end())?;
+    Ok(calls)
+}
+
+fn lines(calls: &[(String, u64)]) -> impl Iterator<Item = String> {
+    calls.iter().map(|(time, status)| format!("  {time:.23}Z  answered {status}\n"))
 }

@@ -76,10 +76,13 @@ impl FakeAuth0 {
         self.call("GET", "/state", &Value::Null)
     }
 
-    /// Every removal it was asked for since [`Self::fault`]: when, and how it was answered.
-    pub(crate) fn removals(&self) -> Result<Vec<(String, u64)>, Failure> {
+    /// Every removal of this role from a user that it was asked for since [`Self::fault`]: when, and how it was
+    /// answered.
+    pub(crate) fn removals(&self, role: &str) -> Result<Vec<(String, u64)>, Failure> {
         let calls = self.call("GET", "/calls", &Value::Null)?;
-        let removals = calls.as_array().into_iter().flatten().filter(|call| call["method"] == "DELETE");
+        let names = |call: &Value| call["body"]["roles"].as_array().is_some_and(|roles| roles.contains(&json!(role)));
+        let is_removal = |call: &&Value| call["method"] == "DELETE" && names(call);
+        let removals = calls.as_array().into_iter().flatten().filter(is_removal);
         let answer =
             |call: &Value| (call["time"].as_str().unwrap_or("?").to_owned(), call["status"].as_u64().unwrap_or(0));
         Ok(removals.map(answer).collect())

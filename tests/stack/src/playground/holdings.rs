@@ -54,7 +54,12 @@ fn held(state: &Value, id: &str, user: &Value) -> Vec<String> {
     let role = |role: &str| format!("role {} ({role})", state["roles"][role]["name"].as_str().unwrap_or("?"));
     let mut held: Vec<String> = texts(&user["roles"]).map(role).collect();
     for (api, permissions) in entries(&user["permissions"]) {
-        held.extend(entries(permissions).map(|(permission, _)| format!("permission {permission} of {api}")));
+        for (permission, sources) in entries(permissions) {
+            held.extend(texts(sources).map(|source| match source {
+                "DIRECT" => format!("permission {permission} of {api}"),
+                through => format!("permission {permission} of {api}, through {}", role(through)),
+            }));
+        }
     }
     for (organization, what) in entries(&state["organizations"]) {
         let Some(roles) = what["members"].get(id) else { continue };
@@ -82,8 +87,9 @@ mod tests {
     #[test]
     fn what_is_gone_is_marked_and_counted() {
         let state = |roles: Value| {
+            let permissions = json!({"api": {"read": ["DIRECT", "rol_1"]}});
             json!({
-                "users": {"auth0|a": {"email": "a@x", "roles": roles, "permissions": {"api": {"read": ["DIRECT"]}}}},
+                "users": {"auth0|a": {"email": "a@x", "roles": roles, "permissions": permissions}},
                 "roles": {"rol_1": {"name": "admin"}},
                 "organizations": {"org_1": {"name": "acme", "members": {"auth0|a": ["rol_1"]}}},
             })
@@ -91,8 +97,8 @@ mod tests {
         let (before, after) = (Holdings::read(&state(json!(["rol_1"]))), Holdings::read(&state(json!([]))));
         assert_eq!(
             before.table(),
-            "  a@x  auth0|a\n    role admin (rol_1)\n    permission read of api\n    member of acme (org_1)\n    \
-             in acme: role admin (rol_1)\n"
+            "  a@x  auth0|a\n    role admin (rol_1)\n    permission read of api\n    permission read of api, \
+             through role admin (rol_1)\n    member of acme (org_1)\n    in acme: role admin (rol_1)\n"
         );
         assert_eq!(after.removed_since(&before), 1);
         assert!(after.table_since(&before).contains("\n    removed  role admin (rol_1)\n             permission"));

@@ -124,8 +124,8 @@ impl Playground {
         Ok(path)
     }
 
-    /// Fills the domain, the authority's certificate and a time a few seconds ahead into a manifest of the demo; returns
-    /// the path of the result.
+    /// Fills the domain, the authority's certificate and a time a few seconds ahead into a manifest of the demo;
+    /// returns the path of the result.
     pub(crate) fn fill_in(&self, manifest: &str) -> Result<PathBuf, Failure> {
         let read = |path: &Path| fs::read_to_string(path).map_err(Failure::io("read", path));
         let template = read(&repository().join("tests/stack/demo").join(manifest))?;

@@ -68,6 +68,11 @@ impl Shell {
 
     /// Shows a command, runs it and shows its output. A failing command is an error.
     pub(crate) fn run(&self, command: &str) -> Result<(), Failure> {
+        self.ask(command).map(drop)
+    }
+
+    /// The same; returns what was shown.
+    pub(crate) fn ask(&self, command: &str) -> Result<String, Failure> {
         self.show(command)?;
         let mut shell = Command::new("sh");
         shell.args(["-c", command]).current_dir(repository()).stdin(Stdio::null()).env("PATH", &self.path);
@@ -81,7 +86,10 @@ impl Shell {
             let status = output.status.to_string();
             return Err(Failure::Command { command: command.to_owned(), status, output: said });
         }
-        if said.is_empty() { Ok(()) } else { self.note(&said) }
+        if !said.is_empty() {
+            self.note(&said)?;
+        }
+        Ok(said)
     }
 
     /// Shows a command and starts it in the background, with its output in `log`.
