@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use crate::api::{BrakeId, BrakeStatus, NamespaceBrake};
 
 use super::counts::{ALLOTMENT, Counts, Demand, Draw, Grant, Rules};
-use super::engagement::{Engagement, Load, judge, release};
+use super::engagement::{Engagement, Load, WORDS_TRIED, judge, release};
 use super::groups::{GroupRefusal, GroupRules, Groups};
 use super::item_id::{Group, ItemId};
 
@@ -99,8 +99,10 @@ pub(super) struct TenantBrake {
     roles_asked: HashSet<ItemId>,
     /// The record as this process wrote it or took it over last; none before that.
     record: Option<Option<BrakeStatus>>,
-    /// When the record of another process was taken over last.
+    /// When the record of another process was taken over last, and how many items it counts for namespaces of which it
+    /// does not give the names.
     adopted_at: Option<Instant>,
+    others: usize,
     window: Duration,
 }
 
@@ -138,7 +140,13 @@ impl TenantBrake {
         } else {
             let gate = engagement_of(id.as_deref());
             self.total = Gate { released: size(*released).saturating_sub(size(*allotted)), engagement: gate };
-            for entry in namespaces.iter().filter(|entry| entry.name != BrakeStatus::OTHERS) {
+            let (others, listed): (Vec<_>, Vec<_>) =
+                namespaces.iter().partition(|entry| entry.name == BrakeStatus::OTHERS);
+            self.others = others.iter().map(|entry| size(entry.used) + size(entry.allotted)).sum();
+            let names: HashSet<&str> = listed.iter().map(|entry| entry.name.as_str()).collect();
+            let unlisted = self.namespaces.iter_mut().filter(|(name, _)| !names.contains(&***name));
+            unlisted.for_each(|(_, counts)| counts.carry_unlisted(self.others, window, now));
+            for entry in listed {
                 self.adopt_one(entry.name.as_str().into(), entry, window, now);
             }
         }
@@ -154,11 +162,26 @@ impl TenantBrake {
 
     /// What an earlier leader may have sent in namespaces of which its record does not give the names.
     fn others(&self, now: Instant) -> usize {
-        if self.adopted_at.is_none_or(|at| now.saturating_duration_since(at) >= self.window + ALLOTMENT) {
+        if self.adopted_at.is_none_or(|at| now.saturating_duration_since(at) >= self.window.saturating_add(ALLOTMENT)) {
             return 0;
         }
-        let entries = self.record().into_iter().flat_map(|record| &record.namespaces);
-        entries.filter(|entry| entry.name == BrakeStatus::OTHERS).map(|entry| size(entry.used + entry.allotted)).sum()
+        self.others
+    }
+
+    /// The counts of a namespace. If the record of an earlier leader does not name it, any of what that counts without
+    /// names may have been sent there.
+    pub(super) fn counts_of(&mut self, namespace: &Arc<str>, now: Instant) -> &mut Counts {
+        let (others, window) = (self.others(now), self.window);
+        self.namespaces.entry(namespace.clone()).or_insert_with(|| {
+            let mut counts = Counts::default();
+            counts.carry_unlisted(others, window, now);
+            counts
+        })
+    }
+
+    /// Takes note of how many members an organization has; none: that cannot be known.
+    pub(super) fn know_length(&mut self, group: Group, members: Option<usize>, learned_at: Instant, now: Instant) {
+        self.groups.know_length(group, members, learned_at, self.window, now);
     }
 
     /// Asks to send these items of a namespace now.
@@ -170,7 +193,7 @@ impl TenantBrake {
         generation: i64,
         now: Instant,
     ) -> Draw {
-        self.namespaces.entry(namespace.clone()).or_default();
+        self.counts_of(namespace, now);
         let new = self.namespaces[namespace].new_of(items, self.window, now);
         let sent = |group| self.namespaces[namespace].sent_of(group);
         let is_leaving = |holder: &ItemId| elsewhere.contains(holder) || self.has_sent(holder, now);
@@ -179,13 +202,15 @@ impl TenantBrake {
         if !self.groups.allow((namespace, &new), sent, is_sent, is_leaving, now) {
             return Draw::Refused;
         }
-        let counts = self.namespaces.entry(namespace.clone()).or_default();
-        if self.total.is_shut() && !counts.has_drawn(items, self.window, now) {
+        let (is_shut, window) = (self.total.is_shut(), self.window);
+        let counts = self.counts_of(namespace, now);
+        if is_shut && !counts.has_drawn(items, window, now) {
             return Draw::Refused;
         }
         let before = counts.drawn();
-        let draw = counts.draw(items, generation, self.window, now);
-        self.total.released = self.total.released.saturating_sub(counts.drawn() - before);
+        let draw = counts.draw(items, generation, window, now);
+        let drawn = counts.drawn() - before;
+        self.total.released = self.total.released.saturating_sub(drawn);
         draw
     }
 
@@ -251,13 +276,18 @@ impl TenantBrake {
         now: Instant,
     ) -> Plan {
         self.expire(facts.window, now);
-        let others = self.others(now);
         for name in facts.demand.keys() {
-            self.namespaces.entry(name.clone()).or_insert_with(|| Counts::carrying(others, facts.window, now));
+            self.counts_of(name, now);
         }
         let none = Demand::default();
         let rules = Rules { max: facts.max, window: facts.window, per_minute: facts.per_minute };
         let before = self.engagements();
+        // A release names one engagement by its word.
+        let mut taken: HashSet<String> = before.iter().map(|(_, engagement)| engagement.id.word.clone()).collect();
+        let mut is_free = |word: &String| taken.insert(word.clone());
+        let mut new_word =
+            || std::iter::repeat_with(&mut *word).take(WORDS_TRIED).find(&mut is_free).unwrap_or_default();
+        let word: &mut dyn FnMut() -> String = &mut new_word;
         let (mut grants, mut loads) = (BTreeMap::new(), BTreeMap::new());
         let asked: BTreeMap<Arc<str>, HashSet<ItemId>> = self
             .namespaces
@@ -267,7 +297,7 @@ impl TenantBrake {
         let groups_changed = self.decide_groups(facts, &asked, elsewhere, now);
         for (name, counts) in &mut self.namespaces {
             let demand = (facts.demand.get(name).unwrap_or(&none), &asked[name]);
-            let is_shut = |item: &ItemId| self.groups.refusal(name, item).is_some();
+            let is_shut = |item: &ItemId| self.groups.is_shut(name, item);
             let (grant, load) = counts.decide(demand, &is_shut, rules, &facts.releases, word, (now, wall));
             grants.insert(name.clone(), grant);
             loads.insert(name.clone(), load);
@@ -350,7 +380,7 @@ impl TenantBrake {
         (now, wall): (Instant, Timestamp),
     ) -> Gate {
         let Some(max) = facts.max_total else { return Gate::default() };
-        let all = self.load_of_all(max, loads, grants);
+        let all = self.load_of_all(max, loads, grants, now);
         let is_release = release(self.total.engagement.as_ref(), all.used, &facts.releases);
         let all = all.with_released(is_release.unwrap_or(0).max(self.total.released));
         let before = self.total.engagement.as_ref().filter(|_| is_release.is_none());
@@ -379,11 +409,18 @@ impl TenantBrake {
         gate
     }
 
-    fn load_of_all(&self, max: usize, loads: &BTreeMap<Arc<str>, Load>, grants: &BTreeMap<Arc<str>, Grant>) -> Load {
-        let mut all = Load { max, ..Load::default() };
+    fn load_of_all(
+        &self,
+        max: usize,
+        loads: &BTreeMap<Arc<str>, Load>,
+        grants: &BTreeMap<Arc<str>, Grant>,
+        now: Instant,
+    ) -> Load {
+        let mut all = Load { max, used: self.others(now), ..Load::default() };
         for (name, load) in loads {
             let is_engaged = grants[name].engagement.as_ref().is_some_and(Engagement::is_now);
-            all.used += load.used;
+            // What has no name counts once.
+            all.used += load.used - self.namespaces[name].unlisted();
             // What its own brake keeps back does not stop the others.
             all.ready += if is_engaged { load.released } else { load.ready };
             all.coming.extend(load.coming.iter().map(|(at, _)| (*at, false)));
@@ -398,13 +435,17 @@ impl TenantBrake {
             NamespaceBrake {
                 name: name.to_string(),
                 id: grant.engagement.as_ref().map(|engagement| engagement.id.to_string()),
-                used: number(counts.used()),
+                used: number(counts.used() - if grant.engagement.is_none() { counts.unlisted() } else { 0 }),
                 allotted: number(grant.allot.unwrap_or_else(|| counts.allotted(now))),
                 released: number(grant.released.len()),
             }
         };
         let mut namespaces: Vec<NamespaceBrake> = self.namespaces.iter().map(entry).collect();
         namespaces.retain(|one| NamespaceBrake { name: String::new(), ..one.clone() } != NamespaceBrake::default());
+        if has_total {
+            let is_unlisted = |one: &NamespaceBrake| self.namespaces[&*one.name].unlisted() > 0;
+            namespaces = cut(namespaces, is_unlisted, self.others(now));
+        }
         let (used, allotted) = namespaces.iter().fold((0_i32, 0_i32), |(used, allotted), one| {
             (used.saturating_add(one.used), allotted.saturating_add(one.allotted))
         });
@@ -413,7 +454,7 @@ impl TenantBrake {
         if has_total {
             record.id = plan.total.engagement.as_ref().map(|engagement| engagement.id.to_string());
             record.released = number(plan.total.released);
-            record.namespaces = cut(namespaces);
+            record.namespaces = namespaces;
         } else if let Some(one) = namespaces.pop() {
             (record.id, record.released) = (one.id, one.released);
         }
@@ -455,17 +496,22 @@ fn engaged(
     all.into_iter().chain(own).collect()
 }
 
-/// The list cut to a fixed length; what is cut counts for every namespace that is not named.
-fn cut(mut namespaces: Vec<NamespaceBrake>) -> Vec<NamespaceBrake> {
-    if namespaces.len() <= BrakeStatus::MAX_NAMESPACES {
-        return namespaces;
+/// The list cut to a fixed length; what is cut counts for every namespace that is not named. A namespace of which an
+/// earlier leader did not give the name stays without one, unless the brake is engaged for it: what `others` counts may
+/// have been sent there.
+fn cut(all: Vec<NamespaceBrake>, is_unlisted: impl Fn(&NamespaceBrake) -> bool, others: usize) -> Vec<NamespaceBrake> {
+    let (mut rest, mut listed): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|one| one.id.is_none() && is_unlisted(one));
+    if listed.len() > BrakeStatus::MAX_NAMESPACES {
+        listed.sort_by_key(|one| (one.id.is_none(), std::cmp::Reverse(one.used.saturating_add(one.allotted))));
+        rest.extend(listed.split_off(BrakeStatus::MAX_NAMESPACES));
+        listed.sort_by(|a, b| a.name.cmp(&b.name));
     }
-    namespaces.sort_by_key(|one| (one.id.is_none(), std::cmp::Reverse(one.used.saturating_add(one.allotted))));
-    let rest = namespaces.split_off(BrakeStatus::MAX_NAMESPACES);
-    namespaces.sort_by(|a, b| a.name.cmp(&b.name));
-    let used = rest.iter().fold(0_i32, |used, one| used.saturating_add(one.used).saturating_add(one.allotted));
-    namespaces.push(NamespaceBrake { name: BrakeStatus::OTHERS.to_owned(), used, ..NamespaceBrake::default() });
-    namespaces
+    let used = rest.iter().fold(number(others), |used, one| used.saturating_add(one.used).saturating_add(one.allotted));
+    if used > 0 {
+        listed.push(NamespaceBrake { name: BrakeStatus::OTHERS.to_owned(), used, ..NamespaceBrake::default() });
+    }
+    listed
 }
 
 /// The engagements that a record names.

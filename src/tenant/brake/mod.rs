@@ -65,7 +65,7 @@ struct Entry {
     counted_at: Option<Instant>,
     /// Since when an allotment is asked for.
     wanted_since: Option<Instant>,
-    /// The version of the tenant object that this process wrote last.
+    /// The version of the tenant object that this process wrote or took over last.
     version: Option<u64>,
     /// What was decided last.
     engaged: Vec<Engaged>,
@@ -106,7 +106,7 @@ impl Brakes {
         let Some(at) = clock::steady().checked_sub(age).filter(|_| age < MAX_WINDOW) else { return };
         let mut tenants = lock(&self.tenants);
         let brake = &mut tenants.entry(key.clone()).or_default().brake;
-        brake.namespaces.entry(namespace.into()).or_default().absorb(&items(), at);
+        brake.counts_of(&namespace.into(), clock::steady()).absorb(&items(), at);
     }
 
     /// Whether the brake keeps these items from being sent, and whether a guard of their group does.
@@ -123,10 +123,10 @@ impl Brakes {
     }
 
     /// Takes note of how many members an organization has; none: that cannot be known.
-    pub fn know_length(&self, key: &TenantKey, organization: &str, length: Option<usize>) {
+    pub fn know_length(&self, key: &TenantKey, organization: &str, length: Option<usize>, learned_at: Instant) {
         let mut tenants = lock(&self.tenants);
         let brake = &mut tenants.entry(key.clone()).or_default().brake;
-        brake.groups.know_length(Group::of_organization(organization), length);
+        brake.know_length(Group::of_organization(organization), length, learned_at, clock::steady());
     }
 
     /// Takes note of who holds a role in the whole Auth0 tenant; none: that cannot be known.
@@ -247,10 +247,12 @@ impl Brakes {
         lock(&self.tenants).get(key).map(|entry| entry.brake.shut()).unwrap_or_default()
     }
 
-    /// Another process has written this record.
-    pub fn adopt(&self, key: &TenantKey, stored: Option<&BrakeStatus>, window: Duration) {
+    /// Another process has written this record, with this version of the tenant object. A cache that is behind it is
+    /// not believed any more.
+    pub fn adopt(&self, key: &TenantKey, stored: Option<&BrakeStatus>, window: Duration, version: Option<u64>) {
         let mut tenants = lock(&self.tenants);
         let entry = tenants.entry(key.clone()).or_default();
+        entry.version = version.max(entry.version);
         entry.brake.adopt(stored, only_namespace(key).as_ref(), window, clock::steady());
     }
 
@@ -302,3 +304,5 @@ fn only_namespace(key: &TenantKey) -> Option<Arc<str>> {
 
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod tests;
