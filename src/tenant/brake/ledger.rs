@@ -10,84 +10,14 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::api::{BrakeId, BrakeStatus, NamespaceBrake};
+use crate::api::{BrakeStatus, NamespaceBrake};
 
 use super::counts::{ALLOTMENT, Counts, Demand, Draw, Grant, Rules};
 use super::engagement::{Engagement, Load, WORDS_TRIED, judge, release};
-use super::groups::{GroupRefusal, GroupRules, Groups};
+use super::groups::{GroupRefusal, Groups};
 use super::item_id::{Group, ItemId};
-
-/// What the brake of a tenant depends on.
-#[derive(Clone, Debug, Default)]
-pub struct Facts {
-    /// `metadata.generation`.
-    pub generation: i64,
-    /// `spec.brake.maxRemovals`.
-    pub max: usize,
-    /// `spec.brake.maxRemovalsTotal` or its default; none for an `Auth0Tenant`, which has one namespace.
-    pub max_total: Option<usize>,
-    /// `spec.brake.window`.
-    pub window: Duration,
-    /// The most items that can be sent in a minute.
-    pub per_minute: usize,
-    /// What the annotation of the tenant object releases.
-    pub releases: Vec<BrakeId>,
-    /// What its objects want to have removed, by namespace.
-    pub demand: BTreeMap<Arc<str>, Demand>,
-    /// What the guards of groups allow.
-    pub groups: GroupRules,
-    /// Where its removals go.
-    pub domain: String,
-}
-
-/// What was decided. It counts from the moment when `record` is written.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// What to write.
-    pub record: Option<BrakeStatus>,
-    /// Whether to write it at once: something waits for it.
-    pub is_urgent: bool,
-    /// The namespaces for which the brake is engaged, or will be, and how many items engage it; the name is empty if all
-    /// namespaces together exceed the limit, and then the second name is that of the one which brought it over.
-    pub engaged: Vec<Engaged>,
-    /// Those of them that are new.
-    pub begun: Vec<Engaged>,
-    /// The organizations of which a namespace would remove too many members.
-    pub organizations: Vec<(Arc<str>, Arc<str>)>,
-    /// Whether a group is shut now that was not before, or the other way round.
-    pub groups_changed: bool,
-    /// Engagements that were released, or that are over.
-    pub ended: Vec<(Arc<str>, BrakeId)>,
-    generation: i64,
-    namespaces: BTreeMap<Arc<str>, Grant>,
-    total: Gate,
-}
-
-/// An engagement, for messages.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Engaged {
-    /// The namespace; none: all of them together.
-    pub namespace: Option<Arc<str>>,
-    /// The engagement.
-    pub engagement: Engagement,
-    /// The limit that is exceeded.
-    pub limit: usize,
-    /// Of all together: the namespace with the most items.
-    pub most: Option<Arc<str>>,
-}
-
-/// What holds for all namespaces together.
-#[derive(Clone, Debug, Default)]
-struct Gate {
-    released: usize,
-    engagement: Option<Engagement>,
-}
-
-impl Gate {
-    fn is_shut(&self) -> bool {
-        self.engagement.as_ref().is_some_and(Engagement::is_now) && self.released == 0
-    }
-}
+use super::plan::{Facts, Gate, Plan, changes, engaged};
+use super::record::{cut, engagement_of, ids, number, size};
 
 /// The brake of one tenant object.
 #[derive(Debug, Default)]
@@ -320,18 +250,7 @@ impl TenantBrake {
             namespaces: grants,
             total,
         };
-        let after = plan.engaged.iter().map(|engaged| (named(engaged.namespace.as_ref()), &engaged.engagement.id.word));
-        let after: Vec<(Arc<str>, &String)> = after.collect();
-        let is_new = |engaged: &&Engaged| {
-            let (name, word) = (named(engaged.namespace.as_ref()), &engaged.engagement.id.word);
-            let is_known =
-                |before: &Engagement| before.id.word == *word && before.is_now() == engaged.engagement.is_now();
-            !before.iter().any(|(own, before)| *own == name && is_known(before))
-        };
-        let begun: Vec<Engaged> = plan.engaged.iter().filter(is_new).cloned().collect();
-        let mut ended: Vec<(Arc<str>, BrakeId)> =
-            before.iter().map(|(name, before)| (name.clone(), before.id.clone())).collect();
-        ended.retain(|(name, id)| !after.iter().any(|(own, word)| own == name && **word == id.word));
+        let (begun, ended) = changes(&before, &plan.engaged);
         let allots = plan.namespaces.values().any(|grant| grant.allot.is_some());
         plan.is_urgent = allots || !begun.is_empty() || !ended.is_empty();
         (plan.begun, plan.ended) = (begun, ended);
@@ -366,7 +285,7 @@ impl TenantBrake {
     fn engagements(&self) -> Vec<(Arc<str>, Engagement)> {
         let own =
             self.namespaces.iter().filter_map(|(name, counts)| Some((name.clone(), counts.engagement()?.clone())));
-        let total = self.total.engagement.iter().map(|engagement| (named(None), engagement.clone()));
+        let total = self.total.engagement.iter().map(|engagement| (Arc::from(""), engagement.clone()));
         own.chain(total).collect()
     }
 
@@ -473,67 +392,4 @@ impl TenantBrake {
         self.total.released = self.total.released.saturating_sub(drawn);
         self.record = Some(plan.record.clone());
     }
-}
-
-fn engaged(
-    grants: &BTreeMap<Arc<str>, Grant>,
-    total: &Gate,
-    loads: &BTreeMap<Arc<str>, Load>,
-    facts: &Facts,
-) -> Vec<Engaged> {
-    let own = grants.iter().filter_map(|(name, grant)| {
-        let engagement = grant.engagement.clone()?;
-        Some(Engaged { namespace: Some(name.clone()), engagement, limit: facts.max, most: None })
-    });
-    let most =
-        loads.iter().max_by_key(|(_, load)| load.used + load.ready + load.coming.len()).map(|(name, _)| name.clone());
-    let all = total.engagement.clone().zip(facts.max_total).map(|(engagement, limit)| Engaged {
-        namespace: None,
-        engagement,
-        limit,
-        most,
-    });
-    all.into_iter().chain(own).collect()
-}
-
-/// The list cut to a fixed length; what is cut counts for every namespace that is not named. A namespace of which an
-/// earlier leader did not give the name stays without one, unless the brake is engaged for it: what `others` counts may
-/// have been sent there.
-fn cut(all: Vec<NamespaceBrake>, is_unlisted: impl Fn(&NamespaceBrake) -> bool, others: usize) -> Vec<NamespaceBrake> {
-    let (mut rest, mut listed): (Vec<_>, Vec<_>) =
-        all.into_iter().partition(|one| one.id.is_none() && is_unlisted(one));
-    if listed.len() > BrakeStatus::MAX_NAMESPACES {
-        listed.sort_by_key(|one| (one.id.is_none(), std::cmp::Reverse(one.used.saturating_add(one.allotted))));
-        rest.extend(listed.split_off(BrakeStatus::MAX_NAMESPACES));
-        listed.sort_by(|a, b| a.name.cmp(&b.name));
-    }
-    let used = rest.iter().fold(number(others), |used, one| used.saturating_add(one.used).saturating_add(one.allotted));
-    if used > 0 {
-        listed.push(NamespaceBrake { name: BrakeStatus::OTHERS.to_owned(), used, ..NamespaceBrake::default() });
-    }
-    listed
-}
-
-/// The engagements that a record names.
-fn ids(record: Option<&BrakeStatus>) -> Vec<(&str, &str)> {
-    let Some(record) = record else { return Vec::new() };
-    let own = record.id.iter().map(|id| ("", id.as_str()));
-    own.chain(record.namespaces.iter().filter_map(|one| Some((one.name.as_str(), one.id.as_deref()?)))).collect()
-}
-
-/// The engagement that a record names. That it is still to begin is found out at the next decision.
-fn engagement_of(id: Option<&str>) -> Option<Engagement> {
-    Some(Engagement { id: BrakeId::parse(id?)?, begins_at: None })
-}
-
-fn named(namespace: Option<&Arc<str>>) -> Arc<str> {
-    namespace.cloned().unwrap_or_default()
-}
-
-fn size(number: i32) -> usize {
-    usize::try_from(number).unwrap_or(0)
-}
-
-fn number(size: usize) -> i32 {
-    i32::try_from(size).unwrap_or(i32::MAX)
 }

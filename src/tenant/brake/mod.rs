@@ -3,8 +3,8 @@
 //! that namespace until somebody releases it, whatever the other namespaces do.
 //!
 //! `counts` are those of one namespace, `engagement` says when the limit is exceeded, `groups` guards the members of an
-//! organization and the last holders of a role, `ledger` holds all of one tenant object and the record in its status;
-//! they are pure. [`Brakes`] holds the tenants of this process.
+//! organization and the last holders of a role, `ledger` holds all of one tenant object, `plan` what it decides, and
+//! `record` what its status says of it; they are pure. [`Brakes`] holds the tenants of this process.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -25,6 +25,8 @@ mod engagement;
 mod groups;
 mod item_id;
 mod ledger;
+mod plan;
+mod record;
 
 use counts::Draw;
 use ledger::TenantBrake;
@@ -33,7 +35,7 @@ pub use counts::Demand;
 pub(super) use groups::HOLDERS_TTL;
 pub use groups::{GroupRefusal, GroupRules};
 pub use item_id::{Group, ItemId};
-pub use ledger::{Engaged, Facts, Plan};
+pub use plan::{Engaged, Facts, Plan};
 
 /// What objects want is counted again at most this often, unless an allotment is asked for.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
@@ -302,6 +304,8 @@ fn only_namespace(key: &TenantKey) -> Option<Arc<str>> {
     key.namespace.as_deref().map(Arc::from)
 }
 
+#[cfg(test)]
+mod group_model;
 #[cfg(test)]
 mod model;
 #[cfg(test)]

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::ledger::Facts;
 use super::*;
 use crate::api::BrakeId;
 
