@@ -188,11 +188,11 @@ mutant 5-two-leaders "--lib at_most_one_leads" \
 mutant 5-woken-up "--test e2e a_paused_leader" \
     src/runtime/election/lease.rs 's/self.timing.retry_period.min(left)/self.timing.retry_period/; s/if left.is_zero() {/if false {/; s/tokio::time::timeout(left, self.try_acquire_or_renew())/tokio::time::timeout(Duration::from_secs(5), self.try_acquire_or_renew())/' \
     src/revocation/preflight.rs 's/if !(self.is_leader)() {/if false {/; s/^        (self.is_leader)()$/        true/'
-mutant 5-brake-crash-forgets "--lib no_more_is_sent_than_is_allowed" \
+mutant 5-brake-crash-forgets "--lib an_allotment_is_written_and_counts" \
     src/tenant/brake/ledger.rs 's/counts.carry(used + allotted, window, now)/counts.carry(used, window, now)/'
-mutant 5-brake-allotment-unwritten "--lib no_more_is_sent_than_is_allowed" \
+mutant 5-brake-allotment-unwritten "--lib an_allotment_is_written_and_counts" \
     src/tenant/brake/ledger.rs 's/allotted: number(grant.allot.unwrap_or_else(|| counts.allotted(now)))/allotted: number(counts.allotted(now).min(0))/'
-mutant 5-brake-released-again "--lib no_more_is_sent_than_is_allowed" \
+mutant 5-brake-released-again "--lib a_release_lets_an_engagement_through_once" \
     src/tenant/brake/counts.rs 's/self.engagement().filter(|_| is_release.is_none())/self.engagement()/'
 mutant 5-brake-release-without-end "--lib a_release_is_of_one_engagement" \
     src/tenant/brake/engagement.rs 's/named.count.min(\*count).saturating_sub(used)/named.count.min(*count).max(used)/'

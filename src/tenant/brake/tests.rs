@@ -147,3 +147,36 @@ fn what_was_sent_before_counts_for_its_organization_at_once() {
     brake.counts_of(&"a".into(), now).absorb(&[member(7), member(8)], now);
     assert_eq!(draw(&mut brake, 1), Draw::Refused);
 }
+
+/// What a crash left undrawn counts as used.
+#[test]
+fn an_allotment_is_written_and_counts_for_the_next_leader() {
+    let (now, name) = (Instant::now(), Arc::from("a"));
+    let mut brake = TenantBrake::default();
+    brake.adopt(None, None, WINDOW, now);
+    assert_eq!(brake.draw(&name, &items(0..2), &HashSet::new(), 0, now), Draw::Wanted);
+    let record = decide(&mut brake, &facts(10, 100, &[("a", items(0..4))]), now).record.unwrap();
+    assert_eq!((record.used, record.allotted), (0, 4));
+    let mut next = TenantBrake::default();
+    next.adopt(Some(&record), None, WINDOW, now);
+    assert_eq!(next.namespaces["a"].used(), 4);
+    assert_eq!(engaged(&decide(&mut next, &facts(10, 100, &[("a", items(10..17))]), now)), [(Some("a"), 11)]);
+}
+
+/// The annotation stays where it is.
+#[test]
+fn a_release_lets_an_engagement_through_once() {
+    let now = Instant::now();
+    let mut brake = TenantBrake::default();
+    brake.adopt(None, None, WINDOW, now);
+    let first = decide(&mut brake, &facts(1, 100, &[("a", items(0..3))]), now);
+    let releases: Vec<_> = first.engaged.iter().map(|engaged| engaged.engagement.id.clone()).collect();
+    let more = Facts { releases, ..facts(1, 100, &[("a", items(0..5))]) };
+    let second = decide(&mut brake, &more, now);
+    brake.apply(&second, now);
+    let third = decide(&mut brake, &more, now);
+    let word = |plan: &Plan| plan.engaged[0].engagement.id.word.clone();
+    assert!(word(&first) != word(&second) && word(&second) == word(&third));
+    assert_eq!(second.record.unwrap().namespaces[0].released, 3);
+    assert_eq!(third.record.unwrap().namespaces[0].released, 3);
+}
