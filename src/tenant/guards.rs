@@ -101,7 +101,9 @@ pub(super) fn questions(tenant: &dyn TenantObject, removal: &Removal) -> Vec<(Qu
             });
             kept.collect()
         }
-        _ => Vec::new(),
+        Endpoint::UserPermissions { .. }
+        | Endpoint::OrganizationMembers { .. }
+        | Endpoint::OrganizationMemberRoles { .. } => Vec::new(),
     }
 }
 

@@ -25,7 +25,8 @@ fn refusal(groups: &Groups, namespace: &str) -> Option<GroupRefusal> {
 fn the_share_of_an_organization_is_kept() {
     let now = Instant::now();
     // The length, the share, how many are asked for and were sent, and whether they may go.
-    let rows: &[(Option<usize>, usize, (u64, usize), bool)] = &[
+    type Row = (Option<usize>, usize, (u64, usize), bool);
+    let rows: &[Row] = &[
         (Some(100), 25, (25, 0), true),
         (Some(100), 25, (26, 0), false),
         (Some(100), 25, (1, 25), false),
