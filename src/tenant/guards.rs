@@ -101,9 +101,7 @@ pub(super) fn questions(tenant: &dyn TenantObject, removal: &Removal) -> Vec<(Qu
             });
             kept.collect()
         }
-        Endpoint::UserPermissions { .. }
-        | Endpoint::OrganizationMembers { .. }
-        | Endpoint::OrganizationMemberRoles { .. } => Vec::new(),
+        _ => Vec::new(),
     }
 }
 
