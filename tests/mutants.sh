@@ -172,12 +172,12 @@ mutant 5-hold-ignored "--lib a_hold_ends" \
 mutant 5-tenant-goes-on "--test worlds the_promises" \
     src/tenant/registry.rs 's/if spec.suspend {/if false {/'
 mutant 5-observe-ignored "--test worlds the_promises" \
-    src/revocation/preflight.rs 's/TenantState::Ready { mode: Mode::Observe, .. }$/TenantState::Ready { protected: Some(_), .. }/' \
+    src/revocation/preflight.rs 's/TenantState::Ready { mode: Mode::Observe, .. }$/TenantState::Missing/' \
     src/revocation/inputs.rs 's/Task::Remove { .. } | Task::Learn(_) => self.is_observed(),/Task::Remove { .. } | Task::Learn(_) => false,/'
 mutant 5-protected-unnamed "--lib what_is_protected_is_named" \
     src/tenant/guards.rs 's/removal.items.iter().find_map(of_item)/None/'
 mutant 5-protected-sent "--test e2e an_object_that_names_a_protected" \
-    src/tenant/registry.rs 's/(protected_target(protected, removal).or_else(kept), brake)/(kept(), brake)/'
+    src/tenant/registry.rs 's/protected_target(protected, removal).or_else(kept)/kept()/'
 mutant 5-not-after-ignored "--test worlds the_promises" \
     src/revocation/preflight.rs 's/ || options.has_ended(now)//'
 mutant 5-hold-not-rechecked "--test worlds the_promises" \
@@ -194,6 +194,30 @@ mutant 5-two-leaders "--lib at_most_one_leads" \
 mutant 5-woken-up "--test e2e a_paused_leader" \
     src/runtime/election/lease.rs 's/self.timing.retry_period.min(left)/self.timing.retry_period/; s/if left.is_zero() {/if false {/; s/tokio::time::timeout(left, self.try_acquire_or_renew())/tokio::time::timeout(Duration::from_secs(5), self.try_acquire_or_renew())/' \
     src/revocation/preflight.rs 's/if !(self.is_leader)() {/if false {/; s/^        (self.is_leader)()$/        true/'
+mutant 5-brake-crash-forgets "--lib an_allotment_is_written_and_counts" \
+    src/tenant/brake/ledger.rs 's/counts.carry(used + allotted, window, now)/counts.carry(used, window, now)/'
+mutant 5-brake-allotment-unwritten "--lib an_allotment_is_written_and_counts" \
+    src/tenant/brake/ledger.rs 's/allotted: number(grant.allot.unwrap_or_else(|| counts.allotted(now)))/allotted: number(counts.allotted(now).min(0))/'
+mutant 5-brake-released-again "--lib a_release_lets_an_engagement_through_once" \
+    src/tenant/brake/counts.rs 's/self.engagement().filter(|_| is_release.is_none())/self.engagement()/'
+mutant 5-brake-release-without-end "--lib a_release_is_of_one_engagement" \
+    src/tenant/brake/engagement.rs 's/named.count.min(\*count).saturating_sub(used)/named.count.min(*count).max(used)/'
+mutant 5-brake-releases-another "--lib no_two_engagements" \
+    src/tenant/brake/ledger.rs 's/taken.insert(word.clone())/taken.insert(word.clone()) || true/'
+mutant 5-brake-engaged-but-drawn "--lib an_engaged_brake_allows" \
+    src/tenant/brake/engagement.rs 's/let free = if is_engaged { 0 }/let free = if is_engaged \&\& self.max == 0 { 0 }/'
+mutant 5-brake-herd-unseen "--lib an_overrun_is_found" \
+    src/tenant/brake/engagement.rs 's/let of_now = if is_over(wall, \*at) { 0 } else { used + ready }/let of_now = if is_over(wall, *at) { 0 } else { *used }/'
+mutant 5-brake-unnamed-forgotten "--lib what_was_sent_in_unnamed_namespaces_counts_in_each" \
+    src/tenant/brake/ledger.rs 's/let (others, window) = (self.others(now), self.window)/let (others, window) = (self.others(now).min(0), self.window)/'
+mutant 5-brake-undrawn-sent "--lib a_fifth_kind" \
+    src/revocation/preflight.rs 's/Purpose::Remove => self.tenants.draw(.*).await,/Purpose::Remove => Ok(()),/'
+mutant 5-share-ignored "--lib no_group_loses_more_than_is_allowed" \
+    src/tenant/brake/groups.rs 's/_ if share >= 100 => None/_ if share > 0 => None/'
+mutant 5-holders-of-another-tenant "--lib no_group_loses_more_than_is_allowed" \
+    src/tenant/brake/ledger.rs 's/elsewhere.contains(holder) || self.has_sent/(elsewhere.is_empty() \&\& elsewhere.contains(holder)) || self.has_sent/'
+mutant 5-holders-of-long-ago "--lib the_last_holders_of_a_role_stay" \
+    src/tenant/brake/groups.rs 's/now.saturating_duration_since(\*at) < HOLDERS_TTL/now >= *at/'
 mutant 6-words-shown "--lib every_documented_answer" \
     src/auth0/answer.rs 's/\["create", "read", "update", "delete"\].contains(&verb)/!verb.is_empty()/'
 mutant 6-panic-words "--lib a_panic_is_a_line_without" \
@@ -383,6 +407,8 @@ mutant 10-no-turns-anywhere "--test worlds the_promises" \
     src/dispatch/fair_queue/mod.rs 's/self.update_namespace(ns, |namespace| namespace.last_served = sequence);/let _ = sequence;/'
 mutant 9-full-for-ever "--test worlds the_promises" \
     src/dispatch/fair_queue/mod.rs 's/let share = SHARED_IN_FLIGHT.div_ceil.*/let share = 2;/; s/|namespace| namespace.at_limit = false/|_| ()/'
+mutant 10-cache-behind-is-news "--lib a_cache_that_is_behind_is_no_news" \
+    src/tenant/brake/mod.rs 's/entry.version = version.max(entry.version)/entry.version = entry.version.filter(|_| version.is_some())/'
 mutant 10-no-reserve "--test dispatch a_fifth_of_the_bucket" \
     src/dispatch/limiter/token_bucket.rs 's/(limit \* percent/(0.0 * limit * percent/'
 mutant 10-no-reserve-anywhere "--test worlds the_promises" \
@@ -405,6 +431,8 @@ mutant 11-restart-forgets "--test e2e a_restart_does_not" \
     src/revocation/reconcile.rs 's/shared.dispatcher.hold(connection, hold);/let _ = hold;/'
 mutant 11-asked-shortens "--lib a_request_shortens" \
     src/revocation/decide.rs 's/pause_left(next, now, MAX_PAUSE))/&.filter(|_| inputs.request.is_none())/'
+mutant 9-share-for-ever "--lib the_length_of_a_stopped_organization" \
+    src/tenant/brake/groups.rs 's/now.saturating_duration_since(length.told_at) >= LOOK_AGAIN/now.saturating_duration_since(length.told_at) == Duration::MAX/'
 mutant 9-clock-set-back "--lib reads_go_on_after_the_clock" \
     src/revocation/history.rs 's/if at.duration_since(now) > ROUNDING/if at.duration_since(now) > ROUNDING * 10_000/'
 mutant 9-refusal-of-reads-stays "--lib a_successful_read_ends" \
@@ -434,7 +462,7 @@ mutant 13-older-crd-unnoticed "--lib a_missing_default" \
 mutant 13-written-through-an-older-crd "--test e2e an_older_crd_came_and_went" \
     src/revocation/reconcile/write.rs 's/options().is_pruned() \&\& /options().is_pruned() \&\& false \&\& /'
 mutant 13-tenant-written-through-an-older-crd "--test e2e an_older_crd_came_and_went" \
-    src/runtime/controllers/tenant_brake.rs 's/if tenant.loses_by_writes() {/if false {/'
+    src/runtime/controllers/tenant_brake.rs 's/if tenant.loses_by_writes() {/if tenant.loses_by_writes() \&\& false {/'
 mutant 13-status-forgotten "--lib fields_of_others_are_written_back" \
     src/api/status.rs 's/#\[serde(flatten)\]/#[serde(skip)]/'
 

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
 
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -323,7 +324,8 @@ impl Tenants {
         let connections = cache.connections();
         drop(cache);
         lock(&self.rejected).retain(&connections);
-        self.brakes.retain(|key| self.get(key).and_then(|tenant| tenant.brake().0.window.duration()));
+        let window_of = |tenant: &dyn TenantObject| tenant.brake().0.window.duration().unwrap_or(Duration::MAX);
+        self.brakes.retain(|key| self.get(key).map(|tenant| window_of(&*tenant)));
         lock(&self.health).retain(&connections);
         let domains = self.objects().into_iter().filter_map(|tenant| tenant.tenant_spec().domain.parse().ok());
         Alive { connections, domains: domains.collect() }

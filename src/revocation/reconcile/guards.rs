@@ -20,7 +20,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
                 (_, None) => {}
                 (Question::MemberCount { organization }, Some(fact)) => {
                     let count = if let Fact::MemberCount(count) = fact { usize::try_from(count).ok() } else { None };
-                    brakes.know_length(key, organization, count);
+                    brakes.know_length(key, organization, count, learned_at);
                 }
                 (Question::RoleHolders { role }, Some(Fact::RoleHolders(users))) => {
                     let users: Vec<Arc<str>> = users.iter().cloned().collect();

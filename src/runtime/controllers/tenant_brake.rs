@@ -8,6 +8,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tracing::{info, warn};
 
 use crate::api::{Auth0TenantStatus, BrakeId, Reason};
+use crate::auth0::Domain;
 use crate::revocation::{ReasonChange, StatusTarget, Stored, Written, write_status};
 use crate::telemetry::events;
 use crate::tenant::{BrakeFacts, BrakePlan, Engaged, TenantKey};
@@ -63,7 +64,8 @@ impl TenantController {
             releases: BrakeId::released_by(tenant.meta()),
             demand: self.dependents.demand(&self.tenants, (key, tenant), now),
             groups: self.tenants.group_rules(tenant),
-            domain: spec.domain.clone(),
+            // With the port 443 or without it, it is the same domain.
+            domain: spec.domain.parse().map_or_else(|_| spec.domain.clone(), |domain: Domain| domain.to_string()),
         };
         self.adopt_foreign(key, tenant, facts.window);
         let before = brakes.shut(key);
@@ -124,7 +126,7 @@ impl TenantController {
         let stored = tenant.status().and_then(|status| status.brake.as_ref());
         let version = tenant.meta().resource_version.as_deref().and_then(|version| version.parse().ok());
         if brakes.is_foreign(key, stored, version) {
-            brakes.adopt(key, stored, window);
+            brakes.adopt(key, stored, window, version);
         }
     }
 
@@ -154,7 +156,7 @@ impl TenantController {
             Written::Gone | Written::Successor | Written::Edited => return Ok(Wrote::Nothing),
             Written::Superseded(theirs) => {
                 let window = tenant.brake().0.window.duration().unwrap_or(Duration::MAX);
-                brakes.adopt(key, theirs.status.brake.as_ref(), window);
+                brakes.adopt(key, theirs.status.brake.as_ref(), window, theirs.version.parse().ok());
                 return Ok(Wrote::ButAnotherLeads);
             }
         };

@@ -63,6 +63,8 @@ pub(super) struct Counts {
     sent_of: HashMap<Group, usize>,
     /// How many items an earlier leader may have sent of which it is not known which ones they are.
     carried: Vec<(usize, Instant)>,
+    /// How many of those are counted for other namespaces as well, because it did not give the names of all.
+    unlisted: usize,
     allotment: Allotment,
     /// How many items were drawn so far.
     drawn: usize,
@@ -102,13 +104,6 @@ pub(super) struct Grant {
 }
 
 impl Counts {
-    /// Those of a namespace in which an earlier leader may have sent this many items.
-    pub(super) fn carrying(total: usize, window: Duration, now: Instant) -> Self {
-        let mut counts = Self::default();
-        counts.carry(total, window, now);
-        counts
-    }
-
     /// How many items were drawn since this process began.
     pub(super) const fn drawn(&self) -> usize {
         self.drawn
@@ -157,7 +152,11 @@ impl Counts {
     /// Takes note that these items were sent at that time, by whatever process.
     pub(super) fn absorb(&mut self, items: &[ItemId], at: Instant) {
         for item in items {
-            let known = self.sent.entry(*item).or_insert(at);
+            let sent_of = &mut self.sent_of;
+            let known = self.sent.entry(*item).or_insert_with(|| {
+                *sent_of.entry(item.group).or_default() += 1;
+                at
+            });
             *known = (*known).max(at);
         }
     }
@@ -169,6 +168,21 @@ impl Counts {
         let unknown = total.saturating_sub(known);
         // It may use its last allotment for as long as that is valid.
         self.carried = if unknown > 0 { vec![(unknown, now + ALLOTMENT)] } else { Vec::new() };
+        self.unlisted = 0;
+    }
+
+    /// The same of a namespace that the earlier leader did not name.
+    pub(super) fn carry_unlisted(&mut self, others: usize, window: Duration, now: Instant) {
+        let before = self.used();
+        if before < others {
+            self.carry(others, window, now);
+            self.unlisted = self.used().saturating_sub(before);
+        }
+    }
+
+    /// How many of [`Self::used`] are counted for other namespaces as well.
+    pub(super) fn unlisted(&self) -> usize {
+        self.unlisted
     }
 
     /// Forgets what is older than the window. Returns whether anything is left.
@@ -180,6 +194,9 @@ impl Counts {
             *self.sent_of.entry(item.group).or_default() += 1;
         }
         self.carried.retain(|(_, at)| is_within(*at, window, now));
+        if self.carried.is_empty() {
+            self.unlisted = 0;
+        }
         let is_idle = self.sent.is_empty() && self.carried.is_empty() && self.wanted.is_empty();
         !is_idle || self.released() > 0 || self.engagement.is_some()
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::api::BrakeId;
 
 /// So many random words are tried; of the many there are, hardly one is taken.
-const WORDS_TRIED: usize = 100;
+pub(super) const WORDS_TRIED: usize = 100;
 
 /// How many items there are.
 #[derive(Clone, Debug, Default)]
@@ -95,7 +95,7 @@ fn overrun(load: &Load, window: Duration, wall: Timestamp) -> Option<(Option<Tim
         if coming.get(n + 1).is_some_and(|(next, _)| next == at) {
             continue;
         }
-        while is_over(coming[first].0, *at) {
+        while first < n && is_over(coming[first].0, *at) {
             first += 1;
         }
         // What is sent now still counts then, unless the window is over by then.
@@ -106,4 +106,87 @@ fn overrun(load: &Load, window: Duration, wall: Timestamp) -> Option<(Option<Tim
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_secs(600);
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// The clock stands at 1000.
+    #[test]
+    fn an_overrun_is_found_when_it_is_known() {
+        type Row<'a> = ((usize, usize, usize), &'a [(i64, bool)], Option<(Option<i64>, usize)>);
+        let rows: &[Row<'_>] = &[
+            // Used, ready, and released of those that are ready.
+            ((0, 3, 0), &[], None),
+            ((1, 3, 0), &[], Some((None, 4))),
+            ((4, 0, 0), &[], None),
+            ((1, 3, 3), &[], None),
+            ((1, 3, 2), &[], Some((None, 4))),
+            // A herd of one moment counts together, and with what is sent until then.
+            ((0, 0, 0), &[(1100, false), (1100, false), (1100, false)], None),
+            ((0, 0, 0), &[(1100, false); 4], Some((Some(1100), 4))),
+            ((2, 0, 0), &[(1100, false), (1100, false)], Some((Some(1100), 4))),
+            ((1, 1, 0), &[(1100, false), (1200, false)], Some((Some(1200), 4))),
+            // After the window, what is sent now does not count any more, nor an earlier herd.
+            ((3, 0, 0), &[(1600, false); 3], None),
+            ((3, 0, 0), &[(1599, false)], Some((Some(1599), 4))),
+            ((0, 0, 0), &[(1100, false), (1100, false), (1700, false), (1700, false)], None),
+            ((0, 0, 0), &[(1100, false), (1100, false), (1699, false), (1699, false)], Some((Some(1699), 4))),
+            // What is released may come, and counts for what comes with it or later.
+            ((0, 0, 0), &[(1100, true); 4], None),
+            ((0, 0, 0), &[(1100, true), (1100, true), (1100, true), (1200, false)], Some((Some(1200), 4))),
+            ((0, 0, 0), &[(1100, true), (1100, true), (1100, true), (1800, false)], None),
+        ];
+        for ((used, ready, released), coming, expected) in rows {
+            let coming = coming.iter().map(|(second, is_released)| (at(*second), *is_released)).collect();
+            let load = Load { used: *used, ready: *ready, released: *released, coming, max: 3 };
+            let expected = expected.map(|(second, count)| (second.map(at), count));
+            assert_eq!(overrun(&load, WINDOW, at(1000)), expected, "{load:?}");
+        }
+    }
+
+    #[test]
+    fn a_release_is_of_one_engagement_and_no_more_than_it_counted() {
+        let id = |count, word: &str| BrakeId { count, word: word.to_owned() };
+        let engagement = Engagement { id: id(10, "aaaa"), begins_at: None };
+        let of = |releases: &[BrakeId], used| release(Some(&engagement), used, releases);
+        assert_eq!(of(&[id(10, "aaaa")], 0), Some(10));
+        // What was sent meanwhile is part of it.
+        assert_eq!(of(&[id(10, "aaaa")], 4), Some(6));
+        assert_eq!(of(&[id(5, "aaaa")], 7), Some(0));
+        assert_eq!(of(&[id(usize::MAX, "aaaa")], 0), Some(10));
+        assert_eq!(of(&[id(10, "bbbb")], 0), None);
+        assert_eq!(release(None, 0, &[id(10, "aaaa")]), None);
+    }
+
+    #[test]
+    fn an_engagement_keeps_its_word_and_a_new_one_has_none_that_was_released() {
+        let load = Load { ready: 4, max: 3, ..Load::default() };
+        let releases = [BrakeId { count: 9, word: "aaaa".to_owned() }];
+        let mut words = ["aaaa", "bbbb"].into_iter().map(str::to_owned).cycle();
+        let mut word = || words.next().unwrap();
+        let new = judge(None, &load, WINDOW, &releases, &mut word, at(0)).unwrap();
+        assert_eq!(new.id.to_string(), "4-bbbb");
+        let more = Load { ready: 5, ..load };
+        let kept = judge(Some(&new), &more, WINDOW, &[], &mut word, at(0)).unwrap();
+        assert_eq!(kept.id.to_string(), "5-bbbb");
+        assert_eq!(judge(Some(&kept), &Load { ready: 3, ..more }, WINDOW, &[], &mut word, at(0)), None);
+    }
+
+    #[test]
+    fn an_engaged_brake_allows_what_is_released_and_no_more() {
+        let load = Load { used: 2, ready: 5, released: 1, max: 10, ..Load::default() };
+        assert_eq!((load.allowed(false), load.allowed(true)), (8, 1));
+        assert_eq!((Load { used: 12, ..load.clone() }).allowed(false), 1);
+        let coming = vec![(at(1), false), (at(2), false)];
+        let released = Load { coming, ..load }.with_released(6);
+        assert_eq!((released.released, released.coming), (5, vec![(at(1), true), (at(2), false)]));
+    }
 }

@@ -11,16 +11,24 @@ use super::item_id::{Group, ItemId};
 const SHARE_FROM: usize = 10;
 /// How old a list of holders may be when somebody is to lose the role.
 pub const HOLDERS_TTL: Duration = Duration::from_secs(60);
-/// After this time it is found out again who holds a role of which nobody may be removed.
+/// After this time it is found out again who holds a role of which nobody may be removed, and how many members an
+/// organization has of which too many would be.
 const LOOK_AGAIN: Duration = Duration::from_secs(600);
 
 /// What the owner of a tenant says of groups.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct GroupRules {
     /// The share of an organization that may be removed within the window, in percent.
     pub share: usize,
     /// How many holders each of these roles must keep.
     pub keep: BTreeMap<Group, usize>,
+}
+
+impl Default for GroupRules {
+    /// Allows everything.
+    fn default() -> Self {
+        Self { share: 100, keep: BTreeMap::new() }
+    }
 }
 
 /// A guard of a group refuses.
@@ -44,8 +52,7 @@ pub enum GroupRefusal {
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     rules: GroupRules,
-    /// How many members organizations have, as far as that can be known.
-    lengths: HashMap<Group, Option<usize>>,
+    lengths: HashMap<Group, Length>,
     /// Who holds roles, as far as that can be known, and when that was read.
     holders: HashMap<Group, (Option<HashSet<ItemId>>, Instant)>,
     /// Who is about to be removed from organizations, by the namespace that asks.
@@ -54,15 +61,39 @@ pub(super) struct Groups {
     leaving: HashMap<Group, HashSet<ItemId>>,
     /// The groups of which nothing is removed now: of an organization by the namespace that asks.
     shares: HashMap<(Arc<str>, Group), bool>,
+    /// Those of them of which it is found out again how many members they have, so their objects are not stopped.
+    looking: HashSet<(Arc<str>, Group)>,
     kept: HashMap<Group, bool>,
 }
 
+/// How many members an organization has.
+#[derive(Clone, Copy, Debug)]
+struct Length {
+    /// None: that cannot be known.
+    members: Option<usize>,
+    /// When the first answer that counts was given.
+    learned_at: Instant,
+    /// When an object last said so.
+    told_at: Instant,
+}
+
 impl Groups {
-    /// Takes note of how many members an organization has; none: that cannot be known. Of several answers the largest
-    /// counts, until all are forgotten.
-    pub(super) fn know_length(&mut self, group: Group, length: Option<usize>) {
-        let known = self.lengths.entry(group).or_default();
-        *known = (*known).max(length);
+    /// Takes note of how many members an organization has; none: that cannot be known. Of the answers of a window the
+    /// largest counts.
+    pub(super) fn know_length(
+        &mut self,
+        group: Group,
+        members: Option<usize>,
+        learned_at: Instant,
+        window: Duration,
+        now: Instant,
+    ) {
+        let new = Length { members, learned_at, told_at: now };
+        let known = self.lengths.entry(group).or_insert(new);
+        if learned_at.saturating_duration_since(known.learned_at) >= window {
+            *known = new;
+        }
+        (known.members, known.told_at) = (known.members.max(members), now);
     }
 
     /// Takes note of who holds a role; none: that cannot be known.
@@ -81,10 +112,10 @@ impl Groups {
     /// The most people who may be removed from an organization within the window. None: as many as there are.
     fn limit(&self, group: Group) -> Option<usize> {
         let share = self.rules.share;
-        match self.lengths.get(&group).copied().flatten() {
+        match self.lengths.get(&group).and_then(|length| length.members) {
             _ if share >= 100 => None,
             Some(length) if length < SHARE_FROM => None,
-            Some(length) => Some((length * share / 100).max(1)),
+            Some(length) => Some((length.saturating_mul(share) / 100).max(1)),
             None => Some(1),
         }
     }
@@ -116,16 +147,20 @@ impl Groups {
                 }
             }
         }
-        self.decide_shares(sent);
+        self.decide_shares(sent, now);
         self.decide_holders(is_leaving, now);
     }
 
-    fn decide_shares(&mut self, sent: impl Fn(&str, Group) -> usize) {
+    fn decide_shares(&mut self, sent: impl Fn(&str, Group) -> usize, now: Instant) {
         self.shares.clear();
+        self.looking.clear();
         for ((namespace, group), people) in &self.members {
             let Some(length) = self.lengths.get(group) else { continue };
             if self.limit(*group).is_some_and(|limit| sent(namespace, *group) + people.len() > limit) {
-                self.shares.insert((namespace.clone(), *group), length.is_some());
+                self.shares.insert((namespace.clone(), *group), length.members.is_some());
+                if now.saturating_duration_since(length.told_at) >= LOOK_AGAIN {
+                    self.looking.insert((namespace.clone(), *group));
+                }
             }
         }
     }
@@ -155,9 +190,10 @@ impl Groups {
         shut
     }
 
-    /// Every group that is shut.
+    /// Every group whose objects are stopped.
     pub(super) fn shut(&self) -> BTreeSet<(Arc<str>, Group)> {
-        self.shares.keys().cloned().chain(self.kept.keys().map(|group| (Arc::from(""), *group))).collect()
+        let shares = self.shares.keys().filter(|share| !self.looking.contains(*share));
+        shares.cloned().chain(self.kept.keys().map(|group| (Arc::from(""), *group))).collect()
     }
 
     /// Whether this role must keep some holders.
@@ -165,7 +201,12 @@ impl Groups {
         self.rules.keep.contains_key(&group)
     }
 
-    /// The guard that shuts the group of this item for a namespace, if one does.
+    /// Whether nothing of the group of this item is removed for a namespace, so that it does not count.
+    pub(super) fn is_shut(&self, namespace: &Arc<str>, item: &ItemId) -> bool {
+        self.kept.contains_key(&item.group) || self.shares.contains_key(&(namespace.clone(), item.group))
+    }
+
+    /// The guard that stops the objects with this item in a namespace, if one does.
     pub(super) fn refusal(&self, namespace: &str, item: &ItemId) -> Option<GroupRefusal> {
         if self.shares.is_empty() && self.kept.is_empty() {
             return None;
@@ -174,8 +215,9 @@ impl Groups {
             let at_least = self.rules.keep.get(&item.group).copied().unwrap_or_default();
             return Some(GroupRefusal::Holders { at_least, is_known: *is_known });
         }
-        let share = self.shares.get(&(namespace.into(), item.group));
-        share.map(|is_known| GroupRefusal::Share { is_known: *is_known })
+        let share = (namespace.into(), item.group);
+        let is_known = self.shares.get(&share).filter(|_| !self.looking.contains(&share));
+        is_known.map(|is_known| GroupRefusal::Share { is_known: *is_known })
     }
 
     /// Whether these items, none of which was sent within the window, may be drawn by this namespace. `sent` counts those
@@ -216,3 +258,6 @@ impl Groups {
         now.saturating_duration_since(*at) < HOLDERS_TTL && holders.iter().filter(stays).count() >= at_least
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,3 +70,45 @@ fn hash(value: impl Hash) -> u64 {
     value.hash(&mut hasher);
     hasher.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(endpoint: Endpoint, items: &[&str]) -> Vec<ItemId> {
+        ItemId::of(&Removal { endpoint, items: items.iter().map(|id| Item::Id((*id).into())).collect() })
+    }
+
+    fn roles(user: &str) -> Endpoint {
+        Endpoint::UserRoles { user: user.into() }
+    }
+
+    fn members(organization: &str) -> Endpoint {
+        Endpoint::OrganizationMembers { organization: organization.into() }
+    }
+
+    #[test]
+    fn an_item_is_what_it_is_at_its_endpoint() {
+        assert_eq!(of(roles("a"), &["r", "s"])[0], of(roles("a"), &["s", "r"])[1]);
+        let member_roles = Endpoint::OrganizationMemberRoles { organization: "o".into(), user: "a".into() };
+        let all = [
+            of(roles("a"), &["r", "s"]),
+            of(roles("b"), &["r"]),
+            of(members("o"), &["a"]),
+            of(members("p"), &["a"]),
+            of(member_roles, &["r"]),
+        ];
+        let distinct: std::collections::HashSet<ItemId> = all.iter().flatten().copied().collect();
+        assert_eq!(distinct.len(), 6);
+    }
+
+    #[test]
+    fn the_guards_of_groups_count_members_and_direct_holders() {
+        let member_roles = Endpoint::OrganizationMemberRoles { organization: "o".into(), user: "a".into() };
+        assert_eq!(of(members("o"), &["a"])[0].group, Group::of_organization("o"));
+        assert_eq!(of(roles("a"), &["r"])[0].group, Group::of_role("r"));
+        assert_eq!(of(member_roles, &["r"])[0].group, Group::None);
+        // A holder who was read is the one who is to lose the role.
+        assert_eq!(ItemId::of_holder(&"a".into(), &"r".into()), of(roles("a"), &["r"])[0]);
+    }
+}

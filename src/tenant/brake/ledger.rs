@@ -10,84 +10,14 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::api::{BrakeId, BrakeStatus, NamespaceBrake};
+use crate::api::{BrakeStatus, NamespaceBrake};
 
 use super::counts::{ALLOTMENT, Counts, Demand, Draw, Grant, Rules};
-use super::engagement::{Engagement, Load, judge, release};
-use super::groups::{GroupRefusal, GroupRules, Groups};
+use super::engagement::{Engagement, Load, WORDS_TRIED, judge, release};
+use super::groups::{GroupRefusal, Groups};
 use super::item_id::{Group, ItemId};
-
-/// What the brake of a tenant depends on.
-#[derive(Clone, Debug, Default)]
-pub struct Facts {
-    /// `metadata.generation`.
-    pub generation: i64,
-    /// `spec.brake.maxRemovals`.
-    pub max: usize,
-    /// `spec.brake.maxRemovalsTotal` or its default; none for an `Auth0Tenant`, which has one namespace.
-    pub max_total: Option<usize>,
-    /// `spec.brake.window`.
-    pub window: Duration,
-    /// The most items that can be sent in a minute.
-    pub per_minute: usize,
-    /// What the annotation of the tenant object releases.
-    pub releases: Vec<BrakeId>,
-    /// What its objects want to have removed, by namespace.
-    pub demand: BTreeMap<Arc<str>, Demand>,
-    /// What the guards of groups allow.
-    pub groups: GroupRules,
-    /// Where its removals go.
-    pub domain: String,
-}
-
-/// What was decided. It counts from the moment when `record` is written.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// What to write.
-    pub record: Option<BrakeStatus>,
-    /// Whether to write it at once: something waits for it.
-    pub is_urgent: bool,
-    /// The namespaces for which the brake is engaged, or will be, and how many items engage it; the name is empty if all
-    /// namespaces together exceed the limit, and then the second name is that of the one which brought it over.
-    pub engaged: Vec<Engaged>,
-    /// Those of them that are new.
-    pub begun: Vec<Engaged>,
-    /// The organizations of which a namespace would remove too many members.
-    pub organizations: Vec<(Arc<str>, Arc<str>)>,
-    /// Whether a group is shut now that was not before, or the other way round.
-    pub groups_changed: bool,
-    /// Engagements that were released, or that are over.
-    pub ended: Vec<(Arc<str>, BrakeId)>,
-    generation: i64,
-    namespaces: BTreeMap<Arc<str>, Grant>,
-    total: Gate,
-}
-
-/// An engagement, for messages.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Engaged {
-    /// The namespace; none: all of them together.
-    pub namespace: Option<Arc<str>>,
-    /// The engagement.
-    pub engagement: Engagement,
-    /// The limit that is exceeded.
-    pub limit: usize,
-    /// Of all together: the namespace with the most items.
-    pub most: Option<Arc<str>>,
-}
-
-/// What holds for all namespaces together.
-#[derive(Clone, Debug, Default)]
-struct Gate {
-    released: usize,
-    engagement: Option<Engagement>,
-}
-
-impl Gate {
-    fn is_shut(&self) -> bool {
-        self.engagement.as_ref().is_some_and(Engagement::is_now) && self.released == 0
-    }
-}
+use super::plan::{Facts, Gate, Plan, changes, engaged};
+use super::record::{cut, engagement_of, ids, number, size};
 
 /// The brake of one tenant object.
 #[derive(Debug, Default)]
@@ -99,8 +29,10 @@ pub(super) struct TenantBrake {
     roles_asked: HashSet<ItemId>,
     /// The record as this process wrote it or took it over last; none before that.
     record: Option<Option<BrakeStatus>>,
-    /// When the record of another process was taken over last.
+    /// When the record of another process was taken over last, and how many items it counts for namespaces of which it
+    /// does not give the names.
     adopted_at: Option<Instant>,
+    others: usize,
     window: Duration,
 }
 
@@ -138,7 +70,13 @@ impl TenantBrake {
         } else {
             let gate = engagement_of(id.as_deref());
             self.total = Gate { released: size(*released).saturating_sub(size(*allotted)), engagement: gate };
-            for entry in namespaces.iter().filter(|entry| entry.name != BrakeStatus::OTHERS) {
+            let (others, listed): (Vec<_>, Vec<_>) =
+                namespaces.iter().partition(|entry| entry.name == BrakeStatus::OTHERS);
+            self.others = others.iter().map(|entry| size(entry.used) + size(entry.allotted)).sum();
+            let names: HashSet<&str> = listed.iter().map(|entry| entry.name.as_str()).collect();
+            let unlisted = self.namespaces.iter_mut().filter(|(name, _)| !names.contains(&***name));
+            unlisted.for_each(|(_, counts)| counts.carry_unlisted(self.others, window, now));
+            for entry in listed {
                 self.adopt_one(entry.name.as_str().into(), entry, window, now);
             }
         }
@@ -154,11 +92,26 @@ impl TenantBrake {
 
     /// What an earlier leader may have sent in namespaces of which its record does not give the names.
     fn others(&self, now: Instant) -> usize {
-        if self.adopted_at.is_none_or(|at| now.saturating_duration_since(at) >= self.window + ALLOTMENT) {
+        if self.adopted_at.is_none_or(|at| now.saturating_duration_since(at) >= self.window.saturating_add(ALLOTMENT)) {
             return 0;
         }
-        let entries = self.record().into_iter().flat_map(|record| &record.namespaces);
-        entries.filter(|entry| entry.name == BrakeStatus::OTHERS).map(|entry| size(entry.used + entry.allotted)).sum()
+        self.others
+    }
+
+    /// The counts of a namespace. If the record of an earlier leader does not name it, any of what that counts without
+    /// names may have been sent there.
+    pub(super) fn counts_of(&mut self, namespace: &Arc<str>, now: Instant) -> &mut Counts {
+        let (others, window) = (self.others(now), self.window);
+        self.namespaces.entry(namespace.clone()).or_insert_with(|| {
+            let mut counts = Counts::default();
+            counts.carry_unlisted(others, window, now);
+            counts
+        })
+    }
+
+    /// Takes note of how many members an organization has; none: that cannot be known.
+    pub(super) fn know_length(&mut self, group: Group, members: Option<usize>, learned_at: Instant, now: Instant) {
+        self.groups.know_length(group, members, learned_at, self.window, now);
     }
 
     /// Asks to send these items of a namespace now.
@@ -170,7 +123,7 @@ impl TenantBrake {
         generation: i64,
         now: Instant,
     ) -> Draw {
-        self.namespaces.entry(namespace.clone()).or_default();
+        self.counts_of(namespace, now);
         let new = self.namespaces[namespace].new_of(items, self.window, now);
         let sent = |group| self.namespaces[namespace].sent_of(group);
         let is_leaving = |holder: &ItemId| elsewhere.contains(holder) || self.has_sent(holder, now);
@@ -179,13 +132,15 @@ impl TenantBrake {
         if !self.groups.allow((namespace, &new), sent, is_sent, is_leaving, now) {
             return Draw::Refused;
         }
-        let counts = self.namespaces.entry(namespace.clone()).or_default();
-        if self.total.is_shut() && !counts.has_drawn(items, self.window, now) {
+        let (is_shut, window) = (self.total.is_shut(), self.window);
+        let counts = self.counts_of(namespace, now);
+        if is_shut && !counts.has_drawn(items, window, now) {
             return Draw::Refused;
         }
         let before = counts.drawn();
-        let draw = counts.draw(items, generation, self.window, now);
-        self.total.released = self.total.released.saturating_sub(counts.drawn() - before);
+        let draw = counts.draw(items, generation, window, now);
+        let drawn = counts.drawn() - before;
+        self.total.released = self.total.released.saturating_sub(drawn);
         draw
     }
 
@@ -251,13 +206,18 @@ impl TenantBrake {
         now: Instant,
     ) -> Plan {
         self.expire(facts.window, now);
-        let others = self.others(now);
         for name in facts.demand.keys() {
-            self.namespaces.entry(name.clone()).or_insert_with(|| Counts::carrying(others, facts.window, now));
+            self.counts_of(name, now);
         }
         let none = Demand::default();
         let rules = Rules { max: facts.max, window: facts.window, per_minute: facts.per_minute };
         let before = self.engagements();
+        // A release names one engagement by its word.
+        let mut taken: HashSet<String> = before.iter().map(|(_, engagement)| engagement.id.word.clone()).collect();
+        let mut is_free = |word: &String| taken.insert(word.clone());
+        let mut new_word =
+            || std::iter::repeat_with(&mut *word).take(WORDS_TRIED).find(&mut is_free).unwrap_or_default();
+        let word: &mut dyn FnMut() -> String = &mut new_word;
         let (mut grants, mut loads) = (BTreeMap::new(), BTreeMap::new());
         let asked: BTreeMap<Arc<str>, HashSet<ItemId>> = self
             .namespaces
@@ -267,7 +227,7 @@ impl TenantBrake {
         let groups_changed = self.decide_groups(facts, &asked, elsewhere, now);
         for (name, counts) in &mut self.namespaces {
             let demand = (facts.demand.get(name).unwrap_or(&none), &asked[name]);
-            let is_shut = |item: &ItemId| self.groups.refusal(name, item).is_some();
+            let is_shut = |item: &ItemId| self.groups.is_shut(name, item);
             let (grant, load) = counts.decide(demand, &is_shut, rules, &facts.releases, word, (now, wall));
             grants.insert(name.clone(), grant);
             loads.insert(name.clone(), load);
@@ -290,18 +250,7 @@ impl TenantBrake {
             namespaces: grants,
             total,
         };
-        let after = plan.engaged.iter().map(|engaged| (named(engaged.namespace.as_ref()), &engaged.engagement.id.word));
-        let after: Vec<(Arc<str>, &String)> = after.collect();
-        let is_new = |engaged: &&Engaged| {
-            let (name, word) = (named(engaged.namespace.as_ref()), &engaged.engagement.id.word);
-            let is_known =
-                |before: &Engagement| before.id.word == *word && before.is_now() == engaged.engagement.is_now();
-            !before.iter().any(|(own, before)| *own == name && is_known(before))
-        };
-        let begun: Vec<Engaged> = plan.engaged.iter().filter(is_new).cloned().collect();
-        let mut ended: Vec<(Arc<str>, BrakeId)> =
-            before.iter().map(|(name, before)| (name.clone(), before.id.clone())).collect();
-        ended.retain(|(name, id)| !after.iter().any(|(own, word)| own == name && **word == id.word));
+        let (begun, ended) = changes(&before, &plan.engaged);
         let allots = plan.namespaces.values().any(|grant| grant.allot.is_some());
         plan.is_urgent = allots || !begun.is_empty() || !ended.is_empty();
         (plan.begun, plan.ended) = (begun, ended);
@@ -336,7 +285,7 @@ impl TenantBrake {
     fn engagements(&self) -> Vec<(Arc<str>, Engagement)> {
         let own =
             self.namespaces.iter().filter_map(|(name, counts)| Some((name.clone(), counts.engagement()?.clone())));
-        let total = self.total.engagement.iter().map(|engagement| (named(None), engagement.clone()));
+        let total = self.total.engagement.iter().map(|engagement| (Arc::from(""), engagement.clone()));
         own.chain(total).collect()
     }
 
@@ -350,7 +299,7 @@ impl TenantBrake {
         (now, wall): (Instant, Timestamp),
     ) -> Gate {
         let Some(max) = facts.max_total else { return Gate::default() };
-        let all = self.load_of_all(max, loads, grants);
+        let all = self.load_of_all(max, loads, grants, now);
         let is_release = release(self.total.engagement.as_ref(), all.used, &facts.releases);
         let all = all.with_released(is_release.unwrap_or(0).max(self.total.released));
         let before = self.total.engagement.as_ref().filter(|_| is_release.is_none());
@@ -379,11 +328,18 @@ impl TenantBrake {
         gate
     }
 
-    fn load_of_all(&self, max: usize, loads: &BTreeMap<Arc<str>, Load>, grants: &BTreeMap<Arc<str>, Grant>) -> Load {
-        let mut all = Load { max, ..Load::default() };
+    fn load_of_all(
+        &self,
+        max: usize,
+        loads: &BTreeMap<Arc<str>, Load>,
+        grants: &BTreeMap<Arc<str>, Grant>,
+        now: Instant,
+    ) -> Load {
+        let mut all = Load { max, used: self.others(now), ..Load::default() };
         for (name, load) in loads {
             let is_engaged = grants[name].engagement.as_ref().is_some_and(Engagement::is_now);
-            all.used += load.used;
+            // What has no name counts once.
+            all.used += load.used - self.namespaces[name].unlisted();
             // What its own brake keeps back does not stop the others.
             all.ready += if is_engaged { load.released } else { load.ready };
             all.coming.extend(load.coming.iter().map(|(at, _)| (*at, false)));
@@ -398,13 +354,17 @@ impl TenantBrake {
             NamespaceBrake {
                 name: name.to_string(),
                 id: grant.engagement.as_ref().map(|engagement| engagement.id.to_string()),
-                used: number(counts.used()),
+                used: number(counts.used() - if grant.engagement.is_none() { counts.unlisted() } else { 0 }),
                 allotted: number(grant.allot.unwrap_or_else(|| counts.allotted(now))),
                 released: number(grant.released.len()),
             }
         };
         let mut namespaces: Vec<NamespaceBrake> = self.namespaces.iter().map(entry).collect();
         namespaces.retain(|one| NamespaceBrake { name: String::new(), ..one.clone() } != NamespaceBrake::default());
+        if has_total {
+            let is_unlisted = |one: &NamespaceBrake| self.namespaces[&*one.name].unlisted() > 0;
+            namespaces = cut(namespaces, is_unlisted, self.others(now));
+        }
         let (used, allotted) = namespaces.iter().fold((0_i32, 0_i32), |(used, allotted), one| {
             (used.saturating_add(one.used), allotted.saturating_add(one.allotted))
         });
@@ -413,7 +373,7 @@ impl TenantBrake {
         if has_total {
             record.id = plan.total.engagement.as_ref().map(|engagement| engagement.id.to_string());
             record.released = number(plan.total.released);
-            record.namespaces = cut(namespaces);
+            record.namespaces = namespaces;
         } else if let Some(one) = namespaces.pop() {
             (record.id, record.released) = (one.id, one.released);
         }
@@ -432,62 +392,4 @@ impl TenantBrake {
         self.total.released = self.total.released.saturating_sub(drawn);
         self.record = Some(plan.record.clone());
     }
-}
-
-fn engaged(
-    grants: &BTreeMap<Arc<str>, Grant>,
-    total: &Gate,
-    loads: &BTreeMap<Arc<str>, Load>,
-    facts: &Facts,
-) -> Vec<Engaged> {
-    let own = grants.iter().filter_map(|(name, grant)| {
-        let engagement = grant.engagement.clone()?;
-        Some(Engaged { namespace: Some(name.clone()), engagement, limit: facts.max, most: None })
-    });
-    let most =
-        loads.iter().max_by_key(|(_, load)| load.used + load.ready + load.coming.len()).map(|(name, _)| name.clone());
-    let all = total.engagement.clone().zip(facts.max_total).map(|(engagement, limit)| Engaged {
-        namespace: None,
-        engagement,
-        limit,
-        most,
-    });
-    all.into_iter().chain(own).collect()
-}
-
-/// The list cut to a fixed length; what is cut counts for every namespace that is not named.
-fn cut(mut namespaces: Vec<NamespaceBrake>) -> Vec<NamespaceBrake> {
-    if namespaces.len() <= BrakeStatus::MAX_NAMESPACES {
-        return namespaces;
-    }
-    namespaces.sort_by_key(|one| (one.id.is_none(), std::cmp::Reverse(one.used.saturating_add(one.allotted))));
-    let rest = namespaces.split_off(BrakeStatus::MAX_NAMESPACES);
-    namespaces.sort_by(|a, b| a.name.cmp(&b.name));
-    let used = rest.iter().fold(0_i32, |used, one| used.saturating_add(one.used).saturating_add(one.allotted));
-    namespaces.push(NamespaceBrake { name: BrakeStatus::OTHERS.to_owned(), used, ..NamespaceBrake::default() });
-    namespaces
-}
-
-/// The engagements that a record names.
-fn ids(record: Option<&BrakeStatus>) -> Vec<(&str, &str)> {
-    let Some(record) = record else { return Vec::new() };
-    let own = record.id.iter().map(|id| ("", id.as_str()));
-    own.chain(record.namespaces.iter().filter_map(|one| Some((one.name.as_str(), one.id.as_deref()?)))).collect()
-}
-
-/// The engagement that a record names. That it is still to begin is found out at the next decision.
-fn engagement_of(id: Option<&str>) -> Option<Engagement> {
-    Some(Engagement { id: BrakeId::parse(id?)?, begins_at: None })
-}
-
-fn named(namespace: Option<&Arc<str>>) -> Arc<str> {
-    namespace.cloned().unwrap_or_default()
-}
-
-fn size(number: i32) -> usize {
-    usize::try_from(number).unwrap_or(0)
-}
-
-fn number(size: usize) -> i32 {
-    i32::try_from(size).unwrap_or(i32::MAX)
 }

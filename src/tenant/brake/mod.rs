@@ -3,8 +3,8 @@
 //! that namespace until somebody releases it, whatever the other namespaces do.
 //!
 //! `counts` are those of one namespace, `engagement` says when the limit is exceeded, `groups` guards the members of an
-//! organization and the last holders of a role, `ledger` holds all of one tenant object and the record in its status;
-//! they are pure. [`Brakes`] holds the tenants of this process.
+//! organization and the last holders of a role, `ledger` holds all of one tenant object, `plan` what it decides, and
+//! `record` what its status says of it; they are pure. [`Brakes`] holds the tenants of this process.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -25,6 +25,8 @@ mod engagement;
 mod groups;
 mod item_id;
 mod ledger;
+mod plan;
+mod record;
 
 use counts::Draw;
 use ledger::TenantBrake;
@@ -33,7 +35,7 @@ pub use counts::Demand;
 pub(super) use groups::HOLDERS_TTL;
 pub use groups::{GroupRefusal, GroupRules};
 pub use item_id::{Group, ItemId};
-pub use ledger::{Engaged, Facts, Plan};
+pub use plan::{Engaged, Facts, Plan};
 
 /// What objects want is counted again at most this often, unless an allotment is asked for.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
@@ -65,7 +67,7 @@ struct Entry {
     counted_at: Option<Instant>,
     /// Since when an allotment is asked for.
     wanted_since: Option<Instant>,
-    /// The version of the tenant object that this process wrote last.
+    /// The version of the tenant object that this process wrote or took over last.
     version: Option<u64>,
     /// What was decided last.
     engaged: Vec<Engaged>,
@@ -106,7 +108,7 @@ impl Brakes {
         let Some(at) = clock::steady().checked_sub(age).filter(|_| age < MAX_WINDOW) else { return };
         let mut tenants = lock(&self.tenants);
         let brake = &mut tenants.entry(key.clone()).or_default().brake;
-        brake.namespaces.entry(namespace.into()).or_default().absorb(&items(), at);
+        brake.counts_of(&namespace.into(), clock::steady()).absorb(&items(), at);
     }
 
     /// Whether the brake keeps these items from being sent, and whether a guard of their group does.
@@ -123,10 +125,10 @@ impl Brakes {
     }
 
     /// Takes note of how many members an organization has; none: that cannot be known.
-    pub fn know_length(&self, key: &TenantKey, organization: &str, length: Option<usize>) {
+    pub fn know_length(&self, key: &TenantKey, organization: &str, length: Option<usize>, learned_at: Instant) {
         let mut tenants = lock(&self.tenants);
         let brake = &mut tenants.entry(key.clone()).or_default().brake;
-        brake.groups.know_length(Group::of_organization(organization), length);
+        brake.know_length(Group::of_organization(organization), length, learned_at, clock::steady());
     }
 
     /// Takes note of who holds a role in the whole Auth0 tenant; none: that cannot be known.
@@ -247,10 +249,12 @@ impl Brakes {
         lock(&self.tenants).get(key).map(|entry| entry.brake.shut()).unwrap_or_default()
     }
 
-    /// Another process has written this record.
-    pub fn adopt(&self, key: &TenantKey, stored: Option<&BrakeStatus>, window: Duration) {
+    /// Another process has written this record, with this version of the tenant object. A cache that is behind it is
+    /// not believed any more.
+    pub fn adopt(&self, key: &TenantKey, stored: Option<&BrakeStatus>, window: Duration, version: Option<u64>) {
         let mut tenants = lock(&self.tenants);
         let entry = tenants.entry(key.clone()).or_default();
+        entry.version = version.max(entry.version);
         entry.brake.adopt(stored, only_namespace(key).as_ref(), window, clock::steady());
     }
 
@@ -301,4 +305,8 @@ fn only_namespace(key: &TenantKey) -> Option<Arc<str>> {
 }
 
 #[cfg(test)]
+mod group_model;
+#[cfg(test)]
 mod model;
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::ledger::Facts;
 use super::*;
 use crate::api::BrakeId;
 
@@ -214,7 +213,7 @@ impl World {
             if self.is_cluster {
                 self.total.send(all, self.max_total, self.now)?;
             }
-            if self.rng.u8(..5) > 0 {
+            if self.rng.bool() {
                 let wall = self.wall();
                 self.statuses.insert((namespace.clone(), item), wall);
             }
@@ -237,7 +236,7 @@ impl World {
             return;
         }
         let allowance = if name.is_empty() { &mut self.total } else { self.allowances.entry(name).or_default() };
-        allowance.released += id.count;
+        allowance.released = allowance.released.max(id.count);
         if self.rng.bool() {
             self.releases.clear();
         }
