@@ -87,12 +87,13 @@ pub(super) fn kept_role(protected: &Protected, removal: &Removal, refusal: &Grou
 /// What the guards have to know before something of a removal is removed, and how old that may be.
 pub(super) fn questions(tenant: &dyn TenantObject, removal: &Removal) -> Vec<(Question, Duration)> {
     let (brake, _) = tenant.brake();
-    match &removal.endpoint {
-        Endpoint::OrganizationMembers { organization } if brake.max_share_of_organization < 100 => {
+    match removal.endpoint.items() {
+        ItemKind::Member if brake.max_share_of_organization < 100 => {
+            let Some(organization) = removal.endpoint.organization() else { return Vec::new() };
             let window = brake.window.duration().unwrap_or(Duration::MAX);
             vec![(Question::MemberCount { organization: organization.clone() }, window)]
         }
-        Endpoint::UserRoles { .. } => {
+        ItemKind::Role if matches!(removal.endpoint, Endpoint::UserRoles { .. }) => {
             let keep = &tenant.tenant_spec().protected.keep_holders;
             let is_kept = |role: &str| keep.iter().any(|keep| keep.role_id.as_str() == role);
             let kept = removal.items.iter().filter_map(|item| match item {
@@ -101,7 +102,7 @@ pub(super) fn questions(tenant: &dyn TenantObject, removal: &Removal) -> Vec<(Qu
             });
             kept.collect()
         }
-        _ => Vec::new(),
+        ItemKind::Member | ItemKind::Role | ItemKind::Permission | ItemKind::Organization => Vec::new(),
     }
 }
 

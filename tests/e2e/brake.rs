@@ -26,7 +26,7 @@ async fn environment(name: &str, max: usize) -> Environment {
     let env = Environment::new(name).await;
     env.fake.edit(|tenant| {
         for n in 0..10 {
-            tenant.user(&user(n)).role(ROLE);
+            tenant.user(user(n)).role(ROLE);
         }
     });
     env.put_tenant(brake(max)).await;
@@ -188,7 +188,7 @@ async fn a_cluster_tenant_has_a_limit_for_all_its_namespaces() {
     let stage = Stage::new("brake-cluster").await;
     stage.operator.fake.edit(|tenant| {
         for n in 0..10 {
-            tenant.user(&user(n)).role(ROLE);
+            tenant.user(user(n)).role(ROLE);
         }
     });
     let (one, other) = (stage.namespace().await, stage.namespace().await);

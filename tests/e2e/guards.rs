@@ -134,7 +134,7 @@ async fn the_last_holders_of_a_role_keep_it() {
     let user = |n: usize| format!("auth0|holder-{n}");
     env.fake.edit(|tenant| {
         for n in 0..3 {
-            tenant.user(&user(n)).role(OTHER_ROLE);
+            tenant.user(user(n)).role(OTHER_ROLE);
         }
         tenant.user(USER).without_role(OTHER_ROLE);
     });

@@ -242,8 +242,8 @@ fn no_delete_is_asked_for_that_the_preflight_check_would_refuse() {
         |case| case.options.not_after = Some("2020-01-01T00:00:00Z".into()),
     ];
     let failed = |_| (Vec::new(), End::Failed(unavailable()));
-    let ends: [fn(usize) -> (Vec<Item>, End); 2] =
-        [failed, |items| ((items + 1..=2).map(role).collect(), End::NotFound(Missing::Item))];
+    type Ended = fn(usize) -> (Vec<Item>, End);
+    let ends: [Ended; 2] = [failed, |items| ((items + 1..=2).map(role).collect(), End::NotFound(Missing::Item))];
     for (restrain, end) in restraints.into_iter().flat_map(|restrain| ends.map(|end| (restrain, end))) {
         for policy in [Policy::Once, Policy::Continuous] {
             for items in [1, 2] {

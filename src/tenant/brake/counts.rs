@@ -1,13 +1,12 @@
 //! What the brake has counted for one namespace of a tenant, and what it allows there. Pure.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use crate::api::BrakeId;
-use crate::capacity::shrink_map;
 
 use super::engagement::{Engagement, Load, judge, release};
 use super::item_id::{Group, ItemId};
@@ -25,7 +24,7 @@ const GROWTH: usize = 4;
 #[derive(Clone, Debug, Default)]
 pub struct Demand {
     /// Items that are ready to be sent.
-    pub ready: HashSet<ItemId>,
+    pub ready: BTreeSet<ItemId>,
     /// Items that become ready later, and when.
     pub coming: Vec<(Timestamp, ItemId)>,
     /// The organizations from which members are to be removed.
@@ -58,9 +57,9 @@ pub(super) enum Draw {
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     /// When each item was last sent, or was about to be.
-    sent: HashMap<ItemId, Instant>,
+    sent: BTreeMap<ItemId, Instant>,
     /// How many of them there are of each group.
-    sent_of: HashMap<Group, usize>,
+    sent_of: BTreeMap<Group, usize>,
     /// How many items an earlier leader may have sent of which it is not known which ones they are.
     carried: Vec<(usize, Instant)>,
     /// How many of those are counted for other namespaces as well, because it did not give the names of all.
@@ -69,10 +68,10 @@ pub(super) struct Counts {
     /// How many items were drawn so far.
     drawn: usize,
     /// Items for which an allotment is asked.
-    wanted: HashSet<ItemId>,
+    wanted: BTreeSet<ItemId>,
     /// Items of released engagements that are still to be sent, and how many more there are of which an earlier leader
     /// knew which ones they are.
-    released: HashSet<ItemId>,
+    released: BTreeSet<ItemId>,
     unnamed_released: usize,
     engagement: Option<Engagement>,
 }
@@ -97,7 +96,7 @@ impl Allotment {
 pub(super) struct Grant {
     /// How many items are allotted. None: the present allotment stays.
     pub(super) allot: Option<usize>,
-    pub(super) released: HashSet<ItemId>,
+    pub(super) released: BTreeSet<ItemId>,
     pub(super) engagement: Option<Engagement>,
     /// [`Counts::drawn`] when this was decided.
     drawn: usize,
@@ -188,7 +187,6 @@ impl Counts {
     /// Forgets what is older than the window. Returns whether anything is left.
     pub(super) fn expire(&mut self, window: Duration, now: Instant) -> bool {
         self.sent.retain(|_, at| is_within(*at, window, now));
-        shrink_map(&mut self.sent);
         self.sent_of.clear();
         for item in self.sent.keys() {
             *self.sent_of.entry(item.group).or_default() += 1;
@@ -233,7 +231,7 @@ impl Counts {
     }
 
     /// The items that are asked for and were not sent.
-    pub(super) fn asked(&self, demand: &Demand) -> HashSet<ItemId> {
+    pub(super) fn asked(&self, demand: &Demand) -> BTreeSet<ItemId> {
         demand.ready.union(&self.wanted).filter(|item| !self.sent.contains_key(item)).copied().collect()
     }
 
@@ -272,7 +270,7 @@ impl Counts {
     /// the status.
     pub(super) fn decide(
         &mut self,
-        (demand, asked): (&Demand, &HashSet<ItemId>),
+        (demand, asked): (&Demand, &BTreeSet<ItemId>),
         is_shut: &dyn Fn(&ItemId) -> bool,
         rules: Rules,
         releases: &[BrakeId],
@@ -300,7 +298,7 @@ impl Counts {
         let before = self.engagement().filter(|_| is_release.is_none());
         let engagement = judge(before, &load, rules.window, releases, word, wall);
         let is_engaged = engagement.as_ref().is_some_and(Engagement::is_now);
-        let released: HashSet<ItemId> = released.into_iter().collect();
+        let released: BTreeSet<ItemId> = released.into_iter().collect();
         if is_release.is_none() {
             if is_engaged && !self.is_engaged() {
                 self.revoke();
@@ -309,7 +307,7 @@ impl Counts {
             (self.released, self.unnamed_released) = (released.clone(), 0);
         }
         // Whoever still wants something asks again; an object may have been deleted since.
-        let wanted = self.wanted.drain().filter(|item| ready.contains(item)).count();
+        let wanted = std::mem::take(&mut self.wanted).iter().filter(|item| ready.contains(item)).count();
         let allot =
             (wanted > 0 && load.allowed(is_engaged) > 0).then(|| self.size(wanted, &load, is_engaged, rules, now));
         (Grant { allot, released, engagement, drawn: self.drawn }, load)

@@ -36,7 +36,7 @@ struct World {
     /// Who holds the roles.
     holders: BTreeSet<ItemId>,
     /// Lists of holders that are on their way: the tenant that asked, the role, who held it, and when that was read.
-    lists: Vec<(usize, Group, Option<HashSet<ItemId>>, Instant)>,
+    lists: Vec<(usize, Group, Option<BTreeSet<ItemId>>, Instant)>,
     removed: usize,
     refused: usize,
 }
@@ -58,7 +58,7 @@ impl World {
         Self { rng, now, tenants: Default::default(), holders, lists: Vec::new(), removed: 0, refused: 0 }
     }
 
-    fn elsewhere(&self, of: usize) -> HashSet<ItemId> {
+    fn elsewhere(&self, of: usize) -> BTreeSet<ItemId> {
         self.tenants[1 - of].brake.roles().collect()
     }
 

@@ -1,7 +1,7 @@
 //! The guards that count a part of the items: the share of an organization's members, and the last holders of a role.
 //! Both need to know something of Auth0, and refuse while they do not. Pure.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -52,18 +52,18 @@ pub enum GroupRefusal {
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     rules: GroupRules,
-    lengths: HashMap<Group, Length>,
+    lengths: BTreeMap<Group, Length>,
     /// Who holds roles, as far as that can be known, and when that was read.
-    holders: HashMap<Group, (Option<HashSet<ItemId>>, Instant)>,
+    holders: BTreeMap<Group, (Option<BTreeSet<ItemId>>, Instant)>,
     /// Who is about to be removed from organizations, by the namespace that asks.
-    members: HashMap<(Arc<str>, Group), HashSet<ItemId>>,
+    members: BTreeMap<(Arc<str>, Group), BTreeSet<ItemId>>,
     /// Who is about to lose roles that must be kept.
-    leaving: HashMap<Group, HashSet<ItemId>>,
+    leaving: BTreeMap<Group, BTreeSet<ItemId>>,
     /// The groups of which nothing is removed now: of an organization by the namespace that asks.
-    shares: HashMap<(Arc<str>, Group), bool>,
+    shares: BTreeMap<(Arc<str>, Group), bool>,
     /// Those of them of which it is found out again how many members they have, so their objects are not stopped.
-    looking: HashSet<(Arc<str>, Group)>,
-    kept: HashMap<Group, bool>,
+    looking: BTreeSet<(Arc<str>, Group)>,
+    kept: BTreeMap<Group, bool>,
 }
 
 /// How many members an organization has.
@@ -97,7 +97,7 @@ impl Groups {
     }
 
     /// Takes note of who holds a role; none: that cannot be known.
-    pub(super) fn know_holders(&mut self, group: Group, holders: Option<HashSet<ItemId>>, read_at: Instant) {
+    pub(super) fn know_holders(&mut self, group: Group, holders: Option<BTreeSet<ItemId>>, read_at: Instant) {
         if self.holders.get(&group).is_none_or(|(_, before)| *before < read_at) {
             self.holders.insert(group, (holders, read_at));
         }
@@ -126,7 +126,7 @@ impl Groups {
     pub(super) fn decide(
         &mut self,
         rules: &GroupRules,
-        asked: &BTreeMap<Arc<str>, HashSet<ItemId>>,
+        asked: &BTreeMap<Arc<str>, BTreeSet<ItemId>>,
         sent: impl Fn(&str, Group) -> usize,
         is_leaving: impl Fn(&ItemId) -> bool,
         now: Instant,
@@ -235,7 +235,7 @@ impl Groups {
             (Group::Role(_), Some(at_least)) => self.keeps(group, *at_least, new, &is_leaving, now),
             (Group::Organization(_), _) => self.limit(group).is_none_or(|limit| {
                 let asked = self.members.get(&(namespace.clone(), group));
-                let asked: HashSet<&ItemId> = asked.into_iter().flatten().filter(|item| !is_sent(item)).collect();
+                let asked: BTreeSet<&ItemId> = asked.into_iter().flatten().filter(|item| !is_sent(item)).collect();
                 let new = new.iter().filter(|item| item.group == group && !asked.contains(item)).count();
                 sent(group) + asked.len() + new <= limit
             }),
@@ -252,7 +252,7 @@ impl Groups {
         now: Instant,
     ) -> bool {
         let Some((Some(holders), at)) = self.holders.get(&group) else { return false };
-        let empty = HashSet::new();
+        let empty = BTreeSet::new();
         let leaving = self.leaving.get(&group).unwrap_or(&empty);
         let stays = |holder: &&ItemId| !leaving.contains(*holder) && !new.contains(holder) && !is_leaving(holder);
         now.saturating_duration_since(*at) < HOLDERS_TTL && holders.iter().filter(stays).count() >= at_least

@@ -98,7 +98,7 @@ mod tests {
             of(members("p"), &["a"]),
             of(member_roles, &["r"]),
         ];
-        let distinct: std::collections::HashSet<ItemId> = all.iter().flatten().copied().collect();
+        let distinct: std::collections::BTreeSet<ItemId> = all.iter().flatten().copied().collect();
         assert_eq!(distinct.len(), 6);
     }
 

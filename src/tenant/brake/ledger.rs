@@ -4,7 +4,7 @@
 //! the version of the object that the decision was made from. So a leader that comes later counts at least what was
 //! sent, and of two that act at once each counts the allotment of the other.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ pub(super) struct TenantBrake {
     total: Gate,
     pub(super) groups: Groups,
     /// The items of roles that its objects asked for last.
-    roles_asked: HashSet<ItemId>,
+    roles_asked: BTreeSet<ItemId>,
     /// The record as this process wrote it or took it over last; none before that.
     record: Option<Option<BrakeStatus>>,
     /// When the record of another process was taken over last, and how many items it counts for namespaces of which it
@@ -73,7 +73,7 @@ impl TenantBrake {
             let (others, listed): (Vec<_>, Vec<_>) =
                 namespaces.iter().partition(|entry| entry.name == BrakeStatus::OTHERS);
             self.others = others.iter().map(|entry| size(entry.used) + size(entry.allotted)).sum();
-            let names: HashSet<&str> = listed.iter().map(|entry| entry.name.as_str()).collect();
+            let names: BTreeSet<&str> = listed.iter().map(|entry| entry.name.as_str()).collect();
             let unlisted = self.namespaces.iter_mut().filter(|(name, _)| !names.contains(&***name));
             unlisted.for_each(|(_, counts)| counts.carry_unlisted(self.others, window, now));
             for entry in listed {
@@ -119,7 +119,7 @@ impl TenantBrake {
         &mut self,
         namespace: &Arc<str>,
         items: &[ItemId],
-        elsewhere: &HashSet<ItemId>,
+        elsewhere: &BTreeSet<ItemId>,
         generation: i64,
         now: Instant,
     ) -> Draw {
@@ -200,7 +200,7 @@ impl TenantBrake {
     pub(super) fn decide(
         &mut self,
         facts: &Facts,
-        elsewhere: &HashSet<ItemId>,
+        elsewhere: &BTreeSet<ItemId>,
         wall: Timestamp,
         word: &mut dyn FnMut() -> String,
         now: Instant,
@@ -213,13 +213,13 @@ impl TenantBrake {
         let rules = Rules { max: facts.max, window: facts.window, per_minute: facts.per_minute };
         let before = self.engagements();
         // A release names one engagement by its word.
-        let mut taken: HashSet<String> = before.iter().map(|(_, engagement)| engagement.id.word.clone()).collect();
+        let mut taken: BTreeSet<String> = before.iter().map(|(_, engagement)| engagement.id.word.clone()).collect();
         let mut is_free = |word: &String| taken.insert(word.clone());
         let mut new_word =
             || std::iter::repeat_with(&mut *word).take(WORDS_TRIED).find(&mut is_free).unwrap_or_default();
         let word: &mut dyn FnMut() -> String = &mut new_word;
         let (mut grants, mut loads) = (BTreeMap::new(), BTreeMap::new());
-        let asked: BTreeMap<Arc<str>, HashSet<ItemId>> = self
+        let asked: BTreeMap<Arc<str>, BTreeSet<ItemId>> = self
             .namespaces
             .iter()
             .map(|(name, counts)| (name.clone(), counts.asked(facts.demand.get(name).unwrap_or(&none))))
@@ -264,13 +264,13 @@ impl TenantBrake {
     fn decide_groups(
         &mut self,
         facts: &Facts,
-        asked: &BTreeMap<Arc<str>, HashSet<ItemId>>,
-        elsewhere: &HashSet<ItemId>,
+        asked: &BTreeMap<Arc<str>, BTreeSet<ItemId>>,
+        elsewhere: &BTreeSet<ItemId>,
         now: Instant,
     ) -> bool {
         self.roles_asked =
             asked.values().flatten().filter(|item| matches!(item.group, Group::Role(_))).copied().collect();
-        let used: HashSet<Group> = asked.values().flatten().map(|item| item.group).collect();
+        let used: BTreeSet<Group> = asked.values().flatten().map(|item| item.group).collect();
         let mut groups = std::mem::take(&mut self.groups);
         let before = groups.shut();
         groups

@@ -6,7 +6,7 @@
 //! organization and the last holders of a role, `ledger` holds all of one tenant object, `plan` what it decides, and
 //! `record` what its status says of it; they are pure. [`Brakes`] holds the tenants of this process.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,7 @@ const MAX_WINDOW: Duration = Duration::from_secs(24 * 3600);
 
 /// The brakes of all tenants.
 pub struct Brakes {
-    tenants: Mutex<HashMap<TenantKey, Entry>>,
+    tenants: Mutex<BTreeMap<TenantKey, Entry>>,
     /// Notified when an allotment was made or a brake engaged.
     decided: Notify,
     ask: UnboundedSender<TenantKey>,
@@ -172,7 +172,7 @@ impl Brakes {
         let mut tenants = lock(&self.tenants);
         let entry = tenants.entry(key.clone()).or_default();
         let keeps = items.iter().any(|item| entry.brake.groups.is_kept(item.group));
-        let elsewhere = if keeps { roles_elsewhere(&tenants, key) } else { HashSet::new() };
+        let elsewhere = if keeps { roles_elsewhere(&tenants, key) } else { BTreeSet::new() };
         let entry = tenants.entry(key.clone()).or_default();
         let draw = entry.brake.draw(namespace, items, &elsewhere, generation, now);
         match draw {
@@ -202,7 +202,7 @@ impl Brakes {
         let (now, wall) = (clock::steady(), clock::wall());
         let mut tenants = lock(&self.tenants);
         tenants.entry(key.clone()).or_default().domain.clone_from(&facts.domain);
-        let elsewhere = if facts.groups.keep.is_empty() { HashSet::new() } else { roles_elsewhere(&tenants, key) };
+        let elsewhere = if facts.groups.keep.is_empty() { BTreeSet::new() } else { roles_elsewhere(&tenants, key) };
         let entry = tenants.entry(key.clone()).or_default();
         let ready: usize = facts.demand.values().map(|demand| demand.ready.len()).sum();
         let is_fresh = |at: Option<Instant>, within| at.is_some_and(|at| now.saturating_duration_since(at) < within);
@@ -293,7 +293,7 @@ impl Brakes {
 }
 
 /// The items of roles that other tenant objects of the same domain have sent, or want to.
-fn roles_elsewhere(tenants: &HashMap<TenantKey, Entry>, key: &TenantKey) -> HashSet<ItemId> {
+fn roles_elsewhere(tenants: &BTreeMap<TenantKey, Entry>, key: &TenantKey) -> BTreeSet<ItemId> {
     let domain = tenants.get(key).map(|entry| &entry.domain);
     let others = tenants.iter().filter(|(other, entry)| *other != key && Some(&entry.domain) == domain);
     others.flat_map(|(_, entry)| entry.brake.roles()).collect()

@@ -2,7 +2,7 @@
 //! are set, herds that become ready at the same time, and a tenant whose mode and limits change. Whatever happens, no
 //! more is sent than is allowed, by a count of its own.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -26,7 +26,7 @@ struct Process {
 /// What one namespace, or all of them, may send: the items of the last window, and what is left of releases.
 #[derive(Default)]
 struct Allowance {
-    sent: HashMap<(Arc<str>, ItemId), Instant>,
+    sent: BTreeMap<(Arc<str>, ItemId), Instant>,
     released: usize,
 }
 
@@ -166,7 +166,7 @@ impl World {
         if !process.brake.is_adopted() || (*version >= process.wrote && process.brake.record() != cached.as_ref()) {
             process.brake.adopt(cached.as_ref(), only.as_ref(), WINDOW, now);
         }
-        let plan = process.brake.decide(&facts, &HashSet::new(), wall, &mut || format!("{:04x}", words.u16(..)), now);
+        let plan = process.brake.decide(&facts, &BTreeSet::new(), wall, &mut || format!("{:04x}", words.u16(..)), now);
         self.rng.u16(..);
         if fails {
             return;
@@ -196,7 +196,7 @@ impl World {
         let ((namespace, _), (items, _)) = ready[self.rng.usize(..ready.len())];
         let (namespace, items): (Arc<str>, Vec<ItemId>) = (namespace.clone(), items.clone());
         let process = &mut self.processes[of];
-        if process.brake.draw(&namespace, &items, &HashSet::new(), self.generation, self.now) == Draw::Granted {
+        if process.brake.draw(&namespace, &items, &BTreeSet::new(), self.generation, self.now) == Draw::Granted {
             process.drawn.push((namespace, items));
         }
     }

@@ -26,7 +26,7 @@ fn facts(max: usize, max_total: usize, wanted: &[(&str, Vec<ItemId>)]) -> Facts 
 
 fn decide(brake: &mut TenantBrake, facts: &Facts, now: Instant) -> Plan {
     let mut words = ["aaaa", "aaaa", "bbbb", "cccc"].into_iter().map(str::to_owned).cycle();
-    brake.decide(facts, &HashSet::new(), Timestamp::UNIX_EPOCH, &mut || words.next().unwrap(), now)
+    brake.decide(facts, &BTreeSet::new(), Timestamp::UNIX_EPOCH, &mut || words.next().unwrap(), now)
 }
 
 fn entry(name: &str, used: i32) -> NamespaceBrake {
@@ -83,7 +83,7 @@ fn a_record_names_no_more_namespaces_than_fit() {
         names.iter().zip(0..).map(|(name, n)| (name.as_str(), items(1000 + n..1001 + n))).collect();
     brake.adopt(None, None, WINDOW, now);
     for (name, items) in &wanted {
-        brake.draw(&(*name).into(), items, &HashSet::new(), 0, now);
+        brake.draw(&(*name).into(), items, &BTreeSet::new(), 0, now);
     }
     let record = decide(&mut brake, &facts(1000, 10_000, &wanted), now).record.unwrap();
     assert_eq!(record.namespaces.len(), BrakeStatus::MAX_NAMESPACES + 1);
@@ -99,7 +99,7 @@ fn no_two_engagements_have_the_same_word() {
     let mut brake = TenantBrake::default();
     brake.adopt(None, None, WINDOW, now);
     let plan = decide(&mut brake, &facts(1, 1, &[("a", items(0..2)), ("b", items(2..4))]), now);
-    let words: HashSet<&str> = plan.engaged.iter().map(|engaged| engaged.engagement.id.word.as_str()).collect();
+    let words: BTreeSet<&str> = plan.engaged.iter().map(|engaged| engaged.engagement.id.word.as_str()).collect();
     assert_eq!((plan.engaged.len(), words.len()), (2, 2), "{:?}", plan.engaged);
 }
 
@@ -142,7 +142,7 @@ fn what_was_sent_before_counts_for_its_organization_at_once() {
     let facts = Facts { max: 100, window: WINDOW, per_minute: 100, groups: rules, ..Facts::default() };
     decide(&mut brake, &facts, now);
     brake.know_length(organization, Some(10), now, now);
-    let draw = |brake: &mut TenantBrake, number| brake.draw(&"a".into(), &[member(number)], &HashSet::new(), 0, now);
+    let draw = |brake: &mut TenantBrake, number| brake.draw(&"a".into(), &[member(number)], &BTreeSet::new(), 0, now);
     assert_eq!(draw(&mut brake, 1), Draw::Wanted);
     brake.counts_of(&"a".into(), now).absorb(&[member(7), member(8)], now);
     assert_eq!(draw(&mut brake, 1), Draw::Refused);
@@ -154,7 +154,7 @@ fn an_allotment_is_written_and_counts_for_the_next_leader() {
     let (now, name) = (Instant::now(), Arc::from("a"));
     let mut brake = TenantBrake::default();
     brake.adopt(None, None, WINDOW, now);
-    assert_eq!(brake.draw(&name, &items(0..2), &HashSet::new(), 0, now), Draw::Wanted);
+    assert_eq!(brake.draw(&name, &items(0..2), &BTreeSet::new(), 0, now), Draw::Wanted);
     let record = decide(&mut brake, &facts(10, 100, &[("a", items(0..4))]), now).record.unwrap();
     assert_eq!((record.used, record.allotted), (0, 4));
     let mut next = TenantBrake::default();
