@@ -72,7 +72,10 @@ impl TenantController {
         match brakes.decide(key, &facts, tenant.status().and_then(|status| status.brake.as_ref())) {
             Err(after) => later(after),
             Ok(plan) => {
-                self.announce_brake(key, tenant, &plan);
+                // What follows a release is so once the release is written.
+                if plan.ended.is_empty() {
+                    self.announce_brake(key, tenant, &plan);
+                }
                 if brakes.shut(key) != before || plan.groups_changed {
                     self.dependents.wake(key);
                 }
@@ -161,7 +164,10 @@ impl TenantController {
             }
         };
         let version = version.and_then(|version| version.parse().ok());
-        brake.plan.iter().for_each(|plan| self.audit_releases(key, tenant, plan));
+        if let Some(plan) = brake.plan.as_ref().filter(|plan| !plan.ended.is_empty()) {
+            self.audit_releases(key, tenant, plan);
+            self.announce_brake(key, tenant, plan);
+        }
         let before = brakes.shut(key);
         brakes.written(key, brake.plan.as_ref(), version);
         if brakes.shut(key) != before {

@@ -349,8 +349,10 @@ impl TenantController {
         let mut shown = lock(&self.shown);
         let shown = shown.entry(key.clone()).or_default();
         // The first write for a version starts no interval, so what calls find out after an edit is written at once.
-        if !was_urgent {
-            shown.written = (shown.version.as_ref() == Some(&version)).then_some(now);
+        if shown.version.as_ref() != Some(&version) {
+            shown.written = None;
+        } else if !was_urgent {
+            shown.written = Some(now);
         }
         shown.version = Some(version);
     }
