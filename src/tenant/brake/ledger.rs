@@ -125,11 +125,14 @@ impl TenantBrake {
     ) -> Draw {
         self.counts_of(namespace, now);
         let new = self.namespaces[namespace].new_of(items, self.window, now);
+        // Whether a role keeps enough holders is asked at every attempt: the rule may be newer than the first one.
+        let is_asked = |item: &&ItemId| new.contains(item) || self.groups.is_kept(item.group);
+        let asked: Vec<ItemId> = items.iter().filter(is_asked).copied().collect();
         let sent = |group| self.namespaces[namespace].sent_of(group);
         let is_leaving = |holder: &ItemId| elsewhere.contains(holder) || self.has_sent(holder, now);
         let is_sent =
             |item: &ItemId| self.namespaces[namespace].has_drawn(std::slice::from_ref(item), self.window, now);
-        if !self.groups.allow((namespace, &new), sent, is_sent, is_leaving, now) {
+        if !self.groups.allow((namespace, &asked), sent, is_sent, is_leaving, now) {
             return Draw::Refused;
         }
         let (is_shut, window) = (self.total.is_shut(), self.window);

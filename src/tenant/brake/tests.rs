@@ -180,3 +180,26 @@ fn a_release_lets_an_engagement_through_once() {
     assert_eq!(second.record.unwrap().namespaces[0].released, 3);
     assert_eq!(third.record.unwrap().namespaces[0].released, 3);
 }
+
+/// A rule on holders that comes after the first attempt counts for the second one.
+#[test]
+fn a_role_that_must_be_kept_is_asked_about_at_every_attempt() {
+    let (now, role) = (Instant::now(), Group::Role(1));
+    let holders: Vec<ItemId> = (0..2).map(|user| ItemId::test(user, role)).collect();
+    let (mut brake, leaver) = (TenantBrake::default(), holders[..1].to_vec());
+    brake.adopt(None, None, WINDOW, now);
+    let mut facts = facts(10, 100, &[("a", leaver.clone())]);
+    let mut draw = |brake: &mut TenantBrake, facts: &Facts| {
+        let namespace = "a".into();
+        brake.draw(&namespace, &leaver, &BTreeSet::new(), 0, now);
+        let plan = decide(brake, facts, now);
+        brake.apply(&plan, now);
+        brake.draw(&namespace, &leaver, &BTreeSet::new(), 0, now)
+    };
+    assert_eq!(draw(&mut brake, &facts), Draw::Granted);
+    facts.groups.keep = [(role, 1)].into();
+    brake.groups.know_holders(role, Some(holders.into_iter().collect()), now);
+    assert_eq!(draw(&mut brake, &facts), Draw::Granted, "one is left");
+    facts.groups.keep = [(role, 2)].into();
+    assert_eq!(draw(&mut brake, &facts), Draw::Refused);
+}
