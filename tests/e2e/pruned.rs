@@ -90,6 +90,8 @@ pub async fn make(env: &Environment) {
         [("observing", json!({"mode": "Observe"})), ("held", json!({"hold": {"until": far, "reason": "audit"}}))]
     {
         let mut spec = tenant_spec(&env.fake);
+        // An earlier version does not act on any other brake.
+        spec["brake"] = json!({});
         spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         env.put::<Auth0Tenant>(name, spec).await;
     }

@@ -87,6 +87,8 @@ impl Story {
 async fn two_versions_take_turns_with_both_crds() {
     let plane = own_plane_with_crds().await;
     let env = Environment::with(plane, prompt_fake().await, "skew").await;
+    // The earlier version does not act on any other brake.
+    env.put_tenant(json!({"brake": {}})).await;
     let mut story = Story { env, expected: Vec::new(), plain: None };
 
     // The earlier one first: it says of what it does not act on that it does not.
