@@ -189,7 +189,7 @@ fn a_role_that_must_be_kept_is_asked_about_at_every_attempt() {
     let (mut brake, leaver) = (TenantBrake::default(), holders[..1].to_vec());
     brake.adopt(None, None, WINDOW, now);
     let mut facts = facts(10, 100, &[("a", leaver.clone())]);
-    let mut draw = |brake: &mut TenantBrake, facts: &Facts| {
+    let draw = |brake: &mut TenantBrake, facts: &Facts| {
         let namespace = "a".into();
         brake.draw(&namespace, &leaver, &BTreeSet::new(), 0, now);
         let plan = decide(brake, facts, now);
