@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use kube::api::PostParams;
-use rescind::api::UserRoleRevocation;
+use rescind::api::{Auth0Tenant, UserRoleRevocation};
 use rescind::telemetry::verify_audit_log;
 use serde_json::{Value, json};
 
@@ -118,4 +118,35 @@ async fn a_stop_of_a_tenant_is_told_once() {
     assert_eq!(held["why"], "until 2999-01-01T00:00:00Z: audit");
     let tenants: Value = serde_json::from_str(held["tenants"].as_str().unwrap()).unwrap();
     assert_eq!(tenants[0]["claimedManagers"], json!(["test"]));
+}
+
+/// One line for each object that a guard refuses, one when the brake engages and one when it is released.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_brake_stops_is_in_the_log() {
+    let env = Environment::new("audit-brake").await;
+    let brake = json!({"maxRemovals": 1, "window": "1h", "maxShareOfOrganization": 100});
+    env.put_tenant(json!({"brake": brake, "suspend": true})).await;
+    for (name, user) in [("jane", USER), ("jack", OTHER_USER)] {
+        env.put::<UserRoleRevocation>(name, roles(user)).await;
+    }
+    let mut operator = Process::start(&env);
+    for name in ["jane", "jack"] {
+        env.reason::<UserRoleRevocation>(name, "Suspended").await;
+    }
+    env.put_tenant(json!({ "brake": brake })).await;
+    for name in ["jane", "jack"] {
+        env.reason::<UserRoleRevocation>(name, "BrakeEngaged").await;
+    }
+    let id = |tenant: &Auth0Tenant| tenant.status.as_ref()?.brake.as_ref()?.id.clone();
+    let tenant = env.wait("default", |tenant| id(tenant).is_some()).await;
+    let release = json!({"metadata": {"annotations": {"rescind.dev/release-brake": id(&tenant)}}});
+    let patch = kube::api::Patch::Merge(release);
+    env.api::<Auth0Tenant>().patch("default", &Default::default(), &patch).await.unwrap();
+    for name in ["jane", "jack"] {
+        env.reason::<UserRoleRevocation>(name, "Removed").await;
+    }
+    assert_eq!(operator.terminate().await, Some(0));
+    let codes = codes(&operator.log());
+    let count = |code: &str| codes.iter().filter(|line| line.starts_with(code)).count();
+    assert_eq!(["RSA030W", "RSA004W", "RSA031I", "RSA001I"].map(count), [1, 2, 1, 2], "{codes:?}");
 }

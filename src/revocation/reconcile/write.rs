@@ -154,7 +154,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
         let correlation = wanted.correlation_id.as_deref();
         let (stalled, reason_text) = (reason.state() == State::Stalled, reason.as_str());
         info!(kind, %namespace, %name, %uid, generation, correlation, reason = reason_text, stalled, "{message}");
-        if reason == Reason::Protected {
+        if matches!(reason, Reason::Protected | Reason::BrakeEngaged) {
             self.context.shared.observer.guard_refused(self.owner, message);
         }
         let is_verdict = |reason: Reason| matches!(reason.state(), State::Done | State::Stalled);
