@@ -133,7 +133,7 @@ impl Counts {
             if self.is_engaged() && !new.iter().all(|item| self.released.contains(item)) {
                 return Draw::Refused;
             }
-            if self.allotment.left_at(now) < new.len() || self.allotment.generation != generation {
+            if self.allotment.left_at(now) < new.len() || self.allotment.generation < generation {
                 self.wanted.extend(new);
                 return Draw::Wanted;
             }
