@@ -203,7 +203,9 @@ mutant 5-brake-released-again "--lib a_release_lets_an_engagement_through_once" 
 mutant 5-brake-release-without-end "--lib a_release_is_of_one_engagement" \
     src/tenant/brake/engagement.rs 's/named.count.min(\*count).saturating_sub(used)/named.count.min(*count).max(used)/'
 mutant 5-brake-releases-another "--lib no_two_engagements" \
-    src/tenant/brake/ledger.rs 's/taken.insert(word.clone())/taken.insert(word.clone()) || true/'
+    src/tenant/brake/plan.rs 's/taken.insert(word.clone());/taken.insert(word.clone()) || true;/'
+mutant 9-brake-asks-for-ever "--lib an_allotment_is_good_for_what_asked" \
+    src/tenant/brake/counts.rs 's/self.allotment.generation < generation/self.allotment.generation != generation/'
 mutant 5-brake-engaged-but-drawn "--lib an_engaged_brake_allows" \
     src/tenant/brake/engagement.rs 's/let free = if is_engaged { 0 }/let free = if is_engaged \&\& self.max == 0 { 0 }/'
 mutant 5-brake-herd-unseen "--lib an_overrun_is_found" \

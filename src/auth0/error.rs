@@ -68,6 +68,20 @@ impl CallError {
         }
     }
 
+    /// Whether Auth0 answered in a way that another try soon would not change: it refused the call, or does not know
+    /// what the call names.
+    pub const fn is_lasting(&self) -> bool {
+        match self {
+            Self::Rejected(_) | Self::Denied(_) | Self::InsufficientScope(_) | Self::NotFound(_) => true,
+            Self::Unauthorized(_)
+            | Self::RateLimited(_)
+            | Self::Unavailable(_)
+            | Self::NotSent(_)
+            | Self::NotProcessed
+            | Self::TokenReplaced => false,
+        }
+    }
+
     /// Whether the request may have reached Auth0, so that its logs may show it.
     pub const fn may_have_arrived(&self) -> bool {
         self.is_auth0s_own() || self.may_have_worked()

@@ -52,27 +52,12 @@ pub(super) fn next_question(inputs: &Inputs<'_>, task: &Task) -> Option<Question
 fn is_answered(inputs: &Inputs<'_>, Need { question, max_age }: &Need) -> bool {
     let Some(learned) = inputs.facts.get(question) else { return lacking(inputs, question).is_some() };
     let max_age = match &learned.fact {
-        Fact::Unknown { why } if !is_lasting(why) => UNANSWERED_TTL.min(*max_age),
+        Fact::Unknown { why } if !why.is_lasting() => UNANSWERED_TTL.min(*max_age),
         Fact::ApiSettings(_) | Fact::LoginMembership(_) | Fact::MemberCount(_) => *max_age,
         Fact::RoleHolders(_) | Fact::Unknown { .. } => *max_age,
     };
     let asked_for_this_job = inputs.learning_since.is_some_and(|since| learned.learned_at >= since);
     asked_for_this_job || inputs.now.since(learned.learned_at) < max_age || lacking(inputs, question).is_some()
-}
-
-/// Whether asking again soon would bring the same.
-const fn is_lasting(why: &CallError) -> bool {
-    match why {
-        CallError::InsufficientScope(_) | CallError::Denied(_) | CallError::NotFound(_) | CallError::Rejected(_) => {
-            true
-        }
-        CallError::Unauthorized(_)
-        | CallError::RateLimited(_)
-        | CallError::Unavailable(_)
-        | CallError::NotSent(_)
-        | CallError::NotProcessed
-        | CallError::TokenReplaced => false,
-    }
 }
 
 /// The scope for which the token could not ask this question, if its scopes are known.

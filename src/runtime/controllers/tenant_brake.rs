@@ -24,8 +24,6 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 const LIST_RETRY: Duration = Duration::from_millis(100);
 /// How the audit names all namespaces together.
 const ALL: &str = "*";
-/// The most items that one call can name.
-const MAX_BATCH: usize = 50;
 
 /// Queues the tenants whose brake has to be decided upon. Runs as long as the brakes.
 pub(crate) async fn follow_brakes(queues: &TenantQueues, mut asked: UnboundedReceiver<TenantKey>) {
@@ -55,12 +53,13 @@ impl TenantController {
         let (brake, total) = tenant.brake();
         let spec = tenant.tenant_spec();
         let size = |number: i32| usize::try_from(number).unwrap_or(0);
+        let items_a_call = self.kinds.iter().map(|(_, row)| row.max_items).max().unwrap_or(1);
         let facts = BrakeFacts {
             generation: tenant.meta().generation.unwrap_or_default(),
             max: size(brake.max_removals),
             max_total: total.map(size),
             window: brake.window.duration().unwrap_or(Duration::MAX),
-            per_minute: size(spec.rate_limit.max_requests_per_second) * 60 * MAX_BATCH,
+            per_minute: size(spec.rate_limit.max_requests_per_second) * 60 * items_a_call,
             releases: BrakeId::released_by(tenant.meta()),
             demand: self.dependents.demand(&self.tenants, (key, tenant), now),
             groups: self.tenants.group_rules(tenant),

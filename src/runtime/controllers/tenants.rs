@@ -310,7 +310,8 @@ impl TenantController {
         let hold = tenant.tenant_spec().hold.as_ref().and_then(|hold| hold.in_force(now));
         let hold = hold.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
         let resync = [wait, hold, brake.again].into_iter().flatten().fold(RESYNC_INTERVAL, Duration::min);
-        if tenant.status().is_some_and(|old| own_part(old) == own_part(&status)) {
+        let is_same = tenant.status().is_some_and(|old| own_part(old) == own_part(&status));
+        if is_same && !brake.is_urgent() {
             return Ok(Some(resync));
         }
         if let Some(pause) = self.pause_before_write(key, &version, steady).filter(|_| !brake.is_urgent()) {

@@ -296,9 +296,8 @@ impl Counts {
             max: rules.max,
         };
         let before = self.engagement().filter(|_| is_release.is_none());
-        let engagement = judge(before, &load, rules.window, releases, word, wall);
+        let engagement = judge(before, &load, rules.window, word, wall);
         let is_engaged = engagement.as_ref().is_some_and(Engagement::is_now);
-        let released: BTreeSet<ItemId> = released.into_iter().collect();
         if is_release.is_none() {
             if is_engaged && !self.is_engaged() {
                 self.revoke();
@@ -306,7 +305,7 @@ impl Counts {
             self.engagement.clone_from(&engagement);
             (self.released, self.unnamed_released) = (released.clone(), 0);
         }
-        // Whoever still wants something asks again; an object may have been deleted since.
+        // A waiting preflight check asks again; that of an object that was deleted since does not.
         let wanted = std::mem::take(&mut self.wanted).iter().filter(|item| ready.contains(item)).count();
         let allot =
             (wanted > 0 && load.allowed(is_engaged) > 0).then(|| self.size(wanted, &load, is_engaged, rules, now));

@@ -6,9 +6,6 @@ use jiff::Timestamp;
 
 use crate::api::BrakeId;
 
-/// So many random words are tried; of the many there are, hardly one is taken.
-pub(super) const WORDS_TRIED: usize = 100;
-
 /// How many items there are.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Load {
@@ -64,21 +61,17 @@ pub(super) fn release(engagement: Option<&Engagement>, used: usize, releases: &[
     Some(named.count.min(*count).saturating_sub(used))
 }
 
-/// The engagement that follows from a load. It is still `before` if that is not over.
+/// The engagement that follows from a load. It is still `before` if that is not over; else its word is a new one.
 pub(super) fn judge(
     before: Option<&Engagement>,
     load: &Load,
     window: Duration,
-    releases: &[BrakeId],
-    word: &mut dyn FnMut() -> String,
+    new_word: &mut dyn FnMut() -> String,
     wall: Timestamp,
 ) -> Option<Engagement> {
     let (begins_at, count) = overrun(load, window, wall)?;
-    let kept = before.map(|before| before.id.word.clone());
-    // A word that was released before would release this engagement as well.
-    let is_new = |word: &String| releases.iter().all(|release| release.word != *word);
-    let mut new = || std::iter::repeat_with(&mut *word).take(WORDS_TRIED).find(is_new).unwrap_or_default();
-    Some(Engagement { id: BrakeId { count, word: kept.unwrap_or_else(&mut new) }, begins_at })
+    let word = before.map_or_else(new_word, |before| before.id.word.clone());
+    Some(Engagement { id: BrakeId { count, word }, begins_at })
 }
 
 /// When the limit is exceeded (none: now), and by how many items in all.
@@ -167,17 +160,15 @@ mod tests {
     }
 
     #[test]
-    fn an_engagement_keeps_its_word_and_a_new_one_has_none_that_was_released() {
+    fn an_engagement_keeps_its_word_until_it_is_over() {
         let load = Load { ready: 4, max: 3, ..Load::default() };
-        let releases = [BrakeId { count: 9, word: "aaaa".to_owned() }];
-        let mut words = ["aaaa", "bbbb"].into_iter().map(str::to_owned).cycle();
+        let mut words = ["aaaa", "bbbb"].into_iter().map(str::to_owned);
         let mut word = || words.next().unwrap();
-        let new = judge(None, &load, WINDOW, &releases, &mut word, at(0)).unwrap();
-        assert_eq!(new.id.to_string(), "4-bbbb");
+        let new = judge(None, &load, WINDOW, &mut word, at(0)).unwrap();
         let more = Load { ready: 5, ..load };
-        let kept = judge(Some(&new), &more, WINDOW, &[], &mut word, at(0)).unwrap();
-        assert_eq!(kept.id.to_string(), "5-bbbb");
-        assert_eq!(judge(Some(&kept), &Load { ready: 3, ..more }, WINDOW, &[], &mut word, at(0)), None);
+        let kept = judge(Some(&new), &more, WINDOW, &mut word, at(0)).unwrap();
+        assert_eq!((new.id.to_string(), kept.id.to_string()), ("4-aaaa".to_owned(), "5-aaaa".to_owned()));
+        assert_eq!(judge(Some(&kept), &Load { ready: 3, ..more }, WINDOW, &mut word, at(0)), None);
     }
 
     #[test]

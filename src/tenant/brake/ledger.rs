@@ -13,10 +13,10 @@ use jiff::Timestamp;
 use crate::api::{BrakeStatus, NamespaceBrake};
 
 use super::counts::{ALLOTMENT, Counts, Demand, Draw, Grant, Rules};
-use super::engagement::{Engagement, Load, WORDS_TRIED, judge, release};
+use super::engagement::{Engagement, Load, judge, release};
 use super::groups::{GroupRefusal, Groups};
 use super::item_id::{Group, ItemId};
-use super::plan::{Facts, Gate, Plan, changes, engaged};
+use super::plan::{Facts, Gate, Plan, changes, engaged, new_words};
 use super::record::{cut, engagement_of, ids, number, size};
 
 /// The brake of one tenant object.
@@ -215,12 +215,7 @@ impl TenantBrake {
         let none = Demand::default();
         let rules = Rules { max: facts.max, window: facts.window, per_minute: facts.per_minute };
         let before = self.engagements();
-        // A release names one engagement by its word.
-        let mut taken: BTreeSet<String> = before.iter().map(|(_, engagement)| engagement.id.word.clone()).collect();
-        let mut is_free = |word: &String| taken.insert(word.clone());
-        let mut new_word =
-            || std::iter::repeat_with(&mut *word).take(WORDS_TRIED).find(&mut is_free).unwrap_or_default();
-        let word: &mut dyn FnMut() -> String = &mut new_word;
+        let word: &mut dyn FnMut() -> String = &mut new_words(&before, &facts.releases, word);
         let (mut grants, mut loads) = (BTreeMap::new(), BTreeMap::new());
         let asked: BTreeMap<Arc<str>, BTreeSet<ItemId>> = self
             .namespaces
@@ -236,17 +231,12 @@ impl TenantBrake {
             loads.insert(name.clone(), load);
         }
         let total = self.decide_total(facts, &loads, &mut grants, word, (now, wall));
-        let name_of = |(name, group): (Arc<str>, Group)| {
-            let organization = facts.demand.get(&name)?.organizations.get(&group)?.clone();
-            Some((name, organization))
-        };
-        let organizations = self.groups.shut_organizations().into_iter().filter_map(name_of).collect();
         let mut plan = Plan {
             record: None,
             is_urgent: false,
             engaged: engaged(&grants, &total, &loads, facts),
             begun: Vec::new(),
-            organizations,
+            organizations: self.shut_organizations(facts),
             groups_changed,
             ended: Vec::new(),
             generation: facts.generation,
@@ -261,6 +251,14 @@ impl TenantBrake {
         let has_other_ids = ids(record.as_ref()) != ids(self.record());
         plan.record = if record.is_none() || plan.is_urgent || has_other_ids { record } else { self.record().cloned() };
         plan
+    }
+
+    fn shut_organizations(&self, facts: &Facts) -> Vec<(Arc<str>, Arc<str>)> {
+        let id_of = |(name, group): (Arc<str>, Group)| {
+            let organization = facts.demand.get(&name)?.organizations.get(&group)?.clone();
+            Some((name, organization))
+        };
+        self.groups.shut_organizations().filter_map(id_of).collect()
     }
 
     /// Decides which groups are shut. Returns whether that has changed.
@@ -306,7 +304,7 @@ impl TenantBrake {
         let is_release = release(self.total.engagement.as_ref(), all.used, &facts.releases);
         let all = all.with_released(is_release.unwrap_or(0).max(self.total.released));
         let before = self.total.engagement.as_ref().filter(|_| is_release.is_none());
-        let engagement = judge(before, &all, facts.window, &facts.releases, word, wall);
+        let engagement = judge(before, &all, facts.window, word, wall);
         let released = all.released + all.coming.iter().filter(|(_, is_released)| *is_released).count();
         let gate = Gate { released, engagement };
         let is_engaged = gate.engagement.as_ref().is_some_and(Engagement::is_now);

@@ -1,6 +1,6 @@
 //! What the brake of a tenant depends on, and what it decides. Plain data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,6 +79,24 @@ pub(super) struct Gate {
 impl Gate {
     pub(super) fn is_shut(&self) -> bool {
         self.engagement.as_ref().is_some_and(Engagement::is_now) && self.released == 0
+    }
+}
+
+/// So many random words are tried; of the many there are, hardly one is taken.
+const WORDS_TRIED: usize = 100;
+
+/// Words for new engagements. A release names one engagement by its word, so none is that of another engagement, nor one
+/// that the annotation still releases.
+pub(super) fn new_words(
+    before: &[(Arc<str>, Engagement)],
+    releases: &[BrakeId],
+    mut random: impl FnMut() -> String,
+) -> impl FnMut() -> String {
+    let of_engagements = before.iter().map(|(_, engagement)| &engagement.id);
+    let mut taken: BTreeSet<String> = of_engagements.chain(releases).map(|id| id.word.clone()).collect();
+    move || {
+        let is_free = |word: &String| taken.insert(word.clone());
+        std::iter::repeat_with(&mut random).take(WORDS_TRIED).find(is_free).unwrap_or_default()
     }
 }
 

@@ -203,3 +203,22 @@ fn a_role_that_must_be_kept_is_asked_about_at_every_attempt() {
     facts.groups.keep = [(role, 2)].into();
     assert_eq!(draw(&mut brake, &facts), Draw::Refused);
 }
+
+/// A preflight check that began before an edit of the tenant takes what was allotted after it. Otherwise it would ask
+/// again and again.
+#[test]
+fn an_allotment_is_good_for_what_asked_before_an_edit() {
+    let (now, wanted) = (Instant::now(), items(0..1));
+    let mut brake = TenantBrake::default();
+    brake.adopt(None, None, WINDOW, now);
+    let mut draw = |generation, after| {
+        let namespace = "a".into();
+        brake.draw(&namespace, &wanted, &BTreeSet::new(), generation, now);
+        let facts = Facts { generation: after, ..facts(10, 100, &[("a", wanted.clone())]) };
+        let plan = decide(&mut brake, &facts, now);
+        brake.apply(&plan, now);
+        brake.draw(&namespace, &wanted, &BTreeSet::new(), generation, now)
+    };
+    assert_eq!(draw(3, 2), Draw::Wanted, "the limit may have changed since");
+    assert_eq!(draw(1, 2), Draw::Granted);
+}

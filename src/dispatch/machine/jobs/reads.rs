@@ -12,21 +12,6 @@ use super::step::{ItemResult, ReadError, Unresolved};
 
 type ReadResult = Result<Vec<Item>, ReadError>;
 
-/// Whether Auth0 refused a read in a way that a retry of the job cannot change, so the job continues without it.
-const fn is_refusal(error: &CallError) -> bool {
-    match error {
-        CallError::Rejected(_) | CallError::Denied(_) | CallError::InsufficientScope(_) | CallError::NotFound(_) => {
-            true
-        }
-        CallError::Unauthorized(_)
-        | CallError::RateLimited(_)
-        | CallError::Unavailable(_)
-        | CallError::NotSent(_)
-        | CallError::NotProcessed
-        | CallError::TokenReplaced => false,
-    }
-}
-
 impl JobState {
     /// Whether the read that the job waits for has begun.
     pub(crate) fn is_being_read(&self) -> bool {
@@ -92,7 +77,7 @@ impl JobState {
                     }
                 }
             }
-            Err(ReadError::Call(error)) if !is_refusal(&error) => {
+            Err(ReadError::Call(error)) if !error.is_lasting() => {
                 self.end = Some(End::Failed(error));
                 return;
             }
@@ -137,7 +122,7 @@ impl JobState {
     /// The read after DELETEs without an answer. What is gone is settled; the rest is sent again, in smaller batches.
     /// If the read failed too, the DELETEs have failed.
     fn read_after_delete(&mut self, unresolved: Vec<Unresolved>, result: ReadResult, began: Option<Timestamp>) {
-        let auth0_fails = matches!(&result, Err(ReadError::Call(error)) if !is_refusal(error));
+        let auth0_fails = matches!(&result, Err(ReadError::Call(error)) if !error.is_lasting());
         for Unresolved { index, error, suspect } in unresolved {
             let shown = result.as_ref().map_or(true, |present| present.contains(&self.removal.items[index]));
             if auth0_fails {
@@ -192,7 +177,7 @@ impl JobState {
             Err(ReadError::Call(CallError::InsufficientScope(scope))) => {
                 End::Unverified(Unverified::MissingScope(scope))
             }
-            Err(ReadError::Call(error)) if !is_refusal(&error) => End::Failed(error),
+            Err(ReadError::Call(error)) if !error.is_lasting() => End::Failed(error),
             Err(ReadError::Call(error) | ReadError::Unreadable(error)) => {
                 End::Unverified(Unverified::ReadRefused(error))
             }

@@ -81,7 +81,7 @@ fn the_length_of_a_stopped_organization_is_found_out_again() {
     asked(&mut groups, 25, (2, 0), later);
     assert_eq!((refusal(&groups, "a"), groups.shut().len()), (None, 0));
     assert!(groups.is_shut(&"a".into(), &ItemId::test(0, ORGANIZATION)));
-    assert_eq!(groups.shut_organizations().len(), 1);
+    assert_eq!(groups.shut_organizations().count(), 1);
     assert!(!groups.allow((&"a".into(), &ids(ORGANIZATION, 0..1)), |_| 0, |_| false, |_| false, later));
     // The answer is as before.
     groups.know_length(ORGANIZATION, None, later, WINDOW, later);
@@ -89,7 +89,7 @@ fn the_length_of_a_stopped_organization_is_found_out_again() {
     assert!(refusal(&groups, "a").is_some());
     groups.know_length(ORGANIZATION, Some(8), later, WINDOW, later);
     asked(&mut groups, 25, (2, 0), later);
-    assert_eq!((refusal(&groups, "a"), groups.shut_organizations().len()), (None, 0));
+    assert_eq!((refusal(&groups, "a"), groups.shut_organizations().count()), (None, 0));
 }
 
 #[test]
