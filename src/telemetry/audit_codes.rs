@@ -30,7 +30,7 @@ pub enum Code {
     TenantResumed,
     /// The brake of a tenant stops the removals of a namespace.
     BrakeEngaged,
-    /// Somebody released an engaged brake.
+    /// An engaged brake was released.
     BrakeReleased,
     /// This replica leads from now on.
     LeaderStarted,
@@ -84,7 +84,7 @@ impl Code {
             Self::BrakeEngaged => {
                 ("RSA030W", "engaged", "the brake of a tenant stops the removals of a namespace; nothing is sent")
             }
-            Self::BrakeReleased => ("RSA031I", "released", "somebody released the brake of a tenant for a namespace"),
+            Self::BrakeReleased => ("RSA031I", "released", "the brake of a tenant was released for a namespace"),
             Self::LeaderStarted => ("RSA040I", "leading", "this replica leads from now on"),
             Self::LeaderStopped => ("RSA041I", "not leading", "this replica gave up the lead, because it was ended"),
             Self::LeaderLost => ("RSA041W", "not leading", "this replica lost the lead"),

@@ -3,7 +3,8 @@
 //!
 //! Start with `registry`: [`Tenants::state`] is what a removal asks, whichever kind of tenant it names; `state` is the
 //! answer. `admission` says whether a cluster-scoped tenant lets it, and `cluster` holds the caches of that kind;
-//! `guards` says what a tenant protects, and `brake` stops mass removals. `connection` makes the settings of a connection from a tenant object and its Secret, `connection_cache` does that once per change, and
+//! `guards` says what a tenant protects, and `brake` stops mass removals. `connection` makes the settings of a
+//! connection from a tenant object and its Secret, `connection_cache` does that once per change, and
 //! `secrets` finds the Secret in the caches. `scopes` compares what a token may with what removals need. What calls
 //! find out is kept in `health` and `rejected_credentials`. `status` writes it up for the tenant object, and `key`
 //! names tenants. For a tenant with the credentials of an application, `token_source` asks for access tokens when

@@ -13,9 +13,9 @@ pub(super) struct Load {
     pub(super) used: usize,
     /// Ready to be sent, and not sent within the window.
     pub(super) ready: usize,
-    /// How many of those somebody has released.
+    /// How many of those were released.
     pub(super) released: usize,
-    /// When each of the others becomes ready, in order, and whether somebody has released it.
+    /// When each of the others becomes ready, in order, and whether it was released.
     pub(super) coming: Vec<(Timestamp, bool)>,
     /// The most that may be sent within the window.
     pub(super) max: usize,

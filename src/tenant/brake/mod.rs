@@ -1,6 +1,6 @@
 //! The brake: it stops an unintended mass removal before it begins. It counts the items that the objects of a namespace
 //! want to have removed and those that were removed within a window; if there are too many, nothing more is sent for
-//! that namespace until somebody releases it, whatever the other namespaces do.
+//! that namespace until the owner of the tenant releases it. Other namespaces go on.
 //!
 //! `counts` are those of one namespace, `engagement` says when the limit is exceeded, `groups` guards the members of an
 //! organization and the last holders of a role, `ledger` holds all of one tenant object, `plan` what it decides, and
