@@ -1,6 +1,6 @@
 # Every target is one command; most of the work is done by the Rust crates under tests/.
 
-.PHONY: tools demo up down programs test test-long bench simulate lint docs crds scripts mutants chart image-check sbom
+.PHONY: tools demo up down programs test test-long bench simulate lint docs crds golden scripts mutants chart image-check sbom
 .PHONY: test-programs release-check chart-package install-manifest matrix skew soak
 
 # Finds etcd, kube-apiserver, kubectl, helm, promtool, Argo CD, kstatus and actionlint, builds what is missing, and
@@ -89,6 +89,10 @@ lint:
 # Writes crds/ from the code.
 crds:
 	RESCIND_WRITE=1 cargo test --quiet --test e2e crds_are_up_to_date
+
+# Writes tests/cli/golden: what the commands for people print.
+golden:
+	RESCIND_WRITE=1 cargo test --quiet --test cli
 
 # Writes target/resource_customizations: the scripts for Argo CD with test data from the code, in the layout in which
 # Argo CD keeps them upstream, one folder for each kind.

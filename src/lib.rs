@@ -13,6 +13,8 @@
 //! - [`revocation`]: the one reconcile of all removal kinds, and the pure decisions that it carries out.
 //! - [`telemetry`]: logs, audit log, events, metrics, traces and probes.
 //! - [`runtime`]: watches, controllers, leader election, startup and shutdown.
+//! - [`cli`]: `kubectl rescind`, the commands for people.
+//! - [`kubeconfig`]: how the cluster is found.
 //! - [`clock`]: the wall clock and the steady clock that the rooms read.
 
 #![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm, clippy::iter_over_hash_type, clippy::disallowed_methods))]
@@ -20,8 +22,11 @@
 pub mod api;
 pub mod auth0;
 mod capacity;
+pub mod cli;
 pub mod clock;
 pub mod dispatch;
+mod kube_error;
+pub mod kubeconfig;
 pub mod revocation;
 pub mod runtime;
 mod sync;

@@ -1,8 +1,10 @@
-//! The command line: `rescind run` runs the operator, `rescind crds` prints the CustomResourceDefinitions.
+//! The command line: `rescind run` runs the operator, `rescind crds` prints the CustomResourceDefinitions. The commands
+//! for people are in [`cli`].
 //!
 //! This file parses flags, sets up logs, TLS, traces and signals, and hands over to [`runtime::run`].
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,6 +13,8 @@ use anyhow::{Context, anyhow};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rescind::api::printable;
 use rescind::auth0::{AllowedDomains, Timeouts};
+use rescind::cli;
+use rescind::kubeconfig::{self, Selection};
 use rescind::runtime::{self, ElectionTiming, LEASE, Settings, WatchTiming};
 use rescind::telemetry::traces::Traces;
 use rescind::telemetry::{self, BindAddress, LogFormat, trace_export};
@@ -26,7 +30,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Kubernetes operator that takes access away in Auth0.
 #[derive(Debug, Parser)]
-#[command(version, disable_help_subcommand = true)]
+#[command(version, disable_help_subcommand = true, after_help = people())]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -125,6 +129,11 @@ enum Format {
 #[derive(Clone, Copy, Debug)]
 struct Served(Option<BindAddress>);
 
+/// The last lines of the help.
+fn people() -> String {
+    format!("For people, also as a plugin of kubectl: rescind {}", cli::COMMANDS.join("|"))
+}
+
 fn allowed_domains(text: &str) -> Result<AllowedDomains, String> {
     AllowedDomains::parse(text.split(',')).map_err(|error| error.to_string())
 }
@@ -173,7 +182,13 @@ fn is_label(text: &str) -> bool {
 
 /// Exit codes: 0 success, 1 could not run or had to stop, 2 wrong command line (from clap).
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    if cli::is_for_people(&args) {
+        // The only error is that there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        return cli::main(&args);
+    }
+    let result = match Cli::parse_from(args).command {
         Command::Crds => print_crds(),
         Command::Run(options) => run(*options),
     };
@@ -218,9 +233,9 @@ fn run(options: Run) -> anyhow::Result<()> {
 }
 
 async fn operate(options: Run, traces: Traces) -> anyhow::Result<()> {
-    let config = runtime::cluster()?;
+    let config = kubeconfig::cluster(&Selection::default())?;
     let settings = Settings {
-        cluster_url: runtime::whereabouts(&config),
+        cluster_url: kubeconfig::whereabouts(&config),
         namespace: options.namespace.filter(|n| !n.is_empty()).unwrap_or_else(|| config.default_namespace.clone()),
         lease_name: options.lease_name,
         election: options.leader_elect.then(ElectionTiming::default),

@@ -85,6 +85,8 @@ pub enum Paging {
     Checkpoint,
     /// Not at all: it is one object.
     Single,
+    /// Not at all: it is an array of all entries.
+    Whole,
 }
 
 /// Declares the endpoints. A row consists of the variant's name, the ids in its path in the order of the path, each

@@ -13,7 +13,8 @@
 //! - `error`: the failures, sorted by what the caller has to do about them.
 //! - `limits`: the rate-limit headers, and how long a 429 asks to wait.
 //! - `walk`: reads a list page by page until its end is certain.
-//! - `read`: what can be read. `question`: the reads that prove nothing, and what they answer.
+//! - `read`: what can be read. `question`: the reads that prove nothing, and what they answer. `lookup`: what people
+//!   look up. `reader`: a client that only reads, for them.
 //!
 //! A 429, for example: `client` reads the headers with `limits`; the first row of the table in `answer` turns the
 //! status into [`CallError::RateLimited`] with the wait from [`wait_after_429`]; the caller gets both in an [`Answer`].
@@ -27,11 +28,13 @@ mod endpoint;
 mod error;
 mod item;
 mod limits;
+mod lookup;
 mod management_api;
 mod no_proxy;
 mod private_key;
 mod question;
 mod read;
+mod reader;
 mod secret_text;
 mod token;
 mod token_endpoint;
@@ -47,10 +50,12 @@ pub use endpoint::{Endpoint, EndpointRow, ListRow, NotFound, Paging, PathId};
 pub use error::{CallError, Missing, Rejection, Unavailable};
 pub use item::{Item, ItemKind, Unreadable};
 pub use limits::{RateHeaders, wait_after_429};
+pub use lookup::{Lookup, LookupRow};
 pub use management_api::ManagementApi;
 pub use no_proxy::exempts;
 pub use question::{ApiSettings, Fact, Question, QuestionRow};
 pub use read::Read;
+pub use reader::Reader;
 pub use secret_text::Defect;
 pub use token::{Token, fingerprint};
 pub use token_endpoint::{TOKEN_ENDPOINT, TokenRequest};

@@ -1,4 +1,4 @@
-//! What can be read: the lists of endpoints, and what answers a question.
+//! What can be read: the lists of endpoints, what answers a question, and what a person looks up.
 
 use std::sync::Arc;
 
@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use super::endpoint::{Endpoint, Paging, USER_ORGANIZATIONS, path};
 use super::item::{Item, Unreadable};
+use super::lookup::Lookup;
 use super::question::Question;
 
-/// What can be read: a list, or what answers a question.
+/// What can be read: a list, what answers a question, or what a person looks up.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Read {
     /// The list of an endpoint.
@@ -20,6 +21,8 @@ pub enum Read {
     },
     /// What answers this question. It proves nothing.
     Answer(Question),
+    /// What a person looks up. It proves nothing.
+    Lookup(Lookup),
 }
 
 impl Read {
@@ -29,6 +32,7 @@ impl Read {
             Self::List(endpoint) => endpoint.path(),
             Self::UserOrganizations { user } => path(self.template(), [&**user].into_iter()),
             Self::Answer(question) => question.path(),
+            Self::Lookup(lookup) => lookup.path(),
         }
     }
 
@@ -38,6 +42,7 @@ impl Read {
             Self::List(endpoint) => endpoint.row().list.template,
             Self::UserOrganizations { .. } => USER_ORGANIZATIONS.template,
             Self::Answer(question) => question.row().template,
+            Self::Lookup(lookup) => lookup.row().template,
         }
     }
 
@@ -45,7 +50,7 @@ impl Read {
     pub fn per_user(&self) -> Option<(&Endpoint, &Arc<str>)> {
         match self {
             Self::List(endpoint) if endpoint.row().per_user => Some((endpoint, endpoint.organization()?)),
-            Self::List(_) | Self::UserOrganizations { .. } | Self::Answer(_) => None,
+            Self::List(_) | Self::UserOrganizations { .. } | Self::Answer(_) | Self::Lookup(_) => None,
         }
     }
 
@@ -55,6 +60,7 @@ impl Read {
             Self::List(endpoint) => endpoint.row().list.paging,
             Self::UserOrganizations { .. } => USER_ORGANIZATIONS.paging,
             Self::Answer(question) => question.row().paging,
+            Self::Lookup(lookup) => lookup.row().paging,
         }
     }
 
@@ -64,6 +70,7 @@ impl Read {
             Self::List(endpoint) => endpoint.row().list.key,
             Self::UserOrganizations { .. } => USER_ORGANIZATIONS.key,
             Self::Answer(question) => question.row().key,
+            Self::Lookup(lookup) => lookup.row().key,
         }
     }
 
@@ -73,6 +80,7 @@ impl Read {
             Self::List(endpoint) => endpoint.row().list.scopes,
             Self::UserOrganizations { .. } => USER_ORGANIZATIONS.scopes,
             Self::Answer(question) => question.row().scopes,
+            Self::Lookup(lookup) => lookup.row().scopes,
         }
     }
 
@@ -81,7 +89,7 @@ impl Read {
         match self {
             Self::List(endpoint) => endpoint.items().read(entry),
             Self::UserOrganizations { .. } => USER_ORGANIZATIONS.items.read(entry),
-            Self::Answer(_) => Ok(None),
+            Self::Answer(_) | Self::Lookup(_) => Ok(None),
         }
     }
 

@@ -38,6 +38,8 @@ pub struct Walk {
     /// What the entries contribute to the answer of a question.
     gathered: BTreeSet<Arc<str>>,
     fact: Option<Fact>,
+    /// The entries, if they are to be kept.
+    entries: Vec<Value>,
     pages: usize,
     seen: usize,
     total: Total,
@@ -56,6 +58,8 @@ enum Goal {
     FirstPage,
     /// To answer this question.
     Answer(Question),
+    /// To keep every entry as Auth0 shows it.
+    Collect,
 }
 
 /// What the pages so far said about the length of the list.
@@ -131,6 +135,11 @@ impl Walk {
         Self::with(read, Goal::FirstPage)
     }
 
+    /// A walk to the end of the list that keeps every entry. An object counts as a list of one entry.
+    pub fn collecting(read: Read) -> Self {
+        Self::with(read, Goal::Collect)
+    }
+
     fn with(read: Read, goal: Goal) -> Self {
         Self {
             read,
@@ -139,6 +148,7 @@ impl Walk {
             through_roles: BTreeMap::new(),
             gathered: BTreeSet::new(),
             fact: None,
+            entries: Vec::new(),
             pages: 0,
             seen: 0,
             total: Total::Unknown,
@@ -185,9 +195,20 @@ impl Walk {
         self.fact.as_ref()
     }
 
+    /// The entries of a walk that keeps them, once it is complete.
+    pub fn into_entries(self) -> Vec<Value> {
+        self.entries
+    }
+
     /// The query of the next page.
     pub fn query(&self) -> Query {
-        Query(match self.read.paging() {
+        let mut query = if let Read::Lookup(lookup) = &self.read { lookup.query() } else { Vec::new() };
+        query.extend(self.page_query());
+        Query(query)
+    }
+
+    fn page_query(&self) -> Vec<(&'static str, String)> {
+        match self.read.paging() {
             Paging::Offset => vec![
                 ("page", self.pages.to_string()),
                 ("per_page", PAGE_SIZE.to_string()),
@@ -198,8 +219,8 @@ impl Walk {
                 query.extend(self.cursor.clone().map(|cursor| ("from", cursor)));
                 query
             }
-            Paging::Single => Vec::new(),
-        })
+            Paging::Single | Paging::Whole => Vec::new(),
+        }
     }
 
     /// Takes the response to [`Self::query`].
@@ -210,9 +231,14 @@ impl Walk {
             self.pages += 1;
             return Ok(WalkStep::Done(BTreeSet::new()));
         }
+        if let (Paging::Single, Goal::Collect) = (paging, &self.goal) {
+            self.pages += 1;
+            self.entries.push(page.clone());
+            return Ok(WalkStep::Done(BTreeSet::new()));
+        }
         // Auth0 may ignore include_totals and return a bare array. A bare array of a checkpoint list is not accepted,
         // because it would not say whether the list ends here.
-        let bare = page.as_array().filter(|_| paging == Paging::Offset);
+        let bare = page.as_array().filter(|_| matches!(paging, Paging::Offset | Paging::Whole));
         let entries = bare.or_else(|| page.get(self.read.list_key())?.as_array()).ok_or(WalkError::Malformed)?;
         let mut gathered = Gathered::default();
         let all = match &self.goal {
@@ -230,12 +256,16 @@ impl Walk {
                 gathered.answer(question, entries)?;
                 question.needs_one_page()
             }
+            Goal::Collect => {
+                gathered.entries = entries.clone();
+                false
+            }
         };
         let exhausted = match paging {
             _ if all => false,
             Paging::Offset => self.offset_end(page, entries.len())?,
             Paging::Checkpoint => self.checkpoint_end(page, entries.len())?,
-            Paging::Single => true,
+            Paging::Single | Paging::Whole => true,
         };
         self.add(gathered);
         self.pages += 1;
@@ -251,13 +281,14 @@ impl Walk {
         match paging {
             Paging::Offset if self.seen >= OFFSET_END => Err(WalkError::TooLong),
             _ if self.pages >= MAX_PAGES => Err(WalkError::InconsistentPages),
-            Paging::Offset | Paging::Checkpoint | Paging::Single => Ok(WalkStep::More),
+            Paging::Offset | Paging::Checkpoint | Paging::Single | Paging::Whole => Ok(WalkStep::More),
         }
     }
 
     /// Adds what an accepted page holds.
-    fn add(&mut self, Gathered { mut items, through_roles, mut answers }: Gathered) {
+    fn add(&mut self, Gathered { mut items, through_roles, mut answers, mut entries }: Gathered) {
         self.found.append(&mut items);
+        self.entries.append(&mut entries);
         self.gathered.append(&mut answers);
         for (item, role) in through_roles {
             let roles = self.through_roles.entry(item).or_default();
@@ -319,6 +350,7 @@ struct Gathered {
     items: BTreeSet<Item>,
     through_roles: Vec<(Item, Arc<str>)>,
     answers: BTreeSet<Arc<str>>,
+    entries: Vec<Value>,
 }
 
 impl Gathered {

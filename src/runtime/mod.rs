@@ -5,12 +5,12 @@
 //! Start reading at [`run`], which waits for the API server and for the lease, and then at `Work::start` in
 //! `leader.rs`, which puts together everything that only a leader does.
 //!
-//! - `kubeconfig.rs`: finds the cluster. `startup.rs`: waits for the API server.
+//! - `startup.rs`: waits for the API server.
 //! - `election/`: the Lease; one replica leads, the others stand by.
 //! - `leader.rs`: what a leader runs. `tasks.rs` holds its tasks, `shutdown.rs` ends them in order.
 //! - `cache/`: one watch and one cache for each kind and scope.
 //! - `controllers/`: which change queues which object, and kube's `Controller`, which reconciles what is queued.
-//! - `settings.rs`: what the command line decides. `kube_error.rs`: errors of the API server in a few words.
+//! - `settings.rs`: what the command line decides.
 //!
 //! The watches are kube-runtime's `watcher`, the caches its `reflector` stores, and its `Controller` reconciles. Some
 //! things around them are ours, each because of something that kube-runtime 5 does:
@@ -26,14 +26,12 @@
 //!   has a watch of its own.
 //! - `watcher` asks again and again for a resource version that has expired: `cache/resync.rs`.
 //! - The client has no read timeout, so every call outside a watch has a deadline: `controllers/guard.rs`,
-//!   `startup.rs`, `election/lease.rs`. `kubeconfig.rs` sets a read timeout for the watches, and turns off the retries
+//!   `startup.rs`, `election/lease.rs`. `src/kubeconfig.rs` sets a read timeout for the watches, and turns off the retries
 //!   that would hide an unreachable API server.
 
 pub(crate) mod cache;
 mod controllers;
 mod election;
-mod kube_error;
-mod kubeconfig;
 mod leader;
 mod settings;
 mod shutdown;
@@ -56,7 +54,6 @@ use leader::Work;
 
 pub use cache::WatchTiming;
 pub use election::{ElectionTiming, LEASE, Lost};
-pub use kubeconfig::{ClusterError, cluster, whereabouts};
 pub use settings::Settings;
 
 /// Why the operator could not run, or stopped. What to do: correct what the message names, then start it again.

@@ -9,7 +9,7 @@ use tracing::info;
 
 use crate::telemetry::readiness::Readiness;
 
-use super::kube_error::explain;
+use crate::kube_error::explain;
 
 /// kube sets no timeout of its own.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);

@@ -18,7 +18,7 @@ pub struct Applicant<'a> {
 
 /// Why the tenant `name` does not let the removal use it, for users; `None` if it does. `labels` are those of the
 /// removal's namespace. The text does not show what the tenant allows: its reader may not be meant to know.
-pub(super) fn refusal(
+pub fn refusal(
     admission: &Admission,
     name: &str,
     applicant: &Applicant<'_>,

@@ -39,6 +39,17 @@ impl Settings {
     }
 }
 
+/// Where calls go, and which tokens are for there.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The domain.
+    pub domain: Domain,
+    /// PEM certificates to trust instead of the system's.
+    pub ca_bundle: Option<Vec<u8>>,
+    /// The API that tokens are for.
+    pub audience: String,
+}
+
 /// What a Secret holds.
 #[derive(Clone, Debug)]
 pub enum SecretCredential {
@@ -78,6 +89,23 @@ pub fn settings(
             format!("This version of rescind does not act on {}, so nothing is sent.", spec.unknown.join(", "));
         return Err(TenantError::new(Reason::UnknownField, message));
     }
+    let Place { domain, ca_bundle, audience } = place(tenant, allowed)?;
+    let secret = secret.filter(|secret| has_credentials_label(secret)).ok_or_else(|| missing(tenant, namespace))?;
+    check_domain(secret, &secret.name_any(), &spec.domain)?;
+    let credential = match &spec.credentials.token_secret_ref {
+        Some(reference) => SecretCredential::Token(token(secret, reference, &audience, &domain, now)?),
+        None => SecretCredential::Application(application(secret)?),
+    };
+    let limits = Limits {
+        max_per_second: f64::from(spec.rate_limit.max_requests_per_second),
+        reserve_percent: f64::from(spec.rate_limit.reserve_percent),
+    };
+    Ok(Settings { domain, ca_bundle, credential, audience, limits, verification: spec.verification })
+}
+
+/// Where the calls of `tenant` go.
+pub fn place(tenant: &dyn TenantObject, allowed: &AllowedDomains) -> Result<Place, TenantError> {
+    let spec = tenant.tenant_spec();
     let domain: Domain = spec
         .domain
         .parse()
@@ -90,18 +118,8 @@ pub fn settings(
         return Err(TenantError::new(Reason::DomainNotAllowed, message));
     }
     let ca_bundle = spec.ca_bundle.as_deref().map(decode_bundle).transpose()?;
-    let secret = secret.filter(|secret| has_credentials_label(secret)).ok_or_else(|| missing(tenant, namespace))?;
-    check_domain(secret, &secret.name_any(), &spec.domain)?;
     let audience = spec.audience.clone().unwrap_or_else(|| domain.default_audience());
-    let credential = match &spec.credentials.token_secret_ref {
-        Some(reference) => SecretCredential::Token(token(secret, reference, &audience, &domain, now)?),
-        None => SecretCredential::Application(application(secret)?),
-    };
-    let limits = Limits {
-        max_per_second: f64::from(spec.rate_limit.max_requests_per_second),
-        reserve_percent: f64::from(spec.rate_limit.reserve_percent),
-    };
-    Ok(Settings { domain, ca_bundle, credential, audience, limits, verification: spec.verification })
+    Ok(Place { domain, ca_bundle, audience })
 }
 
 fn value<'a>(secret: &'a Secret, key: &str) -> Option<&'a [u8]> {

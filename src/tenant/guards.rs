@@ -11,7 +11,7 @@ use super::key::TenantKey;
 
 /// What of a removal the tenant protects, for users: the first protected user, organization or role that it names. Then
 /// nothing of it is sent: a list with a break-glass account in it is the wrong list.
-pub(super) fn protected_target(protected: &Protected, removal: &Removal) -> Option<String> {
+pub fn protected_target(protected: &Protected, removal: &Removal) -> Option<String> {
     let Protected { user_ids, role_ids, organization_ids, .. } = protected;
     let is_user = |id: &str| user_ids.iter().any(|user| user.as_str() == id);
     let is_role = |id: &str| role_ids.iter().any(|role| role.as_str() == id);

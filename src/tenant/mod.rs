@@ -27,11 +27,12 @@ mod status;
 mod token_source;
 mod token_state;
 
-pub use admission::Applicant;
-pub use brake::{Brakes, Demand, Engaged, Facts as BrakeFacts, Group, ItemId, Plan as BrakePlan};
+pub use admission::{Applicant, refusal};
+pub use brake::{Brakes, Demand, Engaged, Facts as BrakeFacts, Group, ItemId, Plan as BrakePlan, share_limit};
 pub use cluster::{ClusterCaches, NamespaceMeta};
-pub use connection::{Settings, TenantError, settings};
+pub use connection::{Place, SecretCredential, Settings, TenantError, place, settings};
 pub use connection_cache::Connect;
+pub use guards::protected_target;
 pub use health::Unreachable;
 pub use key::TenantKey;
 pub use registry::{Alive, Tenants};

@@ -1,5 +1,5 @@
 //! The cluster is found as kubectl finds it: several files, an exec plugin, a proxy. (What a proxy is chosen by:
-//! src/runtime/kubeconfig.rs.) And operators beside each other in one namespace.
+//! src/kubeconfig.rs.) And operators beside each other in one namespace.
 
 use std::path::{Path, PathBuf};
 

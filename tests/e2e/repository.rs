@@ -29,9 +29,9 @@ fn crds_are_up_to_date() {
     assert_eq!(found, expected, "one file a kind");
 }
 
-const ROOMS: [&str; 7] = ["api", "auth0", "dispatch", "tenant", "revocation", "telemetry", "runtime"];
+const ROOMS: [&str; 8] = ["api", "auth0", "dispatch", "tenant", "revocation", "telemetry", "runtime", "cli"];
 
-/// runtime -> telemetry -> revocation -> tenant -> dispatch -> auth0, and all may read api.
+/// runtime -> telemetry -> revocation -> tenant -> dispatch -> auth0, and all may read api. Nothing knows cli.
 #[test]
 fn arrows_between_rooms_run_one_way() {
     for (height, room) in ROOMS.iter().enumerate() {
@@ -49,6 +49,19 @@ fn arrows_between_rooms_run_one_way() {
             }
         }
     }
+}
+
+/// The commands for people run no operator, and what they read Auth0 with cannot remove anything.
+#[test]
+fn the_commands_for_people_only_read() {
+    for file in rust_files(&root().join("src/cli")) {
+        let text = fs::read_to_string(&file).unwrap();
+        for name in ["crate::runtime", "ManagementApi", "auth0::Client", "Connection::", "Dispatcher"] {
+            assert!(!text.contains(name), "{} must not use {name}", file.display());
+        }
+    }
+    let reader = fs::read_to_string(root().join("src/auth0/reader.rs")).unwrap();
+    assert!(!reader.contains("remove"), "a reader has no DELETE");
 }
 
 /// So a file can be read before the others of its room.

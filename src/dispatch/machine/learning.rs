@@ -45,7 +45,7 @@ impl Machine {
                 let question = Question::MemberCount { organization: organization.clone() };
                 (question, Some(Fact::MemberCount(walk.seen() as u64)))
             }
-            (Read::List(_) | Read::UserOrganizations { .. }, _) => return,
+            (Read::List(_) | Read::UserOrganizations { .. } | Read::Lookup(_), _) => return,
         };
         if let Some(fact) = fact {
             self.facts.insert(connection, question, Learned { fact, began, learned_at });

@@ -69,7 +69,7 @@ impl Machine {
                 let at = (endpoint.clone(), connection);
                 (self.queue_at.contains_key(&at), self.known_lengths.get(&at).copied())
             }
-            Read::UserOrganizations { .. } | Read::Answer(_) => (false, None),
+            Read::UserOrganizations { .. } | Read::Answer(_) | Read::Lookup(_) => (false, None),
         };
         let ready = list.ready(removing, length, now);
         let limit_profile = self.limit_profile(connection);

@@ -24,7 +24,7 @@ use tokio::sync::watch::{Receiver, Sender};
 use tracing::{debug, warn};
 
 use crate::api::{CREDENTIALS_LABEL, GROUP, RECONCILE_ANNOTATION, RELEASE_BRAKE_ANNOTATION, REQUESTED_BY_ANNOTATION};
-use crate::runtime::kube_error::explain;
+use crate::kube_error::explain;
 use crate::telemetry::readiness::Readiness;
 use crate::tenant::Listing;
 

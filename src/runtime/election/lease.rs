@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::api::FIELD_MANAGER;
-use crate::runtime::kube_error::explain;
+use crate::kube_error::explain;
 use crate::telemetry::readiness::{Readiness, Role};
 
 use super::candidate::{Candidate, ElectionTiming, Step, holder};

@@ -48,6 +48,17 @@ pub enum GroupRefusal {
     },
 }
 
+/// The most people who may be removed from an organization within the window, with `share` percent of its members at
+/// most; `members`: how many it has, if that is known. None: as many as there are.
+pub fn share_limit(share: usize, members: Option<usize>) -> Option<usize> {
+    match members {
+        _ if share >= 100 => None,
+        Some(members) if members < SHARE_FROM => None,
+        Some(members) => Some((members.saturating_mul(share) / 100).max(1)),
+        None => Some(1),
+    }
+}
+
 /// What is known of the groups of a tenant.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
@@ -111,13 +122,7 @@ impl Groups {
 
     /// The most people who may be removed from an organization within the window. None: as many as there are.
     fn limit(&self, group: Group) -> Option<usize> {
-        let share = self.rules.share;
-        match self.lengths.get(&group).and_then(|length| length.members) {
-            _ if share >= 100 => None,
-            Some(length) if length < SHARE_FROM => None,
-            Some(length) => Some((length.saturating_mul(share) / 100).max(1)),
-            None => Some(1),
-        }
+        share_limit(self.rules.share, self.lengths.get(&group).and_then(|length| length.members))
     }
 
     /// Decides which groups are shut. `asked` are the items that are asked for and were not sent, by namespace; `sent`

@@ -33,7 +33,7 @@ use ledger::TenantBrake;
 
 pub use counts::Demand;
 pub(super) use groups::HOLDERS_TTL;
-pub use groups::{GroupRefusal, GroupRules};
+pub use groups::{GroupRefusal, GroupRules, share_limit};
 pub use item_id::{Group, ItemId};
 pub use plan::{Engaged, Facts, Plan};
 

@@ -2,6 +2,7 @@
 //! proxies; without a kubeconfig, the service account of the pod.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::Uri;
@@ -33,12 +34,41 @@ impl From<KubeconfigError> for ClusterError {
     }
 }
 
-/// The cluster's address and our credentials for it. Whether the API server answers is checked later (`startup.rs`).
-pub fn cluster() -> Result<Config, ClusterError> {
-    let mut config = match from_kubeconfig() {
+/// What may be chosen in the kubeconfig instead of what it says itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// The file to read instead of those of KUBECONFIG.
+    pub file: Option<PathBuf>,
+    /// The context to use instead of the current one.
+    pub context: Option<String>,
+    /// The cluster to use instead of that of the context.
+    pub cluster: Option<String>,
+    /// The user of the kubeconfig to use instead of that of the context.
+    pub user: Option<String>,
+    /// The user to impersonate, and the groups.
+    pub impersonate: Option<String>,
+    /// The groups to impersonate.
+    pub impersonate_groups: Vec<String>,
+}
+
+impl Selection {
+    /// Whether anything of a kubeconfig was chosen: then the service account of a pod is not what is meant.
+    const fn is_explicit(&self) -> bool {
+        self.file.is_some() || self.context.is_some() || self.cluster.is_some() || self.user.is_some()
+    }
+}
+
+/// The cluster's address and our credentials for it. Whether the API server answers is not checked here.
+pub fn cluster(selection: &Selection) -> Result<Config, ClusterError> {
+    let mut config = match from_kubeconfig(selection) {
         Ok(config) => config,
+        Err(why) if selection.is_explicit() => return Err(why),
         Err(why) => Config::incluster().map_err(|_| why)?,
     };
+    if selection.impersonate.is_some() {
+        config.auth_info.impersonate.clone_from(&selection.impersonate);
+        config.auth_info.impersonate_groups = Some(selection.impersonate_groups.clone());
+    }
     // kube's retry layer hides an unreachable API server for up to a quarter of an hour. We retry ourselves and report
     // it.
     config.default_retry = false;
@@ -51,11 +81,19 @@ pub fn cluster() -> Result<Config, ClusterError> {
 
 /// The cluster of the current context. kube's own loader is of no use here: it looks in NO_PROXY for the proxy instead of
 /// the API server, and refuses entries that kubectl accepts.
-fn from_kubeconfig() -> Result<Config, ClusterError> {
-    let mut kubeconfig = Kubeconfig::read()?;
-    let name = kubeconfig.current_context.take().ok_or(KubeconfigError::CurrentContextNotSet)?;
+fn from_kubeconfig(selection: &Selection) -> Result<Config, ClusterError> {
+    let mut kubeconfig = match &selection.file {
+        Some(file) => Kubeconfig::read_from(file)?,
+        None => Kubeconfig::read()?,
+    };
+    let name = selection.context.clone().or_else(|| kubeconfig.current_context.take());
+    let name = name.ok_or(KubeconfigError::CurrentContextNotSet)?;
     let context = kubeconfig.contexts.into_iter().find(|context| context.name == name);
-    let context = context.and_then(|context| context.context).ok_or(KubeconfigError::LoadContext(name))?;
+    let mut context = context.and_then(|context| context.context).ok_or(KubeconfigError::LoadContext(name))?;
+    if let Some(cluster) = &selection.cluster {
+        context.cluster.clone_from(cluster);
+    }
+    context.user = selection.user.clone().or(context.user);
     let cluster = kubeconfig.clusters.into_iter().find(|cluster| cluster.name == context.cluster);
     let cluster = cluster.and_then(|cluster| cluster.cluster);
     let cluster = cluster.ok_or(KubeconfigError::LoadClusterOfContext(context.cluster))?;

@@ -1,0 +1,104 @@
+//! Flags that several commands share. kubectl takes none of its own flags before the name of a plugin, so the usual ones
+//! are here.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::api::DurationText;
+use crate::kubeconfig::Selection;
+
+/// Which cluster, as whom, and which namespace.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Flags as kubectl has them")]
+pub struct ClusterFlags {
+    /// Namespace of the objects. Default: that of the kubeconfig's context.
+    #[arg(short = 'n', long, global = true)]
+    pub namespace: Option<String>,
+
+    /// Objects of all namespaces.
+    #[arg(short = 'A', long, global = true, conflicts_with = "namespace")]
+    pub all_namespaces: bool,
+
+    /// The kubeconfig file to use.
+    #[arg(long, global = true)]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// The context of the kubeconfig to use.
+    #[arg(long, global = true)]
+    pub context: Option<String>,
+
+    /// The cluster of the kubeconfig to use.
+    #[arg(long, global = true)]
+    pub cluster: Option<String>,
+
+    /// The user of the kubeconfig to use.
+    #[arg(long, global = true)]
+    pub user: Option<String>,
+
+    /// The user to impersonate.
+    #[arg(long = "as", global = true, value_name = "USER")]
+    pub impersonate: Option<String>,
+
+    /// A group to impersonate; may be repeated.
+    #[arg(long = "as-group", global = true, value_name = "GROUP", requires = "impersonate")]
+    pub impersonate_groups: Vec<String>,
+
+    /// How long to wait for one answer of the API server, such as 30s or 2m.
+    #[arg(long, global = true, default_value = "30s", value_parser = duration)]
+    pub request_timeout: Duration,
+}
+
+impl ClusterFlags {
+    /// What is chosen of the kubeconfig.
+    pub fn selection(&self) -> Selection {
+        Selection {
+            file: self.kubeconfig.clone(),
+            context: self.context.clone(),
+            cluster: self.cluster.clone(),
+            user: self.user.clone(),
+            impersonate: self.impersonate.clone(),
+            impersonate_groups: self.impersonate_groups.clone(),
+        }
+    }
+}
+
+/// How Auth0 is read.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "How Auth0 is read")]
+pub struct Auth0Flags {
+    /// File with a Management API token that can read. Default: the variable RESCIND_AUTH0_TOKEN, else the Secret of the
+    /// tenant, if you may read it.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// The most reads a second, 0.1 to 10. Twice the tenant's reservePercent of each of Auth0's buckets is left alone.
+    #[arg(long, default_value_t = 2.0, value_parser = rate)]
+    pub max_requests_per_second: f64,
+
+    /// Auth0 domains that the token may be sent to, comma-separated. A leading "*." matches one or more labels; a port
+    /// other than 443 must be written out.
+    #[arg(long, env = "RESCIND_ALLOWED_DOMAINS", default_value = "*.auth0.com,*.auth0app.com")]
+    pub allowed_domains: String,
+}
+
+/// Text for people or JSON for programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people. It may change with any version.
+    #[default]
+    Text,
+    /// One JSON document with a `schemaVersion`.
+    Json,
+}
+
+/// A time span as the fields of the kinds take it, such as 90s, 10m or 24h.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    DurationText::from(text).duration().ok_or_else(|| "write a number and a unit, such as 90s, 10m or 24h".to_owned())
+}
+
+fn rate(text: &str) -> Result<f64, &'static str> {
+    let rate = text.parse().ok().filter(|rate: &f64| (0.1..=10.0).contains(rate));
+    rate.ok_or("write a number from 0.1 to 10")
+}

@@ -1,0 +1,30 @@
+//! `kubectl rescind`: the commands for people. They say what manifests would remove, where removals stand, and why
+//! somebody still has something; they write manifests, and what an auditor asks for.
+//!
+//! Belongs here: everything that a person types and reads. Does not belong here: what a removal is and when it is sent;
+//! the commands ask the rooms below for that, so that they say what the operator would do. Nothing else uses this room.
+//!
+//! The commands read Auth0 and never change anything there: [`crate::auth0::Reader`] has no DELETE. The only writes are
+//! Kubernetes objects, by `new --apply`, `retry`, `stop` and `resume`.
+//!
+//! Start with `command`, the list of the commands; each has a file or a folder of its own. They share:
+//! - `flags`: the flags that kubectl has, and how Auth0 is read. `error`: why a command ends, by what to do about it.
+//! - `cluster`: requests to the API server. `object`: a removal object of any kind.
+//! - `access`: from a tenant object to a token. `reads`: complete reads of Auth0, paced.
+//! - `session`: what every command is given. `screen`: what is written where. `texts`: texts from outside, made
+//!   harmless.
+
+mod access;
+mod cluster;
+mod command;
+mod error;
+mod flags;
+mod object;
+mod plan;
+mod reads;
+mod screen;
+mod session;
+mod texts;
+mod version;
+
+pub use command::{COMMANDS, is_for_people, main};

@@ -1,0 +1,212 @@
+//! `plan`: what manifests or objects would remove. Manifests are checked by the API server, guards and times by the
+//! operator's own decision, and what is held by complete reads of Auth0.
+//!
+//! `manifests` reads files; `standing` is what the operator knows of the tenant; `verdict` is the decision; `look` reads
+//! Auth0; `guards` are those that count; `left` is what people have after it; `report` is the result as data, and
+//! `print` as text.
+
+mod guards;
+mod left;
+mod look;
+mod manifests;
+mod print;
+mod report;
+mod standing;
+mod tenant;
+mod verdict;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use futures::StreamExt;
+
+use crate::clock;
+use crate::kube_error::explain;
+use crate::tenant::TenantKey;
+
+use super::cluster::{Cluster, Selected};
+use super::error::CliError;
+use super::flags::{Auth0Flags, Format};
+use super::object::{Object, named};
+use super::session::Session;
+
+use manifests::Manifest;
+use report::{Refused, Report};
+use tenant::{Names, Planned};
+use verdict::Sign;
+
+/// How many manifests the API server checks at the same time.
+const CHECKS: usize = 8;
+
+/// Say what manifests or objects would remove. Nothing is changed.
+///
+/// Each item has one of four signs: "-" it is held and would be removed, "=" it is not held, "!" it would be refused or
+/// nothing would be done about it, "?" it could not be read.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["filename", "objects", "selector", "all"]))]
+pub struct Args {
+    /// Manifests: a file, a folder, or "-" for standard input. May be repeated.
+    #[arg(short = 'f', long, value_name = "FILE")]
+    filename: Vec<PathBuf>,
+
+    /// Look into the folders below, too.
+    #[arg(short = 'R', long, requires = "filename")]
+    recursive: bool,
+
+    /// Objects in the cluster, such as urr/jane-admin.
+    #[arg(value_name = "KIND/NAME")]
+    objects: Vec<String>,
+
+    /// Objects in the cluster with these labels.
+    #[arg(short = 'l', long)]
+    selector: Option<String>,
+
+    /// All objects in the namespace; with -A, in all namespaces.
+    #[arg(long)]
+    all: bool,
+
+    /// Exit with 0 if there is nothing to remove and nothing to say, with 1 if there is something, and with 2 after an
+    /// error.
+    #[arg(long)]
+    pub exit_code: bool,
+
+    /// Save the plan as JSON in this file.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// Say what is different from a saved plan; with --exit-code, exit with 1 if anything is.
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+
+    /// Whether to read the names of people and organizations, which takes a call each.
+    #[arg(long, value_enum, default_value_t)]
+    names: Names,
+
+    /// Text for people or JSON for programs.
+    #[arg(short = 'o', long, value_enum, default_value_t)]
+    output: Format,
+
+    /// Namespace of the operator, where the Secrets of ClusterAuth0Tenants are.
+    #[arg(long, default_value = "rescind-system")]
+    operator_namespace: String,
+
+    #[command(flatten)]
+    auth0: Auth0Flags,
+}
+
+/// Runs the command.
+pub async fn run(session: &Session, args: &Args) -> Result<u8, CliError> {
+    let earlier = args.against.as_deref().map(saved).transpose()?;
+    let cluster = session.cluster()?;
+    let (planned, refused, notes) = gather(session, &cluster, args).await?;
+    for note in notes {
+        session.screen.note(format!("rescind: {note}"));
+    }
+    let report = plan(session, &cluster, args, planned, refused).await?;
+    session.screen.progress_done();
+    if let Some(file) = &args.out {
+        let json = serde_json::to_string_pretty(&report).map_err(|error| CliError::failed(error.to_string()))?;
+        std::fs::write(file, json + "\n")
+            .map_err(|error| CliError::failed(format!("{} cannot be written ({error})", file.display())))?;
+    }
+    let changes = earlier.map(|earlier| report.changes_since(&earlier));
+    match args.output {
+        Format::Json => {
+            let json = serde_json::to_string_pretty(&report).map_err(|error| CliError::failed(error.to_string()))?;
+            session.screen.print(json + "\n")?;
+        }
+        Format::Text => session.screen.print(print::text(&session.screen, &report, changes.as_deref()))?,
+    }
+    let is_news = match &changes {
+        Some(changes) => !changes.is_empty(),
+        None => report.counts.keys().any(|sign| *sign != Sign::Absent),
+    };
+    Ok(u8::from(args.exit_code && is_news))
+}
+
+fn saved(file: &std::path::Path) -> Result<Report, CliError> {
+    let text = std::fs::read(file)
+        .map_err(|error| CliError::failed(format!("{} cannot be read ({error})", file.display())))?;
+    serde_json::from_slice(&text).map_err(|error| {
+        CliError::failed(format!("{} is no plan that --out has saved ({error})", file.display()))
+    })
+}
+
+type Gathered = (Vec<Planned>, Vec<Refused>, Vec<String>);
+
+/// The objects that are meant, what the API server refuses, and what else is to be said.
+async fn gather(session: &Session, cluster: &Cluster, args: &Args) -> Result<Gathered, CliError> {
+    if !args.filename.is_empty() {
+        let manifests = manifests::read(&args.filename, args.recursive, &cluster.namespace)?;
+        session.screen.progress(format!("the API server checks {} manifests", manifests.removals.len()));
+        let (planned, refused, mut notes) = checked(cluster, &manifests.removals).await?;
+        if manifests.others > 0 {
+            notes.push(format!("{} objects of other kinds were left out", manifests.others));
+        }
+        return Ok((planned, refused, notes));
+    }
+    let found = |object: Object| Planned { object, source: None };
+    if !args.objects.is_empty() {
+        let mut planned = Vec::new();
+        for text in &args.objects {
+            let wrong = || CliError::usage(format!("{text} names no removal: write KIND/NAME, such as urr/jane-admin"));
+            planned.push(found(cluster.object(&named(text).ok_or_else(wrong)?).await?));
+        }
+        return Ok((planned, Vec::new(), Vec::new()));
+    }
+    let selected = Selected { labels: args.selector.as_deref(), kinds: &[] };
+    let listing = cluster.objects(&selected).await?;
+    Ok((listing.objects.into_iter().map(found).collect(), Vec::new(), listing.unread))
+}
+
+/// Has the API server check manifests by applying them without storing anything.
+async fn checked(cluster: &Cluster, manifests: &[Manifest]) -> Result<Gathered, CliError> {
+    let (mut planned, mut refused, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    let checks = manifests.iter().map(|manifest| async move {
+        let dry_run = cluster.dry_run(&manifest.kind, &manifest.object);
+        (manifest, cluster.answer("check a manifest", dry_run).await)
+    });
+    let mut checks = futures::stream::iter(checks).buffered(CHECKS);
+    while let Some((manifest, answer)) = checks.next().await {
+        let source = Some(manifest.source.clone());
+        let name = manifest.object.pointer("/metadata/name").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let title = format!("{}/{name}", manifest.kind.name);
+        match answer? {
+            Ok(object) => planned.push(Planned { object, source }),
+            Err(kube::Error::Api(status)) if status.code == 403 && !status.message.contains("ValidatingAdmission") => {
+                let note = "the manifests were not checked by the API server, because you may not apply them";
+                if notes.is_empty() {
+                    notes.push(note.to_owned());
+                }
+                match manifest.kind.read_with_defaults(manifest.object.clone()) {
+                    Ok(object) => planned.push(Planned { object, source }),
+                    Err(why) => refused.push(Refused { object: title, source: manifest.source.clone(), why }),
+                }
+            }
+            Err(error) => {
+                refused.push(Refused { object: title, source: manifest.source.clone(), why: explain(&error) });
+            }
+        }
+    }
+    Ok((planned, refused, notes))
+}
+
+async fn plan(
+    session: &Session,
+    cluster: &Cluster,
+    args: &Args,
+    planned: Vec<Planned>,
+    refused: Vec<Refused>,
+) -> Result<Report, CliError> {
+    let read_at = clock::wall();
+    let mut by_tenant: BTreeMap<TenantKey, Vec<Planned>> = BTreeMap::new();
+    for planned in planned {
+        by_tenant.entry(planned.object.tenant()).or_default().push(planned);
+    }
+    let mut tenants = Vec::new();
+    for (key, planned) in by_tenant {
+        let asked = tenant::Asked { auth0: &args.auth0, operator_namespace: &args.operator_namespace, names: args.names };
+        tenants.push(tenant::plan(session, cluster, &key, planned, &asked).await?);
+    }
+    Ok(Report::new(read_at, tenants, refused))
+}

@@ -1,0 +1,19 @@
+//! The commands for people, run by the real kubectl as its plugin, against a real API server and the stand-in for Auth0.
+//! What they print is compared with the files in `golden`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
+
+mod person;
+mod version;
+
+#[path = "../e2e/fault_injector.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod fault_injector;
+#[path = "../shared/fixtures.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod fixtures;
+#[path = "../shared/generated.rs"]
+mod generated_file;
+#[path = "../e2e/harness.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod harness;
