@@ -55,7 +55,8 @@ pub fn is_for_people(args: &[OsString]) -> bool {
 /// nothing to say, 1 something, 2 an error.
 pub fn main(args: &[OsString]) -> ExitCode {
     let name = args.first().map(Path::new).and_then(Path::file_stem).and_then(OsStr::to_str);
-    let command = if name == Some(PLUGIN) { Cli::command() } else { Cli::command().name("rescind").bin_name("rescind") };
+    let command =
+        if name == Some(PLUGIN) { Cli::command() } else { Cli::command().name("rescind").bin_name("rescind") };
     let cli = match command.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
@@ -106,7 +107,8 @@ mod tests {
     #[test]
     fn the_list_of_the_names_is_complete() {
         Cli::command().debug_assert();
-        let names: Vec<String> = Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        let names: Vec<String> =
+            Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
         assert_eq!(names, COMMANDS);
     }
 
@@ -114,7 +116,9 @@ mod tests {
     fn kubectl_and_the_name_of_a_command_lead_here() {
         let is = |args: &[&str]| is_for_people(&args.iter().map(OsString::from).collect::<Vec<_>>());
         assert!(is(&["/usr/bin/kubectl-rescind"]) && is(&["rescind", "plan"]));
-        assert!(!is(&["/rescind", "run"]) && !is(&["rescind", "crds"]) && !is(&["rescind"]) && !is(&["rescind", "--help"]));
+        assert!(
+            !is(&["/rescind", "run"]) && !is(&["rescind", "crds"]) && !is(&["rescind"]) && !is(&["rescind", "--help"])
+        );
     }
 
     #[test]

@@ -73,8 +73,9 @@ pub struct Auth0Flags {
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 
-    /// The most reads a second, 0.1 to 10. Twice the tenant's reservePercent of each of Auth0's buckets is left alone.
-    #[arg(long, default_value_t = 2.0, value_parser = rate)]
+    /// The most reads a second, 0.1 to 1000, and never more than the tenant's own maxRequestsPerSecond. Twice the tenant's
+    /// reservePercent of each of Auth0's buckets is left alone.
+    #[arg(long, env = "RESCIND_MAX_REQUESTS_PER_SECOND", default_value_t = 2.0, value_parser = rate)]
     pub max_requests_per_second: f64,
 
     /// Auth0 domains that the token may be sent to, comma-separated. A leading "*." matches one or more labels; a port
@@ -99,6 +100,6 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn rate(text: &str) -> Result<f64, &'static str> {
-    let rate = text.parse().ok().filter(|rate: &f64| (0.1..=10.0).contains(rate));
-    rate.ok_or("write a number from 0.1 to 10")
+    let rate = text.parse().ok().filter(|rate: &f64| (0.1..=1000.0).contains(rate));
+    rate.ok_or("write a number from 0.1 to 1000")
 }

@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
+mod oracle;
 mod person;
+mod plan;
 mod version;
 
 #[path = "../e2e/fault_injector.rs"]

@@ -50,7 +50,8 @@ impl<'a> Person<'a> {
     /// Somebody with this kubeconfig and no token.
     pub fn with_kubeconfig(env: &'a Environment, kubeconfig: &Path) -> Self {
         let domains = ("RESCIND_ALLOWED_DOMAINS", env.fake.domain().to_owned());
-        Self { env, kubeconfig: kubeconfig.to_owned(), variables: vec![domains] }
+        let rate = ("RESCIND_MAX_REQUESTS_PER_SECOND", "1000".to_owned());
+        Self { env, kubeconfig: kubeconfig.to_owned(), variables: vec![domains, rate] }
     }
 
     /// Sets an environment variable.
@@ -97,7 +98,8 @@ impl<'a> Person<'a> {
 
     /// `text` without what differs from run to run: the namespace, the domain, instants, and times that passed.
     pub fn steady(&self, text: &str) -> String {
-        let mut text = text.replace(&self.env.namespace, "NAMESPACE").replace(self.env.fake.domain(), "acme.eu.auth0.com");
+        let mut text =
+            text.replace(&self.env.namespace, "NAMESPACE").replace(self.env.fake.domain(), "acme.eu.auth0.com");
         for (pattern, name) in [("2026-11-26T17:00:00", "TIME")] {
             text = replace_shape(&text, pattern, name);
         }

@@ -29,6 +29,7 @@ use super::error::CliError;
 use super::flags::{Auth0Flags, Format};
 use super::object::{Object, named};
 use super::session::Session;
+use super::texts::count;
 
 use manifests::Manifest;
 use report::{Refused, Report};
@@ -127,9 +128,8 @@ pub async fn run(session: &Session, args: &Args) -> Result<u8, CliError> {
 fn saved(file: &std::path::Path) -> Result<Report, CliError> {
     let text = std::fs::read(file)
         .map_err(|error| CliError::failed(format!("{} cannot be read ({error})", file.display())))?;
-    serde_json::from_slice(&text).map_err(|error| {
-        CliError::failed(format!("{} is no plan that --out has saved ({error})", file.display()))
-    })
+    serde_json::from_slice(&text)
+        .map_err(|error| CliError::failed(format!("{} is no plan that --out has saved ({error})", file.display())))
 }
 
 type Gathered = (Vec<Planned>, Vec<Refused>, Vec<String>);
@@ -141,7 +141,7 @@ async fn gather(session: &Session, cluster: &Cluster, args: &Args) -> Result<Gat
         session.screen.progress(format!("the API server checks {} manifests", manifests.removals.len()));
         let (planned, refused, mut notes) = checked(cluster, &manifests.removals).await?;
         if manifests.others > 0 {
-            notes.push(format!("{} objects of other kinds were left out", manifests.others));
+            notes.push(format!("{} of other kinds left out", count(manifests.others, "object")));
         }
         return Ok((planned, refused, notes));
     }
@@ -184,7 +184,9 @@ async fn checked(cluster: &Cluster, manifests: &[Manifest]) -> Result<Gathered, 
                 }
             }
             Err(error) => {
-                refused.push(Refused { object: title, source: manifest.source.clone(), why: explain(&error) });
+                // The message names each wrong field, and may be long.
+                let why = if let kube::Error::Api(status) = &error { status.message.clone() } else { explain(&error) };
+                refused.push(Refused { object: title, source: manifest.source.clone(), why });
             }
         }
     }
@@ -205,7 +207,8 @@ async fn plan(
     }
     let mut tenants = Vec::new();
     for (key, planned) in by_tenant {
-        let asked = tenant::Asked { auth0: &args.auth0, operator_namespace: &args.operator_namespace, names: args.names };
+        let asked =
+            tenant::Asked { auth0: &args.auth0, operator_namespace: &args.operator_namespace, names: args.names };
         tenants.push(tenant::plan(session, cluster, &key, planned, &asked).await?);
     }
     Ok(Report::new(read_at, tenants, refused))

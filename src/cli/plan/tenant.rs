@@ -89,8 +89,7 @@ pub async fn plan(
         .map(|planned| {
             let guarded = standing.guarded(key, &planned.object, scopes.as_deref());
             let brake = engaged(&standing, planned.object.namespace());
-            let (tenant, free) =
-                (standing.now(&guarded, brake.as_deref()), standing.free(&guarded, brake.as_deref()));
+            let (tenant, free) = (standing.now(&guarded, brake.as_deref()), standing.free(&guarded, brake.as_deref()));
             judge(&planned.object, tenant, free, now)
         })
         .collect();
@@ -177,7 +176,8 @@ async fn subject_names(reads: &mut Reads<'_>, planned: &[Planned], names: Names)
         // A name is a help, and its absence says nothing.
         let Ok(entries) = reads.look_up(lookup).await else { continue };
         let text = |key: &str| entries.first()?.get(key)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
-        found.extend(text("display_name").or_else(|| text("name")).map(|name| (id, name)));
+        // Auth0 shows the id of an account that has no name.
+        found.extend(text("display_name").or_else(|| text("name")).filter(|name| **name != *id).map(|name| (id, name)));
     }
     found
 }
