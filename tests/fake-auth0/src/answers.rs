@@ -76,7 +76,7 @@ impl Problem {
         match format {
             // The only recorded text of this kind has neither prefix nor property.
             Format::User => Self::bad_request("invalid_uri", wrong("user-id")),
-            Format::Organization => {
+            Format::Organization | Format::OrganizationName => {
                 Self::path(format!("'{}' on property id (Organization identifier).", wrong("organization-id")))
             }
             _ => Self::path(format!("'{}' on property id (ID of the role).", wrong("role-id"))),
@@ -252,7 +252,7 @@ fn usual_not_found(kind: Kind) -> Problem {
     let template = ENDPOINTS.get(kind as usize).map_or("", |endpoint| endpoint.template);
     match template.split('/').nth(4) {
         Some("{user}") => Problem::NO_USER,
-        Some("{organization}") => Problem::NO_ORGANIZATION,
+        Some("{organization}" | "name") => Problem::NO_ORGANIZATION,
         Some("{role}") => Problem::NO_ROLE,
         Some("{resource_server}") => Problem::NO_RESOURCE_SERVER,
         _ => Problem::NO_ROUTE,

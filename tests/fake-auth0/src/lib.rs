@@ -60,6 +60,7 @@ mod pipeline;
 mod quirks;
 mod removals;
 mod rules;
+mod search;
 mod serve;
 mod show;
 mod state;
@@ -86,7 +87,7 @@ pub use log::{Answered, Call, Calls, WaitTimeout};
 pub use quirks::{Network, PagingQuirks};
 pub use state::{Organization, Permissions, ResourceServer, Role, Source, State, User};
 pub use switches::{
-    GlobalLimit, LaggingLists, LastNext, LimitWording, Missing, MissingEmail, OtherScheme, PageCap, PathNames,
-    RestOfBatch, RolePermissions, SizeCheck, Switches, Total, Unknown, UserRolesScopes, Verdict,
+    EmailCase, GlobalLimit, LaggingLists, LastNext, LimitWording, Missing, MissingEmail, OtherScheme, PageCap,
+    PathNames, RestOfBatch, RolePermissions, SizeCheck, Switches, Total, Unknown, UserRolesScopes, Verdict,
 };
 pub use tokens::{TOKEN_CANARY, TokenSpec, fingerprint};

@@ -73,6 +73,18 @@ pub struct User {
     /// Ids of accounts that were linked to this one. They are shown as its identities and are not users any more.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub linked: BTreeSet<String>,
+    /// Whether it is blocked; not shown unless set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<bool>,
+    /// How often it has logged in, if not once. Who never has is shown without the fields of a login.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logins_count: Option<u32>,
+    /// The time of its last login, if not the beginning of 2026.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_login: Option<String>,
+    /// When it was created, if not at the beginning of 2026.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<String>,
 }
 
 /// The source of a permission of a user. Serialized as `DIRECT` or as the id of the role.
@@ -112,6 +124,9 @@ pub struct Role {
     /// The organization the role belongs to, unless it belongs to the tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner_id: Option<String>,
+    /// The permissions that it gives: identifier of the API -> names.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub permissions: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// An API (resource server) and the permissions it defines.
@@ -261,6 +276,19 @@ impl State {
         self.user(user)
             .and_then(|user| user.permissions.get(identifier))
             .is_some_and(|names| names.contains_key(permission))
+    }
+
+    /// The permissions that a role gives, as (identifier of the API, name): those that it defines, and those that
+    /// somebody has through it.
+    #[must_use]
+    pub fn role_permissions(&self, role: &str) -> BTreeSet<(&str, &str)> {
+        let defined = self.role(role).into_iter().flat_map(|role| &role.permissions);
+        let defined = defined.flat_map(|(api, names)| names.iter().map(|name| (api.as_str(), name.as_str())));
+        let source = Source::Role(role.to_owned());
+        let held = self.users.values().flat_map(|user| &user.permissions);
+        let held = held.flat_map(|(api, names)| names.iter().map(move |(name, sources)| (api, name, sources)));
+        let through = held.filter(|(_, _, sources)| sources.contains(&source));
+        defined.chain(through.map(|(api, name, _)| (api.as_str(), name.as_str()))).collect()
     }
 
     /// Whether the user is a member of the organization.

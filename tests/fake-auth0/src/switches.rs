@@ -139,6 +139,13 @@ choices! {
         /// They list only those given directly.
         Unlisted,
     }
+    /// How a search by e-mail address compares.
+    EmailCase {
+        /// Upper and lower case differ.
+        Exact,
+        /// They do not.
+        Folded,
+    }
     /// Which scopes reading the roles of a user needs.
     UserRolesScopes {
         /// `read:users`, `read:roles` and `read:role_members`.
@@ -207,6 +214,8 @@ pub struct Switches {
     pub user_roles_scopes: UserRolesScopes,
     /// What `GET users/{id}/permissions` lists.
     pub role_permissions: RolePermissions,
+    /// `GET users-by-email`.
+    pub email_case: EmailCase,
 }
 
 impl Default for Switches {
@@ -238,6 +247,7 @@ impl Default for Switches {
             role_members_scope: Verdict::Refused,
             user_roles_scopes: UserRolesScopes::Three,
             role_permissions: RolePermissions::Listed,
+            email_case: EmailCase::Exact,
         }
     }
 }
@@ -278,6 +288,7 @@ impl Switches {
             role_members_scope: Choice::any(rng),
             user_roles_scopes: Choice::any(rng),
             role_permissions: Choice::any(rng),
+            email_case: Choice::any(rng),
         }
     }
 }
