@@ -126,6 +126,13 @@ impl Problem {
         message: Cow::Borrowed("User is not a member of this organization"),
     };
 
+    /// The plan does not include this.
+    pub(crate) const PLAN: Self = Self {
+        status: StatusCode::FORBIDDEN,
+        code: Some("insufficient_entitlement"),
+        message: Cow::Borrowed("Please upgrade your subscription to use this feature"),
+    };
+
     pub(crate) const NO_ROUTE: Self =
         Self { status: StatusCode::NOT_FOUND, code: None, message: Cow::Borrowed("Not Found") };
 

@@ -8,6 +8,10 @@ use crate::{
     state::{Source, State},
 };
 
+mod groups;
+
+pub use groups::GroupEdit;
+
 /// Changes to a [`State`], as handed to the closure of [`crate::FakeAuth0::edit`] and [`State::build`].
 #[derive(Debug)]
 pub struct Edit<'a> {

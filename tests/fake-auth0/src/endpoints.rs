@@ -64,6 +64,8 @@ pub(crate) enum Paging {
     Offset,
     /// By `from` and `take` as well.
     Either,
+    /// By `from` and `take` only.
+    Checkpoint,
 }
 
 /// How a list can be read.
@@ -78,6 +80,8 @@ pub(crate) struct ListRule {
     pub ends: bool,
     /// The query parameters that it knows besides.
     pub filters: &'static [&'static str],
+    /// The query parameters that it needs besides.
+    pub required: &'static [&'static str],
 }
 
 /// One row of the table.
@@ -134,13 +138,22 @@ pub(crate) fn route<'a>(method: &Method, path: &'a str) -> Option<(&'static Endp
 /// or to prove that it is gone.
 pub const SETTINGS_SCOPES: [&str; 2] = ["read:resource_servers", "read:organization_connections"];
 
-/// Every scope that some call of the table needs, without [`SETTINGS_SCOPES`] and without those that only let users see
-/// themselves or the tokens of other identity providers.
+/// The scopes of the effective views, which nobody needs to remove anything either.
+pub const EFFECTIVE_SCOPES: [&str; 5] = [
+    "read:user_effective_roles",
+    "read:user_role_source_groups",
+    "read:user_effective_permissions",
+    "read:user_permission_source_roles",
+    "read:organization_member_effective_roles",
+];
+
+/// Every scope that some call of the table needs, without [`SETTINGS_SCOPES`] and [`EFFECTIVE_SCOPES`], and without those
+/// that only let users see themselves or the tokens of other identity providers.
 #[must_use]
 pub fn all_scopes() -> Vec<&'static str> {
     let mut scopes: Vec<_> = ENDPOINTS.iter().flat_map(|endpoint| endpoint.scopes.names()).copied().collect();
     scopes.retain(|scope| !["read:user_idp_tokens", "read:current_user"].contains(scope));
-    scopes.retain(|scope| !SETTINGS_SCOPES.contains(scope));
+    scopes.retain(|scope| !SETTINGS_SCOPES.contains(scope) && !EFFECTIVE_SCOPES.contains(scope));
     scopes.extend([FIELD_ROLES_SCOPE, ROLE_MEMBERS_SCOPE]);
     scopes.sort_unstable();
     scopes.dedup();

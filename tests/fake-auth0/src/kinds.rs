@@ -51,6 +51,16 @@ pub enum Kind {
     GetOrganizations,
     /// `GET /api/v2/resource-servers`
     GetResourceServers,
+    /// `GET /api/v2/users/{id}/effective-roles`
+    GetEffectiveRoles,
+    /// `GET /api/v2/users/{id}/effective-roles/sources/groups`
+    GetEffectiveRoleGroups,
+    /// `GET /api/v2/users/{id}/effective-permissions`
+    GetEffectivePermissions,
+    /// `GET /api/v2/users/{id}/effective-permissions/sources/effective-roles`
+    GetEffectivePermissionRoles,
+    /// `GET /api/v2/organizations/{id}/members/{user_id}/effective-roles`
+    GetMemberEffectiveRoles,
     /// `POST /oauth/token`
     Token,
     /// Anything else.
@@ -59,7 +69,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in order.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 29] = [
         Self::DeleteUserPermissions,
         Self::DeleteUserRoles,
         Self::DeleteMembers,
@@ -82,6 +92,11 @@ impl Kind {
         Self::GetRolePermissions,
         Self::GetOrganizations,
         Self::GetResourceServers,
+        Self::GetEffectiveRoles,
+        Self::GetEffectiveRoleGroups,
+        Self::GetEffectivePermissions,
+        Self::GetEffectivePermissionRoles,
+        Self::GetMemberEffectiveRoles,
         Self::Token,
         Self::Other,
     ];
@@ -96,6 +111,11 @@ impl Kind {
     #[must_use]
     pub fn is_read(self) -> bool {
         (Self::GetUser..Self::Token).contains(&self)
+    }
+
+    /// Whether it is one of the effective views.
+    pub(crate) fn is_effective(self) -> bool {
+        (Self::GetEffectiveRoles..Self::Token).contains(&self)
     }
 }
 

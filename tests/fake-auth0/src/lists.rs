@@ -8,11 +8,12 @@ use crate::{
     answers::Problem,
     changes::{MEMBERSHIP, member_key, permission_key},
     cursor::Key,
+    effective::View,
     endpoints::{FIELD_ROLES_SCOPE, ListRule, USER_FIELDS},
     kinds::Kind,
     lag::Overlay,
     log::Call,
-    paging::{Fields, Page, PageQuery, Start, only, required, value},
+    paging::{Fields, Page, PageQuery, Start, only, required},
     search::{self, Search},
     show,
     state::State,
@@ -160,6 +161,9 @@ impl<'a> List<'a> {
     /// The keys of a list in its order; for members only those after `after`, found without walking the rest.
     fn keys(self, after: Option<&Key>, permissions: &'a [String], overlay: &Overlay) -> Result<Keys<'a>, Problem> {
         let Self { state, call, .. } = self;
+        if let Some(view) = View::of(state, call) {
+            return view.keys().map(|keys| Keys::ids(keys.into_iter()));
+        }
         let of_user = || state.user(user(call)).ok_or(Problem::NO_USER);
         let role = call.role.as_deref().unwrap_or("");
         let of_role = || state.role(role).map(|_| role).ok_or(Problem::NO_ROLE);
@@ -187,7 +191,7 @@ impl<'a> List<'a> {
                 Ok(Keys::ids(state.users().filter(|(id, user)| search.finds(id, user)).map(|(id, _)| id)))
             }
             Kind::GetRoles => {
-                let part = value(&call.query, "name_filter").unwrap_or("").to_lowercase();
+                let part = call.query("name_filter").unwrap_or("").to_lowercase();
                 let named = state.roles().filter(|(_, role)| role.name.to_lowercase().contains(&part));
                 Ok(Keys::ids(named.map(|(id, _)| id)))
             }
@@ -250,9 +254,15 @@ impl<'a> List<'a> {
 
     fn show(self, key: &str, fields: &Fields) -> Value {
         let Self { state, call, switches } = self;
+        if let Some(view) = View::of(state, call) {
+            return view.show(key);
+        }
         match call.kind {
             Kind::GetUserPermissions => show::permission(state, user(call), key, switches),
-            Kind::GetRolePermissions => show::role_permission(state, key),
+            Kind::GetRolePermissions => {
+                let (api, name) = key.split_once('\0').unwrap_or((key, ""));
+                show::api_permission(state, api, name)
+            }
             Kind::GetUserOrganizations | Kind::GetOrganizations => show::organization(state, key),
             Kind::GetResourceServers => {
                 state.resource_server(key).map(|api| show::resource_server(key, api)).unwrap_or_default()

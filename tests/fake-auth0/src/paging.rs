@@ -129,21 +129,28 @@ pub(crate) fn only(query: &[(String, String)], known: &[&str]) -> Result<(), Pro
 
 impl PageQuery {
     pub(crate) fn parse(query: &[(String, String)], rule: ListRule, quirks: &Quirks) -> Result<Self, Problem> {
-        let mut known = vec!["page", "per_page", "include_totals"];
-        if rule.paging == Paging::Either {
+        let mut known = Vec::new();
+        if rule.paging != Paging::Checkpoint {
+            known.extend(["page", "per_page", "include_totals"]);
+        }
+        if rule.paging != Paging::Offset {
             known.extend(["from", "take"]);
         }
         if !rule.fields.is_empty() {
             known.extend(["fields", "include_fields"]);
         }
         known.extend(rule.filters);
+        known.extend(rule.required);
         only(query, &known)?;
+        for name in rule.required {
+            required(query, name)?;
+        }
         let most = if quirks.switches.page_cap == PageCap::FiftyOrRefused { CAPPED_PAGE_SIZE } else { MAX_PAGE_SIZE };
         let size = number(query, ("per_page", "Number of results per page. Defaults to 50."), 1..=most)?;
         let take = number(query, ("take", "Number of results per page. Defaults to 50."), 1..=most)?;
         let page = number(query, ("page", "Page index of the results to return. First page is 0."), 0..=MAX_PAGE)?;
         // A query with both gets checkpoints, with their page size.
-        let checkpoint = value(query, "from").is_some() || take.is_some();
+        let checkpoint = rule.paging == Paging::Checkpoint || value(query, "from").is_some() || take.is_some();
         let asked = if checkpoint { take } else { size }.unwrap_or(DEFAULT_PAGE_SIZE);
         let capped = if quirks.switches.page_cap == PageCap::Fifty { asked.min(CAPPED_PAGE_SIZE) } else { asked };
         let limit = quirks.paging.max_page_size.map_or(capped, |most| capped.min(most)).max(1);
@@ -240,6 +247,7 @@ mod tests {
         fields: &["user_id", "email"],
         ends: true,
         filters: &["name_filter"],
+        required: &[],
     };
 
     fn parse(query: &str, quirks: &Quirks) -> Result<PageQuery, &'static str> {
@@ -301,6 +309,20 @@ mod tests {
     fn checkpoints_win_over_pages() {
         let page = parse("per_page=50&take=100&page=3&include_totals=true&name_filter=x", &Quirks::default()).unwrap();
         assert_eq!((page.start, page.serve), (Start::After(None), 100));
+    }
+
+    #[test]
+    fn what_has_checkpoints_only_begins_with_one_and_knows_no_pages() {
+        let rule = ListRule { paging: Paging::Checkpoint, ..RULE };
+        let behaved = Quirks::default();
+        let choosy = ListRule { required: &["role_id"], ..rule };
+        assert_eq!(parse_as("", choosy, &behaved), Err("invalid_query_string"));
+        assert!(parse_as("role_id=x", choosy, &behaved).is_ok());
+        assert_eq!(parse_as("", rule, &behaved).unwrap().start, Start::After(None));
+        assert_eq!(parse_as("take=7", rule, &behaved).unwrap().serve, 7);
+        for query in ["page=0", "per_page=7", "include_totals=true"] {
+            assert_eq!(parse_as(query, rule, &behaved), Err("invalid_query_string"), "{query}");
+        }
     }
 
     #[test]

@@ -138,9 +138,8 @@ pub(crate) fn lists_permission(sources: &BTreeSet<Source>, switches: &Switches) 
     switches.role_permissions == RolePermissions::Listed || sources.contains(&Source::Direct)
 }
 
-/// A permission of a role.
-pub(crate) fn role_permission(state: &State, key: &str) -> Value {
-    let (api, name) = key.split_once('\0').unwrap_or((key, ""));
+/// A permission of an API.
+pub(crate) fn api_permission(state: &State, api: &str, name: &str) -> Value {
     let server = state.resource_server(api);
     json!({
         "permission_name": name,
@@ -163,7 +162,7 @@ pub(crate) fn permission(state: &State, user: &str, key: &str, switches: &Switch
             json!({"source_id": id, "source_name": name, "source_type": "ROLE"})
         }
     });
-    let mut shown = role_permission(state, key);
+    let mut shown = api_permission(state, api, name);
     shown["sources"] = sources.collect();
     shown
 }

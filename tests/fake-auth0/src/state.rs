@@ -33,6 +33,7 @@ pub struct State {
     roles: Table<Role>,
     resource_servers: Table<ResourceServer>,
     organizations: Table<Organization>,
+    groups: Table<UserGroup>,
     /// user -> organizations: derived from `organizations`, kept so that "the user's organizations" is O(log n).
     #[serde(skip)]
     memberships: Table<BTreeSet<String>>,
@@ -51,6 +52,7 @@ impl PartialEq for State {
             && self.roles == other.roles
             && self.resource_servers == other.resource_servers
             && self.organizations == other.organizations
+            && self.groups == other.groups
     }
 }
 
@@ -164,6 +166,21 @@ pub struct Organization {
     pub connections: BTreeMap<String, bool>,
 }
 
+/// A group of users that an enterprise's directory keeps, and the roles that its members have through it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UserGroup {
+    /// The group's name.
+    pub name: String,
+    /// Ids of the users in it.
+    pub members: BTreeSet<String>,
+    /// Ids of the roles that it gives on the tenant.
+    pub roles: BTreeSet<String>,
+    /// organization id -> ids of the roles that it gives there, to those who are members.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub organization_roles: BTreeMap<String, BTreeSet<String>>,
+}
+
 /// The serialized form, from which the derived indices are rebuilt.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -172,6 +189,7 @@ struct StateDocument {
     roles: Table<Role>,
     resource_servers: Table<ResourceServer>,
     organizations: Table<Organization>,
+    groups: Table<UserGroup>,
 }
 
 impl From<StateDocument> for State {
@@ -181,6 +199,7 @@ impl From<StateDocument> for State {
             roles: document.roles,
             resource_servers: document.resource_servers,
             organizations: document.organizations,
+            groups: document.groups,
             ..Self::default()
         };
         let organizations = Arc::clone(&state.organizations);
@@ -262,6 +281,11 @@ impl State {
     /// All organizations, by id.
     pub fn organizations(&self) -> impl Iterator<Item = (&str, &Organization)> {
         self.organizations.iter().map(|(id, organization)| (id.as_str(), organization.as_ref()))
+    }
+
+    /// All groups, by id.
+    pub fn groups(&self) -> impl Iterator<Item = (&str, &UserGroup)> {
+        self.groups.iter().map(|(id, group)| (id.as_str(), group.as_ref()))
     }
 
     /// Whether the user holds the role on the tenant.

@@ -216,6 +216,8 @@ pub struct Switches {
     pub role_permissions: RolePermissions,
     /// `GET users-by-email`.
     pub email_case: EmailCase,
+    /// The effective views: if refused, then by the plan of the tenant.
+    pub effective_views: Verdict,
 }
 
 impl Default for Switches {
@@ -248,6 +250,7 @@ impl Default for Switches {
             user_roles_scopes: UserRolesScopes::Three,
             role_permissions: RolePermissions::Listed,
             email_case: EmailCase::Exact,
+            effective_views: Verdict::Accepted,
         }
     }
 }
@@ -289,6 +292,7 @@ impl Switches {
             user_roles_scopes: Choice::any(rng),
             role_permissions: Choice::any(rng),
             email_case: Choice::any(rng),
+            effective_views: Choice::any(rng),
         }
     }
 }

@@ -21,14 +21,20 @@ const fn body(key: &'static str, about: &'static str, items: Format) -> Option<B
     Some(BodyRule { key, about, items, max: 50, excess: |switches| switches.fifty_one_items, additional: false })
 }
 
-const LIST: ListRule = ListRule { key: "", paging: Paging::Offset, fields: &[], ends: true, filters: &[] };
+const LIST: ListRule =
+    ListRule { key: "", paging: Paging::Offset, fields: &[], ends: true, filters: &[], required: &[] };
 
 const fn list(key: &'static str, ends: bool) -> Option<ListRule> {
     Some(ListRule { key, ends, ..LIST })
 }
 
+const fn view(kind: Kind, template: &'static str, scope: &'static [&'static str], list: ListRule) -> Endpoint {
+    let list = ListRule { paging: Paging::Checkpoint, ..list };
+    Endpoint { kind, template, scopes: Scopes::AnyOf(scope), list: Some(list), ..READ }
+}
+
 /// The table, in the order of [`Kind`].
-pub(crate) static ENDPOINTS: [Endpoint; 23] = [
+pub(crate) static ENDPOINTS: [Endpoint; 28] = [
     Endpoint {
         kind: Kind::DeleteUserPermissions,
         method: Method::DELETE,
@@ -196,6 +202,36 @@ pub(crate) static ENDPOINTS: [Endpoint; 23] = [
         list: list("resource_servers", true),
         ..READ
     },
+    view(
+        Kind::GetEffectiveRoles,
+        "/api/v2/users/{user}/effective-roles",
+        &["read:user_effective_roles"],
+        ListRule { key: "roles", ..LIST },
+    ),
+    view(
+        Kind::GetEffectiveRoleGroups,
+        "/api/v2/users/{user}/effective-roles/sources/groups",
+        &["read:user_role_source_groups"],
+        ListRule { key: "groups", required: &["role_id"], ..LIST },
+    ),
+    view(
+        Kind::GetEffectivePermissions,
+        "/api/v2/users/{user}/effective-permissions",
+        &["read:user_effective_permissions"],
+        ListRule { key: "permissions", required: &["resource_server_identifier"], ..LIST },
+    ),
+    view(
+        Kind::GetEffectivePermissionRoles,
+        "/api/v2/users/{user}/effective-permissions/sources/effective-roles",
+        &["read:user_permission_source_roles"],
+        ListRule { key: "roles", required: &["resource_server_identifier", "permission_name"], ..LIST },
+    ),
+    view(
+        Kind::GetMemberEffectiveRoles,
+        "/api/v2/organizations/{organization}/members/{user}/effective-roles",
+        &["read:organization_member_effective_roles"],
+        ListRule { key: "roles", ..LIST },
+    ),
     Endpoint { kind: Kind::Token, method: Method::POST, template: "/oauth/token", group: Group::Token, ..READ },
 ];
 

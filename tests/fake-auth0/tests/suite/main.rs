@@ -3,6 +3,7 @@
 
 mod connections;
 mod directory;
+mod effective;
 mod faults;
 mod lags;
 mod limits;
