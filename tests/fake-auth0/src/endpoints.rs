@@ -147,8 +147,8 @@ pub const EFFECTIVE_SCOPES: [&str; 5] = [
     "read:organization_member_effective_roles",
 ];
 
-/// Every scope that some call of the table needs, without [`SETTINGS_SCOPES`] and [`EFFECTIVE_SCOPES`], and without those
-/// that only let users see themselves or the tokens of other identity providers.
+/// Every scope that some call of the table needs, without [`SETTINGS_SCOPES`] and [`EFFECTIVE_SCOPES`], and without
+/// those that only let users see themselves or the tokens of other identity providers.
 #[must_use]
 pub fn all_scopes() -> Vec<&'static str> {
     let mut scopes: Vec<_> = ENDPOINTS.iter().flat_map(|endpoint| endpoint.scopes.names()).copied().collect();

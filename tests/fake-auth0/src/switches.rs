@@ -200,7 +200,7 @@ pub struct Switches {
     pub untyped_body: Verdict,
     /// Names of organizations and roles in paths.
     pub path_names: PathNames,
-    /// Pages of a user's roles and permissions behind the first 1000 records.
+    /// Pages behind the first 1000 records of a user's roles and permissions, of roles, of their permissions, of APIs.
     pub user_lists_beyond_1000: Verdict,
     /// When a request is found too large.
     pub size_check: SizeCheck,

@@ -178,14 +178,14 @@ pub(crate) static ENDPOINTS: [Endpoint; 28] = [
         kind: Kind::GetRoles,
         template: "/api/v2/roles",
         scopes: Scopes::AnyOf(&["read:roles"]),
-        list: Some(ListRule { key: "roles", filters: &["name_filter"], ..LIST }),
+        list: Some(ListRule { key: "roles", filters: &["name_filter"], ends: false, ..LIST }),
         ..READ
     },
     Endpoint {
         kind: Kind::GetRolePermissions,
         template: "/api/v2/roles/{role}/permissions",
         scopes: Scopes::AnyOf(&["read:roles"]),
-        list: list("permissions", true),
+        list: list("permissions", false),
         ..READ
     },
     Endpoint {
@@ -199,7 +199,7 @@ pub(crate) static ENDPOINTS: [Endpoint; 28] = [
         kind: Kind::GetResourceServers,
         template: "/api/v2/resource-servers",
         scopes: Scopes::AnyOf(&["read:resource_servers"]),
-        list: list("resource_servers", true),
+        list: list("resource_servers", false),
         ..READ
     },
     view(

@@ -1,6 +1,6 @@
 //! The reads that find users, roles, organizations and APIs.
 
-use fake_auth0::{EmailCase, Group, Kind, Total};
+use fake_auth0::{EmailCase, Group, Kind, Total, Verdict};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -83,6 +83,10 @@ async fn roles_are_listed_by_a_part_of_their_name() {
     let (_, page) = world.get("/api/v2/roles?name_filter=0&include_totals=true&per_page=1&page=1").await;
     assert_eq!((&page["total"], &page["roles"][0]["id"]), (&json!(2), &json!(EDITOR)));
     assert_eq!(code(&world.get("/api/v2/roles?name=x").await), (400, "invalid_query_string"));
+    for (switch, status) in [(Verdict::Accepted, 200), (Verdict::Refused, 400)] {
+        world.fake.switch(|s| s.user_lists_beyond_1000 = switch);
+        assert_eq!(world.get("/api/v2/roles?page=20").await.0, status);
+    }
 }
 
 #[tokio::test]
