@@ -13,10 +13,10 @@ use super::error::CliError;
 use super::flags::ClusterFlags;
 use super::screen::Screen;
 use super::session::Session;
-use super::{plan, version};
+use super::{new, plan, version};
 
 /// The names of the commands for people.
-pub const COMMANDS: [&str; 2] = ["plan", "version"];
+pub const COMMANDS: [&str; 3] = ["new", "plan", "version"];
 /// The name under which kubectl starts the program.
 const PLUGIN: &str = "kubectl-rescind";
 
@@ -37,6 +37,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write manifests that take something away from people.
+    New(Box<new::Args>),
     /// Say what manifests or objects would remove. Nothing is changed.
     Plan(Box<plan::Args>),
     /// Print the version of this program, and those of the operator and the CRDs in the cluster.
@@ -88,13 +90,14 @@ impl Command {
     const fn has_exit_code(&self) -> bool {
         match self {
             Self::Plan(args) => args.exit_code,
-            Self::Version(_) => false,
+            Self::New(_) | Self::Version(_) => false,
         }
     }
 }
 
 async fn run(session: &Session, command: Command) -> Result<u8, CliError> {
     match command {
+        Command::New(args) => new::run(session, &args).await,
         Command::Plan(args) => plan::run(session, &args).await,
         Command::Version(args) => version::run(session, &args).await,
     }

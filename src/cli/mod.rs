@@ -10,7 +10,7 @@
 //! Start with `command`, the list of the commands; each has a file or a folder of its own. They share:
 //! - `flags`: the flags that kubectl has, and how Auth0 is read. `error`: why a command ends, by what to do about it.
 //! - `cluster`: requests to the API server. `object`: a removal object of any kind.
-//! - `access`: from a tenant object to a token. `reads`: complete reads of Auth0, paced.
+//! - `people`: finds accounts, roles and organizations by name. `access`: from a tenant object to a token. `reads`: complete reads of Auth0, paced.
 //! - `session`: what every command is given. `screen`: what is written where. `texts`: texts from outside, made
 //!   harmless.
 
@@ -19,7 +19,9 @@ mod cluster;
 mod command;
 mod error;
 mod flags;
+mod new;
 mod object;
+mod people;
 mod plan;
 mod reads;
 mod screen;

@@ -72,20 +72,28 @@ impl<'a> Person<'a> {
         self.kubectl(&[&["rescind"], args, scope].concat()).await
     }
 
-    /// Runs `kubectl` in this folder with this text as its input.
-    pub async fn kubectl_in(&self, folder: &Path, args: &[&str], input: &str) -> Printed {
+    /// `kubectl` with these arguments and the plugin on the PATH.
+    pub fn command(&self, args: &[&str]) -> Command {
         let kubectl = self.env.plane.kubectl_path();
         let path = std::env::var("PATH").unwrap_or_default();
-        let mut child = Command::new(kubectl)
+        let mut command = Command::new(kubectl);
+        command
             .args(args)
-            .current_dir(folder)
             .env("PATH", format!("{}:{}:{path}", plugins().display(), kubectl.parent().unwrap().display()))
             .env("KUBECONFIG", &self.kubeconfig)
             .envs(self.variables.iter().map(|(name, value)| (*name, value)))
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs `kubectl` in this folder with this text as its input.
+    pub async fn kubectl_in(&self, folder: &Path, args: &[&str], input: &str) -> Printed {
+        let mut child = self
+            .command(args)
+            .current_dir(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .unwrap();
         let mut stdin = child.stdin.take().unwrap();
