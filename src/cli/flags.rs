@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::api::DurationText;
+use crate::api::{DurationText, TenantRef};
 use crate::kubeconfig::Selection;
+use crate::tenant::TenantKey;
 
 /// Which cluster, as whom, and which namespace.
 #[derive(Clone, Debug, Default, Args)]
@@ -60,6 +61,33 @@ impl ClusterFlags {
             user: self.user.clone(),
             impersonate: self.impersonate.clone(),
             impersonate_groups: self.impersonate_groups.clone(),
+        }
+    }
+}
+
+/// Which Auth0 tenant, where no object says it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct TenantFlags {
+    /// The Auth0Tenant in the namespace. Default: "default".
+    #[arg(long, value_name = "NAME")]
+    pub tenant: Option<String>,
+
+    /// The ClusterAuth0Tenant, in place of an Auth0Tenant.
+    #[arg(long, value_name = "NAME", conflicts_with = "tenant")]
+    pub cluster_tenant: Option<String>,
+
+    /// Namespace of the operator, where the Secrets of ClusterAuth0Tenants are.
+    #[arg(long, default_value = "rescind-system")]
+    pub operator_namespace: String,
+}
+
+impl TenantFlags {
+    /// The tenant object that is meant.
+    pub fn key(&self, namespace: &str) -> TenantKey {
+        let name = self.tenant.clone().unwrap_or_else(|| TenantRef::default().name);
+        match &self.cluster_tenant {
+            Some(name) => TenantKey { namespace: None, name: name.clone() },
+            None => TenantKey { namespace: Some(namespace.to_owned()), name },
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::cli::texts::{count, thousands};
 use crate::tenant::{ItemId, share_limit};
 
 use super::look::{self, Seen};
-use super::tenant::Planned;
+use super::planned::Planned;
 use super::verdict::{Act, Judged, Presence};
 
 /// What the guards would do.

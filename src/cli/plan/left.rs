@@ -8,7 +8,7 @@ use crate::cli::reads::Reads;
 use crate::cli::texts::shown;
 
 use super::look::Seen;
-use super::tenant::Planned;
+use super::planned::Planned;
 use super::verdict::{Act, Judged, Presence};
 
 /// Of so many organizations the connections are read.

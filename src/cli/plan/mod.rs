@@ -9,6 +9,7 @@ mod guards;
 mod left;
 mod look;
 mod manifests;
+mod planned;
 mod print;
 mod report;
 mod standing;
@@ -32,8 +33,9 @@ use super::session::Session;
 use super::texts::count;
 
 use manifests::Manifest;
+use planned::Planned;
 use report::{Refused, Report};
-use tenant::{Names, Planned};
+use tenant::Names;
 use verdict::Sign;
 
 /// How many manifests the API server checks at the same time.

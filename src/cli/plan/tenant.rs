@@ -11,7 +11,6 @@ use crate::cli::access::access;
 use crate::cli::cluster::Cluster;
 use crate::cli::error::CliError;
 use crate::cli::flags::Auth0Flags;
-use crate::cli::object::Object;
 use crate::cli::reads::Reads;
 use crate::cli::session::Session;
 use crate::revocation::Now;
@@ -20,21 +19,13 @@ use crate::tenant::TenantKey;
 use super::guards::{Counted, guard};
 use super::left::left;
 use super::look::{Seen, Wanted, look};
+use super::planned::Planned;
 use super::report::{ItemReport, ObjectReport, TenantReport};
 use super::standing::Standing;
 use super::verdict::{Act, Judged, Presence, judge, sign};
 
 /// From this many people and organizations on their names are read on request only.
 const MANY_NAMES: usize = 10;
-
-/// An object, and where it comes from.
-#[derive(Clone, Debug)]
-pub struct Planned {
-    /// The object.
-    pub object: Object,
-    /// `file:line`, if it comes from a file.
-    pub source: Option<String>,
-}
 
 /// Whether names are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
