@@ -13,10 +13,10 @@ use super::error::CliError;
 use super::flags::ClusterFlags;
 use super::screen::Screen;
 use super::session::Session;
-use super::{new, plan, version};
+use super::{new, plan, version, why};
 
 /// The names of the commands for people.
-pub const COMMANDS: [&str; 3] = ["new", "plan", "version"];
+pub const COMMANDS: [&str; 4] = ["new", "plan", "version", "why"];
 /// The name under which kubectl starts the program.
 const PLUGIN: &str = "kubectl-rescind";
 
@@ -43,6 +43,8 @@ enum Command {
     Plan(Box<plan::Args>),
     /// Print the version of this program, and those of the operator and the CRDs in the cluster.
     Version(version::Args),
+    /// Say by which ways somebody still has something, and how each is ended. Nothing is changed.
+    Why(Box<why::Args>),
 }
 
 /// Whether this command line is one for people, and not one of the operator.
@@ -91,6 +93,7 @@ impl Command {
         match self {
             Self::Plan(args) => args.exit_code,
             Self::New(_) | Self::Version(_) => false,
+            Self::Why(args) => args.exit_code,
         }
     }
 }
@@ -100,6 +103,7 @@ async fn run(session: &Session, command: Command) -> Result<u8, CliError> {
         Command::New(args) => new::run(session, &args).await,
         Command::Plan(args) => plan::run(session, &args).await,
         Command::Version(args) => version::run(session, &args).await,
+        Command::Why(args) => why::run(session, &args).await,
     }
 }
 

@@ -29,5 +29,6 @@ mod screen;
 mod session;
 mod texts;
 mod version;
+mod why;
 
 pub use command::{COMMANDS, is_for_people, main};
