@@ -18,6 +18,7 @@ mod access;
 mod cluster;
 mod command;
 mod error;
+mod evidence;
 mod flags;
 mod object;
 mod plan;

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
+mod evidence;
 mod person;
 mod version;
 
@@ -17,3 +18,6 @@ mod generated_file;
 #[path = "../e2e/harness.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod harness;
+#[path = "../e2e/process.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod process;
