@@ -60,21 +60,27 @@ pub struct File {
     pub removals: Option<usize>,
 }
 
+impl Listed {
+    /// What the manifest says of a file.
+    pub fn of(file: &File) -> Self {
+        Self {
+            name: file.name.to_owned(),
+            sha256: sha256(file.text.as_bytes()),
+            bytes: file.text.len(),
+            removals: file.removals,
+        }
+    }
+}
+
 /// The manifest of these files.
 pub fn manifest(evidence: &Evidence, files: &[File]) -> Manifest {
-    let listed = |file: &File| Listed {
-        name: file.name.to_owned(),
-        sha256: sha256(file.text.as_bytes()),
-        bytes: file.text.len(),
-        removals: file.removals,
-    };
     Manifest {
         schema: SCHEMA.to_owned(),
         schema_version: SCHEMA_VERSION,
         origin: evidence.origin.clone(),
         counts: evidence.counts.clone(),
         completeness: evidence.completeness.clone(),
-        files: files.iter().map(listed).collect(),
+        files: files.iter().map(Listed::of).collect(),
     }
 }
 

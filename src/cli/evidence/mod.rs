@@ -8,12 +8,15 @@
 mod audit;
 mod collect;
 mod folder;
+mod html;
 mod kube_audit;
+mod leavers;
 mod period;
 mod print;
 mod report;
 mod row;
 mod sources;
+mod spans;
 mod standing;
 mod table;
 mod verify;
@@ -31,7 +34,7 @@ use super::flags::duration;
 use super::session::Session;
 
 use collect::{Given, Population};
-use folder::File;
+use folder::{File, Listed};
 use period::Period;
 use report::{Completeness, Counts, Evidence, Query};
 use row::Form;
@@ -111,6 +114,8 @@ enum Output {
     Csv,
     /// One JSON document with a `schemaVersion`.
     Json,
+    /// One page for people who look rather than read.
+    Html,
 }
 
 impl Args {
@@ -145,6 +150,7 @@ async fn make(session: &Session, args: &Make) -> Result<u8, CliError> {
     match args.output {
         Output::Csv => session.screen.print(table::csv(&evidence)?)?,
         Output::Json => session.screen.print(table::json(&evidence)?)?,
+        Output::Html => session.screen.print(html::page(&evidence, &[])?)?,
         Output::Dir => {
             let files = files(&evidence)?;
             let manifest = folder::manifest(&evidence, &files);
@@ -236,9 +242,15 @@ impl Make {
 /// The files of the folder.
 fn files(evidence: &Evidence) -> Result<Vec<File>, CliError> {
     let rows = Some(evidence.rows.len());
-    Ok(vec![
+    let mut files = vec![
         File { name: "removals.csv", text: table::csv(evidence)?, removals: rows },
         File { name: folder::REMOVALS, text: table::json_lines(evidence)?, removals: rows },
         File { name: "exceptions.csv", text: table::exceptions(evidence)?, removals: Some(evidence.counts.exceptions) },
-    ])
+    ];
+    let listed: Vec<Listed> = files.iter().map(Listed::of).collect();
+    files.push(File { name: "report.html", text: html::page(evidence, &listed)?, removals: None });
+    Ok(files)
 }
+
+#[cfg(test)]
+mod tests;
