@@ -119,6 +119,7 @@ impl Given<'_> {
             proof: verdict.proof,
             correlation_id: status.and_then(|status| status.correlation_id.clone()),
             effective: effective.map(|condition| condition.reason.clone()),
+            effective_message: effective.map(|condition| condition.message.clone()).unwrap_or_default(),
             effective_by: status.and_then(|status| status.effective_by.as_ref()).map(|time| time.0),
             came_back,
             ..of(&named)

@@ -15,8 +15,12 @@ use super::report::{Completeness, Evidence};
 use super::row::{Row, Sla, Source, Standing, utc};
 use super::spans::{Scale, span};
 
+/// So many exceptions stand open on the page.
+const OPEN_EXCEPTIONS: usize = 20;
 /// The page shows at most this many exceptions, and says so.
 const MAX_EXCEPTIONS: usize = 500;
+/// The longest message, in characters.
+const MAX_MESSAGE: usize = 300;
 /// The page names at most this many of those who asked.
 const MAX_ASKERS: usize = 50;
 /// The page names at most this many objects of each list.
@@ -26,6 +30,7 @@ const MAX_NAMED: usize = 200;
 #[template(path = "report.html", escape = "html")]
 struct Page<'a> {
     title: String,
+    lead: String,
     since: String,
     until: String,
     scope: String,
@@ -34,7 +39,9 @@ struct Page<'a> {
     problems: Vec<String>,
     exceptions_total: usize,
     exceptions_count: String,
-    exceptions: Vec<Exception>,
+    /// The first stand open; the title of those that are folded is not empty.
+    exceptions: Vec<(String, Vec<Exception>)>,
+    exceptions_more: usize,
     kinds_of_exceptions: Vec<(String, String)>,
     removals: String,
     people: String,
@@ -81,10 +88,16 @@ pub fn page(evidence: &Evidence, files: &[Listed]) -> Result<String, CliError> {
     let scale = Scale::new(origin.query.sla_seconds, counts.slowest_seconds);
     let of_sla = |word: &str| counts.within_sla.get(word).copied().unwrap_or_default();
     let all: Vec<(&Row, Vec<String>)> = rows.iter().map(|row| (row, row.exceptions())).collect();
-    let found: Vec<_> = all.iter().filter(|(_, why)| !why.is_empty()).collect();
+    let mut found: Vec<_> = all.iter().filter(|(_, why)| !why.is_empty()).collect();
+    found.sort_by_key(|(row, _)| row.severity());
+    let (open, folded) = found.split_at(found.len().min(OPEN_EXCEPTIONS));
+    let folded = folded.get(..MAX_EXCEPTIONS).unwrap_or(folded);
+    let parts = [(String::new(), open), (count(folded.len(), "more exception"), folded)];
+    let parts = parts.into_iter().filter(|(_, part)| !part.is_empty());
     let (askers, askers_more) = askers(rows);
     let problems = completeness.unread.iter().chain(&completeness.faults);
     let page = Page {
+        lead: lead(counts.removals, counts.exceptions),
         title: format!("Access taken away in Auth0: {}", count(counts.removals, "removal")),
         since: utc(origin.query.since),
         until: utc(origin.query.until),
@@ -97,7 +110,10 @@ pub fn page(evidence: &Evidence, files: &[Listed]) -> Result<String, CliError> {
         problems: problems.map(|problem| escaped(problem).into_owned()).collect(),
         exceptions_total: counts.exceptions,
         exceptions_count: thousands(counts.exceptions),
-        exceptions: found.iter().take(MAX_EXCEPTIONS).map(|(row, why)| exception(row, why)).collect(),
+        exceptions: parts
+            .map(|(title, part)| (title, part.iter().map(|(row, why)| exception(row, why)).collect()))
+            .collect(),
+        exceptions_more: found.len() - open.len() - folded.len(),
         kinds_of_exceptions: kinds(found.iter().flat_map(|(_, why)| why)),
         removals: thousands(counts.removals),
         people: thousands(counts.people),
@@ -132,17 +148,37 @@ pub fn page(evidence: &Evidence, files: &[Listed]) -> Result<String, CliError> {
 
 fn exception(row: &Row, why: &[String]) -> Exception {
     let line = line_of(row);
+    // What is done needs another explanation than that it is.
+    let is_done = row.standing == Standing::Proved && !row.effective_message.is_empty();
+    let message = if is_done { &row.effective_message } else { &row.message };
     Exception {
         class: row.standing.class(),
         state: row.standing.as_str(),
-        why: why.iter().map(|why| shown(why)).collect::<Vec<_>>().join("; "),
+        why: why.iter().map(|why| shown(without_state(why))).collect::<Vec<_>>().join("; "),
         name: row.user_name.as_deref().map(shown).unwrap_or_default(),
         user: if row.user_id.is_empty() { "not known".to_owned() } else { shown(&row.user_id) },
         kind: line.kind,
         item: line.item,
         asked: line.asked,
         object: format!("{} {}", escaped(&row.kind), line.object),
-        message: escaped(&row.message.chars().take(300).collect::<String>()).into_owned(),
+        message: escaped(&message.chars().take(MAX_MESSAGE).collect::<String>()).into_owned(),
+    }
+}
+
+/// Why, without the word that stands beside it.
+fn without_state(why: &str) -> &str {
+    ["not done: ", "not proved: "].into_iter().find_map(|state| why.strip_prefix(state)).unwrap_or(why)
+}
+
+fn lead(removals: usize, exceptions: usize) -> String {
+    match (removals, exceptions) {
+        (0, _) => "Nobody asked for a removal in this period.".to_owned(),
+        (all, 0) => format!("All {} are done, proved and in time.", count(all, "removal")),
+        (all, exceptions) => {
+            let good = thousands(all - exceptions);
+            let need = if exceptions == 1 { "1 needs" } else { &format!("{} need", thousands(exceptions)) };
+            format!("{good} of {} are done, proved and in time. {need} an answer.", count(all, "removal"))
+        }
     }
 }
 
@@ -160,7 +196,7 @@ fn kinds<'a>(why: impl Iterator<Item = &'a String>) -> Vec<(String, String)> {
 
 fn shares(removals: usize, proved: usize, unproved: usize) -> String {
     if removals == 0 {
-        return "Nobody asked for a removal in this period.".to_owned();
+        return String::new();
     }
     // Rounded down, so that 100 % means all.
     let tenths = |number: usize| number * 1000 / removals;

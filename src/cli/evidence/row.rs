@@ -63,6 +63,8 @@ pub struct Row {
     pub correlation_id: Option<String>,
     /// The reason of the condition `Effective`.
     pub effective: Option<String>,
+    /// What that says in words.
+    pub effective_message: String,
     /// Until when access tokens may be valid that were issued before.
     pub effective_by: Option<Timestamp>,
     /// How often it came back.
@@ -258,7 +260,8 @@ impl Row {
                 .map(|reason| format!("not in effect: {reason}")),
         );
         if self.came_back > 0 {
-            why.push(format!("came back {} times", self.came_back));
+            let times = if self.came_back == 1 { "once".to_owned() } else { format!("{} times", self.came_back) };
+            why.push(format!("came back {times}"));
         }
         match self.recheck.as_ref().map(|recheck| &recheck.found) {
             Some(Again::Held) => why.push("held now".to_owned()),
@@ -266,6 +269,17 @@ impl Row {
             Some(Again::Gone) | None => {}
         }
         why
+    }
+
+    /// The worst first: not done, too late, not proved, anything else.
+    pub fn severity(&self) -> u8 {
+        match (self.standing, self.within_sla) {
+            (Standing::NotDone, Sla::No) => 0,
+            (Standing::NotDone, Sla::Yes | Sla::Open | Sla::Unknown) => 1,
+            (Standing::Proved | Standing::Unproved, Sla::No) => 2,
+            (Standing::Unproved, Sla::Yes | Sla::Open | Sla::Unknown) => 3,
+            (Standing::Proved, Sla::Yes | Sla::Open | Sla::Unknown) => 4,
+        }
     }
 
     /// Its cells, with the names of their columns, in order.

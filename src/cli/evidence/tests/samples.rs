@@ -109,6 +109,7 @@ pub fn quarter(many: usize) -> Evidence {
             message: message.to_owned(),
             proof: proof.to_owned(),
             effective: (number % 331 == 0).then(|| "GrantedByRole".to_owned()),
+            effective_message: "The user has Reports:read through the role Auditor.".to_owned(),
             came_back: i32::from(number % 1777 == 9),
             ..Row::default()
         }
