@@ -65,12 +65,7 @@ pub struct LookupRow {
     pub scopes: &'static [&'static str],
 }
 
-const fn row(
-    template: &'static str,
-    key: &'static str,
-    paging: Paging,
-    scopes: &'static [&'static str],
-) -> LookupRow {
+const fn row(template: &'static str, key: &'static str, paging: Paging, scopes: &'static [&'static str]) -> LookupRow {
     LookupRow { template, key, paging, scopes }
 }
 
@@ -80,25 +75,15 @@ static USERS_BY_NAME: LookupRow = row("users", "users", Paging::Offset, &["read:
 static ROLES: LookupRow = row("roles", "roles", Paging::Offset, &["read:roles"]);
 static ROLE: LookupRow = row("roles/{id}", "", Paging::Single, &["read:roles"]);
 static ROLE_PERMISSIONS: LookupRow = row("roles/{id}/permissions", "permissions", Paging::Offset, &["read:roles"]);
-static ORGANIZATIONS: LookupRow =
-    row("organizations", "organizations", Paging::Checkpoint, &["read:organizations"]);
+static ORGANIZATIONS: LookupRow = row("organizations", "organizations", Paging::Checkpoint, &["read:organizations"]);
 static ORGANIZATION: LookupRow = row("organizations/{id}", "", Paging::Single, &["read:organizations"]);
-static ORGANIZATION_BY_NAME: LookupRow =
-    row("organizations/name/{name}", "", Paging::Single, &["read:organizations"]);
+static ORGANIZATION_BY_NAME: LookupRow = row("organizations/name/{name}", "", Paging::Single, &["read:organizations"]);
 static EFFECTIVE_ROLES: LookupRow =
     row("users/{id}/effective-roles", "roles", Paging::Checkpoint, &["read:user_effective_roles"]);
-static ROLE_GROUPS: LookupRow = row(
-    "users/{id}/effective-roles/sources/groups",
-    "groups",
-    Paging::Checkpoint,
-    &["read:user_role_source_groups"],
-);
-static EFFECTIVE_PERMISSIONS: LookupRow = row(
-    "users/{id}/effective-permissions",
-    "permissions",
-    Paging::Checkpoint,
-    &["read:user_effective_permissions"],
-);
+static ROLE_GROUPS: LookupRow =
+    row("users/{id}/effective-roles/sources/groups", "groups", Paging::Checkpoint, &["read:user_role_source_groups"]);
+static EFFECTIVE_PERMISSIONS: LookupRow =
+    row("users/{id}/effective-permissions", "permissions", Paging::Checkpoint, &["read:user_effective_permissions"]);
 static EFFECTIVE_MEMBER_ROLES: LookupRow = row(
     "organizations/{id}/members/{user_id}/effective-roles",
     "roles",

@@ -73,11 +73,7 @@ impl Cluster {
 
     /// The result of a request within the deadline. `what` completes "you may not" or "cannot", such as "list the
     /// namespaces".
-    pub async fn request<T>(
-        &self,
-        what: &str,
-        request: impl Future<Output = kube::Result<T>>,
-    ) -> Result<T, CliError> {
+    pub async fn request<T>(&self, what: &str, request: impl Future<Output = kube::Result<T>>) -> Result<T, CliError> {
         match tokio::time::timeout(self.timeout, request).await {
             Ok(result) => result.map_err(|error| CliError::failed(self.words(what, &error))),
             Err(_) => {
@@ -122,7 +118,9 @@ impl Cluster {
     fn words(&self, what: &str, error: &kube::Error) -> String {
         match error {
             kube::Error::Api(status) if status.code == 403 => format!("you may not {what}: {}", explain(error)),
-            kube::Error::Api(status) if status.code == 404 && status.message.contains("could not find the requested") => {
+            kube::Error::Api(status)
+                if status.code == 404 && status.message.contains("could not find the requested") =>
+            {
                 format!("cannot {what}: the CRDs of Rescind are not installed at {}", self.whereabouts)
             }
             _ => format!("cannot {what}: {} ({})", explain(error), self.whereabouts),
@@ -191,9 +189,8 @@ impl Cluster {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &kind.resource);
         let what = format!("get {} {object} in namespace {}", kind.resource.plural, self.namespace);
         let found = self.find(&what, api.get(object)).await?;
-        let found = found.ok_or_else(|| {
-            CliError::failed(format!("there is no {name} {object} in namespace {}", self.namespace))
-        })?;
+        let found = found
+            .ok_or_else(|| CliError::failed(format!("there is no {name} {object} in namespace {}", self.namespace)))?;
         read(&kind, found).map_err(CliError::failed)
     }
 

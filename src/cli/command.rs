@@ -13,10 +13,10 @@ use super::error::CliError;
 use super::flags::ClusterFlags;
 use super::screen::Screen;
 use super::session::Session;
-use super::{evidence, plan, version};
+use super::{evidence, new, plan, version};
 
 /// The names of the commands for people.
-pub const COMMANDS: [&str; 3] = ["evidence", "plan", "version"];
+pub const COMMANDS: [&str; 4] = ["evidence", "new", "plan", "version"];
 /// The name under which kubectl starts the program.
 const PLUGIN: &str = "kubectl-rescind";
 
@@ -39,6 +39,8 @@ struct Cli {
 enum Command {
     /// Write what an auditor asks for: every removal of a period with its times, its proof and who asked.
     Evidence(Box<evidence::Args>),
+    /// Write manifests that take something away from people.
+    New(Box<new::Args>),
     /// Say what manifests or objects would remove. Nothing is changed.
     Plan(Box<plan::Args>),
     /// Print the version of this program, and those of the operator and the CRDs in the cluster.
@@ -91,7 +93,7 @@ impl Command {
         match self {
             Self::Evidence(args) => args.has_exit_code(),
             Self::Plan(args) => args.exit_code,
-            Self::Version(_) => false,
+            Self::New(_) | Self::Version(_) => false,
         }
     }
 }
@@ -99,6 +101,7 @@ impl Command {
 async fn run(session: &Session, command: Command) -> Result<u8, CliError> {
     match command {
         Command::Evidence(args) => evidence::run(session, &args).await,
+        Command::New(args) => new::run(session, &args).await,
         Command::Plan(args) => plan::run(session, &args).await,
         Command::Version(args) => version::run(session, &args).await,
     }

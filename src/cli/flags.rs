@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::api::DurationText;
+use crate::api::{DurationText, TenantRef};
 use crate::kubeconfig::Selection;
+use crate::tenant::TenantKey;
 
 /// Which cluster, as whom, and which namespace.
 #[derive(Clone, Debug, Default, Args)]
@@ -64,6 +65,33 @@ impl ClusterFlags {
     }
 }
 
+/// Which Auth0 tenant, where no object says it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct TenantFlags {
+    /// The Auth0Tenant in the namespace. Default: "default".
+    #[arg(long, value_name = "NAME")]
+    pub tenant: Option<String>,
+
+    /// The ClusterAuth0Tenant, in place of an Auth0Tenant.
+    #[arg(long, value_name = "NAME", conflicts_with = "tenant")]
+    pub cluster_tenant: Option<String>,
+
+    /// Namespace of the operator, where the Secrets of ClusterAuth0Tenants are.
+    #[arg(long, default_value = "rescind-system")]
+    pub operator_namespace: String,
+}
+
+impl TenantFlags {
+    /// The tenant object that is meant.
+    pub fn key(&self, namespace: &str) -> TenantKey {
+        let name = self.tenant.clone().unwrap_or_else(|| TenantRef::default().name);
+        match &self.cluster_tenant {
+            Some(name) => TenantKey { namespace: None, name: name.clone() },
+            None => TenantKey { namespace: Some(namespace.to_owned()), name },
+        }
+    }
+}
+
 /// How Auth0 is read.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "How Auth0 is read")]
@@ -73,8 +101,9 @@ pub struct Auth0Flags {
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 
-    /// The most reads a second, 0.1 to 10. Twice the tenant's reservePercent of each of Auth0's buckets is left alone.
-    #[arg(long, default_value_t = 2.0, value_parser = rate)]
+    /// The most reads a second, 0.1 to 1000, and never more than the tenant's own maxRequestsPerSecond. Twice the tenant's
+    /// reservePercent of each of Auth0's buckets is left alone.
+    #[arg(long, env = "RESCIND_MAX_REQUESTS_PER_SECOND", default_value_t = 2.0, value_parser = rate)]
     pub max_requests_per_second: f64,
 
     /// Auth0 domains that the token may be sent to, comma-separated. A leading "*." matches one or more labels; a port
@@ -99,6 +128,6 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn rate(text: &str) -> Result<f64, &'static str> {
-    let rate = text.parse().ok().filter(|rate: &f64| (0.1..=10.0).contains(rate));
-    rate.ok_or("write a number from 0.1 to 10")
+    let rate = text.parse().ok().filter(|rate: &f64| (0.1..=1000.0).contains(rate));
+    rate.ok_or("write a number from 0.1 to 1000")
 }

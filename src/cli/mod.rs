@@ -11,6 +11,7 @@
 //! - `flags`: the flags that kubectl has, and how Auth0 is read. `error`: why a command ends, by what to do about it.
 //! - `cluster`: requests to the API server. `object`: a removal object of any kind.
 //! - `access`: from a tenant object to a token. `reads`: complete reads of Auth0, paced.
+//! - `people`: who and what is meant by a name.
 //! - `session`: what every command is given. `screen`: what is written where. `texts`: texts from outside, made
 //!   harmless.
 
@@ -20,7 +21,9 @@ mod command;
 mod error;
 mod evidence;
 mod flags;
+mod new;
 mod object;
+mod people;
 mod plan;
 mod reads;
 mod screen;

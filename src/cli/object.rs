@@ -1,8 +1,8 @@
 //! A removal object of any kind, from the cluster or from a file, and the list of the kinds.
 
 use jiff::Timestamp;
-use kube::core::{ApiResource, ObjectMeta};
 use kube::Resource;
+use kube::core::{ApiResource, ObjectMeta};
 use serde::Serialize;
 use serde_json::Value;
 

@@ -129,6 +129,11 @@ impl<'a> Reads<'a> {
     }
 
     async fn walk(&mut self, mut walk: Walk) -> Result<(Walk, BTreeSet<Item>), ReadError> {
+        let needed = walk.read().scopes();
+        let has_one = |held: &[String]| needed.iter().any(|scope| held.iter().any(|own| own == scope));
+        if self.scopes().is_some_and(|held| !has_one(held)) {
+            return Err(ReadError::Scope(needed.join(" or ")));
+        }
         let mut tries = 0;
         loop {
             let (read, query) = (walk.read().clone(), walk.query());

@@ -51,7 +51,10 @@ mod tests {
     #[test]
     fn numbers_are_read_at_a_glance() {
         assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!((count(1, "role"), count(0, "role"), count(1204, "role")), ("1 role".into(), "0 roles".into(), "1,204 roles".into()));
+        assert_eq!(
+            (count(1, "role"), count(0, "role"), count(1204, "role")),
+            ("1 role".into(), "0 roles".into(), "1,204 roles".into())
+        );
     }
 
     proptest! {

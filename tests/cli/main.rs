@@ -4,7 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
 mod evidence;
+mod new;
+mod oracle;
 mod person;
+mod plan;
+mod terminal;
 mod version;
 
 #[path = "../e2e/fault_injector.rs"]

@@ -50,7 +50,8 @@ impl<'a> Person<'a> {
     /// Somebody with this kubeconfig and no token.
     pub fn with_kubeconfig(env: &'a Environment, kubeconfig: &Path) -> Self {
         let domains = ("RESCIND_ALLOWED_DOMAINS", env.fake.domain().to_owned());
-        Self { env, kubeconfig: kubeconfig.to_owned(), variables: vec![domains] }
+        let rate = ("RESCIND_MAX_REQUESTS_PER_SECOND", "1000".to_owned());
+        Self { env, kubeconfig: kubeconfig.to_owned(), variables: vec![domains, rate] }
     }
 
     /// Sets an environment variable.
@@ -71,20 +72,28 @@ impl<'a> Person<'a> {
         self.kubectl(&[&["rescind"], args, scope].concat()).await
     }
 
-    /// Runs `kubectl` in this folder with this text as its input.
-    pub async fn kubectl_in(&self, folder: &Path, args: &[&str], input: &str) -> Printed {
+    /// `kubectl` with these arguments and the plugin on the PATH.
+    pub fn command(&self, args: &[&str]) -> Command {
         let kubectl = self.env.plane.kubectl_path();
         let path = std::env::var("PATH").unwrap_or_default();
-        let mut child = Command::new(kubectl)
+        let mut command = Command::new(kubectl);
+        command
             .args(args)
-            .current_dir(folder)
             .env("PATH", format!("{}:{}:{path}", plugins().display(), kubectl.parent().unwrap().display()))
             .env("KUBECONFIG", &self.kubeconfig)
             .envs(self.variables.iter().map(|(name, value)| (*name, value)))
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs `kubectl` in this folder with this text as its input.
+    pub async fn kubectl_in(&self, folder: &Path, args: &[&str], input: &str) -> Printed {
+        let mut child = self
+            .command(args)
+            .current_dir(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .unwrap();
         let mut stdin = child.stdin.take().unwrap();
@@ -97,7 +106,8 @@ impl<'a> Person<'a> {
 
     /// `text` without what differs from run to run: the namespace, the domain, instants, and times that passed.
     pub fn steady(&self, text: &str) -> String {
-        let mut text = text.replace(&self.env.namespace, "NAMESPACE").replace(self.env.fake.domain(), "acme.eu.auth0.com");
+        let mut text =
+            text.replace(&self.env.namespace, "NAMESPACE").replace(self.env.fake.domain(), "acme.eu.auth0.com");
         for (pattern, name) in [("2026-11-26T17:00:00", "TIME")] {
             text = replace_shape(&text, pattern, name);
         }

@@ -1,5 +1,6 @@
 //! The guards that count: the brake, the share of an organization, and the last holders of a role. They are computed as
-//! the operator would for these objects alone; what other objects ask for at the same time is not known here.
+//! the operator would for these objects alone, without those that wait for a time or a person; what other objects ask
+//! for at the same time is not known here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use crate::cli::texts::{count, thousands};
 use crate::tenant::{ItemId, share_limit};
 
 use super::look::{self, Seen};
-use super::tenant::Planned;
+use super::planned::Planned;
 use super::verdict::{Act, Judged, Presence};
 
 /// What the guards would do.
@@ -38,7 +39,7 @@ pub async fn guard(
         .iter()
         .zip(judged)
         .enumerate()
-        .filter(|(_, (_, judged))| judged.act == Act::Remove)
+        .filter(|(_, (_, judged))| judged.act == Act::Remove && judged.wait.is_none())
         .map(|(at, (planned, _))| (at, &planned.object))
         .collect();
     holders(reads, seen, tenant, &removing, &mut counted).await;
@@ -58,7 +59,8 @@ fn brake(tenant: &dyn TenantObject, removing: &[(usize, &Object)], counted: &mut
     let window = brake.window.as_str();
     for (namespace, items) in &by_namespace {
         let (asked, max) = (items.len(), limit(brake.max_removals));
-        let numbers = format!("{} of {} items within {window} in namespace {namespace}", thousands(asked), thousands(max));
+        let numbers =
+            format!("{} of {} items within {window} in namespace {namespace}", thousands(asked), thousands(max));
         counted.lines.push(if asked > max {
             format!("Brake: {numbers}: it would engage before the first removal, and wait for a release")
         } else {
@@ -140,8 +142,11 @@ async fn holders(
         let why = match reads.fact(Question::RoleHolders { role: role.clone() }).await {
             Ok(Fact::RoleHolders(holders)) => {
                 let is_held = |object: &Object| seen.presence(&object.removal.endpoint, &item) != Presence::Absent;
-                let losing: BTreeSet<&Arc<str>> =
-                    taking.iter().filter(|(_, object)| is_held(object)).filter_map(|(_, object)| object.removal.endpoint.user()).collect();
+                let losing: BTreeSet<&Arc<str>> = taking
+                    .iter()
+                    .filter(|(_, object)| is_held(object))
+                    .filter_map(|(_, object)| object.removal.endpoint.user())
+                    .collect();
                 let left = holders.iter().filter(|holder| !losing.contains(holder)).count();
                 (left < at_least)
                     .then(|| format!("it has {}, and {left} would be left", count(holders.len(), "holder")))

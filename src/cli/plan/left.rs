@@ -8,7 +8,7 @@ use crate::cli::reads::Reads;
 use crate::cli::texts::shown;
 
 use super::look::Seen;
-use super::tenant::Planned;
+use super::planned::Planned;
 use super::verdict::{Act, Judged, Presence};
 
 /// Of so many organizations the connections are read.
@@ -27,10 +27,14 @@ pub struct Left {
 pub async fn left(reads: &mut Reads<'_>, seen: &Seen, planned: &[Planned], judged: &[Judged]) -> Left {
     let mut left = Left::default();
     let removing = || planned.iter().zip(judged).filter(|(_, judged)| matches!(judged.act, Act::Remove | Act::Look));
-    let gone: BTreeSet<(&Endpoint, &Item)> =
-        removing().flat_map(|(planned, _)| planned.object.removal.items.iter().map(|item| (&planned.object.removal.endpoint, item))).collect();
+    let gone: BTreeSet<(&Endpoint, &Item)> = removing()
+        .flat_map(|(planned, _)| {
+            planned.object.removal.items.iter().map(|item| (&planned.object.removal.endpoint, item))
+        })
+        .collect();
     for (user, permission, role) in &seen.through {
-        let (of_user, of_role) = (Endpoint::UserPermissions { user: user.clone() }, Endpoint::UserRoles { user: user.clone() });
+        let (of_user, of_role) =
+            (Endpoint::UserPermissions { user: user.clone() }, Endpoint::UserRoles { user: user.clone() });
         let is_planned = gone.contains(&(&of_user, permission));
         if is_planned && !gone.contains(&(&of_role, &Item::Id(role.clone()))) {
             let role = seen.names.get(role).map_or(&**role, String::as_str);
@@ -48,7 +52,8 @@ pub async fn left(reads: &mut Reads<'_>, seen: &Seen, planned: &[Planned], judge
         }
     }
     if organizations.len() > MAX_ORGANIZATIONS {
-        left.unread.push(format!("whether a login makes people members again, of {} organizations", organizations.len()));
+        left.unread
+            .push(format!("whether a login makes people members again, of {} organizations", organizations.len()));
         return left;
     }
     for organization in organizations {
@@ -59,7 +64,9 @@ pub async fn left(reads: &mut Reads<'_>, seen: &Seen, planned: &[Planned], judge
                 left.lines.push(format!("{organization} makes people members again at login ({})", names.join(", ")));
             }
             Ok(_) => {}
-            Err(error) => left.unread.push(format!("whether a login makes people members of {organization} again: {error}")),
+            Err(error) => {
+                left.unread.push(format!("whether a login makes people members of {organization} again: {error}"))
+            }
         }
     }
     left

@@ -57,7 +57,9 @@ pub async fn look(reads: &mut Reads<'_>, wanted: &Wanted) -> Seen {
     let mut by_user: BTreeMap<Arc<str>, BTreeSet<Item>> = BTreeMap::new();
     for (endpoint, items) in wanted {
         match endpoint {
-            Endpoint::OrganizationMembers { organization } if asks_each(reads, &mut seen, organization, items).await => {
+            Endpoint::OrganizationMembers { organization }
+                if asks_each(reads, &mut seen, organization, items).await =>
+            {
                 for item in items {
                     if let Item::Id(user) = item {
                         by_user.entry(user.clone()).or_default().insert(Item::Id(organization.clone()));

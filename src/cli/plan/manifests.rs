@@ -74,7 +74,9 @@ fn files(path: &Path, recursive: bool) -> Result<Vec<PathBuf>, CliError> {
     found.sort();
     if found.is_empty() && !recursive {
         let path = path.display();
-        return Err(CliError::failed(format!("{path} holds no .yaml, .yml or .json file; -R looks into folders below")));
+        return Err(CliError::failed(format!(
+            "{path} holds no .yaml, .yml or .json file; -R looks into folders below"
+        )));
     }
     Ok(found)
 }

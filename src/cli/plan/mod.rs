@@ -9,6 +9,7 @@ mod guards;
 mod left;
 mod look;
 mod manifests;
+mod planned;
 mod print;
 mod report;
 mod standing;
@@ -29,10 +30,12 @@ use super::error::CliError;
 use super::flags::{Auth0Flags, Format};
 use super::object::{Object, named};
 use super::session::Session;
+use super::texts::count;
 
 use manifests::Manifest;
+use planned::Planned;
 use report::{Refused, Report};
-use tenant::{Names, Planned};
+use tenant::Names;
 use verdict::Sign;
 
 /// How many manifests the API server checks at the same time.
@@ -127,9 +130,8 @@ pub async fn run(session: &Session, args: &Args) -> Result<u8, CliError> {
 fn saved(file: &std::path::Path) -> Result<Report, CliError> {
     let text = std::fs::read(file)
         .map_err(|error| CliError::failed(format!("{} cannot be read ({error})", file.display())))?;
-    serde_json::from_slice(&text).map_err(|error| {
-        CliError::failed(format!("{} is no plan that --out has saved ({error})", file.display()))
-    })
+    serde_json::from_slice(&text)
+        .map_err(|error| CliError::failed(format!("{} is no plan that --out has saved ({error})", file.display())))
 }
 
 type Gathered = (Vec<Planned>, Vec<Refused>, Vec<String>);
@@ -141,7 +143,7 @@ async fn gather(session: &Session, cluster: &Cluster, args: &Args) -> Result<Gat
         session.screen.progress(format!("the API server checks {} manifests", manifests.removals.len()));
         let (planned, refused, mut notes) = checked(cluster, &manifests.removals).await?;
         if manifests.others > 0 {
-            notes.push(format!("{} objects of other kinds were left out", manifests.others));
+            notes.push(format!("{} of other kinds left out", count(manifests.others, "object")));
         }
         return Ok((planned, refused, notes));
     }
@@ -184,7 +186,9 @@ async fn checked(cluster: &Cluster, manifests: &[Manifest]) -> Result<Gathered, 
                 }
             }
             Err(error) => {
-                refused.push(Refused { object: title, source: manifest.source.clone(), why: explain(&error) });
+                // The message names each wrong field, and may be long.
+                let why = if let kube::Error::Api(status) = &error { status.message.clone() } else { explain(&error) };
+                refused.push(Refused { object: title, source: manifest.source.clone(), why });
             }
         }
     }
@@ -205,7 +209,8 @@ async fn plan(
     }
     let mut tenants = Vec::new();
     for (key, planned) in by_tenant {
-        let asked = tenant::Asked { auth0: &args.auth0, operator_namespace: &args.operator_namespace, names: args.names };
+        let asked =
+            tenant::Asked { auth0: &args.auth0, operator_namespace: &args.operator_namespace, names: args.names };
         tenants.push(tenant::plan(session, cluster, &key, planned, &asked).await?);
     }
     Ok(Report::new(read_at, tenants, refused))

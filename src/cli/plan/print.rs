@@ -38,10 +38,15 @@ fn tenant_text(screen: &Screen, out: &mut String, report: &Report, tenant: &Tena
     let TenantReport { kind, tenant: name, domain, token, .. } = tenant;
     let heading = screen.paint(Tone::Strong, format!("{kind} {name}"));
     let read_at = report.read_at.strftime("%Y-%m-%dT%H:%M:%SZ");
-    line(out, &match token {
-        Ok(origin) => format!("{heading}  {domain}  read {read_at}  token: {origin}"),
-        Err(why) => format!("{heading}  {domain}  {}", screen.paint(Tone::Unsure, format!("nothing was read: {why}"))),
-    });
+    line(
+        out,
+        &match token {
+            Ok(origin) => format!("{heading}  {domain}  read {read_at}  token: {origin}"),
+            Err(why) => {
+                format!("{heading}  {domain}  {}", screen.paint(Tone::Unsure, format!("nothing was read: {why}")))
+            }
+        },
+    );
     out.push('\n');
     tenant.objects.iter().for_each(|object| object_text(screen, out, object));
     for sentence in &tenant.left {
@@ -60,9 +65,20 @@ fn object_text(screen: &Screen, out: &mut String, object: &ObjectReport) {
     let ObjectReport { kind, name, source, subject, subject_name, wait, items, .. } = object;
     let named = subject_name.as_ref().map(|name| format!("{}  ", shown(name))).unwrap_or_default();
     let source = source.as_ref().map(|source| screen.paint(Tone::Faint, format!("  {source}"))).unwrap_or_default();
-    line(out, &format!("  {}  {named}{}{source}", screen.paint(Tone::Strong, format!("{kind}/{name}")), shown(subject)));
+    line(
+        out,
+        &format!("  {}  {named}{}{source}", screen.paint(Tone::Strong, format!("{kind}/{name}")), shown(subject)),
+    );
     if let Some(wait) = wait {
         line(out, &format!("     {}", screen.paint(Tone::Unsure, crate::api::printable(wait))));
+    }
+    // What is said of all of them is said once.
+    let common = items
+        .first()
+        .and_then(|item| item.why.as_ref())
+        .filter(|why| items.len() > 1 && items.iter().all(|item| item.why.as_ref() == Some(why)));
+    if let Some(why) = common {
+        line(out, &format!("     {}", crate::api::printable(why)));
     }
     let first = |item: &ItemReport| match &item.name {
         Some(name) => format!("{} {}", item.what, shown(name)),
@@ -78,7 +94,8 @@ fn object_text(screen: &Screen, out: &mut String, object: &ObjectReport) {
             Sign::Refused | Sign::Unknown => Tone::Unsure,
         };
         let sign = screen.paint(tone, item.sign.as_str());
-        let why = item.why.as_ref().map(|why| crate::api::printable(why)).unwrap_or_default();
+        let why =
+            item.why.as_ref().filter(|_| common.is_none()).map(|why| crate::api::printable(why)).unwrap_or_default();
         let text = format!("     {sign}  {:names$}  {:ids$}  {why}", first(item), shown(&item.item));
         line(out, text.trim_end());
     }

@@ -126,7 +126,8 @@ impl Report {
         }
         *report.counts.entry(Sign::Refused).or_default() += report.refused.len();
         report.counts.retain(|_, count| *count > 0);
-        let lines: Vec<String> = report.signs().iter().map(|(item, sign)| format!("{} {item}\n", sign.as_str())).collect();
+        let lines: Vec<String> =
+            report.signs().iter().map(|(item, sign)| format!("{} {item}\n", sign.as_str())).collect();
         let hash = digest(&SHA256, lines.concat().as_bytes());
         report.sha256 = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         report
@@ -157,7 +158,9 @@ impl Report {
                 (Some(before), sign) if before == sign => {}
                 (Some(Sign::Absent), Sign::Remove) => lines.push(format!("granted since: {item}")),
                 (Some(Sign::Remove), Sign::Absent) => lines.push(format!("gone already: {item}")),
-                (Some(before), sign) => lines.push(format!("{} before, {} now: {item}", before.as_str(), sign.as_str())),
+                (Some(before), sign) => {
+                    lines.push(format!("{} before, {} now: {item}", before.as_str(), sign.as_str()))
+                }
                 (None, sign) => lines.push(format!("not in the earlier plan, {} now: {item}", sign.as_str())),
             }
         }
@@ -210,7 +213,10 @@ mod tests {
         let now = plan(&[("1", Sign::Remove), ("2", Sign::Remove), ("3", Sign::Absent), ("5", Sign::Refused)]);
         let changes = now.changes_since(&before);
         let begins: Vec<_> = changes.iter().map(|line| line.split(':').next().unwrap_or_default()).collect();
-        assert_eq!(begins, ["granted since", "gone already", "not in the earlier plan, ! now", "only in the earlier plan"]);
+        assert_eq!(
+            begins,
+            ["granted since", "gone already", "not in the earlier plan, ! now", "only in the earlier plan"]
+        );
         assert!(now.changes_since(&now).is_empty());
         assert_ne!(before.sha256, now.sha256);
         let json = serde_json::to_string(&now).unwrap();

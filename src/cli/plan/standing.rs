@@ -35,7 +35,12 @@ pub struct Guarded {
 
 impl Standing {
     /// Reads the tenant object and the labels of these namespaces.
-    pub async fn read(cluster: &Cluster, key: &TenantKey, namespaces: &[String], now: Timestamp) -> Result<Self, CliError> {
+    pub async fn read(
+        cluster: &Cluster,
+        key: &TenantKey,
+        namespaces: &[String],
+        now: Timestamp,
+    ) -> Result<Self, CliError> {
         let tenant = cluster.tenant(key).await?;
         let mut labels = BTreeMap::new();
         if key.kind() == TenantKind::ClusterAuth0Tenant && tenant.is_some() {

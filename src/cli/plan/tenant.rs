@@ -11,7 +11,6 @@ use crate::cli::access::access;
 use crate::cli::cluster::Cluster;
 use crate::cli::error::CliError;
 use crate::cli::flags::Auth0Flags;
-use crate::cli::object::Object;
 use crate::cli::reads::Reads;
 use crate::cli::session::Session;
 use crate::revocation::Now;
@@ -20,21 +19,13 @@ use crate::tenant::TenantKey;
 use super::guards::{Counted, guard};
 use super::left::left;
 use super::look::{Seen, Wanted, look};
+use super::planned::Planned;
 use super::report::{ItemReport, ObjectReport, TenantReport};
 use super::standing::Standing;
 use super::verdict::{Act, Judged, Presence, judge, sign};
 
 /// From this many people and organizations on their names are read on request only.
 const MANY_NAMES: usize = 10;
-
-/// An object, and where it comes from.
-#[derive(Clone, Debug)]
-pub struct Planned {
-    /// The object.
-    pub object: Object,
-    /// `file:line`, if it comes from a file.
-    pub source: Option<String>,
-}
 
 /// Whether names are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -89,8 +80,7 @@ pub async fn plan(
         .map(|planned| {
             let guarded = standing.guarded(key, &planned.object, scopes.as_deref());
             let brake = engaged(&standing, planned.object.namespace());
-            let (tenant, free) =
-                (standing.now(&guarded, brake.as_deref()), standing.free(&guarded, brake.as_deref()));
+            let (tenant, free) = (standing.now(&guarded, brake.as_deref()), standing.free(&guarded, brake.as_deref()));
             judge(&planned.object, tenant, free, now)
         })
         .collect();
@@ -177,7 +167,8 @@ async fn subject_names(reads: &mut Reads<'_>, planned: &[Planned], names: Names)
         // A name is a help, and its absence says nothing.
         let Ok(entries) = reads.look_up(lookup).await else { continue };
         let text = |key: &str| entries.first()?.get(key)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
-        found.extend(text("display_name").or_else(|| text("name")).map(|name| (id, name)));
+        // Auth0 shows the id of an account that has no name.
+        found.extend(text("display_name").or_else(|| text("name")).filter(|name| **name != *id).map(|name| (id, name)));
     }
     found
 }

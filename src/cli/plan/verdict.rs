@@ -139,9 +139,10 @@ fn standing(status: Option<&RemovalStatus>, is_checked_again: bool) -> Act {
     match reason.map(Reason::state) {
         _ if status.is_ready() && is_checked_again => Act::Remove,
         _ if status.is_ready() => Act::Nothing(format!("finished: {}", status.reason_text().unwrap_or_default())),
-        Some(State::Stalled) => {
-            Act::Refuse(reason.unwrap_or(Reason::InvalidRequest), format!("{} It is tried again on request.", status.message()))
-        }
+        Some(State::Stalled) => Act::Refuse(
+            reason.unwrap_or(Reason::InvalidRequest),
+            format!("{} It is tried again on request.", status.message()),
+        ),
         Some(State::Waiting | State::Held | State::Done) | None if status.last_removal_time.is_some() => Act::Prove,
         Some(State::Waiting | State::Held | State::Done) | None => Act::Remove,
     }

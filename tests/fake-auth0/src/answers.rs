@@ -76,7 +76,7 @@ impl Problem {
         match format {
             // The only recorded text of this kind has neither prefix nor property.
             Format::User => Self::bad_request("invalid_uri", wrong("user-id")),
-            Format::Organization => {
+            Format::Organization | Format::OrganizationName => {
                 Self::path(format!("'{}' on property id (Organization identifier).", wrong("organization-id")))
             }
             _ => Self::path(format!("'{}' on property id (ID of the role).", wrong("role-id"))),
@@ -124,6 +124,13 @@ impl Problem {
         status: StatusCode::NOT_FOUND,
         code: None,
         message: Cow::Borrowed("User is not a member of this organization"),
+    };
+
+    /// The plan does not include this.
+    pub(crate) const PLAN: Self = Self {
+        status: StatusCode::FORBIDDEN,
+        code: Some("insufficient_entitlement"),
+        message: Cow::Borrowed("Please upgrade your subscription to use this feature"),
     };
 
     pub(crate) const NO_ROUTE: Self =
@@ -252,7 +259,7 @@ fn usual_not_found(kind: Kind) -> Problem {
     let template = ENDPOINTS.get(kind as usize).map_or("", |endpoint| endpoint.template);
     match template.split('/').nth(4) {
         Some("{user}") => Problem::NO_USER,
-        Some("{organization}") => Problem::NO_ORGANIZATION,
+        Some("{organization}" | "name") => Problem::NO_ORGANIZATION,
         Some("{role}") => Problem::NO_ROLE,
         Some("{resource_server}") => Problem::NO_RESOURCE_SERVER,
         _ => Problem::NO_ROUTE,

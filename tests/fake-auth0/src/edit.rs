@@ -8,6 +8,10 @@ use crate::{
     state::{Source, State},
 };
 
+mod groups;
+
+pub use groups::GroupEdit;
+
 /// Changes to a [`State`], as handed to the closure of [`crate::FakeAuth0::edit`] and [`State::build`].
 #[derive(Debug)]
 pub struct Edit<'a> {
@@ -86,6 +90,18 @@ impl Edit<'_> {
         name.clone_into(&mut self.state.role_entry(id).name);
     }
 
+    /// Gives a role, created when absent, a permission, which its holders have from now on.
+    pub fn role_permission(&mut self, role: &str, identifier: &str, permission: &str) {
+        self.state.define_role(role);
+        let permissions = &mut self.state.role_entry(role).permissions;
+        permissions.entry(identifier.to_owned()).or_default().insert(permission.to_owned());
+        self.state.define_permission(identifier, permission);
+        let holders = self.state.users().filter(|(_, user)| user.roles.contains(role)).map(|(id, _)| id.to_owned());
+        for holder in holders.collect::<Vec<_>>() {
+            self.user(holder).role(role);
+        }
+    }
+
     /// A role of an organization, created when absent.
     pub fn organization_role(&mut self, id: &str, organization: &str) {
         self.state.define_role(id);
@@ -104,6 +120,11 @@ impl Edit<'_> {
             identifier.clone_into(&mut api.name);
         }
         (api.enforce_policies, api.token_lifetime) = (enforce_policies, token_lifetime);
+    }
+
+    /// Names an API, created when absent.
+    pub fn api_name(&mut self, identifier: &str, name: &str) {
+        name.clone_into(&mut self.state.resource_server_entry(identifier).name);
     }
 
     /// An organization, created when absent.
@@ -189,15 +210,40 @@ pub struct UserEdit<'a> {
 }
 
 impl UserEdit<'_> {
-    /// Sets the e-mail address.
+    /// Sets the e-mail address. Auth0 stores it in lower case where it is the identity provider itself.
     pub fn email(self, email: &str) -> Self {
-        self.state.user_entry(&self.id).email = Some(email.to_owned());
+        let own = self.id.starts_with("auth0|");
+        self.state.user_entry(&self.id).email = Some(if own { email.to_lowercase() } else { email.to_owned() });
         self
     }
 
     /// Sets the name.
     pub fn name(self, name: &str) -> Self {
         self.state.user_entry(&self.id).name = Some(name.to_owned());
+        self
+    }
+
+    /// Blocks or unblocks the account.
+    pub fn blocked(self, blocked: bool) -> Self {
+        self.state.user_entry(&self.id).blocked = Some(blocked);
+        self
+    }
+
+    /// Sets the number of logins; with 0 the user has no login.
+    pub fn logins_count(self, count: u32) -> Self {
+        self.state.user_entry(&self.id).logins_count = Some(count);
+        self
+    }
+
+    /// Sets the time of the last login, as `2026-01-31T12:00:00.000Z`.
+    pub fn last_login(self, time: &str) -> Self {
+        self.state.user_entry(&self.id).last_login = Some(time.to_owned());
+        self
+    }
+
+    /// Sets the time of creation, as `2026-01-31T12:00:00.000Z`.
+    pub fn created_at(self, time: &str) -> Self {
+        self.state.user_entry(&self.id).created_at = Some(time.to_owned());
         self
     }
 
@@ -208,11 +254,13 @@ impl UserEdit<'_> {
         self
     }
 
-    /// Assigns a tenant role.
+    /// Assigns a tenant role, with the permissions that [`Edit::role_permission`] gave it.
     pub fn role(self, role: &str) -> Self {
         self.state.define_role(role);
         self.state.user_entry(&self.id).roles.insert(role.to_owned());
-        self
+        let defined = self.state.role(role).map(|role| role.permissions.clone()).unwrap_or_default();
+        let pairs = defined.iter().flat_map(|(api, names)| names.iter().map(move |name| (api, name)));
+        pairs.fold(self, |edit, (api, name)| edit.permission_from(api, name, Source::Role(role.to_owned())))
     }
 
     /// Assigns many tenant roles.
@@ -258,6 +306,12 @@ pub struct OrganizationEdit<'a> {
 }
 
 impl OrganizationEdit<'_> {
+    /// Sets the name.
+    pub fn name(self, name: &str) -> Self {
+        name.clone_into(&mut self.state.organization_entry(&self.id).name);
+        self
+    }
+
     /// Sets the display name.
     pub fn display_name(self, name: &str) -> Self {
         name.clone_into(&mut self.state.organization_entry(&self.id).display_name);

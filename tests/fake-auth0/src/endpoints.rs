@@ -1,6 +1,5 @@
-//! The table of endpoints (name, path, rate limit, scopes, form of body or list), and the routing over that table.
-//!
-//! Nothing else in this crate repeats a path, a scope or a body key.
+//! What the table of endpoints says of a call (name, path, rate limit, scopes, form of body or list), and the routing
+//! over that table, which is in `endpoints/table.rs`.
 
 use http::Method;
 
@@ -8,6 +7,10 @@ use crate::{
     kinds::{Group, Kind},
     switches::{Switches, Verdict},
 };
+
+mod table;
+
+pub(crate) use table::{ENDPOINTS, USER_FIELDS};
 
 /// Which scopes a call needs.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +37,7 @@ pub(crate) enum Format {
     /// A role, for which no document gives a format.
     AnyRole,
     Organization,
+    OrganizationName,
     Permission,
     /// The id or the identifier of an API.
     ResourceServer,
@@ -53,17 +57,31 @@ pub(crate) struct BodyRule {
     pub additional: bool,
 }
 
+/// How a list is paged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Paging {
+    /// By `page` and `per_page`.
+    Offset,
+    /// By `from` and `take` as well.
+    Either,
+    /// By `from` and `take` only.
+    Checkpoint,
+}
+
 /// How a list can be read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ListRule {
     /// The key of the items when the answer is an object.
     pub key: &'static str,
-    /// Whether `from`/`take` work as well as `page`/`per_page`.
-    pub checkpoint: bool,
+    pub paging: Paging,
     /// The names that `fields` accepts, if `fields`/`include_fields` work.
     pub fields: &'static [&'static str],
     /// Whether the end of offset paging at 1000 records is documented for it.
     pub ends: bool,
+    /// The query parameters that it knows besides.
+    pub filters: &'static [&'static str],
+    /// The query parameters that it needs besides.
+    pub required: &'static [&'static str],
 }
 
 /// One row of the table.
@@ -71,182 +89,14 @@ pub(crate) struct ListRule {
 pub(crate) struct Endpoint {
     pub kind: Kind,
     pub method: Method,
-    /// Path parameters are `{user}`, `{organization}`, `{role}`, named after the [`Format`] they must have; an API is
-    /// `{resource_server}`.
+    /// Path parameters are `{user}`, `{organization}`, `{name}` (of an organization), `{role}` and `{resource_server}`,
+    /// which stand for the [`Format`] they must have.
     pub template: &'static str,
     pub group: Group,
     pub scopes: Scopes,
     pub body: Option<BodyRule>,
     pub list: Option<ListRule>,
 }
-
-const READ: Endpoint = Endpoint {
-    kind: Kind::Other,
-    method: Method::GET,
-    template: "",
-    group: Group::Global,
-    scopes: Scopes::None,
-    body: None,
-    list: None,
-};
-
-const fn body(key: &'static str, about: &'static str, items: Format) -> Option<BodyRule> {
-    Some(BodyRule { key, about, items, max: 50, excess: |switches| switches.fifty_one_items, additional: false })
-}
-
-const fn list(key: &'static str, ends: bool) -> Option<ListRule> {
-    Some(ListRule { key, checkpoint: false, fields: &[], ends })
-}
-
-/// The table, in the order of [`Kind`].
-pub(crate) static ENDPOINTS: [Endpoint; 16] = [
-    Endpoint {
-        kind: Kind::DeleteUserPermissions,
-        method: Method::DELETE,
-        template: "/api/v2/users/{user}/permissions",
-        group: Group::UsersWrite,
-        scopes: Scopes::AnyOf(&["update:users"]),
-        body: body("permissions", "List of permissions to remove from this user.", Format::Permission),
-        list: None,
-    },
-    Endpoint {
-        kind: Kind::DeleteUserRoles,
-        method: Method::DELETE,
-        template: "/api/v2/users/{user}/roles",
-        group: Group::UsersWrite,
-        scopes: Scopes::AnyOf(&["update:users"]),
-        body: body("roles", "List of role IDs to remove from the user.", Format::AnyRole),
-        list: None,
-    },
-    Endpoint {
-        kind: Kind::DeleteMembers,
-        method: Method::DELETE,
-        template: "/api/v2/organizations/{organization}/members",
-        group: Group::MembersWrite,
-        scopes: Scopes::AnyOf(&["delete:organization_members"]),
-        body: Some(BodyRule {
-            key: "members",
-            about: "List of user IDs to remove from the organization.",
-            items: Format::User,
-            max: 10,
-            excess: |switches| switches.eleven_members,
-            additional: true,
-        }),
-        list: None,
-    },
-    Endpoint {
-        kind: Kind::DeleteMemberRoles,
-        method: Method::DELETE,
-        template: "/api/v2/organizations/{organization}/members/{user}/roles",
-        group: Group::MemberRolesWrite,
-        scopes: Scopes::AnyOf(&["delete:organization_member_roles"]),
-        body: body("roles", "List of role IDs to remove from the organization member.", Format::Role),
-        list: None,
-    },
-    Endpoint {
-        kind: Kind::GetUser,
-        template: "/api/v2/users/{user}",
-        group: Group::UsersRead,
-        scopes: Scopes::AnyOf(&["read:users", "read:user_idp_tokens", "read:current_user"]),
-        ..READ
-    },
-    Endpoint {
-        kind: Kind::GetUserPermissions,
-        template: "/api/v2/users/{user}/permissions",
-        group: Group::UsersRead,
-        scopes: Scopes::AnyOf(&["read:users"]),
-        list: list("permissions", false),
-        ..READ
-    },
-    Endpoint {
-        kind: Kind::GetUserRoles,
-        template: "/api/v2/users/{user}/roles",
-        group: Group::UsersRead,
-        scopes: Scopes::AllOf(&["read:users", "read:roles", "read:role_members"]),
-        list: list("roles", false),
-        ..READ
-    },
-    Endpoint {
-        kind: Kind::GetUserOrganizations,
-        template: "/api/v2/users/{user}/organizations",
-        group: Group::UserOrgsRead,
-        scopes: Scopes::AnyOf(&["read:users", "read:organizations"]),
-        list: list("organizations", true),
-        ..READ
-    },
-    Endpoint {
-        kind: Kind::GetOrganization,
-        template: "/api/v2/organizations/{organization}",
-        scopes: Scopes::AnyOf(&["read:organizations", "read:organizations_summary"]),
-        ..READ
-    },
-    Endpoint {
-        kind: Kind::GetMembers,
-        template: "/api/v2/organizations/{organization}/members",
-        group: Group::MembersRead,
-        scopes: Scopes::AnyOf(&["read:organization_members", "read:organization_member_roles"]),
-        list: Some(ListRule { key: "members", checkpoint: true, fields: &MEMBER_FIELDS, ends: true }),
-        ..READ
-    },
-    Endpoint {
-        kind: Kind::GetMemberRoles,
-        template: "/api/v2/organizations/{organization}/members/{user}/roles",
-        group: Group::MemberRolesRead,
-        scopes: Scopes::AnyOf(&["read:organization_member_roles"]),
-        list: list("roles", true),
-        ..READ
-    },
-    Endpoint { kind: Kind::GetRole, template: "/api/v2/roles/{role}", scopes: Scopes::AnyOf(&["read:roles"]), ..READ },
-    Endpoint {
-        kind: Kind::GetRoleUsers,
-        template: "/api/v2/roles/{role}/users",
-        scopes: Scopes::AllOf(&["read:users", "read:roles"]),
-        list: Some(ListRule { key: "users", checkpoint: true, fields: &[], ends: true }),
-        ..READ
-    },
-    Endpoint {
-        kind: Kind::GetConnections,
-        template: "/api/v2/organizations/{organization}/enabled_connections",
-        scopes: Scopes::AnyOf(&["read:organization_connections"]),
-        list: list("enabled_connections", true),
-        ..READ
-    },
-    Endpoint {
-        kind: Kind::GetResourceServer,
-        template: "/api/v2/resource-servers/{resource_server}",
-        scopes: Scopes::AnyOf(&["read:resource_servers"]),
-        ..READ
-    },
-    Endpoint { kind: Kind::Token, method: Method::POST, template: "/oauth/token", group: Group::Token, ..READ },
-];
-
-/// The fields of a member that can be chosen.
-const MEMBER_FIELDS: [&str; 5] = ["user_id", "email", "picture", "name", "roles"];
-
-/// The fields of a user that can be chosen.
-pub(crate) const USER_FIELDS: [&str; 21] = [
-    "user_id",
-    "email",
-    "email_verified",
-    "username",
-    "phone_number",
-    "phone_verified",
-    "created_at",
-    "updated_at",
-    "identities",
-    "app_metadata",
-    "user_metadata",
-    "picture",
-    "name",
-    "nickname",
-    "multifactor",
-    "last_ip",
-    "last_login",
-    "logins_count",
-    "blocked",
-    "given_name",
-    "family_name",
-];
 
 /// One path parameter, still as it was on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -265,6 +115,7 @@ impl Endpoint {
                 (None, None) => return Some(ids),
                 (Some("{user}"), Some(raw)) if !raw.is_empty() => (Format::User, raw),
                 (Some("{organization}"), Some(raw)) if !raw.is_empty() => (Format::Organization, raw),
+                (Some("{name}"), Some(raw)) if !raw.is_empty() => (Format::OrganizationName, raw),
                 (Some("{role}"), Some(raw)) if !raw.is_empty() => (Format::Role, raw),
                 (Some("{resource_server}"), Some(raw)) if !raw.is_empty() => (Format::ResourceServer, raw),
                 (Some(wanted), Some(given)) if wanted == given => continue,
@@ -287,13 +138,22 @@ pub(crate) fn route<'a>(method: &Method, path: &'a str) -> Option<(&'static Endp
 /// or to prove that it is gone.
 pub const SETTINGS_SCOPES: [&str; 2] = ["read:resource_servers", "read:organization_connections"];
 
-/// Every scope that some call of the table needs, without [`SETTINGS_SCOPES`] and without those that only let users see
-/// themselves or the tokens of other identity providers.
+/// The scopes of the effective views, which nobody needs to remove anything either.
+pub const EFFECTIVE_SCOPES: [&str; 5] = [
+    "read:user_effective_roles",
+    "read:user_role_source_groups",
+    "read:user_effective_permissions",
+    "read:user_permission_source_roles",
+    "read:organization_member_effective_roles",
+];
+
+/// Every scope that some call of the table needs, without [`SETTINGS_SCOPES`] and [`EFFECTIVE_SCOPES`], and without
+/// those that only let users see themselves or the tokens of other identity providers.
 #[must_use]
 pub fn all_scopes() -> Vec<&'static str> {
     let mut scopes: Vec<_> = ENDPOINTS.iter().flat_map(|endpoint| endpoint.scopes.names()).copied().collect();
     scopes.retain(|scope| !["read:user_idp_tokens", "read:current_user"].contains(scope));
-    scopes.retain(|scope| !SETTINGS_SCOPES.contains(scope));
+    scopes.retain(|scope| !SETTINGS_SCOPES.contains(scope) && !EFFECTIVE_SCOPES.contains(scope));
     scopes.extend([FIELD_ROLES_SCOPE, ROLE_MEMBERS_SCOPE]);
     scopes.sort_unstable();
     scopes.dedup();
@@ -333,5 +193,7 @@ mod tests {
             assert!(route(&Method::DELETE, wrong).is_none(), "{wrong}");
         }
         assert!(route(&Method::DELETE, "/api/v2/users/a").is_none());
+        let named = "/api/v2/organizations/name/members";
+        assert_eq!(route(&Method::GET, named).unwrap().0.kind, Kind::GetOrganizationByName);
     }
 }

@@ -25,6 +25,8 @@ pub enum Kind {
     GetUserOrganizations,
     /// `GET /api/v2/organizations/{id}`
     GetOrganization,
+    /// `GET /api/v2/organizations/name/{name}`
+    GetOrganizationByName,
     /// `GET /api/v2/organizations/{id}/members`
     GetMembers,
     /// `GET /api/v2/organizations/{id}/members/{user_id}/roles`
@@ -37,6 +39,28 @@ pub enum Kind {
     GetConnections,
     /// `GET /api/v2/resource-servers/{id}`
     GetResourceServer,
+    /// `GET /api/v2/users-by-email`
+    GetUsersByEmail,
+    /// `GET /api/v2/users`
+    GetUsers,
+    /// `GET /api/v2/roles`
+    GetRoles,
+    /// `GET /api/v2/roles/{id}/permissions`
+    GetRolePermissions,
+    /// `GET /api/v2/organizations`
+    GetOrganizations,
+    /// `GET /api/v2/resource-servers`
+    GetResourceServers,
+    /// `GET /api/v2/users/{id}/effective-roles`
+    GetEffectiveRoles,
+    /// `GET /api/v2/users/{id}/effective-roles/sources/groups`
+    GetEffectiveRoleGroups,
+    /// `GET /api/v2/users/{id}/effective-permissions`
+    GetEffectivePermissions,
+    /// `GET /api/v2/users/{id}/effective-permissions/sources/effective-roles`
+    GetEffectivePermissionRoles,
+    /// `GET /api/v2/organizations/{id}/members/{user_id}/effective-roles`
+    GetMemberEffectiveRoles,
     /// `POST /oauth/token`
     Token,
     /// Anything else.
@@ -45,7 +69,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in order.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 29] = [
         Self::DeleteUserPermissions,
         Self::DeleteUserRoles,
         Self::DeleteMembers,
@@ -55,12 +79,24 @@ impl Kind {
         Self::GetUserRoles,
         Self::GetUserOrganizations,
         Self::GetOrganization,
+        Self::GetOrganizationByName,
         Self::GetMembers,
         Self::GetMemberRoles,
         Self::GetRole,
         Self::GetRoleUsers,
         Self::GetConnections,
         Self::GetResourceServer,
+        Self::GetUsersByEmail,
+        Self::GetUsers,
+        Self::GetRoles,
+        Self::GetRolePermissions,
+        Self::GetOrganizations,
+        Self::GetResourceServers,
+        Self::GetEffectiveRoles,
+        Self::GetEffectiveRoleGroups,
+        Self::GetEffectivePermissions,
+        Self::GetEffectivePermissionRoles,
+        Self::GetMemberEffectiveRoles,
         Self::Token,
         Self::Other,
     ];
@@ -74,7 +110,12 @@ impl Kind {
     /// Whether it only reads.
     #[must_use]
     pub fn is_read(self) -> bool {
-        (Self::GetUser..=Self::GetResourceServer).contains(&self)
+        (Self::GetUser..Self::Token).contains(&self)
+    }
+
+    /// Whether it is one of the effective views.
+    pub(crate) fn is_effective(self) -> bool {
+        (Self::GetEffectiveRoles..Self::Token).contains(&self)
     }
 }
 
@@ -97,7 +138,7 @@ pub enum Group {
     MemberRolesRead,
     /// Listing the organizations of a user.
     UserOrgsRead,
-    /// Reading a user, their roles, their permissions.
+    /// Finding users; reading a user, their roles, their permissions.
     UsersRead,
     /// The token endpoint, which is outside the global limit.
     Token,

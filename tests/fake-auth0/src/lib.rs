@@ -2,7 +2,8 @@
 //!
 //! One [`FakeAuth0`] is one tenant: HTTPS (HTTP/1.1 and HTTP/2) on a port of its own, with users, roles,
 //! organizations, tokens, rate limits and lagging lists, and with faults on demand. It knows the four calls that
-//! remove access, the reads that prove it, and the token endpoint; any other write is refused and fails the test.
+//! remove access, the reads that prove it or find what there is, and the token endpoint; any other write is refused and
+//! fails the test.
 //!
 //! ```no_run
 //! # async fn test() -> Result<(), Box<dyn std::error::Error>> {
@@ -43,6 +44,7 @@ mod control;
 mod cursor;
 mod diff;
 mod edit;
+mod effective;
 mod endpoints;
 mod fake;
 mod fault_spec;
@@ -60,6 +62,7 @@ mod pipeline;
 mod quirks;
 mod removals;
 mod rules;
+mod search;
 mod serve;
 mod show;
 mod state;
@@ -75,8 +78,8 @@ pub use buckets::{Bucket, Refill, Report};
 pub use clients::Client;
 pub use control::serve_control;
 pub use diff::{Change, Relation};
-pub use edit::{Edit, OrganizationEdit, UserEdit};
-pub use endpoints::{SETTINGS_SCOPES, all_scopes};
+pub use edit::{Edit, GroupEdit, OrganizationEdit, UserEdit};
+pub use endpoints::{EFFECTIVE_SCOPES, SETTINGS_SCOPES, all_scopes};
 pub use fake::{FakeAuth0, StartError};
 pub use faults::Fault;
 pub use hold::FaultHandle;
@@ -84,9 +87,9 @@ pub use kinds::{Group, Kind};
 pub use lag::Lag;
 pub use log::{Answered, Call, Calls, WaitTimeout};
 pub use quirks::{Network, PagingQuirks};
-pub use state::{Organization, Permissions, ResourceServer, Role, Source, State, User};
+pub use state::{Organization, Permissions, ResourceServer, Role, Source, State, User, UserGroup};
 pub use switches::{
-    GlobalLimit, LaggingLists, LastNext, LimitWording, Missing, MissingEmail, OtherScheme, PageCap, PathNames,
-    RestOfBatch, RolePermissions, SizeCheck, Switches, Total, Unknown, UserRolesScopes, Verdict,
+    EmailCase, GlobalLimit, LaggingLists, LastNext, LimitWording, Missing, MissingEmail, OtherScheme, PageCap,
+    PathNames, RestOfBatch, RolePermissions, SizeCheck, Switches, Total, Unknown, UserRolesScopes, Verdict,
 };
 pub use tokens::{TOKEN_CANARY, TokenSpec, fingerprint};

@@ -8,14 +8,16 @@ use crate::{
     answers::Problem,
     changes::{MEMBERSHIP, member_key, permission_key},
     cursor::Key,
+    effective::View,
     endpoints::{FIELD_ROLES_SCOPE, ListRule, USER_FIELDS},
     kinds::Kind,
     lag::Overlay,
     log::Call,
-    paging::{Fields, Page, PageQuery, Start, only},
+    paging::{Fields, Page, PageQuery, Start, only, required},
+    search::{self, Search},
     show,
-    state::{State, User},
-    switches::Switches,
+    state::State,
+    switches::{Switches, Total},
     tenant::Tenant,
     tokens::Issued,
 };
@@ -43,6 +45,18 @@ pub(crate) fn one(tenant: &Tenant, call: &Call) -> Result<Value, Problem> {
             only(&call.query, &[])?;
             let id = organization(call);
             state.organization(id).map(|_| show::organization(&state, id)).ok_or(Problem::NO_ORGANIZATION)
+        }
+        Kind::GetOrganizationByName => {
+            only(&call.query, &[])?;
+            let found = state.organization_named(organization(call));
+            found.map(|id| show::organization(&state, id)).ok_or(Problem::NO_ORGANIZATION)
+        }
+        Kind::GetUsersByEmail => {
+            only(&call.query, &["email", "fields", "include_fields"])?;
+            let fields = Fields::parse(&call.query, &USER_FIELDS)?;
+            let email = required(&call.query, "email")?;
+            let found = state.users().filter(|(_, user)| search::has_email(user, email, switches.email_case));
+            Ok(found.filter_map(|(id, _)| show::user(&state, id, &switches)).map(|user| fields.narrow(user)).collect())
         }
         Kind::GetResourceServer => {
             only(&call.query, &["include_fields"])?;
@@ -76,19 +90,26 @@ pub(crate) fn page(tenant: &Tenant, call: &Call, rule: ListRule, token: &Issued)
     let ghosts = overlay.ghosts.iter().map(|(time, item)| (*time, item.as_str()));
     let late: BTreeSet<(u64, &str)> = ghosts.filter(|(_, item)| *item != MEMBERSHIP).collect();
     let real = list.keys(after, &permissions, &overlay)?;
-    let from = after.map_or(Bound::Unbounded, |(time, item)| Bound::Excluded((*time, item.as_str())));
+    let after_key = after.map(|(time, item)| (*time, item.as_str()));
+    let from = after_key.map_or(Bound::Unbounded, Bound::Excluded);
     let hidden = overlay.hidden.iter().filter(|key| list.has(key)).count();
-    let shown = real.keys.filter(|key| !overlay.hides(*key));
+    let shown = real.keys.filter(|key| after_key.is_none_or(|after| *key > after) && !overlay.hides(*key));
     let skip = if let Start::Offset(start) = query.start { start } else { 0 };
     let mut found = merged(shown, late.range((from, Bound::Unbounded)).copied()).skip(skip);
     let keys: Vec<(u64, &str)> = found.by_ref().take(query.serve).collect();
+    let wrong_total =
+        call.kind == Kind::GetUserOrganizations && quirks.switches.user_organizations_total == Total::Zero;
     let page = Page {
         last: keys.last().copied(),
         items: keys.iter().map(|(_, key)| query.fields.narrow(list.show(key, &query.fields))).collect(),
-        total: (real.total + late.len()).saturating_sub(hidden),
+        total: if wrong_total { 0 } else { (real.total + late.len()).saturating_sub(hidden) },
         more: found.next().is_some(),
     };
-    let wrapped = query.wrap(page, rule, &quirks);
+    let length = page.items.len();
+    let mut wrapped = query.wrap(page, rule, &quirks);
+    if call.kind == Kind::GetUsers && wrapped.is_object() {
+        wrapped["length"] = length.into();
+    }
     if let Some(next) = wrapped.get("next").and_then(Value::as_str) {
         tenant.remember_page(next, call.page.unwrap_or(0) + 1);
     }
@@ -98,9 +119,8 @@ pub(crate) fn page(tenant: &Tenant, call: &Call, rule: ListRule, token: &Issued)
 /// The key of this list among the lags.
 fn list_key(call: &Call) -> String {
     match call.kind {
-        Kind::GetMembers => organization(call).to_owned(),
+        Kind::GetMembers | Kind::GetConnections => organization(call).to_owned(),
         Kind::GetMemberRoles => member_key(organization(call), user(call)),
-        Kind::GetConnections => organization(call).to_owned(),
         Kind::GetRoleUsers => call.role.clone().unwrap_or_default(),
         _ => user(call).to_owned(),
     }
@@ -122,6 +142,11 @@ impl<'a> Keys<'a> {
     fn of(keys: impl ExactSizeIterator<Item = &'a String> + 'a) -> Self {
         Self { total: keys.len(), keys: Box::new(keys.map(|key| (0, key.as_str()))) }
     }
+
+    fn ids(ids: impl Iterator<Item = &'a str>) -> Self {
+        let keys: Vec<(u64, &str)> = ids.map(|id| (0, id)).collect();
+        Self { total: keys.len(), keys: Box::new(keys.into_iter()) }
+    }
 }
 
 /// A list as the state has it.
@@ -136,7 +161,12 @@ impl<'a> List<'a> {
     /// The keys of a list in its order; for members only those after `after`, found without walking the rest.
     fn keys(self, after: Option<&Key>, permissions: &'a [String], overlay: &Overlay) -> Result<Keys<'a>, Problem> {
         let Self { state, call, .. } = self;
+        if let Some(view) = View::of(state, call) {
+            return view.keys().map(|keys| Keys::ids(keys.into_iter()));
+        }
         let of_user = || state.user(user(call)).ok_or(Problem::NO_USER);
+        let role = call.role.as_deref().unwrap_or("");
+        let of_role = || state.role(role).map(|_| role).ok_or(Problem::NO_ROLE);
         let of_organization = || state.organization(organization(call)).ok_or(Problem::NO_ORGANIZATION);
         let holds_membership = |keys: &BTreeSet<Key>| keys.contains(&(0, MEMBERSHIP.to_owned()));
         match call.kind {
@@ -144,8 +174,7 @@ impl<'a> List<'a> {
             Kind::GetUserRoles => Ok(Keys::of(of_user()?.roles.iter())),
             Kind::GetUserOrganizations => {
                 of_user()?;
-                let ids: Vec<(u64, &str)> = state.organizations_of(user(call)).map(|id| (0, id)).collect();
-                Ok(Keys { total: ids.len(), keys: Box::new(ids.into_iter()) })
+                Ok(Keys::ids(state.organizations_of(user(call))))
             }
             Kind::GetMembers => {
                 let total = of_organization()?.members.len();
@@ -154,14 +183,21 @@ impl<'a> List<'a> {
             }
             Kind::GetConnections => Ok(Keys::of(of_organization()?.connections.keys())),
             Kind::GetRoleUsers => {
-                let role = call.role.as_deref().unwrap_or("");
-                state.role(role).ok_or(Problem::NO_ROLE)?;
-                let holds = |(id, user): (&'a str, &'a User)| user.roles.contains(role).then_some((0, id));
-                let ids: Vec<(u64, &str)> = state.users().filter_map(holds).collect();
-                let after = after.map(|(_, id)| id.clone());
-                let rest = ids.iter().filter(move |(_, id)| after.as_deref().is_none_or(|after| *id > after));
-                Ok(Keys { total: ids.len(), keys: Box::new(rest.copied().collect::<Vec<_>>().into_iter()) })
+                let role = of_role()?;
+                Ok(Keys::ids(state.users().filter(|(_, user)| user.roles.contains(role)).map(|(id, _)| id)))
             }
+            Kind::GetUsers => {
+                let search = Search::parse(&call.query)?;
+                Ok(Keys::ids(state.users().filter(|(id, user)| search.finds(id, user)).map(|(id, _)| id)))
+            }
+            Kind::GetRoles => {
+                let part = call.query("name_filter").unwrap_or("").to_lowercase();
+                let named = state.roles().filter(|(_, role)| role.name.to_lowercase().contains(&part));
+                Ok(Keys::ids(named.map(|(id, _)| id)))
+            }
+            Kind::GetRolePermissions => of_role().map(|_| Keys::of(permissions.iter())),
+            Kind::GetOrganizations => Ok(Keys::ids(state.organizations().map(|(id, _)| id))),
+            Kind::GetResourceServers => Ok(Keys::ids(state.resource_servers().map(|(identifier, _)| identifier))),
             _ => match of_organization()?.members.get(user(call)) {
                 Some(roles) if !holds_membership(&overlay.hidden) => Ok(Keys::of(roles.iter())),
                 None if holds_membership(&overlay.ghosts) => Ok(Keys::of([].iter())),
@@ -172,6 +208,10 @@ impl<'a> List<'a> {
     }
 
     fn permission_keys(self) -> Vec<String> {
+        if self.call.kind == Kind::GetRolePermissions {
+            let given = self.state.role_permissions(self.call.role.as_deref().unwrap_or(""));
+            return given.into_iter().map(|(api, name)| permission_key(api, name)).collect();
+        }
         let wanted = self.call.kind == Kind::GetUserPermissions;
         let user = if wanted { self.state.user(user(self.call)) } else { None };
         let apis = user.into_iter().flat_map(|user| &user.permissions);
@@ -192,9 +232,10 @@ impl<'a> List<'a> {
             Kind::GetUserRoles => state.has_role(user(call), item),
             Kind::GetUserOrganizations => state.is_member(item, user(call)),
             Kind::GetRoleUsers => state.has_role(item, call.role.as_deref().unwrap_or("")),
-            Kind::GetConnections => true,
+            Kind::GetMemberRoles => state.has_member_role(organization(call), user(call), item),
             Kind::GetMembers => state.joined(organization(call), item) == Some(*time),
-            _ => state.has_member_role(organization(call), user(call), item),
+            // No other list lags.
+            _ => true,
         }
     }
 
@@ -213,9 +254,20 @@ impl<'a> List<'a> {
 
     fn show(self, key: &str, fields: &Fields) -> Value {
         let Self { state, call, switches } = self;
+        if let Some(view) = View::of(state, call) {
+            return view.show(key);
+        }
         match call.kind {
             Kind::GetUserPermissions => show::permission(state, user(call), key, switches),
-            Kind::GetUserOrganizations => show::organization(state, key),
+            Kind::GetRolePermissions => {
+                let (api, name) = key.split_once('\0').unwrap_or((key, ""));
+                show::api_permission(state, api, name)
+            }
+            Kind::GetUserOrganizations | Kind::GetOrganizations => show::organization(state, key),
+            Kind::GetResourceServers => {
+                state.resource_server(key).map(|api| show::resource_server(key, api)).unwrap_or_default()
+            }
+            Kind::GetUsers => show::user(state, key, switches).unwrap_or_default(),
             Kind::GetConnections => {
                 let connections = state.organization(organization(call)).map(|found| &found.connections);
                 let assigns = connections.and_then(|connections| connections.get(key)).copied().unwrap_or_default();

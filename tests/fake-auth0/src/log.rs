@@ -40,7 +40,7 @@ pub struct Call {
     pub group: Group,
     /// The user named in the path, percent-decoded once.
     pub user: Option<String>,
-    /// The organization named in the path, percent-decoded once.
+    /// The id or the name of the organization in the path, percent-decoded once.
     pub organization: Option<String>,
     /// The role named in the path, percent-decoded once.
     pub role: Option<String>,

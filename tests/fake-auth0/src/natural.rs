@@ -111,6 +111,9 @@ fn admitted(
     switches: &Switches,
 ) -> Result<Answer, Problem> {
     check_scope(endpoint, token, switches)?;
+    if endpoint.kind.is_effective() && switches.effective_views == Verdict::Refused {
+        return Err(Problem::PLAN);
+    }
     if let Some(problem) = &request.path_problem {
         return Err(problem.clone());
     }

@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 use crate::{
     answers::Problem,
     cursor::{self, Key},
-    endpoints::ListRule,
+    endpoints::{ListRule, Paging},
     quirks::Quirks,
-    switches::{LastNext, PageCap, Total, Verdict},
+    switches::{LastNext, PageCap, Verdict},
 };
 
 /// Offset paging ends here.
@@ -79,7 +79,7 @@ impl Fields {
     }
 }
 
-fn value<'a>(query: &'a [(String, String)], name: &str) -> Option<&'a str> {
+pub(crate) fn value<'a>(query: &'a [(String, String)], name: &str) -> Option<&'a str> {
     query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
@@ -111,6 +111,13 @@ fn boolean(query: &[(String, String)], name: &str) -> Result<Option<bool>, Probl
     }
 }
 
+/// The value of a query parameter that must be there.
+pub(crate) fn required<'a>(query: &'a [(String, String)], name: &str) -> Result<&'a str, Problem> {
+    value(query, name)
+        .filter(|text| !text.is_empty())
+        .ok_or_else(|| Problem::query(format!("'Missing required property: {name}'.")))
+}
+
 /// Refuses query parameters that the endpoint does not know.
 pub(crate) fn only(query: &[(String, String)], known: &[&str]) -> Result<(), Problem> {
     let extra: Vec<&str> = query.iter().map(|(key, _)| key.as_str()).filter(|key| !known.contains(key)).collect();
@@ -122,20 +129,28 @@ pub(crate) fn only(query: &[(String, String)], known: &[&str]) -> Result<(), Pro
 
 impl PageQuery {
     pub(crate) fn parse(query: &[(String, String)], rule: ListRule, quirks: &Quirks) -> Result<Self, Problem> {
-        let mut known = vec!["page", "per_page", "include_totals"];
-        if rule.checkpoint {
+        let mut known = Vec::new();
+        if rule.paging != Paging::Checkpoint {
+            known.extend(["page", "per_page", "include_totals"]);
+        }
+        if rule.paging != Paging::Offset {
             known.extend(["from", "take"]);
         }
         if !rule.fields.is_empty() {
             known.extend(["fields", "include_fields"]);
         }
+        known.extend(rule.filters);
+        known.extend(rule.required);
         only(query, &known)?;
+        for name in rule.required {
+            required(query, name)?;
+        }
         let most = if quirks.switches.page_cap == PageCap::FiftyOrRefused { CAPPED_PAGE_SIZE } else { MAX_PAGE_SIZE };
         let size = number(query, ("per_page", "Number of results per page. Defaults to 50."), 1..=most)?;
         let take = number(query, ("take", "Number of results per page. Defaults to 50."), 1..=most)?;
         let page = number(query, ("page", "Page index of the results to return. First page is 0."), 0..=MAX_PAGE)?;
         // A query with both gets checkpoints, with their page size.
-        let checkpoint = value(query, "from").is_some() || take.is_some();
+        let checkpoint = rule.paging == Paging::Checkpoint || value(query, "from").is_some() || take.is_some();
         let asked = if checkpoint { take } else { size }.unwrap_or(DEFAULT_PAGE_SIZE);
         let capped = if quirks.switches.page_cap == PageCap::Fifty { asked.min(CAPPED_PAGE_SIZE) } else { asked };
         let limit = quirks.paging.max_page_size.map_or(capped, |most| capped.min(most)).max(1);
@@ -168,9 +183,8 @@ impl PageQuery {
             Start::Offset(start) => {
                 wrapped.insert("start".into(), (*start).into());
                 wrapped.insert("limit".into(), self.limit.into());
-                let zero = switches.user_organizations_total == Total::Zero && rule.key == "organizations";
                 if !paging.omit_total {
-                    wrapped.insert("total".into(), if zero { 0 } else { page.total }.into());
+                    wrapped.insert("total".into(), page.total.into());
                 }
             }
             // No recorded page of a walk by checkpoints has a total, even when it was requested.
@@ -227,7 +241,14 @@ mod tests {
     use super::*;
     use crate::{quirks::PagingQuirks, switches::Switches};
 
-    const RULE: ListRule = ListRule { key: "members", checkpoint: true, fields: &["user_id", "email"], ends: true };
+    const RULE: ListRule = ListRule {
+        key: "members",
+        paging: Paging::Either,
+        fields: &["user_id", "email"],
+        ends: true,
+        filters: &["name_filter"],
+        required: &[],
+    };
 
     fn parse(query: &str, quirks: &Quirks) -> Result<PageQuery, &'static str> {
         parse_as(query, RULE, quirks)
@@ -286,8 +307,22 @@ mod tests {
 
     #[test]
     fn checkpoints_win_over_pages() {
-        let page = parse("per_page=50&take=100&page=3&include_totals=true", &Quirks::default()).unwrap();
+        let page = parse("per_page=50&take=100&page=3&include_totals=true&name_filter=x", &Quirks::default()).unwrap();
         assert_eq!((page.start, page.serve), (Start::After(None), 100));
+    }
+
+    #[test]
+    fn what_has_checkpoints_only_begins_with_one_and_knows_no_pages() {
+        let rule = ListRule { paging: Paging::Checkpoint, ..RULE };
+        let behaved = Quirks::default();
+        let choosy = ListRule { required: &["role_id"], ..rule };
+        assert_eq!(parse_as("", choosy, &behaved), Err("invalid_query_string"));
+        assert!(parse_as("role_id=x", choosy, &behaved).is_ok());
+        assert_eq!(parse_as("", rule, &behaved).unwrap().start, Start::After(None));
+        assert_eq!(parse_as("take=7", rule, &behaved).unwrap().serve, 7);
+        for query in ["page=0", "per_page=7", "include_totals=true"] {
+            assert_eq!(parse_as(query, rule, &behaved), Err("invalid_query_string"), "{query}");
+        }
     }
 
     #[test]
@@ -317,16 +352,5 @@ mod tests {
         assert!(wrapped(&behaved, true).get("total").is_none());
         let present = switched(|s| s.last_next = LastNext::Present);
         assert_eq!(wrapped(&present, false)["next"], cursor::encode(7, "b"));
-    }
-
-    #[test]
-    fn a_wrong_total_is_0_for_organizations_of_users_only() {
-        let zero = switched(|s| s.user_organizations_total = Total::Zero);
-        let total = |key| {
-            let rule = ListRule { key, ..RULE };
-            let page = Page { last: None, items: vec![1.into()], total: 1, more: false };
-            parse("include_totals=true", &zero).unwrap().wrap(page, rule, &zero)["total"].clone()
-        };
-        assert_eq!((total("organizations"), total("members")), (0.into(), 1.into()));
     }
 }

@@ -194,6 +194,7 @@ fn read(tenant: &Tenant, connection: &Connection, parts: &Parts, body: Option<&B
         match id.format {
             Format::User => call.user = decoded,
             Format::Organization => call.organization = decoded.map(|id| organization(tenant, id, names)),
+            Format::OrganizationName => call.organization = decoded,
             Format::ResourceServer => call.resource_server = decoded,
             Format::Role | Format::AnyRole | Format::Permission => call.role = decoded,
         }

@@ -69,6 +69,8 @@ pub(crate) fn connection(organization: &str, name: &str, assigns_membership: boo
     })
 }
 
+const BEGINNING: &str = "2026-01-01T00:00:00.000Z";
+
 const PICTURE: &str = "https://pictures.example/avatar.png";
 
 fn email(shown: &mut Value, user: Option<&User>, switches: &Switches) {
@@ -115,12 +117,18 @@ pub(crate) fn user(state: &State, id: &str, switches: &Switches) -> Option<Value
         "identities": identities,
         "app_metadata": {},
         "user_metadata": {},
-        "last_ip": "192.0.2.1",
-        "last_login": "2026-01-01T00:00:00.000Z",
-        "logins_count": 1,
-        "created_at": "2026-01-01T00:00:00.000Z",
-        "updated_at": "2026-01-01T00:00:00.000Z",
+        "created_at": user.created_at.as_deref().unwrap_or(BEGINNING),
+        "updated_at": BEGINNING,
     });
+    let logins = user.logins_count.unwrap_or(1);
+    if logins > 0 {
+        shown["last_ip"] = "192.0.2.1".into();
+        shown["last_login"] = user.last_login.as_deref().unwrap_or(BEGINNING).into();
+        shown["logins_count"] = logins.into();
+    }
+    if let Some(blocked) = user.blocked {
+        shown["blocked"] = blocked.into();
+    }
     email(&mut shown, Some(user), switches);
     Some(shown)
 }
@@ -130,10 +138,20 @@ pub(crate) fn lists_permission(sources: &BTreeSet<Source>, switches: &Switches) 
     switches.role_permissions == RolePermissions::Listed || sources.contains(&Source::Direct)
 }
 
+/// A permission of an API.
+pub(crate) fn api_permission(state: &State, api: &str, name: &str) -> Value {
+    let server = state.resource_server(api);
+    json!({
+        "permission_name": name,
+        "description": server.and_then(|server| server.permissions.get(name)),
+        "resource_server_identifier": api,
+        "resource_server_name": server.map_or(api, |server| &server.name),
+    })
+}
+
 /// A permission of a user by its key in lists.
 pub(crate) fn permission(state: &State, user: &str, key: &str, switches: &Switches) -> Value {
     let (api, name) = key.split_once('\0').unwrap_or((key, ""));
-    let server = state.resource_server(api);
     let sources = state.user(user).and_then(|user| user.permissions.get(api)).and_then(|names| names.get(name));
     let direct = BTreeSet::from([Source::Direct]);
     let listed = |source: &&Source| switches.role_permissions == RolePermissions::Listed || **source == Source::Direct;
@@ -144,11 +162,7 @@ pub(crate) fn permission(state: &State, user: &str, key: &str, switches: &Switch
             json!({"source_id": id, "source_name": name, "source_type": "ROLE"})
         }
     });
-    json!({
-        "permission_name": name,
-        "description": server.and_then(|server| server.permissions.get(name)),
-        "resource_server_identifier": api,
-        "resource_server_name": server.map_or(api, |server| &server.name),
-        "sources": sources.collect::<Value>(),
-    })
+    let mut shown = api_permission(state, api, name);
+    shown["sources"] = sources.collect();
+    shown
 }

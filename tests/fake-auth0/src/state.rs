@@ -33,6 +33,7 @@ pub struct State {
     roles: Table<Role>,
     resource_servers: Table<ResourceServer>,
     organizations: Table<Organization>,
+    groups: Table<UserGroup>,
     /// user -> organizations: derived from `organizations`, kept so that "the user's organizations" is O(log n).
     #[serde(skip)]
     memberships: Table<BTreeSet<String>>,
@@ -51,6 +52,7 @@ impl PartialEq for State {
             && self.roles == other.roles
             && self.resource_servers == other.resource_servers
             && self.organizations == other.organizations
+            && self.groups == other.groups
     }
 }
 
@@ -73,6 +75,18 @@ pub struct User {
     /// Ids of accounts that were linked to this one. They are shown as its identities and are not users any more.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub linked: BTreeSet<String>,
+    /// Whether it is blocked; not shown unless set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<bool>,
+    /// How often it has logged in, if not once. Who never has is shown without the fields of a login.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logins_count: Option<u32>,
+    /// The time of its last login, if not the beginning of 2026.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_login: Option<String>,
+    /// When it was created, if not at the beginning of 2026.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<String>,
 }
 
 /// The source of a permission of a user. Serialized as `DIRECT` or as the id of the role.
@@ -112,6 +126,9 @@ pub struct Role {
     /// The organization the role belongs to, unless it belongs to the tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner_id: Option<String>,
+    /// The permissions that it gives: identifier of the API -> names.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub permissions: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// An API (resource server) and the permissions it defines.
@@ -149,6 +166,21 @@ pub struct Organization {
     pub connections: BTreeMap<String, bool>,
 }
 
+/// A group of users that an enterprise's directory keeps, and the roles that its members have through it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UserGroup {
+    /// The group's name.
+    pub name: String,
+    /// Ids of the users in it.
+    pub members: BTreeSet<String>,
+    /// Ids of the roles that it gives on the tenant.
+    pub roles: BTreeSet<String>,
+    /// organization id -> ids of the roles that it gives there, to those who are members.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub organization_roles: BTreeMap<String, BTreeSet<String>>,
+}
+
 /// The serialized form, from which the derived indices are rebuilt.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -157,6 +189,7 @@ struct StateDocument {
     roles: Table<Role>,
     resource_servers: Table<ResourceServer>,
     organizations: Table<Organization>,
+    groups: Table<UserGroup>,
 }
 
 impl From<StateDocument> for State {
@@ -166,6 +199,7 @@ impl From<StateDocument> for State {
             roles: document.roles,
             resource_servers: document.resource_servers,
             organizations: document.organizations,
+            groups: document.groups,
             ..Self::default()
         };
         let organizations = Arc::clone(&state.organizations);
@@ -249,6 +283,11 @@ impl State {
         self.organizations.iter().map(|(id, organization)| (id.as_str(), organization.as_ref()))
     }
 
+    /// All groups, by id.
+    pub fn groups(&self) -> impl Iterator<Item = (&str, &UserGroup)> {
+        self.groups.iter().map(|(id, group)| (id.as_str(), group.as_ref()))
+    }
+
     /// Whether the user holds the role on the tenant.
     #[must_use]
     pub fn has_role(&self, user: &str, role: &str) -> bool {
@@ -261,6 +300,19 @@ impl State {
         self.user(user)
             .and_then(|user| user.permissions.get(identifier))
             .is_some_and(|names| names.contains_key(permission))
+    }
+
+    /// The permissions that a role gives, as (identifier of the API, name): those that it defines, and those that
+    /// somebody has through it.
+    #[must_use]
+    pub fn role_permissions(&self, role: &str) -> BTreeSet<(&str, &str)> {
+        let defined = self.role(role).into_iter().flat_map(|role| &role.permissions);
+        let defined = defined.flat_map(|(api, names)| names.iter().map(|name| (api.as_str(), name.as_str())));
+        let source = Source::Role(role.to_owned());
+        let held = self.users.values().flat_map(|user| &user.permissions);
+        let held = held.flat_map(|(api, names)| names.iter().map(move |(name, sources)| (api, name, sources)));
+        let through = held.filter(|(_, _, sources)| sources.contains(&source));
+        defined.chain(through.map(|(api, name, _)| (api.as_str(), name.as_str()))).collect()
     }
 
     /// Whether the user is a member of the organization.

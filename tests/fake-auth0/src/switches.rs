@@ -139,6 +139,13 @@ choices! {
         /// They list only those given directly.
         Unlisted,
     }
+    /// How a search by e-mail address compares.
+    EmailCase {
+        /// Upper and lower case differ.
+        Exact,
+        /// They do not.
+        Folded,
+    }
     /// Which scopes reading the roles of a user needs.
     UserRolesScopes {
         /// `read:users`, `read:roles` and `read:role_members`.
@@ -193,7 +200,7 @@ pub struct Switches {
     pub untyped_body: Verdict,
     /// Names of organizations and roles in paths.
     pub path_names: PathNames,
-    /// Pages of a user's roles and permissions behind the first 1000 records.
+    /// Pages behind the first 1000 records of a user's roles and permissions, of roles, of their permissions, of APIs.
     pub user_lists_beyond_1000: Verdict,
     /// When a request is found too large.
     pub size_check: SizeCheck,
@@ -207,6 +214,10 @@ pub struct Switches {
     pub user_roles_scopes: UserRolesScopes,
     /// What `GET users/{id}/permissions` lists.
     pub role_permissions: RolePermissions,
+    /// `GET users-by-email`.
+    pub email_case: EmailCase,
+    /// The effective views: if refused, then by the plan of the tenant.
+    pub effective_views: Verdict,
 }
 
 impl Default for Switches {
@@ -238,6 +249,8 @@ impl Default for Switches {
             role_members_scope: Verdict::Refused,
             user_roles_scopes: UserRolesScopes::Three,
             role_permissions: RolePermissions::Listed,
+            email_case: EmailCase::Exact,
+            effective_views: Verdict::Accepted,
         }
     }
 }
@@ -278,6 +291,8 @@ impl Switches {
             role_members_scope: Choice::any(rng),
             user_roles_scopes: Choice::any(rng),
             role_permissions: Choice::any(rng),
+            email_case: Choice::any(rng),
+            effective_views: Choice::any(rng),
         }
     }
 }

@@ -26,7 +26,7 @@ impl Format {
             Self::User => id.len() <= 1024 && id.split_once('|').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty()),
             Self::Role | Self::AnyRole => prefixed(id, "rol_"),
             Self::Organization => prefixed(id, "org_"),
-            Self::Permission => false,
+            Self::Permission | Self::OrganizationName => false,
             Self::ResourceServer => !id.is_empty(),
         }
     }
@@ -62,10 +62,12 @@ pub(crate) fn path_id(id: RawId<'_>, names: PathNames) -> Result<String, Problem
     let length = decoded.chars().count();
     match id.format {
         Format::User if !id.format.fits(&decoded) => Err(Problem::path_id(id.format, &decoded)),
-        Format::Organization if length > LONGEST_ORGANIZATION => Err(Problem::path(format!(
-            "'String is too long ({length} chars), maximum {LONGEST_ORGANIZATION}' on property id (Organization \
+        Format::Organization | Format::OrganizationName if length > LONGEST_ORGANIZATION => {
+            Err(Problem::path(format!(
+                "'String is too long ({length} chars), maximum {LONGEST_ORGANIZATION}' on property id (Organization \
              identifier)."
-        ))),
+            )))
+        }
         Format::Organization | Format::Role if names == PathNames::Refused && !id.format.fits(&decoded) => {
             Err(Problem::path_id(id.format, &decoded))
         }

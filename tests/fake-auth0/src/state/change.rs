@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Organization, ResourceServer, Role, Source, State, Table, User};
+use super::{Organization, ResourceServer, Role, Source, State, Table, User, UserGroup};
 
 /// The entry of `id` for a change, created when absent.
 fn entry<'a, T: Clone + Default>(table: &'a mut Table<T>, id: &str) -> &'a mut T {
@@ -32,6 +32,19 @@ impl State {
         entry(&mut self.organizations, id)
     }
 
+    pub(crate) fn group_entry(&mut self, id: &str) -> &mut UserGroup {
+        entry(&mut self.groups, id)
+    }
+
+    pub(crate) fn drop_group(&mut self, id: &str) {
+        Arc::make_mut(&mut self.groups).remove(id);
+    }
+
+    /// Changes all groups, for what is deleted: nothing of it stays in them.
+    fn every_group(&mut self, change: impl Fn(&mut UserGroup)) {
+        Arc::make_mut(&mut self.groups).values_mut().map(Arc::make_mut).for_each(change);
+    }
+
     pub(crate) fn add_member(&mut self, organization: &str, user: &str) {
         entry(&mut self.organizations, organization).members.entry(user.to_owned()).or_default();
         self.index_member(organization, user);
@@ -48,11 +61,15 @@ impl State {
         for organization in organizations {
             self.remove_member(&organization, id);
         }
+        self.every_group(|group| {
+            group.members.remove(id);
+        });
         Arc::make_mut(&mut self.users).remove(id);
     }
 
     pub(crate) fn drop_organization(&mut self, id: &str) {
         let Some(organization) = Arc::make_mut(&mut self.organizations).remove(id) else { return };
+        self.every_group(|group| drop(group.organization_roles.remove(id)));
         Arc::make_mut(&mut self.joining).remove(id);
         for user in organization.members.keys() {
             self.forget_membership(id, user);
@@ -66,6 +83,12 @@ impl State {
         for user in holders {
             self.remove_user_role(&user, id);
         }
+        self.every_group(|group| {
+            group.roles.remove(id);
+            group.organization_roles.values_mut().for_each(|roles| {
+                roles.remove(id);
+            });
+        });
         for organization in Arc::make_mut(&mut self.organizations).values_mut() {
             if organization.members.values().any(|roles| roles.contains(id)) {
                 Arc::make_mut(organization).members.values_mut().for_each(|roles| {

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may fail loudly")]
 
 mod connections;
+mod directory;
+mod effective;
 mod faults;
 mod lags;
 mod limits;

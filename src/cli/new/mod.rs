@@ -1,0 +1,213 @@
+//! `new`: from names and e-mail addresses to manifests.
+//!
+//! `sources` reads the files that people have; `choice` finds out whom and what is meant; `holdings` reads what somebody
+//! holds; `loss` is what is to be lost, as data; `manifest` writes it; `output` puts it where it belongs; `picker` asks
+//! at a terminal.
+
+mod choice;
+mod holdings;
+mod loss;
+mod manifest;
+mod output;
+mod picker;
+mod sources;
+mod wizard;
+
+use std::path::PathBuf;
+
+use crate::api::{Mode, Rfc3339, TenantKind, TenantRef};
+use crate::tenant::TenantKey;
+
+use super::access::access;
+use super::error::CliError;
+use super::flags::Auth0Flags;
+use super::session::Session;
+use super::texts::count;
+
+use choice::Wanted;
+use manifest::Common;
+
+/// From this many people, or objects that are applied, on the domain has to be typed.
+const MANY: usize = 25;
+
+/// Write manifests that take something away from people, who may be named by e-mail address, name or id.
+///
+/// Whatever is not clear or not known writes nothing. Without arguments, at a terminal, it asks.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The people: e-mail addresses, names or user ids.
+    #[arg(value_name = "PERSON")]
+    people: Vec<String>,
+
+    /// A role, by name or id: tenant-wide, or with --org inside that organization. May be repeated.
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<String>,
+
+    /// A permission that is held directly, as API:NAME, or API and NAME with a space between them. May be repeated.
+    #[arg(long = "permission", value_name = "API:NAME")]
+    permissions: Vec<String>,
+
+    /// An organization, by name or id: its membership, or with --role only those roles there. May be repeated.
+    #[arg(long = "org", value_name = "ORGANIZATION")]
+    organizations: Vec<String>,
+
+    /// Everything that the people hold now, by id.
+    #[arg(long, conflicts_with_all = ["roles", "permissions", "organizations"])]
+    everything: bool,
+
+    /// If an address or a name has several accounts, all of them.
+    #[arg(long)]
+    all_accounts: bool,
+
+    /// A file with the people: CSV, an export of Auth0, an answer of its Management API, Terraform state, SCIM, Entra ID
+    /// or Okta; "-" for standard input. May be repeated.
+    #[arg(long, value_name = "FILE")]
+    from: Vec<PathBuf>,
+
+    /// The column of a CSV file that holds the people.
+    #[arg(long, value_name = "NAME", requires = "from")]
+    column: Option<String>,
+
+    /// Nothing is removed before this instant, such as 2026-12-31T17:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    not_before: Option<String>,
+
+    /// Nothing is removed after this instant.
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    not_after: Option<String>,
+
+    /// Remove, or Observe: only say what would be removed.
+    #[arg(long, value_name = "MODE", value_parser = mode, default_value = "Remove")]
+    mode: Mode,
+
+    /// The value of the label rescind.dev/batch, to select the objects by.
+    #[arg(long, value_name = "LABEL")]
+    batch: Option<String>,
+
+    /// The Auth0Tenant to use.
+    #[arg(long, value_name = "NAME", conflicts_with = "cluster_tenant")]
+    tenant: Option<String>,
+
+    /// The ClusterAuth0Tenant to use.
+    #[arg(long, value_name = "NAME")]
+    cluster_tenant: Option<String>,
+
+    /// The folder to write to, a file for each account; "-" is standard output, which is the default.
+    #[arg(long, value_name = "DIR", conflicts_with = "apply")]
+    dir: Option<PathBuf>,
+
+    /// Leave the names out of the comments.
+    #[arg(long)]
+    no_names: bool,
+
+    /// Apply the objects in the cluster instead of writing files.
+    #[arg(long)]
+    apply: bool,
+
+    /// The domain of the tenant, to confirm that more than 25 people, or more than 25 objects that are applied, are
+    /// meant. At a terminal it is asked for.
+    #[arg(long, value_name = "DOMAIN")]
+    confirm: Option<String>,
+
+    /// Namespace of the operator, where the Secrets of ClusterAuth0Tenants are.
+    #[arg(long, default_value = "rescind-system")]
+    operator_namespace: String,
+
+    #[command(flatten)]
+    auth0: Auth0Flags,
+}
+
+fn instant(text: &str) -> Result<String, &'static str> {
+    let time: Option<Rfc3339> = serde_json::from_value(text.into()).ok();
+    let good = time.is_some_and(|time| time.timestamp().is_some()) && text.contains('T');
+    if good { Ok(text.to_owned()) } else { Err("write an instant with its offset, such as 2026-12-31T17:00:00Z") }
+}
+
+fn mode(text: &str) -> Result<Mode, &'static str> {
+    serde_json::from_value(text.into()).map_err(|_| "write Remove or Observe")
+}
+
+impl Args {
+    fn tenant(&self) -> TenantRef {
+        match (&self.tenant, &self.cluster_tenant) {
+            (_, Some(name)) => TenantRef { kind: TenantKind::ClusterAuth0Tenant, name: name.clone() },
+            (Some(name), None) => TenantRef { kind: TenantKind::Auth0Tenant, name: name.clone() },
+            (None, None) => TenantRef::default(),
+        }
+    }
+
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            roles: &self.roles,
+            permissions: &self.permissions,
+            organizations: &self.organizations,
+            everything: self.everything,
+            all_accounts: self.all_accounts,
+        }
+    }
+
+    /// Whether nothing was said of whom or what: then a terminal is asked.
+    fn is_bare(&self) -> bool {
+        self.people.is_empty() && self.from.is_empty() && self.wanted().is_empty()
+    }
+}
+
+/// Runs the command.
+pub async fn run(session: &Session, args: &Args) -> Result<u8, CliError> {
+    let screen = &session.screen;
+    let is_asked = args.is_bare() && screen.can_ask;
+    let sources = sources::read_files(&args.from, args.column.as_deref())?;
+    if !is_asked {
+        args.wanted().check(&args.people, &sources)?;
+    }
+    let cluster = session.cluster()?;
+    let tenant = if is_asked { wizard::tenant(&cluster, args.tenant()).await? } else { args.tenant() };
+    let key = TenantKey::of(&cluster.namespace, &tenant);
+    let object = cluster.tenant(&key).await?;
+    let object = object.ok_or_else(|| CliError::failed(format!("there is no {} {key}", key.kind())))?;
+    let domain = object.tenant_spec().domain.clone();
+    let mut access = access(&cluster, (&key, &*object), &args.auth0, &args.operator_namespace, screen).await?;
+    screen.note(format!("{} {key}  {domain}   token: {}", key.kind(), access.origin));
+    let chosen = if is_asked {
+        wizard::ask(&mut access.reads).await
+    } else {
+        choice::choose(&mut access.reads, &args.people, &sources, &args.wanted(), screen).await
+    };
+    screen.progress_done();
+    let calls = count(access.reads.calls, "call");
+    let chosen = chosen.map_err(|error| CliError::failed(format!("nothing was written: {error}   ({calls})")))?;
+    let protected = &object.tenant_spec().protected.user_ids;
+    if let Some(one) = chosen.iter().find(|one| protected.iter().any(|id| id.as_str() == &*one.account.id)) {
+        let id = &one.account.id;
+        return Err(CliError::failed(format!("nothing was written: the tenant protects {id}   ({calls})")));
+    }
+    let objects = chosen.iter().map(|one| one.removals.len()).sum::<usize>();
+    if chosen.len() > MANY || (args.apply && objects > MANY) {
+        confirm(session, args, &domain, (chosen.len(), objects))?;
+    }
+    let common = Common {
+        namespace: cluster.namespace.clone(),
+        tenant,
+        not_before: args.not_before.clone(),
+        not_after: args.not_after.clone(),
+        mode: args.mode,
+        batch: args.batch.clone(),
+        with_names: !args.no_names,
+    };
+    let place = if is_asked { wizard::place()? } else { output::Place::of(args.apply, args.dir.as_deref()) };
+    output::put(session, &cluster, (&chosen, &common, &domain), &place, &calls).await
+}
+
+/// Has the person type the tenant's domain.
+fn confirm(session: &Session, args: &Args, domain: &str, (people, objects): (usize, usize)) -> Result<(), CliError> {
+    let what = format!("{} and {}", count(people, "account"), count(objects, "object"));
+    let typed = match &args.confirm {
+        Some(typed) => typed.clone(),
+        None if session.screen.can_ask => picker::ask(&format!("{what}. Type the tenant's domain to go on"))?,
+        None => return Err(CliError::usage(format!("{what}: confirm them with --confirm {domain}"))),
+    };
+    if typed == domain {
+        return Ok(());
+    }
+    Err(CliError::failed(format!("nothing was written: the domain is not {typed}")))
+}
