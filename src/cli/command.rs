@@ -13,10 +13,10 @@ use super::error::CliError;
 use super::flags::ClusterFlags;
 use super::screen::Screen;
 use super::session::Session;
-use super::{new, plan, version, why};
+use super::{evidence, new, plan, version, why};
 
 /// The names of the commands for people.
-pub const COMMANDS: [&str; 4] = ["new", "plan", "version", "why"];
+pub const COMMANDS: [&str; 5] = ["evidence", "new", "plan", "version", "why"];
 /// The name under which kubectl starts the program.
 const PLUGIN: &str = "kubectl-rescind";
 
@@ -37,6 +37,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write what an auditor asks for: every removal of a period with its times, its proof and who asked.
+    Evidence(Box<evidence::Args>),
     /// Write manifests that take something away from people.
     New(Box<new::Args>),
     /// Say what manifests or objects would remove. Nothing is changed.
@@ -91,6 +93,7 @@ impl Command {
     /// Whether the exit code 1 says something else than that it could not be done.
     const fn has_exit_code(&self) -> bool {
         match self {
+            Self::Evidence(args) => args.has_exit_code(),
             Self::Plan(args) => args.exit_code,
             Self::New(_) | Self::Version(_) => false,
             Self::Why(args) => args.exit_code,
@@ -100,6 +103,7 @@ impl Command {
 
 async fn run(session: &Session, command: Command) -> Result<u8, CliError> {
     match command {
+        Command::Evidence(args) => evidence::run(session, &args).await,
         Command::New(args) => new::run(session, &args).await,
         Command::Plan(args) => plan::run(session, &args).await,
         Command::Version(args) => version::run(session, &args).await,

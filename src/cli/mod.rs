@@ -19,6 +19,7 @@ mod access;
 mod cluster;
 mod command;
 mod error;
+mod evidence;
 mod flags;
 mod new;
 mod object;

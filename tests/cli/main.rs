@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs, reason = "tests")]
 
+mod evidence;
 mod krew;
 mod large;
 mod new;
@@ -23,3 +24,6 @@ mod generated_file;
 #[path = "../e2e/harness.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod harness;
+#[path = "../e2e/process.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod process;

@@ -1,0 +1,1 @@
+//! What is made of objects and audit lines together.

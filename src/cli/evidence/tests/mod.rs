@@ -1,0 +1,6 @@
+//! Tests of what is written, and of the page in a real browser.
+
+mod browser;
+mod hostile;
+mod joined;
+mod samples;

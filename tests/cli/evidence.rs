@@ -1,0 +1,224 @@
+//! What an auditor gets, from a real operator, its log, and an audit log of the API server.
+
+use std::path::Path;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{DeleteParams, PostParams};
+use rescind::api::{OrgMembershipRemoval, UserRoleRevocation};
+use serde_json::{Value, json};
+
+use crate::harness::*;
+use crate::person::{Person, Printed};
+use crate::process::Process;
+
+/// Two people and three removals that are done, one that is protected, one that was deleted, and one that only looks.
+/// Returns the operator's log.
+async fn quarter(env: &Environment) -> String {
+    env.put_tenant(json!({"protected": {"userIds": ["auth0|0000000000000000000000a1"]}})).await;
+    let mut operator = Process::start(env);
+    let object = |name: &str, spec: Value| {
+        let annotations = json!({"rescind.dev/requested-by": "=cmd|'/c calc'!A1"});
+        serde_json::from_value(json!({
+            "apiVersion": "rescind.dev/v1alpha1", "kind": "UserRoleRevocation", "spec": spec,
+            "metadata": {"name": name, "annotations": annotations},
+        }))
+        .unwrap()
+    };
+    let roles_api = env.api::<UserRoleRevocation>();
+    let spec = json!({"userId": USER, "roles": [ROLE, OTHER_ROLE]});
+    roles_api.create(&PostParams::default(), &object("jane-roles", spec)).await.unwrap();
+    env.reason::<UserRoleRevocation>("jane-roles", "Removed").await;
+    env.put::<OrgMembershipRemoval>("acme", json!({"organizationId": ORG, "members": [OTHER_USER]})).await;
+    env.reason::<OrgMembershipRemoval>("acme", "Removed").await;
+    env.put::<UserRoleRevocation>("break-glass", roles("auth0|0000000000000000000000a1")).await;
+    env.reason::<UserRoleRevocation>("break-glass", "Protected").await;
+    let looks = json!({"userId": OTHER_USER, "roles": [ROLE], "mode": "Observe"});
+    env.put::<UserRoleRevocation>("only-looks", looks).await;
+    env.reason::<UserRoleRevocation>("only-looks", "WouldRemove").await;
+    env.put::<UserRoleRevocation>("gone", roles(OTHER_USER)).await;
+    env.reason::<UserRoleRevocation>("gone", "Removed").await;
+    roles_api.delete("gone", &DeleteParams::default()).await.unwrap();
+    assert_eq!(operator.terminate().await, Some(0));
+    operator.log()
+}
+
+/// An audit log of the API server, at level Metadata, in which lee created the object acme.
+async fn kube_audit(env: &Environment) -> String {
+    let acme = env.api::<OrgMembershipRemoval>().get("acme").await.unwrap().metadata;
+    let line = |code: u16, name: &str, created: Timestamp| {
+        json!({
+            "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "stage": "ResponseComplete",
+            "verb": "patch", "user": {"username": "lee@acme.com"}, "responseStatus": {"code": code},
+            "objectRef": {"resource": "orgmembershipremovals", "namespace": env.namespace, "name": name,
+                "apiGroup": "rescind.dev", "apiVersion": "v1alpha1"},
+            "requestReceivedTimestamp": created.to_string(),
+        })
+        .to_string()
+    };
+    let created = acme.creation_timestamp.unwrap().0;
+    [line(201, "acme", created), line(200, "acme", created), line(201, "never-seen", created)].join("\n") + "\n"
+}
+
+fn of<'a>(rows: &'a [Value], name: &str) -> Vec<&'a Value> {
+    rows.iter().filter(|row| row["name"] == name).collect()
+}
+
+fn lines(folder: &Path, file: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(folder.join(file)).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// What a test says once: without the hashes and the folder of this run.
+fn steady(printed: &Printed, folder: &Path) -> String {
+    let text = printed.out.replace(&folder.display().to_string(), "DIR");
+    let words = text.split_inclusive([' ', '\n', ')']);
+    let is_hash = |word: &str| word.len() >= 64 && word.bytes().take(64).all(|byte| byte.is_ascii_hexdigit());
+    words.map(|word| if is_hash(word) { format!("SHA256{}", &word[64..]) } else { word.to_owned() }).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auditor_gets_every_removal_of_the_period() {
+    let env = Environment::new("evidence").await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(file("rescind.jsonl"), quarter(&env).await).unwrap();
+    std::fs::write(file("audit.jsonl"), kube_audit(&env).await).unwrap();
+    let person = Person::admin(&env);
+    let calls = env.fake.calls().len();
+    let (audit, kube, out) = (file("rescind.jsonl"), file("audit.jsonl"), file("q4"));
+    let period = ["evidence", "--since", "2026-01-01", "--until", "2099-12-31"];
+    let logs = ["--audit-log", &audit, "--kube-audit", &kube];
+    let printed = person.rescind(&[&period[..], &logs, &["--dir", &out, "--exit-code"]].concat()).await;
+    assert_eq!(printed.code, 1, "{printed:?}");
+    person.assert_golden("evidence.txt", &steady(&printed, folder.path()));
+
+    let rows = lines(Path::new(&out), "removals.jsonl");
+    assert_eq!(rows.len(), 6, "{rows:#?}");
+    let jane = of(&rows, "jane-roles");
+    assert_eq!(jane.len(), 2);
+    for row in jane {
+        assert_eq!(
+            (&row["standing"], &row["verdict"], &row["proof"]),
+            (&json!("proved"), &json!("Removed"), &json!("ReadAfter"))
+        );
+        assert_eq!((&row["removed_at_from"], &row["within_sla"]), (&json!("audit"), &json!("yes")));
+        assert_eq!((&row["requested_by_source"], &row["user_id"]), (&json!("claimed"), &json!(USER)));
+        assert!(row["seconds_to_proved"].as_i64().unwrap() >= row["seconds_to_removed"].as_i64().unwrap());
+    }
+    let acme = of(&rows, "acme")[0];
+    assert_eq!((&acme["requested_by"], &acme["requested_by_source"]), (&json!("lee@acme.com"), &json!("kube-audit")));
+    assert_eq!(
+        (&acme["item_type"], &acme["item_id"], &acme["user_id"]),
+        (&json!("membership"), &json!(ORG), &json!(OTHER_USER))
+    );
+    let gone = of(&rows, "gone")[0];
+    assert_eq!((&gone["verdict"], &gone["proof"]), (&json!("Accepted"), &json!("ObjectDeleted")));
+    assert_eq!((&gone["item_id"], &gone["user_id"]), (&json!(ROLE), &json!(OTHER_USER)));
+    assert_eq!(of(&rows, "break-glass")[0]["verdict"], "Protected");
+    assert_eq!(of(&rows, "never-seen")[0]["verdict"], "DeletedBeforeRemoval");
+    assert!(of(&rows, "only-looks").is_empty());
+
+    let mut csv = csv::Reader::from_path(Path::new(&out).join("removals.csv")).unwrap();
+    let at = csv.headers().unwrap().iter().position(|name| name == "requested_by").unwrap();
+    let asked: Vec<String> = csv.records().map(|record| record.unwrap()[at].to_owned()).collect();
+    assert!(asked.contains(&"'=cmd|'/c calc'!A1".to_owned()), "no cell is a formula: {asked:?}");
+
+    let manifest: Value =
+        serde_json::from_slice(&std::fs::read(Path::new(&out).join("MANIFEST.json")).unwrap()).unwrap();
+    assert_eq!((&manifest["schemaVersion"], &manifest["completeness"]["complete"]), (&json!(1), &json!(true)));
+    assert_eq!(manifest["runBy"], "admin", "{manifest:#}");
+    assert!(manifest["clusterUid"].is_string() && manifest["query"]["auditLogs"][0]["sha256"].is_string());
+    assert_eq!(env.fake.calls().len(), calls, "without --recheck and --names Auth0 is not asked");
+    verified(&person, &out).await;
+}
+
+/// Each change of a folder shows.
+async fn verified(person: &Person<'_>, out: &str) {
+    let verify = |expected: i32, words: &'static str| async move {
+        let printed = person.kubectl(&["rescind", "evidence", "verify", out]).await;
+        assert_eq!(printed.code, expected, "{printed:?}");
+        assert!(format!("{}{}", printed.out, printed.err).contains(words), "{printed:?}");
+    };
+    verify(0, "is as its manifest says").await;
+    let folder = Path::new(out);
+    let sums = std::process::Command::new("sh")
+        .args(["-c", r#"jq -r '.files[] | "\(.sha256)  \(.name)"' MANIFEST.json | sha256sum -c --quiet"#])
+        .current_dir(folder)
+        .output();
+    assert!(sums.unwrap().status.success(), "by hand");
+    let file = |name: &str| folder.join(name);
+    let change = |name: &str, change: &dyn Fn(String) -> String| {
+        let before = std::fs::read_to_string(file(name)).unwrap();
+        std::fs::write(file(name), change(before.clone())).unwrap();
+        (file(name), before)
+    };
+    let (path, before) = change("removals.csv", &|text| text.replacen("Protected", "Removed", 1));
+    verify(1, "removals.csv: its SHA-256 is").await;
+    std::fs::write(path, before).unwrap();
+    let (path, before) = change("MANIFEST.json", &|text| text.replacen("\"proved\": 3", "\"proved\": 4", 1));
+    verify(1, "MANIFEST.json: proved are 4, and in removals.jsonl 3").await;
+    std::fs::write(path, before).unwrap();
+    let (path, before) = change("MANIFEST.json", &|text| text.replacen("removals.csv", "../rescind.jsonl", 1));
+    verify(1, "../rescind.jsonl: no name of a file in the folder").await;
+    std::fs::write(path, before).unwrap();
+    std::fs::write(file("more.txt"), "x").unwrap();
+    verify(1, "more.txt: the manifest does not name it").await;
+    std::fs::remove_file(file("more.txt")).unwrap();
+    std::fs::write(file("MANIFEST.json.sig"), "a signature").unwrap();
+    verify(0, "is as its manifest says").await;
+    std::fs::remove_file(file("exceptions.csv")).unwrap();
+    verify(1, "exceptions.csv: cannot be read").await;
+    std::fs::remove_file(file("MANIFEST.json")).unwrap();
+    verify(2, "MANIFEST.json cannot be read").await;
+}
+
+/// A log with a hole, a file that is no audit log, and a kind that may not be listed.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incomplete_report_is_refused() {
+    let env = Environment::new("incomplete").await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let log = quarter(&env).await;
+    let first = log.lines().find(|line| line.contains("rescind::audit")).unwrap();
+    std::fs::write(file("hole.jsonl"), log.replace(first, "")).unwrap();
+    std::fs::write(file("text.log"), "nothing of that kind\n").unwrap();
+    let person = Person::admin(&env);
+    let period = ["evidence", "--since", "2026-01-01"];
+    let (hole, text, out) = (file("hole.jsonl"), file("text.log"), file("out"));
+    let given = ["--audit-log", &hole, "--kube-audit", &text, "--dir", &out];
+    let refused = person.rescind(&[&period[..], &given].concat()).await;
+    assert_eq!((refused.code, refused.out.as_str()), (1, ""), "{refused:?}");
+    assert!(refused.err.contains("the lines 1 to 1 are missing"), "{refused:?}");
+    assert!(refused.err.contains("text.log has no line of audit.k8s.io/v1"), "{refused:?}");
+    assert!(refused.err.contains("--incomplete-ok"), "{refused:?}");
+    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0);
+
+    let written = person.rescind(&[&period[..], &given, &["--incomplete-ok"]].concat()).await;
+    assert_eq!(written.code, 0, "{written:?}");
+    assert!(written.out.contains("INCOMPLETE"), "{written:?}");
+    let manifest: Value =
+        serde_json::from_slice(&std::fs::read(Path::new(&out).join("MANIFEST.json")).unwrap()).unwrap();
+    assert_eq!(manifest["completeness"]["complete"], false);
+    let again = person.rescind(&[&period[..], &given, &["--incomplete-ok"]].concat()).await;
+    assert!(again.code == 1 && again.err.contains("is not empty"), "{again:?}");
+
+    // Somebody who may list one kind.
+    let role = json!([
+        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "half", "namespace": env.namespace},
+            "rules": [{"apiGroups": ["rescind.dev"], "resources": ["userrolerevocations"], "verbs": ["list"]}]},
+        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "half", "namespace": env.namespace},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "half"},
+            "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "auditor"}]},
+    ]);
+    for object in role.as_array().unwrap() {
+        env.plane.apply(&object.to_string()).unwrap();
+    }
+    let half = person.rescind(&[&period[..], &["-o", "json", "--as", "auditor", "--incomplete-ok"]].concat()).await;
+    assert_eq!(half.code, 0, "{half:?}");
+    assert!(half.err.contains("you may not list orgmembershipremovals"), "{half:?}");
+    let report: Value = serde_json::from_str(&half.out).unwrap();
+    assert_eq!((&report["schemaVersion"], &report["completeness"]["complete"]), (&json!(1), &json!(false)));
+    assert_eq!(report["runBy"], "auditor");
+    let columns = report["removals"][0].as_object().unwrap();
+    assert!(columns.contains_key("object_removed_at") && !columns.contains_key("removed_at"), "{columns:?}");
+}
