@@ -54,6 +54,21 @@ pub struct Selected<'a> {
     pub labels: Option<&'a str>,
     /// Only objects of these kinds; empty: of all.
     pub kinds: &'a [&'static str],
+    /// Only objects about this user.
+    pub user: Option<&'a str>,
+}
+
+impl Selected<'_> {
+    /// Where the spec has the field `userId`, the API server sorts out the objects about the user.
+    fn params(&self, kind: &Kind) -> ListParams {
+        let mut params = ListParams::default();
+        params.label_selector = self.labels.map(str::to_owned);
+        if let Some(user) = self.user.filter(|_| kind.is_selectable_by_user) {
+            let escaped = user.replace('\\', r"\\").replace(',', r"\,").replace('=', r"\=");
+            params.field_selector = Some(format!("spec.userId={escaped}"));
+        }
+        params
+    }
 }
 
 impl Cluster {
@@ -73,11 +88,7 @@ impl Cluster {
 
     /// The result of a request within the deadline. `what` completes "you may not" or "cannot", such as "list the
     /// namespaces".
-    pub async fn request<T>(
-        &self,
-        what: &str,
-        request: impl Future<Output = kube::Result<T>>,
-    ) -> Result<T, CliError> {
+    pub async fn request<T>(&self, what: &str, request: impl Future<Output = kube::Result<T>>) -> Result<T, CliError> {
         match tokio::time::timeout(self.timeout, request).await {
             Ok(result) => result.map_err(|error| CliError::failed(self.words(what, &error))),
             Err(_) => {
@@ -122,7 +133,9 @@ impl Cluster {
     fn words(&self, what: &str, error: &kube::Error) -> String {
         match error {
             kube::Error::Api(status) if status.code == 403 => format!("you may not {what}: {}", explain(error)),
-            kube::Error::Api(status) if status.code == 404 && status.message.contains("could not find the requested") => {
+            kube::Error::Api(status)
+                if status.code == 404 && status.message.contains("could not find the requested") =>
+            {
                 format!("cannot {what}: the CRDs of Rescind are not installed at {}", self.whereabouts)
             }
             _ => format!("cannot {what}: {} ({})", explain(error), self.whereabouts),
@@ -143,8 +156,17 @@ impl Cluster {
     where
         K: Clone + DeserializeOwned + Debug,
     {
-        let mut params = ListParams::default().limit(PAGE);
+        let mut params = ListParams::default();
         params.label_selector = labels.map(str::to_owned);
+        self.list_with(what, api, params).await
+    }
+
+    /// The same, with other conditions.
+    pub async fn list_with<K>(&self, what: &str, api: &Api<K>, params: ListParams) -> Result<Vec<K>, CliError>
+    where
+        K: Clone + DeserializeOwned + Debug,
+    {
+        let mut params = params.limit(PAGE);
         let mut all = Vec::new();
         loop {
             let page = self.request(what, api.list(&params)).await?;
@@ -166,8 +188,9 @@ impl Cluster {
         for kind in &kinds {
             let place = self.place();
             let what = format!("list {} {place}", kind.resource.plural);
-            match self.list(&what, &self.removals(kind), selected.labels).await {
+            match self.list_with(&what, &self.removals(kind), selected.params(kind)).await {
                 Ok(found) => found.into_iter().for_each(|object| match read(kind, object) {
+                    Ok(object) if selected.user.is_some_and(|user| !object.concerns(user)) => {}
                     Ok(object) => listing.objects.push(object),
                     Err(why) => listing.unread.push(why),
                 }),
@@ -191,9 +214,8 @@ impl Cluster {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &kind.resource);
         let what = format!("get {} {object} in namespace {}", kind.resource.plural, self.namespace);
         let found = self.find(&what, api.get(object)).await?;
-        let found = found.ok_or_else(|| {
-            CliError::failed(format!("there is no {name} {object} in namespace {}", self.namespace))
-        })?;
+        let found = found
+            .ok_or_else(|| CliError::failed(format!("there is no {name} {object} in namespace {}", self.namespace)))?;
         read(&kind, found).map_err(CliError::failed)
     }
 
@@ -236,6 +258,15 @@ impl Cluster {
         let params = PatchParams { force: true, ..params }.validation_strict();
         let stored = api.patch(name, &params, &Patch::Apply(object)).await?;
         read(kind, stored).map_err(|why| kube::Error::SerdeError(serde::de::Error::custom(why)))
+    }
+
+    /// Changes fields of a stored object by a merge patch, so that its managed fields name this program.
+    pub async fn change<K>(&self, what: &str, api: &Api<K>, name: &str, patch: &Value) -> Result<K, CliError>
+    where
+        K: Clone + DeserializeOwned + Debug,
+    {
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        self.request(what, api.patch(name, &params.validation_strict(), &Patch::Merge(patch))).await
     }
 
     /// "in namespace x" or "in all namespaces".

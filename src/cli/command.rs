@@ -13,10 +13,10 @@ use super::error::CliError;
 use super::flags::ClusterFlags;
 use super::screen::Screen;
 use super::session::Session;
-use super::{plan, version};
+use super::{plan, status, version};
 
 /// The names of the commands for people.
-pub const COMMANDS: [&str; 2] = ["plan", "version"];
+pub const COMMANDS: [&str; 3] = ["plan", "status", "version"];
 /// The name under which kubectl starts the program.
 const PLUGIN: &str = "kubectl-rescind";
 
@@ -39,6 +39,8 @@ struct Cli {
 enum Command {
     /// Say what manifests or objects would remove. Nothing is changed.
     Plan(Box<plan::Args>),
+    /// Say where removals stand, and wait for them.
+    Status(Box<status::Args>),
     /// Print the version of this program, and those of the operator and the CRDs in the cluster.
     Version(version::Args),
 }
@@ -55,7 +57,8 @@ pub fn is_for_people(args: &[OsString]) -> bool {
 /// nothing to say, 1 something, 2 an error.
 pub fn main(args: &[OsString]) -> ExitCode {
     let name = args.first().map(Path::new).and_then(Path::file_stem).and_then(OsStr::to_str);
-    let command = if name == Some(PLUGIN) { Cli::command() } else { Cli::command().name("rescind").bin_name("rescind") };
+    let command =
+        if name == Some(PLUGIN) { Cli::command() } else { Cli::command().name("rescind").bin_name("rescind") };
     let cli = match command.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
@@ -87,6 +90,7 @@ impl Command {
     const fn has_exit_code(&self) -> bool {
         match self {
             Self::Plan(args) => args.exit_code,
+            Self::Status(args) => args.watch,
             Self::Version(_) => false,
         }
     }
@@ -95,6 +99,7 @@ impl Command {
 async fn run(session: &Session, command: Command) -> Result<u8, CliError> {
     match command {
         Command::Plan(args) => plan::run(session, &args).await,
+        Command::Status(args) => status::run(session, &args).await,
         Command::Version(args) => version::run(session, &args).await,
     }
 }
@@ -106,7 +111,8 @@ mod tests {
     #[test]
     fn the_list_of_the_names_is_complete() {
         Cli::command().debug_assert();
-        let names: Vec<String> = Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        let names: Vec<String> =
+            Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
         assert_eq!(names, COMMANDS);
     }
 
@@ -114,7 +120,9 @@ mod tests {
     fn kubectl_and_the_name_of_a_command_lead_here() {
         let is = |args: &[&str]| is_for_people(&args.iter().map(OsString::from).collect::<Vec<_>>());
         assert!(is(&["/usr/bin/kubectl-rescind"]) && is(&["rescind", "plan"]));
-        assert!(!is(&["/rescind", "run"]) && !is(&["rescind", "crds"]) && !is(&["rescind"]) && !is(&["rescind", "--help"]));
+        assert!(
+            !is(&["/rescind", "run"]) && !is(&["rescind", "crds"]) && !is(&["rescind"]) && !is(&["rescind", "--help"])
+        );
     }
 
     #[test]

@@ -11,20 +11,29 @@
 //! - `flags`: the flags that kubectl has, and how Auth0 is read. `error`: why a command ends, by what to do about it.
 //! - `cluster`: requests to the API server. `object`: a removal object of any kind.
 //! - `access`: from a tenant object to a token. `reads`: complete reads of Auth0, paced.
+//! - `operator`: what runs in its namespace. `tenants`: the tenant objects. `column`: where an object stands, in a word.
+//! - `targets`: objects by name or selector. `table` and `times`: how both are written.
 //! - `session`: what every command is given. `screen`: what is written where. `texts`: texts from outside, made
 //!   harmless.
 
 mod access;
 mod cluster;
+mod column;
 mod command;
 mod error;
 mod flags;
 mod object;
+mod operator;
 mod plan;
 mod reads;
 mod screen;
 mod session;
+mod status;
+mod table;
+mod targets;
+mod tenants;
 mod texts;
+mod times;
 mod version;
 
 pub use command::{COMMANDS, is_for_people, main};
