@@ -269,6 +269,16 @@ impl Cluster {
         self.request(what, api.patch(name, &params.validation_strict(), &Patch::Merge(patch))).await
     }
 
+    /// The same cluster, where this namespace is meant.
+    pub fn in_namespace(&self, namespace: &str) -> Self {
+        Self { namespace: namespace.to_owned(), all_namespaces: false, ..self.clone() }
+    }
+
+    /// What a person types to confirm a change of many objects: the namespace, or `all` for all of them.
+    pub fn scope(&self) -> String {
+        if self.all_namespaces { "all".to_owned() } else { self.namespace.clone() }
+    }
+
     /// "in namespace x" or "in all namespaces".
     pub fn place(&self) -> String {
         if self.all_namespaces { "in all namespaces".to_owned() } else { format!("in namespace {}", self.namespace) }

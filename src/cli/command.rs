@@ -13,10 +13,10 @@ use super::error::CliError;
 use super::flags::ClusterFlags;
 use super::screen::Screen;
 use super::session::Session;
-use super::{plan, status, version};
+use super::{plan, retry, status, stop, version};
 
 /// The names of the commands for people.
-pub const COMMANDS: [&str; 3] = ["plan", "status", "version"];
+pub const COMMANDS: [&str; 6] = ["plan", "status", "retry", "stop", "resume", "version"];
 /// The name under which kubectl starts the program.
 const PLUGIN: &str = "kubectl-rescind";
 
@@ -41,6 +41,12 @@ enum Command {
     Plan(Box<plan::Args>),
     /// Say where removals stand, and wait for them.
     Status(Box<status::Args>),
+    /// Request one more attempt of removals that have stalled.
+    Retry(retry::Args),
+    /// Stop removals, or everything of a tenant.
+    Stop(stop::StopArgs),
+    /// Let stopped removals, or everything of a tenant, go on.
+    Resume(stop::ResumeArgs),
     /// Print the version of this program, and those of the operator and the CRDs in the cluster.
     Version(version::Args),
 }
@@ -91,7 +97,7 @@ impl Command {
         match self {
             Self::Plan(args) => args.exit_code,
             Self::Status(args) => args.watch,
-            Self::Version(_) => false,
+            Self::Retry(_) | Self::Stop(_) | Self::Resume(_) | Self::Version(_) => false,
         }
     }
 }
@@ -100,6 +106,9 @@ async fn run(session: &Session, command: Command) -> Result<u8, CliError> {
     match command {
         Command::Plan(args) => plan::run(session, &args).await,
         Command::Status(args) => status::run(session, &args).await,
+        Command::Retry(args) => retry::run(session, &args).await,
+        Command::Stop(args) => stop::stop(session, &args).await,
+        Command::Resume(args) => stop::resume(session, &args).await,
         Command::Version(args) => version::run(session, &args).await,
     }
 }

@@ -12,7 +12,8 @@
 //! - `cluster`: requests to the API server. `object`: a removal object of any kind.
 //! - `access`: from a tenant object to a token. `reads`: complete reads of Auth0, paced.
 //! - `operator`: what runs in its namespace. `tenants`: the tenant objects. `column`: where an object stands, in a word.
-//! - `targets`: objects by name or selector. `table` and `times`: how both are written.
+//! - `targets`: objects by name or selector. `confirm`: a question before many are
+//!   changed. `gitops`: what tools make of a change. `table` and `times`: how both are written.
 //! - `session`: what every command is given. `screen`: what is written where. `texts`: texts from outside, made
 //!   harmless.
 
@@ -20,15 +21,19 @@ mod access;
 mod cluster;
 mod column;
 mod command;
+mod confirm;
 mod error;
 mod flags;
+mod gitops;
 mod object;
 mod operator;
 mod plan;
 mod reads;
+mod retry;
 mod screen;
 mod session;
 mod status;
+mod stop;
 mod table;
 mod targets;
 mod tenants;

@@ -3,7 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
+mod buttons;
 mod person;
+mod rights;
+mod status;
 mod version;
 
 #[path = "../e2e/fault_injector.rs"]
