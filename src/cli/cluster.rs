@@ -61,8 +61,7 @@ pub struct Selected<'a> {
 impl Selected<'_> {
     /// Where the spec has the field `userId`, the API server sorts out the objects about the user.
     fn params(&self, kind: &Kind) -> ListParams {
-        let mut params = ListParams::default();
-        params.label_selector = self.labels.map(str::to_owned);
+        let mut params = ListParams { label_selector: self.labels.map(str::to_owned), ..ListParams::default() };
         if let Some(user) = self.user.filter(|_| kind.is_selectable_by_user) {
             let escaped = user.replace('\\', r"\\").replace(',', r"\,").replace('=', r"\=");
             params.field_selector = Some(format!("spec.userId={escaped}"));
@@ -132,6 +131,10 @@ impl Cluster {
     #[allow(clippy::wildcard_enum_match_arm, reason = "the enum is of another crate")]
     fn words(&self, what: &str, error: &kube::Error) -> String {
         match error {
+            // The API server's own words of a missing right say the same once more.
+            kube::Error::Api(status) if status.code == 403 && status.message.contains(" cannot ") => {
+                format!("you may not {what}")
+            }
             kube::Error::Api(status) if status.code == 403 => format!("you may not {what}: {}", explain(error)),
             kube::Error::Api(status)
                 if status.code == 404 && status.message.contains("could not find the requested") =>
@@ -156,8 +159,7 @@ impl Cluster {
     where
         K: Clone + DeserializeOwned + Debug,
     {
-        let mut params = ListParams::default();
-        params.label_selector = labels.map(str::to_owned);
+        let params = ListParams { label_selector: labels.map(str::to_owned), ..ListParams::default() };
         self.list_with(what, api, params).await
     }
 

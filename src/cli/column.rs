@@ -125,11 +125,6 @@ impl Stand {
     pub fn reason(&self) -> &str {
         self.reason.as_deref().unwrap_or("not looked at")
     }
-
-    /// Whether all is done that was asked for.
-    pub const fn is_ready(&self) -> bool {
-        matches!(self.column, Column::Proved | Column::Unproved | Column::Absent | Column::Gone | Column::Observed)
-    }
 }
 
 #[cfg(test)]
@@ -152,7 +147,10 @@ mod tests {
     }
 
     fn ready(generation: i64, reason: &str, status: &str, also: &str) -> Stand {
-        let condition = |kind: &str, status: &str| json!({"type": kind, "status": status, "reason": reason, "message": "m", "lastTransitionTime": "2026-11-26T10:00:00Z"});
+        let condition = |kind: &str, status: &str| {
+            let time = "2026-11-26T10:00:00Z";
+            json!({"type": kind, "status": status, "reason": reason, "message": "m", "lastTransitionTime": time})
+        };
         let conditions = json!([condition("Ready", status), condition(also, "True")]);
         Stand::of(&object(json!({"observedGeneration": generation, "conditions": conditions})))
     }

@@ -18,9 +18,11 @@
 //!   harmless.
 
 mod access;
+mod check;
 mod cluster;
 mod column;
 mod command;
+mod completion;
 mod confirm;
 mod error;
 mod flags;
@@ -41,4 +43,5 @@ mod texts;
 mod times;
 mod version;
 
+pub use check::{CHECKS, Code as CheckCode, OLDEST_MINOR};
 pub use command::{COMMANDS, is_for_people, main};

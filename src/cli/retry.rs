@@ -139,7 +139,8 @@ fn print(session: &Session, args: &Args, answers: &[Answer]) -> Result<(), CliEr
     if args.output == Format::Json {
         let object = |Answer { title, stand }: &Answer| match stand {
             Some(stand) => json!({
-                "object": title, "answered": true, "reason": stand.reason, "message": stand.message, "column": stand.column,
+                "object": title, "answered": true, "reason": stand.reason, "message": stand.message,
+                "column": stand.column,
             }),
             None => json!({"object": title, "answered": false}),
         };

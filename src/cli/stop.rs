@@ -26,7 +26,8 @@ const REASON_ANNOTATION: &str = "rescind.dev/stop-reason";
 
 /// Whom a command stops or resumes.
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("which").required(true).args(["tenant", "cluster_tenant", "objects", "selector"]))]
+#[command(group = clap::ArgGroup::new("which").required(true)
+    .args(["tenant", "cluster_tenant", "objects", "selector"]))]
 pub struct Stopped {
     #[command(flatten)]
     targets: Targets,
@@ -90,7 +91,7 @@ fn until(text: &str) -> Result<Timestamp, String> {
 
 /// One object to change.
 enum Target {
-    Removal(Object),
+    Removal(Box<Object>),
     Tenant(TenantKey, Arc<dyn TenantObject>),
 }
 
@@ -181,7 +182,7 @@ async fn find(session: &Session, cluster: &Cluster, stopped: &Stopped) -> Result
         (None, None) => {
             let listing = stopped.targets.find(cluster).await?;
             listing.unread.iter().for_each(|why| session.screen.note(format!("rescind: {why}")));
-            return Ok(listing.objects.into_iter().map(Target::Removal).collect());
+            return Ok(listing.objects.into_iter().map(|object| Target::Removal(Box::new(object))).collect());
         }
     };
     let none = || CliError::failed(format!("there is no {} {key}", key.kind()));

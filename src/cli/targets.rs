@@ -17,11 +17,6 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// Whether the command line names none.
-    pub const fn is_empty(&self) -> bool {
-        self.objects.is_empty() && self.selector.is_none()
-    }
-
     /// The objects. None by these names or labels is an error.
     pub async fn find(&self, cluster: &Cluster) -> Result<Listing, CliError> {
         if self.objects.is_empty() {

@@ -87,7 +87,9 @@ async fn many_objects_are_not_changed_unasked() {
             "spec": {"userId": format!("auth0|{n}"), "roles": [ROLE]},
         })
     });
-    env.plane.apply(&json!({"apiVersion": "v1", "kind": "List", "items": objects.collect::<Vec<_>>()}).to_string()).unwrap();
+    env.plane
+        .apply(&json!({"apiVersion": "v1", "kind": "List", "items": objects.collect::<Vec<_>>()}).to_string())
+        .unwrap();
     let person = Person::admin(&env);
     let stop = ["stop", "-l", "batch=x", "--reason", "wrong list", "--until", "1h"];
     let refused = person.rescind(&stop).await;

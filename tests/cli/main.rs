@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
 mod buttons;
+mod check;
+mod completion;
 mod person;
 mod rights;
 mod status;

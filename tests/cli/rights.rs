@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 
 use crate::harness::{Environment, PATIENCE};
 
-/// Lets `user` do these things in the namespace of the environment, and waits until that is in force. Roles take effect a
-/// moment after they are written, which cannot be watched.
+/// Lets `user` do these things in the namespace of the environment, and waits until that is in force. Roles take
+/// effect a moment after they are written, which cannot be watched.
 pub async fn grant(env: &Environment, user: &str, rules: &[(&str, &[&str], &[&str])]) {
     let rule = |(group, resources, verbs): &(&str, &[&str], &[&str])| {
-        json!({"apiGroups": [group], "resources": resources, "verbs": verbs})
+        let groups = [group];
+        json!({"apiGroups": groups, "resources": resources, "verbs": verbs})
     };
     let rules: Vec<Value> = rules.iter().map(rule).collect();
     let metadata = json!({"name": user, "namespace": env.namespace});
@@ -32,7 +33,8 @@ pub async fn grant(env: &Environment, user: &str, rules: &[(&str, &[&str], &[&st
     };
     let started = Instant::now();
     let who = format!("--as={user}");
-    while !env.plane.kubectl(&["auth", "can-i", verb, &resource, &who, "-n", &env.namespace]).unwrap().status.success() {
+    while !env.plane.kubectl(&["auth", "can-i", verb, &resource, &who, "-n", &env.namespace]).unwrap().status.success()
+    {
         assert!(started.elapsed() < PATIENCE, "{user} may not {verb} {resource}");
     }
 }

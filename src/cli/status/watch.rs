@@ -19,7 +19,7 @@ use super::detail::tone;
 use super::gather::{Asked, gather};
 use super::report::title;
 
-/// How often the objects are listed. Lists are read from the API server's cache, and work with the rights to list alone.
+/// How often the objects are listed, which takes no other right than to list.
 const EVERY: Duration = Duration::from_secs(2);
 
 /// How the wait has ended.
