@@ -75,7 +75,7 @@ simulate:
 
 # Writes the pages of docs/ that are made from what the code does.
 docs:
-	RESCIND_WRITE=1 cargo test --quiet --test docs every_decision
+	RESCIND_WRITE=1 cargo test --quiet --test docs every_
 	RESCIND_WRITE=1 cargo test --quiet --test worlds every_answer
 	RESCIND_WRITE=1 cargo test --quiet --test e2e numbers_are_right
 

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs, reason = "tests")]
 
+mod buttons;
+mod check;
+mod completion;
 mod evidence;
 mod krew;
 mod large;
@@ -10,6 +13,8 @@ mod new;
 mod oracle;
 mod person;
 mod plan;
+mod rights;
+mod status;
 mod terminal;
 mod version;
 
