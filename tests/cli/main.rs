@@ -9,6 +9,7 @@ mod completion;
 mod evidence;
 mod krew;
 mod large;
+mod manners;
 mod new;
 mod oracle;
 mod person;
