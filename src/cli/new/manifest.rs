@@ -184,6 +184,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::cli::texts::hostile;
     use crate::dispatch::Removal;
 
     fn common(with_names: bool) -> Common {
@@ -242,8 +243,8 @@ mod tests {
         /// Whatever stands in names and ids, reading what was written gives exactly the object that was meant.
         #[test]
         fn what_is_written_is_what_is_read(
-            user in any::<String>(), ids in prop::collection::vec(any::<String>(), 1..4),
-            names in prop::collection::vec(any::<String>(), 4), is_permission in any::<bool>(),
+            user in hostile(), ids in prop::collection::vec(hostile(), 1..4),
+            names in prop::collection::vec(hostile(), 4), is_permission in any::<bool>(),
         ) {
             let item = |text: &String| -> Item {
                 let text: Arc<str> = text.as_str().into();
