@@ -7,7 +7,7 @@ use crate::auth0::{Endpoint, Fact, Lookup, Question, Read};
 use crate::cli::reads::{ReadError, Reads};
 
 use super::facts::{Asked, EffectiveRole, Facts, Known, Member, effective, named, not_read, permissions};
-use super::parts::View;
+use super::parts::{Lines, View};
 use super::questions::relevant;
 
 /// Reads what is asked about this user.
@@ -55,7 +55,7 @@ pub async fn look(reads: &mut Reads<'_>, user: &Arc<str>, asked: Asked<'_>) -> F
 }
 
 fn held(facts: &Facts, asked: Asked<'_>) -> BTreeSet<Arc<str>> {
-    relevant(&View { facts, flags: &[] }, asked)
+    relevant(&View { facts, flags: &[], lines: Lines::Roles }, asked)
 }
 
 async fn member(

@@ -31,7 +31,7 @@ use super::session::Session;
 use super::texts::{count, shown};
 
 use facts::Asked;
-use parts::View;
+use parts::{Lines, View};
 use print::Style;
 use report::{AccountReport, Report};
 
@@ -114,7 +114,7 @@ pub async fn run(session: &Session, args: &Args) -> Result<u8, CliError> {
     for account in &accounts {
         let mut facts = look::look(reads, &account.id, subject.asked()).await;
         facts.mentions = objects::mentions(objects.iter(), &account.id);
-        let view = View { facts: &facts, flags: &flags };
+        let view = View { facts: &facts, flags: &flags, lines: Lines::Roles };
         report.accounts.push(AccountReport::new(account, questions::ways(&view, subject.asked(), report.read_at)));
     }
     report.kind = key.kind().to_string();
