@@ -46,13 +46,17 @@ impl View<'_> {
 
     /// The ways by which somebody has a role, on the tenant or in an organization.
     pub fn role(&self, id: &Arc<str>, held: &RoleHeld, organization: Option<&Named>) -> Vec<Node> {
-        let place = organization.map_or_else(|| "tenant-wide".to_owned(), |of| format!("in {}", name_of(of)));
-        let (what, start) = match self.lines {
+        let place = organization.map(|of| format!("in {}", name_of(of)));
+        let (what, grouped_what, start) = match self.lines {
             Lines::Roles => {
-                let name = held.name.as_deref().map_or_else(|| shown(id), shown);
-                (format!("role {name}"), format!("{}, {place}", shown(id)))
+                let what = format!("role {}", held.name.as_deref().map_or_else(|| shown(id), shown));
+                let place = place.unwrap_or_else(|| "tenant-wide".to_owned());
+                (what.clone(), what, format!("{}, {place}", shown(id)))
             }
-            Lines::Places => (place, String::new()),
+            Lines::Places => {
+                let assigned = place.clone().unwrap_or_else(|| "directly".to_owned());
+                (assigned, place.unwrap_or_else(|| "groups".to_owned()), String::new())
+            }
         };
         let detail = |how: &str| match (start.is_empty(), how.is_empty()) {
             (false, false) => format!("{start}, {how}"),
@@ -64,12 +68,12 @@ impl View<'_> {
         // Without the list of the assigned roles, a role that is known from elsewhere may have been assigned.
         let may_be = !held.direct && !held.grouped && self.facts.roles.is_err();
         if held.direct || may_be {
-            nodes.push(self.relation(true, what.clone(), detail(""), assigned));
+            nodes.push(self.relation(true, what, detail(""), assigned));
         }
         if held.grouped {
-            nodes.push(self.relation(true, what, detail(&self.groups(id, organization)), grouped));
+            nodes.push(self.relation(true, grouped_what, detail(&self.groups(id, organization)), grouped));
         } else if !held.direct && !may_be {
-            nodes.push(self.relation(true, what, detail(ELSEWHERE), grouped));
+            nodes.push(self.relation(true, grouped_what, detail(ELSEWHERE), grouped));
         }
         nodes
     }

@@ -36,7 +36,7 @@ fn role(view: &View<'_>, asked: &Named) -> Node {
         Some(gap) => below.extend(tenant_wide.into_iter().chain([gap])),
         None if !tenant_wide.iter().any(|node| matches!(node.way, Some(Way::Role { .. }))) => {
             let way = Way::Role { role: asked.id.clone() };
-            below.push(view.relation(false, "tenant-wide".to_owned(), String::new(), way));
+            below.push(view.relation(false, "directly".to_owned(), String::new(), way));
             below.extend(tenant_wide);
         }
         None => below.extend(tenant_wide),

@@ -244,7 +244,7 @@ fn what_objects_removed_is_listed_as_absent() {
         assert!(all.contains(says), "{says} in\n{all}");
     }
     let of_role = lines(&answer(&facts, Asked::Role(&role("r")))).join("\n");
-    assert!(of_role.contains("NotHeld tenant-wide: removed 2026") && of_role.contains("in o: stalled"), "{of_role}");
+    assert!(of_role.contains("NotHeld directly: removed 2026") && of_role.contains("in o: stalled"), "{of_role}");
 }
 
 #[test]
