@@ -1,6 +1,6 @@
 //! `kubectl rescind why`.
 
-use fake_auth0::{EFFECTIVE_SCOPES, SETTINGS_SCOPES, Switches, Verdict};
+use fake_auth0::{EFFECTIVE_SCOPES, Fault, Kind, SETTINGS_SCOPES, Switches, Verdict};
 use rescind::api::{OrgMembershipRemoval, UserPermissionRevocation, UserRoleRevocation};
 use serde_json::{Value, json};
 
@@ -116,6 +116,27 @@ async fn what_may_not_be_read_is_named_and_not_asked_for() {
     assert_eq!(nothing.code, 1, "{nothing:?}");
     let unknown = person.rescind(&["why", USER, "--permission", READ, "--exit-code"]).await;
     assert_eq!(unknown.code, 2, "nothing is known to be left: {unknown:?}");
+}
+
+#[tokio::test]
+async fn an_effective_view_that_is_not_there_or_odd_is_one_unknown_line() {
+    let env = office("why-odd").await;
+    let person = auditor(&env);
+    let odd = json!({"roles": [{"id": VIEWER, "name": "Viewer", "sources": [{"type": "groups"}]}]});
+    for (fault, says) in [
+        (Fault::status(404), "not looked at: Auth0 answered 404"),
+        (Fault::status(200).json(&odd), "not looked at: an entry of Auth0's list could not be read"),
+    ] {
+        let fault = env.fake.fault(fault.on(Kind::GetEffectiveRoles));
+        env.fake.reset_calls();
+        let printed = person.rescind(&["why", USER, "--role", VIEWER, "--exit-code"]).await;
+        assert_eq!(printed.code, 2, "{printed:?}");
+        assert!(printed.out.contains("⨉ directly") && printed.out.contains(says), "{}", printed.out);
+        assert!(printed.out.contains("No way is left, 1 was not looked at."), "{}", printed.out);
+        assert_eq!(effective_calls(&env), 1, "{:?}", env.calls());
+        drop(fault);
+        env.fake.clear_faults();
+    }
 }
 
 #[tokio::test]

@@ -111,9 +111,13 @@ impl Views {
         if let Some(why) = &self.refused {
             return Err(why.clone());
         }
+        // A member may have gone meanwhile, and then nothing is said about the view.
+        let is_of_member = matches!(lookup, Lookup::EffectiveMemberRoles { .. });
         let found = reads.look_up(lookup).await.and_then(|entries| effective(&entries));
-        if let Err(why @ ReadError::Failed(_)) = &found {
-            self.refused = Some(why.clone());
+        match &found {
+            Err(why @ ReadError::Failed(_)) => self.refused = Some(why.clone()),
+            Err(why @ ReadError::NotFound) if !is_of_member => self.refused = Some(why.clone()),
+            Err(ReadError::NotFound | ReadError::Scope(_)) | Ok(_) => {}
         }
         found
     }

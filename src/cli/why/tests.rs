@@ -126,7 +126,8 @@ fn each_relation_is_a_way() {
 
 #[test]
 fn what_was_not_read_is_neither_held_nor_absent() {
-    let reads: [(&str, fn(&mut Facts)); 5] = [
+    type Change = fn(&mut Facts);
+    let reads: [(&str, Change); 5] = [
         ("tenant-wide roles", |facts| (facts.roles, facts.effective) = (Err(lacks("s")), Err(lacks("t")))),
         ("directly", |facts| facts.permissions = Err(lacks("s"))),
         ("roles in organizations", |facts| facts.organizations = Err(lacks("s"))),
