@@ -1,5 +1,7 @@
 //! `kubectl rescind why`.
 
+use std::collections::BTreeSet;
+
 use fake_auth0::{EFFECTIVE_SCOPES, Fault, Kind, SETTINGS_SCOPES, Switches, Verdict};
 use rescind::api::{OrgMembershipRemoval, UserPermissionRevocation, UserRoleRevocation};
 use serde_json::{Value, json};
@@ -55,6 +57,10 @@ fn assert_only_read(env: &Environment) {
     assert!(env.fake.calls().iter().all(|call| call.kind.is_read()), "{:?}", env.calls());
 }
 
+fn without_heading(printed: &Printed) -> Vec<&str> {
+    printed.out.lines().skip(1).collect()
+}
+
 fn effective_calls(env: &Environment) -> usize {
     env.calls().iter().filter(|call| call.contains("effective-")).count()
 }
@@ -81,7 +87,7 @@ async fn a_permission_has_a_tree_of_every_way() {
     person.assert_golden("why-permission.txt", &printed.out);
     assert_only_read(&env);
     let calls = env.calls();
-    let distinct: std::collections::BTreeSet<&String> = calls.iter().collect();
+    let distinct: BTreeSet<&String> = calls.iter().collect();
     assert_eq!(distinct.len(), calls.len(), "nothing is read twice: {calls:?}");
 
     person.set("LC_ALL", "C");
@@ -100,6 +106,12 @@ async fn what_may_not_be_read_is_named_and_not_asked_for() {
     let printed = person.rescind(&["why", USER, "--permission", READ]).await;
     person.assert_golden("why-permission-blind.txt", &printed.out);
     assert_eq!(effective_calls(&env), 0, "{:?}", env.calls());
+
+    // Which colon ends the API is seen from what the person holds; with a space it is clear.
+    let nothing_held = person.rescind(&["why", "auth0|other", "--permission", READ]).await;
+    assert!(nothing_held.out.contains("with a space between them to be sure"), "{}", nothing_held.out);
+    let clear = person.rescind(&["why", USER, "--permission", "https://reports.acme.com Reports:read"]).await;
+    assert_eq!(without_heading(&clear), without_heading(&printed));
 
     // The plan of the tenant may not have the effective views. That is asked once.
     person.set("RESCIND_AUTH0_TOKEN", scopes(&env, &EFFECTIVE_SCOPES));
@@ -195,6 +207,35 @@ async fn objects_of_rescind_say_what_was_removed() {
     let eve = person.rescind(&["why", USER, "--role", ROLE, "--as", "eve"]).await;
     assert_eq!(eve.code, 0, "{eve:?}");
     assert!(eve.out.contains("Objects of Rescind were not looked at: you may not list"), "{}", eve.out);
+}
+
+/// The commands are what `new` takes: they are run as printed, and what they write would remove what `why` had shown.
+#[tokio::test]
+async fn the_commands_are_taken_as_they_are_printed() {
+    let env = office("why-commands").await;
+    let person = auditor(&env);
+    let printed = person.rescind(&["why", USER, "-o", "json"]).await;
+    fn commands(node: &Value) -> BTreeSet<String> {
+        let below = ["below", "trees"].iter().filter_map(|key| node[key].as_array()).flatten();
+        let own = node["command"].as_str().map(str::to_owned);
+        own.into_iter().chain(below.flat_map(commands)).collect()
+    }
+    let commands = commands(&json_of(&printed)["accounts"][0]);
+    assert_eq!(commands.len(), 8, "all but the way through a group: {commands:#?}");
+    for command in commands {
+        let script = format!("kubectl() {{ printf '%s\\n' \"$@\"; }}; {command}");
+        let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        let words = String::from_utf8(output.stdout).unwrap();
+        let words: Vec<&str> = words.lines().collect();
+        let written = person.kubectl(&words).await;
+        assert_eq!(written.code, 0, "{command}: {written:?}");
+        let plan = ["rescind", "plan", "-n", &env.namespace, "-f", "-", "-o", "json"];
+        let plan = json_of(&person.kubectl_in(std::path::Path::new("."), &plan, &written.out).await);
+        let items = plan["tenants"][0]["objects"].as_array().unwrap().iter();
+        let signs: Vec<&Value> =
+            items.flat_map(|object| object["items"].as_array().unwrap()).map(|item| &item["sign"]).collect();
+        assert_eq!(signs, ["remove"], "{command}: {plan:#}");
+    }
 }
 
 #[tokio::test]
