@@ -18,6 +18,8 @@ mod rights;
 mod status;
 mod terminal;
 mod version;
+mod why;
+mod why_oracle;
 
 #[path = "../e2e/fault_injector.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
