@@ -15,6 +15,7 @@ mod person;
 mod plan;
 mod rights;
 mod status;
+mod support;
 mod terminal;
 mod version;
 
