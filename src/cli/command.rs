@@ -17,7 +17,18 @@ use super::{check, completion, evidence, new, plan, retry, status, stop, support
 
 /// The names of the commands for people.
 pub const COMMANDS: [&str; 12] = [
-    "new", "plan", "why", "status", "check", "evidence", "retry", "stop", "resume", "support", "completion", "version",
+    "new",
+    "plan",
+    "why",
+    "status",
+    "check",
+    "evidence",
+    "retry",
+    "stop",
+    "resume",
+    "support",
+    "completion",
+    "version",
 ];
 /// The name under which kubectl starts the program.
 const PLUGIN: &str = "kubectl-rescind";
