@@ -207,7 +207,11 @@ mod tests {
     proptest! {
         #[test]
         fn no_token_and_no_known_person_is_left(
-            ids in prop::collection::vec(id(), 1..4), token in token(), before in any::<String>(), after in any::<String>(), form in 0_usize..3,
+            ids in prop::collection::vec(id(), 1..4),
+            token in token(),
+            before in any::<String>(),
+            after in any::<String>(),
+            form in 0_usize..3,
         ) {
             let redactor = Redactor::new(ids.clone(), false);
             for id in &ids {
@@ -225,10 +229,14 @@ mod tests {
 
         /// Also those that no object names, as far as they can be told.
         #[test]
-        fn nothing_that_looks_like_a_person_is_left(provider in "[a-z0-9-]{2,12}", id in "[A-Za-z0-9._-]{3,30}", before in any::<String>()) {
+        fn nothing_that_looks_like_a_person_is_left(
+            provider in "[a-z0-9-]{2,12}", id in "[A-Za-z0-9._-]{3,30}", before in any::<String>(),
+        ) {
             let (person, encoded) = (format!("{provider}|{id}"), format!("{provider}%7C{id}"));
             let clean = Redactor::new([], false).text(&format!("{before} {person}, {encoded}, {id}@acme.com"));
-            prop_assert!(!clean.contains(&person) && !clean.contains(&encoded) && !clean.contains("@acme.com"), "{clean}");
+            for left in [person.as_str(), &encoded, "@acme.com"] {
+                prop_assert!(!clean.contains(left), "{clean}");
+            }
         }
     }
 }
