@@ -16,6 +16,7 @@ mod person;
 mod plan;
 mod rights;
 mod status;
+mod support;
 mod terminal;
 mod version;
 mod why;
