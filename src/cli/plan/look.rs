@@ -67,7 +67,11 @@ pub async fn look(reads: &mut Reads<'_>, wanted: &Wanted) -> Seen {
                 }
             }
             Endpoint::OrganizationMembers { .. } => members(reads, &mut seen, endpoint, items).await,
-            _ => entries(reads, &mut seen, endpoint, items).await,
+            Endpoint::UserPermissions { .. }
+            | Endpoint::UserRoles { .. }
+            | Endpoint::OrganizationMemberRoles { .. } => entries(reads, &mut seen, endpoint, items).await,
+            #[cfg(test)]
+            Endpoint::GroupRoles { .. } => entries(reads, &mut seen, endpoint, items).await,
         }
     }
     for (user, organizations) in by_user {
