@@ -48,15 +48,17 @@ impl Redactor {
 
     /// The text without tokens, and without people.
     pub fn text(&self, text: &str) -> String {
-        let mut text = without_tokens(text);
         if self.with_ids {
-            return text;
+            return without_tokens(text);
         }
+        // First what is known exactly: what follows sees only pieces of an id with a space in it.
+        let mut text = text.to_owned();
         for (form, name) in self.known.iter().filter(|(form, _)| !form.is_empty()) {
             if text.contains(form.as_str()) {
                 text = text.replace(form.as_str(), name);
             }
         }
+        let text = without_tokens(&text);
         let text = without_words(&text, "|", is_of_id, "user");
         let text = without_words(&text, "%7C", is_of_id, "user");
         let text = without_words(&text, "%7c", is_of_id, "user");
@@ -194,9 +196,13 @@ mod tests {
         }
     }
 
-    /// Ids as the schema lets them be, with the characters that are quoted or encoded somewhere.
+    /// So many letters at the end of an id are nowhere else.
+    const TAIL: usize = 12;
+
+    /// Ids as the schema lets them be, with the characters that are quoted or encoded somewhere, also before their end.
     fn id() -> impl Strategy<Value = String> {
-        ("[a-z0-9-]{1,12}", "[A-Za-z0-9 \"\\\\/+%@|äß.:_-]{1,30}").prop_map(|(provider, id)| format!("{provider}|{id}"))
+        let parts = ("[a-z0-9-]{1,12}", "[A-Za-z0-9 \"\\\\/+%@|äß.:_-]{1,30}", "[ \"/%|]", "[a-z]{12}");
+        parts.prop_map(|(provider, id, sign, tail)| format!("{provider}|{id}{sign}{tail}"))
     }
 
     fn token() -> impl Strategy<Value = String> {
@@ -221,8 +227,7 @@ mod tests {
                     _ => utf8_percent_encode(id, ENCODED).to_string(),
                 };
                 let clean = redactor.text(&format!("{before}{written} {token}{after} Bearer {token}"));
-                prop_assert!(!clean.contains(id.as_str()), "{clean}");
-                prop_assert!(!clean.contains(&written), "{clean}");
+                prop_assert!(!clean.contains(&id[id.len() - TAIL..]), "{clean}");
                 prop_assert!(!clean.contains(&token), "{clean}");
             }
         }
