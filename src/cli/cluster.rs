@@ -19,8 +19,8 @@ use super::error::CliError;
 use super::flags::ClusterFlags;
 use super::object::{Kind, Named, Object, kinds};
 
-/// The field manager of what the commands write.
-const FIELD_MANAGER: &str = "kubectl-rescind";
+/// The field manager of what the commands write. Flux takes back what managers have set whose names begin with kubectl.
+const FIELD_MANAGER: &str = "rescind-cli";
 /// How many objects are written at the same time.
 pub const WRITES: usize = 8;
 /// How many objects one answer to a list holds.

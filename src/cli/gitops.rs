@@ -37,7 +37,7 @@ pub fn advice<'a>(objects: impl Iterator<Item = &'a ObjectMeta>, fields: &str) -
     let who = match (tools.contains(&Tool::ArgoCd), tools.contains(&Tool::Flux)) {
         (true, true) => "Argo CD and Flux apply these objects and may take it back".to_owned(),
         (true, false) => "Argo CD applies these objects; if Git names the field, self-heal takes it back".to_owned(),
-        (false, true) => "Flux applies these objects and takes it back at its next reconciliation".to_owned(),
+        (false, true) => "Flux applies these objects; if Git names the field, it takes it back".to_owned(),
         (false, false) => "Tools that apply these objects from Git may take it back".to_owned(),
     };
     format!("{who}: make the same change to {fields} in Git (docs/gitops.md#stop-by-hand).")

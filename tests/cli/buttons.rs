@@ -51,7 +51,7 @@ async fn what_is_stopped_goes_on_when_it_is_resumed() {
     assert_eq!(held.code, 0, "{held:?}");
     person.assert_golden("stop.txt", &format!("{}{}", held.out, held.err));
     let object = env.wait::<UserRoleRevocation>("jane", |object| object.spec.options.hold.is_some()).await;
-    assert!(managers(&object).contains(&"kubectl-rescind".to_owned()), "{:?}", managers(&object));
+    assert!(managers(&object).contains(&"rescind-cli".to_owned()), "{:?}", managers(&object));
 
     let resumed = person.rescind(&["resume", "urr/jane"]).await;
     assert!(resumed.code == 0 && resumed.out.contains("goes on"), "{resumed:?}");
