@@ -172,6 +172,45 @@ async fn verified(person: &Person<'_>, out: &str) {
     verify(2, "MANIFEST.json cannot be read").await;
 }
 
+/// Auth0 is read again, and only read: what was granted again shows, and people have names.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_granted_again_shows() {
+    let env = Environment::new("recheck").await;
+    quarter(&env).await;
+    env.fake.edit(|tenant| {
+        tenant.user(USER).role(ROLE).name("Jane <Doe>\u{202e}").email("jane@acme.com");
+    });
+    let before = env.fake.calls().len();
+    let person = Person::admin(&env);
+    let given = ["evidence", "--since", "2026-01-01", "--recheck", "--names", "-o", "json"];
+    let printed = person.rescind(&given).await;
+    assert_eq!(printed.code, 0, "{printed:?}");
+    let report: Value = serde_json::from_str(&printed.out).unwrap();
+    let rows = report["removals"].as_array().unwrap();
+    let recheck = |name: &str, item: &str| {
+        let row = rows.iter().find(|row| row["name"] == name && row["item_id"] == item).unwrap();
+        (row["recheck"].as_str().unwrap(), row["still_gone_at"].is_string(), row["exceptions"].to_string())
+    };
+    assert_eq!(recheck("jane-roles", ROLE), ("held", false, "[\"held now\"]".to_owned()));
+    assert_eq!(recheck("jane-roles", OTHER_ROLE), ("gone", true, "[]".to_owned()));
+    assert_eq!(recheck("acme", ORG), ("gone", true, "[]".to_owned()));
+    assert_eq!(of(rows, "jane-roles")[0]["user_name"], "Jane <Doe>\u{202e}");
+    let calls = env.fake.calls().split_off(before);
+    assert!(calls.iter().all(|call| call.method == "GET"), "{calls:#?}");
+    assert_eq!(report["auth0"][0]["calls"], calls.len());
+    let csv = person.rescind(&[&given[..6], &["csv"]].concat()).await;
+    assert!(csv.out.contains("Jane <Doe>\\u202e"), "{csv:?}");
+
+    let html = person.rescind(&[&given[..6], &["html"]].concat()).await;
+    assert!(html.out.contains("Jane &#60;Doe&#62;") && !html.out.contains("Jane <Doe>"), "{html:?}");
+    let without = person.rescind(&["evidence", "--since", "2026-01-01", "-o", "html"]).await;
+    assert!(without.code == 0 && !without.out.contains("Jane"), "names only with --names");
+    let events = person.rescind(&["evidence", "--since", "2026-01-01", "-o", "ocsf"]).await;
+    let events: Vec<Value> = events.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let types: Vec<u64> = events.iter().map(|event| event["type_uid"].as_u64().unwrap()).collect();
+    assert!(types.contains(&300_717) && types.contains(&300_604), "{types:?}");
+}
+
 /// A log with a hole, a file that is no audit log, and a kind that may not be listed.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_incomplete_report_is_refused() {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
+use crate::api::EffectiveReason;
 use crate::auth0::{Endpoint, Item};
 
 /// One removal.
@@ -252,13 +253,9 @@ impl Row {
         if self.within_sla == Sla::No {
             why.push("too late".to_owned());
         }
-        let still = ["GrantedByRole", "RBACDisabled", "MembershipOnLogin"];
-        why.extend(
-            self.effective
-                .iter()
-                .filter(|reason| still.contains(&reason.as_str()))
-                .map(|reason| format!("not in effect: {reason}")),
-        );
+        if let Some(effective) = self.effective.as_ref().filter(|_| self.is_not_in_effect()) {
+            why.push(format!("not in effect: {effective}"));
+        }
         if self.came_back > 0 {
             let times = if self.came_back == 1 { "once".to_owned() } else { format!("{} times", self.came_back) };
             why.push(format!("came back {times}"));
@@ -269,6 +266,12 @@ impl Row {
             Some(Again::Gone) | None => {}
         }
         why
+    }
+
+    /// Whether the person still has it in another way, or gets it again.
+    pub fn is_not_in_effect(&self) -> bool {
+        let known = [EffectiveReason::GrantedByRole, EffectiveReason::RbacDisabled, EffectiveReason::MembershipOnLogin];
+        self.effective.as_ref().is_some_and(|reason| known.iter().any(|known| known.as_str() == reason))
     }
 
     /// The worst first: not done, too late, not proved, anything else.

@@ -48,6 +48,7 @@ pub fn report(mut rows: Vec<Row>, form: Form) -> Evidence {
         cluster: "https://cluster.example.com:6443".to_owned(),
         run_by: Some("auditor@acme.com".to_owned()),
         domains: BTreeSet::from(["acme.eu.auth0.com".to_owned()]),
+        auth0: Vec::new(),
         query,
     };
     Evidence { counts: Counts::of(&rows), rows, form, completeness, origin }

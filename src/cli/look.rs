@@ -7,15 +7,27 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::auth0::{Endpoint, Fact, Item, Question, Read};
-use crate::cli::reads::{ReadError, Reads};
 
-use super::verdict::Presence;
+use super::reads::{ReadError, Reads};
 
 /// Entries of a page.
 const PAGE: usize = 50;
 
 /// What is wanted: items by endpoint.
 pub type Wanted = BTreeMap<Endpoint, BTreeSet<Item>>;
+
+/// Whether an item is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// A read showed it.
+    Held,
+    /// A complete read did not show it.
+    Absent,
+    /// Auth0 does not know the user or the organization.
+    NoSubject,
+    /// It could not be read, for this reason.
+    Unknown(String),
+}
 
 /// What was found.
 #[derive(Debug, Default)]
