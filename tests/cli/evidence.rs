@@ -73,7 +73,12 @@ fn steady(printed: &Printed, folder: &Path) -> String {
     let text = printed.out.replace(&folder.display().to_string(), "DIR");
     let words = text.split_inclusive([' ', '\n', ')']);
     let is_hash = |word: &str| word.len() >= 64 && word.bytes().take(64).all(|byte| byte.is_ascii_hexdigit());
-    words.map(|word| if is_hash(word) { format!("SHA256{}", &word[64..]) } else { word.to_owned() }).collect()
+    let text: String =
+        words.map(|word| if is_hash(word) { format!("SHA256{}", &word[64..]) } else { word.to_owned() }).collect();
+    // A busy machine takes a second more.
+    let (before, after) = text.split_once("slowest ").unwrap();
+    let (_, after) = after.split_once('\n').unwrap();
+    format!("{before}slowest SOME\n{after}")
 }
 
 #[tokio::test(flavor = "multi_thread")]

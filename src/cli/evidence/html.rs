@@ -12,8 +12,8 @@ use crate::cli::texts::{count, shown, thousands};
 use super::folder::Listed;
 use super::leavers::{Leaver, leavers, line_of};
 use super::report::{Completeness, Evidence};
-use super::row::{Row, Sla, Source, Standing, utc};
-use super::spans::{Scale, span};
+use super::row::{Row, Sla, Source, Standing};
+use super::spans::{Scale, span, utc};
 
 /// So many exceptions stand open on the page.
 const OPEN_EXCEPTIONS: usize = 10;
@@ -268,7 +268,10 @@ fn facts(evidence: &Evidence) -> Vec<(&'static str, String)> {
         ("Program", origin.tool.clone()),
         ("Objects that are there", thousands(completeness.objects)),
         ("Objects only in an audit log", thousands(completeness.only_in_audit.len())),
-        ("Objects left out", format!("{} of mode Observe, which only look", thousands(completeness.observing))),
+        (
+            "Objects left out",
+            format!("{} of mode Observe: nothing was to be removed", thousands(completeness.observing)),
+        ),
         ("Lines of the audit log", thousands(completeness.audit_lines)),
         ("Creations in the audit log of the API server", thousands(completeness.kube_audit_creations)),
     ];

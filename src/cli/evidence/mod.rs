@@ -2,11 +2,12 @@
 //! as files whose hashes a manifest names; and `evidence verify`, which recomputes them.
 //!
 //! `row` is one removal and `report` all of them; `standing`, `audit` and `kube_audit` read what there is, and `collect`
-//! makes the removals of it. `recheck` reads Auth0 again. `table`, `ocsf`, `html` and `print` write, `folder` is the
+//! makes the removals of it. `recheck` reads Auth0 again. `columns`, `table`, `ocsf`, `html` and `print` write, `folder` is the
 //! folder with its manifest, and `verify` reads it. `sources` is all that is read from files and the cluster.
 
 mod audit;
 mod collect;
+mod columns;
 mod folder;
 mod html;
 mod kube_audit;
@@ -36,11 +37,11 @@ use super::flags::{Auth0Flags, duration};
 use super::session::Session;
 
 use collect::{Given, Population};
+use columns::Form;
 use folder::{File, Listed};
 use period::Period;
 use recheck::Asked;
 use report::{Completeness, Counts, Evidence, Query};
-use row::Form;
 use sources::Sources;
 
 /// Every removal of a period, for an auditor: its times, its verdict, its proof, and who asked.

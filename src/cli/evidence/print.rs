@@ -45,7 +45,11 @@ pub fn text(screen: &Screen, evidence: &Evidence, files: Option<&str>) -> String
         reads.unread.iter().for_each(|why| row(Some(Tone::Unsure), "not read", why));
     }
     if completeness.observing > 0 {
-        row(None, "left out", &format!("{} of mode Observe, which only look", count(completeness.observing, "object")));
+        row(
+            None,
+            "left out",
+            &format!("{} of mode Observe: nothing was to be removed", count(completeness.observing, "object")),
+        );
     }
     if !completeness.only_in_objects.is_empty() {
         let text = format!(

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::row::{Form, Row, Sla, Source, Standing};
+use super::columns::Form;
+use super::row::{Row, Sla, Source, Standing};
 
 /// The version of the form of the JSON.
 pub const SCHEMA_VERSION: u32 = 1;

@@ -4,8 +4,9 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::samples::{at, report};
+use crate::cli::evidence::columns::Form;
 use crate::cli::evidence::report::Evidence;
-use crate::cli::evidence::row::{Again, Form, Recheck, Row, Source, Standing};
+use crate::cli::evidence::row::{Again, Recheck, Row, Source, Standing};
 use crate::cli::evidence::{html, table};
 use crate::cli::texts::cell;
 

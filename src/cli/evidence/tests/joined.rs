@@ -1,6 +1,7 @@
 //! What is made of objects and audit lines together.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
@@ -10,7 +11,10 @@ use crate::cli::evidence::collect::{Given, Population, collect};
 use crate::cli::evidence::kube_audit::{self, KubeFacts};
 use crate::cli::evidence::period::Period;
 use crate::cli::evidence::row::{Row, Sla, Source, Standing, TimesFrom};
-use crate::cli::object::{Object, kinds};
+use crate::cli::object::{Kind, Object};
+
+/// To make them takes a moment.
+static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(crate::cli::object::kinds);
 
 const ROLES: [&str; 3] = ["rol_aaaaaaaaaaaaaaaa", "rol_bbbbbbbbbbbbbbbb", "rol_cccccccccccccccc"];
 const JANE: &str = "auth0|5f7c8ec7c33c6c004bbafe82";
@@ -19,7 +23,7 @@ const JANE: &str = "auth0|5f7c8ec7c33c6c004bbafe82";
 fn object(uid: &str, roles: &[&str]) -> Object {
     let time = "2026-10-01T10:00:05Z";
     let condition = |kind: &str, reason: &str| json!({"type": kind, "status": "True", "reason": reason, "message": "m", "lastTransitionTime": time});
-    let kind = kinds().into_iter().find(|kind| kind.name == "UserRoleRevocation").unwrap();
+    let kind = KINDS.iter().find(|kind| kind.name == "UserRoleRevocation").unwrap();
     let object = json!({
         "apiVersion": "rescind.dev/v1alpha1", "kind": kind.name, "spec": {"userId": JANE, "roles": roles},
         "metadata": {"name": uid, "namespace": "identity", "uid": uid, "generation": 1,
@@ -27,7 +31,7 @@ fn object(uid: &str, roles: &[&str]) -> Object {
         "status": {"observedGeneration": 1, "domain": "acme.eu.auth0.com", "lastRemovalTime": time, "verifiedTime": time,
             "conditions": [condition("Ready", "Removed"), condition("Verified", "ReadAfter")]},
     });
-    kind.read_with_defaults(object).unwrap()
+    kind.read(object).unwrap()
 }
 
 /// An audit line of a DELETE of roles of jane for these objects, at this second after ten.
@@ -57,7 +61,7 @@ fn gathered(objects: &[Object], audit: Option<&AuditFacts>, kube: Option<&KubeFa
         domains: &BTreeMap::new(),
         audit,
         kube,
-        kinds: &kinds(),
+        kinds: &KINDS,
         namespace: None,
         with_deleted: true,
         period: Period { since: at("2026-10-01T00:00:00Z"), until: at("2027-01-01T00:00:00Z") },
@@ -139,7 +143,7 @@ fn the_best_source_says_who_asked() {
         "requestReceivedTimestamp": "2026-10-01T10:00:00.9Z",
     });
     let mut kube = KubeFacts::default();
-    kube_audit::read(&mut kube, &kinds(), "f", &[(1, create.to_string())]);
+    kube_audit::read(&mut kube, &KINDS, "f", &[(1, create.to_string())]);
     let asked = |source: Option<&str>, kube: Option<&KubeFacts>| {
         let mut line = line(1, "RSA001I", "accepted", &["a"], &ROLES[..1]);
         let mut object_line: Value = serde_json::from_str(line["objects"].as_str().unwrap()).unwrap();
@@ -165,7 +169,7 @@ fn what_only_the_api_server_knows_is_not_forgotten() {
             "metadata": {"name": "b", "namespace": "identity"}, "spec": {"userId": JANE, "roles": ROLES}},
     });
     let mut kube = KubeFacts::default();
-    kube_audit::read(&mut kube, &kinds(), "f", &[(1, create.to_string())]);
+    kube_audit::read(&mut kube, &KINDS, "f", &[(1, create.to_string())]);
     let audit = facts(&[]);
     let population = gathered(&[object("a", &ROLES[..1])], Some(&audit), Some(&kube));
     let rows: Vec<&Row> = population.rows.iter().filter(|row| row.name == "b").collect();

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::cli::evidence::columns::Form;
 use crate::cli::evidence::report::{Completeness, Counts, Evidence, Input, Origin, Query, does_not_show};
-use crate::cli::evidence::row::{Form, Row, Source, Standing, TimesFrom};
+use crate::cli::evidence::row::{Row, Source, Standing, TimesFrom};
 
 /// A day.
 pub const DAY: Duration = Duration::from_secs(86_400);
