@@ -1,9 +1,11 @@
 //! `evidence`: what an auditor asks for. Every removal of a period with its times, its verdict, its proof and who asked,
 //! as files whose hashes a manifest names; and `evidence verify`, which recomputes them.
 //!
-//! `row` is one removal and `report` all of them; `standing`, `audit` and `kube_audit` read what there is, and `collect`
-//! makes the removals of it. `recheck` reads Auth0 again. `columns`, `table`, `ocsf`, `html` and `print` write, `folder` is the
-//! folder with its manifest, and `verify` reads it. `sources` is all that is read from files and the cluster.
+//! - `row` is one removal, and `report` all of them. `period` and `spans` are about time.
+//! - `sources` reads files and the cluster; `audit`, `kube_audit` and `standing` say what that means, and `collect` makes
+//!   the removals of it. `recheck` reads Auth0 again.
+//! - `columns`, `table`, `ocsf` and `print` write; `html` writes the page, with its people in `leavers`.
+//! - `folder` is the folder with its manifest, and `verify` reads it.
 
 mod audit;
 mod collect;
