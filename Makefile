@@ -1,7 +1,7 @@
 # Every target is one command; most of the work is done by the Rust crates under tests/.
 
 .PHONY: tools demo up down programs test test-long bench simulate lint docs crds golden scripts mutants chart image-check sbom
-.PHONY: test-programs release-check chart-package install-manifest matrix skew soak
+.PHONY: test-programs release-check chart-package install-manifest plugin-package krew-manifest matrix skew soak
 
 # Finds etcd, kube-apiserver, kubectl, helm, promtool, Argo CD, kstatus and actionlint, builds what is missing, and
 # prints where they are.
@@ -46,7 +46,7 @@ test-long: tools
 	tests/mutants.sh
 	cargo test --test e2e walk:: -- --ignored
 	$(MAKE) matrix skew soak
-	$(MAKE) release-check chart-package install-manifest image-check sbom
+	$(MAKE) release-check chart-package install-manifest image-check plugin-package krew-manifest sbom
 	image/reproduce.sh
 
 # The end-to-end tests against the oldest Kubernetes that is supported and the newest that there was, both of which are
@@ -76,7 +76,7 @@ simulate:
 
 # Writes the pages of docs/ that are made from what the code does.
 docs:
-	RESCIND_WRITE=1 cargo test --quiet --test docs every_decision
+	RESCIND_WRITE=1 cargo test --quiet --test docs every_
 	RESCIND_WRITE=1 cargo test --quiet --test worlds every_answer
 	RESCIND_WRITE=1 cargo test --quiet --test e2e numbers_are_right
 
@@ -134,6 +134,14 @@ release-check:
 # The chart of a release in target/dist.
 chart-package:
 	release/chart.sh "$$(cargo run --quiet --package stack -- locate helm)" $(IMAGE) $(SOURCE)
+
+# The program as a plugin of kubectl, for this architecture, in target/image. `make image-check` has built it.
+plugin-package:
+	release/plugin.sh pack "$$(image/build.sh)" $$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')
+
+# The manifest by which krew installs the plugins that are in target/image, target/dist/rescind.yaml.
+krew-manifest:
+	release/plugin.sh krew $(or $(SOURCE),https://github.com/OWNER/REPO)
 
 # The manifest of a release for `kubectl apply`, target/dist/install.yaml.
 install-manifest:

@@ -108,6 +108,8 @@ mutant 2-stays-behind "--test worlds the_promises" \
     src/dispatch/driver.rs 's/if key == pending.connection {/if found.is_none() {/' \
     src/dispatch/machine/calls.rs 's/Ok(_) => Some(Refusal::OtherConnection),/Ok(_) => None,/' \
     src/revocation/decide.rs 's/inputs.submitted_with.is_some_and(|with| with != key)/inputs.submitted_with.is_some_and(|with| with != key) \&\& false/'
+mutant 2-a-name-is-another-document "--lib what_is_written_is_what_is_read" \
+    src/cli/new/manifest.rs 's/format!("   # {}", shown(name))/format!("   # {name}")/'
 mutant 3-no-proof "--test e2e a_read_that_still_shows_it" \
     src/dispatch/machine/jobs/reads.rs 's/if present.is_empty() { self.end_unless_missing(End::Gone) } else { End::Remaining(present) }/self.end_unless_missing(End::Gone)/'
 mutant 3-remaining-is-gone "--test worlds the_promises" \
@@ -150,6 +152,10 @@ mutant 4-proved-elsewhere "--lib a_proof_can_be_requested" \
     src/revocation/decide_finished.rs 's/is_here \&\& may_call()/(is_here || true) \&\& may_call()/'
 mutant 4-empty-list "--lib what_is_blocked_is_never" \
     src/revocation/kinds.rs 's/if items.is_empty()/if false/'
+mutant 4-plan-takes-unread-for-absent "--test cli a_429_is_waited_out" \
+    src/cli/plan/look.rs 's/ReadError::Failed(_) => Presence::Unknown(error.to_string())/ReadError::Failed(_) => Presence::Absent/'
+mutant 4-everything-in-part "--test cli everything_goes_round" \
+    src/cli/new/holdings.rs 's/held.member_roles.insert(organization, roles);//'
 mutant 5-no-preflight "--test e2e the_preflight_sees" \
     src/revocation/decide.rs 's/if \*generation != inputs.generation =>/if *generation < 0 =>/; s/(Some(_), View::Pending { .. }) => Decision::TakeReport,/(Some(_), View::Pending { .. }) => Decision::AwaitChange(None),/' \
     src/revocation/preflight.rs 's/if meta.generation != Some(owner.generation) || options.suspend || /if /; s/if (self.is_fresh)() {/if true {/'
@@ -299,6 +305,8 @@ mutant 9-refused-for-ever "--lib failures_are_retried_at_their_own_pace" \
     src/tenant/token_state.rs 's/        self.wanted = true;$/        self.wanted = false;/'
 mutant 5-token-while-suspended "--lib nothing_is_asked_for_while_suspended" \
     src/tenant/token_state.rs 's/if self.is_suspended {/if false {/'
+mutant 5-plan-forgets-protected "--test cli what_is_planned_is_what_is_removed" \
+    src/cli/plan/standing.rs 's/protected: guarded.protected.as_deref()/protected: None/'
 mutant 9-clock-wrong "--lib a_refusal_because_of_the_clock" \
     src/tenant/token_state.rs 's/if signed \&\& was_wrong/if false \&\& signed \&\& was_wrong/'
 mutant 11-token-storm "--lib a_rejected_token_is_replaced_once" \
@@ -423,6 +431,8 @@ mutant 10-early-again "--lib the_reserve_is_kept" \
     src/dispatch/limiter/token_bucket.rs 's/{ WHOLE_TOKEN } else { 1.0 }/{ WHOLE_TOKEN } else { WHOLE_TOKEN }/'
 mutant 10-all-first "--test worlds the_promises" \
     src/dispatch/machine/calls.rs 's/self.unaccepted_call = if conn.accepted { self.unaccepted_call } else { Some(id) };//'
+mutant 10-people-take-the-reserve "--test cli twice_the_reserve_is_left_alone" \
+    src/cli/access.rs 's/(2.0 \* f64::from(rate.reserve_percent))/(0.0 * f64::from(rate.reserve_percent))/'
 mutant 11-no-wait "--test worlds the_promises" \
     src/dispatch/breaker.rs 's/Some(until) if now < until => State::Open(until),/Some(until) if now < until \&\& false => State::Open(until),/'
 mutant 11-no-wait-shown "--test e2e after_a_429" \
@@ -433,6 +443,8 @@ mutant 11-restart-forgets "--test e2e a_restart_does_not" \
     src/revocation/reconcile.rs 's/shared.dispatcher.hold(connection, hold);/let _ = hold;/'
 mutant 11-asked-shortens "--lib a_request_shortens" \
     src/revocation/decide.rs 's/pause_left(next, now, MAX_PAUSE))/&.filter(|_| inputs.request.is_none())/'
+mutant 11-people-ask-again-at-once "--test cli a_429_is_waited_out" \
+    src/cli/reads.rs 's/CallError::RateLimited(wait) => \*wait/CallError::RateLimited(_) => Duration::ZERO/'
 mutant 9-share-for-ever "--lib the_length_of_a_stopped_organization" \
     src/tenant/brake/groups.rs 's/now.saturating_duration_since(length.told_at) >= LOOK_AGAIN/now.saturating_duration_since(length.told_at) == Duration::MAX/'
 mutant 9-clock-set-back "--lib reads_go_on_after_the_clock" \

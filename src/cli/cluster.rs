@@ -54,6 +54,20 @@ pub struct Selected<'a> {
     pub labels: Option<&'a str>,
     /// Only objects of these kinds; empty: of all.
     pub kinds: &'a [&'static str],
+    /// Only objects about this user.
+    pub user: Option<&'a str>,
+}
+
+impl Selected<'_> {
+    /// Where the spec has the field `userId`, the API server sorts out the objects about the user.
+    fn params(&self, kind: &Kind) -> ListParams {
+        let mut params = ListParams { label_selector: self.labels.map(str::to_owned), ..ListParams::default() };
+        if let Some(user) = self.user.filter(|_| kind.is_selectable_by_user) {
+            let escaped = user.replace('\\', r"\\").replace(',', r"\,").replace('=', r"\=");
+            params.field_selector = Some(format!("spec.userId={escaped}"));
+        }
+        params
+    }
 }
 
 impl Cluster {
@@ -117,6 +131,10 @@ impl Cluster {
     #[allow(clippy::wildcard_enum_match_arm, reason = "the enum is of another crate")]
     fn words(&self, what: &str, error: &kube::Error) -> String {
         match error {
+            // The API server's own words of a missing right say the same once more.
+            kube::Error::Api(status) if status.code == 403 && status.message.contains(" cannot ") => {
+                format!("you may not {what}")
+            }
             kube::Error::Api(status) if status.code == 403 => format!("you may not {what}: {}", explain(error)),
             kube::Error::Api(status)
                 if status.code == 404 && status.message.contains("could not find the requested") =>
@@ -141,8 +159,16 @@ impl Cluster {
     where
         K: Clone + DeserializeOwned + Debug,
     {
-        let mut params = ListParams::default().limit(PAGE);
-        params.label_selector = labels.map(str::to_owned);
+        let params = ListParams { label_selector: labels.map(str::to_owned), ..ListParams::default() };
+        self.list_with(what, api, params).await
+    }
+
+    /// The same, with other conditions.
+    pub async fn list_with<K>(&self, what: &str, api: &Api<K>, params: ListParams) -> Result<Vec<K>, CliError>
+    where
+        K: Clone + DeserializeOwned + Debug,
+    {
+        let mut params = params.limit(PAGE);
         let mut all = Vec::new();
         loop {
             let page = self.request(what, api.list(&params)).await?;
@@ -164,8 +190,9 @@ impl Cluster {
         for kind in &kinds {
             let place = self.place();
             let what = format!("list {} {place}", kind.resource.plural);
-            match self.list(&what, &self.removals(kind), selected.labels).await {
+            match self.list_with(&what, &self.removals(kind), selected.params(kind)).await {
                 Ok(found) => found.into_iter().for_each(|object| match read(kind, object) {
+                    Ok(object) if selected.user.is_some_and(|user| !object.concerns(user)) => {}
                     Ok(object) => listing.objects.push(object),
                     Err(why) => listing.unread.push(why),
                 }),
@@ -233,6 +260,25 @@ impl Cluster {
         let params = PatchParams { force: true, ..params }.validation_strict();
         let stored = api.patch(name, &params, &Patch::Apply(object)).await?;
         read(kind, stored).map_err(|why| kube::Error::SerdeError(serde::de::Error::custom(why)))
+    }
+
+    /// Changes fields of a stored object by a merge patch, so that its managed fields name this program.
+    pub async fn change<K>(&self, what: &str, api: &Api<K>, name: &str, patch: &Value) -> Result<K, CliError>
+    where
+        K: Clone + DeserializeOwned + Debug,
+    {
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        self.request(what, api.patch(name, &params.validation_strict(), &Patch::Merge(patch))).await
+    }
+
+    /// The same cluster, where this namespace is meant.
+    pub fn in_namespace(&self, namespace: &str) -> Self {
+        Self { namespace: namespace.to_owned(), all_namespaces: false, ..self.clone() }
+    }
+
+    /// What a person types to confirm a change of many objects: the namespace, or `all` for all of them.
+    pub fn scope(&self) -> String {
+        if self.all_namespaces { "all".to_owned() } else { self.namespace.clone() }
     }
 
     /// "in namespace x" or "in all namespaces".

@@ -13,12 +13,15 @@ use super::error::CliError;
 use super::flags::ClusterFlags;
 use super::screen::Screen;
 use super::session::Session;
-use super::{evidence, new, plan, version};
+use super::{check, completion, evidence, new, plan, retry, status, stop, version, why};
 
 /// The names of the commands for people.
-pub const COMMANDS: [&str; 4] = ["evidence", "new", "plan", "version"];
+pub const COMMANDS: [&str; 11] =
+    ["new", "plan", "why", "status", "check", "evidence", "retry", "stop", "resume", "completion", "version"];
 /// The name under which kubectl starts the program.
 const PLUGIN: &str = "kubectl-rescind";
+/// The name under which kubectl starts it to complete a command line.
+const COMPLETER: &str = "kubectl_complete-rescind";
 
 /// Take access away in Auth0, and see what that does.
 #[derive(Debug, Parser)]
@@ -37,12 +40,26 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Write what an auditor asks for: every removal of a period with its times, its proof and who asked.
-    Evidence(Box<evidence::Args>),
     /// Write manifests that take something away from people.
     New(Box<new::Args>),
     /// Say what manifests or objects would remove. Nothing is changed.
     Plan(Box<plan::Args>),
+    /// Say by which ways somebody still has something, and how each is ended. Nothing is changed.
+    Why(Box<why::Args>),
+    /// Say where removals stand, and wait for them.
+    Status(Box<status::Args>),
+    /// Check whether everything is installed, connected and allowed.
+    Check(check::Args),
+    /// Write what an auditor asks for: every removal of a period with its times, its proof and who asked.
+    Evidence(Box<evidence::Args>),
+    /// Request one more attempt of removals that have stalled.
+    Retry(retry::Args),
+    /// Stop removals, or everything of a tenant.
+    Stop(stop::StopArgs),
+    /// Let stopped removals, or everything of a tenant, go on.
+    Resume(stop::ResumeArgs),
+    /// Print a script that completes the commands in a shell.
+    Completion(completion::Args),
     /// Print the version of this program, and those of the operator and the CRDs in the cluster.
     Version(version::Args),
 }
@@ -50,7 +67,7 @@ enum Command {
 /// Whether this command line is one for people, and not one of the operator.
 pub fn is_for_people(args: &[OsString]) -> bool {
     let program = args.first().map(Path::new).and_then(Path::file_stem);
-    let is_plugin = program.is_some_and(|name| name == PLUGIN);
+    let is_plugin = program.is_some_and(|name| name == PLUGIN || name == COMPLETER);
     let command = args.get(1).and_then(|arg| arg.to_str()).unwrap_or_default();
     is_plugin || COMMANDS.contains(&command)
 }
@@ -59,6 +76,9 @@ pub fn is_for_people(args: &[OsString]) -> bool {
 /// nothing to say, 1 something, 2 an error.
 pub fn main(args: &[OsString]) -> ExitCode {
     let name = args.first().map(Path::new).and_then(Path::file_stem).and_then(OsStr::to_str);
+    if name == Some(COMPLETER) {
+        return complete(args);
+    }
     let command =
         if name == Some(PLUGIN) { Cli::command() } else { Cli::command().name("rescind").bin_name("rescind") };
     let cli = match command.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches)) {
@@ -87,13 +107,28 @@ pub fn main(args: &[OsString]) -> ExitCode {
     }
 }
 
+/// Prints what may stand instead of the last word. Nothing that goes wrong may disturb the shell.
+fn complete(args: &[OsString]) -> ExitCode {
+    let words: Vec<String> = args.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    if let Ok(runtime) = Builder::new_current_thread().enable_all().build() {
+        let lines = runtime.block_on(completion::complete(&Cli::command(), &words));
+        runtime.shutdown_background();
+        let _ = Screen::detect(true).print(lines);
+    }
+    ExitCode::SUCCESS
+}
+
 impl Command {
     /// Whether the exit code 1 says something else than that it could not be done.
     const fn has_exit_code(&self) -> bool {
         match self {
             Self::Evidence(args) => args.has_exit_code(),
             Self::Plan(args) => args.exit_code,
-            Self::New(_) | Self::Version(_) => false,
+            Self::Why(args) => args.exit_code,
+            Self::Status(args) => args.watch,
+            Self::Check(_) => true,
+            Self::New(_) | Self::Retry(_) | Self::Stop(_) | Self::Resume(_) => false,
+            Self::Completion(_) | Self::Version(_) => false,
         }
     }
 }
@@ -103,7 +138,14 @@ async fn run(session: &Session, command: Command) -> Result<u8, CliError> {
         Command::Evidence(args) => evidence::run(session, &args).await,
         Command::New(args) => new::run(session, &args).await,
         Command::Plan(args) => plan::run(session, &args).await,
+        Command::Status(args) => status::run(session, &args).await,
+        Command::Check(args) => check::run(session, &args).await,
+        Command::Retry(args) => retry::run(session, &args).await,
+        Command::Stop(args) => stop::stop(session, &args).await,
+        Command::Resume(args) => stop::resume(session, &args).await,
+        Command::Completion(args) => completion::run(session, &args, Cli::command()),
         Command::Version(args) => version::run(session, &args).await,
+        Command::Why(args) => why::run(session, &args).await,
     }
 }
 
@@ -122,7 +164,8 @@ mod tests {
     #[test]
     fn kubectl_and_the_name_of_a_command_lead_here() {
         let is = |args: &[&str]| is_for_people(&args.iter().map(OsString::from).collect::<Vec<_>>());
-        assert!(is(&["/usr/bin/kubectl-rescind"]) && is(&["rescind", "plan"]));
+        assert!(is(&["/usr/bin/kubectl-rescind"]) && is(&["kubectl_complete-rescind", "pl"]));
+        assert!(is(&["rescind", "plan"]));
         assert!(
             !is(&["/rescind", "run"]) && !is(&["rescind", "crds"]) && !is(&["rescind"]) && !is(&["rescind", "--help"])
         );

@@ -12,24 +12,42 @@
 //! - `cluster`: requests to the API server. `object`: a removal object of any kind.
 //! - `access`: from a tenant object to a token. `reads`: complete reads of Auth0, paced. `look`: what is held.
 //! - `people`: who and what is meant by a name.
+//! - `operator`: what runs in its namespace. `tenants`: the tenant objects. `column`: where an object stands, in a word.
+//! - `targets`: objects by name or selector. `confirm`: a question before many are
+//!   changed. `gitops`: what tools make of a change. `table` and `times`: how both are written.
 //! - `session`: what every command is given. `screen`: what is written where. `texts`: texts from outside, made
 //!   harmless.
 
 mod access;
+mod check;
 mod cluster;
+mod column;
 mod command;
+mod completion;
+mod confirm;
 mod error;
 mod evidence;
 mod flags;
+mod gitops;
 mod look;
 mod new;
 mod object;
+mod operator;
 mod people;
 mod plan;
 mod reads;
+mod retry;
 mod screen;
 mod session;
+mod status;
+mod stop;
+mod table;
+mod targets;
+mod tenants;
 mod texts;
+mod times;
 mod version;
+mod why;
 
+pub use check::{CHECKS, Code as CheckCode, OLDEST_MINOR};
 pub use command::{COMMANDS, is_for_people, main};

@@ -23,6 +23,8 @@ pub struct Kind {
     pub resource: ApiResource,
     /// The row of its endpoint.
     pub row: &'static EndpointRow,
+    /// Whether the API server can select its objects by their `spec.userId`.
+    pub is_selectable_by_user: bool,
     parse: fn(Value) -> Result<Object, String>,
 }
 
@@ -87,10 +89,12 @@ pub fn kinds() -> Vec<Kind> {
     impl ForEachKind for Kinds {
         fn visit<K: Revocation>(&mut self) {
             let crds = crate::api::crds();
-            let names = crds.iter().map(|crd| &crd.definition.spec.names).find(|names| names.kind == K::KIND);
-            let short = names.and_then(|names| names.short_names.as_ref()?.first().cloned()).unwrap_or_default();
-            let resource = ApiResource::erase::<K>(&());
-            self.0.push(Kind { name: K::KIND, short, resource, row: K::row(), parse: parse::<K> });
+            let spec = crds.iter().map(|crd| &crd.definition.spec).find(|spec| spec.names.kind == K::KIND);
+            let short = spec.and_then(|spec| spec.names.short_names.as_ref()?.first().cloned()).unwrap_or_default();
+            let fields = spec.and_then(|spec| spec.versions.first()?.selectable_fields.as_ref());
+            let is_selectable_by_user = fields.is_some_and(|all| all.iter().any(|one| one.json_path == ".spec.userId"));
+            let (name, resource, row) = (K::KIND, ApiResource::erase::<K>(&()), K::row());
+            self.0.push(Kind { name, short, resource, row, is_selectable_by_user, parse: parse::<K> });
         }
     }
     let mut kinds = Kinds::default();

@@ -36,7 +36,7 @@ pub use guards::protected_target;
 pub use health::Unreachable;
 pub use key::TenantKey;
 pub use registry::{Alive, Tenants};
-pub use scopes::KindRow;
+pub use scopes::{KindRow, unneeded_scopes};
 pub use secrets::{Listing, Secrets};
 pub use state::{TenantState, Usable};
 pub use status::{CredentialFacts, TenantFacts, tenant_status};

@@ -25,24 +25,19 @@ pub(super) struct Scopes {
 pub(super) fn judge(held: Option<&[String]>, kinds: &[KindRow]) -> Scopes {
     let Some(held) = held else { return Scopes::default() };
     let has = |scope: &str| held.iter().any(|own| own == scope);
-    let (mut missing, mut needed, mut message) = (Vec::new(), Vec::new(), String::new());
+    let (mut missing, mut message) = (Vec::new(), String::new());
     for (kind, row) in kinds {
-        let reads: Vec<&str> = row.reads().collect();
-        needed.extend(reads.iter().chain(row.sufficient_scopes).copied());
         if let Some(scope) = row.lacking(held) {
             missing.push(scope.to_owned());
             message += &format!(" Without {scope} every {kind} is refused.");
         }
-        let unread: Vec<&str> = reads.into_iter().filter(|scope| !has(scope)).collect();
+        let unread: Vec<&str> = row.reads().filter(|scope| !has(scope)).collect();
         if !unread.is_empty() {
             message += &format!(" Without {} no {kind} is verified.", unread.join(", "));
         }
         missing.extend(unread.into_iter().map(str::to_owned));
     }
-    let is_powerful =
-        |scope: &str| !scope.starts_with("read:") && scope.contains(':') || POWERFUL_READS.contains(&scope);
-    let unneeded = held.iter().filter(|scope| is_powerful(scope) && !needed.contains(&scope.as_str()));
-    let unneeded: Vec<String> = unneeded.map(|scope| shown(scope)).collect();
+    let unneeded = unneeded_scopes(held, kinds);
     if !unneeded.is_empty() {
         let more = if unneeded.len() > NAMED { ", and others" } else { "" };
         let named = unneeded.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
@@ -57,6 +52,16 @@ pub(super) fn judge(held: Option<&[String]>, kinds: &[KindRow]) -> Scopes {
     let (missing, unneeded) = (limited(missing), limited(unneeded));
     let status = (!missing.is_empty() || !unneeded.is_empty()).then_some(ScopesStatus { missing, unneeded });
     Scopes { status, message }
+}
+
+/// The powerful scopes among these that removals of these kinds never use.
+pub fn unneeded_scopes(held: &[String], kinds: &[KindRow]) -> Vec<String> {
+    let is_needed = |scope: &str| {
+        kinds.iter().any(|(_, row)| row.reads().chain(row.sufficient_scopes.iter().copied()).any(|own| own == scope))
+    };
+    let is_powerful =
+        |scope: &str| !scope.starts_with("read:") && scope.contains(':') || POWERFUL_READS.contains(&scope);
+    held.iter().filter(|scope| is_powerful(scope) && !is_needed(scope)).map(|scope| shown(scope)).collect()
 }
 
 /// A scope of a token, which is text from outside.

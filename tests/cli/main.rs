@@ -1,13 +1,21 @@
 //! The commands for people, run by the real kubectl as its plugin, against a real API server and the stand-in for Auth0.
 //! What they print is compared with the files in `golden`.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs, reason = "tests")]
 
+mod buttons;
+mod check;
+mod completion;
 mod evidence;
+mod krew;
+mod large;
+mod manners;
 mod new;
 mod oracle;
 mod person;
 mod plan;
+mod rights;
+mod status;
 mod terminal;
 mod version;
 

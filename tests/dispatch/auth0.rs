@@ -286,6 +286,7 @@ impl Auth0 {
                 Ok(offset_page(held.iter().map(entry), held.len(), of("page"), read.list_key()))
             }
             Read::Answer(question) => self.answer(question),
+            Read::Lookup(_) => panic!("only people look something up"),
             Read::UserOrganizations { user } => {
                 let of_user = self.organizations.get(&**user).ok_or(UNKNOWN)?;
                 let entries = of_user.iter().map(|id| json!({"id": id}));

@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
 mod audit;
+mod checks;
 mod commands;
 mod decisions;
 mod fields;

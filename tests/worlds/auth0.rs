@@ -326,6 +326,7 @@ impl Tenant {
             Wire::Get(Read::List(Endpoint::OrganizationMemberRoles { .. }), _) => "read:organization_member_roles",
             Wire::Get(Read::UserOrganizations { .. }, _) => "read:organizations",
             Wire::Get(Read::Answer(question), _) => question.row().scopes[0],
+            Wire::Get(Read::Lookup(lookup), _) => lookup.row().scopes[0],
         };
         (!self.tokens[&token].scopes.contains(needed)).then_some(needed)
     }

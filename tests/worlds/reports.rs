@@ -81,6 +81,7 @@ fn route(domain: &str, wire: &Wire) -> Route {
         Wire::Get(Read::List(endpoint), _) => ("GET", Some(discriminant(endpoint))),
         Wire::Get(Read::UserOrganizations { .. }, _) => ("GET", None),
         Wire::Get(Read::Answer(question), _) => return (domain.to_owned(), question.row().template, None),
+        Wire::Get(Read::Lookup(lookup), _) => return (domain.to_owned(), lookup.row().template, None),
     };
     (domain.to_owned(), method, at)
 }

@@ -61,7 +61,7 @@ pub async fn read(
         Some(kube_audit_log(kube_audit_logs, &kinds, &mut query.kube_audit_logs)?)
     };
     session.screen.progress(format!("listing the removals {}", cluster.place()));
-    let listing = cluster.objects(&Selected { labels: query.selector.as_deref(), kinds: &[] }).await?;
+    let listing = cluster.objects(&Selected { labels: query.selector.as_deref(), ..Selected::default() }).await?;
     let mut domains = BTreeMap::new();
     let tenants: BTreeSet<TenantKey> = listing.objects.iter().map(Object::tenant).collect();
     for key in tenants {

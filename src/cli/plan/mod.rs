@@ -156,7 +156,7 @@ async fn gather(session: &Session, cluster: &Cluster, args: &Args) -> Result<Gat
         }
         return Ok((planned, Vec::new(), Vec::new()));
     }
-    let selected = Selected { labels: args.selector.as_deref(), kinds: &[] };
+    let selected = Selected { labels: args.selector.as_deref(), ..Selected::default() };
     let listing = cluster.objects(&selected).await?;
     Ok((listing.objects.into_iter().map(found).collect(), Vec::new(), listing.unread))
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use stack::supervisor::OwnedDir;
 
 use crate::failure::Failure;
-use crate::playground::{self, Holdings, Playground, Shell, Voice};
+use crate::playground::{self, Holdings, Playground, Shell, Voice, repository};
 
 use super::print;
 
@@ -26,6 +26,9 @@ const READY: &str = "?(@.type==\"Ready\")";
 /// How long the fake Auth0 asks to wait.
 const RATE_LIMITED_FOR: Duration = Duration::from_secs(8);
 
+/// Where the evidence stays after the demo, in the checkout.
+const EVIDENCE: &str = "target/demo/evidence";
+
 /// Runs the demo. Ctrl-C needs no handler, because nothing outlives this process.
 pub(crate) fn run() -> Result<(), Failure> {
     playground::prepare()?;
@@ -35,7 +38,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     drop(playground);
     drop(dir);
     print(
-        "\nDone, and nothing is left behind. Go on with:\n\n  \
+        "\nDone, and nothing is left behind but the evidence. Go on with:\n\n  \
          make up     the same, left running, with a kubeconfig for you\n  \
          README.md   what it is for, and how to use it with a real tenant\n",
     )
@@ -51,6 +54,7 @@ fn show(playground: &Playground) -> Result<(), Failure> {
     missing_scope(playground)?;
     rate_limit(playground)?;
     what_happened(playground)?;
+    by_hand(playground)?;
     playground.shell.step("Clean up: end the operator, the fake Auth0 and the API server, remove their files")
 }
 
@@ -201,6 +205,26 @@ fn what_happened(playground: &Playground) -> Result<(), Failure> {
     shell.step("All of it in one list, and what happened, as events")?;
     shell.run("kubectl get rescind -n identity")?;
     shell.run("kubectl events -n identity")
+}
+
+/// Shows the commands for people: what somebody still has, by which ways, as manifests, and what an auditor asks for.
+fn by_hand(playground: &Playground) -> Result<(), Failure> {
+    let shell = &playground.shell;
+    let reads = format!("-n identity --allowed-domains {} --max-requests-per-second 10", playground.fake.domain());
+    let leavers = playground.path("leavers");
+    shell.step("For people: Sara leaves. Her address is enough to write the manifests, and they name ids")?;
+    shell.run(&format!("kubectl rescind new sara@example.com --everything --dir {} {reads}", leavers.display()))?;
+    shell.run(&format!("cat {}/*.yaml", leavers.display()))?;
+    shell.note("What would they remove?")?;
+    shell.run(&format!("kubectl rescind plan -f {} {reads}", leavers.display()))?;
+    shell.note("By which ways does she have all that?")?;
+    shell.run(&format!("kubectl rescind why sara@example.com {reads}"))?;
+    shell.note("Where does everything stand?")?;
+    shell.run("kubectl rescind status -n identity")?;
+    shell.note("And what an auditor asks for:")?;
+    shell.run(&format!("rm -rf {EVIDENCE} && kubectl rescind evidence --since $(date -u +%F) -n identity --dir {EVIDENCE}"))?;
+    let page = repository().join(EVIDENCE).join("report.html");
+    shell.note(&format!("The page to look at: {}", page.display()))
 }
 
 /// Waits until what this argument names has this reason.

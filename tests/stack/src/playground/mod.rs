@@ -58,14 +58,15 @@ impl Playground {
     pub(crate) fn start(dir: &Path, voice: Voice) -> Result<Self, Failure> {
         let (programs, kubectl) = (programs::folder()?, kubectl::path()?);
         let kubeconfig = dir.join(KUBECONFIG);
-        let shell = Shell::new(voice, &[kubectl.parent().unwrap_or(dir), &programs], &kubeconfig);
+        let plugins = plugins(dir, &programs)?;
+        let shell = Shell::new(voice, &[kubectl.parent().unwrap_or(dir), &programs, &plugins], &kubeconfig);
 
         shell.step("Start a Kubernetes API server with its etcd, on this machine only")?;
         let plane = ControlPlane::start()?;
         write_private(&kubeconfig, &plane.kubeconfig())?;
         shell.note(&format!("$ export KUBECONFIG={}", kubeconfig.display()))?;
 
-        shell.step("Start a fake Auth0: HTTPS, a certificate authority of its own, a tenant with three people")?;
+        shell.step("Start a fake Auth0: HTTPS, a certificate authority of its own, a tenant with four people")?;
         let fake = FakeAuth0::start(dir, &shell)?;
 
         shell.step("Install the CRDs and start the operator; it may talk to the fake Auth0 only")?;
@@ -124,6 +125,11 @@ impl Playground {
         Ok(path)
     }
 
+    /// A path in the folder of the stack.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
     /// Fills the domain, the authority's certificate and a time a few seconds ahead into a manifest of the demo;
     /// returns the path of the result.
     pub(crate) fn fill_in(&self, manifest: &str) -> Result<PathBuf, Failure> {
@@ -148,6 +154,15 @@ impl Playground {
             None => Ok(()),
         }
     }
+}
+
+/// A folder in which kubectl finds the operator's program as its plugin.
+fn plugins(dir: &Path, programs: &Path) -> Result<PathBuf, Failure> {
+    let folder = dir.join("plugins");
+    fs::create_dir_all(&folder).map_err(Failure::io("make", &folder))?;
+    let plugin = folder.join("kubectl-rescind");
+    std::os::unix::fs::symlink(programs.join("rescind"), &plugin).map_err(Failure::io("make", &plugin))?;
+    Ok(folder)
 }
 
 fn operator(domain: &str) -> Command {
