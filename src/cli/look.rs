@@ -68,18 +68,18 @@ pub async fn look(reads: &mut Reads<'_>, wanted: &Wanted) -> Seen {
     let mut seen = Seen::default();
     let mut by_user: BTreeMap<Arc<str>, BTreeSet<Item>> = BTreeMap::new();
     for (endpoint, items) in wanted {
-        match endpoint {
-            Endpoint::OrganizationMembers { organization }
-                if asks_each(reads, &mut seen, organization, items).await =>
-            {
-                for item in items {
-                    if let Item::Id(user) = item {
-                        by_user.entry(user.clone()).or_default().insert(Item::Id(organization.clone()));
-                    }
-                }
+        let Endpoint::OrganizationMembers { organization } = endpoint else {
+            entries(reads, &mut seen, endpoint, items).await;
+            continue;
+        };
+        if !asks_each(reads, &mut seen, organization, items).await {
+            members(reads, &mut seen, endpoint, items).await;
+            continue;
+        }
+        for item in items {
+            if let Item::Id(user) = item {
+                by_user.entry(user.clone()).or_default().insert(Item::Id(organization.clone()));
             }
-            Endpoint::OrganizationMembers { .. } => members(reads, &mut seen, endpoint, items).await,
-            _ => entries(reads, &mut seen, endpoint, items).await,
         }
     }
     for (user, organizations) in by_user {

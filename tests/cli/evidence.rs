@@ -237,7 +237,7 @@ async fn an_incomplete_report_is_refused() {
     assert!(refused.err.contains("the lines 1 to 1 are missing"), "{refused:?}");
     assert!(refused.err.contains("text.log has no line of audit.k8s.io/v1"), "{refused:?}");
     assert!(refused.err.contains("--incomplete-ok"), "{refused:?}");
-    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0);
+    assert!(!Path::new(&out).exists());
 
     let written = person.rescind(&[&period[..], &given, &["--incomplete-ok"]].concat()).await;
     assert_eq!(written.code, 0, "{written:?}");

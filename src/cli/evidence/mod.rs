@@ -263,7 +263,7 @@ impl Make {
             PathBuf::from(format!("evidence-{since}-{until}"))
         };
         let folder = self.dir.clone().unwrap_or_else(name);
-        folder::prepare(&folder)?;
+        folder::check(&folder)?;
         Ok(folder)
     }
 }

@@ -12,7 +12,7 @@ use crate::cli::flags::Format;
 use crate::cli::session::Session;
 use crate::cli::texts::count;
 
-use super::folder::{Listed, MANIFEST, Manifest, REMOVALS, SCHEMA, sha256};
+use super::folder::{Listed, MANIFEST, Manifest, REMOVALS, SCHEMA, STATEMENT, sha256};
 use super::report::SCHEMA_VERSION;
 
 /// Say whether the files of a report are those of its manifest: it recomputes every hash and every count. Exit with 1 if
@@ -89,6 +89,7 @@ fn verify(folder: &Path) -> Result<Verified, CliError> {
     }
     differences.extend(more(folder, &manifest)?);
     differences.extend(counted(folder, &manifest));
+    differences.extend(stated(folder, &sha256(&json)));
     Ok(Verified {
         schema_version: SCHEMA_VERSION,
         manifest_sha256: sha256(&json),
@@ -139,6 +140,14 @@ fn removals(name: &str, bytes: &[u8]) -> Result<usize, String> {
     lines
         .try_fold(0, |sum, line| serde_json::from_str::<serde::de::IgnoredAny>(line).map(|_| sum + 1))
         .map_err(|error| error.to_string())
+}
+
+/// Whether the statement, if it is there, is about this manifest.
+fn stated(folder: &Path, sha256: &str) -> Option<String> {
+    let text = std::fs::read(folder.join(STATEMENT)).ok()?;
+    let statement: Value = serde_json::from_slice(&text).unwrap_or_default();
+    let stated = statement.pointer("/subject/0/digest/sha256").and_then(Value::as_str);
+    (stated != Some(sha256)).then(|| format!("{STATEMENT}: it is about another manifest"))
 }
 
 /// Files that the manifest does not name. A signature beside it is none of them.

@@ -27,7 +27,6 @@ use crate::tenant::TenantKey;
 use super::cluster::{Cluster, Selected};
 use super::error::CliError;
 use super::flags::{Auth0Flags, Format};
-use super::look;
 use super::object::{Object, named};
 use super::session::Session;
 use super::texts::count;
