@@ -168,6 +168,9 @@ async fn verified(person: &Person<'_>, out: &str) {
     let (path, before) = change("MANIFEST.json", &|text| text.replacen("removals.csv", "../rescind.jsonl", 1));
     verify(1, "../rescind.jsonl: no name of a file in the folder").await;
     std::fs::write(path, before).unwrap();
+    let (path, before) = change("MANIFEST.intoto.json", &|text| text.replacen("\"sha256\": \"", "\"sha256\": \"0", 1));
+    verify(1, "MANIFEST.intoto.json: it is about another manifest").await;
+    std::fs::write(path, before).unwrap();
     std::fs::write(file("more.txt"), "x").unwrap();
     verify(1, "more.txt: the manifest does not name it").await;
     std::fs::remove_file(file("more.txt")).unwrap();

@@ -150,14 +150,15 @@ fn stated(folder: &Path, sha256: &str) -> Option<String> {
     (stated != Some(sha256)).then(|| format!("{STATEMENT}: it is about another manifest"))
 }
 
-/// Files that the manifest does not name. A signature beside it is none of them.
+/// Files that the manifest does not name. What is about the manifest, such as its signature, is none of them.
 fn more(folder: &Path, manifest: &Manifest) -> Result<Vec<String>, CliError> {
     let cannot = |error: std::io::Error| CliError::failed(format!("{} cannot be read ({error})", folder.display()));
     let named: BTreeSet<&str> = manifest.files.iter().map(|file| file.name.as_str()).collect();
     let mut more = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(cannot)? {
         let name = entry.map_err(cannot)?.file_name().to_string_lossy().into_owned();
-        if !named.contains(name.as_str()) && !name.starts_with(MANIFEST) {
+        let is_about_manifest = [MANIFEST, STATEMENT].iter().any(|about| name.starts_with(about));
+        if !named.contains(name.as_str()) && !is_about_manifest {
             more.push(format!("{name}: the manifest does not name it"));
         }
     }
