@@ -110,12 +110,16 @@ mutant 2-stays-behind "--test worlds the_promises" \
     src/revocation/decide.rs 's/inputs.submitted_with.is_some_and(|with| with != key)/inputs.submitted_with.is_some_and(|with| with != key) \&\& false/'
 mutant 2-a-name-is-another-document "--lib what_is_written_is_what_is_read" \
     src/cli/new/manifest.rs 's/format!("   # {}", shown(name))/format!("   # {name}")/'
+mutant 2-a-command-for-another-shell "--lib a_shell_reads_what_was_meant" \
+    src/cli/why/way.rs 's/word.chars().all(is_plain)/word.chars().any(is_plain)/'
 mutant 3-no-proof "--test e2e a_read_that_still_shows_it" \
     src/dispatch/machine/jobs/reads.rs 's/if present.is_empty() { self.end_unless_missing(End::Gone) } else { End::Remaining(present) }/self.end_unless_missing(End::Gone)/'
 mutant 3-remaining-is-gone "--test worlds the_promises" \
     src/dispatch/machine/jobs/reads.rs 's/if present.is_empty() { self.end_unless_missing(End::Gone) } else { End::Remaining(present) }/self.end_unless_missing(End::Gone)/'
 mutant 3-early-walk "--test dispatch every_wanted" \
     src/dispatch/machine/read_queue.rs 's/self.waiters.push(waiter);/match \&mut self.walk { Some(active) => active.waiters.push(waiter), None => self.waiters.push(waiter) }/'
+mutant 4-other-versions-count-as-proved "--lib reasons_of_other_versions_count_by_their_conditions" \
+    src/cli/column.rs 's/None if holds(ConditionType::Ready) => Column::Unproved/None if holds(ConditionType::Ready) => Column::Proved/'
 mutant 4-incomplete-is-gone "--test e2e an_incomplete_read" \
     src/auth0/walk.rs 's/if entries == 0 \&\& seen < total => return Err(.*),$/if entries == 0 \&\& seen < total => return Ok(true),/'
 mutant 4-total-believed "--lib a_total_below_what_was_seen" \
@@ -153,7 +157,9 @@ mutant 4-proved-elsewhere "--lib a_proof_can_be_requested" \
 mutant 4-empty-list "--lib what_is_blocked_is_never" \
     src/revocation/kinds.rs 's/if items.is_empty()/if false/'
 mutant 4-plan-takes-unread-for-absent "--test cli a_429_is_waited_out" \
-    src/cli/plan/look.rs 's/ReadError::Failed(_) => Presence::Unknown(error.to_string())/ReadError::Failed(_) => Presence::Absent/'
+    src/cli/look.rs 's/ReadError::Failed(_) => Presence::Unknown(error.to_string())/ReadError::Failed(_) => Presence::Absent/'
+mutant 4-why-takes-unread-for-absent "--lib what_was_not_read_is_neither" \
+    src/cli/why/parts.rs 's/filter(|_| tenant_wide)/filter(|_| false)/'
 mutant 4-everything-in-part "--test cli everything_goes_round" \
     src/cli/new/holdings.rs 's/held.member_roles.insert(organization, roles);//'
 mutant 5-no-preflight "--test e2e the_preflight_sees" \
@@ -226,6 +232,10 @@ mutant 5-holders-of-another-tenant "--lib no_group_loses_more_than_is_allowed" \
     src/tenant/brake/ledger.rs 's/elsewhere.contains(holder) || self.has_sent/(elsewhere.is_empty() \&\& elsewhere.contains(holder)) || self.has_sent/'
 mutant 5-holders-of-long-ago "--lib the_last_holders_of_a_role_stay" \
     src/tenant/brake/groups.rs 's/now.saturating_duration_since(\*at) < HOLDERS_TTL/now >= *at/'
+mutant 6-tokens-in-a-bundle "--lib no_token_and_no_known_person_is_left" \
+    src/cli/support/redact.rs 's/if length >= TOKEN || bearer/if bearer/'
+mutant 6-people-in-a-bundle "--lib no_token_and_no_known_person_is_left" \
+    src/cli/support/redact.rs 's/text = text.replace(form.as_str(), name);/let _ = name;/'
 mutant 6-words-shown "--lib every_documented_answer" \
     src/auth0/answer.rs 's/\["create", "read", "update", "delete"\].contains(&verb)/!verb.is_empty()/'
 mutant 6-panic-words "--lib a_panic_is_a_line_without" \

@@ -21,6 +21,8 @@ use super::object::{Kind, Named, Object, kinds};
 
 /// The field manager of what the commands write.
 const FIELD_MANAGER: &str = "kubectl-rescind";
+/// How many objects are written at the same time.
+pub const WRITES: usize = 8;
 /// How many objects one answer to a list holds.
 const PAGE: u32 = 500;
 
@@ -269,11 +271,6 @@ impl Cluster {
     {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         self.request(what, api.patch(name, &params.validation_strict(), &Patch::Merge(patch))).await
-    }
-
-    /// The same cluster, where this namespace is meant.
-    pub fn in_namespace(&self, namespace: &str) -> Self {
-        Self { namespace: namespace.to_owned(), all_namespaces: false, ..self.clone() }
     }
 
     /// What a person types to confirm a change of many objects: the namespace, or `all` for all of them.

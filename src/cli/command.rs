@@ -13,11 +13,23 @@ use super::error::CliError;
 use super::flags::ClusterFlags;
 use super::screen::Screen;
 use super::session::Session;
-use super::{check, completion, evidence, new, plan, retry, status, stop, version, why};
+use super::{check, completion, evidence, new, plan, retry, status, stop, support, version, why};
 
 /// The names of the commands for people.
-pub const COMMANDS: [&str; 11] =
-    ["new", "plan", "why", "status", "check", "evidence", "retry", "stop", "resume", "completion", "version"];
+pub const COMMANDS: [&str; 12] = [
+    "new",
+    "plan",
+    "why",
+    "status",
+    "check",
+    "evidence",
+    "retry",
+    "stop",
+    "resume",
+    "support",
+    "completion",
+    "version",
+];
 /// The name under which kubectl starts the program.
 const PLUGIN: &str = "kubectl-rescind";
 /// The name under which kubectl starts it to complete a command line.
@@ -58,6 +70,8 @@ enum Command {
     Stop(stop::StopArgs),
     /// Let stopped removals, or everything of a tenant, go on.
     Resume(stop::ResumeArgs),
+    /// Collect what helps with a fault, without secrets and without people, for a report of it.
+    Support(support::Args),
     /// Print a script that completes the commands in a shell.
     Completion(completion::Args),
     /// Print the version of this program, and those of the operator and the CRDs in the cluster.
@@ -128,7 +142,7 @@ impl Command {
             Self::Status(args) => args.watch,
             Self::Check(_) => true,
             Self::New(_) | Self::Retry(_) | Self::Stop(_) | Self::Resume(_) => false,
-            Self::Completion(_) | Self::Version(_) => false,
+            Self::Support(_) | Self::Completion(_) | Self::Version(_) => false,
         }
     }
 }
@@ -143,6 +157,7 @@ async fn run(session: &Session, command: Command) -> Result<u8, CliError> {
         Command::Retry(args) => retry::run(session, &args).await,
         Command::Stop(args) => stop::stop(session, &args).await,
         Command::Resume(args) => stop::resume(session, &args).await,
+        Command::Support(args) => support::run(session, &args).await,
         Command::Completion(args) => completion::run(session, &args, Cli::command()),
         Command::Version(args) => version::run(session, &args).await,
         Command::Why(args) => why::run(session, &args).await,

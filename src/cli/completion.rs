@@ -48,7 +48,7 @@ enum Completion {
     Nothing,
 }
 
-/// Prints what may stand instead of the last of `words`, in cobra's form: a line for each, then what the shell is to do.
+/// What may stand instead of the last of `words`, in cobra's form: a line for each, then what the shell is to do.
 pub async fn complete(command: &Command, words: &[String]) -> String {
     let (typed, before) = words.split_last().map_or(("", words), |(last, before)| (last.as_str(), before));
     let found = match completion(command, before, typed) {
@@ -200,9 +200,9 @@ mod tests {
         assert_eq!(found(&["retry", "-f"], ""), Completion::Files);
         assert_eq!(found(&["retry", "--namespace"], ""), Completion::Nothing);
         assert!(
-            matches!(found(&["completion"], ""), Completion::Words(words) if words.iter().any(|(word, _)| word == "zsh"))
+            matches!(found(&["completion"], ""), Completion::Words(all) if all.iter().any(|(word, _)| word == "zsh"))
         );
-        assert!(matches!(found(&["retry"], "--"), Completion::Words(words)
-            if words.iter().any(|(word, _)| word == "--filename") && words.iter().any(|(word, _)| word == "--context")));
+        assert!(matches!(found(&["retry"], "--"), Completion::Words(all)
+            if ["--filename", "--context"].iter().all(|flag| all.iter().any(|(word, _)| word == flag))));
     }
 }

@@ -41,6 +41,7 @@ mod screen;
 mod session;
 mod status;
 mod stop;
+mod support;
 mod table;
 mod targets;
 mod tenants;

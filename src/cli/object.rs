@@ -1,5 +1,7 @@
 //! A removal object of any kind, from the cluster or from a file, and the list of the kinds.
 
+use std::sync::OnceLock;
+
 use jiff::Timestamp;
 use kube::Resource;
 use kube::core::{ApiResource, ObjectMeta};
@@ -84,6 +86,12 @@ impl Object {
 
 /// Every removal kind, in the order of the documentation.
 pub fn kinds() -> Vec<Kind> {
+    // Making the schemas takes milliseconds, and some ask for each of many objects.
+    static KINDS: OnceLock<Vec<Kind>> = OnceLock::new();
+    KINDS.get_or_init(all_kinds).clone()
+}
+
+fn all_kinds() -> Vec<Kind> {
     #[derive(Default)]
     struct Kinds(Vec<Kind>);
     impl ForEachKind for Kinds {

@@ -9,7 +9,7 @@ use kube::{Api, ResourceExt};
 use super::cluster::Cluster;
 
 /// The name of the container in the chart's pods.
-const CONTAINER: &str = "rescind";
+pub const CONTAINER: &str = "rescind";
 /// The names of a Lease when no Deployment says it: the chart's, and the program's own.
 const LEASES: [&str; 2] = ["rescind", "rescind-leader"];
 
@@ -39,7 +39,8 @@ pub struct Deployed {
     pub replicas: (i32, i32),
     /// The service account of its pods.
     pub service_account: String,
-    args: Vec<String>,
+    /// The arguments of the program.
+    pub args: Vec<String>,
     env: Vec<(String, String)>,
 }
 

@@ -253,7 +253,8 @@ pub async fn permission(reads: &mut Reads<'_>, text: &str) -> Result<OfApi, CliE
     let splits = splits(text);
     let wrong = || {
         CliError::usage(format!(
-            "{} names no permission: write API:NAME, such as https://api.example.com/:read:reports",
+            "{} names no permission: write API:NAME, such as https://api.example.com/:read:reports, or the two with a \
+             space between them",
             shown(text)
         ))
     };
@@ -279,10 +280,11 @@ pub async fn permission(reads: &mut Reads<'_>, text: &str) -> Result<OfApi, CliE
     Err(CliError::failed(format!("Auth0 knows no API with the identifier {}", apis.join(" or "))))
 }
 
-/// Every way to read `API:NAME`, the likeliest first: that is the first colon which belongs neither to `https://` nor to
-/// a port, and after it the later ones.
-fn splits(text: &str) -> Vec<(Arc<str>, Arc<str>)> {
-    let ways = text.match_indices(':').map(|(at, _)| (&text[..at], &text[at + 1..]));
+/// Every way to read `API:NAME` or `API NAME`, the likeliest first: that is a space, then the first colon which belongs
+/// neither to `https://` nor to a port, and after it the later ones.
+pub fn splits(text: &str) -> Vec<(Arc<str>, Arc<str>)> {
+    let at_space = text.split_once(' ').into_iter();
+    let ways = at_space.chain(text.match_indices(':').map(|(at, _)| (&text[..at], &text[at + 1..])));
     let can_be = ways.filter(|(api, name)| {
         is_resource_server_identifier(api) && is_permission_name(name) && !name.starts_with("//")
     });
@@ -359,6 +361,7 @@ mod tests {
             ("https://api:8080/v1:read:x", "https://api:8080/v1", "read:x"),
             ("https://api:8080:read:x", "https://api:8080", "read:x"),
             ("my-api:read", "my-api", "read"),
+            ("urn:acme:api read:x", "urn:acme:api", "read:x"),
         ] {
             assert_eq!(first(text), Some((api.to_owned(), name.to_owned())));
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures::{StreamExt, stream};
 use kube::Api;
 use kube::core::DynamicObject;
 use serde_json::json;
@@ -11,12 +12,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::api::{RECONCILE_ANNOTATION, printable};
 use crate::clock;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, WRITES};
 use super::column::{Column, Stand};
 use super::confirm::confirm;
 use super::error::CliError;
 use super::flags::{Format, duration};
-use super::object::{Named, Object, kinds};
+use super::object::{Object, kinds};
 use super::screen::Tone;
 use super::session::Session;
 use super::targets::Targets;
@@ -68,14 +69,20 @@ pub async fn run(session: &Session, args: &Args) -> Result<u8, CliError> {
     let value = clock::wall().to_string();
     let mut errors = Vec::new();
     let mut requested = Vec::new();
-    for object in listing.objects {
-        match request(&cluster, &object, &value).await {
+    let (at, text) = (&cluster, value.as_str());
+    let requests = listing.objects.into_iter().map(|object| async move {
+        let written = request(at, &object, text).await;
+        (object, written)
+    });
+    let mut requests = stream::iter(requests).buffered(WRITES);
+    while let Some((object, written)) = requests.next().await {
+        match written {
             Ok(()) => requested.push(object),
             Err(error) => errors.push(error),
         }
     }
     let answers = if args.wait {
-        answers(session, &cluster, &requested, &value, args.timeout).await
+        answers(session, &cluster, args, &requested, &value).await
     } else {
         requested.iter().map(|object| Answer { title: object.title(), stand: None }).collect()
     };
@@ -105,33 +112,25 @@ async fn request(cluster: &Cluster, object: &Object, value: &str) -> Result<(), 
 
 /// Reads the objects until each has answered `value`. Those that have not within the time, or that cannot be read any
 /// more, have no verdict.
-async fn answers(
-    session: &Session,
-    cluster: &Cluster,
-    requested: &[Object],
-    value: &str,
-    timeout: Duration,
-) -> Vec<Answer> {
-    let end = Instant::now() + timeout;
-    let mut stands: BTreeMap<usize, Stand> = BTreeMap::new();
+async fn answers(session: &Session, cluster: &Cluster, args: &Args, requested: &[Object], value: &str) -> Vec<Answer> {
+    let end = Instant::now() + args.timeout;
+    let key = |object: &Object| (object.kind, object.namespace().to_owned(), object.name().to_owned());
+    let mut stands = BTreeMap::new();
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stands.len() < requested.len() && Instant::now() <= end {
         ticks.tick().await;
-        for (at, object) in requested.iter().enumerate().filter(|(at, _)| !stands.contains_key(at)).collect::<Vec<_>>()
-        {
-            let own = cluster.in_namespace(object.namespace());
-            let name = Named { kind: object.kind, name: object.name().to_owned() };
-            let Ok(now) = own.object(&name).await else { continue };
-            let handled = now.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_deref());
-            if handled == Some(value) {
-                stands.insert(at, Stand::of(&now));
-            }
-        }
+        // What fails now is read again, until the time is over.
+        let objects = args.targets.find(cluster).await.unwrap_or_default().objects;
+        let has_answered = |object: &&Object| {
+            let handled = object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_deref());
+            handled == Some(value)
+        };
+        stands.extend(objects.iter().filter(has_answered).map(|object| (key(object), Stand::of(object))));
         session.screen.progress(format!("{} of {} answered", stands.len(), requested.len()));
     }
-    let answer = |(at, object): (usize, &Object)| Answer { title: object.title(), stand: stands.remove(&at) };
-    requested.iter().enumerate().map(answer).collect()
+    let answer = |object: &Object| Answer { title: object.title(), stand: stands.remove(&key(object)) };
+    requested.iter().map(answer).collect()
 }
 
 fn print(session: &Session, args: &Args, answers: &[Answer]) -> Result<(), CliError> {

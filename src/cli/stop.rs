@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use kube::Api;
 use kube::core::{DynamicObject, ObjectMeta};
@@ -11,7 +12,7 @@ use crate::api::{Auth0Tenant, ClusterAuth0Tenant, DurationText, TenantObject, pr
 use crate::clock;
 use crate::tenant::TenantKey;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, WRITES};
 use super::confirm::confirm;
 use super::error::CliError;
 use super::flags::Format;
@@ -150,8 +151,11 @@ async fn change(session: &Session, stopped: &Stopped, change: &Change) -> Result
     confirm(&session.screen, change.verb, targets.len(), &cluster.scope(), stopped.yes)?;
     let mut changed = Vec::new();
     let mut errors = Vec::new();
-    for target in &targets {
-        match write(&cluster, target, &change.patch).await {
+    let cluster = &cluster;
+    let writes = targets.iter().map(|target| async move { (target, write(cluster, target, &change.patch).await) });
+    let mut writes = stream::iter(writes).buffered(WRITES);
+    while let Some((target, written)) = writes.next().await {
+        match written {
             Ok(()) => changed.push(target),
             Err(error) => errors.push(error),
         }

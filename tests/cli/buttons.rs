@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::harness::*;
 use crate::person::Person;
+use crate::terminal::Terminal;
 
 /// The managers of the fields of an object, but for the test's own.
 fn managers(object: &UserRoleRevocation) -> Vec<String> {
@@ -96,6 +97,15 @@ async fn many_objects_are_not_changed_unasked() {
     assert!(refused.code == 2 && refused.err.contains("stop 26 objects: add --yes"), "{refused:?}");
     let done = person.rescind(&[&stop[..], &["--yes"]].concat()).await;
     assert_eq!((done.code, done.out.lines().count()), (0, 26), "{done:?}");
+    // At a terminal the namespace has to be typed.
+    let at_terminal = [&["rescind"], &["resume", "-l", "batch=x", "-n", &env.namespace][..]].concat();
+    for (typed, code) in [("yes", 1), (env.namespace.as_str(), 0)] {
+        let mut terminal = Terminal::start(&person, &at_terminal);
+        terminal.expect("resume 26 objects").await;
+        terminal.send(&format!("{typed}\n")).await;
+        let (ended, seen) = terminal.end().await;
+        assert_eq!(ended, code, "{seen}");
+    }
     let none = person.rescind(&["stop", "-l", "batch=y", "--reason", "x"]).await;
     assert!(none.code == 1 && none.err.contains("nothing is selected"), "{none:?}");
     assert_eq!(env.calls(), Vec::<String>::new());

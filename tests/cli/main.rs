@@ -16,8 +16,11 @@ mod person;
 mod plan;
 mod rights;
 mod status;
+mod support;
 mod terminal;
 mod version;
+mod why;
+mod why_oracle;
 
 #[path = "../e2e/fault_injector.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]

@@ -70,7 +70,8 @@ async fn a_429_is_waited_out_and_an_outage_is_not_an_answer() {
     assert!(calls[1].at.duration_since(calls[0].at) >= Duration::from_secs(1));
 
     // What the filter of a company says is nobody's answer, and a page that cannot be read holds nothing for sure.
-    for fault in [Fault::html(200), Fault::status(200).json(&json!({"roles": [{"name": "without an id"}], "total": 1}))] {
+    for fault in [Fault::html(200), Fault::status(200).json(&json!({"roles": [{"name": "without an id"}], "total": 1}))]
+    {
         let handle = env.fake.fault(fault.on(Kind::GetUserRoles));
         let blind = person.rescind(&[&plan[..], &["--exit-code"]].concat()).await;
         assert!(blind.code == 1 && blind.out.contains("     ?  role"), "{blind:?}");

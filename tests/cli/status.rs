@@ -35,23 +35,23 @@ async fn world(name: &str) -> (Environment, Operator) {
     (env, operator)
 }
 
-/// The text without what differs from run to run: spans, the port of the fake, and correlation ids.
+/// The text without what differs from run to run: spans, whatever their unit, and what the brake has counted by then.
 pub fn without_spans(text: &str) -> String {
-    let mut words: Vec<String> = Vec::new();
-    for line in text.lines() {
-        let mut parts: Vec<&str> = line.split(' ').collect();
-        for at in 1..parts.len() {
-            let unit = parts[at].trim_end_matches([')', ',']);
-            if parts[at - 1] == "brake" && parts[at].parse::<u64>().is_ok() {
-                parts[at] = "N";
-            }
-            if ["s", "min", "h", "d"].contains(&unit) && parts[at - 1].trim_start_matches('(').parse::<u64>().is_ok() {
-                parts[at - 1] = if parts[at - 1].starts_with('(') { "(N" } else { "N" };
+    let is_number = |word: &str| word.trim_start_matches('(').parse::<u64>().is_ok();
+    let line = |line: &str| {
+        let mut words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        for at in 1..words.len() {
+            let unit = words[at].trim_end_matches([')', ',']).to_owned();
+            if words[at - 1] == "brake" && is_number(&words[at]) {
+                words[at] = "N".to_owned();
+            } else if ["s", "min", "h", "d"].contains(&&*unit) && is_number(&words[at - 1]) {
+                words[at] = words[at].replacen(&unit, "WHILE", 1);
+                words[at - 1] = if words[at - 1].starts_with('(') { "(A".to_owned() } else { "A".to_owned() };
             }
         }
-        words.push(parts.join(" ").trim_end().to_owned());
-    }
-    words.join("\n") + "\n"
+        words.join(" ").trim_end().to_owned() + "\n"
+    };
+    text.lines().map(line).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

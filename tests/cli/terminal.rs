@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -32,7 +31,7 @@ impl Terminal {
         command.stdin(open()).stdout(open()).stderr(open()).env("TERM", "xterm").env_remove("CI");
         let child = command.spawn().unwrap();
         let (sender, screen) = channel();
-        let mut output = File::from(OwnedFd::from(master.try_clone().unwrap()));
+        let mut output = File::from(master.try_clone().unwrap());
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(length @ 1..) = output.read(&mut buffer) {
@@ -41,7 +40,7 @@ impl Terminal {
                 }
             }
         });
-        Self { child, keys: File::from(OwnedFd::from(master)), screen, seen: String::new(), read: 0 }
+        Self { child, keys: File::from(master), screen, seen: String::new(), read: 0 }
     }
 
     /// Waits until this text appears.

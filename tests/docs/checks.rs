@@ -8,10 +8,10 @@ use crate::repository::read;
 const HEAD: &str = "\
 # Checks
 
-What each code of `kubectl rescind check` means, and what to do. A line of its output begins with a sign: √ fine, ‼ to be
-looked at, × wrong, ? could not be found out. The command changes nothing and does not call Auth0: what it says of a token
-is what the token says of itself, or what the operator wrote into the status of the tenant. A code is never given to
-another check.
+What each code of `kubectl rescind check` means, and what to do. A line of its output begins with a sign: √ fine, ‼ to
+be looked at, × wrong, ? could not be found out. The command changes nothing and does not call Auth0: what it says of
+a token is what the token says of itself, or what the operator wrote into the status of the tenant. A code is never
+given to another check.
 ";
 
 /// `text` in lines of at most 120 characters.

@@ -181,22 +181,24 @@ async fn named(reads: &mut Reads<'_>, wanted: &Wanted<'_>, accounts: &[Account])
     Ok(loss)
 }
 
-/// The permission that a flag names. With a space between the API and the name nothing has to be found out; else one
-/// that the first account holds is meant, or Auth0 is asked which API there is.
+/// The permission that a flag names: one that the first account holds, else the API and the name around a space, else
+/// Auth0 is asked which API there is.
 async fn of_api(reads: &mut Reads<'_>, text: &str, accounts: &[Account]) -> Result<Permission, CliError> {
     let direct =
         |api: &str, name: &str| Permission { api: api.into(), name: name.into(), through: Vec::new(), is_direct: true };
-    if let Some((api, name)) = text.split_once(' ') {
+    if let Some(account) = accounts.first() {
+        let held = holdings::permissions(reads, &account.id).await.unwrap_or_default();
+        let mut meant = held.iter().filter(|held| {
+            [format!("{}:{}", held.api, held.name), format!("{} {}", held.api, held.name)].contains(&text.to_owned())
+        });
+        if let (Some(one), None) = (meant.next(), meant.next()) {
+            return Ok(direct(&one.api, &one.name));
+        }
+    }
+    if let Some((api, name)) = text.split_once(' ').filter(|_| text.matches(' ').count() == 1) {
         let (api, name) = (api.trim(), name.trim());
         if is_resource_server_identifier(api) && is_permission_name(name) {
             return Ok(direct(api, name));
-        }
-    }
-    if let Some(account) = accounts.first() {
-        let held = holdings::permissions(reads, &account.id).await.unwrap_or_default();
-        let mut meant = held.iter().filter(|held| format!("{}:{}", held.api, held.name) == text);
-        if let (Some(one), None) = (meant.next(), meant.next()) {
-            return Ok(direct(&one.api, &one.name));
         }
     }
     let found = permission(reads, text).await?;

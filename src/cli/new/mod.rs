@@ -15,12 +15,12 @@ mod wizard;
 
 use std::path::PathBuf;
 
-use crate::api::{Mode, Rfc3339, TenantKind, TenantRef};
+use crate::api::{Mode, Rfc3339, TenantRef};
 use crate::tenant::TenantKey;
 
 use super::access::access;
 use super::error::CliError;
-use super::flags::Auth0Flags;
+use super::flags::{Auth0Flags, TenantFlags};
 use super::session::Session;
 use super::texts::count;
 
@@ -84,14 +84,6 @@ pub struct Args {
     #[arg(long, value_name = "LABEL")]
     batch: Option<String>,
 
-    /// The Auth0Tenant to use.
-    #[arg(long, value_name = "NAME", conflicts_with = "cluster_tenant")]
-    tenant: Option<String>,
-
-    /// The ClusterAuth0Tenant to use.
-    #[arg(long, value_name = "NAME")]
-    cluster_tenant: Option<String>,
-
     /// The folder to write to, a file for each account; "-" is standard output, which is the default.
     #[arg(long, value_name = "DIR", conflicts_with = "apply")]
     dir: Option<PathBuf>,
@@ -109,9 +101,8 @@ pub struct Args {
     #[arg(long, value_name = "DOMAIN")]
     confirm: Option<String>,
 
-    /// Namespace of the operator, where the Secrets of ClusterAuth0Tenants are.
-    #[arg(long, default_value = "rescind-system")]
-    operator_namespace: String,
+    #[command(flatten)]
+    tenant: TenantFlags,
 
     #[command(flatten)]
     auth0: Auth0Flags,
@@ -128,14 +119,6 @@ fn mode(text: &str) -> Result<Mode, &'static str> {
 }
 
 impl Args {
-    fn tenant(&self) -> TenantRef {
-        match (&self.tenant, &self.cluster_tenant) {
-            (_, Some(name)) => TenantRef { kind: TenantKind::ClusterAuth0Tenant, name: name.clone() },
-            (Some(name), None) => TenantRef { kind: TenantKind::Auth0Tenant, name: name.clone() },
-            (None, None) => TenantRef::default(),
-        }
-    }
-
     fn wanted(&self) -> Wanted<'_> {
         Wanted {
             roles: &self.roles,
@@ -161,12 +144,14 @@ pub async fn run(session: &Session, args: &Args) -> Result<u8, CliError> {
         args.wanted().check(&args.people, &sources)?;
     }
     let cluster = session.cluster()?;
-    let tenant = if is_asked { wizard::tenant(&cluster, args.tenant()).await? } else { args.tenant() };
+    let named = args.tenant.key(&cluster.namespace);
+    let tenant = TenantRef { kind: named.kind(), name: named.name };
+    let tenant = if is_asked { wizard::tenant(&cluster, tenant).await? } else { tenant };
     let key = TenantKey::of(&cluster.namespace, &tenant);
     let object = cluster.tenant(&key).await?;
     let object = object.ok_or_else(|| CliError::failed(format!("there is no {} {key}", key.kind())))?;
     let domain = object.tenant_spec().domain.clone();
-    let mut access = access(&cluster, (&key, &*object), &args.auth0, &args.operator_namespace, screen).await?;
+    let mut access = access(&cluster, (&key, &*object), &args.auth0, &args.tenant.operator_namespace, screen).await?;
     screen.note(format!("{} {key}  {domain}   token: {}", key.kind(), access.origin));
     let chosen = if is_asked {
         wizard::ask(&mut access.reads).await

@@ -61,12 +61,14 @@ pub struct Judged {
 
 /// What the operator would do. `tenant` is the tenant as it is, `if_free` the same if nobody had stopped it.
 pub fn judge(object: &Object, tenant: Tenant<'_>, if_free: Tenant<'_>, now: Now) -> Judged {
-    match act(object, &object.options, tenant, now) {
-        Act::Refuse(reason, message) if ends_by_itself_or_edit(reason) => {
+    let first = act(object, &object.options, tenant, now);
+    let wait = if let Act::Refuse(reason, message) = &first { Some((*reason, message.clone())) } else { None };
+    match wait.filter(|(reason, _)| ends_by_itself_or_edit(*reason)) {
+        Some(wait) => {
             let free = RemovalOptions { suspend: false, hold: None, not_before: None, ..object.options.clone() };
-            Judged { act: act(object, &free, if_free, now), wait: Some((reason, message)) }
+            Judged { act: act(object, &free, if_free, now), wait: Some(wait) }
         }
-        act => Judged { act, wait: None },
+        None => Judged { act: first, wait: None },
     }
 }
 

@@ -239,9 +239,15 @@ fn sums(all: &[(Object, Stand)]) -> Vec<KindReport> {
     kinds().into_iter().map(report).filter(|kind| kind.objects > 0).collect()
 }
 
-/// The objects of a column by their reasons, those of which there are most first.
+/// The objects of a column by their reasons, those of which there are most first. Names are those of one namespace, or
+/// begin with theirs.
 fn groups(all: &[(Object, Stand)], column: Column) -> Vec<Group> {
     let mut by_reason: BTreeMap<&str, Vec<&(Object, Stand)>> = BTreeMap::new();
+    let namespaces: BTreeSet<&str> = all.iter().map(|(object, _)| object.namespace()).collect();
+    let name = |object: &Object| match namespaces.len() {
+        0 | 1 => title(object),
+        _ => format!("{}: {}", object.namespace(), title(object)),
+    };
     for one in all.iter().filter(|(_, stand)| stand.column == column) {
         by_reason.entry(one.1.reason()).or_default().push(one);
     }
@@ -251,7 +257,7 @@ fn groups(all: &[(Object, Stand)], column: Column) -> Vec<Group> {
         Group {
             reason: reason.to_owned(),
             objects: own.len(),
-            names: own.iter().take(MAX_NAMES).map(|(object, _)| title(object)).collect(),
+            names: own.iter().take(MAX_NAMES).map(|(object, _)| name(object)).collect(),
             message: own.first().map(|(_, stand)| stand.message.clone()).unwrap_or_default(),
             oldest: own.iter().filter_map(|(_, stand)| stand.since).min(),
             next_attempt: own.iter().filter_map(next).min(),

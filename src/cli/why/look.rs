@@ -6,12 +6,12 @@ use std::sync::Arc;
 use crate::auth0::{Endpoint, Fact, Lookup, Question, Read};
 use crate::cli::reads::{ReadError, Reads};
 
-use super::facts::{Asked, EffectiveRole, Facts, Known, Member, effective, named, not_read, permissions};
-use super::parts::View;
+use super::facts::{Asked, EffectiveRole, Facts, Known, Member, RoleHeld, effective, named, not_read, permissions};
+use super::parts::{Lines, View};
 use super::questions::relevant;
 
-/// Reads what is asked about this user.
-pub async fn look(reads: &mut Reads<'_>, user: &Arc<str>, asked: Asked<'_>) -> Facts {
+/// Reads the lists that matter to what is asked about this user.
+pub async fn lists(reads: &mut Reads<'_>, user: &Arc<str>, asked: Asked<'_>) -> Facts {
     let mut facts = Facts::unread(user);
     let mut views = Views { refused: None };
     let wants_roles = !matches!(asked, Asked::Organization(_));
@@ -42,20 +42,24 @@ pub async fn look(reads: &mut Reads<'_>, user: &Arc<str>, asked: Asked<'_>) -> F
             facts.gives.insert(role, given.map(|given| given.into_iter().map(|held| held.item).collect()));
         }
     }
-    let matter = held(&facts, asked);
-    let grouped: Vec<Arc<str>> =
-        facts.tenant_roles().into_iter().filter(|(_, held)| held.grouped).map(|(id, _)| id).collect();
-    for role in grouped.into_iter().filter(|id| matter.contains(id)) {
-        let lookup = Lookup::RoleGroups { user: user.clone(), role: role.clone() };
-        let groups = reads.look_up(lookup).await.and_then(|entries| named(&entries));
-        facts.groups.insert(role, groups);
-    }
-    logins(reads, &mut facts, asked, &matter).await;
     facts
 }
 
+/// Reads what explains the ways that the lists have shown.
+pub async fn details(reads: &mut Reads<'_>, facts: &mut Facts, asked: Asked<'_>) {
+    let matter = held(facts, asked);
+    let is_grouped = |(id, held): (Arc<str>, RoleHeld)| (held.grouped && matter.contains(&id)).then_some(id);
+    let grouped: Vec<Arc<str>> = facts.tenant_roles().into_iter().filter_map(is_grouped).collect();
+    for role in grouped {
+        let lookup = Lookup::RoleGroups { user: facts.user.clone(), role: role.clone() };
+        let groups = reads.look_up(lookup).await.and_then(|entries| named(&entries));
+        facts.groups.insert(role, groups);
+    }
+    logins(reads, facts, asked, &matter).await;
+}
+
 fn held(facts: &Facts, asked: Asked<'_>) -> BTreeSet<Arc<str>> {
-    relevant(&View { facts, flags: &[] }, asked)
+    relevant(&View { facts, flags: &[], lines: Lines::Roles }, asked)
 }
 
 async fn member(
@@ -111,9 +115,13 @@ impl Views {
         if let Some(why) = &self.refused {
             return Err(why.clone());
         }
+        // A member may have gone meanwhile, and then nothing is said about the view.
+        let is_of_member = matches!(lookup, Lookup::EffectiveMemberRoles { .. });
         let found = reads.look_up(lookup).await.and_then(|entries| effective(&entries));
-        if let Err(why @ ReadError::Failed(_)) = &found {
-            self.refused = Some(why.clone());
+        match &found {
+            Err(why @ ReadError::Failed(_)) => self.refused = Some(why.clone()),
+            Err(why @ ReadError::NotFound) if !is_of_member => self.refused = Some(why.clone()),
+            Err(ReadError::NotFound | ReadError::Scope(_)) | Ok(_) => {}
         }
         found
     }

@@ -17,6 +17,8 @@ mod tests;
 mod tree;
 mod way;
 
+use std::sync::Arc;
+
 use crate::auth0::Domain;
 use crate::clock;
 
@@ -25,13 +27,13 @@ use super::cluster::{Cluster, Selected};
 use super::error::CliError;
 use super::flags::{Auth0Flags, Format, TenantFlags};
 use super::object::Object;
-use super::people::{Account, Accounts, Named, OfApi, accounts, organization, permission, role};
+use super::people::{Account, Accounts, Named, OfApi, accounts, organization, permission, role, splits};
 use super::reads::Reads;
 use super::session::Session;
 use super::texts::{count, shown};
 
-use facts::Asked;
-use parts::View;
+use facts::{Asked, Facts};
+use parts::{Lines, View};
 use print::Style;
 use report::{AccountReport, Report};
 
@@ -79,6 +81,7 @@ pub struct Args {
 }
 
 /// What is asked, with what Auth0 knows of it.
+#[derive(Clone)]
 enum Subject {
     All,
     Role(Named),
@@ -93,6 +96,27 @@ impl Subject {
             Self::Role(named) => Asked::Role(named),
             Self::Permission(of_api) => Asked::Permission(of_api),
             Self::Organization(named) => Asked::Organization(named),
+        }
+    }
+
+    /// The same, if Auth0 could not say which API a text means: then the permission that is held decides. The note says
+    /// that even so it is not sure.
+    fn meant(&self, text: Option<&str>, facts: &Facts) -> (Self, Option<String>) {
+        let (Self::Permission(OfApi { settings: Err(why), .. }), Some(text)) = (self, text) else {
+            return (self.clone(), None);
+        };
+        let splits = splits(text);
+        let of_api = |(api, name): (Arc<str>, Arc<str>)| OfApi { api, name, settings: Err(why.clone()) };
+        let held = facts.every_permission();
+        let mut meant = splits.iter().cloned().map(of_api).filter(|one| held.contains(&one.item()));
+        match (meant.next(), splits.len()) {
+            (Some(one), _) => (Self::Permission(one), None),
+            (None, 1) => (self.clone(), None),
+            (None, _) => {
+                let note = "Which API is meant could not be found out, and the person holds none of the permissions that \
+                            it could be. Write the API and the permission with a space between them to be sure.";
+                (self.clone(), Some(note.to_owned()))
+            }
         }
     }
 }
@@ -112,10 +136,14 @@ pub async fn run(session: &Session, args: &Args) -> Result<u8, CliError> {
     let (objects, unread) = objects(&cluster, &key, &reads.domain).await;
     let flags = flags(session, args);
     for account in &accounts {
-        let mut facts = look::look(reads, &account.id, subject.asked()).await;
+        let mut facts = look::lists(reads, &account.id, subject.asked()).await;
+        let (subject, note) = subject.meant(args.permission.as_deref(), &facts);
+        look::details(reads, &mut facts, subject.asked()).await;
         facts.mentions = objects::mentions(objects.iter(), &account.id);
-        let view = View { facts: &facts, flags: &flags };
-        report.accounts.push(AccountReport::new(account, questions::ways(&view, subject.asked(), report.read_at)));
+        let view = View { facts: &facts, flags: &flags, lines: Lines::Roles };
+        let mut ways = questions::ways(&view, subject.asked(), report.read_at);
+        ways.notes.extend(note);
+        report.accounts.push(AccountReport::new(account, ways));
     }
     report.kind = key.kind().to_string();
     report.tenant = key.to_string();

@@ -12,7 +12,7 @@ use super::tree::{Node, Sign, some_of};
 use super::way::Way;
 
 /// Where a role comes from that only the list of permissions names.
-const ELSEWHERE: &str = "not by assignment: the lists of roles do not show it";
+const ELSEWHERE: &str = "not assigned, as far as the lists of roles show; ask who administers the groups of the IdP";
 
 /// What was read, and how commands end.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,17 @@ pub struct View<'a> {
     pub facts: &'a Facts,
     /// The flags that every command needs.
     pub flags: &'a [String],
+    /// What the lines about roles begin with.
+    pub lines: Lines,
+}
+
+/// What the lines about roles begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lines {
+    /// The role.
+    Roles,
+    /// Where it is held, because all of them are about the same role.
+    Places,
 }
 
 impl View<'_> {
@@ -35,21 +46,34 @@ impl View<'_> {
 
     /// The ways by which somebody has a role, on the tenant or in an organization.
     pub fn role(&self, id: &Arc<str>, held: &RoleHeld, organization: Option<&Named>) -> Vec<Node> {
-        let what = format!("role {}", held.name.as_deref().map_or_else(|| shown(id), shown));
-        let place = organization.map_or_else(|| "tenant-wide".to_owned(), |of| format!("in {}", name_of(of)));
-        let detail = |how: &str| format!("{}, {place}{how}", shown(id));
+        let place = organization.map(|of| format!("in {}", name_of(of)));
+        let (what, grouped_what, start) = match self.lines {
+            Lines::Roles => {
+                let what = format!("role {}", held.name.as_deref().map_or_else(|| shown(id), shown));
+                let place = place.unwrap_or_else(|| "tenant-wide".to_owned());
+                (what.clone(), what, format!("{}, {place}", shown(id)))
+            }
+            Lines::Places => {
+                let assigned = place.clone().unwrap_or_else(|| "directly".to_owned());
+                (assigned, place.unwrap_or_else(|| "groups".to_owned()), String::new())
+            }
+        };
+        let detail = |how: &str| match (start.is_empty(), how.is_empty()) {
+            (false, false) => format!("{start}, {how}"),
+            (true, _) => how.to_owned(),
+            (false, true) => start.clone(),
+        };
         let (assigned, grouped) = ways(id, organization);
         let mut nodes = Vec::new();
         // Without the list of the assigned roles, a role that is known from elsewhere may have been assigned.
         let may_be = !held.direct && !held.grouped && self.facts.roles.is_err();
         if held.direct || may_be {
-            nodes.push(self.relation(true, what.clone(), detail(""), assigned));
+            nodes.push(self.relation(true, what, detail(""), assigned));
         }
         if held.grouped {
-            let groups = self.groups(id, organization);
-            nodes.push(self.relation(true, what, format!("{}; {groups}", detail(", through groups")), grouped));
+            nodes.push(self.relation(true, grouped_what, detail(&self.groups(id, organization)), grouped));
         } else if !held.direct && !may_be {
-            nodes.push(self.relation(true, what, format!("{}; {ELSEWHERE}", detail("")), grouped));
+            nodes.push(self.relation(true, grouped_what, detail(ELSEWHERE), grouped));
         }
         nodes
     }
@@ -58,10 +82,14 @@ impl View<'_> {
     fn groups(&self, role: &Arc<str>, organization: Option<&Named>) -> String {
         let known = self.facts.groups.get(role).filter(|_| organization.is_none());
         let names: Vec<String> = known.iter().flat_map(|known| known.iter().flatten()).map(name_of).collect();
-        if names.is_empty() {
-            return "ask who administers the groups of the IdP".to_owned();
+        match (known, names.len()) {
+            (_, 1) => format!("through group {}; ask who administers it in the IdP", names.concat()),
+            (_, 2..) => format!("through groups {}; ask who administers them in the IdP", some_of(&names)),
+            (Some(Err(ReadError::Scope(scope))), _) => {
+                format!("through groups (which: needs {}); ask who administers them in the IdP", shown(scope))
+            }
+            _ => "through groups; ask who administers them in the IdP".to_owned(),
         }
-        format!("{}: ask who administers them in the IdP", some_of(&names))
     }
 
     /// The tenant-wide roles for which `gives` holds.

@@ -102,8 +102,9 @@ fn tokens(view: &View<'_>, asked: &OfApi, is_held: bool, now: Timestamp) -> Toke
     let settings = match &asked.settings {
         Ok(settings) => settings,
         Err(why) => {
-            let gap = Node::gap("tokens already issued, RBAC of the API", &[], std::iter::once(why));
-            return gap.map_or(Tokens::Nothing, Tokens::Line);
+            let gap = Node::gap(what, &[], std::iter::once(why));
+            let both = |gap: Node| Node { detail: format!("{} (nor whether RBAC is on)", gap.detail), ..gap };
+            return gap.map(both).map_or(Tokens::Nothing, Tokens::Line);
         }
     };
     let Some(seconds) = settings.token_lifetime else {

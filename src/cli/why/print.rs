@@ -23,19 +23,20 @@ pub struct Style {
     blank: &'static str,
 }
 
-/// For terminals that show Unicode.
-const UNICODE: Style =
-    Style { signs: ["✓", "?", "!", "⨉"], branch: "├─ ", last: "└─ ", line: "│    ", blank: "     " };
-/// For all others.
-const ASCII: Style = Style { signs: ["+", "?", "!", "x"], branch: "|- ", last: "`- ", line: "|    ", blank: "     " };
-
 impl Style {
+    /// For terminals that show Unicode.
+    pub const UNICODE: Self =
+        Self { signs: ["✓", "?", "!", "⨉"], branch: "├─ ", last: "└─ ", line: "│    ", blank: "     " };
+    /// For all others.
+    pub const ASCII: Self =
+        Self { signs: ["+", "?", "!", "x"], branch: "|- ", last: "`- ", line: "|    ", blank: "     " };
+
     /// What the environment says that the terminal can show.
     pub fn detect() -> Self {
         let value = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| value(name)).unwrap_or_default();
         let locale = locale.to_ascii_uppercase().replace('-', "");
-        if locale.contains("UTF8") { UNICODE } else { ASCII }
+        if locale.contains("UTF8") { Self::UNICODE } else { Self::ASCII }
     }
 
     fn sign(self, screen: &Screen, sign: Sign) -> String {
@@ -110,7 +111,7 @@ fn columns(screen: &Screen, node: &Node, what: usize, detail: usize) -> String {
 
 fn sums(account: &AccountReport) -> String {
     let left = match account.left {
-        0 if account.warns => "No way is left, but see what ! says".to_owned(),
+        0 if account.warns => "No way is left (but see !)".to_owned(),
         0 => "No way is left".to_owned(),
         1 => "1 way is left".to_owned(),
         many => format!("{} ways are left", thousands(many)),

@@ -9,7 +9,7 @@ use crate::cli::people::Named;
 use crate::cli::texts::shown;
 
 use super::facts::Asked;
-use super::parts::{View, name_of};
+use super::parts::{Lines, View, name_of};
 use super::permission::{permission, permissions};
 use super::tree::{Node, Sign, Ways, some_of};
 use super::way::Way;
@@ -26,6 +26,7 @@ pub fn ways(view: &View<'_>, asked: Asked<'_>, now: Timestamp) -> Ways {
 }
 
 fn role(view: &View<'_>, asked: &Named) -> Node {
+    let view = &View { lines: Lines::Places, ..*view };
     let is_it = |id: &Arc<str>| *id == asked.id;
     let tenant_wide = view.tenant_roles(is_it);
     let members = view.member_roles(is_it);
@@ -35,7 +36,7 @@ fn role(view: &View<'_>, asked: &Named) -> Node {
         Some(gap) => below.extend(tenant_wide.into_iter().chain([gap])),
         None if !tenant_wide.iter().any(|node| matches!(node.way, Some(Way::Role { .. }))) => {
             let way = Way::Role { role: asked.id.clone() };
-            below.push(view.relation(false, "tenant-wide".to_owned(), String::new(), way));
+            below.push(view.relation(false, "directly".to_owned(), String::new(), way));
             below.extend(tenant_wide);
         }
         None => below.extend(tenant_wide),

@@ -66,7 +66,8 @@ impl Node {
         for reason in reasons {
             match reason {
                 ReadError::Scope(scope) => scopes.insert(shown(scope)),
-                ReadError::NotFound | ReadError::Failed(_) => others.insert(reason.to_string()),
+                ReadError::NotFound => others.insert("Auth0 answered 404".to_owned()),
+                ReadError::Failed(_) => others.insert(reason.to_string()),
             };
         }
         let needs = scopes.into_iter().collect::<Vec<_>>().join(" and ");

@@ -61,9 +61,13 @@ impl Way {
     }
 
     /// The command that ends it, with `flags` after it. None: no removal object does, or a terminal cannot show the
-    /// command, because a text of Auth0 has characters that are not seen.
+    /// command, because a text of Auth0 has characters that are not seen; or an API or a permission has a space in it, so
+    /// that a command line cannot tell the two apart.
     pub fn command(&self, user: &str, flags: &[String]) -> Option<String> {
         let named: Vec<Cow<'_, str>> = match self {
+            Self::Permission { api, permission } if [api, permission].iter().any(|text| text.contains(' ')) => {
+                return None;
+            }
             Self::Permission { api, permission } => vec!["--permission".into(), format!("{api}:{permission}").into()],
             Self::Role { role } => vec!["--role".into(), (&**role).into()],
             Self::Membership { organization } => vec!["--org".into(), (&**organization).into()],
@@ -134,6 +138,7 @@ mod tests {
         assert_eq!(member.command(user, &[]).unwrap(), "kubectl rescind new 'auth0|a' --org org_1 --role rol_1");
         assert_eq!(Way::GroupRole { role: "rol_1".into() }.command(user, &[]), None);
         assert_eq!(of_role("auth0|\u{202e}"), None);
+        assert_eq!(Way::Permission { api: "my api".into(), permission: "read".into() }.command(user, &[]), None);
     }
 
     proptest! {

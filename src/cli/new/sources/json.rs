@@ -47,20 +47,18 @@ fn entries(value: Value, sourced: &mut Sourced) -> Vec<Value> {
             None => {}
         }
     }
-    match value {
-        Value::Array(entries) => entries,
-        value => {
-            if let Some(permissions) = value.get("permissions").or_else(|| value.get("roles")) {
-                let count = permissions.as_array().map_or(0, Vec::len);
-                sourced.skipped.push(format!(
-                    "{count} permissions or roles that do not say whose they are: name the person, and --everything, \
-                     --role or --permission"
-                ));
-                return Vec::new();
-            }
-            vec![value]
-        }
+    if let Value::Array(entries) = value {
+        return entries;
     }
+    if let Some(listed) = value.get("permissions").or_else(|| value.get("roles")) {
+        let count = listed.as_array().map_or(0, Vec::len);
+        sourced.skipped.push(format!(
+            "{count} permissions or roles that do not say whose they are: name the person, and --everything, --role or \
+             --permission"
+        ));
+        return Vec::new();
+    }
+    vec![value]
 }
 
 fn module_resources(module: &Value) -> Vec<Value> {

@@ -222,7 +222,9 @@ fn by_hand(playground: &Playground) -> Result<(), Failure> {
     shell.note("Where does everything stand?")?;
     shell.run("kubectl rescind status -n identity")?;
     shell.note("And what an auditor asks for:")?;
-    shell.run(&format!("rm -rf {EVIDENCE} && kubectl rescind evidence --since $(date -u +%F) -n identity --dir {EVIDENCE}"))?;
+    shell.run(&format!(
+        "rm -rf {EVIDENCE} && kubectl rescind evidence --since $(date -u +%F) -n identity --dir {EVIDENCE}"
+    ))?;
     let page = repository().join(EVIDENCE).join("report.html");
     shell.note(&format!("The page to look at: {}", page.display()))
 }
