@@ -42,6 +42,7 @@ test-long: tools
 	RESCIND_WORLDS=100000 cargo test --release --test worlds -- --nocapture
 	PROPTEST_CASES=2000 cargo test --release --lib --test dispatch
 	cargo test --test chart -- --ignored
+	cargo test --lib evidence:: -- --ignored --nocapture
 	tests/mutants.sh
 	cargo test --test e2e walk:: -- --ignored
 	$(MAKE) matrix skew soak

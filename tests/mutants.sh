@@ -110,6 +110,8 @@ mutant 2-stays-behind "--test worlds the_promises" \
     src/revocation/decide.rs 's/inputs.submitted_with.is_some_and(|with| with != key)/inputs.submitted_with.is_some_and(|with| with != key) \&\& false/'
 mutant 2-a-name-is-another-document "--lib what_is_written_is_what_is_read" \
     src/cli/new/manifest.rs 's/format!("   # {}", shown(name))/format!("   # {name}")/'
+mutant 2-a-name-is-an-element "--lib the_page_has_the_elements" \
+    src/cli/evidence/html.rs 's/escape = "html"/escape = "none"/'
 mutant 2-a-command-for-another-shell "--lib a_shell_reads_what_was_meant" \
     src/cli/why/way.rs 's/word.chars().all(is_plain)/word.chars().any(is_plain)/'
 mutant 3-no-proof "--test e2e a_read_that_still_shows_it" \
@@ -157,9 +159,13 @@ mutant 4-proved-elsewhere "--lib a_proof_can_be_requested" \
 mutant 4-empty-list "--lib what_is_blocked_is_never" \
     src/revocation/kinds.rs 's/if items.is_empty()/if false/'
 mutant 4-plan-takes-unread-for-absent "--test cli a_429_is_waited_out" \
-    src/cli/plan/look.rs 's/ReadError::Failed(_) => Presence::Unknown(error.to_string())/ReadError::Failed(_) => Presence::Absent/'
+    src/cli/look.rs 's/ReadError::Failed(_) => Presence::Unknown(error.to_string())/ReadError::Failed(_) => Presence::Absent/'
 mutant 4-why-takes-unread-for-absent "--lib what_was_not_read_is_neither" \
     src/cli/why/parts.rs 's/filter(|_| tenant_wide)/filter(|_| false)/'
+mutant 4-evidence-passes-for-complete "--test cli an_incomplete_report" \
+    src/cli/evidence/mod.rs 's/complete: unread.is_empty() \&\& faults.is_empty()/complete: true/'
+mutant 4-evidence-unproved-is-proved "--lib only_a_read_proves" \
+    src/cli/evidence/standing.rs 's/(true, false) => Standing::Unproved/(true, false) => Standing::Proved/'
 mutant 4-everything-in-part "--test cli everything_goes_round" \
     src/cli/new/holdings.rs 's/held.member_roles.insert(organization, roles);//'
 mutant 5-no-preflight "--test e2e the_preflight_sees" \

@@ -10,7 +10,7 @@
 //! Start with `command`, the list of the commands; each has a file or a folder of its own. They share:
 //! - `flags`: the flags that kubectl has, and how Auth0 is read. `error`: why a command ends, by what to do about it.
 //! - `cluster`: requests to the API server. `object`: a removal object of any kind.
-//! - `access`: from a tenant object to a token. `reads`: complete reads of Auth0, paced.
+//! - `access`: from a tenant object to a token. `reads`: complete reads of Auth0, paced. `look`: what is held.
 //! - `people`: who and what is meant by a name.
 //! - `operator`: what runs in its namespace. `tenants`: the tenant objects. `column`: where an object stands, in a word.
 //! - `targets`: objects by name or selector. `confirm`: a question before many are
@@ -29,6 +29,7 @@ mod error;
 mod evidence;
 mod flags;
 mod gitops;
+mod look;
 mod new;
 mod object;
 mod operator;

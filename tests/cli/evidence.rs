@@ -73,7 +73,12 @@ fn steady(printed: &Printed, folder: &Path) -> String {
     let text = printed.out.replace(&folder.display().to_string(), "DIR");
     let words = text.split_inclusive([' ', '\n', ')']);
     let is_hash = |word: &str| word.len() >= 64 && word.bytes().take(64).all(|byte| byte.is_ascii_hexdigit());
-    words.map(|word| if is_hash(word) { format!("SHA256{}", &word[64..]) } else { word.to_owned() }).collect()
+    let text: String =
+        words.map(|word| if is_hash(word) { format!("SHA256{}", &word[64..]) } else { word.to_owned() }).collect();
+    // A busy machine takes a second more.
+    let (before, after) = text.split_once("slowest ").unwrap();
+    let (_, after) = after.split_once('\n').unwrap();
+    format!("{before}slowest SOME\n{after}")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,11 +146,13 @@ async fn verified(person: &Person<'_>, out: &str) {
     };
     verify(0, "is as its manifest says").await;
     let folder = Path::new(out);
-    let sums = std::process::Command::new("sh")
-        .args(["-c", r#"jq -r '.files[] | "\(.sha256)  \(.name)"' MANIFEST.json | sha256sum -c --quiet"#])
-        .current_dir(folder)
-        .output();
-    assert!(sums.unwrap().status.success(), "by hand");
+    // As docs/evidence.md says it is done by hand.
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/evidence.md")).unwrap();
+    let by_hand = page.split("```sh\n").find(|block| block.starts_with("cd q4\n")).unwrap();
+    let by_hand = by_hand.split("```").next().unwrap();
+    let sums = std::process::Command::new("sh").args(["-ec", by_hand]).current_dir(folder.parent().unwrap()).output();
+    let sums = String::from_utf8(sums.unwrap().stdout).unwrap();
+    assert_eq!(sums.matches(": OK\n").count(), 5, "{sums}");
     let file = |name: &str| folder.join(name);
     let change = |name: &str, change: &dyn Fn(String) -> String| {
         let before = std::fs::read_to_string(file(name)).unwrap();
@@ -161,6 +168,9 @@ async fn verified(person: &Person<'_>, out: &str) {
     let (path, before) = change("MANIFEST.json", &|text| text.replacen("removals.csv", "../rescind.jsonl", 1));
     verify(1, "../rescind.jsonl: no name of a file in the folder").await;
     std::fs::write(path, before).unwrap();
+    let (path, before) = change("MANIFEST.intoto.json", &|text| text.replacen("\"sha256\": \"", "\"sha256\": \"0", 1));
+    verify(1, "MANIFEST.intoto.json: it is about another manifest").await;
+    std::fs::write(path, before).unwrap();
     std::fs::write(file("more.txt"), "x").unwrap();
     verify(1, "more.txt: the manifest does not name it").await;
     std::fs::remove_file(file("more.txt")).unwrap();
@@ -170,6 +180,45 @@ async fn verified(person: &Person<'_>, out: &str) {
     verify(1, "exceptions.csv: cannot be read").await;
     std::fs::remove_file(file("MANIFEST.json")).unwrap();
     verify(2, "MANIFEST.json cannot be read").await;
+}
+
+/// Auth0 is read again, and only read: what was granted again shows, and people have names.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_granted_again_shows() {
+    let env = Environment::new("recheck").await;
+    quarter(&env).await;
+    env.fake.edit(|tenant| {
+        tenant.user(USER).role(ROLE).name("Jane <Doe>\u{202e}").email("jane@acme.com");
+    });
+    let before = env.fake.calls().len();
+    let person = Person::admin(&env);
+    let given = ["evidence", "--since", "2026-01-01", "--recheck", "--names", "-o", "json"];
+    let printed = person.rescind(&given).await;
+    assert_eq!(printed.code, 0, "{printed:?}");
+    let report: Value = serde_json::from_str(&printed.out).unwrap();
+    let rows = report["removals"].as_array().unwrap();
+    let recheck = |name: &str, item: &str| {
+        let row = rows.iter().find(|row| row["name"] == name && row["item_id"] == item).unwrap();
+        (row["recheck"].as_str().unwrap(), row["still_gone_at"].is_string(), row["exceptions"].to_string())
+    };
+    assert_eq!(recheck("jane-roles", ROLE), ("held", false, "[\"held now\"]".to_owned()));
+    assert_eq!(recheck("jane-roles", OTHER_ROLE), ("gone", true, "[]".to_owned()));
+    assert_eq!(recheck("acme", ORG), ("gone", true, "[]".to_owned()));
+    assert_eq!(of(rows, "jane-roles")[0]["user_name"], "Jane <Doe>\u{202e}");
+    let calls = env.fake.calls().split_off(before);
+    assert!(calls.iter().all(|call| call.method == "GET"), "{calls:#?}");
+    assert_eq!(report["auth0"][0]["calls"], calls.len());
+    let csv = person.rescind(&[&given[..6], &["csv"]].concat()).await;
+    assert!(csv.out.contains("Jane <Doe>\\u202e"), "{csv:?}");
+
+    let html = person.rescind(&[&given[..6], &["html"]].concat()).await;
+    assert!(html.out.contains("Jane &#60;Doe&#62;") && !html.out.contains("Jane <Doe>"), "{html:?}");
+    let without = person.rescind(&["evidence", "--since", "2026-01-01", "-o", "html"]).await;
+    assert!(without.code == 0 && !without.out.contains("Jane"), "names only with --names");
+    let events = person.rescind(&["evidence", "--since", "2026-01-01", "-o", "ocsf"]).await;
+    let events: Vec<Value> = events.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let types: Vec<u64> = events.iter().map(|event| event["type_uid"].as_u64().unwrap()).collect();
+    assert!(types.contains(&300_717) && types.contains(&300_604), "{types:?}");
 }
 
 /// A log with a hole, a file that is no audit log, and a kind that may not be listed.
@@ -191,7 +240,7 @@ async fn an_incomplete_report_is_refused() {
     assert!(refused.err.contains("the lines 1 to 1 are missing"), "{refused:?}");
     assert!(refused.err.contains("text.log has no line of audit.k8s.io/v1"), "{refused:?}");
     assert!(refused.err.contains("--incomplete-ok"), "{refused:?}");
-    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0);
+    assert!(!Path::new(&out).exists());
 
     let written = person.rescind(&[&period[..], &given, &["--incomplete-ok"]].concat()).await;
     assert_eq!(written.code, 0, "{written:?}");

@@ -13,7 +13,7 @@ const FOR_DEVELOPERS: [&str; 5] =
     ["docs/architecture.md", "docs/auth0.md", "docs/design.md", "docs/testing.md", "CONTRIBUTING.md"];
 
 /// Foreign names that the pages for users have in code font.
-const OF_OTHERS: [&str; 3] = ["Bearer", "Date", "Kustomization"];
+const OF_OTHERS: [&str; 5] = ["Bearer", "Date", "Kustomization", "Metadata", "RequestResponse"];
 
 const VERIFIED: [VerifiedReason; 5] = [
     VerifiedReason::ReadAfter,
@@ -24,6 +24,10 @@ const VERIFIED: [VerifiedReason; 5] = [
 ];
 
 const DRIFTED: [DriftedReason; 2] = [DriftedReason::CameBack, DriftedReason::KeepsComingBack];
+
+/// What `kubectl rescind evidence` says of objects that have no reason.
+const OF_EVIDENCE: [&str; 6] =
+    ["Accepted", "DeletedBeforeProof", "DeletedBeforeRemoval", "NotLookedAt", "ObjectDeleted", "ObjectNotRead"];
 
 fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
@@ -52,6 +56,8 @@ fn names_in_pages_for_users_exist() {
     known.extend(ConditionType::ALL.map(|kind| kind.as_str().to_owned()));
     // The reasons in metrics for objects without a reason of ours.
     known.extend(["None", "Unknown"].map(str::to_owned));
+    let evidence = read("src/cli/evidence/collect.rs") + &read("src/cli/evidence/standing.rs");
+    known.extend(OF_EVIDENCE.iter().filter(|word| evidence.contains(&format!("\"{word}\""))).map(ToString::to_string));
     known.extend(OF_OTHERS.map(str::to_owned));
     known.extend(words_of_the_schema());
     known.extend(alerts());

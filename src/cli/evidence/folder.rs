@@ -4,15 +4,19 @@ use std::path::{Path, PathBuf};
 
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::cli::error::CliError;
 
 use super::report::{Completeness, Counts, Evidence, Origin, SCHEMA_VERSION};
+use super::spans::utc;
 
 /// The name of the manifest in the folder.
 pub const MANIFEST: &str = "MANIFEST.json";
 /// The name of the file with the removals as lines of JSON.
 pub const REMOVALS: &str = "removals.jsonl";
+/// The name of the statement about the manifest.
+pub const STATEMENT: &str = "MANIFEST.intoto.json";
 /// The form of the folder.
 pub const SCHEMA: &str = "https://rescind.dev/evidence/v1";
 
@@ -84,29 +88,96 @@ pub fn manifest(evidence: &Evidence, files: &[File]) -> Manifest {
     }
 }
 
-/// Makes sure that the folder can be written: it is new or empty. What is in a report is never mixed with another.
-pub fn prepare(folder: &Path) -> Result<(), CliError> {
-    let cannot = |error: std::io::Error| CliError::failed(format!("{} cannot be written ({error})", folder.display()));
-    std::fs::create_dir_all(folder).map_err(cannot)?;
-    if std::fs::read_dir(folder).map_err(cannot)?.next().is_some() {
-        let text = format!("{} is not empty: name another folder with --dir, or empty it", folder.display());
-        return Err(CliError::failed(text));
+/// Makes sure that the folder is new or empty, so that what is in a report is never mixed with another.
+pub fn check(folder: &Path) -> Result<(), CliError> {
+    match std::fs::read_dir(folder) {
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => {
+                let text = format!("{} is not empty: name another folder with --dir, or empty it", folder.display());
+                Err(CliError::failed(text))
+            }
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(CliError::failed(format!("{} cannot be read ({error})", folder.display()))),
     }
-    Ok(())
 }
 
-/// Writes the files and, at last, the manifest. Returns the SHA-256 of the manifest.
+/// Writes the files, the manifest, and at last a statement about the manifest. Returns the SHA-256 of the manifest.
 pub fn write(folder: &Path, files: &[File], manifest: &Manifest) -> Result<String, CliError> {
     let json = serde_json::to_string_pretty(manifest).map_err(|error| CliError::failed(error.to_string()))? + "\n";
-    for (name, text) in files.iter().map(|file| (file.name, &file.text)).chain([(MANIFEST, &json)]) {
+    let sha256 = sha256(json.as_bytes());
+    let statement = statement(manifest, &sha256);
+    let cannot = |path: &Path, error| CliError::failed(format!("{} cannot be written ({error})", path.display()));
+    std::fs::create_dir_all(folder).map_err(|error| cannot(folder, error))?;
+    let written = files.iter().map(|file| (file.name, file.text.as_str()));
+    for (name, text) in written.chain([(MANIFEST, json.as_str()), (STATEMENT, statement.as_str())]) {
         let path: PathBuf = folder.join(name);
-        std::fs::write(&path, text)
-            .map_err(|error| CliError::failed(format!("{} cannot be written ({error})", path.display())))?;
+        std::fs::write(&path, text).map_err(|error| cannot(&path, error))?;
     }
-    Ok(sha256(json.as_bytes()))
+    Ok(sha256)
+}
+
+/// A statement of in-toto about the manifest: a Simple Verification Result with what holds of all removals.
+fn statement(manifest: &Manifest, sha256: &str) -> String {
+    let Manifest { counts, completeness, origin, .. } = manifest;
+    let in_time = counts.within_sla.get("yes").copied().unwrap_or_default();
+    let is_removed = completeness.complete && counts.not_done == 0;
+    let holds = [
+        ("RESCIND_COMPLETE".to_owned(), completeness.complete),
+        ("RESCIND_REMOVED".to_owned(), is_removed),
+        ("RESCIND_PROVED_BY_COMPLETE_READ".to_owned(), is_removed && counts.unproved == 0),
+        (within(origin.query.sla_seconds), is_removed && in_time == counts.removals),
+    ];
+    let properties: Vec<String> = holds.into_iter().filter(|(_, holds)| *holds).map(|(name, _)| name).collect();
+    let statement = json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": MANIFEST, "digest": {"sha256": sha256}}],
+        "predicateType": "https://in-toto.io/attestation/svr/v0.1",
+        "predicate": {
+            "verifier": {"id": SCHEMA},
+            "timeCreated": utc(origin.created_at),
+            "properties": properties,
+        },
+    });
+    format!("{statement:#}\n")
+}
+
+/// The property that all removals were in time, such as `RESCIND_WITHIN_24H`.
+fn within(seconds: u64) -> String {
+    let units = [(3_600, "H"), (60, "M")];
+    let whole = units.into_iter().find(|(length, _)| seconds.is_multiple_of(*length));
+    let (length, unit) = whole.unwrap_or((1, "S"));
+    let number = seconds / length;
+    format!("RESCIND_WITHIN_{number}{unit}")
 }
 
 /// The SHA-256 of these bytes, in hex.
 pub fn sha256(bytes: &[u8]) -> String {
     digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::evidence::tests::samples::quarter;
+
+    #[test]
+    fn the_statement_says_what_holds_of_all() {
+        let mut manifest = manifest(&quarter(300), &[]);
+        let says = |manifest: &Manifest| {
+            let statement: serde_json::Value = serde_json::from_str(&statement(manifest, "ab")).unwrap();
+            assert_eq!(statement["subject"][0]["digest"]["sha256"], "ab");
+            statement["predicate"]["properties"].to_string()
+        };
+        let all = r#"["RESCIND_COMPLETE","RESCIND_REMOVED","RESCIND_PROVED_BY_COMPLETE_READ","RESCIND_WITHIN_24H"]"#;
+        assert_eq!(says(&manifest), all);
+        manifest.counts.unproved = 1;
+        assert_eq!(says(&manifest), r#"["RESCIND_COMPLETE","RESCIND_REMOVED","RESCIND_WITHIN_24H"]"#);
+        manifest.counts.not_done = 1;
+        assert_eq!(says(&manifest), r#"["RESCIND_COMPLETE"]"#);
+        manifest.completeness.complete = false;
+        assert_eq!(says(&manifest), "[]");
+        assert_eq!([86_400, 5_400, 61].map(within), ["RESCIND_WITHIN_24H", "RESCIND_WITHIN_90M", "RESCIND_WITHIN_61S"]);
+    }
 }

@@ -12,11 +12,11 @@ use crate::cli::texts::{count, shown, thousands};
 use super::folder::Listed;
 use super::leavers::{Leaver, leavers, line_of};
 use super::report::{Completeness, Evidence};
-use super::row::{Row, Sla, Source, Standing, utc};
-use super::spans::{Scale, span};
+use super::row::{Row, Sla, Source, Standing};
+use super::spans::{Scale, span, utc};
 
 /// So many exceptions stand open on the page.
-const OPEN_EXCEPTIONS: usize = 20;
+const OPEN_EXCEPTIONS: usize = 10;
 /// The page shows at most this many exceptions, and says so.
 const MAX_EXCEPTIONS: usize = 500;
 /// The longest message, in characters.
@@ -52,7 +52,7 @@ struct Page<'a> {
     sla: String,
     in_time: String,
     late: String,
-    parts: (usize, usize, usize),
+    parts: Vec<(&'static str, usize)>,
     shares: String,
     buckets: Vec<(String, String, usize)>,
     per_item: bool,
@@ -128,7 +128,10 @@ pub fn page(evidence: &Evidence, files: &[Listed]) -> Result<String, CliError> {
             thousands(of_sla(Sla::No.as_str())),
             thousands(of_sla(Sla::Open.as_str()))
         ),
-        parts: (counts.proved, counts.unproved, counts.not_done),
+        parts: [("g", counts.proved), ("u", counts.unproved), ("b", counts.not_done)]
+            .into_iter()
+            .filter(|(_, many)| *many > 0)
+            .collect(),
         shares: shares(counts.removals, counts.proved, counts.unproved),
         buckets: buckets(rows, origin.query.sla_seconds),
         per_item: form.audit,
@@ -149,7 +152,7 @@ pub fn page(evidence: &Evidence, files: &[Listed]) -> Result<String, CliError> {
 fn exception(row: &Row, why: &[String]) -> Exception {
     let line = line_of(row);
     // What is done needs another explanation than that it is.
-    let is_done = row.standing == Standing::Proved && !row.effective_message.is_empty();
+    let is_done = row.standing != Standing::NotDone && row.is_not_in_effect();
     let message = if is_done { &row.effective_message } else { &row.message };
     Exception {
         class: row.standing.class(),
@@ -265,10 +268,17 @@ fn facts(evidence: &Evidence) -> Vec<(&'static str, String)> {
         ("Program", origin.tool.clone()),
         ("Objects that are there", thousands(completeness.objects)),
         ("Objects only in an audit log", thousands(completeness.only_in_audit.len())),
-        ("Objects left out", format!("{} of mode Observe, which only look", thousands(completeness.observing))),
+        (
+            "Objects left out",
+            format!("{} of mode Observe: nothing was to be removed", thousands(completeness.observing)),
+        ),
         ("Lines of the audit log", thousands(completeness.audit_lines)),
         ("Creations in the audit log of the API server", thousands(completeness.kube_audit_creations)),
     ];
+    for reads in &origin.auth0 {
+        facts.push(("Read from Auth0", format!("{}: {}", shown(&reads.domain), count(reads.calls, "call"))));
+        facts.extend(reads.unread.iter().map(|why| ("Not read", escaped(why).into_owned())));
+    }
     if let Some(selector) = &origin.query.selector {
         facts.push(("Label selector", shown(selector)));
     }

@@ -1,18 +1,23 @@
 //! `evidence`: what an auditor asks for. Every removal of a period with its times, its verdict, its proof and who asked,
 //! as files whose hashes a manifest names; and `evidence verify`, which recomputes them.
 //!
-//! `row` is one removal and `report` all of them; `standing`, `audit` and `kube_audit` read what there is, and `collect`
-//! makes the removals of it. `recheck` reads Auth0 again. `table`, `ocsf`, `html` and `print` write, `folder` is the
-//! folder with its manifest, and `verify` reads it. `sources` is all that is read from files and the cluster.
+//! - `row` is one removal, and `report` all of them. `period` and `spans` are about time.
+//! - `sources` reads files and the cluster; `audit`, `kube_audit` and `standing` say what that means, and `collect` makes
+//!   the removals of it. `recheck` reads Auth0 again.
+//! - `columns`, `table`, `ocsf` and `print` write; `html` writes the page, with its people in `leavers`.
+//! - `folder` is the folder with its manifest, and `verify` reads it.
 
 mod audit;
 mod collect;
+mod columns;
 mod folder;
 mod html;
 mod kube_audit;
 mod leavers;
+mod ocsf;
 mod period;
 mod print;
+mod recheck;
 mod report;
 mod row;
 mod sources;
@@ -30,14 +35,15 @@ use jiff::Timestamp;
 use crate::clock;
 
 use super::error::CliError;
-use super::flags::duration;
+use super::flags::{Auth0Flags, duration};
 use super::session::Session;
 
 use collect::{Given, Population};
+use columns::Form;
 use folder::{File, Listed};
 use period::Period;
+use recheck::Asked;
 use report::{Completeness, Counts, Evidence, Query};
-use row::Form;
 use sources::Sources;
 
 /// Every removal of a period, for an auditor: its times, its verdict, its proof, and who asked.
@@ -87,6 +93,14 @@ pub(super) struct Make {
     #[arg(long, value_name = "FILE")]
     kube_audit: Vec<PathBuf>,
 
+    /// Read Auth0 again, and say whether everything is still gone. It takes a call or more for each list.
+    #[arg(long)]
+    recheck: bool,
+
+    /// Read the names of people, which takes a call each, and write them into the report.
+    #[arg(long)]
+    names: bool,
+
     /// A folder with all formats and a manifest, or one format to standard output.
     #[arg(short = 'o', long, value_enum, default_value_t)]
     output: Output,
@@ -102,6 +116,13 @@ pub(super) struct Make {
     /// Exit with 0 if there is no exception, with 1 if there is one, and with 2 after an error.
     #[arg(long)]
     exit_code: bool,
+
+    /// Namespace of the operator, where the Secrets of ClusterAuth0Tenants are.
+    #[arg(long, default_value = "rescind-system")]
+    operator_namespace: String,
+
+    #[command(flatten)]
+    auth0: Auth0Flags,
 }
 
 /// What is written.
@@ -114,6 +135,8 @@ enum Output {
     Csv,
     /// One JSON document with a `schemaVersion`.
     Json,
+    /// Events of the Open Cybersecurity Schema Framework (OCSF), one JSON object a line.
+    Ocsf,
     /// One page for people who look rather than read.
     Html,
 }
@@ -150,6 +173,7 @@ async fn make(session: &Session, args: &Make) -> Result<u8, CliError> {
     match args.output {
         Output::Csv => session.screen.print(table::csv(&evidence)?)?,
         Output::Json => session.screen.print(table::json(&evidence)?)?,
+        Output::Ocsf => session.screen.print(ocsf::lines(&evidence)?)?,
         Output::Html => session.screen.print(html::page(&evidence, &[])?)?,
         Output::Dir => {
             let files = files(&evidence)?;
@@ -179,13 +203,13 @@ async fn gather(session: &Session, args: &Make) -> Result<Evidence, CliError> {
         namespace: namespace.clone(),
         selector: args.selector.clone(),
         sla_seconds: args.sla.as_secs(),
-        names: false,
-        recheck: false,
+        names: args.names,
+        recheck: args.recheck,
         audit_logs: Vec::new(),
         kube_audit_logs: Vec::new(),
     };
     let sources = sources::read(session, &cluster, query, (&args.audit_log, &args.kube_audit), now).await?;
-    let Population { rows, objects, only_in_audit, only_in_objects, observing } = collect::collect(&Given {
+    let Population { mut rows, objects, only_in_audit, only_in_objects, observing } = collect::collect(&Given {
         objects: &sources.objects,
         are_all: sources.unread.is_empty(),
         domains: &sources.domains,
@@ -198,8 +222,13 @@ async fn gather(session: &Session, args: &Make) -> Result<Evidence, CliError> {
         sla: args.sla,
         now,
     });
-    let Sources { unread, audit, kube, mut origin, .. } = sources;
-    let form = Form { audit: audit.is_some(), ..Form::default() };
+    let Sources { unread, audit, kube, mut origin, domains, .. } = sources;
+    let form = Form { audit: audit.is_some(), names: args.names, recheck: args.recheck };
+    if args.names || args.recheck {
+        let (auth0, operator_namespace, domains) = (&args.auth0, args.operator_namespace.as_str(), &domains);
+        let asked = Asked { auth0, operator_namespace, domains, recheck: args.recheck, names: args.names };
+        origin.auth0 = recheck::recheck(session, &cluster, &mut rows, &asked).await?;
+    }
     origin.domains = rows.iter().map(|row| row.domain.clone()).filter(|domain| !domain.is_empty()).collect();
     let faults = audit.iter().flat_map(|audit| &audit.faults).chain(kube.iter().flat_map(|kube| &kube.faults));
     let faults: Vec<String> = faults.cloned().collect();
@@ -234,7 +263,7 @@ impl Make {
             PathBuf::from(format!("evidence-{since}-{until}"))
         };
         let folder = self.dir.clone().unwrap_or_else(name);
-        folder::prepare(&folder)?;
+        folder::check(&folder)?;
         Ok(folder)
     }
 }
@@ -247,6 +276,7 @@ fn files(evidence: &Evidence) -> Result<Vec<File>, CliError> {
         File { name: folder::REMOVALS, text: table::json_lines(evidence)?, removals: rows },
         File { name: "exceptions.csv", text: table::exceptions(evidence)?, removals: Some(evidence.counts.exceptions) },
     ];
+    files.push(File { name: "events.ocsf.jsonl", text: ocsf::lines(evidence)?, removals: rows });
     let listed: Vec<Listed> = files.iter().map(Listed::of).collect();
     files.push(File { name: "report.html", text: html::page(evidence, &listed)?, removals: None });
     Ok(files)

@@ -39,8 +39,17 @@ pub fn text(screen: &Screen, evidence: &Evidence, files: Option<&str>) -> String
         let text = format!("{:>6} still gone, {} held, {} unknown", of("gone"), of("held"), of("unknown"));
         row(held, "read again", &text);
     }
+    for reads in &origin.auth0 {
+        let token = reads.token.as_ref().map(|token| format!(", token: {token}")).unwrap_or_default();
+        row(None, "Auth0", &format!("{} to {}{token}", count(reads.calls, "call"), reads.domain));
+        reads.unread.iter().for_each(|why| row(Some(Tone::Unsure), "not read", why));
+    }
     if completeness.observing > 0 {
-        row(None, "left out", &format!("{} of mode Observe, which only look", count(completeness.observing, "object")));
+        row(
+            None,
+            "left out",
+            &format!("{} of mode Observe: nothing was to be removed", count(completeness.observing, "object")),
+        );
     }
     if !completeness.only_in_objects.is_empty() {
         let text = format!(

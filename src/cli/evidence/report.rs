@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::row::{Form, Row, Sla, Source, Standing};
+use super::columns::Form;
+use super::row::{Row, Sla, Source, Standing};
 
 /// The version of the form of the JSON.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -99,8 +100,24 @@ pub struct Origin {
     pub run_by: Option<String>,
     /// The Auth0 domains of the removals.
     pub domains: BTreeSet<String>,
+    /// What was read from Auth0, with `--recheck` or `--names`.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub auth0: Vec<Auth0Reads>,
     /// What was asked for.
     pub query: Query,
+}
+
+/// What was read from one domain.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Auth0Reads {
+    /// The domain.
+    pub domain: String,
+    /// Where the token came from.
+    pub token: Option<String>,
+    /// How many calls it took.
+    pub calls: usize,
+    /// What could not be read.
+    pub unread: Vec<String>,
 }
 
 /// What was asked for.

@@ -79,6 +79,7 @@ pub async fn read(
         cluster: cluster.whereabouts.clone(),
         run_by: asker(cluster).await,
         domains: BTreeSet::new(),
+        auth0: Vec::new(),
         query,
     };
     let (objects, unread) = (listing.objects, listing.unread);

@@ -1,5 +1,7 @@
 //! Times as people read them, and the scale on which a second and a month can be seen. Pure.
 
+use jiff::Timestamp;
+
 /// A time span as people say it: `9 s`, `12 min`, `61 h`, `30 d`.
 pub fn span(seconds: u64) -> String {
     match seconds {
@@ -8,6 +10,11 @@ pub fn span(seconds: u64) -> String {
         7_200..864_000 => format!("{} h", seconds / 3_600),
         _ => format!("{} d", seconds / 86_400),
     }
+}
+
+/// An instant to the second, in UTC.
+pub fn utc(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// A logarithmic scale from nothing to the longest time.

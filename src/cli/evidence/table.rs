@@ -6,8 +6,9 @@ use serde_json::Value;
 use crate::cli::error::CliError;
 use crate::cli::texts::cell;
 
+use super::columns::{Cells, Form};
 use super::report::{Completeness, Counts, Evidence, Origin, SCHEMA_VERSION};
-use super::row::{Cells, Form, Row};
+use super::row::Row;
 
 /// All removals as CSV.
 pub fn csv(evidence: &Evidence) -> Result<String, CliError> {

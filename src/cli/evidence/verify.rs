@@ -12,7 +12,7 @@ use crate::cli::flags::Format;
 use crate::cli::session::Session;
 use crate::cli::texts::count;
 
-use super::folder::{Listed, MANIFEST, Manifest, REMOVALS, SCHEMA, sha256};
+use super::folder::{Listed, MANIFEST, Manifest, REMOVALS, SCHEMA, STATEMENT, sha256};
 use super::report::SCHEMA_VERSION;
 
 /// Say whether the files of a report are those of its manifest: it recomputes every hash and every count. Exit with 1 if
@@ -89,6 +89,7 @@ fn verify(folder: &Path) -> Result<Verified, CliError> {
     }
     differences.extend(more(folder, &manifest)?);
     differences.extend(counted(folder, &manifest));
+    differences.extend(stated(folder, &sha256(&json)));
     Ok(Verified {
         schema_version: SCHEMA_VERSION,
         manifest_sha256: sha256(&json),
@@ -141,14 +142,23 @@ fn removals(name: &str, bytes: &[u8]) -> Result<usize, String> {
         .map_err(|error| error.to_string())
 }
 
-/// Files that the manifest does not name. A signature beside it is none of them.
+/// Whether the statement, if it is there, is about this manifest.
+fn stated(folder: &Path, sha256: &str) -> Option<String> {
+    let text = std::fs::read(folder.join(STATEMENT)).ok()?;
+    let statement: Value = serde_json::from_slice(&text).unwrap_or_default();
+    let stated = statement.pointer("/subject/0/digest/sha256").and_then(Value::as_str);
+    (stated != Some(sha256)).then(|| format!("{STATEMENT}: it is about another manifest"))
+}
+
+/// Files that the manifest does not name. What is about the manifest, such as its signature, is none of them.
 fn more(folder: &Path, manifest: &Manifest) -> Result<Vec<String>, CliError> {
     let cannot = |error: std::io::Error| CliError::failed(format!("{} cannot be read ({error})", folder.display()));
     let named: BTreeSet<&str> = manifest.files.iter().map(|file| file.name.as_str()).collect();
     let mut more = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(cannot)? {
         let name = entry.map_err(cannot)?.file_name().to_string_lossy().into_owned();
-        if !named.contains(name.as_str()) && !name.starts_with(MANIFEST) {
+        let is_about_manifest = [MANIFEST, STATEMENT].iter().any(|about| name.starts_with(about));
+        if !named.contains(name.as_str()) && !is_about_manifest {
             more.push(format!("{name}: the manifest does not name it"));
         }
     }

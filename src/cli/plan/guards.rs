@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use crate::api::TenantObject;
 use crate::auth0::{Endpoint, Fact, Item, Question};
+use crate::cli::look::{self, Seen};
 use crate::cli::object::Object;
 use crate::cli::reads::{ReadError, Reads};
 use crate::cli::texts::{count, thousands};
 use crate::tenant::{ItemId, share_limit};
 
-use super::look::{self, Seen};
 use super::planned::Planned;
 use super::verdict::{Act, Judged, Presence};
 

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::auth0::{Endpoint, Fact, Item, Question};
+use crate::cli::look::Seen;
 use crate::cli::reads::Reads;
 use crate::cli::texts::shown;
 
-use super::look::Seen;
 use super::planned::Planned;
 use super::verdict::{Act, Judged, Presence};
 

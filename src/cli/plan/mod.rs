@@ -1,13 +1,12 @@
 //! `plan`: what manifests or objects would remove. Manifests are checked by the API server, guards and times by the
 //! operator's own decision, and what is held by complete reads of Auth0.
 //!
-//! `manifests` reads files; `standing` is what the operator knows of the tenant; `verdict` is the decision; `look` reads
-//! Auth0; `guards` are those that count; `left` is what people have after it; `report` is the result as data, and
+//! `manifests` reads files; `standing` is what the operator knows of the tenant; `verdict` is the decision;
+//! `guards` are those that count; `left` is what people have after it; `report` is the result as data, and
 //! `print` as text.
 
 mod guards;
 mod left;
-mod look;
 mod manifests;
 mod planned;
 mod print;

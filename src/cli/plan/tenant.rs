@@ -11,6 +11,7 @@ use crate::cli::access::access;
 use crate::cli::cluster::Cluster;
 use crate::cli::error::CliError;
 use crate::cli::flags::Auth0Flags;
+use crate::cli::look::{Seen, Wanted, look};
 use crate::cli::reads::Reads;
 use crate::cli::session::Session;
 use crate::revocation::Now;
@@ -18,7 +19,6 @@ use crate::tenant::TenantKey;
 
 use super::guards::{Counted, guard};
 use super::left::left;
-use super::look::{Seen, Wanted, look};
 use super::planned::Planned;
 use super::report::{ItemReport, ObjectReport, TenantReport};
 use super::standing::Standing;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Mode, Policy, Reason, RemovalOptions, RemovalStatus, State};
 use crate::auth0::NotFound;
+pub use crate::cli::look::Presence;
 use crate::cli::object::Object;
 use crate::dispatch::{KnownFacts, Task, View};
 use crate::revocation::{Decision, Inputs, Items, Now, Tenant, decide};
@@ -56,19 +57,6 @@ pub struct Judged {
     pub act: Act,
     /// Why not at once: the reason and the explanation.
     pub wait: Option<(Reason, String)>,
-}
-
-/// Whether an item is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Presence {
-    /// A read showed it.
-    Held,
-    /// A complete read did not show it.
-    Absent,
-    /// Auth0 does not know the user or the organization.
-    NoSubject,
-    /// It could not be read, for this reason.
-    Unknown(String),
 }
 
 /// What the operator would do. `tenant` is the tenant as it is, `if_free` the same if nobody had stopped it.

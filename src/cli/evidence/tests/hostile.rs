@@ -4,8 +4,9 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::samples::{at, report};
+use crate::cli::evidence::columns::Form;
 use crate::cli::evidence::report::Evidence;
-use crate::cli::evidence::row::{Again, Form, Recheck, Row, Source, Standing};
+use crate::cli::evidence::row::{Again, Recheck, Row, Source, Standing};
 use crate::cli::evidence::{html, table};
 use crate::cli::texts::cell;
 
@@ -158,7 +159,7 @@ pub fn elements(page: &str) -> Vec<String> {
     while let Some(start) = rest.find('<') {
         let end = start + rest[start..].find('>').expect("a tag has an end");
         let tag = &rest[start + 1..end];
-        assert!(!tag.contains('<') && tag.matches('"').count() % 2 == 0, "{tag:?}");
+        assert!(!tag.contains('<') && tag.matches('"').count().is_multiple_of(2), "{tag:?}");
         rest = &rest[end + 1..];
         match tag.strip_prefix('/') {
             Some(name) => assert_eq!(open.pop().as_deref(), Some(name)),

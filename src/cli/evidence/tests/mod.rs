@@ -3,4 +3,4 @@
 mod browser;
 mod hostile;
 mod joined;
-mod samples;
+pub mod samples;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::cli::evidence::columns::Form;
 use crate::cli::evidence::report::{Completeness, Counts, Evidence, Input, Origin, Query, does_not_show};
-use crate::cli::evidence::row::{Form, Row, Source, Standing, TimesFrom};
+use crate::cli::evidence::row::{Row, Source, Standing, TimesFrom};
 
 /// A day.
 pub const DAY: Duration = Duration::from_secs(86_400);
@@ -48,6 +49,7 @@ pub fn report(mut rows: Vec<Row>, form: Form) -> Evidence {
         cluster: "https://cluster.example.com:6443".to_owned(),
         run_by: Some("auditor@acme.com".to_owned()),
         domains: BTreeSet::from(["acme.eu.auth0.com".to_owned()]),
+        auth0: Vec::new(),
         query,
     };
     Evidence { counts: Counts::of(&rows), rows, form, completeness, origin }

@@ -7,15 +7,27 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::auth0::{Endpoint, Fact, Item, Question, Read};
-use crate::cli::reads::{ReadError, Reads};
 
-use super::verdict::Presence;
+use super::reads::{ReadError, Reads};
 
 /// Entries of a page.
 const PAGE: usize = 50;
 
 /// What is wanted: items by endpoint.
 pub type Wanted = BTreeMap<Endpoint, BTreeSet<Item>>;
+
+/// Whether an item is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// A read showed it.
+    Held,
+    /// A complete read did not show it.
+    Absent,
+    /// Auth0 does not know the user or the organization.
+    NoSubject,
+    /// It could not be read, for this reason.
+    Unknown(String),
+}
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -56,22 +68,18 @@ pub async fn look(reads: &mut Reads<'_>, wanted: &Wanted) -> Seen {
     let mut seen = Seen::default();
     let mut by_user: BTreeMap<Arc<str>, BTreeSet<Item>> = BTreeMap::new();
     for (endpoint, items) in wanted {
-        match endpoint {
-            Endpoint::OrganizationMembers { organization }
-                if asks_each(reads, &mut seen, organization, items).await =>
-            {
-                for item in items {
-                    if let Item::Id(user) = item {
-                        by_user.entry(user.clone()).or_default().insert(Item::Id(organization.clone()));
-                    }
-                }
+        let Endpoint::OrganizationMembers { organization } = endpoint else {
+            entries(reads, &mut seen, endpoint, items).await;
+            continue;
+        };
+        if !asks_each(reads, &mut seen, organization, items).await {
+            members(reads, &mut seen, endpoint, items).await;
+            continue;
+        }
+        for item in items {
+            if let Item::Id(user) = item {
+                by_user.entry(user.clone()).or_default().insert(Item::Id(organization.clone()));
             }
-            Endpoint::OrganizationMembers { .. } => members(reads, &mut seen, endpoint, items).await,
-            Endpoint::UserPermissions { .. }
-            | Endpoint::UserRoles { .. }
-            | Endpoint::OrganizationMemberRoles { .. } => entries(reads, &mut seen, endpoint, items).await,
-            #[cfg(test)]
-            Endpoint::GroupRoles { .. } => entries(reads, &mut seen, endpoint, items).await,
         }
     }
     for (user, organizations) in by_user {
