@@ -94,11 +94,6 @@ impl<'a> Reads<'a> {
         self.token.scopes().map(|scopes| &**scopes)
     }
 
-    /// The token.
-    pub const fn token(&self) -> &Token {
-        &self.token
-    }
-
     /// Which of `wanted` are at the endpoint, by a complete read of its list.
     pub async fn find(&mut self, endpoint: &Endpoint, wanted: BTreeSet<Item>) -> Result<Found, ReadError> {
         let items: Vec<Item> = wanted.iter().cloned().collect();
