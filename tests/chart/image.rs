@@ -51,7 +51,7 @@ fn the_build_gets_what_it_needs() {
         assert!(root().join(path).exists(), "{path} is in .dockerignore and nowhere else");
     }
     let script = dockerfile().contains("image/build.sh").then_some("image/build.sh");
-    for needed in ["Cargo.toml", "Cargo.lock", "src", "tests"].into_iter().chain(script) {
+    for needed in ["Cargo.toml", "Cargo.lock", "askama.toml", "src", "tests"].into_iter().chain(script) {
         assert!(sent.contains(&needed), "{needed} is not sent");
     }
     assert!(ignore.lines().any(|line| line == "*"), "everything else stays");
