@@ -142,7 +142,7 @@ fn is_settled(object: &DynamicObject) -> bool {
 async fn world(seed: u8) {
     let env = Environment::new("oracle").await;
     // Every other world has the guards that count.
-    let guarded = seed % 2 == 0;
+    let guarded = seed.is_multiple_of(2);
     let keep = if guarded { json!([{"roleId": role(0), "atLeast": 2}]) } else { json!([]) };
     let share = if guarded { 25 } else { 100 };
     env.put_tenant(json!({

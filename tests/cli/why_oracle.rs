@@ -166,7 +166,7 @@ async fn world(seed: u8) -> usize {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     // In every other world little is held.
-    let share = if seed % 2 == 0 { 0.5 } else { 0.25 };
+    let share = if seed.is_multiple_of(2) { 0.5 } else { 0.25 };
     let bits = prop::collection::vec(prop::bool::weighted(share), 97).new_tree(&mut runner).unwrap().current();
     fill(&env, &bits);
     let mut person = Person::admin(&env);
@@ -174,7 +174,7 @@ async fn world(seed: u8) -> usize {
     let scopes: Vec<&str> = reads.chain(EFFECTIVE_SCOPES).chain(SETTINGS_SCOPES).collect();
     person.set("RESCIND_AUTH0_TOKEN", env.fake.token(&scopes));
     // In every third world the plan does not include the effective views.
-    let sees_groups = seed % 3 != 0;
+    let sees_groups = !seed.is_multiple_of(3);
     if !sees_groups {
         env.fake.set_switches(Switches { effective_views: Verdict::Refused, ..env.fake.switches() });
     }
