@@ -3,7 +3,7 @@
 # beside the breakage fails. A test that cannot fail proves nothing.
 #
 #   tests/mutants.sh           all of them; hours
-#   tests/mutants.sh NAME      one of them
+#   tests/mutants.sh NAME...   some of them
 #   tests/mutants.sh --fits    compiles nothing; checks that each breakage still changes its file, and that its test exists
 #
 # An entry of the table: a name that begins with the number of the promise, the arguments of `cargo test`, then a file and a
@@ -11,7 +11,7 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 copy=$root/target/mutants
-only=${1:-}
+only=$*
 lines=0
 misfits=0
 survivors=0
@@ -33,7 +33,7 @@ export CARGO_TARGET_DIR=$copy/target
 mutant() {
     local name=$1 test=$2 file
     shift 2
-    [[ -z $only || $only == --fits || $only == "$name" ]] || return 0
+    [[ -z $only || $only == --fits || " $only " == *" $name "* ]] || return 0
     lines=$((lines + 1))
     local broken=() fits=yes
     while (($#)); do
@@ -435,6 +435,14 @@ mutant 11-asked-shortens "--lib a_request_shortens" \
     src/revocation/decide.rs 's/pause_left(next, now, MAX_PAUSE))/&.filter(|_| inputs.request.is_none())/'
 mutant 9-share-for-ever "--lib the_length_of_a_stopped_organization" \
     src/tenant/brake/groups.rs 's/now.saturating_duration_since(length.told_at) >= LOOK_AGAIN/now.saturating_duration_since(length.told_at) == Duration::MAX/'
+mutant 4-organization-unasked "--test dispatch an_observation_of_what_does_not" \
+    src/dispatch/machine/jobs/reads.rs 's/Ok(present) if !by_list \&\& /Ok(present) if false \&\& !by_list \&\& /'
+mutant 4-lagging-list-believed "--test dispatch a_list_that_lags" \
+    src/dispatch/machine/diagnosis.rs 's/=> Verdict::Unsettled,$/=> Verdict::Item,/'
+mutant 4-unknown-role-at-once "--test dispatch a_404_about_a_change" \
+    src/dispatch/machine/jobs/reads.rs 's/ \&\& !suspect.asked_again => self/ \&\& !suspect.asked_again \&\& false => self/'
+mutant 9-gone-and-gone-again "--lib an_organization_that_is_gone" \
+    src/revocation/observations.rs 's/per_user \&\& reason == Reason::SubjectGone/per_user \&\& false \&\& reason == Reason::SubjectGone/'
 mutant 9-clock-set-back "--lib reads_go_on_after_the_clock" \
     src/revocation/history.rs 's/if at.duration_since(now) > ROUNDING/if at.duration_since(now) > ROUNDING * 10_000/'
 mutant 9-refusal-of-reads-stays "--lib a_successful_read_ends" \

@@ -82,6 +82,9 @@ pub struct History {
     pub lost: bool,
     /// An answer has shown that the user or organization exists, or existed at that time.
     pub seen: bool,
+    /// The object says already that nothing of what it names is there, and its organization was seen. Then an
+    /// observation that shows no member need not find out whether the organization still exists.
+    pub known_gone: bool,
 }
 
 /// A removal to carry out.

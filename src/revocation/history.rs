@@ -285,6 +285,7 @@ impl Known {
             accepted_at: self.accepted_at,
             lost: self.lost,
             seen: self.was_seen(),
+            known_gone: false,
         }
     }
 

@@ -33,6 +33,8 @@ const WAITS_A_SECOND: usize = 50;
 /// Records what happens in one world, and its violations.
 #[derive(Debug, Default)]
 pub struct Books {
+    /// See [`crate::plan::Plan::calm`].
+    pub calm: Millis,
     pub violations: Vec<String>,
     /// When a DELETE last had an unknown outcome, by domain, endpoint and item.
     unknown: HashMap<(String, Endpoint, Item), Millis>,
@@ -56,6 +58,10 @@ pub struct Books {
 }
 
 impl Books {
+    pub fn new(calm: Millis) -> Self {
+        Self { calm, ..Self::default() }
+    }
+
     pub fn violated(&mut self, promise: u8, at: Millis, what: impl std::fmt::Display) {
         self.violations.push(format!("promise {promise} at {at} ms: {what}"));
     }

@@ -5,6 +5,7 @@ use rescind::auth0::{Endpoint, Item, Read};
 use serde_json::Value;
 
 use crate::auth0::{Complete, Deleted, Millis, Tenant};
+use crate::begin::{UNKNOWN_ORGANIZATION, organization};
 use crate::cluster::{Cluster, Key, Object, State};
 use crate::invariants::{Books, condition};
 use crate::restraints::{is_continuous, is_observed};
@@ -19,10 +20,24 @@ impl Books {
         match reason {
             Some(Reason::Removed | Reason::AlreadyAbsent) => self.gone(key, before, new, auth0, at),
             Some(Reason::WouldRemove) => self.would_remove(key, before, new, auth0, at),
+            Some(Reason::ItemNotFound) => self.item_not_found(key, before, auth0, at),
             _ => {}
         }
         if condition(new, "Ready").is_some_and(|ready| ready["status"] == "True") {
             self.ready_since.insert(before.uid.clone(), at);
+        }
+    }
+
+    /// Auth0 has to know some of the items not.
+    fn item_not_found(&mut self, key: &Key, object: &Object, auth0: &Tenant, at: Millis) {
+        let Some((endpoint, items)) = &object.target else { return };
+        let exists = |item: &Item| match (endpoint, item) {
+            (Endpoint::OrganizationMembers { .. }, Item::Id(user)) => auth0.users.contains(&**user),
+            (_, Item::Id(role)) => auth0.roles.contains(&**role),
+            (_, Item::Permission { resource_server, .. }) => auth0.apis.contains(&**resource_server),
+        };
+        if items.iter().all(exists) {
+            self.violated(4, at, format!("{}/{}: ItemNotFound, and all of {items:?} exist", key.1, key.2));
         }
     }
 
@@ -31,6 +46,11 @@ impl Books {
         let is_removed = condition(new, "Ready").is_some_and(|ready| ready["reason"] == Reason::Removed.as_str());
         let proved = condition(new, "Verified").is_some_and(|verified| verified["status"] == "True");
         let ignores = object.spec["ifNotFound"] == "Ignore";
+        let is_new = object.ready().is_none_or(|(_, before)| before != Reason::AlreadyAbsent.as_str());
+        let has_ghost = endpoint.organization().is_some_and(|id| **id == *organization(UNKNOWN_ORGANIZATION));
+        if has_ghost && !is_removed && is_new && at > self.calm + WRITTEN_WITHIN {
+            self.violated(4, at, format!("{}/{}: AlreadyAbsent at an organization that does not exist", key.1, key.2));
+        }
         let count = |status: &Value| status["drift"]["count"].as_i64().unwrap_or(0);
         let came_back = count(new) > count(&object.status);
         let begun = if came_back { self.ready_since.get(&object.uid).copied() } else { None };

@@ -119,6 +119,37 @@ fn a_check_that_cannot_be_made_is_shown_in_time() {
     assert_eq!(task, OBSERVE);
 }
 
+/// Members may be read by the list of the organization or user by user, and only the list shows that the organization is
+/// gone. Either way an object that knows it says the same, and one that has never seen the organization says that.
+#[test]
+fn an_organization_that_is_gone_is_the_same_however_it_is_read() {
+    let endpoint = Endpoint::OrganizationMembers { organization: "org_9ybsU1dN2dKfDkBi".into() };
+    let members = vec![Item::Id("auth0|a".into())];
+    let of_members = || Case { removal: Removal { endpoint: endpoint.clone(), items: members.clone() }, ..case() };
+    let subject = |object: &Case| Report { task: OBSERVE, ..object.report(End::NotFound(Missing::Subject)) };
+    let known_gone = |object: &Case| match object.decide() {
+        Decision::Submit { task: OBSERVE, history, .. } => history.known_gone,
+        other => panic!("{other:?}"),
+    };
+    let mut seen = continuous(removed(of_members()));
+    seen.later(HOUR);
+    assert!(known_gone(&seen));
+    for report in [subject(&seen), observation(&seen, &[])] {
+        assert_eq!(seen.after(&report), seen.status.clone().unwrap());
+    }
+    let mut unseen = continuous(of_members().with_reason(Reason::AlreadyAbsent, None));
+    unseen.later(HOUR);
+    assert!(!known_gone(&unseen));
+    assert_eq!(unseen.after(&subject(&unseen)).reason_text(), Some("SubjectNotFound"));
+    let mut present = observed(continuous(of_members()));
+    let left = End::Remaining(members.clone());
+    present.apply_report(&Report { task: OBSERVE, seen: true, ..present.report(left) });
+    assert_eq!(present.current_reason(), "WouldRemove");
+    present.later(HOUR);
+    assert!(!known_gone(&present), "what is not said yet is found out");
+    assert_eq!(present.after(&subject(&present)).reason_text(), Some("SubjectGone"));
+}
+
 /// A check that waits in the queue for longer than an interval is shown, too. What was proved before is not unproved by
 /// it.
 #[test]
