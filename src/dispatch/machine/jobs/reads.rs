@@ -14,9 +14,9 @@ use super::step::{ItemResult, ReadError, Suspect, Unresolved};
 
 /// For so long after a DELETE lists may contradict each other. After that, a proof is not waited for any longer.
 const LISTS_AGREE_WITHIN: Duration = Duration::from_secs(60);
-/// The user's own list shows the membership that a 404 denies. To wait longer decides it.
+/// The user's own list shows the membership that a 404 denies. Another try, once the lists agree, decides.
 const UNSETTLED: CallError = CallError::no_answer(
-    "Auth0 knows no such member (404), but lists the organization among those of the user, which lags by some seconds",
+    "Auth0 knows no such member (404), but still lists the organization for that user; its lists lag by some seconds",
 );
 
 type ReadResult = Result<Vec<Item>, ReadError>;
