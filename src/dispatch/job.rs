@@ -113,7 +113,7 @@ pub struct Report {
     /// Items that were not there when they were read or asked about. If [`Report::lost`], an earlier DELETE without an
     /// answer may have removed them.
     pub already_absent: Vec<Item>,
-    /// Items that Auth0 does not know.
+    /// Items that Auth0 does not know; with [`Missing::Unclear`] also those of which that is not certain.
     pub not_found: Vec<Item>,
     /// Items whose DELETE Auth0 rejected.
     pub refused: Vec<Item>,

@@ -96,6 +96,24 @@ fn an_unknown_item_fails_alone() {
     }
 }
 
+/// What could not be found out of one item is not said of it when another one fails.
+#[test]
+fn a_404_that_is_not_explained_names_no_item() {
+    let mut auth0 = janes();
+    auth0.unknown.insert(id("rol_a".into()), Missing::Unclear);
+    auth0.unreadable = true;
+    let network: NetworkModel = Box::new(|_, wire| {
+        let alone = matches!(wire, Wire::Delete(_, items) if *items == [id("rol_b".into())]);
+        (Duration::from_millis(40), alone.then_some(Fault::Refuses))
+    });
+    let mut sim = Sim::new(auth0, open(0.0), network);
+    let roles = vec![id("rol_a".into()), id("rol_b".into())];
+    sim.add(Object::new(&"a".into(), 0, member_roles(), roles, true), Duration::ZERO);
+    let report = sim.first_report(Duration::from_secs(60));
+    assert!(matches!(report.end, End::Failed(CallError::Unavailable(_))), "{report:?}");
+    assert_eq!((report.not_found, report.accepted), (vec![], vec![]));
+}
+
 /// Somebody has just left the organization, and the list of that user's organizations does not know it yet: nothing is
 /// left to remove, and no role is unknown. A list that never learns it decides nothing.
 #[test]

@@ -66,6 +66,12 @@ impl Books {
         self.violations.push(format!("promise {promise} at {at} ms: {what}"));
     }
 
+    /// Whether two processes lead at that time, or did a moment ago.
+    pub fn two_lead(&self, at: Millis) -> bool {
+        let led = |process: &&Process| process.ended.is_none_or(|ended| ended + BEHIND > at);
+        self.processes.iter().filter(led).count() > 1
+    }
+
     /// The process crashed and lost everything that is not in a status.
     pub fn crashed(&mut self, cluster: &Cluster, at: Millis) {
         self.crashes.push(at);

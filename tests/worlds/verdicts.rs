@@ -53,7 +53,8 @@ impl Books {
         }
         let count = |status: &Value| status["drift"]["count"].as_i64().unwrap_or(0);
         let came_back = count(new) > count(&object.status);
-        let begun = if came_back { self.ready_since.get(&object.uid).copied() } else { None };
+        // Of two that lead, the other may have written a verdict since this one found what had come back.
+        let begun = self.ready_since.get(&object.uid).copied().filter(|_| came_back && !self.two_lead(at));
         let begun = begun.unwrap_or(object.created);
         for item in items {
             let named = |d: &&Deleted| d.endpoint == *endpoint && d.items.contains(item) && d.at >= object.created;

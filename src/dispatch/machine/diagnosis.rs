@@ -41,7 +41,8 @@ pub(super) enum DiagnosisStep {
 }
 
 /// The next step after a 404 at `endpoint`, or after reads of users none of whom is a member, with these `findings`.
-pub(super) fn diagnose(endpoint: &Endpoint, findings: &[Finding]) -> DiagnosisStep {
+/// `seen`: the user and the organization existed at some time.
+pub(super) fn diagnose(endpoint: &Endpoint, findings: &[Finding], seen: bool) -> DiagnosisStep {
     use Finding::{NotThere, There, Unreadable};
     use NotFound::{MembershipOrItem, OrganizationOrUser, SubjectOrItem};
     let first_page = |endpoint: Endpoint| DiagnosisStep::Read(Read::List(endpoint), None);
@@ -52,6 +53,8 @@ pub(super) fn diagnose(endpoint: &Endpoint, findings: &[Finding]) -> DiagnosisSt
         (OrganizationOrUser, [NotThere], ..) => return first_page(endpoint.clone()),
         // It cannot be known, but nobody of them is a member.
         (OrganizationOrUser, [NotThere, Unreadable], ..) => Verdict::Absent,
+        // The user is not a member, whether or not the organization still exists.
+        (MembershipOrItem, [Finding::NotFound, NotThere, Unreadable], ..) if seen => Verdict::Absent,
         (_, [.., Unreadable], ..) => Verdict::Unclear,
         (MembershipOrItem, [Finding::NotFound], Some(organization), Some(user)) => {
             return DiagnosisStep::Read(Read::UserOrganizations { user }, Some(Item::Id(organization)));
@@ -100,12 +103,15 @@ mod tests {
             for endpoint in rows.iter().map(|row| &endpoints[*row]) {
                 for so_far in 0..findings.len() {
                     assert!(
-                        matches!(diagnose(endpoint, &findings[..so_far]), DiagnosisStep::Read(..)),
+                        matches!(diagnose(endpoint, &findings[..so_far], false), DiagnosisStep::Read(..)),
                         "{endpoint:?} {findings:?}"
                     );
                 }
-                assert_eq!(diagnose(endpoint, findings), DiagnosisStep::Verdict(*verdict), "{endpoint:?} {findings:?}");
+                let step = diagnose(endpoint, findings, false);
+                assert_eq!(step, DiagnosisStep::Verdict(*verdict), "{endpoint:?} {findings:?}");
             }
         }
+        let no_member = [NotFound, NotThere, Unreadable];
+        assert_eq!(diagnose(&endpoints[3], &no_member, true), DiagnosisStep::Verdict(Verdict::Absent));
     }
 }

@@ -150,6 +150,25 @@ fn an_organization_that_is_gone_is_the_same_however_it_is_read() {
     assert_eq!(present.after(&subject(&present)).reason_text(), Some("SubjectGone"));
 }
 
+/// A membership may have ended since Auth0 accepted something there, so a 404 of which no more is known is about no role.
+#[test]
+fn a_404_about_a_membership_is_about_no_role() {
+    let unclear = |object: &Case| object.report(End::Failed(CallError::NotFound(Missing::Unclear)));
+    let (organization, user) = ("org_9ybsU1dN2dKfDkBi".into(), "auth0|a".into());
+    let endpoint = Endpoint::OrganizationMemberRoles { organization, user };
+    let of_member = continuous(removed(Case { removal: Removal { endpoint, items: vec![role(1)] }, ..case() }));
+    let status = of_member.after(&Report { task: OBSERVE, ..unclear(&of_member) });
+    assert_eq!(status.reason_text(), Some("SubjectNotFound"));
+    let left = Report { not_found: vec![role(1)], ..of_member.report(End::NotFound(Missing::Unclear)) };
+    let left = Report { accepted_at: Some(of_member.now.wall), ..left };
+    assert_eq!(of_member.clone().apply_report(&left).items.unknown.len(), 0);
+    let of_user = removed(case());
+    assert_eq!(
+        of_user.clone().with_reason(Reason::Queued, None).after(&unclear(&of_user)).reason_text(),
+        Some("SubjectNotFound")
+    );
+}
+
 /// A check that waits in the queue for longer than an interval is shown, too. What was proved before is not unproved by
 /// it.
 #[test]

@@ -1,6 +1,6 @@
 //! What a job leaves behind: its report, or the job that goes on where it stopped. Pure.
 
-use crate::auth0::{Domain, Item};
+use crate::auth0::{Domain, Item, Missing};
 use crate::dispatch::job::{End, History, Job, Report};
 
 use super::state::{ItemState, JobState};
@@ -27,12 +27,16 @@ impl JobState {
     }
 
     pub(crate) fn report(&self, end: End, domain: &Domain) -> Report {
+        let mut not_found = self.items_in(ItemState::NotFound);
+        if end == End::NotFound(Missing::Unclear) {
+            not_found.extend(self.items_in(ItemState::Unclear));
+        }
         Report {
             task: self.task.clone(),
             accepted: self.items_in(ItemState::Accepted),
             accepted_unnamed: self.accepted_unnamed,
             already_absent: self.items_in(ItemState::Absent),
-            not_found: self.items_in(ItemState::NotFound),
+            not_found,
             refused: self.items_in(ItemState::Refused),
             first_accepted_at: self.first_accepted_at,
             accepted_at: self.accepted_at,

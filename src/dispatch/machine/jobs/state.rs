@@ -32,7 +32,10 @@ pub(crate) enum ItemState {
     OpenUnseen,
     Accepted,
     Absent,
+    /// Auth0 does not know it.
     NotFound,
+    /// Its DELETE was answered with 404, and it could not be found out whether that is about the item.
+    Unclear,
     Refused,
     Failed,
 }
@@ -209,9 +212,13 @@ impl JobState {
                 self.close(index, if unseen { ItemState::Absent } else { ItemState::Accepted });
             }
             ItemResult::NotFound(Missing::Subject) => self.end = Some(End::NotFound(Missing::Subject)),
-            ItemResult::NotFound(missing @ (Missing::Item | Missing::Unclear)) => {
-                self.missing = Some(missing);
+            ItemResult::NotFound(Missing::Item) => {
+                self.missing.get_or_insert(Missing::Item);
                 self.close(index, ItemState::NotFound);
+            }
+            ItemResult::NotFound(Missing::Unclear) => {
+                self.missing = Some(Missing::Unclear);
+                self.close(index, ItemState::Unclear);
             }
             ItemResult::Failed(error) => {
                 self.lost |= error.may_have_worked();
@@ -278,7 +285,7 @@ impl JobState {
     fn continue_diagnosis(&mut self, Diagnosis { items, findings, read_at }: Diagnosis) -> NextStep {
         // What lists something exists, and so does what Auth0 has accepted a DELETE of.
         self.seen |= findings.contains(&Finding::There) || self.phase == Phase::Proving;
-        match diagnose(self.endpoint(), &findings) {
+        match diagnose(self.endpoint(), &findings, self.seen) {
             DiagnosisStep::Verdict(verdict) => {
                 self.diagnosed(verdict, items, read_at);
                 self.next_step()
