@@ -74,7 +74,9 @@ impl Books {
             if accepted.is_none() && !ignores && !unknown {
                 // From its first verdict on a check only reads, whichever version finished the object and whatever kept
                 // the check from being made; what has come back is removed, and what the check does not show is not.
-                let is_check = is_continuous(object) && object.finished_for_good && object.is_finished_here();
+                let target = &object.status["finished"]["target"];
+                let is_same = object.is_finished_here() || (target.is_string() && *target == new["finished"]["target"]);
+                let is_check = is_continuous(object) && object.finished_for_good && is_same;
                 let is_read = is_check || new["finished"]["mode"] == "Observe";
                 let may_be_spared = may_spare(endpoint) || is_read;
                 let spared = may_be_spared && absence_was_read(auth0, endpoint, item, object.created);
