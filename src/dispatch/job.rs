@@ -82,6 +82,9 @@ pub struct History {
     pub lost: bool,
     /// An answer has shown that the user or organization exists, or existed at that time.
     pub seen: bool,
+    /// The object says already that nothing of what it names is there, and its organization was seen. Then an
+    /// observation that shows no member need not find out whether the organization still exists.
+    pub known_gone: bool,
 }
 
 /// A removal to carry out.
@@ -110,7 +113,7 @@ pub struct Report {
     /// Items that were not there when they were read or asked about. If [`Report::lost`], an earlier DELETE without an
     /// answer may have removed them.
     pub already_absent: Vec<Item>,
-    /// Items that Auth0 does not know.
+    /// Items that Auth0 does not know; with [`Missing::Unclear`] also those of which that is not certain.
     pub not_found: Vec<Item>,
     /// Items whose DELETE Auth0 rejected.
     pub refused: Vec<Item>,

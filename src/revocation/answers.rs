@@ -177,7 +177,7 @@ fn still_present(left: usize, inputs: &Inputs<'_>, mut known: Known) -> Outcome 
 /// Auth0 answered 404. None if what it accepted besides has to be proved first.
 fn not_found(missing: Missing, inputs: &Inputs<'_>, report: &Report, known: Known) -> Option<Outcome> {
     // If Auth0 accepted a DELETE of other items, the user or organization exists.
-    let missing = if missing == Missing::Unclear && known.has_accepted() { Missing::Item } else { missing };
+    let missing = if missing == Missing::Unclear && known.must_exist() { Missing::Item } else { missing };
     let subject = inputs.removal.endpoint.subject();
     let ignore = inputs.options.if_not_found == IfNotFound::Ignore;
     let outcome = match missing {

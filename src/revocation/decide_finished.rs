@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::api::{ConditionType, Mode, Policy, RemovalStatus, State};
-use crate::dispatch::{Task, View};
+use crate::dispatch::{History, Task, View};
 
 use super::blocked::{Blocked, blocked};
 use super::checks::drift_left;
@@ -11,7 +11,7 @@ use super::conditions::is_ours;
 use super::decision::Decision;
 use super::history::concerns;
 use super::inputs::{Inputs, Tenant};
-use super::observations::is_overdue;
+use super::observations::{is_overdue, says_gone};
 use super::schedule::resync_after;
 use super::waits::waiting;
 
@@ -106,7 +106,8 @@ pub(super) fn decide_check(inputs: &Inputs<'_>) -> Decision {
         None => match inputs.submit_after() {
             Some(left) => Decision::AwaitChange(Some(left)),
             None => {
-                let history = known.history(inputs.removal, true);
+                let known_gone = known.was_seen() && says_gone(inputs);
+                let history = History { known_gone, ..known.history(inputs.removal, true) };
                 Decision::Submit { task: Task::Observe, history, hold: None }
             }
         },

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{ConditionType, RemovalResult, RemovalStatus, VerifiedReason, time};
-use crate::auth0::{Domain, Item};
+use crate::auth0::{Domain, Item, NotFound};
 use crate::dispatch::{End, History, Refusal, Removal, Report, Task};
 
 use super::items::Items;
@@ -26,6 +26,8 @@ pub struct Known {
     requested: usize,
     /// Whether a read before the removal may spare the DELETE of items that it does not show.
     may_spare: bool,
+    /// Whether the object is about a membership, which may end while the user and the organization stay.
+    of_membership: bool,
     /// Of how many items Auth0 accepted a DELETE, including those that a read still shows.
     accepted: usize,
     /// How many items were not there to begin with, or are unknown to Auth0.
@@ -81,7 +83,7 @@ impl Known {
         past: Past,
     ) -> Self {
         let new = Self::new(removal);
-        let Self { requested, may_spare, .. } = new;
+        let Self { requested, may_spare, of_membership, .. } = new;
         let Some(status) = status.filter(|status| concerns(status, domain)) else { return new };
         let seen_at = status.last_seen_time.as_ref().map(|at| at.0);
         match past {
@@ -110,6 +112,7 @@ impl Known {
         Self {
             requested,
             may_spare,
+            of_membership,
             accepted,
             absent: absent.max(not_held).min(certain - accepted),
             remaining,
@@ -136,8 +139,9 @@ impl Known {
 
     /// Nothing.
     fn new(removal: &Removal) -> Self {
-        let (requested, may_spare) = (removal.items.len(), removal.endpoint.row().strongly_consistent);
-        Self { requested, may_spare, ..Self::default() }
+        let (requested, row) = (removal.items.len(), removal.endpoint.row());
+        let of_membership = row.not_found == NotFound::MembershipOrItem;
+        Self { requested, may_spare: row.strongly_consistent, of_membership, ..Self::default() }
     }
 
     /// What is known once a check has shown again what had been removed: only what it found.
@@ -179,7 +183,7 @@ impl Known {
     /// that a read does not find now is taken for one of them.
     fn count(&mut self, report: &Report) {
         let before = self.accepted + self.absent;
-        self.items.add(report, self.may_spare);
+        self.items.add(report, self.may_spare, self.of_membership);
         let (named, absent) = (self.items.accepted.len(), self.items.not_held().count());
         let from_before = report.accepted_unnamed.min(absent);
         self.accepted = self.accepted.max(named + from_before);
@@ -242,6 +246,11 @@ impl Known {
         self.accepted_at.is_some()
     }
 
+    /// Whether what the path names must exist, so that a 404 is about an item: Auth0 accepted a DELETE there.
+    pub(super) fn must_exist(&self) -> bool {
+        self.has_accepted() && !self.of_membership
+    }
+
     /// Whether Auth0 ever showed this object that its user or organization exists.
     pub(super) fn was_seen(&self) -> bool {
         self.seen_at.is_some() || self.has_accepted()
@@ -285,6 +294,7 @@ impl Known {
             accepted_at: self.accepted_at,
             lost: self.lost,
             seen: self.was_seen(),
+            known_gone: false,
         }
     }
 

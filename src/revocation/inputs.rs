@@ -275,7 +275,9 @@ impl Inputs<'_> {
     /// or the other way round.
     pub(super) fn has_other_task(&self, task: &Task) -> bool {
         match task {
-            Task::Remove { .. } | Task::Learn(_) => self.is_observed(),
+            Task::Remove { .. } => self.is_observed(),
+            // What was accepted is proved whatever the mode says, and that may need to learn something first.
+            Task::Learn(_) => self.observes(&self.known()),
             Task::Observe => !self.is_observed() && !self.is_check(),
             Task::Prove => false,
         }

@@ -24,13 +24,15 @@ pub struct Items {
 impl Items {
     /// Adds the report of a job. An item of which a DELETE was accepted does not become absent because it is gone now,
     /// and one of which it was accepted now is known. An item that a read shows is not absent, whatever an earlier read
-    /// said. `may_spare` says whether that earlier read may have spared the DELETE.
-    pub(super) fn add(&mut self, report: &Report, may_spare: bool) {
+    /// said. `may_spare` says whether that earlier read may have spared the DELETE, and `of_membership` whether the items
+    /// belong to a membership, which may have ended since.
+    pub(super) fn add(&mut self, report: &Report, may_spare: bool, of_membership: bool) {
         self.lost = report.lost;
         self.unknown.retain(|item| !report.accepted.contains(item));
         let is_subject = matches!(report.end, End::NotFound(Missing::Subject | Missing::Unclear));
         // If nothing was accepted, the 404 may also be about the user or the organization.
-        let unknown = (!is_subject || report.accepted_at.is_some()).then_some(&report.not_found);
+        let must_exist = report.accepted_at.is_some() && !of_membership;
+        let unknown = (!is_subject || must_exist).then_some(&report.not_found);
         self.unknown.extend(unknown.into_iter().flatten().cloned());
         let absent = report.already_absent.iter().filter(|item| !self.accepted.contains(*item));
         self.absent.extend(absent.cloned());

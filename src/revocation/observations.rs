@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::api::{ConditionType, Drift, Reason, RemovalStatus, State};
 use crate::auth0::Item;
-use crate::dispatch::{End, Report};
+use crate::dispatch::{End, Removal, Report};
 
 use super::answers::{gone, judge_report};
 use super::checks::{came_back, drifted};
@@ -69,19 +69,32 @@ pub(super) fn judge_check(inputs: &Inputs<'_>, report: &Report, known: Known) ->
     let Some(outcome) = judge_observation(inputs, report, known) else { return Checked::Nothing };
     let Some(status) = inputs.status.filter(|status| status.is_ready()) else { return Checked::Changed(outcome) };
     match outcome.reason.state() {
-        State::Done if is_same(status, &outcome) && concerns(status, inputs.domain()) => Checked::Unchanged,
+        State::Done if is_same(inputs, status, &outcome) && concerns(status, inputs.domain()) => Checked::Unchanged,
         State::Waiting if !is_overdue(inputs) => Checked::Failed(outcome),
         State::Done | State::Waiting | State::Stalled | State::Held => Checked::Changed(outcome),
     }
 }
 
 /// Whether the outcome says what the status says already, apart from times.
-fn is_same(status: &RemovalStatus, outcome: &Outcome) -> bool {
-    let gone = [Reason::Removed, Reason::AlreadyAbsent];
+fn is_same(inputs: &Inputs<'_>, status: &RemovalStatus, outcome: &Outcome) -> bool {
     let before = status.reason_text().and_then(Reason::parse);
-    let are_both_gone = before.is_some_and(|before| gone.contains(&before)) && gone.contains(&outcome.reason);
+    let is_gone = |reason| is_gone(reason, inputs.removal);
+    let are_both_gone = before.is_some_and(is_gone) && is_gone(outcome.reason);
     let names_other = outcome.reason == Reason::WouldRemove && status.message() != outcome.message;
     are_both_gone || (before == Some(outcome.reason) && !names_other)
+}
+
+/// Whether the status says that nothing of what the object names is there.
+pub(super) fn says_gone(inputs: &Inputs<'_>) -> bool {
+    let reason = inputs.status.filter(|status| status.is_ready()).and_then(RemovalStatus::reason_text);
+    reason.and_then(Reason::parse).is_some_and(|reason| is_gone(reason, inputs.removal))
+}
+
+/// Whether a verdict says that nothing is there. Where members are read user by user, a check does not tell an
+/// organization that is gone from one without these members.
+fn is_gone(reason: Reason, removal: &Removal) -> bool {
+    let is_same_here = || removal.endpoint.row().per_user && reason == Reason::SubjectGone;
+    matches!(reason, Reason::Removed | Reason::AlreadyAbsent) || is_same_here()
 }
 
 /// Whether no check could be made for one interval beyond the time it was due. Then the verdict is too old to be shown.

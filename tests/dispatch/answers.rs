@@ -73,7 +73,7 @@ fn a_404_is_looked_into_once() {
             assert_eq!(sim.auth0.calls.values().sum::<u64>(), calls + u64::from(before), "{:?}", sim.auth0.calls);
             assert!(report.read_at.is_some());
             let absent = end == End::Gone && calls == 4;
-            assert_eq!((report.already_absent.len(), report.seen), (usize::from(absent), end == End::Gone && !absent));
+            assert_eq!((report.already_absent.len(), report.seen), (usize::from(absent), end == End::Gone));
         }
     }
 }
@@ -94,6 +94,79 @@ fn an_unknown_item_fails_alone() {
             assert!(sim.read_in_time(0) && !sim.auth0.holds(&endpoint, &id("rol_a".into())));
         }
     }
+}
+
+/// What could not be found out of one item is not said of it when another one fails.
+#[test]
+fn a_404_that_is_not_explained_names_no_item() {
+    let mut auth0 = janes();
+    auth0.unknown.insert(id("rol_a".into()), Missing::Unclear);
+    auth0.unreadable = true;
+    let network: NetworkModel = Box::new(|_, wire| {
+        let alone = matches!(wire, Wire::Delete(_, items) if *items == [id("rol_b".into())]);
+        (Duration::from_millis(40), alone.then_some(Fault::Refuses))
+    });
+    let mut sim = Sim::new(auth0, open(0.0), network);
+    let roles = vec![id("rol_a".into()), id("rol_b".into())];
+    sim.add(Object::new(&"a".into(), 0, member_roles(), roles, true), Duration::ZERO);
+    let report = sim.first_report(Duration::from_secs(60));
+    assert!(matches!(report.end, End::Failed(CallError::Unavailable(_))), "{report:?}");
+    assert_eq!((report.not_found, report.accepted), (vec![], vec![]));
+}
+
+/// Somebody has just left the organization, and the list of that user's organizations does not know it yet: nothing is
+/// left to remove, and no role is unknown. A list that never learns it decides nothing.
+#[test]
+fn a_list_that_lags_makes_no_role_unknown() {
+    let left = || {
+        let mut auth0 = Auth0::default();
+        let (acme, jane) = (organization("org_a"), id("auth0|jane".into()));
+        auth0.give(&acme, jane.clone());
+        auth0.give(&acme, id("auth0|jack".into()));
+        auth0.leave(&acme, &jane, true);
+        auth0
+    };
+    let removal = |auth0: Auth0| {
+        let mut sim = Sim::new(auth0, open(0.0), calm(40));
+        sim.add(Object::new(&"a".into(), 0, member_roles(), vec![id("rol_a".into())], true), Duration::ZERO);
+        sim
+    };
+    let mut sim = removal(left());
+    let learns = |auth0: &mut Auth0| auth0.leave(&organization("org_a"), &id("auth0|jane".into()), false);
+    sim.change(Duration::from_secs(9), Box::new(learns));
+    sim.run(Duration::from_secs(60));
+    let report = sim.objects[0].ended.as_ref().unwrap().1.clone();
+    assert_eq!((report.end, report.already_absent.len(), report.seen, report.lost), (End::Gone, 1, true, false));
+    // The DELETE and two reads, and then once more, with a read of the organization.
+    assert_eq!(sim.auth0.calls.values().sum::<u64>(), 7, "{:?}", sim.auth0.calls);
+    let report = removal(left()).first_report(Duration::from_secs(60));
+    assert!(matches!(report.end, End::Failed(CallError::Unavailable(_))), "{report:?}");
+    assert!(report.not_found.is_empty() && !report.lost && report.accepted_at.is_none(), "{report:?}");
+    // After a DELETE that was accepted, the proof waits as well, but no longer than lists lag.
+    for (accepted_before, is_unverified) in [(0, false), (61, true)] {
+        let mut sim = removal(left());
+        sim.now = Duration::from_secs(accepted_before);
+        let report = sim.prove(0);
+        let ends_unverified = matches!(report.end, End::Unverified(Unverified::ReadRefused(_)));
+        assert_eq!(ends_unverified, is_unverified, "{report:?}");
+        assert!(is_unverified || matches!(report.end, End::Failed(CallError::Unavailable(_))), "{report:?}");
+    }
+}
+
+/// A role of a member is unknown if Auth0 says so twice, and lists had the time to show a change in between.
+#[test]
+fn a_404_about_a_change_is_asked_for_again() {
+    let mut auth0 = janes();
+    auth0.unknown.insert(id("rol_a".into()), Missing::Unclear);
+    let mut sim = Sim::new(auth0.clone(), open(0.0), calm(40));
+    sim.add(Object::new(&"a".into(), 0, member_roles(), vec![id("rol_a".into())], true), Duration::ZERO);
+    sim.change(Duration::from_secs(9), Box::new(|auth0: &mut Auth0| auth0.unknown.clear()));
+    sim.run(Duration::from_secs(60));
+    assert_all_gone(&sim);
+    assert_eq!(sim.auth0.calls["DELETE"], 2, "{:?}", sim.auth0.calls);
+    let (report, sim) = one(auth0, calm(40), &member_roles(), &["rol_a"], false);
+    assert_eq!((report.end, items(&report.not_found)), (End::NotFound(Missing::Item), vec!["rol_a".into()]));
+    assert_eq!(sim.auth0.calls.values().sum::<u64>(), 4, "{:?}", sim.auth0.calls);
 }
 
 /// A user that does not exist is not a member; the others of the call are removed.

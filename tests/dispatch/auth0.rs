@@ -134,6 +134,14 @@ impl Auth0 {
         self.held.entry(endpoint.clone()).or_default().insert(item);
     }
 
+    /// Somebody ends a membership; with `listed`, the user's own list still shows it.
+    pub fn leave(&mut self, organization: &Endpoint, user: &Item, listed: bool) {
+        self.held.get_mut(organization).map(|members| members.remove(user));
+        if let (Endpoint::OrganizationMembers { organization }, Item::Id(user), false) = (organization, user, listed) {
+            self.organizations.get_mut(&**user).map(|of| of.remove(&**organization));
+        }
+    }
+
     pub fn holds(&self, endpoint: &Endpoint, item: &Item) -> bool {
         self.held.get(endpoint).is_some_and(|items| items.contains(item))
     }

@@ -109,9 +109,32 @@ fn a_proof_does_not_wait_behind_an_observation() {
 /// What does not exist is told apart from what is not held.
 #[test]
 fn an_observation_of_what_does_not_exist_says_so() {
-    let mut sim = limited(Bucket::new(100.0, 100.0), 0.0, 40);
     let unknown = organization("org_unknown");
-    let n = sim.add(observer("a", 0, &unknown, &["auth0|a", "auth0|b"]), Duration::ZERO);
-    sim.run(Duration::from_secs(60));
-    assert_eq!(sim.objects[n].ended.as_ref().unwrap().1.end, End::NotFound(Missing::Subject));
+    // One person is read alone, and two by the list of the organization.
+    for members in [&["auth0|a"][..], &["auth0|a", "auth0|b"]] {
+        let mut sim = limited(Bucket::new(100.0, 100.0), 0.0, 40);
+        let n = sim.add(observer("a", 0, &unknown, members), Duration::ZERO);
+        sim.run(Duration::from_secs(60));
+        let report = &sim.objects[n].ended.as_ref().unwrap().1;
+        assert_eq!((&report.end, report.seen), (&End::NotFound(Missing::Subject), false));
+        assert!(sim.auth0.calls["GET"] <= 2, "{:?}", sim.auth0.calls);
+    }
+}
+
+/// Whether there is an organization costs one more read, once for all who ask, unless the object knows it and has
+/// nothing else to say.
+#[test]
+fn an_organization_without_the_members_is_seen() {
+    for known_gone in [false, true] {
+        let mut sim = limited(Bucket::new(100.0, 100.0), 0.0, 40);
+        let acme = organization("org_acme");
+        sim.auth0.give(&acme, id("auth0|stays".into()));
+        let mut out = observer("a", 0, &acme, &["auth0|out"]);
+        out.history.known_gone = known_gone;
+        sim.add(out, Duration::ZERO);
+        sim.run(Duration::from_secs(60));
+        let report = &sim.objects[0].ended.as_ref().unwrap().1;
+        assert_eq!((&report.end, report.already_absent.len(), report.seen), (&End::Gone, 1, !known_gone));
+        assert_eq!(sim.auth0.calls["GET"], if known_gone { 1 } else { 2 }, "{:?}", sim.auth0.calls);
+    }
 }

@@ -172,10 +172,10 @@ fn expected(phase: Phase, endpoint: &Endpoint, meaning: Meaning) -> Reason {
         }
         // Without the first read the removal goes on, and its own answer decides.
         (_, Phase::ReadBefore) => Removed,
-        // The list of a member's roles may be missing because of the user or the organization; the list of the user's
-        // organizations shows that both exist.
+        // The list of a member's roles is missing if the user is no member; the list of the user's organizations says
+        // the contrary, so one of the two lags.
         (Meaning::NotFound(_), Phase::Proof) => match endpoint {
-            Endpoint::OrganizationMemberRoles { .. } => RemovedUnverified,
+            Endpoint::OrganizationMemberRoles { .. } => Auth0Unavailable,
             // Somebody who does not exist is not a member.
             Endpoint::OrganizationMembers { .. } => Removed,
             Endpoint::UserPermissions { .. } | Endpoint::UserRoles { .. } => SubjectGone,

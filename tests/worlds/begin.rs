@@ -17,6 +17,9 @@ use crate::wishes;
 
 pub const DOMAINS: [&str; 2] = ["one.test", "two.test"];
 
+/// The number of an organization that never existed.
+pub const UNKNOWN_ORGANIZATION: usize = 2;
+
 pub fn user(n: usize) -> String {
     format!("auth0|5f7c8ec7c33c6c004bbafe{n:02}")
 }
@@ -87,7 +90,7 @@ pub fn begin(plan: &Plan) -> (Cluster, BTreeMap<String, Tenant>) {
     for domain in DOMAINS {
         let mut tenant = Tenant::new(domain, plan);
         tenant.users = (0..6).map(user).collect();
-        tenant.organizations = (0..2).map(organization).collect();
+        tenant.organizations = (0..UNKNOWN_ORGANIZATION).map(organization).collect();
         tenant.roles = (0..4).map(role).collect();
         tenant.apis = ["https://api.test/".to_owned()].into();
         for token in 1..4 {
@@ -121,7 +124,7 @@ pub fn begin(plan: &Plan) -> (Cluster, BTreeMap<String, Tenant>) {
 /// The removal that somebody creates as object number `n`.
 pub fn removal(plan: &Plan, rng: &mut Rng, n: usize, (at, wall): (Millis, Timestamp)) -> (Key, Object) {
     let who = rng.usize(..7);
-    let where_to = if rng.u8(..5) == 0 { 2 } else { rng.usize(..2) };
+    let where_to = if rng.u8(..5) == 0 { UNKNOWN_ORGANIZATION } else { rng.usize(..2) };
     let roles: Vec<String> =
         (0..rng.usize(1..4)).map(|_| role(rng.usize(..5))).collect::<BTreeSet<_>>().into_iter().collect();
     let ids = |ids: &[String]| ids.iter().map(|id| Item::Id(id.as_str().into())).collect::<Vec<_>>();

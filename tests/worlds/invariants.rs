@@ -33,6 +33,8 @@ const WAITS_A_SECOND: usize = 50;
 /// Records what happens in one world, and its violations.
 #[derive(Debug, Default)]
 pub struct Books {
+    /// See [`crate::plan::Plan::calm`].
+    pub calm: Millis,
     pub violations: Vec<String>,
     /// When a DELETE last had an unknown outcome, by domain, endpoint and item.
     unknown: HashMap<(String, Endpoint, Item), Millis>,
@@ -56,8 +58,18 @@ pub struct Books {
 }
 
 impl Books {
+    pub fn new(calm: Millis) -> Self {
+        Self { calm, ..Self::default() }
+    }
+
     pub fn violated(&mut self, promise: u8, at: Millis, what: impl std::fmt::Display) {
         self.violations.push(format!("promise {promise} at {at} ms: {what}"));
+    }
+
+    /// Whether two processes lead at that time, or did a moment ago.
+    pub fn two_lead(&self, at: Millis) -> bool {
+        let led = |process: &&Process| process.ended.is_none_or(|ended| ended + BEHIND > at);
+        self.processes.iter().filter(led).count() > 1
     }
 
     /// The process crashed and lost everything that is not in a status.

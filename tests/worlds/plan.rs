@@ -25,6 +25,8 @@ pub struct Switches {
     pub strangers_are_404: bool,
     /// Every page of members that is not empty has a cursor.
     pub next_on_every_page: bool,
+    /// The list of a member's roles lags as the lists of memberships do, where somebody has left.
+    pub late_member_roles: bool,
 }
 
 /// A change by people or other programs.
@@ -157,6 +159,7 @@ impl Plan {
                 unknown_items_are_404: true,
                 strangers_are_404: true,
                 next_on_every_page: false,
+                late_member_roles: false,
             },
             bucket: None,
             lag: 0,
@@ -211,6 +214,8 @@ impl Plan {
                 unknown_items_are_404: rng.bool(),
                 strangers_are_404: rng.bool(),
                 next_on_every_page: rng.bool(),
+                // Drawn apart, so that all else of a world stays as its number has it.
+                late_member_roles: Rng::with_seed(seed ^ 0x5eed).bool(),
             },
             bucket: match rng.u8(..4) {
                 0 => None,

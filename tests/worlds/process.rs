@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use rescind::auth0::{CallError, Endpoint};
+use rescind::auth0::{CallError, Endpoint, Question};
 use rescind::dispatch::Owner;
 use tokio::task::Id;
 
@@ -90,6 +90,11 @@ impl Process {
         violations
     }
 
+    /// A read leaves that answers a question.
+    pub fn asks(&mut self, domain: &str, token: u64, question: &Question) {
+        self.turns.asks(domain, token, question);
+    }
+
     /// Checks whom a DELETE passes over that leaves now. Also returns the most times that an object was passed over.
     pub fn passes_over(
         &mut self,
@@ -143,6 +148,7 @@ impl Process {
             }
             Some(_) => {}
         }
+        self.turns.answered(domain, token, wire);
         if let Some(error) = error {
             self.turns.failed(domain, token, wire, error, at);
         }

@@ -59,7 +59,8 @@ impl World {
             let Some((endpoint, items)) = &object.target else { return 0 };
             let lists = match endpoint {
                 Endpoint::UserPermissions { .. } | Endpoint::UserRoles { .. } => 1,
-                Endpoint::OrganizationMembers { .. } => items.len() as u64,
+                // If nobody of them is a member, also that of the organization.
+                Endpoint::OrganizationMembers { .. } => items.len() as u64 + 1,
                 Endpoint::OrganizationMemberRoles { .. } => 2,
             };
             // Some lists show that they have ended only by another page.

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::mem::discriminant;
 
-use rescind::auth0::{CallError, Endpoint, Item, Read};
+use rescind::auth0::{CallError, Endpoint, Item, Question, Read};
 use tokio::task::Id;
 
 use crate::auth0::{Millis, Wire};
@@ -44,6 +44,8 @@ pub struct Turns {
     passed: HashMap<String, (usize, u64, Millis)>,
     /// When a call was last started for an item. While one is in flight, no other is sent.
     items: HashMap<(Endpoint, Item), Millis>,
+    /// The questions whose answers have not come yet. All who ask the same wait for them.
+    asked: HashSet<(String, u64, Question)>,
     refused: HashSet<(String, u64)>,
     failed: HashMap<(String, Endpoint), Millis>,
 }
@@ -116,6 +118,18 @@ impl Turns {
         passed
     }
 
+    /// A read leaves that answers a question.
+    pub fn asks(&mut self, domain: &str, token: u64, question: &Question) {
+        self.asked.insert((domain.to_owned(), token, question.clone()));
+    }
+
+    /// A call was answered.
+    pub fn answered(&mut self, domain: &str, token: u64, wire: &Wire) {
+        if let Wire::Get(Read::Answer(question), _) = wire {
+            self.asked.remove(&(domain.to_owned(), token, question.clone()));
+        }
+    }
+
     /// A call had no success.
     pub fn failed(&mut self, domain: &str, token: u64, wire: &Wire, error: &CallError, at: Millis) {
         if matches!(error, CallError::Unauthorized(_) | CallError::InsufficientScope(_) | CallError::Denied(_)) {
@@ -154,11 +168,27 @@ impl Turns {
         let busy = self.last.get(&key.1).map_or(0, |(_, calls)| calls.iter().filter(|c| **c + IN_FLIGHT > at).count());
         let started = |item: &Item| self.items.get(&(endpoint.clone(), item.clone())).copied();
         let on_its_way = items.iter().filter_map(started).any(|started| started + IN_FLIGHT > at);
-        let excused = has_failed || on_its_way || busy >= SHARE || self.refused.contains(&(domain.clone(), token));
+        let mut asked = self.asked.iter().filter(|(of, with, _)| *of == domain && *with == token);
+        let is_asked = asked.any(|(.., question)| needs(endpoint, items, question));
+        let is_refused = self.refused.contains(&(domain.clone(), token));
+        let excused = has_failed || on_its_way || is_asked || busy >= SHARE || is_refused;
         if excused || !cluster.since(at - SETTLED).all(same) {
             return None;
         }
         let lane = (domain, token, discriminant(endpoint));
         Some(Waiting { uid: object.uid.clone(), namespace: key.1.clone(), lane, since: object.edited })
+    }
+}
+
+/// Whether an object with this target may have to know the answer before it acts.
+fn needs(endpoint: &Endpoint, items: &[Item], question: &Question) -> bool {
+    match question {
+        Question::LoginMembership { organization } | Question::MemberCount { organization } => {
+            endpoint.organization() == Some(organization)
+        }
+        Question::ApiSettings { identifier } => items
+            .iter()
+            .any(|item| matches!(item, Item::Permission { resource_server, .. } if resource_server == identifier)),
+        Question::RoleHolders { role } => items.iter().any(|item| matches!(item, Item::Id(id) if id == role)),
     }
 }

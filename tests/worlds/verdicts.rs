@@ -5,6 +5,7 @@ use rescind::auth0::{Endpoint, Item, Read};
 use serde_json::Value;
 
 use crate::auth0::{Complete, Deleted, Millis, Tenant};
+use crate::begin::{UNKNOWN_ORGANIZATION, organization};
 use crate::cluster::{Cluster, Key, Object, State};
 use crate::invariants::{Books, condition};
 use crate::restraints::{is_continuous, is_observed};
@@ -19,10 +20,24 @@ impl Books {
         match reason {
             Some(Reason::Removed | Reason::AlreadyAbsent) => self.gone(key, before, new, auth0, at),
             Some(Reason::WouldRemove) => self.would_remove(key, before, new, auth0, at),
+            Some(Reason::ItemNotFound) => self.item_not_found(key, before, auth0, at),
             _ => {}
         }
         if condition(new, "Ready").is_some_and(|ready| ready["status"] == "True") {
             self.ready_since.insert(before.uid.clone(), at);
+        }
+    }
+
+    /// Auth0 has to know some of the items not.
+    fn item_not_found(&mut self, key: &Key, object: &Object, auth0: &Tenant, at: Millis) {
+        let Some((endpoint, items)) = &object.target else { return };
+        let exists = |item: &Item| match (endpoint, item) {
+            (Endpoint::OrganizationMembers { .. }, Item::Id(user)) => auth0.users.contains(&**user),
+            (_, Item::Id(role)) => auth0.roles.contains(&**role),
+            (_, Item::Permission { resource_server, .. }) => auth0.apis.contains(&**resource_server),
+        };
+        if items.iter().all(exists) {
+            self.violated(4, at, format!("{}/{}: ItemNotFound, and all of {items:?} exist", key.1, key.2));
         }
     }
 
@@ -31,9 +46,15 @@ impl Books {
         let is_removed = condition(new, "Ready").is_some_and(|ready| ready["reason"] == Reason::Removed.as_str());
         let proved = condition(new, "Verified").is_some_and(|verified| verified["status"] == "True");
         let ignores = object.spec["ifNotFound"] == "Ignore";
+        let is_new = object.ready().is_none_or(|(_, before)| before != Reason::AlreadyAbsent.as_str());
+        let has_ghost = endpoint.organization().is_some_and(|id| **id == *organization(UNKNOWN_ORGANIZATION));
+        if has_ghost && !is_removed && is_new && at > self.calm + WRITTEN_WITHIN {
+            self.violated(4, at, format!("{}/{}: AlreadyAbsent at an organization that does not exist", key.1, key.2));
+        }
         let count = |status: &Value| status["drift"]["count"].as_i64().unwrap_or(0);
         let came_back = count(new) > count(&object.status);
-        let begun = if came_back { self.ready_since.get(&object.uid).copied() } else { None };
+        // Of two that lead, the other may have written a verdict since this one found what had come back.
+        let begun = self.ready_since.get(&object.uid).copied().filter(|_| came_back && !self.two_lead(at));
         let begun = begun.unwrap_or(object.created);
         for item in items {
             let named = |d: &&Deleted| d.endpoint == *endpoint && d.items.contains(item) && d.at >= object.created;
@@ -53,7 +74,9 @@ impl Books {
             if accepted.is_none() && !ignores && !unknown {
                 // From its first verdict on a check only reads, whichever version finished the object and whatever kept
                 // the check from being made; what has come back is removed, and what the check does not show is not.
-                let is_check = is_continuous(object) && object.finished_for_good && object.is_finished_here();
+                let target = &object.status["finished"]["target"];
+                let is_same = object.is_finished_here() || (target.is_string() && *target == new["finished"]["target"]);
+                let is_check = is_continuous(object) && object.finished_for_good && is_same;
                 let is_read = is_check || new["finished"]["mode"] == "Observe";
                 let may_be_spared = may_spare(endpoint) || is_read;
                 let spared = may_be_spared && absence_was_read(auth0, endpoint, item, object.created);

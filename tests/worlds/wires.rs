@@ -88,6 +88,9 @@ impl Wires {
         let process = &mut books.processes[self.process];
         let mut violations = process.call_leaves(&self.domain, token, at);
         let report = process.reports.of(&self.domain, wire);
+        if let Wire::Get(Read::Answer(question), _) = wire {
+            process.asks(&self.domain, token, question);
+        }
         if let Wire::Delete(endpoint, items) = wire {
             let (times, passed) = process.passes_over(&self.domain, token, endpoint, plan.namespaces);
             coverage.count("passed over", &times.to_string());

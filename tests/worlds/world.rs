@@ -77,7 +77,7 @@ impl World {
             cluster,
             wall: Wall::default(),
             auth0,
-            books: Books::default(),
+            books: Books::new(plan.calm),
             coverage: Coverage::default(),
             is_calm: false,
             tells: std::env::var_os("RESCIND_WORLD").is_some(),

@@ -115,7 +115,8 @@ impl Machine {
         let max_batch = if batch.len() > 1 { batch.len().div_ceil(2) } else { 0 };
         let suspect = |batched: &BatchItem| {
             let first_failed_at = batched.suspect.map_or(started, |before| before.first_failed_at.min(started));
-            Suspect { max_batch, first_failed_at }
+            let asked_again = batched.suspect.is_some_and(|before| before.asked_again);
+            Suspect { max_batch, asked_again, first_failed_at }
         };
         let result = match resolution {
             Resolution::Resend { smaller } => {

@@ -15,6 +15,8 @@ use super::jobs::{JobId, Suspect};
 /// While a call to the endpoint is in flight, items that wait for the next one gather for at most this long, so that
 /// they share it.
 pub(super) const BATCH_WINDOW: Duration = Duration::from_millis(500);
+/// Lists of memberships lag by 5 to 10 seconds. A DELETE whose 404 they may not explain yet is sent again after this.
+const LISTS_SETTLE: Duration = Duration::from_secs(11);
 
 /// A job that waits for one of its items. In the order of namespaces, then of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,6 +99,11 @@ impl EndpointQueue {
             (Some(one), Some(other)) if other.max_batch < one.max_batch => Some(other),
             (one, other) => one.or(other),
         };
+    }
+
+    /// Nothing is sent here until lists show what is so now.
+    pub(super) fn await_lists(&mut self, now: Instant) {
+        self.pause = self.pause.max(Some(now + LISTS_SETTLE));
     }
 
     /// This waiter no longer waits for `item`.

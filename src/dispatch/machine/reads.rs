@@ -327,7 +327,7 @@ impl Machine {
 
     fn deliver(&mut self, waiter: ReadWaiter, result: Result<&BTreeSet<Item>, ReadError>, now: Instant) {
         let ReadWaiter { job: id, ns, wanted, member, .. } = waiter;
-        let answers = if member.is_some() { 1 } else { wanted.len() };
+        let (answers, by_list) = (if member.is_some() { 1 } else { wanted.len() }, member.is_none());
         let result = match (result, member) {
             (Ok(found), None) => Ok(wanted.into_iter().filter(|item| found.contains(item)).collect()),
             (Ok(found), Some(member)) if wanted.iter().any(|item| found.contains(item)) => Ok(vec![member]),
@@ -336,7 +336,7 @@ impl Machine {
             (Err(error), _) => Err(error),
         };
         if let Some(job) = self.jobs.get_mut(id) {
-            job.answer(answers, result);
+            job.answer(answers, result, by_list);
             self.advance(id, now);
         }
         self.fair.release(ns);

@@ -232,7 +232,7 @@ impl Machine {
         match step {
             NextStep::Wait => {}
             NextStep::Read(request) => self.request_read(id, request, now),
-            NextStep::Remove(items) => self.queue_items(id, items, now),
+            NextStep::Remove { items, later } => self.queue_items(id, items, later, now),
             NextStep::End(end) => {
                 let ended = self.end_job(id, end, now);
                 self.ended.extend(ended);
@@ -267,13 +267,16 @@ impl Machine {
     }
 
     /// Queues a DELETE for items of a job.
-    pub(super) fn queue_items(&mut self, id: JobId, items: Vec<(usize, Option<Suspect>)>, now: Instant) {
+    pub(super) fn queue_items(&mut self, id: JobId, items: Vec<(usize, Option<Suspect>)>, later: bool, now: Instant) {
         let Some(job) = self.jobs.get(id) else { return };
         let (ns, connection) = (job.ns, job.connection);
         let at = self.queue_at.entry((job.removal.endpoint.clone(), connection));
         let key = *at.or_insert_with_key(|(endpoint, connection)| {
             self.queues.insert(EndpointQueue::new(endpoint.clone(), *connection))
         });
+        if later {
+            self.queues[key].await_lists(now);
+        }
         for (index, suspect) in items {
             self.queues[key].add(job.removal.items[index].clone(), Waiter { ns, job: id, index }, suspect);
         }

@@ -119,6 +119,56 @@ fn a_check_that_cannot_be_made_is_shown_in_time() {
     assert_eq!(task, OBSERVE);
 }
 
+/// Members may be read by the list of the organization or user by user, and only the list shows that the organization is
+/// gone. Either way an object that knows it says the same, and one that has never seen the organization says that.
+#[test]
+fn an_organization_that_is_gone_is_the_same_however_it_is_read() {
+    let endpoint = Endpoint::OrganizationMembers { organization: "org_9ybsU1dN2dKfDkBi".into() };
+    let members = vec![Item::Id("auth0|a".into())];
+    let of_members = || Case { removal: Removal { endpoint: endpoint.clone(), items: members.clone() }, ..case() };
+    let subject = |object: &Case| Report { task: OBSERVE, ..object.report(End::NotFound(Missing::Subject)) };
+    let known_gone = |object: &Case| match object.decide() {
+        Decision::Submit { task: OBSERVE, history, .. } => history.known_gone,
+        other => panic!("{other:?}"),
+    };
+    let mut seen = continuous(removed(of_members()));
+    seen.later(HOUR);
+    assert!(known_gone(&seen));
+    for report in [subject(&seen), observation(&seen, &[])] {
+        assert_eq!(seen.after(&report), seen.status.clone().unwrap());
+    }
+    let mut unseen = continuous(of_members().with_reason(Reason::AlreadyAbsent, None));
+    unseen.later(HOUR);
+    assert!(!known_gone(&unseen));
+    assert_eq!(unseen.after(&subject(&unseen)).reason_text(), Some("SubjectNotFound"));
+    let mut present = observed(continuous(of_members()));
+    let left = End::Remaining(members.clone());
+    present.apply_report(&Report { task: OBSERVE, seen: true, ..present.report(left) });
+    assert_eq!(present.current_reason(), "WouldRemove");
+    present.later(HOUR);
+    assert!(!known_gone(&present), "what is not said yet is found out");
+    assert_eq!(present.after(&subject(&present)).reason_text(), Some("SubjectGone"));
+}
+
+/// A membership may have ended since Auth0 accepted something there, so a 404 of which no more is known is about no role.
+#[test]
+fn a_404_about_a_membership_is_about_no_role() {
+    let unclear = |object: &Case| object.report(End::Failed(CallError::NotFound(Missing::Unclear)));
+    let (organization, user) = ("org_9ybsU1dN2dKfDkBi".into(), "auth0|a".into());
+    let endpoint = Endpoint::OrganizationMemberRoles { organization, user };
+    let of_member = continuous(removed(Case { removal: Removal { endpoint, items: vec![role(1)] }, ..case() }));
+    let status = of_member.after(&Report { task: OBSERVE, ..unclear(&of_member) });
+    assert_eq!(status.reason_text(), Some("SubjectNotFound"));
+    let left = Report { not_found: vec![role(1)], ..of_member.report(End::NotFound(Missing::Unclear)) };
+    let left = Report { accepted_at: Some(of_member.now.wall), ..left };
+    assert_eq!(of_member.clone().apply_report(&left).items.unknown.len(), 0);
+    let of_user = removed(case());
+    assert_eq!(
+        of_user.clone().with_reason(Reason::Queued, None).after(&unclear(&of_user)).reason_text(),
+        Some("SubjectNotFound")
+    );
+}
+
 /// A check that waits in the queue for longer than an interval is shown, too. What was proved before is not unproved by
 /// it.
 #[test]

@@ -99,6 +99,25 @@ fn a_removal_first_learns_what_decides_on_its_effect() {
     assert_eq!(permissions(&[".."]).asks(), None, "what cannot stand in a path is not asked");
 }
 
+/// What was accepted is proved although the object is only observed since, and what it learns for that is not taken back:
+/// it would be asked for again and again.
+#[test]
+fn an_observed_object_may_learn_for_its_proof() {
+    let mut object = membership();
+    let sent = object.accepted(End::Remaining(object.removal.items.clone()));
+    object.apply_report(&sent);
+    object.tenant_mode = Mode::Observe;
+    let (_, task, history) = object.submits();
+    assert_eq!((task, history.accepted.len()), (Task::Learn(login()), object.removal.items.len()));
+    let mut pending = object.clone().pending(Wait::Queued { calls_before: 0, about: None });
+    if let View::Pending { so_far, .. } = &mut pending.view {
+        so_far.task = Task::Learn(login());
+    }
+    assert!(matches!(pending.decide(), Decision::UpdateStatus(..)), "{:?}", pending.decide());
+    pending.status = None;
+    assert_eq!(pending.decide(), Decision::TakeReport, "what is not accepted is only looked at");
+}
+
 /// A token that says itself what it may do is asked nothing else of.
 #[test]
 fn nothing_is_asked_that_the_token_may_not_read() {

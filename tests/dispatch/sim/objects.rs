@@ -26,7 +26,7 @@ pub struct Object {
     /// What it asks, if it only learns something.
     pub asks: Option<Question>,
     attempts: u32,
-    history: History,
+    pub history: History,
     submitted: Duration,
     /// The report of its last job.
     pub last: Option<Report>,
@@ -124,6 +124,7 @@ impl Sim {
                 accepted_at: report.accepted_at,
                 lost: report.lost,
                 seen: report.seen,
+                known_gone: object.history.known_gone,
             };
             let back_in = match &report.end {
                 End::Remaining(_) if !object.observes => {

@@ -127,7 +127,9 @@ impl Tenant {
             Read::List(endpoint) => {
                 match endpoint {
                     Endpoint::OrganizationMemberRoles { organization, user } => {
-                        let known = self.organizations.contains(&**organization) && self.is_member(organization, user);
+                        let is_listed = self.switches.late_member_roles && self.was_member(organization, user, then);
+                        let known = self.organizations.contains(&**organization)
+                            && (is_listed || self.is_member(organization, user));
                         known.then_some(()).ok_or_else(not_found)?;
                     }
                     Endpoint::UserRoles { user } | Endpoint::UserPermissions { user } => {

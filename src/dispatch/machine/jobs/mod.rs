@@ -4,9 +4,11 @@
 //! - `state`: the state of one job: what became of each of its items, and what it needs next.
 //! - `pending`: what a job waits for while a list is read.
 //! - `reads`: what the result of a read means for a job.
+//! - `report`: what a job leaves behind.
 
 mod pending;
 mod reads;
+mod report;
 mod state;
 mod step;
 

@@ -35,6 +35,8 @@ pub(super) struct PendingRead {
     pub(super) answers_due: usize,
     /// The items that the answers so far have shown.
     pub(super) present: Vec<Item>,
+    /// Whether the list itself was read, and not only those of users instead.
+    pub(super) by_list: bool,
     pub(super) error: Option<ReadError>,
     /// When the first of the reads that answer it began.
     pub(super) began: Option<Timestamp>,

@@ -1,5 +1,7 @@
 //! What the result of a read means for a job. Pure.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::auth0::{CallError, Item, Missing};
@@ -8,7 +10,14 @@ use crate::dispatch::machine::diagnosis::{Finding, Verdict};
 
 use super::pending::{Diagnosis, PendingRead, ReadPurpose};
 use super::state::{ItemState, JobState, Phase};
-use super::step::{ItemResult, ReadError, Unresolved};
+use super::step::{ItemResult, ReadError, Suspect, Unresolved};
+
+/// For so long after a DELETE lists may contradict each other. After that, a proof is not waited for any longer.
+const LISTS_AGREE_WITHIN: Duration = Duration::from_secs(60);
+/// The user's own list shows the membership that a 404 denies. Another try, once the lists agree, decides.
+const UNSETTLED: CallError = CallError::no_answer(
+    "Auth0 knows no such member (404), but still lists the organization for that user; its lists lag by some seconds",
+);
 
 type ReadResult = Result<Vec<Item>, ReadError>;
 
@@ -26,12 +35,15 @@ impl JobState {
     }
 
     /// Takes a result for the pending read. It answers for `answers` of the wanted items, and holds those of them that
-    /// are in the list.
-    pub(crate) fn answer(&mut self, answers: usize, result: ReadResult) {
+    /// are in the list. `by_list`: it is that of the list, and not of a user's organizations instead.
+    pub(crate) fn answer(&mut self, answers: usize, result: ReadResult, by_list: bool) {
         let Some(read) = &mut self.pending_read else { return };
         self.called = true;
         match result {
-            Ok(present) => read.present.extend(present),
+            Ok(present) => {
+                read.present.extend(present);
+                read.by_list |= by_list;
+            }
             Err(error) => drop(read.error.get_or_insert(error)),
         }
         read.answers_due = read.answers_due.saturating_sub(answers);
@@ -39,15 +51,15 @@ impl JobState {
             return;
         }
         let Some(read) = self.pending_read.take() else { return };
-        let PendingRead { purpose, unresolved, mut findings, first_page_only, present, error, began, .. } = read;
+        let PendingRead { purpose, unresolved, mut findings, first_page_only, .. } = read;
+        let PendingRead { present, by_list, error, began, .. } = read;
         let result = error.map_or(Ok(present), Err);
         if let (Ok(present), true) = (&result, matches!(purpose, ReadPurpose::Before | ReadPurpose::Proof)) {
-            // Members may have been read user by user. Then only a user who is a member shows that the organization
-            // exists.
-            self.seen |= !self.endpoint().row().per_user || !present.is_empty();
+            // If members were read user by user, only a user who is a member shows that the organization exists.
+            self.seen |= by_list || !present.is_empty();
         }
         match purpose {
-            ReadPurpose::Before if self.task == Task::Observe => self.read_to_observe(result, began),
+            ReadPurpose::Before if self.task == Task::Observe => self.read_to_observe(result, by_list, began),
             ReadPurpose::Before => self.read_before(result, began),
             ReadPurpose::NoAnswer => self.read_after_delete(unresolved, result, began),
             ReadPurpose::Proof => self.read_as_proof(result, began),
@@ -58,6 +70,10 @@ impl JobState {
                     Ok(present) if !first_page_only && present.is_empty() => Finding::NotThere,
                     Ok(_) => Finding::There,
                     Err(ReadError::Call(CallError::NotFound(_))) => Finding::NotFound,
+                    Err(ReadError::Call(error)) if !error.is_lasting() => {
+                        self.end = Some(End::Failed(error));
+                        return;
+                    }
                     Err(_) => Finding::Unreadable,
                 });
                 self.diagnosis = Some(Diagnosis { items: unresolved, findings, read_at: began });
@@ -89,10 +105,14 @@ impl JobState {
     }
 
     /// The only read of a job that observes. It answers the question whatever it says, so no read is spared.
-    fn read_to_observe(&mut self, result: ReadResult, began: Option<Timestamp>) {
+    fn read_to_observe(&mut self, result: ReadResult, by_list: bool, began: Option<Timestamp>) {
         match result {
+            // Users who are no members do not tell whether the organization exists, as its own list would.
+            Ok(present) if !by_list && present.is_empty() && !self.known_gone => {
+                self.diagnose_read(Finding::NotThere, began);
+            }
             Ok(present) => self.observed(present, began),
-            Err(ReadError::Call(CallError::NotFound(_))) => self.diagnose_read(began),
+            Err(ReadError::Call(CallError::NotFound(_))) => self.diagnose_read(Finding::NotFound, began),
             Err(ReadError::Call(error) | ReadError::Unreadable(error)) => self.end = Some(End::Failed(error)),
         }
     }
@@ -106,10 +126,9 @@ impl JobState {
         self.end = Some(if present.is_empty() { End::Gone } else { End::Remaining(present) });
     }
 
-    /// A read was answered with 404.
-    fn diagnose_read(&mut self, began: Option<Timestamp>) {
-        let findings = vec![Finding::NotFound];
-        self.diagnosis = Some(Diagnosis { items: Vec::new(), findings, read_at: began });
+    /// A read was answered with 404, or does not say whether the organization exists.
+    fn diagnose_read(&mut self, finding: Finding, began: Option<Timestamp>) {
+        self.diagnosis = Some(Diagnosis { items: Vec::new(), findings: vec![finding], read_at: began });
     }
 
     /// A complete read of a strongly consistent list does not contain this item. It does not count as accepted, even if
@@ -137,8 +156,6 @@ impl JobState {
 
     /// Takes the meaning of a 404, which was the answer to the DELETE of these items or, while proving, to the read.
     pub(super) fn diagnosed(&mut self, verdict: Verdict, items: Vec<Unresolved>, read_at: Option<Timestamp>) {
-        // Whatever Auth0 has accepted a DELETE of existed at that time.
-        self.seen |= verdict == Verdict::Item || self.phase == Phase::Proving;
         if matches!(verdict, Verdict::Subject | Verdict::Absent) {
             self.read_at = read_at;
         }
@@ -154,17 +171,32 @@ impl JobState {
                 let error = CallError::NotFound(Missing::Unclear);
                 self.end = Some(End::Unverified(Unverified::ReadRefused(error)));
             }
-            (Verdict::Absent | Verdict::Item | Verdict::Unclear, Phase::Removing) => {}
+            (Verdict::Unsettled, Phase::Proving) if read_at > self.accepted_at.map(|at| at + LISTS_AGREE_WITHIN) => {
+                let error = CallError::NotFound(Missing::Unclear);
+                self.end = Some(End::Unverified(Unverified::ReadRefused(error)));
+            }
+            (Verdict::Unsettled, Phase::ReadBefore | Phase::Proving) => self.end = Some(End::Failed(UNSETTLED)),
+            (Verdict::Absent | Verdict::Item | Verdict::Unclear | Verdict::Unsettled, Phase::Removing) => {}
         }
         for Unresolved { index, suspect, .. } in items {
             match verdict {
+                Verdict::Unsettled if suspect.asked_again => self.end = Some(End::Failed(UNSETTLED)),
+                Verdict::Unsettled => self.ask_again(index, suspect),
                 // The 404 may be about another item of the batch.
                 _ if suspect.max_batch > 0 => self.resend.push((index, Some(suspect))),
                 Verdict::Absent => self.close(index, ItemState::Absent),
+                // It may be about a membership that has just ended, which a list that lags still shows.
+                Verdict::Item if !self.strongly_consistent() && !suspect.asked_again => self.ask_again(index, suspect),
                 Verdict::Item => self.settle(index, ItemResult::NotFound(Missing::Item)),
                 Verdict::Subject | Verdict::Unclear => self.settle(index, ItemResult::NotFound(Missing::Unclear)),
             }
         }
+    }
+
+    /// Has the DELETE sent again once lists that lag show what is so now.
+    fn ask_again(&mut self, index: usize, suspect: Suspect) {
+        self.resend.push((index, Some(Suspect { asked_again: true, ..suspect })));
+        self.resends_later = true;
     }
 
     fn read_as_proof(&mut self, result: ReadResult, began: Option<Timestamp>) {
@@ -173,7 +205,7 @@ impl JobState {
                 self.read_at = began;
                 if present.is_empty() { self.end_unless_missing(End::Gone) } else { End::Remaining(present) }
             }
-            Err(ReadError::Call(CallError::NotFound(_))) => return self.diagnose_read(began),
+            Err(ReadError::Call(CallError::NotFound(_))) => return self.diagnose_read(Finding::NotFound, began),
             Err(ReadError::Call(CallError::InsufficientScope(scope))) => {
                 End::Unverified(Unverified::MissingScope(scope))
             }

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use crate::auth0::{CallError, Domain, Endpoint, Item, Missing, Read, Rejection};
+use crate::auth0::{CallError, Endpoint, Item, Missing, Read, Rejection};
 use crate::dispatch::connection::ConnectionKey;
 use crate::dispatch::fair_queue::{NamespaceId, Priority};
-use crate::dispatch::job::{End, History, Job, Owner, Removal, Report, Task, Unverified};
+use crate::dispatch::job::{End, History, Job, Owner, Removal, Task, Unverified};
 use crate::dispatch::machine::diagnosis::{DiagnosisStep, Finding, diagnose};
 
 use super::pending::{Diagnosis, PendingRead, ReadPurpose};
@@ -32,7 +32,10 @@ pub(crate) enum ItemState {
     OpenUnseen,
     Accepted,
     Absent,
+    /// Auth0 does not know it.
     NotFound,
+    /// Its DELETE was answered with 404, and it could not be found out whether that is about the item.
+    Unclear,
     Refused,
     Failed,
 }
@@ -55,6 +58,8 @@ pub(crate) struct JobState {
     unresolved: Vec<Unresolved>,
     /// Items whose DELETE is to be sent next, by index.
     pub(super) resend: Vec<(usize, Option<Suspect>)>,
+    /// Whether they wait until lists that lag show what is so now.
+    pub(super) resends_later: bool,
     pub(super) diagnosis: Option<Diagnosis>,
     pub(super) pending_read: Option<PendingRead>,
     /// The error that the job reports if any of its items failed.
@@ -64,19 +69,21 @@ pub(crate) struct JobState {
     unproved: bool,
     /// How the job ends, once that is decided.
     pub(super) end: Option<End>,
-    accepted_unnamed: usize,
-    first_accepted_at: Option<Timestamp>,
-    accepted_at: Option<Timestamp>,
+    pub(super) accepted_unnamed: usize,
+    pub(super) first_accepted_at: Option<Timestamp>,
+    pub(super) accepted_at: Option<Timestamp>,
     /// Whether an item was accepted since the job last advanced.
     pub(crate) newly_accepted: bool,
     pub(super) lost: bool,
     pub(super) seen: bool,
+    /// See [`History::known_gone`].
+    pub(super) known_gone: bool,
     /// The roles through which the user has what the job names, as the last read showed.
     pub(crate) through_roles: BTreeSet<Arc<str>>,
     pub(super) read_at: Option<Timestamp>,
     /// Whether any call for this job was made.
     pub(super) called: bool,
-    correlation: Option<Arc<str>>,
+    pub(super) correlation: Option<Arc<str>>,
     /// Whether the last call for this job was answered with a 429 whose wait is long enough to be shown.
     pub(crate) rate_limited: bool,
     /// Whether its owner was woken to show what the job waits for.
@@ -95,7 +102,8 @@ const fn is_rejection(error: &CallError) -> bool {
 impl JobState {
     pub(super) fn new(job: Job, connection: ConnectionKey, ns: NamespaceId, now: Instant) -> Self {
         let Job { owner, removal, task, history } = job;
-        let History { accepted, accepted_unnamed, absent, first_accepted_at, accepted_at, lost, seen } = history;
+        let History { accepted, accepted_unnamed, absent, first_accepted_at, accepted_at, .. } = history;
+        let History { lost, seen, known_gone, .. } = history;
         let state = |item| match () {
             () if task == Task::Observe => ItemState::Open,
             () if accepted.contains(item) => ItemState::Accepted,
@@ -125,6 +133,7 @@ impl JobState {
             items_in_flight: 0,
             unresolved: Vec::new(),
             resend: Vec::new(),
+            resends_later: false,
             diagnosis: None,
             pending_read: None,
             error: None,
@@ -137,6 +146,7 @@ impl JobState {
             newly_accepted: false,
             lost,
             seen,
+            known_gone,
             through_roles: BTreeSet::new(),
             read_at: None,
             called: false,
@@ -202,9 +212,13 @@ impl JobState {
                 self.close(index, if unseen { ItemState::Absent } else { ItemState::Accepted });
             }
             ItemResult::NotFound(Missing::Subject) => self.end = Some(End::NotFound(Missing::Subject)),
-            ItemResult::NotFound(missing @ (Missing::Item | Missing::Unclear)) => {
-                self.missing = Some(missing);
+            ItemResult::NotFound(Missing::Item) => {
+                self.missing.get_or_insert(Missing::Item);
                 self.close(index, ItemState::NotFound);
+            }
+            ItemResult::NotFound(Missing::Unclear) => {
+                self.missing = Some(Missing::Unclear);
+                self.close(index, ItemState::Unclear);
             }
             ItemResult::Failed(error) => {
                 self.lost |= error.may_have_worked();
@@ -230,7 +244,8 @@ impl JobState {
             return NextStep::End(end);
         }
         if !self.resend.is_empty() {
-            return NextStep::Remove(std::mem::take(&mut self.resend));
+            let later = std::mem::take(&mut self.resends_later);
+            return NextStep::Remove { items: std::mem::take(&mut self.resend), later };
         }
         if self.pending_read.is_some() {
             return NextStep::Wait;
@@ -268,7 +283,9 @@ impl JobState {
     }
 
     fn continue_diagnosis(&mut self, Diagnosis { items, findings, read_at }: Diagnosis) -> NextStep {
-        match diagnose(self.endpoint(), &findings) {
+        // What lists something exists, and so does what Auth0 has accepted a DELETE of.
+        self.seen |= findings.contains(&Finding::There) || self.phase == Phase::Proving;
+        match diagnose(self.endpoint(), &findings, self.seen) {
             DiagnosisStep::Verdict(verdict) => {
                 self.diagnosed(verdict, items, read_at);
                 self.next_step()
@@ -328,8 +345,9 @@ impl JobState {
         request: ReadRequest,
     ) -> NextStep {
         let (first_page_only, answers_due) = (request.first_page_only, request.wanted.len());
-        let (present, error, began) = (Vec::new(), None, None);
-        let read = PendingRead { purpose, unresolved, findings, first_page_only, answers_due, present, error, began };
+        let (present, by_list, error, began) = (Vec::new(), false, None, None);
+        let read =
+            PendingRead { purpose, unresolved, findings, first_page_only, answers_due, present, by_list, error, began };
         self.pending_read = Some(read);
         NextStep::Read(request)
     }
@@ -351,46 +369,5 @@ impl JobState {
     /// `end`, unless there are items that Auth0 does not know.
     pub(super) fn end_unless_missing(&self, end: End) -> End {
         self.missing.map_or(end, End::NotFound)
-    }
-
-    /// The job as if it was submitted again, with what is known so far as its history.
-    pub(crate) fn to_job(&self) -> Job {
-        let history = History {
-            accepted: self.items_in(ItemState::Accepted),
-            accepted_unnamed: self.accepted_unnamed,
-            absent: self.items_in(ItemState::Absent),
-            first_accepted_at: self.first_accepted_at,
-            accepted_at: self.accepted_at,
-            lost: self.lost || self.items_in_flight > 0,
-            seen: self.seen,
-        };
-        Job { owner: self.owner.clone(), removal: self.removal.clone(), task: self.task.clone(), history }
-    }
-
-    fn items_in(&self, wanted: ItemState) -> Vec<Item> {
-        let items = self.removal.items.iter().zip(&self.states).filter(|(_, state)| **state == wanted);
-        items.map(|(item, _)| item.clone()).collect()
-    }
-
-    pub(crate) fn report(&self, end: End, domain: &Domain) -> Report {
-        Report {
-            task: self.task.clone(),
-            accepted: self.items_in(ItemState::Accepted),
-            accepted_unnamed: self.accepted_unnamed,
-            already_absent: self.items_in(ItemState::Absent),
-            not_found: self.items_in(ItemState::NotFound),
-            refused: self.items_in(ItemState::Refused),
-            first_accepted_at: self.first_accepted_at,
-            accepted_at: self.accepted_at,
-            // The answers of calls in flight will not reach this job.
-            lost: self.lost || self.items_in_flight > 0,
-            seen: self.seen,
-            through_roles: self.through_roles.clone(),
-            read_at: self.read_at,
-            connection: self.called.then_some(self.connection),
-            domain: self.called.then(|| domain.clone()),
-            correlation: self.correlation.clone(),
-            end,
-        }
     }
 }

@@ -15,8 +15,8 @@ pub(crate) enum NextStep {
     Wait,
     /// This list to be read.
     Read(ReadRequest),
-    /// These of its items, by index, to be removed.
-    Remove(Vec<(usize, Option<Suspect>)>),
+    /// These of its items, by index, to be removed: now, or once lists that lag show what is so now.
+    Remove { items: Vec<(usize, Option<Suspect>)>, later: bool },
     /// To be ended.
     End(End),
 }
@@ -67,6 +67,8 @@ pub(crate) struct Unresolved {
 pub(crate) struct Suspect {
     /// The most items of its next batch, itself included; zero after it has failed alone.
     pub(crate) max_batch: usize,
+    /// Whether it is sent again, or was, after lists that lag had the time to show what made it fail.
+    pub(crate) asked_again: bool,
     /// When the first call that failed with it was started.
     pub(crate) first_failed_at: Instant,
 }
