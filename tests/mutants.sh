@@ -477,6 +477,8 @@ mutant 4-left-but-unclear "--lib a_404_is_about_what" \
     src/dispatch/machine/diagnosis.rs 's/NotThere, Unreadable\], ..) if seen =>/NotThere, Unreadable], ..) if seen \&\& false =>/'
 mutant 9-learning-taken-back "--lib an_observed_object_may_learn" \
     src/revocation/inputs.rs 's/Task::Learn(_) => self.observes(&self.known()),/Task::Learn(_) => self.is_observed(),/'
+mutant 8-removed-in-each-attempt "--lib a_continuous_object_goes_on" \
+    src/revocation/apply_report.rs 's/retain(|condition| !is_late_sight(condition))/retain(|condition| !is_late_sight(condition) || true)/'
 mutant 9-gone-and-gone-again "--lib an_organization_that_is_gone" \
     src/revocation/observations.rs 's/per_user \&\& reason == Reason::SubjectGone/per_user \&\& false \&\& reason == Reason::SubjectGone/'
 mutant 9-clock-set-back "--lib reads_go_on_after_the_clock" \

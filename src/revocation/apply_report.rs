@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::api::{RemovalStatus, State};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use crate::api::{ConditionType, RemovalStatus, State, VerifiedReason};
 use crate::dispatch::{End, Refusal, Report, Task};
 
 use super::answers::{is_superseded, judge_report, judge_requested_proof};
@@ -130,6 +132,12 @@ fn count_handed_back(inputs: &Inputs<'_>, generation: i64, end: &End) -> Option<
     }
 }
 
+/// Whether the condition says that a read long after the removal still showed it.
+fn is_late_sight(condition: &Condition) -> bool {
+    let is_verified = condition.type_ == ConditionType::Verified.as_str();
+    is_verified && condition.status == "False" && condition.reason == VerifiedReason::ReadAfter.as_str()
+}
+
 /// The status of an object of which more is known now, although no verdict came of it: its reason stays.
 fn partial_status(inputs: &Inputs<'_>, known: &Known) -> RemovalStatus {
     let mut status = inputs.status.cloned().unwrap_or_default();
@@ -137,6 +145,10 @@ fn partial_status(inputs: &Inputs<'_>, known: &Known) -> RemovalStatus {
         // It is the verdict on another target, which was finished.
         status.conditions.retain(|condition| !is_ours(condition));
         (status.observed_generation, status.finished, status.effective_by) = (None, None, None);
+    }
+    if known.has_accepted() && known.still_present_since.is_none() {
+        // What a read still showed was removed once more. A job that ends without a read must not do that again.
+        status.conditions.retain(|condition| !is_late_sight(condition));
     }
     known.write_into(&mut status);
     date_unknown_from_acceptance(&mut status.conditions, known);

@@ -251,6 +251,13 @@ fn a_continuous_object_goes_on_after_still_present() {
     let (waited, task, history) = object.submits();
     assert_eq!((task, history.accepted.len()), (REMOVE, 0));
     assert!((HOUR..=HOUR * 11 / 10 + 1).contains(&waited), "{waited}");
+    // The job ends before its read: what was accepted is proved, and not sent again.
+    let handed_back = object.accepted(End::HandedBack(Refusal::Unconfirmed));
+    object.apply_report(&handed_back);
+    let (_, task, history) = object.submits();
+    assert_eq!((task, history.accepted.len()), (Task::Prove, 2));
+    let late = object.still_shown(Task::Prove, &history);
+    assert_eq!(object.after(&late).reason_text(), Some("AwaitingConsistency"));
 }
 
 /// Another version's verdict has no target. It is looked at again like any other.
