@@ -86,6 +86,7 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	cargo clippy --features otlp --lib --bins --quiet -- -D warnings
+	cargo clippy --no-default-features --lib --bins --quiet -- -D warnings
 
 # Writes crds/ from the code.
 crds:
@@ -135,9 +136,9 @@ release-check:
 chart-package:
 	release/chart.sh "$$(cargo run --quiet --package stack -- locate helm)" $(IMAGE) $(SOURCE)
 
-# The program as a plugin of kubectl, for this architecture, in target/image. `make image-check` has built it.
+# The program with the commands for people as a plugin of kubectl, for this architecture, in target/image.
 plugin-package:
-	release/plugin.sh pack "$$(image/build.sh)" $$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')
+	release/plugin.sh pack "$$(FEATURES=cli image/build.sh)" $$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')
 
 # The manifest by which krew installs the plugins that are in target/image, target/dist/rescind.yaml.
 krew-manifest:

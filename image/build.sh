@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds the program of the image, statically linked and with the same bytes wherever the checkout is, and prints its
-# path. The Dockerfile and `make image-check` call this. FEATURES: cargo features, comma-separated.
+# path. The Dockerfile and `make image-check` call this. FEATURES: cargo features, comma-separated;
+# `cli` adds the commands for people.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -14,5 +15,6 @@ export CARGO_INCREMENTAL=0
 export SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-0}"
 
 # With --target, RUSTFLAGS do not apply to build scripts and procedural macros, which cannot be linked statically.
-cargo build --locked --release --package rescind --bin rescind --features "jemalloc${FEATURES:+,$FEATURES}" --target "$host" >&2
+cargo build --locked --release --package rescind --bin rescind --no-default-features \
+    --features "jemalloc${FEATURES:+,$FEATURES}" --target "$host" >&2
 echo "${CARGO_TARGET_DIR:-$PWD/target}/$host/release/rescind"

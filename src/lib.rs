@@ -13,7 +13,7 @@
 //! - [`revocation`]: the one reconcile of all removal kinds, and the pure decisions that it carries out.
 //! - [`telemetry`]: logs, audit log, events, metrics, traces and probes.
 //! - [`runtime`]: watches, controllers, leader election, startup and shutdown.
-//! - [`cli`]: `kubectl rescind`, the commands for people.
+//! - `cli`: `kubectl rescind`, the commands for people.
 //! - [`kubeconfig`]: how the cluster is found.
 //! - [`clock`]: the wall clock and the steady clock that the rooms read.
 
@@ -22,6 +22,7 @@
 pub mod api;
 pub mod auth0;
 mod capacity;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod clock;
 pub mod dispatch;

@@ -1,5 +1,5 @@
 //! The command line: `rescind run` runs the operator, `rescind crds` prints the CustomResourceDefinitions. The commands
-//! for people are in [`cli`].
+//! for people are in `rescind::cli`.
 //!
 //! This file parses flags, sets up logs, TLS, traces and signals, and hands over to [`runtime::run`].
 
@@ -13,6 +13,7 @@ use anyhow::{Context, anyhow};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rescind::api::printable;
 use rescind::auth0::{AllowedDomains, Timeouts};
+#[cfg(feature = "cli")]
 use rescind::cli;
 use rescind::kubeconfig::{self, Selection};
 use rescind::runtime::{self, ElectionTiming, LEASE, Settings, WatchTiming};
@@ -130,8 +131,15 @@ enum Format {
 struct Served(Option<BindAddress>);
 
 /// The last lines of the help.
+#[cfg(feature = "cli")]
 fn people() -> String {
     format!("For people, also as a plugin of kubectl: rescind {}", cli::COMMANDS.join("|"))
+}
+
+/// The last lines of the help.
+#[cfg(not(feature = "cli"))]
+const fn people() -> &'static str {
+    "The commands for people, kubectl rescind, are another build of this program."
 }
 
 fn allowed_domains(text: &str) -> Result<AllowedDomains, String> {
@@ -183,6 +191,7 @@ fn is_label(text: &str) -> bool {
 /// Exit codes: 0 success, 1 could not run or had to stop, 2 wrong command line (from clap).
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
+    #[cfg(feature = "cli")]
     if cli::is_for_people(&args) {
         // The only error is that there is one already.
         let _ = rustls::crypto::ring::default_provider().install_default();

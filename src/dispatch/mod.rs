@@ -44,6 +44,7 @@ pub use connection::{Connection, ConnectionKey, Credential, Limits};
 pub use dispatcher::Dispatcher;
 pub use facts::{KnownFacts, Learned};
 pub use job::{End, History, Job, Owner, Purpose, Refusal, Removal, Report, Task, Unverified, View, Wait};
+#[cfg(feature = "cli")]
 pub(crate) use limiter::{CallOutcome, Limiter};
 pub use observer::{DeleteFinished, Observer, QueueStats, RequestFinished};
 pub use preflight::Preflight;

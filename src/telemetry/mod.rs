@@ -31,6 +31,7 @@ pub(crate) mod readiness;
 pub mod trace_export;
 pub mod traces;
 
+#[cfg(feature = "cli")]
 pub(crate) use audit_chain::TARGET as AUDIT_TARGET;
 pub use audit_chain::{AuditLog, ChainFault, verify_audit_log};
 pub use audit_codes::Code;
