@@ -69,6 +69,14 @@ async fn one_token_serves_everything_and_a_restart_asks_for_none_in_vain() {
 
     // Everything is finished and the credentials are known to be good, so the next process needs no token.
     let operator = env.operator().await;
+    // An object that is decided without a call shows that the operator is at work.
+    let old = json!({"userId": OTHER_USER, "roles": [ROLE], "notAfter": "2020-01-01T00:00:00Z"});
+    env.put::<UserRoleRevocation>("old", old).await;
+    env.reason::<UserRoleRevocation>("old", "NotReplayed").await;
+    operator.stop().await;
+    assert_eq!(env.fake.count(Kind::Token), 1, "nothing has needed one");
+
+    let operator = env.operator().await;
     ask(&env, "1").await;
     let answered = |tenant: &Auth0Tenant| tenant.status.as_ref().unwrap().last_handled_reconcile_at.is_some();
     env.wait::<Auth0Tenant>("default", answered).await;
