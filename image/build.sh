@@ -12,6 +12,8 @@ export RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,--build-id=none 
 --remap-path-prefix=$PWD=/rescind --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 export CFLAGS="-ffile-prefix-map=$PWD=/rescind -ffile-prefix-map=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 export CARGO_INCREMENTAL=0
+# A tenth smaller, for some minutes more.
+export CARGO_PROFILE_RELEASE_LTO=fat
 export SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-0}"
 
 # With --target, RUSTFLAGS do not apply to build scripts and procedural macros, which cannot be linked statically.

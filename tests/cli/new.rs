@@ -176,14 +176,18 @@ async fn at_a_terminal_it_asks() {
     terminal.expect("Who?").await;
     terminal.send("jane@acme.com\r").await;
     terminal.expect("Several accounts").await;
+    terminal.expect(OTHER_USER).await;
     // Those of auth0 come first.
     terminal.send("\u{1b}[B\r").await;
     terminal.expect("What does Jane Doe").await;
+    // A list is drawn after its prompt.
+    terminal.expect("role Admin").await;
+    terminal.expect("membership in Acme Inc").await;
     let shown = terminal.seen();
-    assert!(shown.contains("role Admin") && shown.contains("membership in Acme Inc"), "{shown}");
     assert!(!shown.contains("[x]"), "nothing is ticked: {shown}");
     terminal.send("\u{1b}[B \r").await;
     terminal.expect("And then?").await;
+    terminal.expect("apply them in the cluster").await;
     terminal.send("\u{1b}[B\u{1b}[B\r").await;
     let (code, seen) = terminal.end().await;
     assert_eq!(code, 0, "{seen}");
