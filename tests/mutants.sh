@@ -447,6 +447,8 @@ mutant 10-early-again "--lib the_reserve_is_kept" \
     src/dispatch/limiter/token_bucket.rs 's/{ WHOLE_TOKEN } else { 1.0 }/{ WHOLE_TOKEN } else { WHOLE_TOKEN }/'
 mutant 10-all-first "--test worlds the_promises" \
     src/dispatch/machine/calls.rs 's/self.unaccepted_call = if conn.accepted { self.unaccepted_call } else { Some(id) };//'
+mutant 10-plan-takes-the-brake-of-others "--lib the_brake_of_one_namespace_is_not" \
+    src/cli/plan/tenant.rs 's/is_some_and(|of| of.id.is_some());/is_none_or(|of| of.id.is_some());/'
 mutant 10-people-take-the-reserve "--test cli twice_the_reserve_is_left_alone" \
     src/cli/access.rs 's/(2.0 \* f64::from(rate.reserve_percent))/(0.0 * f64::from(rate.reserve_percent))/'
 mutant 11-no-wait "--test worlds the_promises" \

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 
-use crate::api::ConditionType;
+use crate::api::{BrakeStatus, ConditionType};
 use crate::auth0::{Endpoint, Item, Lookup};
 use crate::cli::access::access;
 use crate::cli::cluster::Cluster;
@@ -120,9 +120,15 @@ fn engaged(standing: &Standing, namespace: &str) -> Option<String> {
     let status = standing.status()?;
     let condition = status.condition(ConditionType::BrakeEngaged).filter(|condition| condition.status == "True")?;
     let brake = status.brake.as_ref()?;
-    let of_namespace = brake.namespaces.iter().find(|of| of.name == namespace).is_none_or(|of| of.id.is_some());
-    let is_engaged = brake.namespaces.is_empty() || brake.id.is_some() || of_namespace;
-    is_engaged.then(|| condition.message.clone())
+    is_engaged_for(brake, namespace).then(|| condition.message.clone())
+}
+
+/// Whether a brake that is engaged stops this namespace. Of a tenant for many namespaces, one can be stopped and another
+/// not.
+fn is_engaged_for(brake: &BrakeStatus, namespace: &str) -> bool {
+    let of = |name: &str| brake.namespaces.iter().find(|of| of.name == name);
+    let is_stopped = || of(namespace).or_else(|| of(BrakeStatus::OTHERS)).is_some_and(|of| of.id.is_some());
+    brake.namespaces.is_empty() || brake.id.is_some() || is_stopped()
 }
 
 /// What is to be read: the items of the objects for which the operator would do something, or has.
@@ -208,5 +214,24 @@ fn object_report(
         subject_name: (!of_subject.is_empty()).then(|| of_subject.join(", ")),
         wait: judged.wait.as_ref().map(|(reason, message)| format!("{}: {message}", reason.as_str())),
         items: object.removal.items.iter().map(item_report).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_brake_of_one_namespace_is_not_that_of_another() {
+        let brake = |json| -> BrakeStatus { serde_json::from_value(json).unwrap() };
+        assert!(is_engaged_for(&brake(json!({"id": "3-ab"})), "a"), "an Auth0Tenant has one namespace");
+        let one = brake(json!({"namespaces": [{"name": "a", "id": "3-ab"}, {"name": "b"}]}));
+        assert_eq!(["a", "b", "c"].map(|name| is_engaged_for(&one, name)), [true, false, false]);
+        let others = brake(json!({"namespaces": [{"name": "b"}, {"name": "*", "id": "3-ab"}]}));
+        assert_eq!(["b", "c"].map(|name| is_engaged_for(&others, name)), [false, true]);
+        let all = brake(json!({"id": "9-ab", "namespaces": [{"name": "b"}]}));
+        assert!(is_engaged_for(&all, "b"), "all namespaces together");
     }
 }
