@@ -26,6 +26,7 @@ mod capacity;
 pub mod cli;
 pub mod clock;
 pub mod dispatch;
+mod hex;
 mod kube_error;
 pub mod kubeconfig;
 pub mod revocation;

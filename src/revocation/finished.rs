@@ -2,38 +2,48 @@
 //! that changes neither must not remove anything again (docs/design.md, "Finished"). Pure.
 
 use ring::digest::{SHA256, digest};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::api::{ConditionType, Mode, Reason, RemovalStatus, TenantRef};
 use crate::auth0::Item;
 use crate::dispatch::Removal;
+use crate::hex::hex;
 
 /// `status.finished.target`: the first 16 hex digits of SHA-256 over tenant, endpoint and items. The order of the items
 /// does not matter. It is stored in statuses, so its form can never change.
 pub(super) fn target(tenant: &TenantRef, removal: &Removal) -> String {
-    let digest = digest(&SHA256, canonical(tenant, removal).as_bytes());
-    digest.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest(&SHA256, canonical(tenant, removal).as_bytes()).as_ref()[..8])
 }
 
 /// The text that is hashed: a JSON array without white space. Ids other than these two follow them.
 fn canonical(tenant: &TenantRef, removal: &Removal) -> String {
-    let kind = tenant.kind.as_str();
     let endpoint = &removal.endpoint;
     let (organization, user) = (endpoint.organization().map(|id| &**id), endpoint.user().map(|id| &**id));
-    let mut items: Vec<Value> = removal.items.iter().map(item).collect();
-    items.sort_by_cached_key(Value::to_string);
+    let mut items: Vec<String> = removal.items.iter().map(item).collect();
+    items.sort_unstable();
     items.dedup();
-    let mut parts = vec![json!(kind), json!(tenant.name), json!(endpoint.template()), json!(organization), json!(user)];
-    parts.extend(endpoint.other_ids().map(|(_, id)| json!(**id)));
-    parts.push(items.into());
-    Value::from(parts).to_string()
+    let mut parts = vec![
+        text(tenant.kind.as_str()),
+        text(&tenant.name),
+        text(endpoint.template()),
+        text(&organization),
+        text(&user),
+    ];
+    parts.extend(endpoint.other_ids().map(|(_, id)| text(&**id)));
+    parts.push(format!("[{}]", items.join(",")));
+    format!("[{}]", parts.join(","))
 }
 
-fn item(item: &Item) -> Value {
+fn item(item: &Item) -> String {
     match item {
-        Item::Id(id) => json!(**id),
-        Item::Permission { resource_server, name } => json!([**resource_server, **name]),
+        Item::Id(id) => text(&**id),
+        Item::Permission { resource_server, name } => text(&[&**resource_server, &**name]),
     }
+}
+
+/// As JSON. Texts and lists of texts can always be written.
+fn text(value: &(impl Serialize + ?Sized)) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 /// The modes that decide whether an object is finished.

@@ -2,7 +2,7 @@
 //! is written into the status within seconds.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::api::{Reason, RemovalStatus};
@@ -19,7 +19,7 @@ use super::wait_writes::Slot;
 #[derive(Clone, Debug, Default)]
 pub(super) struct ObjectMemory {
     /// The status that the object should have, if another one is stored.
-    pub(super) status: Option<RemovalStatus>,
+    pub(super) status: Option<Arc<RemovalStatus>>,
     /// What is known item by item.
     pub(super) items: Items,
     /// Since when the object has been waiting, for whatever reasons.

@@ -131,7 +131,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
         let stored = self.stored();
         let mut memory = self.context.shared.state.memory.get(&self.owner.uid);
         if stands(self.object, &stored.status) {
-            memory.status = memory.status.filter(RemovalStatus::is_ready);
+            memory.status = memory.status.filter(|status| status.is_ready());
         }
         let plan = self.decide(&stored.status, &mut memory);
         self.write(&stored, memory, plan, permit).await
@@ -173,7 +173,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
         for _ in 0..MAX_DECISIONS {
             let view = shared.dispatcher.view(&self.owner.uid);
             let known = memory.clone();
-            let status = known.status.as_ref().unwrap_or(stored);
+            let status = known.status.as_deref().unwrap_or(stored);
             let request = pending_request(self.object, Some(status));
             let own = status.reason_at(self.owner.generation);
             let check_at = self.check_at(status, memory);
@@ -191,7 +191,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
                 }
                 Decision::AwaitChange(pause) => plan.requeue_after = pause,
                 Decision::Acknowledge => {
-                    memory.status = Some(acknowledged(&inputs));
+                    memory.status = Some(Arc::new(acknowledged(&inputs)));
                     plan.requeue_after = inputs.check_left();
                 }
                 Decision::Block(blocked) => {

@@ -134,7 +134,7 @@ impl Shared {
         let ahead = self.state.mutations.ahead_of_cache(&owner.uid);
         self.state.mutations.forget(&owner.uid);
         let report = self.dispatcher.take_back(&owner.uid);
-        let status = memory.status.as_ref().or(ahead.as_ref().map(|stored| &stored.status)).or(object.status());
+        let status = memory.status.as_deref().or(ahead.as_ref().map(|stored| &stored.status)).or(object.status());
         if let Some(partial) = unproved_report(status, &memory.items, &object.removal(), report, clock::wall()) {
             self.observer.owner_gone(&owner, &partial);
         }

@@ -11,6 +11,8 @@ use ring::digest::{SHA256, digest};
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::hex::hex;
+
 /// The log target that tells audit lines from others.
 pub(crate) const TARGET: &str = "rescind::audit";
 /// `prev` of the first line of a process.
@@ -23,7 +25,7 @@ pub(crate) fn hash<'a>(fields: impl IntoIterator<Item = (&'a String, &'a Value)>
     let sorted: BTreeMap<_, _> = fields.into_iter().filter(|(key, _)| !OF_THE_LOGGER.contains(&key.as_str())).collect();
     // It cannot fail: the keys are texts.
     let text = serde_json::to_string(&sorted).unwrap_or_default() + "\n";
-    digest(&SHA256, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(digest(&SHA256, text.as_bytes()))
 }
 
 /// What is wrong with an audit log. What to do: ask who could write to it; the API server's own audit log and Auth0's

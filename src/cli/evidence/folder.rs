@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::cli::error::CliError;
+use crate::hex::hex;
 
 use super::report::{Completeness, Counts, Evidence, Origin, SCHEMA_VERSION};
 use super::spans::utc;
@@ -154,7 +155,7 @@ fn within(seconds: u64) -> String {
 
 /// The SHA-256 of these bytes, in hex.
 pub fn sha256(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(digest(&SHA256, bytes))
 }
 
 #[cfg(test)]

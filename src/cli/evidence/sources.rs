@@ -17,6 +17,7 @@ use crate::cli::cluster::{Cluster, Selected};
 use crate::cli::error::CliError;
 use crate::cli::object::{Kind, Object, kinds};
 use crate::cli::session::Session;
+use crate::hex::hex;
 use crate::telemetry::AUDIT_TARGET;
 use crate::tenant::TenantKey;
 
@@ -143,7 +144,7 @@ fn lines(
             kept.push((number, line.trim_end().to_owned()));
         }
     }
-    let sha256 = hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex(hash.finish());
     inputs.push(Input { file: path.display().to_string(), sha256 });
     Ok(kept)
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::api::{GROUP, Mode, TenantKind, TenantRef};
 use crate::auth0::{Endpoint, Item};
 use crate::cli::texts::shown;
+use crate::hex::hex;
 
 use super::loss::NamedRemoval;
 
@@ -104,8 +105,7 @@ fn name(removal: &NamedRemoval) -> String {
 
 /// The first digits of the SHA-256 of a text, as `sha256sum` prints them.
 pub fn hash(text: &str, digits: usize) -> String {
-    let hash = digest(&SHA256, text.as_bytes());
-    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>().chars().take(digits).collect()
+    hex(digest(&SHA256, text.as_bytes())).chars().take(digits).collect()
 }
 
 /// The object as a document of YAML, with the names of the items in comments.

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::verdict::Sign;
 
+use crate::hex::hex;
+
 /// The version of the form of the JSON.
 pub const SCHEMA_VERSION: u32 = 1;
 
@@ -128,8 +130,7 @@ impl Report {
         report.counts.retain(|_, count| *count > 0);
         let lines: Vec<String> =
             report.signs().iter().map(|(item, sign)| format!("{} {item}\n", sign.as_str())).collect();
-        let hash = digest(&SHA256, lines.concat().as_bytes());
-        report.sha256 = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        report.sha256 = hex(digest(&SHA256, lines.concat().as_bytes()));
         report
     }
 

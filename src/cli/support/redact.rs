@@ -1,11 +1,12 @@
 //! Takes out of a text what must not leave the house: tokens always, and people unless they are wanted. Pure.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use ring::digest::{SHA256, digest};
 use serde_json::Value;
+
+use crate::hex::hex;
 
 /// As ids are encoded in paths.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -22,12 +23,7 @@ pub struct Redactor {
 
 /// A short name for a text, the same in every bundle.
 pub fn short_hash(kind: &str, text: &str) -> String {
-    let mut name = format!("{kind}-");
-    for byte in digest(&SHA256, text.as_bytes()).as_ref().iter().take(5) {
-        // Writing to a text cannot fail.
-        let _ = write!(name, "{byte:02x}");
-    }
-    name
+    format!("{kind}-{}", hex(&digest(&SHA256, text.as_bytes()).as_ref()[..5]))
 }
 
 impl Redactor {

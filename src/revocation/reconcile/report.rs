@@ -1,5 +1,7 @@
 //! The report of a job: what it means for its object, and what the other objects learn from it.
 
+use std::sync::Arc;
+
 use tracing::warn;
 
 use crate::api::{Reason, RemovalStatus};
@@ -40,7 +42,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
             let next = next_check(interval, phase(&self.removal.endpoint), self.now);
             memory.check = Some((self.owner.generation, next));
         }
-        memory.status = Some(status);
+        memory.status = Some(Arc::new(status));
         (memory.items, memory.is_probe) = (items, false);
         memory.not_before = pause.map(|pause| self.now.steady + pause);
         (memory.failures, memory.handed_back) = (failures.or(memory.failures), handed_back);

@@ -1,5 +1,6 @@
 //! The end of a reconcile: the status is written if that is worth it now, and a new reason is announced.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kube::ResourceExt;
@@ -33,7 +34,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
             self.keep(memory, &stored.status);
             return Ok(Progress::Done(Some(MIN_REQUEUE)));
         }
-        let Some(wanted) = plan.shows.clone().or_else(|| memory.status.clone()) else {
+        let Some(wanted) = plan.shows.map(Arc::new).or_else(|| memory.status.clone()) else {
             self.keep(memory, &stored.status);
             return Ok(Progress::Done(plan.requeue_after));
         };
@@ -73,7 +74,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
                 state.mutations.insert(&self.owner.uid, theirs, self.cached_version().as_deref());
                 return Ok(Progress::Done(Some(MIN_REQUEUE)));
             }
-            Written::Unchanged => Stored { version: stored.version.clone(), status: wanted },
+            Written::Unchanged => Stored { version: stored.version.clone(), status: RemovalStatus::clone(&wanted) },
             Written::Gone | Written::Successor => return Ok(Progress::Done(None)),
             Written::Edited => return Ok(Progress::Done(Some(MIN_REQUEUE))),
         };
@@ -119,7 +120,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
     /// but when an object of policy Continuous is looked at again.
     fn keep(&self, mut memory: ObjectMemory, stored: &RemovalStatus) {
         let state = &self.context.shared.state;
-        memory.status = memory.status.filter(|status| status != stored);
+        memory.status = memory.status.filter(|status| **status != *stored);
         let is_over = stored.is_ready() && self.object.options().policy == Policy::Once;
         if memory.status.is_none() && is_over && memory.submitted_with.is_none_or(|_| self.has_no_job()) {
             state.forget(&self.owner.uid);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use kube::ResourceExt;
 use kube::runtime::reflector::Store;
 use tokio_util::sync::CancellationToken;
@@ -105,7 +105,8 @@ impl<K: Revocation> Removals<K> {
     /// Reconciles one object. Returns after which time to do so again.
     async fn reconcile(&self, object: Arc<K>, context: Arc<Context<K>>) -> Option<Duration> {
         let uid = object.meta().uid.as_deref().unwrap_or_default();
-        let reconcile = reconcile(object.clone(), context.clone(), self.permits.take(uid));
+        // On the heap, because it is large and passes through several hands.
+        let reconcile = reconcile(object.clone(), context.clone(), self.permits.take(uid)).boxed();
         let requeue_after = match self.guard.run(&*object, reconcile).await {
             Ok(Progress::Done(after)) => after,
             Ok(Progress::AwaitPermit) => {
