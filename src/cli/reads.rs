@@ -197,7 +197,7 @@ impl<'a> Reads<'a> {
         let slot = self.limiter.reserve_slot(self.key, clock::steady());
         sleep_until(slot).await;
         // Another client can only have drawn since the last answer, which was this command's own: it will show.
-        let _ = self.limiter.confirm(self.key, &mut permit, clock::steady());
+        let _ = self.limiter.confirm((route, self.key), &mut permit, clock::steady());
         self.calls += 1;
         self.screen.progress(format!("reading {} ({} calls)", self.domain, self.calls));
         let answer = self.reader.page(&self.token, read, query).await;

@@ -155,6 +155,11 @@ impl Turns {
             let same = state.get(key).filter(|same| same.uid == object.uid && same.generation == object.generation)?;
             let removes = |at| removes_for(state, key, same, self.version, wall.at(at));
             let tenant = removes(at - SETTLED).and(removes(at))?;
+            // Its first call is a read, which is admitted by other limits than a DELETE.
+            let verification = same.spec.get("verification").or_else(|| tenant.spec.get("verification"));
+            if verification.is_some_and(|verification| verification == "BeforeAndAfter") {
+                return None;
+            }
             // A connection that no tenant had for a while is forgotten, and begins again.
             let is_old = tenant.edited <= self.began;
             let domain = tenant.spec["domain"].as_str()?.to_owned();

@@ -179,11 +179,21 @@ impl Limiter {
     }
 
     /// Whether a call that has its tokens may be sent now. Other clients may have drawn from its buckets since it took
-    /// them.
-    pub(crate) fn confirm(&self, connection: ConnectionKey, permit: &mut Permit, now: Instant) -> bool {
+    /// them. If nothing was known of its buckets then, the buckets that were reported since count: they take every call
+    /// for drawn that was started before their first report.
+    pub(crate) fn confirm(
+        &self,
+        (route, connection): (Route, ConnectionKey),
+        permit: &mut Permit,
+        now: Instant,
+    ) -> bool {
         permit.at = self.seconds(now);
         let reserve = self.connections.get(&connection).map_or(0.0, |(limits, _)| limits.reserve_percent);
-        let mut buckets = permit.drawn.iter().flatten().filter_map(|(key, _)| self.buckets.get(key));
+        let state = self.routes.get(&route);
+        let now_known = || state.map_or([self.last_reported, None], |state| state.next_keys(self.last_reported));
+        let drawn = permit.drawn.map(|drawn| drawn.map(|(key, _)| key));
+        let keys = if drawn == [None, None] { now_known() } else { drawn };
+        let mut buckets = keys.iter().flatten().filter_map(|key| self.buckets.get(key));
         buckets.all(|bucket| bucket.keeps_reserve(reserve, &self.clock, permit.at))
             && !self.aimd.is_overdrawn(permit.at)
     }

@@ -229,7 +229,7 @@ impl Runner {
         }
         let now = self.now();
         let mut permit = self.limiter.acquire(ROUTES[route], now);
-        assert!(self.limiter.confirm(US, &mut permit, now), "a call that may be started may be sent");
+        assert!(self.limiter.confirm((ROUTES[route], US), &mut permit, now), "a call that may be started may be sent");
         self.calls.push(Call {
             route,
             permit: Some(permit),

@@ -174,7 +174,7 @@ impl Machine {
         let own = &self.connections.get(&call.class.connection)?.breaker;
         let shut =
             if accepted { shut(&self.breaker) } else { shut(own) || matches!(self.breaker.state(now), State::Open(_)) };
-        if shut || !self.limiter.confirm(call.class.connection, &mut call.permit, now) {
+        if shut || !self.limiter.confirm((call.class.route, call.class.connection), &mut call.permit, now) {
             self.cancel_call(id, now);
             return None;
         }
