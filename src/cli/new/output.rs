@@ -126,7 +126,7 @@ fn write_all(folder: &Path, chosen: &[Chosen], common: &Common, domain: &str) ->
 /// Applies all objects, or none if the API server refuses one of them.
 async fn apply_all(session: &Session, cluster: &Cluster, chosen: &[Chosen], common: &Common) -> Result<(), CliError> {
     let objects: Vec<(&str, Value)> =
-        chosen.iter().flat_map(|one| &one.removals).map(|removal| (removal.kind, object(removal, common))).collect();
+        chosen.iter().flat_map(|one| &one.removals).map(|removal| (removal.kind(), object(removal, common))).collect();
     let kinds = kinds();
     for is_dry in [true, false] {
         for (name, object) in &objects {
