@@ -26,8 +26,9 @@ macro_rules! codes {
 codes! {
     KUBERNETES = "RSC101" "The version of Kubernetes" {
         "The API server is older than the oldest version that Rescind supports. The CRDs use rules and selectable \
-         fields that it does not know."
-        "Update the cluster."
+         fields that it does not know. Or it cannot be reached, or does not accept your credentials: then nothing else \
+         is checked."
+        "Update the cluster. If it does not answer, choose another context of the kubeconfig, or log in again."
     }
     CRDS = "RSC102" "The CRDs are installed" {
         "A kind of Rescind is missing, so objects of it cannot be created and the operator does not become ready."

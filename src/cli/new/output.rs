@@ -10,7 +10,7 @@ use crate::cli::cluster::Cluster;
 use crate::cli::error::CliError;
 use crate::cli::object::kinds;
 use crate::cli::session::Session;
-use crate::cli::texts::count;
+use crate::cli::texts::{command_line, count};
 use crate::clock;
 use crate::kube_error::explain;
 
@@ -60,10 +60,10 @@ pub async fn put(
         }
         Place::Folder(folder) => {
             write_all(folder, chosen, common, domain)?;
-            let (files, folder) = (count(chosen.len(), "file"), folder.display());
-            session.screen.note(format!(
-                "wrote {objects} in {files} to {folder}. Look first: kubectl rescind plan -f {folder}   ({calls})"
-            ));
+            let (files, folder) = (count(chosen.len(), "file"), folder.display().to_string());
+            let (words, flags) = (["kubectl", "rescind", "plan", "-f", &folder], session.flags.given());
+            let plan = command_line(words.into_iter().chain(flags.iter().map(String::as_str)));
+            session.screen.note(format!("wrote {objects} in {files} to {folder}. Look first: {plan}   ({calls})"));
         }
         Place::Cluster => {
             apply_all(session, cluster, chosen, common).await?;

@@ -81,7 +81,7 @@ fn one(found: Accounts) -> Result<Option<Account>, CliError> {
             let at = picker::choose("Several accounts. Which one?", &lines)?.ok_or_else(left)?;
             Ok(Some(several.swap_remove(at)))
         }
-        Accounts::Nobody(_) => Ok(None),
+        Accounts::Unknown(_) => Ok(None),
     }
 }
 
