@@ -18,8 +18,8 @@ pub fn confirm(screen: &Screen, verb: &str, objects: usize, word: &str, yes: boo
     ask(screen, &format!("{verb} {}", count(objects, "object")), word, "--yes", None)
 }
 
-/// Has `word` typed, unless the command line gives it already. `what` completes "this would", such as "stop 26 objects".
-/// `flag`: what to write on the command line instead.
+/// Has `word` typed, unless the command line gives it already. `what` completes "this would", such as "stop 26
+/// objects". `flag`: what to write on the command line instead.
 pub fn ask(screen: &Screen, what: &str, word: &str, flag: &str, given: Option<&str>) -> Result<(), CliError> {
     let typed = match given {
         Some(given) => given.to_owned(),

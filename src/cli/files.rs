@@ -1,5 +1,5 @@
-//! Files that people give, whatever program has written them. One that is too large is refused: what is cut off would be
-//! missing without a word.
+//! Files that people give, whatever program has written them. One that is too large is refused: what is cut off would
+//! be missing without a word.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -125,13 +125,13 @@ impl TenantFlags {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "How Auth0 is read")]
 pub struct Auth0Flags {
-    /// File with a Management API token that can read. Default: the variable RESCIND_AUTH0_TOKEN, else the Secret of the
-    /// tenant, if you may read it.
+    /// File with a Management API token that can read. Default: the variable RESCIND_AUTH0_TOKEN, else the Secret of
+    /// the tenant, if you may read it.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 
-    /// The most reads a second, 0.1 to 1000, and never more than the tenant's own maxRequestsPerSecond. Twice the tenant's
-    /// reservePercent of each of Auth0's buckets is left alone.
+    /// The most reads a second, 0.1 to 1000, and never more than the tenant's own maxRequestsPerSecond. Twice the
+    /// tenant's reservePercent of each of Auth0's buckets is left alone.
     #[arg(long, env = "RESCIND_MAX_REQUESTS_PER_SECOND", default_value_t = 2.0, value_parser = rate)]
     pub max_requests_per_second: f64,
 

@@ -1,5 +1,5 @@
-//! Finds what people name: accounts by id, e-mail address or name; roles and organizations by id or name; a permission by
-//! its API and its name. What is unknown or not clear is an error that names what could be meant.
+//! Finds what people name: accounts by id, e-mail address or name; roles and organizations by id or name; a permission
+//! by its API and its name. What is unknown or not clear is an error that names what could be meant.
 
 use std::sync::Arc;
 

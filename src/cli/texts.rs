@@ -16,8 +16,8 @@ pub fn shown(text: &str) -> String {
     clean.chars().take(MAX_NAME - 1).chain(['…']).collect()
 }
 
-/// For a cell of a CSV file: the same, whole, with an apostrophe before what a spreadsheet would take for a formula. The
-/// CSV writer quotes it.
+/// For a cell of a CSV file: the same, whole, with an apostrophe before what a spreadsheet would take for a formula.
+/// The CSV writer quotes it.
 pub fn cell(text: &str) -> String {
     let clean = escaped(text);
     let is_formula = clean.starts_with(['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠']);
@@ -138,7 +138,9 @@ mod tests {
         }
 
         #[test]
-        fn no_cell_is_a_formula(start in prop::sample::select(vec!["", "=", "+", "-", "@", "\t", "\r", "＝"]), text in hostile()) {
+        fn no_cell_is_a_formula(
+            start in prop::sample::select(vec!["", "=", "+", "-", "@", "\t", "\r", "＝"]), text in hostile(),
+        ) {
             let clean = cell(&format!("{start}{text}"));
             prop_assert!(!clean.starts_with(['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠']), "{clean:?}");
             prop_assert!(!clean.contains(['\n', '\r']));

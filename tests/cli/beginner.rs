@@ -1,4 +1,5 @@
-//! What goes wrong when somebody tries the commands for the first time: every mistake has a message that says what to do.
+//! What goes wrong when somebody tries the commands for the first time: every mistake has a message that says what to
+//! do.
 
 use std::net::TcpListener;
 use std::process::Stdio;

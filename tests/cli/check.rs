@@ -129,6 +129,12 @@ async fn before_the_installation_nothing_is_expected() {
     person.assert_golden("check-pre.txt", &pre.out);
     assert_eq!(pre.code, 0, "{pre:?}");
     assert_eq!(person.rescind(&["check"]).await.code, 1, "nothing is installed");
+    // "There is no such tenant" would be true, and of no use.
+    let commands = [&["status"][..], &["plan", "--all"], &["why", USER], &["stop", "--tenant", "a", "--reason", "x"]];
+    for command in commands {
+        let printed = person.rescind(command).await;
+        assert!(printed.code == 1 && printed.err.contains("the CRDs of Rescind are not installed"), "{printed:?}");
+    }
     // A CRD of an earlier version, which does not know a field.
     let mut crd = serde_json::to_value(&rescind::api::crds().remove(0).definition).unwrap();
     let spec = crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties").unwrap();

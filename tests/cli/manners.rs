@@ -1,5 +1,5 @@
-//! The commands for people leave Auth0 to its users: they are slow, keep away from the reserve, wait out a 429, and take
-//! nothing that they could not read for an answer.
+//! The commands for people leave Auth0 to its users: they are slow, keep away from the reserve, wait out a 429, and
+//! take nothing that they could not read for an answer.
 
 use std::time::Duration;
 

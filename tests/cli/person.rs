@@ -65,9 +65,9 @@ impl<'a> Person<'a> {
         self.kubectl_in(Path::new("."), args, "").await
     }
 
-    /// Runs `kubectl rescind` with these arguments in the namespace of the environment. The plugin is started as kubectl
-    /// starts it, in whose place it runs; that kubectl finds it, and what it hands over, is what tests/cli/version.rs and
-    /// others show. To start kubectl every time would take as long as all the rest.
+    /// Runs `kubectl rescind` with these arguments in the namespace of the environment. The plugin is started as
+    /// kubectl starts it, in whose place it runs; that kubectl finds it, and what it hands over, is what
+    /// tests/cli/version.rs and others show. To start kubectl every time would take as long as all the rest.
     pub async fn rescind(&self, args: &[&str]) -> Printed {
         let namespace = ["-n", self.env.namespace.as_str()];
         let scope: &[&str] = if args.contains(&"-A") || args.contains(&"-n") { &[] } else { &namespace };

@@ -67,7 +67,7 @@ codes! {
         "Add the namespace to `secretNamespaces` of the chart, and run `helm upgrade`."
     }
     LEADER = "RSC205" "A replica of the operator leads" {
-        "Nobody holds the Lease, or it was not renewed in time. Only the leader removes anything."
+        "No replica holds the Lease, or it was not renewed in time. Only the leader removes anything."
         "Look at the operator's logs. After a crash another replica leads within seconds."
     }
     REQUESTER = "RSC206" "The policy on who asks is in force" {
@@ -120,7 +120,7 @@ codes! {
         "Take these scopes away from the application in Auth0."
     }
     PROTECTED = "RSC320" "Break-glass accounts are protected" {
-        "`spec.protected` names nobody, so a wrong list can remove the last administrators of your Auth0 tenant."
+        "`spec.protected` is empty, so a wrong list can remove the last administrators of your Auth0 tenant."
         "Name the accounts, roles and organizations from which nothing is ever removed."
     }
     BRAKE = "RSC321" "The brake is not engaged" {

@@ -1,9 +1,9 @@
-//! `evidence`: what an auditor asks for. Every removal of a period with its times, its verdict, its proof and who asked,
-//! as files whose hashes a manifest names; and `evidence verify`, which recomputes them.
+//! `evidence`: what an auditor asks for. Every removal of a period with its times, its verdict, its proof and who
+//! asked, as files whose hashes a manifest names; and `evidence verify`, which recomputes them.
 //!
 //! - `row` is one removal, and `report` all of them. `period` and `spans` are about time.
-//! - `sources` reads files and the cluster; `audit`, `kube_audit` and `standing` say what that means, and `collect` makes
-//!   the removals of it. `recheck` reads Auth0 again.
+//! - `sources` reads files and the cluster; `audit`, `kube_audit` and `standing` say what that means, and `collect`
+//!   makes the removals of it. `recheck` reads Auth0 again.
 //! - `columns`, `table`, `ocsf` and `print` write; `html` writes the page, with its people in `leavers`.
 //! - `folder` is the folder with its manifest, and `verify` reads it.
 

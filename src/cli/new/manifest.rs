@@ -210,8 +210,8 @@ mod tests {
         let one =
             removal("auth0|1", &[Item::Id("rol_bN1a2b3c4d5e6f7g".into())], &["Admin\n---\nkind: Evil".to_owned()]);
         let text = yaml(&one, &common(true));
-        let expected = "---\n# in Admin\\u000a---\\u000akind: Evil\napiVersion: rescind.dev/v1alpha1\nkind: UserRoleRevocation\n\
-                        metadata:\n  name: roles-";
+        let expected = "---\n# in Admin\\u000a---\\u000akind: Evil\n\
+                        apiVersion: rescind.dev/v1alpha1\nkind: UserRoleRevocation\nmetadata:\n  name: roles-";
         assert!(text.starts_with(expected), "{text}");
         assert!(
             text.contains("\n  namespace: identity\n  labels: {rescind.dev/batch: \"2026-11-25\"}\nspec:\n  userId: "),
@@ -261,7 +261,10 @@ mod tests {
         ) {
             let item = |text: &String| -> Item {
                 let text: Arc<str> = text.as_str().into();
-                if is_permission { Item::Permission { resource_server: text.clone(), name: text } } else { Item::Id(text) }
+                match is_permission {
+                    true => Item::Permission { resource_server: text.clone(), name: text },
+                    false => Item::Id(text),
+                }
             };
             let items: Vec<Item> = ids.iter().map(item).collect();
             let one = removal(&user, &items, &names);

@@ -1,8 +1,8 @@
 //! `new`: from names and e-mail addresses to manifests.
 //!
-//! `sources` reads the files that people have; `choice` finds out whom and what is meant; `holdings` reads what somebody
-//! holds; `loss` is what is to be lost, as data; `manifest` writes it; `output` puts it where it belongs; `picker` asks
-//! at a terminal.
+//! `sources` reads the files that people have; `choice` finds out whom and what is meant; `holdings` reads what
+//! somebody holds; `loss` is what is to be lost, as data; `manifest` writes it; `output` puts it where it belongs;
+//! `picker` asks at a terminal.
 
 mod choice;
 mod holdings;
@@ -62,8 +62,8 @@ pub struct Args {
     #[arg(long)]
     all_accounts: bool,
 
-    /// A file with the people: CSV, an export of Auth0, an answer of its Management API, Terraform state, SCIM, Entra ID
-    /// or Okta; "-" for standard input. May be repeated.
+    /// A file with the people: CSV, an export of Auth0, an answer of its Management API, Terraform state, SCIM, Entra
+    /// ID or Okta; "-" for standard input. May be repeated.
     #[arg(long, value_name = "FILE")]
     from: Vec<PathBuf>,
 

@@ -186,8 +186,8 @@ mod tests {
 
     #[test]
     fn lists_are_taken_apart_and_other_kinds_are_counted() {
-        let text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: rescind.dev/v1alpha1\n  kind: UserRoleRevocation\n\
-                    \x20 metadata: {name: a}\n- {apiVersion: v1, kind: Secret}\n";
+        let text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: rescind.dev/v1alpha1\n\
+                    \x20 kind: UserRoleRevocation\n  metadata: {name: a}\n- {apiVersion: v1, kind: Secret}\n";
         let mut manifests = Manifests::default();
         add(&mut manifests, "f", text, "identity").unwrap();
         assert_eq!((manifests.removals.len(), manifests.others), (1, 1));

@@ -38,7 +38,8 @@ use parts::{Lines, View};
 use print::Style;
 use report::{AccountReport, Report};
 
-/// Say by which ways somebody still has a role, a permission or a membership, and how each is ended. Nothing is changed.
+/// Say by which ways somebody still has a role, a permission or a membership, and how each is ended. Nothing is
+/// changed.
 ///
 /// Each way has one of four signs: ✓ it is there, ⨉ it is not there (by a complete read), ? it was not looked at, ! it
 /// comes back at the next login or is still valid. Without a UTF-8 locale the first two are + and x.
@@ -65,8 +66,8 @@ pub struct Args {
     #[arg(long)]
     all_accounts: bool,
 
-    /// Exit with 0 if no way is left, with 1 if some are left (or something comes back or is still valid), and with 2 if
-    /// none is known but not everything could be looked at. An error is 2 as well.
+    /// Exit with 0 if no way is left, with 1 if some are left (or something comes back or is still valid), and with 2
+    /// if none is known but not everything could be looked at. An error is 2 as well.
     #[arg(long)]
     pub exit_code: bool,
 
@@ -114,8 +115,8 @@ impl Subject {
             (Some(one), _) => (Self::Permission(one), None),
             (None, 1) => (self.clone(), None),
             (None, _) => {
-                let note = "Which API is meant could not be found out, and the person holds none of the permissions that \
-                            it could be. Write the API and the permission with a space between them to be sure.";
+                let note = "Which API is meant could not be found out, and the person holds none of the permissions \
+                            that it could be. Write the API and the permission with a space between them to be sure.";
                 (self.clone(), Some(note.to_owned()))
             }
         }

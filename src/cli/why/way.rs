@@ -62,8 +62,8 @@ impl Way {
     }
 
     /// The command that ends it, with `flags` after it. None: no removal object does, or a terminal cannot show the
-    /// command, because a text of Auth0 has characters that are not seen; or an API or a permission has a space in it, so
-    /// that a command line cannot tell the two apart.
+    /// command, because a text of Auth0 has characters that are not seen; or an API or a permission has a space in it,
+    /// so that a command line cannot tell the two apart.
     pub fn command(&self, user: &str, flags: &[String]) -> Option<String> {
         let named: Vec<Cow<'_, str>> = match self {
             Self::Permission { api, permission } if [api, permission].iter().any(|text| text.contains(' ')) => {

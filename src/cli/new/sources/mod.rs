@@ -1,6 +1,6 @@
 //! Reads what people hold when somebody leaves: lists of HR, exports of Auth0, answers of its Management API, Terraform
-//! state, SCIM, Entra ID and Okta. Pure: bytes in, people and grants out. What does not say whom it is about is an error
-//! that names the line.
+//! state, SCIM, Entra ID and Okta. Pure: bytes in, people and grants out. What does not say whom it is about is an
+//! error that names the line.
 
 mod csv;
 mod json;
