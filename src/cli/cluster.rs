@@ -200,7 +200,7 @@ impl Cluster {
     /// error is that none of them can.
     pub async fn objects(&self, selected: &Selected<'_>) -> Result<Listing, CliError> {
         let mut listing = Listing::default();
-        let mut last = None;
+        let mut first = None;
         let wanted = |kind: &Kind| selected.kinds.is_empty() || selected.kinds.contains(&kind.name);
         let kinds: Vec<Kind> = kinds().into_iter().filter(wanted).collect();
         for kind in &kinds {
@@ -214,11 +214,11 @@ impl Cluster {
                 }),
                 Err(error) => {
                     listing.unread.push(error.to_string());
-                    last = Some(error);
+                    first = first.or(Some(error));
                 }
             }
         }
-        match last {
+        match first {
             Some(error) if listing.unread.len() == kinds.len() && listing.objects.is_empty() => Err(error),
             _ => Ok(listing),
         }
@@ -305,9 +305,10 @@ impl Cluster {
     }
 }
 
-/// Whether the API server does not know the kind that was asked for. It answers 404 then, too.
+/// Whether the API server does not know the kind, or even the group, that was asked for. It answers 404 then, too.
 fn is_unknown_kind(status: &kube::core::Status) -> bool {
-    status.code == 404 && status.message.contains("could not find the requested resource")
+    let says = |words: &str| status.message.contains(words);
+    status.code == 404 && (says("could not find the requested resource") || says("404 page not found"))
 }
 
 fn read(kind: &Kind, object: DynamicObject) -> Result<Object, String> {
