@@ -43,6 +43,7 @@ test-long: tools
 	PROPTEST_CASES=2000 cargo test --release --lib --test dispatch
 	cargo test --test chart -- --ignored
 	cargo test --lib evidence:: -- --ignored --nocapture
+	RESCIND_ORACLE_WORLDS=30 cargo test --test cli oracle
 	tests/mutants.sh
 	cargo test --test e2e walk:: -- --ignored
 	$(MAKE) matrix skew soak

@@ -113,7 +113,7 @@ mutant 2-a-name-is-another-document "--lib what_is_written_is_what_is_read" \
 mutant 2-a-name-is-an-element "--lib the_page_has_the_elements" \
     src/cli/evidence/html.rs 's/escape = "html"/escape = "none"/'
 mutant 2-a-command-for-another-shell "--lib a_shell_reads_what_was_meant" \
-    src/cli/why/way.rs 's/word.chars().all(is_plain)/word.chars().any(is_plain)/'
+    src/cli/texts.rs 's/word.chars().all(is_plain)/word.chars().any(is_plain)/'
 mutant 3-no-proof "--test e2e a_read_that_still_shows_it" \
     src/dispatch/machine/jobs/reads.rs 's/if present.is_empty() { self.end_unless_missing(End::Gone) } else { End::Remaining(present) }/self.end_unless_missing(End::Gone)/'
 mutant 3-remaining-is-gone "--test worlds the_promises" \
