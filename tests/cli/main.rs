@@ -5,6 +5,7 @@
 
 mod buttons;
 mod check;
+mod commands_in_docs;
 mod completion;
 mod evidence;
 mod krew;

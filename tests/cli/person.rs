@@ -72,11 +72,23 @@ impl<'a> Person<'a> {
         self.kubectl(&[&["rescind"], args, scope].concat()).await
     }
 
+    /// From now on with a kubeconfig of their own, in this file, in which this namespace is the current one.
+    pub async fn use_namespace(&mut self, file: &Path, namespace: &str) {
+        std::fs::copy(&self.kubeconfig, file).unwrap();
+        self.kubeconfig = file.to_owned();
+        let set = self.kubectl(&["config", "set-context", "--current", "--namespace", namespace]).await;
+        assert_eq!(set.code, 0, "{set:?}");
+    }
+
     /// `kubectl` with these arguments and the plugin on the PATH.
     pub fn command(&self, args: &[&str]) -> Command {
+        self.program(self.env.plane.kubectl_path(), args)
+    }
+
+    fn program(&self, program: &Path, args: &[&str]) -> Command {
         let kubectl = self.env.plane.kubectl_path();
         let path = std::env::var("PATH").unwrap_or_default();
-        let mut command = Command::new(kubectl);
+        let mut command = Command::new(program);
         command
             .args(args)
             .env("PATH", format!("{}:{}:{path}", plugins().display(), kubectl.parent().unwrap().display()))
@@ -88,8 +100,16 @@ impl<'a> Person<'a> {
 
     /// Runs `kubectl` in this folder with this text as its input.
     pub async fn kubectl_in(&self, folder: &Path, args: &[&str], input: &str) -> Printed {
-        let mut child = self
-            .command(args)
+        self.run(self.command(args), folder, input).await
+    }
+
+    /// Runs a script in this folder, with kubectl and the plugin on the PATH.
+    pub async fn shell(&self, folder: &Path, script: &str) -> Printed {
+        self.run(self.program(Path::new("sh"), &["-ec", script]), folder, "").await
+    }
+
+    async fn run(&self, mut command: Command, folder: &Path, input: &str) -> Printed {
+        let mut child = command
             .current_dir(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
