@@ -177,7 +177,7 @@ async fn after(fault: Fault, goodbye: bool, calls: &[&str], reason: &str) {
     let told = |call: &Arc<fake_auth0::Call>| {
         format!("{} {}", call.method, call.status().map_or("unanswered".to_owned(), |status| status.to_string()))
     };
-    assert_eq!(env.fake.calls().iter().map(told).collect::<Vec<_>>(), calls, "{:?}", fault);
+    assert_eq!(env.fake.calls().iter().map(told).collect::<Vec<_>>(), calls, "{fault:?}");
     let not_processed = calls[..2] == ["DELETE unanswered", "DELETE 204"];
     let processed = env.fake.deletes().iter().filter(|call| call.status() == Some(204)).count();
     let ended = scrape(metrics).await;
