@@ -305,10 +305,18 @@ mutant 7-label-not-heard "--test e2e a_namespace_that_loses" \
     src/runtime/controllers/cluster_tenants.rs 's/before.metadata.labels != now.metadata.labels/false/; s/|before| false/|_| false/'
 mutant 7-selector-not-heard "--test e2e an_edit_of_the_selector" \
     src/runtime/controllers/tenants.rs 's/tenant.admission().cloned()/None/'
+mutant 6-stand-ins-sent "--lib each_mistake_names_its_key" \
+    src/auth0/secret_text.rs 's/if let Some(defect) = stand_in(bare) {/if let Some(defect) = stand_in("") {/'
 mutant 7-credentials-mix "--test dispatch do_not_mix" \
     src/dispatch/machine/calls.rs 's/Ok(_) => Some(Refusal::OtherConnection),/Ok(_) => None,/'
 mutant 8-maybe-processed "--lib what_the_peer_did_not_process" \
     src/auth0/transport.rs 's/error.is_remote() \&\& (error.is_go_away() || is_refused)/error.is_remote()/'
+mutant 8-goodbye-is-a-lost-answer "--test e2e what_was_not_processed_is_sent_again" \
+    src/auth0/transport.rs 's/return CallError::NotProcessed;/return CallError::no_answer("the connection broke off");/'
+mutant 8-lost-answer-is-a-goodbye "--test e2e what_was_not_processed_is_sent_again" \
+    src/auth0/transport.rs 's/    CallError::no_answer(if error.is_timeout() {/    if !error.is_timeout() { return CallError::NotProcessed; }\n&/'
+mutant 5-sent-again-unchecked "--test e2e what_was_not_processed_is_checked_again" \
+    src/revocation/preflight.rs 's/if (self.is_fresh)() {/if true {/'
 mutant 8-never-left "--lib what_cannot_be_reached" \
     src/auth0/transport.rs 's/if error.is_connect() {/if false {/'
 mutant 8-said-before-done "--test e2e a_crash_costs" \

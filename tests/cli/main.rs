@@ -6,6 +6,7 @@
 mod beginner;
 mod buttons;
 mod check;
+mod commands_in_docs;
 mod completion;
 mod evidence;
 mod krew;

@@ -75,6 +75,14 @@ impl<'a> Person<'a> {
         Self::printed(plugin, Path::new("."), "").await
     }
 
+    /// From now on with a kubeconfig of their own, in this file, in which this namespace is the current one.
+    pub async fn use_namespace(&mut self, file: &Path, namespace: &str) {
+        std::fs::copy(&self.kubeconfig, file).unwrap();
+        self.kubeconfig = file.to_owned();
+        let set = self.kubectl(&["config", "set-context", "--current", "--namespace", namespace]).await;
+        assert_eq!(set.code, 0, "{set:?}");
+    }
+
     /// `kubectl` with these arguments and the plugin on the PATH.
     pub fn command(&self, args: &[&str]) -> Command {
         self.program(self.env.plane.kubectl_path(), args)
@@ -96,6 +104,11 @@ impl<'a> Person<'a> {
     /// Runs `kubectl` in this folder with this text as its input.
     pub async fn kubectl_in(&self, folder: &Path, args: &[&str], input: &str) -> Printed {
         Self::printed(self.command(args), folder, input).await
+    }
+
+    /// Runs a script in this folder, with kubectl and the plugin on the PATH.
+    pub async fn shell(&self, folder: &Path, script: &str) -> Printed {
+        Self::printed(self.program(Path::new("sh"), &["-ec", script]), folder, "").await
     }
 
     async fn printed(mut command: Command, folder: &Path, input: &str) -> Printed {
