@@ -26,8 +26,8 @@ pub struct RateHeaders {
     pub reset: Option<i64>,
     /// `Retry-After`, in seconds. The longest value if the header is repeated.
     pub retry_after: Option<i64>,
-    /// `Date`: when the response was made, in seconds since the epoch by Auth0's clock. The earliest value if the header
-    /// is repeated.
+    /// `Date`: when the response was made, in seconds since the epoch by Auth0's clock. The earliest value if the
+    /// header is repeated.
     pub date: Option<i64>,
 }
 
@@ -147,6 +147,22 @@ mod tests {
             let headers = [("date", dates[0]), ("date", dates[1]), ("x-ratelimit-reset", &*b)];
             assert_eq!(wait(&headers, date()), 60, "{dates:?}");
         }
+    }
+
+    #[test]
+    fn of_several_buckets_the_tightest_counts() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("x-ratelimit-limit", "50"),
+            ("x-ratelimit-limit", "10"),
+            ("x-ratelimit-remaining", "3"),
+            ("x-ratelimit-remaining", "40"),
+            ("x-ratelimit-remaining", "-1"),
+        ] {
+            headers.append(name, value.parse().unwrap());
+        }
+        let read = RateHeaders::read(&headers);
+        assert_eq!((read.limit, read.remaining), (Some(10), Some(3)));
     }
 
     /// A value that means nothing does not hide one that does.

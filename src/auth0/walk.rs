@@ -45,8 +45,8 @@ pub struct Walk {
     total: Total,
     exhausted: bool,
     cursor: Option<String>,
-    /// Hashes of what must not come twice: the cursors, because the walk would be endless, or the entries of a list that
-    /// is paged by offset, because each would hide another one from the count.
+    /// Hashes of what must not come twice: the cursors, because the walk would be endless, or the entries of a list
+    /// that is paged by offset, because each would hide another one from the count.
     once: HashSet<u64>,
     hasher: RandomState,
 }

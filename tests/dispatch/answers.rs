@@ -178,8 +178,8 @@ fn an_unknown_member_is_absent() {
     assert_eq!((report.end, items(&report.already_absent)), (End::Gone, vec!["auth0|nobody".into()]));
 }
 
-/// Auth0 may say of a member that there is no such user. Then nothing is wrong with the others of the same call, nor with
-/// those that the same object names.
+/// Auth0 may say of a member that there is no such user. Then nothing is wrong with the others of the same call, nor
+/// with those that the same object names.
 #[test]
 fn an_unknown_user_among_members_fails_alone() {
     let acme = organization("org_acme");

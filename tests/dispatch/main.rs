@@ -5,6 +5,7 @@
 
 mod answers;
 mod auth0;
+mod breaker;
 mod cases;
 mod connections;
 mod dispatcher;

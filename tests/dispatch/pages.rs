@@ -131,3 +131,44 @@ fn what_is_still_being_checked_is_not_lost() {
         assert_eq!(so_far.lost, lost, "at {at} ms");
     }
 }
+
+/// Three members of a large organization are read one by one, and each answer counts: one who is there again is named,
+/// and one who cannot be read about leaves nothing verified, whatever the others' lists say.
+#[test]
+fn each_of_several_members_has_to_be_read() {
+    let members = || (0..3).map(|n| id(format!("auth0|{n}"))).collect::<Vec<_>>();
+    let acme = organization("org_acme");
+    for again in 0..3 {
+        let mut sim = one(calm(40), &acme, members());
+        (0..500).for_each(|n| sim.auth0.give(&acme, id(format!("auth0|stays-{n}"))));
+        let (of, member) = (acme.clone(), members()[again].clone());
+        sim.change(Duration::from_millis(60), Box::new(move |auth0: &mut Auth0| auth0.give(&of, member)));
+        let report = sim.first_report(Duration::from_secs(60));
+        assert_eq!(report.end, End::Remaining(vec![members()[again].clone()]));
+    }
+    for refused in 0..3 {
+        let mut reads = 0;
+        let network: NetworkModel = Box::new(move |_, wire| {
+            let is_of_user = wire.name() == ("GET", "users/{id}/organizations");
+            reads += i32::from(is_of_user);
+            (Duration::from_millis(40), (is_of_user && reads == refused + 1).then_some(Fault::Rejects))
+        });
+        let mut sim = one(network, &acme, members());
+        (0..500).for_each(|n| sim.auth0.give(&acme, id(format!("auth0|stays-{n}"))));
+        let report = sim.first_report(Duration::from_secs(60));
+        assert!(matches!(report.end, End::Unverified(Unverified::ReadRefused(_))), "{report:?}");
+        assert_eq!(report.accepted.len(), 3);
+    }
+}
+
+/// Somebody has more organizations than Auth0 lets be read, so the list of the organization's members has to tell.
+#[test]
+fn a_member_of_too_many_organizations_is_read_by_the_list_of_members() {
+    let acme = organization("org_acme");
+    let mut sim = one(calm(40), &acme, vec![id("auth0|jane".into())]);
+    (0..1_100).for_each(|n| sim.auth0.give(&organization(&format!("org_{n}")), id("auth0|jane".into())));
+    (0..120).for_each(|n| sim.auth0.give(&acme, id(format!("auth0|stays-{n}"))));
+    let report = sim.first_report(Duration::from_secs(60));
+    assert_eq!((report.end, report.accepted.len()), (End::Gone, 1));
+    assert_eq!(sim.auth0.calls["GET"], 20 + 3, "{:?}", sim.auth0.calls);
+}

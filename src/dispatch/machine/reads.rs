@@ -350,8 +350,8 @@ impl Machine {
     }
 }
 
-/// Whether a walk whose page failed so, after so many others, may get further if it begins again. What is refused only in
-/// its middle may be refused for its cursor, which Auth0 keeps for a day.
+/// Whether a walk whose page failed so, after so many others, may get further if it begins again. What is refused only
+/// in its middle may be refused for its cursor, which Auth0 keeps for a day.
 const fn is_cured_by_restart(error: &ReadError, pages: usize) -> bool {
     match error {
         ReadError::Call(CallError::Rejected(Rejection::Paging | Rejection::Query)) | ReadError::Unreadable(_) => true,
