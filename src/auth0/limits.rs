@@ -73,11 +73,11 @@ fn values<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item 
 }
 
 /// The integers in a header. A gateway may have joined several headers of the same name by commas.
-fn integers<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = i64> + 'a {
+fn integers(headers: &HeaderMap, name: &'static str) -> impl Iterator<Item = i64> {
     values(headers, name).flat_map(|text| text.split(',')).filter_map(|text| text.trim().parse().ok())
 }
 
-fn dates<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = i64> + 'a {
+fn dates(headers: &HeaderMap, name: &'static str) -> impl Iterator<Item = i64> {
     values(headers, name).filter_map(|text| parse_date(text.trim()))
 }
 

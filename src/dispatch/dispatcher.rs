@@ -266,6 +266,7 @@ mod tests {
 
     use super::*;
     use crate::auth0::{Client, Endpoint, Item, Timeouts, Token};
+    use crate::dispatch::machine::Step;
     use crate::dispatch::{History, Limits, Purpose, Removal, Task};
 
     struct RefuseAll;
@@ -303,6 +304,30 @@ mod tests {
         let endpoint = Endpoint::UserRoles { user: "auth0|a".into() };
         let removal = Removal { endpoint, items: vec![Item::Id("rol_a".into())] };
         Job { owner, removal, task: Task::Remove { before: false, after: true }, history: History::default() }
+    }
+
+    /// Whoever takes a job back may be the first to see that others have ended.
+    #[tokio::test]
+    async fn to_take_a_job_back_loses_no_other_report() {
+        let (dispatcher, mut woken) = Dispatcher::new(Arc::new(RefuseAll), Arc::new(()));
+        let connection = connection();
+        for uid in ["u", "v"] {
+            let mut job = job();
+            job.owner.uid = uid.into();
+            job.removal.endpoint = Endpoint::UserRoles { user: format!("auth0|{uid}").into() };
+            dispatcher.submit(&connection, job);
+        }
+        let (queue, now) = (lock(&dispatcher.queues)[&connection.domain].clone(), clock::steady());
+        let refused = queue.read(|machine| {
+            let Step::Check(call) = machine.next(now) else { panic!("nothing to send") };
+            machine.preflighted(call.id, &[Err(Refusal::Changed)], now);
+            call.owners[0].uid.clone()
+        });
+        let other = if *refused == *"u" { "v" } else { "u" };
+        assert_eq!(dispatcher.take_back(other).unwrap().end, End::HandedBack(Refusal::Withdrawn));
+        assert_eq!(woken.try_recv().unwrap().uid, refused);
+        let View::Ended { report, .. } = dispatcher.view(&refused) else { panic!("its report is lost") };
+        assert_eq!(report.end, End::HandedBack(Refusal::Changed));
     }
 
     /// A panic in the middle of a decision can lose a job together with its report. Its owner may submit it again.

@@ -107,7 +107,7 @@ fn an_answer_from_before_a_panic_is_nobodys() {
     let (now, uid) = (sim.start(), owner.uid.clone());
     let task = Task::Remove { before: false, after: true };
     sim.machine.submit(connection(1), Job { owner, removal, task, history: History::default() }, now);
-    let mut send = |sim: &mut Sim| {
+    let send = |sim: &mut Sim| {
         let Step::Check(call) = sim.machine.next(now) else { panic!("nothing to send") };
         sim.machine.preflighted(call.id, &[Ok(connection(1))], now).unwrap();
         let (outgoing, _) = sim.machine.send(call.id, &[Ok(connection(1))], now).unwrap();
