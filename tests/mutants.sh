@@ -284,6 +284,8 @@ mutant 6-traces-astray "--features otlp --lib a_span_arrives" \
     src/telemetry/otlp.rs 's/NEXT_TRACE_ID.set(.*/NEXT_TRACE_ID.set(0);/'
 mutant 6-application-shown "--lib any_change_is_another_credential" \
     src/auth0/application.rs 's/    Secret(SecretString),/    Secret(String),/; s/to_owned().into()), secret)/to_owned()), secret)/; s/secret.expose_secret().to_owned()/secret.clone()/; s/^use secrecy::{ExposeSecret, SecretString};//'
+mutant 6-redirect-followed "--lib a_redirect_is_not" \
+    src/auth0/client.rs 's/redirect::Policy::none()/redirect::Policy::limited(3)/'
 mutant 7-no-consent "--test e2e a_secret_is_waited_for" \
     src/tenant/connection.rs 's/secret.filter(|secret| has_credentials_label(secret))/secret/' \
     src/runtime/controllers/scope.rs 's/Some(&consent)/None/'
@@ -343,8 +345,12 @@ mutant 14-kept-for-ever "--test worlds the_promises" \
     src/revocation/reconcile.rs 's/^        if is_gone {/        if false \&\& is_gone {/'
 mutant 14-facts-kept "--lib facts_are_bounded" \
     src/dispatch/facts.rs 's/ < kept_for$/ < kept_for * 1000/'
+mutant 14-facts-stay "--lib what_is_too_old_goes" \
+    src/dispatch/facts.rs 's/if known.0.iter().any(|(question, learned)| !is_kept(question, learned, now)) {/if false {/'
+mutant 14-body-without-an-end "--lib a_body_without_an_end" \
+    src/auth0/client.rs 's/chunk.len() > MAX_BODY {/chunk.len() > usize::MAX {/'
 mutant 14-timers-kept "--test dispatch many_connections_that_are_gone" \
-    src/dispatch/machine/state.rs '/self.known_lengths.retain/{n;d}'
+    src/dispatch/machine/state.rs '/self.facts.retain(|key|/{n;d}'
 mutant 8-unknown-for-ever "--lib what_auth0_accepts_is_not_unknown" \
     src/revocation/items.rs '/self.unknown.retain(|item| !report.accepted/d'
 mutant 8-sent-again-and-again "--lib a_delete_is_sent_once_more" \
@@ -459,6 +465,22 @@ mutant 10-plan-takes-the-brake-of-others "--lib the_brake_of_one_namespace_is_no
     src/cli/plan/tenant.rs 's/is_some_and(|of| of.id.is_some());/is_none_or(|of| of.id.is_some());/'
 mutant 10-people-take-the-reserve "--test cli twice_the_reserve_is_left_alone" \
     src/cli/access.rs 's/(2.0 \* f64::from(rate.reserve_percent))/(0.0 * f64::from(rate.reserve_percent))/'
+mutant 10-unknown-member-of-all "--test dispatch an_unknown_user_among" \
+    src/dispatch/machine/answers.rs 's/if batch.len() > 1 \&\& queue.endpoint.items() == ItemKind::Member/if false/'
+mutant 10-unknown-member-of-one "--test dispatch an_unknown_user_among" \
+    src/dispatch/machine/jobs/state.rs 's/if self.removal.items.len() == 1 || !self.names_users()/if self.removal.items.len() > 0/'
+mutant 10-unaccepted-teaches "--test dispatch refusals_of_an_unaccepted" \
+    src/dispatch/machine/answers.rs 's/_ if !accepted || !(by_auth0/_ if !(by_auth0/; s/let headers = if accepted {/let headers = if true {/'
+mutant 10-half-a-count "--test dispatch half_a_walk" \
+    src/dispatch/machine/learning.rs 's/ if walk.is_exhausted() =>/ =>/'
+mutant 10-panic-of-all "--test dispatch a_check_that_panics" \
+    src/dispatch/driver.rs 's/AssertUnwindSafe(check).catch_unwind().await/Ok(check.await)/'
+mutant 10-panic-of-all-again "--test dispatch a_check_that_panics" \
+    src/dispatch/driver.rs 's/catch_unwind(AssertUnwindSafe(check))/Ok(check())/'
+mutant 10-gone-decide "--test dispatch those_who_have_gone" \
+    src/dispatch/machine/reads.rs 's/let answers_due = waiters.iter().*/let answers_due = waiters.len() + gone.len();/'
+mutant 10-too-long-again "--test dispatch a_list_that_is_too_long" \
+    src/dispatch/machine/reads.rs 's/Err(error @ WalkError::TooLong) => {/Err(error @ WalkError::TooLong) if false => {/'
 mutant 11-no-wait "--test worlds the_promises" \
     src/dispatch/breaker.rs 's/Some(until) if now < until => State::Open(until),/Some(until) if now < until \&\& false => State::Open(until),/'
 mutant 11-no-wait-shown "--test e2e after_a_429" \
@@ -471,6 +493,24 @@ mutant 11-asked-shortens "--lib a_request_shortens" \
     src/revocation/decide.rs 's/pause_left(next, now, MAX_PAUSE))/&.filter(|_| inputs.request.is_none())/'
 mutant 11-people-ask-again-at-once "--test cli a_429_is_waited_out" \
     src/cli/reads.rs 's/CallError::RateLimited(wait) => \*wait/CallError::RateLimited(_) => Duration::ZERO/'
+mutant 11-nonsense-hides "--lib nonsense_shortens_no_wait" \
+    src/auth0/limits.rs 's/.chain(until).filter(is_sensible);/.chain(until);/'
+mutant 11-joined-headers "--lib of_several_values_the_worst" \
+    src/auth0/limits.rs "s/values(headers, name).flat_map(|text| text.split(','))/values(headers, name)/"
+mutant 11-latest-date "--lib of_several_values_the_worst" \
+    src/auth0/limits.rs 's/let date = dates(headers, "date").min();/let date = dates(headers, "date").max();/'
+mutant 11-token-endpoint-limits "--lib each_answer_has_its_meaning" \
+    src/auth0/token_endpoint.rs 's/(500..=500, Body::GlobalLimit, RateLimited)/(501..=501, Body::GlobalLimit, RateLimited)/'
+mutant 11-probe-unanswered "--test dispatch a_probe_without_an_answer" \
+    src/dispatch/machine/answers.rs 's/self.call_finished(id, \&call, by_auth0 \&\& rate_limited.is_none(), now);/self.call_finished(id, \&call, true, now);/'
+mutant 11-all-with-the-probe "--test dispatch what_was_being_checked" \
+    src/dispatch/machine/calls.rs 's/State::HalfOpen { .. } => !probe,/State::HalfOpen { .. } => false,/'
+mutant 11-panic-forgets "--test dispatch a_panic_forgets_no_429" \
+    src/dispatch/machine/state.rs 's/(self.breaker, self.connections) = (new.breaker, new.connections);/self.connections = new.connections;/'
+mutant 11-loosest-limits "--test dispatch the_strictest_limits" \
+    src/dispatch/machine/connection_state.rs 's/one.max_per_second.min(other.max_per_second)/one.max_per_second.max(other.max_per_second)/'
+mutant 11-fullest-bucket "--lib of_several_buckets" \
+    src/auth0/limits.rs 's/filter_map(|n| u64::try_from(n).ok()).min();/filter_map(|n| u64::try_from(n).ok()).max();/'
 mutant 9-share-for-ever "--lib the_length_of_a_stopped_organization" \
     src/tenant/brake/groups.rs 's/now.saturating_duration_since(length.told_at) >= LOOK_AGAIN/now.saturating_duration_since(length.told_at) == Duration::MAX/'
 mutant 4-organization-unasked "--test dispatch an_observation_of_what_does_not" \
@@ -485,10 +525,22 @@ mutant 4-role-of-an-ended-membership "--lib a_404_about_a_membership" \
     src/revocation/history.rs 's/self.has_accepted() \&\& !self.of_membership/self.has_accepted()/'
 mutant 4-left-but-unclear "--lib a_404_is_about_what" \
     src/dispatch/machine/diagnosis.rs 's/NotThere, Unreadable\], ..) if seen =>/NotThere, Unreadable], ..) if seen \&\& false =>/'
+mutant 4-counted-twice "--lib what_is_shown_twice" \
+    src/auth0/walk.rs 's/if hashes.iter().any(|hash| self.once.contains(hash)) {/if false {/'
+mutant 3-one-read-for-all "--test dispatch each_of_several_members" \
+    src/dispatch/machine/jobs/reads.rs 's/^        if read.answers_due > 0 {/        if false {/'
+mutant 3-walk-goes-on "--test dispatch a_refused_page_begins" \
+    src/dispatch/machine/reads.rs '/^                active.walk.restart();$/d'
+mutant 5-not-checked-again "--test dispatch a_check_that_panics" \
+    src/dispatch/driver.rs 's/let check = || preflight.recheck(owner, pending.purpose);/let check = || Ok(pending.connection);/'
 mutant 9-learning-taken-back "--lib an_observed_object_may_learn" \
     src/revocation/inputs.rs 's/Task::Learn(_) => self.observes(&self.known()),/Task::Learn(_) => self.is_observed(),/'
 mutant 8-removed-in-each-attempt "--lib a_continuous_object_goes_on" \
     src/revocation/apply_report.rs 's/retain(|condition| !is_late_sight(condition))/retain(|condition| !is_late_sight(condition) || true)/'
+mutant 8-in-flight-forgotten "--test dispatch what_is_still_being_checked" \
+    src/dispatch/machine/jobs/report.rs 's/lost: self.lost || self.items_in_flight > 0,/lost: self.lost,/'
+mutant 8-id-used-twice "--test dispatch an_answer_from_before" \
+    src/dispatch/machine/state.rs 's/(new.last_id + 1, new.ended, new.woken)/(0, new.ended, new.woken)/'
 mutant 9-gone-and-gone-again "--lib an_organization_that_is_gone" \
     src/revocation/observations.rs 's/per_user \&\& reason == Reason::SubjectGone/per_user \&\& false \&\& reason == Reason::SubjectGone/'
 mutant 9-clock-set-back "--lib reads_go_on_after_the_clock" \
@@ -499,6 +551,22 @@ mutant 9-other-verdict-unchecked "--lib the_verdict_of_another_version" \
     src/revocation/inputs.rs 's/None => self.is_finished().then_some(Mode::Remove),/None => None,/'
 mutant 9-request-lost "--lib what_was_in_flight" \
     src/revocation/apply_report.rs 's/outcome.status(inputs, inputs.submitted_for == inputs.request)/outcome.status(inputs, true)/'
+mutant 9-first-page-not-repeated "--test dispatch a_first_page_that_was_not" \
+    src/dispatch/machine/reads.rs 's/^                if is_at_once(error) {/                if false {/'
+mutant 9-cursor-expired "--test dispatch a_refused_page_begins" \
+    src/dispatch/machine/reads.rs 's/ReadError::Call(_) => pages > 0,/ReadError::Call(_) => pages > 99,/'
+mutant 9-pause-cut-short "--test dispatch a_call_that_was_not_sent" \
+    src/dispatch/machine/answers.rs 's/queue.pause.max(Some(now + NOT_SENT_PAUSE/Some(now).max(Some(now + NOT_SENT_PAUSE/'
+mutant 9-observer-decides "--test dispatch an_observer_that_always" \
+    src/dispatch/driver.rs 's/let reported = catch_unwind(AssertUnwindSafe(report));/let reported: Result<(), ()> = Ok(report());/'
+mutant 9-lost-for-ever "--lib a_job_that_was_lost" \
+    src/dispatch/dispatcher.rs 's/^            jobs.remove(uid);$//'
+mutant 9-other-reports-lost "--lib to_take_a_job_back" \
+    src/dispatch/dispatcher.rs 's/^        self.store(\&mut jobs, others);$//'
+mutant 9-open-for-longer "--test dispatch calls_begin_again" \
+    src/dispatch/machine/calls.rs 's/State::Open(until) => Some(until),$/State::Open(_) => None,/'
+mutant 9-reads-in-circles "--test dispatch a_member_of_too_many" \
+    src/dispatch/machine/reads.rs 's/must_walk_list: true, ..waiter.clone()/must_walk_list: false, ..waiter.clone()/'
 mutant 12-works-again "--test e2e a_finished_object" \
     src/revocation/finished.rs 's/filter(|ready| ready.status == "True") else/filter(|ready| ready.status == "never") else/'
 mutant 12-never-finished "--test worlds the_promises" \
