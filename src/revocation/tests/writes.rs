@@ -110,3 +110,15 @@ fn a_wait_is_written_again_when_it_changes() {
     let answered = RemovalStatus { last_handled_reconcile_at: Some("now".into()), ..missing.clone() };
     assert_eq!(of(&missing, &answered, 60), Due::Throttled(WaitClass::Stopped));
 }
+
+/// Somebody else may have written conditions that contradict the wait.
+#[test]
+fn conditions_that_contradict_a_wait_are_mended() {
+    let wanted = unavailable(&case());
+    let mut stored = wanted.clone();
+    for condition in stored.conditions.iter_mut().filter(|c| c.type_ == ConditionType::Reconciling.as_str()) {
+        condition.type_ = ConditionType::Stalled.as_str().into();
+    }
+    assert_eq!(of(&stored, &wanted, 60), Due::Throttled(WaitClass::Waiting));
+    assert_eq!(of(&wanted, &wanted, 60), Due::Nothing);
+}
