@@ -222,3 +222,49 @@ fn an_allotment_is_good_for_what_asked_before_an_edit() {
     assert_eq!(draw(3, 2), Draw::Wanted, "the limit may have changed since");
     assert_eq!(draw(1, 2), Draw::Granted);
 }
+
+/// What was sent before a restart costs nothing when it is sent again, but the guards of its role have to be known.
+#[test]
+fn nothing_is_drawn_before_the_brake_was_decided_upon() {
+    let (brakes, key) = (Brakes::default(), TenantKey { namespace: Some("a".into()), name: "t".into() });
+    let (namespace, role) = (Arc::from("a"), Group::Role(1));
+    let item = [ItemId::test(1, role)];
+    let draw = |generation| brakes.try_draw(&key, &namespace, &item, generation);
+    let decide = |generation, keep: &[(Group, usize)]| {
+        let groups = GroupRules { keep: keep.iter().copied().collect(), ..GroupRules::default() };
+        let facts = Facts { generation, max: 10, window: WINDOW, per_minute: 100, groups, ..Facts::default() };
+        brakes.decide(&key, &facts, None).unwrap();
+    };
+    brakes.absorb(&key, "a", Duration::from_secs(9), || item.to_vec());
+    assert_eq!(draw(1), Draw::Wanted);
+    decide(1, &[]);
+    assert_eq!(draw(1), Draw::Granted);
+    assert_eq!(draw(2), Draw::Wanted, "the tenant was edited");
+    decide(2, &[(role, 1)]);
+    assert_eq!(draw(2), Draw::Refused, "who holds the role is not known");
+    // A preflight check that began before the edit.
+    assert_eq!(draw(1), Draw::Refused);
+}
+
+/// Another tenant object of the same name has other limits, whatever its generation.
+#[test]
+fn an_allotment_ends_with_its_tenant() {
+    let (brakes, key) = (Brakes::default(), TenantKey { namespace: Some("a".into()), name: "t".into() });
+    let namespace = Arc::from("a");
+    let draw = |numbers| brakes.try_draw(&key, &namespace, &items(numbers), 1);
+    let decide = |max| {
+        let facts = Facts { generation: 1, max, window: WINDOW, per_minute: 100, ..Facts::default() };
+        let plan = brakes.decide(&key, &facts, None).unwrap();
+        brakes.written(&key, Some(&plan), None);
+    };
+    decide(1000);
+    assert_eq!(draw(0..1), Draw::Wanted);
+    decide(1000);
+    assert_eq!(draw(0..1), Draw::Granted);
+    brakes.tenant_deleted(&key);
+    assert_eq!(draw(0..1), Draw::Wanted);
+    decide(1);
+    assert_eq!(draw(0..2), Draw::Wanted, "one of them is new");
+    decide(1);
+    assert_eq!(draw(0..2), Draw::Refused);
+}
