@@ -32,6 +32,10 @@ pub(super) fn judge_report(inputs: &Inputs<'_>, report: &Report, known: Known) -
         End::Gone if report.accepted_at.is_some() && report.read_at < report.accepted_at => return None,
         End::Gone if !known.items.unknown.is_empty() => return not_found(Missing::Item, inputs, report, known),
         End::Gone => gone(inputs, known, n),
+        // A misspelt id must not end as done because nothing can be read.
+        End::Unverified(_) if !known.items.unknown.is_empty() && inputs.options.if_not_found == IfNotFound::Fail => {
+            return not_found(Missing::Item, inputs, report, known);
+        }
         End::Unverified(why) => unverified(why, known, n),
         End::Remaining(left) if left.iter().all(|item| known.items.unknown.contains(item)) => {
             return not_found(Missing::Item, inputs, report, known);

@@ -39,8 +39,7 @@ async fn reconciled(object: Value, seconds: u64) -> (UserRoleRevocation, usize) 
     });
     let client = kube::Client::new(service, "default");
     let (cache, mut writer) = store::<UserRoleRevocation>();
-    let (dispatcher, _woken) =
-        Dispatcher::new(PreflightChecker::new(client.clone(), Box::new(|| true)), Arc::new(()));
+    let (dispatcher, _woken) = Dispatcher::new(PreflightChecker::new(client.clone(), Box::new(|| true)), Arc::new(()));
     let connect = |_: &Domain, _: Option<&[u8]>| -> Result<_, ClientError> { unreachable!("there is no tenant") };
     let tenants = Tenants::connecting(AllowedDomains::parse(["*.auth0.com"]).unwrap(), Arc::new(connect));
     tenants.add(None, store().0, Secrets::default());
