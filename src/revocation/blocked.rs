@@ -228,7 +228,7 @@ fn scheduled(inputs: &Inputs<'_>, known: &Known) -> Option<(Reason, String)> {
 /// What Auth0 has accepted is proved all the same. The tenant wakes its objects when its brake is released.
 fn braked(inputs: &Inputs<'_>, known: &Known) -> Option<Blocked> {
     let Tenant::Ready { brake, .. } = inputs.tenant else { return None };
-    let is_idle = inputs.request.is_none() && inputs.reason().is_some_and(awaits_request);
+    let is_idle = inputs.request.is_none() && inputs.reason_here().is_some_and(awaits_request);
     let is_free = known.is_complete() || is_in_flight(inputs) || inputs.observes(known) || is_idle;
     let why = brake.filter(|_| !is_free)?;
     let outcome = Outcome::plain(Reason::BrakeEngaged, why.to_owned(), known.clone());

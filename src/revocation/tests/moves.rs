@@ -138,3 +138,17 @@ fn nothing_is_handed_back_silently() {
     object.later(2);
     assert_eq!(task(&object.decide()), REMOVE);
 }
+
+/// What one domain does not know, or still shows, says nothing of another. Nobody has to ask for the attempt there.
+#[test]
+fn a_verdict_of_another_domain_stops_nothing() {
+    for reason in [Reason::SubjectNotFound, Reason::ItemNotFound, Reason::InvalidRequest, Reason::StillPresent] {
+        let stalled = case().with_reason(reason, None);
+        assert_eq!(stalled.decide(), Decision::AwaitChange(None), "{reason}");
+        let other = "other.auth0.com".parse().unwrap();
+        let mut moved = Case { tenant: Connection::Ready { domain: other, token: "first" }, ..stalled };
+        assert_eq!(moved.submits(), (0, REMOVE, History::default()), "{reason}");
+        moved.brake = Some("too many");
+        assert_eq!(moved.reason().as_deref(), Some("BrakeEngaged"), "{reason}");
+    }
+}

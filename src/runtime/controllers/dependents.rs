@@ -127,10 +127,11 @@ impl<K: Revocation> Wake for DependentsOf<K> {
 
     fn demand(&self, tenants: &Tenants, tenant: (&TenantKey, &dyn TenantObject), now: Timestamp, demand: &mut Demands) {
         let (key, object) = tenant;
+        let domain = object.tenant_spec().domain.parse().ok();
         let keys: Vec<Key> = lock(&self.by_tenant).get(key).into_iter().flatten().cloned().collect();
         for of in keys {
             let Some(removal) = self.store.get(&of.reference()) else { continue };
-            let want = want(&*removal, object.tenant_spec().mode, now);
+            let want = want(&*removal, object.tenant_spec().mode, domain.as_ref(), now);
             if want == Want::Nothing {
                 continue;
             }
