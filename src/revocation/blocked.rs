@@ -106,7 +106,9 @@ fn expired(inputs: &Inputs<'_>, known: &Known) -> Option<(Reason, String)> {
 
 fn has_expired(inputs: &Inputs<'_>, known: &Known) -> (Reason, String) {
     let (end, result) = (not_after(inputs), known.result());
+    let has_drifted = inputs.status.is_some_and(|status| status.drift.is_some());
     let so_far = match result.accepted {
+        0 if has_drifted => "before what had come back was removed again".to_owned(),
         0 => "before anything was removed".to_owned(),
         accepted => format!("when Auth0 had accepted the removal of {accepted} of {}", result.requested),
     };

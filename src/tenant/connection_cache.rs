@@ -293,13 +293,7 @@ mod tests {
     struct Silent(std::sync::atomic::AtomicUsize);
 
     impl ManagementApi for Silent {
-        fn remove<'a>(
-            &'a self,
-            _: &'a Token,
-            _: &'a Endpoint,
-            _: &'a [Item],
-            _: &'a str,
-        ) -> BoxFuture<'a, Answer<()>> {
+        fn remove<'a>(&'a self, _: &'a Token, _: &'a Endpoint, _: &'a [Item], _: &'a str) -> BoxFuture<'a, Answer<()>> {
             unreachable!("nothing is removed")
         }
 
