@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::auth0::Missing;
+use crate::revocation::history::unproved_report;
 
 /// Nothing that is known of one domain is used for another, and an object that was finished at one stays finished.
 #[test]
@@ -151,4 +152,21 @@ fn a_verdict_of_another_domain_stops_nothing() {
         moved.brake = Some("too many");
         assert_eq!(moved.reason().as_deref(), Some("BrakeEngaged"), "{reason}");
     }
+}
+
+/// An object may be deleted between a DELETE and its proof although its status is a verdict: that on another target, or
+/// on what was observed before an edit. A look at what is finished is no DELETE.
+#[test]
+fn a_verdict_does_not_hide_what_was_removed_after_it() {
+    let finished = Case { status: Some(case().after(&case().accepted(End::Gone))), ..case() };
+    let is_told = |report: Report| {
+        let Case { status, items, removal, .. } = &finished;
+        unproved_report(status.as_ref(), items, removal, Some(report), at(NOW)).is_some()
+    };
+    let in_flight = || case().accepted(End::HandedBack(Refusal::Withdrawn));
+    assert!(is_told(in_flight()));
+    assert!(!is_told(Report { accepted: Vec::new(), accepted_at: None, first_accepted_at: None, ..in_flight() }));
+    assert!(!is_told(Report { task: Task::Prove, ..in_flight() }));
+    assert!(!is_told(Report { task: Task::Observe, ..in_flight() }));
+    assert!(!is_told(case().accepted(End::Gone)), "it is proved");
 }
