@@ -150,6 +150,9 @@ fn partial_status(inputs: &Inputs<'_>, known: &Known) -> RemovalStatus {
         // What a read still showed was removed once more. A job that ends without a read must not do that again.
         status.conditions.retain(|condition| !is_late_sight(condition));
     }
+    if inputs.is_elsewhere() {
+        status.drift = None;
+    }
     known.write_into(&mut status);
     date_verified(&mut status.conditions, known);
     status

@@ -188,6 +188,15 @@ impl Inputs<'_> {
         self.reason().filter(|_| self.status.is_some_and(|status| concerns(status, self.domain())))
     }
 
+    /// Whether the status is about another domain than that where calls would go now, or the verdict on another target.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        let is_other = |status: &RemovalStatus| {
+            let of_target = status.finished.as_ref().is_some_and(|finished| finished.target != self.target());
+            of_target || !concerns(status, self.domain())
+        };
+        self.status.is_some_and(is_other)
+    }
+
     /// Where calls would go now, if the tenant can be used.
     pub(super) fn domain(&self) -> Option<&Domain> {
         if let Tenant::Ready { domain, .. } = self.tenant { Some(domain) } else { None }

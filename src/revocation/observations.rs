@@ -123,9 +123,5 @@ pub(super) fn drift(inputs: &Inputs<'_>) -> Option<Drift> {
     let status = inputs.status?;
     let before = status.drift.as_ref();
     let was_removed = status.removed_at().is_some() || before.is_some();
-    if was_removed && concerns(status, inputs.domain()) {
-        Some(came_back(before, inputs.now.wall))
-    } else {
-        before.cloned()
-    }
+    (was_removed && concerns(status, inputs.domain())).then(|| came_back(before, inputs.now.wall))
 }

@@ -81,7 +81,7 @@ impl Outcome {
             Some(effective) => effective.by.map(time),
             None => status.effective_by.take().filter(|_| kept.is_some()),
         };
-        if inputs.options.policy == Policy::Once {
+        if inputs.options.policy == Policy::Once || inputs.is_elsewhere() {
             status.drift = None;
         }
         wanted.extend(drifted(status.drift.as_ref(), now));

@@ -324,3 +324,30 @@ fn a_continuous_object_that_ends_after_a_return_says_so() {
     assert_eq!(status.reason_text(), Some("Expired"));
     assert!(status.message().contains("before what had come back was removed again"), "{}", status.message());
 }
+
+/// What came back at one tenant says nothing of another, nor of another domain.
+#[test]
+fn returns_belong_to_their_tenant_and_domain() {
+    let mut object = continuous(removed(case()));
+    object.apply_report(&observation(&object, &[1]));
+    object.apply_report(&object.accepted(End::Gone));
+    assert_eq!(object.status.as_ref().unwrap().drift.as_ref().unwrap().count, 1);
+    object.check_at = Some(object.now.steady);
+    let mut of_other = Case { generation: GENERATION + 1, ..object.clone() };
+    of_other.options.tenant_ref.name = "other".into();
+    let mut at_other = object;
+    at_other.tenant = Connection::Ready { domain: "other.auth0.com".parse().unwrap(), token: "first" };
+    let waits = Case { tenant: Connection::Missing, ..of_other.clone() }.shown().unwrap();
+    let there = at_other.after(&observation(&at_other, &[1]));
+    let none = [
+        waits,
+        of_other.after(&of_other.accepted(End::Gone)),
+        of_other.after(&of_other.accepted(End::HandedBack(Refusal::Unconfirmed))),
+        at_other.after(&observation(&at_other, &[])),
+        there.clone(),
+        Case { status: Some(there), ..at_other.clone() }.after(&at_other.accepted(End::Gone)),
+    ];
+    for (row, status) in none.iter().enumerate() {
+        assert_eq!((&status.drift, status.condition(ConditionType::Drifted)), (&None, None), "{row}");
+    }
+}
