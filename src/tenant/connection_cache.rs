@@ -197,6 +197,8 @@ impl ConnectionCache {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use k8s_openapi::ByteString;
     use kube::api::ObjectMeta;
     use serde_json::json;
@@ -288,11 +290,15 @@ mod tests {
         assert_eq!(expired.reason, Reason::InvalidCredentials);
     }
 
-    /// Counts the requests for tokens, and answers none of them.
+    /// Counts the requests for tokens.
     #[derive(Debug, Default)]
-    struct Silent(std::sync::atomic::AtomicUsize);
+    struct Tokens {
+        requests: std::sync::atomic::AtomicUsize,
+        /// How long each answer takes.
+        delay: Duration,
+    }
 
-    impl ManagementApi for Silent {
+    impl ManagementApi for Tokens {
         fn remove<'a>(&'a self, _: &'a Token, _: &'a Endpoint, _: &'a [Item], _: &'a str) -> BoxFuture<'a, Answer<()>> {
             unreachable!("nothing is removed")
         }
@@ -302,26 +308,66 @@ mod tests {
         }
 
         fn token<'a>(&'a self, _: &'a TokenRequest<'a>) -> BoxFuture<'a, Answer<Token>> {
-            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            std::future::pending().boxed()
+            self.requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let issued = Token::issued(&json!({"access_token": "a", "expires_in": 86400}), Timestamp::UNIX_EPOCH);
+            let answer = Answer { limits: crate::auth0::RateHeaders::default(), outcome: Ok(issued.unwrap()) };
+            tokio::time::sleep(self.delay).map(|()| answer).boxed()
         }
+    }
+
+    /// How connections are made, all of them with this client.
+    fn rules_with(client: &Arc<Tokens>) -> Rules {
+        let client: Arc<dyn ManagementApi> = client.clone();
+        Rules { connect: Arc::new(move |_, _| Ok(client.clone())), ..rules() }
+    }
+
+    /// The credentials of an application. Another client secret is another version.
+    fn application(client_secret: &str) -> Secret {
+        let data = [("clientId", "id"), ("clientSecret", client_secret)];
+        let data = data.map(|(key, value)| (key.to_owned(), ByteString(value.into()))).into();
+        Secret { metadata: meta("s", client_secret), data: Some(data), ..Secret::default() }
+    }
+
+    fn of_application(name: &str, suspend: bool) -> Auth0Tenant {
+        let mut tenant = tenant(name, "1", "acme.auth0.com");
+        tenant.spec.tenant.credentials =
+            serde_json::from_value(json!({"clientCredentialsSecretRef": {"name": "s"}})).unwrap();
+        tenant.spec.tenant.suspend = suspend;
+        tenant
+    }
+
+    /// A call that needs a token goes on as soon as there is one.
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_a_token_learns_of_it() {
+        let (client, mut cache) =
+            (Arc::new(Tokens { delay: Duration::from_secs(3), ..Tokens::default() }), ConnectionCache::default());
+        let tenant = of_application("one", false);
+        let secret = application("one");
+        assert!(cache.resolve(&key("one"), &tenant, ("a", Some(&secret)), &rules_with(&client), now()).is_ok());
+        let source = cache.source(&key("one")).unwrap();
+        let waits = tokio::time::timeout(Duration::from_secs(4), source.wait());
+        assert_eq!(waits.await, Ok(true));
+    }
+
+    /// A token is for one API, so tenants with other audiences share none.
+    #[tokio::test]
+    async fn another_audience_is_another_connection() {
+        let (client, mut cache) = (Arc::new(Tokens::default()), ConnectionCache::default());
+        let mut key_of = |name: &str, audience: Option<&str>| {
+            let mut tenant = of_application(name, false);
+            tenant.spec.tenant.audience = audience.map(str::to_owned);
+            let secret = application("one");
+            let resolved = cache.resolve(&key(name), &tenant, ("a", Some(&secret)), &rules_with(&client), now());
+            resolved.as_ref().map(|(connection, _)| connection.key).unwrap()
+        };
+        let default = key_of("default", None);
+        assert_eq!(key_of("same", Some("https://acme.auth0.com/api/v2/")), default);
+        assert_ne!(key_of("other", Some("https://canonical.auth0.com/api/v2/")), default);
     }
 
     /// Two tenants share an application. While the one that is left is suspended, no token is asked for.
     #[tokio::test]
     async fn tokens_end_with_the_last_tenant_that_is_not_suspended() {
-        let application = |secret: &str| {
-            let data = [("clientId", "id"), ("clientSecret", secret)];
-            let data = data.map(|(key, value)| (key.to_owned(), ByteString(value.into()))).into();
-            Secret { metadata: meta("s", secret), data: Some(data), ..Secret::default() }
-        };
-        let of_application = |name: &str, suspend: bool| {
-            let mut tenant = tenant(name, "1", "acme.auth0.com");
-            tenant.spec.tenant.credentials =
-                serde_json::from_value(json!({"clientCredentialsSecretRef": {"name": "s"}})).unwrap();
-            tenant.spec.tenant.suspend = suspend;
-            tenant
-        };
         let leaves: [fn(&mut ConnectionCache, &Rules, &Auth0Tenant, &Secret); 2] = [
             |cache, _, _, _| cache.retain(|key| key.name == "stopped"),
             |cache, rules, active, other| {
@@ -329,9 +375,8 @@ mod tests {
             },
         ];
         for leave in leaves {
-            let (silent, mut cache) = (Arc::new(Silent::default()), ConnectionCache::default());
-            let client: Arc<dyn ManagementApi> = silent.clone();
-            let rules = Rules { connect: Arc::new(move |_, _| Ok(client.clone())), ..rules() };
+            let (client, mut cache) = (Arc::new(Tokens::default()), ConnectionCache::default());
+            let rules = rules_with(&client);
             let (stopped, active) = (of_application("stopped", true), of_application("active", false));
             for (name, tenant) in [("stopped", &stopped), ("active", &active)] {
                 let resolved = cache.resolve(&key(name), tenant, ("a", Some(&application("one"))), &rules, now());
@@ -342,7 +387,7 @@ mod tests {
             for _ in 0..9 {
                 tokio::task::yield_now().await;
             }
-            assert_eq!(silent.0.load(std::sync::atomic::Ordering::Relaxed), 0);
+            assert_eq!(client.requests.load(std::sync::atomic::Ordering::Relaxed), 0);
         }
     }
 }

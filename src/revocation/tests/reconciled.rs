@@ -13,10 +13,19 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::api::{TenantRef, UserRoleRevocation};
 use crate::auth0::{AllowedDomains, ClientError};
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{Dispatcher, Preflight, Purpose};
 use crate::revocation::finished::target;
-use crate::revocation::{Context, PreflightChecker, Progress, ReconcileState, Revocation, Shared, reconcile};
+use crate::revocation::{
+    Context, PreflightChecker, Progress, ReconcileState, Revocation, Shared, TenantCheck, reconcile,
+};
 use crate::tenant::{Secrets, Tenants};
+
+fn no_tenants() -> Arc<Tenants> {
+    let connect = |_: &Domain, _: Option<&[u8]>| -> Result<_, ClientError> { unreachable!("there is no tenant") };
+    let tenants = Tenants::connecting(AllowedDomains::parse(["*.auth0.com"]).unwrap(), Arc::new(connect));
+    tenants.add(None, store().0, Secrets::default());
+    tenants
+}
 
 /// Reconciles `object`, which is the only one in the API server, for this long, each time when it asks for it. Returns
 /// the object as it is then, and how often its status was written.
@@ -40,12 +49,9 @@ async fn reconciled(object: Value, seconds: u64) -> (UserRoleRevocation, usize) 
     let client = kube::Client::new(service, "default");
     let (cache, mut writer) = store::<UserRoleRevocation>();
     let (dispatcher, _woken) = Dispatcher::new(PreflightChecker::new(client.clone(), Box::new(|| true)), Arc::new(()));
-    let connect = |_: &Domain, _: Option<&[u8]>| -> Result<_, ClientError> { unreachable!("there is no tenant") };
-    let tenants = Tenants::connecting(AllowedDomains::parse(["*.auth0.com"]).unwrap(), Arc::new(connect));
-    tenants.add(None, store().0, Secrets::default());
     let shared = Arc::new(Shared {
         dispatcher,
-        tenants,
+        tenants: no_tenants(),
         state: Arc::new(ReconcileState::default()),
         observer: Arc::new(()),
         announce: Box::new(|_| {}),
@@ -99,4 +105,26 @@ async fn a_wait_is_shown_although_the_object_was_finished_elsewhere() {
         let status = after.status.unwrap();
         assert_eq!((status.reason_at(2), writes), (Some(Reason::TenantNotReady), 1), "{status:?}");
     }
+}
+
+/// An object that is being deleted, by whichever finalizer, is not acted for.
+#[tokio::test]
+async fn nothing_is_sent_for_what_is_being_deleted() {
+    let refusal = |deleted: Option<&str>| {
+        // A fresh cache is not asked about at the API server.
+        let service = tower::service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::empty())) });
+        let client = kube::Client::new(service, "default");
+        let (cache, mut writer) = store::<UserRoleRevocation>();
+        let mut object = object("gone", RemovalStatus::default());
+        object["metadata"]["deletionTimestamp"] = json!(deleted);
+        let object: UserRoleRevocation = serde_json::from_value(object).unwrap();
+        let owner = crate::revocation::shared::owner(&object).unwrap();
+        writer.apply_watcher_event(&Event::Apply(object));
+        let check = TenantCheck::new(no_tenants(), Arc::new(|| true), None);
+        let preflight = PreflightChecker::new(client, Box::new(|| true));
+        preflight.add(None, cache, Arc::new(|| true), check);
+        [Purpose::Read, Purpose::Remove].map(|purpose| preflight.recheck(&owner, purpose).unwrap_err())
+    };
+    assert_eq!(refusal(None), [Refusal::TenantNotReady; 2]);
+    assert_eq!(refusal(Some("2026-11-21T02:44:00Z")), [Refusal::Gone; 2]);
 }

@@ -268,3 +268,45 @@ fn an_allotment_ends_with_its_tenant() {
     decide(1);
     assert_eq!(draw(0..2), Draw::Refused);
 }
+
+/// Each allotment is larger than what asks for it, so several together could be more than the tenant allows.
+#[test]
+fn allotments_together_are_no_more_than_all_namespaces_may() {
+    let now = Instant::now();
+    let wanted = [("a", items(0..10)), ("b", items(10..20))];
+    let mut brake = TenantBrake::default();
+    brake.adopt(None, None, WINDOW, now);
+    for (name, items) in &wanted {
+        assert_eq!(brake.draw(&(*name).into(), items, &BTreeSet::new(), 0, now), Draw::Wanted);
+    }
+    let record = decide(&mut brake, &facts(100, 20, &wanted), now).record.unwrap();
+    assert_eq!((record.id, record.allotted), (None, 20));
+}
+
+/// An earlier leader may use its last allotment as long as that is valid, so what it wrote counts for that much longer.
+#[test]
+fn what_an_earlier_leader_wrote_counts_from_the_end_of_its_allotment() {
+    let now = Instant::now();
+    let record = BrakeStatus { used: 1, allotted: 3, ..BrakeStatus::default() };
+    let name = Arc::from("a");
+    let mut brake = TenantBrake::default();
+    brake.adopt(Some(&record), Some(&name), WINDOW, now);
+    for (later, used) in [(0, 4), (59, 4), (60, 0)] {
+        brake.expire(WINDOW, now + WINDOW + Duration::from_secs(later));
+        assert_eq!(brake.namespaces.get(&name).map_or(0, |counts| counts.used()), used, "{later}");
+    }
+}
+
+/// What waits for the first decision needs no write of the status.
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_decision_learns_of_it() {
+    let (brakes, key) = (Brakes::default(), TenantKey { namespace: Some("a".into()), name: "t".into() });
+    let (namespace, sent) = (Arc::from("a"), items(0..1));
+    brakes.absorb(&key, "a", Duration::from_secs(9), || sent.clone());
+    let draw = brakes.draw(&key, &namespace, &sent, 1);
+    tokio::pin!(draw);
+    assert!(tokio::time::timeout(Duration::from_secs(1), &mut draw).await.is_err());
+    let facts = Facts { generation: 1, max: 10, window: WINDOW, per_minute: 100, ..Facts::default() };
+    brakes.decide(&key, &facts, None).unwrap();
+    assert_eq!(tokio::time::timeout(Duration::from_secs(1), draw).await, Ok(Ok(())));
+}
