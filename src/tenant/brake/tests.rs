@@ -310,3 +310,24 @@ async fn who_waits_for_a_decision_learns_of_it() {
     brakes.decide(&key, &facts, None).unwrap();
     assert_eq!(tokio::time::timeout(Duration::from_secs(1), draw).await, Ok(Ok(())));
 }
+
+/// What engages while another engagement is over is in force at once, whether the status can be written or not. What
+/// follows a release is not.
+#[test]
+fn what_begins_waits_for_no_write_but_that_of_its_release() {
+    let now = Instant::now();
+    let begun = |plan: &Plan, after_release| {
+        let begun = plan.begun(after_release).map(|new| new.namespace.as_ref().unwrap().to_string());
+        begun.collect::<Vec<_>>()
+    };
+    let mut brake = TenantBrake::default();
+    brake.adopt(None, None, WINDOW, now);
+    let first = decide(&mut brake, &facts(1, 100, &[("a", items(0..3))]), now);
+    assert_eq!((begun(&first, false), begun(&first, true)), (vec!["a".to_owned()], vec![]));
+    let second = decide(&mut brake, &facts(1, 100, &[("b", items(3..6))]), now);
+    assert_eq!(second.ended.len(), 1);
+    assert_eq!((begun(&second, false), begun(&second, true)), (vec!["b".to_owned()], vec![]));
+    let releases = second.engaged.iter().map(|engaged| engaged.engagement.id.clone()).collect();
+    let third = decide(&mut brake, &Facts { releases, ..facts(1, 100, &[("b", items(3..9))]) }, now);
+    assert_eq!((begun(&third, false), begun(&third, true)), (vec![], vec!["b".to_owned()]));
+}
