@@ -403,7 +403,7 @@ mutant 9-read-for-ever "--lib what_was_absent_and_is_there" \
 mutant 9-tried-in-turn "--lib a_list_that_shows_what" \
     src/revocation/items.rs 's/!shown(item) || shows_unknown/!shown(item) || report.not_found.contains(item)/'
 mutant 8-dated-too-early "--lib the_last_acceptance_counts" \
-    src/revocation/apply_report.rs 's/^    date_unknown_from_acceptance(&mut status.conditions, known);//'
+    src/revocation/apply_report.rs 's/^    date_verified(&mut status.conditions, known);//'
 mutant 9-items-alone "--lib items_count_only" \
     src/revocation/history.rs 's/items.accepted.clear();//'
 mutant 9-verdict-lost "--lib a_verdict_of_another_process_is" \
@@ -591,6 +591,60 @@ mutant 13-tenant-written-through-an-older-crd "--test e2e an_older_crd_came_and_
     src/runtime/controllers/tenant_brake.rs 's/if tenant.loses_by_writes() {/if tenant.loses_by_writes() \&\& false {/'
 mutant 13-status-forgotten "--lib fields_of_others_are_written_back" \
     src/api/status.rs 's/#\[serde(flatten)\]/#[serde(skip)]/'
+mutant 9-wait-begins-anew "--lib a_wait_is_shown_although" \
+    src/revocation/reconcile/write.rs 's/let waits = memory.waiting_since.is_some() || memory.slot.is_some();/let waits = false;/'
+mutant 9-week-of-another-verdict "--lib late_reads_follow_a_requested" \
+    src/revocation/outcome.rs 's/=> known.still_present_since,/=> known.still_present_since.filter(|_| false),/'
+mutant 9-stalled-at-another-domain "--lib a_verdict_of_another_domain_stops" \
+    src/revocation/inputs.rs 's/self.reason().filter(|_| self.status.is_some_and(|status| concerns(status, self.domain())))/self.reason()/'
+mutant 5-uncounted-at-another-domain "--lib what_rests_at_one_domain" \
+    src/revocation/demand.rs 's/(concerns(status, domain) \&\& rests())/((concerns(status, domain) || true) \&\& rests())/'
+mutant 5-checks-count-as-removals "--lib an_overdue_check_wants" \
+    src/revocation/demand.rs 's/is_done || only_checks() || /is_done || (only_checks() \&\& false) || /'
+mutant 5-deleted-is-wanted "--lib what_is_being_deleted_wants" \
+    src/revocation/demand.rs 's/if meta.deletion_timestamp.is_some() || /if /'
+mutant 5-deleted-is-sent "--lib nothing_is_sent_for_what_is_being_deleted" \
+    src/revocation/preflight.rs 's/ || meta.deletion_timestamp.is_some() {/ {/'
+mutant 5-deleted-is-confirmed "--lib what_is_being_deleted_is_gone" \
+    src/revocation/confirm.rs 's/ || metadata.deletion_timestamp.is_some() =>/ =>/'
+mutant 5-drawn-undecided "--lib nothing_is_drawn_before" \
+    src/tenant/brake/mod.rs 's/entry.decided_for.is_none_or(|decided_for| decided_for < generation)/entry.decided_for.is_some_and(|decided_for| decided_for > i64::MAX - generation)/'
+mutant 5-allotment-of-another "--lib an_allotment_ends_with_its_tenant" \
+    src/tenant/brake/mod.rs 's/entry.decided_for = None;//; s/entry.brake.namespaces.values_mut().for_each(Counts::revoke);/let _ = Counts::revoke;/'
+mutant 9-decision-untold "--lib who_waits_for_a_decision" \
+    src/tenant/brake/mod.rs 's/plan.groups_changed || has_new_rules/plan.groups_changed || (has_new_rules \&\& false)/'
+mutant 5-allotted-twice "--lib allotments_together_are_no_more" \
+    src/tenant/brake/ledger.rs 's/^            left -= grant.allot.unwrap_or(0);/            left -= grant.allot.unwrap_or(0).min(0);/'
+mutant 5-last-allotment-forgotten "--lib what_an_earlier_leader_wrote" \
+    src/tenant/brake/counts.rs 's/vec!\[(unknown, now + ALLOTMENT)\]/vec![(unknown, now)]/'
+mutant 5-protected-is-counted "--lib what_is_protected_is_not_wanted" \
+    src/runtime/controllers/dependents.rs 's/if tenants.bars(/if false \&\& tenants.bars(/'
+mutant 9-guards-unheard "--lib guards_matter_to_removals" \
+    src/runtime/controllers/usability.rs 's/spec.protected.clone()), scopes)/Protected::default()), scopes)/'
+mutant 5-token-after-the-last "--lib tokens_end_with_the_last" \
+    src/tenant/connection_cache.rs 's/before.into_iter().chain(now).for_each/before.filter(|_| false).into_iter().chain(now).for_each/; s/left.into_iter().for_each/left.into_iter().take(0).for_each/'
+mutant 2-audiences-mix "--lib another_audience_is_another" \
+    src/tenant/connection.rs 's/fingerprint(&(application.fingerprint(), &self.audience))/fingerprint(\&(application.fingerprint(), self.audience.is_empty()))/'
+mutant 9-token-untold "--lib who_waits_for_a_token" \
+    src/tenant/token_source.rs 's/self.settled.send_replace(());//'
+mutant 14-rejections-kept "--lib a_rejection_is_forgotten" \
+    src/tenant/registry.rs 's/lock(&self.rejected).retain(&connections);//'
+mutant 8-scopes-forgotten "--lib what_the_last_token_said" \
+    src/tenant/status.rs 's/let keeps = facts.credential.is_some_and(|credential| credential.token.is_none());/let keeps = false;/'
+mutant 9-hold-of-a-tenant-ends-late "--lib the_hold_of_a_tenant_ends" \
+    src/revocation/inputs.rs 's/let instants = \[self.options.scheduled_for(now), hold, of_tenant, end\];/let instants = [self.options.scheduled_for(now), hold, of_tenant.filter(|_| false), end];/'
+mutant 9-a-time-that-has-come "--lib a_time_that_has_come" \
+    src/revocation/outcome.rs 's/.filter(|at| at.0 > now);/.filter(|_| true);/'
+mutant 9-shown-again-and-again "--lib the_same_wait_is_shown" \
+    src/revocation/waits.rs 's/shown.filter(|shown| (0..2000)/shown.filter(|shown| (0..1)/'
+mutant 4-misspelt-is-done "--lib an_unknown_role_is_named_without" \
+    src/revocation/answers.rs 's/End::Unverified(_) if !known.items.unknown.is_empty() \&\&/End::Unverified(_) if false \&\&/'
+mutant 8-deleted-untold "--lib a_verdict_does_not_hide" \
+    src/revocation/history.rs 's/is_verdict \&\& !removes/is_verdict/; s/let removes = /let _removes = /'
+mutant 9-removed-after-the-end "--lib a_continuous_object_that_is_still_present" \
+    src/revocation/inputs.rs 's/self.options.policy == Policy::Continuous \&\& !self.options.has_ended(self.now.wall)/self.options.policy == Policy::Continuous/'
+mutant 2-returns-of-another "--lib returns_belong_to_their" \
+    src/revocation/inputs.rs 's/self.status.is_some_and(is_other)/self.status.filter(|_| false).is_some_and(is_other)/'
 
 if ((lines == 0)); then
     echo "no line is called $only" >&2
