@@ -372,8 +372,13 @@ fn a_bundle_without_a_certificate_is_refused() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let domain: Domain = "localhost:1".parse().unwrap();
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    for pem in ["", "no PEM", broken] {
-        let client = Client::new(&domain, Some(pem.as_bytes()), Timeouts::default());
-        assert_eq!(client.map(drop).unwrap_err(), ClientError::CaBundle, "{pem:?}");
+    let key = AUTHORITY.key().serialize_pem();
+    for bytes in ["".as_bytes(), b"no PEM", broken.as_bytes(), AUTHORITY.der().as_ref(), key.as_bytes()] {
+        let client = Client::new(&domain, Some(bytes), Timeouts::default());
+        assert_eq!(client.map(drop).unwrap_err(), ClientError::CaBundle, "{bytes:?}");
+    }
+    let windows = AUTHORITY.pem().replace("\r\n", "\n").replace('\n', "\r\n");
+    for pem in [format!("# our own\n{}", AUTHORITY.pem()), windows, AUTHORITY.pem().repeat(2)] {
+        assert!(Client::new(&domain, Some(pem.as_bytes()), Timeouts::default()).is_ok(), "{pem}");
     }
 }
