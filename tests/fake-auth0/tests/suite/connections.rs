@@ -110,8 +110,10 @@ async fn a_goaway_in_the_middle_of_many_calls_loses_none_of_those_that_were_begu
         match outcome {
             Ok(status) => assert_eq!((status, removed), (204, true)),
             Err(error) => {
+                // Under load hyper may drop calls together with a connection before it reads why that ends.
                 let reason = reason(&error);
-                assert!(matches!(reason, Some(h2::Reason::NO_ERROR | h2::Reason::REFUSED_STREAM)), "{error:?}");
+                let is_said = matches!(reason, Some(h2::Reason::NO_ERROR | h2::Reason::REFUSED_STREAM));
+                assert!(is_said || format!("{error:?}").contains("DispatchGone"), "{error:?}");
                 assert!(!removed, "{number} was processed although it was said not to be");
                 unprocessed += 1;
             }
