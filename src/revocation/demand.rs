@@ -32,7 +32,8 @@ pub fn want<K: Revocation>(object: &K, tenant: Mode, now: Timestamp) -> Want {
     let generation = meta.generation.unwrap_or_default();
     if let Some(status) = object.status() {
         let modes = Modes { own: options.mode, tenant: Some(tenant) };
-        let is_done = is_finished(status, generation, modes, || target(&options.tenant_ref, &object.removal()));
+        let about = (generation, options.policy);
+        let is_done = is_finished(status, about, modes, || target(&options.tenant_ref, &object.removal()));
         let awaits_request = status.reason_at(generation).is_some_and(awaits_request);
         let is_requested = || pending_request(object, Some(status)).is_some();
         let only_proves = || status.removed_at().is_some() && !status.is_ready() && is_accepted(status);

@@ -215,7 +215,8 @@ impl Inputs<'_> {
 
     /// Whether nothing is left to do for the object, but for checks.
     pub(super) fn is_finished(&self) -> bool {
-        self.status.is_some_and(|status| is_finished(status, self.generation, self.modes(), || self.target()))
+        let about = (self.generation, self.options.policy);
+        self.status.is_some_and(|status| is_finished(status, about, self.modes(), || self.target()))
     }
 
     /// Identifies what the object is about, as `status.finished` does.
