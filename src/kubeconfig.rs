@@ -20,6 +20,9 @@ pub enum ClusterError {
     /// There is neither a kubeconfig that can be used nor a service account.
     #[error("no cluster found: set KUBECONFIG, or run in a cluster with a service account")]
     NotFound(#[source] Box<KubeconfigError>),
+    /// What was chosen of a kubeconfig is not there, or cannot be used.
+    #[error("the kubeconfig cannot be used")]
+    Unusable(#[source] Box<KubeconfigError>),
     /// The certificate authority of the cluster cannot be read.
     #[error("the certificate authority of the kubeconfig's cluster is no certificate in PEM")]
     Authority(#[source] pem::Error),
@@ -62,6 +65,7 @@ impl Selection {
 pub fn cluster(selection: &Selection) -> Result<Config, ClusterError> {
     let mut config = match from_kubeconfig(selection) {
         Ok(config) => config,
+        Err(ClusterError::NotFound(why)) if selection.is_explicit() => return Err(ClusterError::Unusable(why)),
         Err(why) if selection.is_explicit() => return Err(why),
         Err(why) => Config::incluster().map_err(|_| why)?,
     };

@@ -153,6 +153,9 @@ fn bind_address(text: &str) -> Result<Served, &'static str> {
 /// A namespace without the white space around it. An empty variable or flag is allowed and yields one empty name.
 fn namespace(text: &str) -> Result<String, &'static str> {
     let name = text.trim();
+    if name == "*" {
+        return Err("not the name of a namespace: leave the flag out for all namespaces");
+    }
     let good = name.is_empty() || is_label(name);
     good.then(|| name.to_owned()).ok_or(
         "not the name of a namespace: write 1 to 63 lower-case letters, digits and dashes, beginning and ending with a \
@@ -304,6 +307,7 @@ mod tests {
                 assert!(error.contains(flag) && error.contains("not the name of a namespace"), "{error}");
             }
         }
+        assert!(run(&["--watch-namespaces=*"]).unwrap_err().contains("leave the flag out for all namespaces"));
         let options = run(&["--watch-namespaces", ""]).unwrap();
         assert_eq!(different(options.watch_namespaces), [""; 0], "all namespaces");
         assert!(run(&["--namespace", "A"]).unwrap_err().contains("--namespace"));

@@ -113,7 +113,7 @@ mutant 2-a-name-is-another-document "--lib what_is_written_is_what_is_read" \
 mutant 2-a-name-is-an-element "--lib the_page_has_the_elements" \
     src/cli/evidence/html.rs 's/escape = "html"/escape = "none"/'
 mutant 2-a-command-for-another-shell "--lib a_shell_reads_what_was_meant" \
-    src/cli/why/way.rs 's/word.chars().all(is_plain)/word.chars().any(is_plain)/'
+    src/cli/texts.rs 's/word.chars().all(is_plain)/word.chars().any(is_plain)/'
 mutant 3-no-proof "--test e2e a_read_that_still_shows_it" \
     src/dispatch/machine/jobs/reads.rs 's/if present.is_empty() { self.end_unless_missing(End::Gone) } else { End::Remaining(present) }/self.end_unless_missing(End::Gone)/'
 mutant 3-remaining-is-gone "--test worlds the_promises" \
@@ -284,6 +284,8 @@ mutant 6-traces-astray "--features otlp --lib a_span_arrives" \
     src/telemetry/otlp.rs 's/NEXT_TRACE_ID.set(.*/NEXT_TRACE_ID.set(0);/'
 mutant 6-application-shown "--lib any_change_is_another_credential" \
     src/auth0/application.rs 's/    Secret(SecretString),/    Secret(String),/; s/to_owned().into()), secret)/to_owned()), secret)/; s/secret.expose_secret().to_owned()/secret.clone()/; s/^use secrecy::{ExposeSecret, SecretString};//'
+mutant 6-redirect-followed "--lib a_redirect_is_not" \
+    src/auth0/client.rs 's/redirect::Policy::none()/redirect::Policy::limited(3)/'
 mutant 7-no-consent "--test e2e a_secret_is_waited_for" \
     src/tenant/connection.rs 's/secret.filter(|secret| has_credentials_label(secret))/secret/' \
     src/runtime/controllers/scope.rs 's/Some(&consent)/None/'
@@ -305,10 +307,18 @@ mutant 7-label-not-heard "--test e2e a_namespace_that_loses" \
     src/runtime/controllers/cluster_tenants.rs 's/before.metadata.labels != now.metadata.labels/false/; s/|before| false/|_| false/'
 mutant 7-selector-not-heard "--test e2e an_edit_of_the_selector" \
     src/runtime/controllers/tenants.rs 's/tenant.admission().cloned()/None/'
+mutant 6-stand-ins-sent "--lib each_mistake_names_its_key" \
+    src/auth0/secret_text.rs 's/if let Some(defect) = stand_in(bare) {/if let Some(defect) = stand_in("") {/'
 mutant 7-credentials-mix "--test dispatch do_not_mix" \
     src/dispatch/machine/calls.rs 's/Ok(_) => Some(Refusal::OtherConnection),/Ok(_) => None,/'
 mutant 8-maybe-processed "--lib what_the_peer_did_not_process" \
     src/auth0/transport.rs 's/error.is_remote() \&\& (error.is_go_away() || is_refused)/error.is_remote()/'
+mutant 8-goodbye-is-a-lost-answer "--test e2e what_was_not_processed_is_sent_again" \
+    src/auth0/transport.rs 's/return CallError::NotProcessed;/return CallError::no_answer("the connection broke off");/'
+mutant 8-lost-answer-is-a-goodbye "--test e2e what_was_not_processed_is_sent_again" \
+    src/auth0/transport.rs 's/    CallError::no_answer(if error.is_timeout() {/    if !error.is_timeout() { return CallError::NotProcessed; }\n&/'
+mutant 5-sent-again-unchecked "--test e2e what_was_not_processed_is_checked_again" \
+    src/revocation/preflight.rs 's/if (self.is_fresh)() {/if true {/'
 mutant 8-never-left "--lib what_cannot_be_reached" \
     src/auth0/transport.rs 's/if error.is_connect() {/if false {/'
 mutant 8-said-before-done "--test e2e a_crash_costs" \
@@ -335,8 +345,12 @@ mutant 14-kept-for-ever "--test worlds the_promises" \
     src/revocation/reconcile.rs 's/^        if is_gone {/        if false \&\& is_gone {/'
 mutant 14-facts-kept "--lib facts_are_bounded" \
     src/dispatch/facts.rs 's/ < kept_for$/ < kept_for * 1000/'
+mutant 14-facts-stay "--lib what_is_too_old_goes" \
+    src/dispatch/facts.rs 's/if known.0.iter().any(|(question, learned)| !is_kept(question, learned, now)) {/if false {/'
+mutant 14-body-without-an-end "--lib a_body_without_an_end" \
+    src/auth0/client.rs 's/chunk.len() > MAX_BODY {/chunk.len() > usize::MAX {/'
 mutant 14-timers-kept "--test dispatch many_connections_that_are_gone" \
-    src/dispatch/machine/state.rs '/self.known_lengths.retain/{n;d}'
+    src/dispatch/machine/state.rs '/self.facts.retain(|key|/{n;d}'
 mutant 8-unknown-for-ever "--lib what_auth0_accepts_is_not_unknown" \
     src/revocation/items.rs '/self.unknown.retain(|item| !report.accepted/d'
 mutant 8-sent-again-and-again "--lib a_delete_is_sent_once_more" \
@@ -389,7 +403,7 @@ mutant 9-read-for-ever "--lib what_was_absent_and_is_there" \
 mutant 9-tried-in-turn "--lib a_list_that_shows_what" \
     src/revocation/items.rs 's/!shown(item) || shows_unknown/!shown(item) || report.not_found.contains(item)/'
 mutant 8-dated-too-early "--lib the_last_acceptance_counts" \
-    src/revocation/apply_report.rs 's/^    date_unknown_from_acceptance(&mut status.conditions, known);//'
+    src/revocation/apply_report.rs 's/^    date_verified(&mut status.conditions, known);//'
 mutant 9-items-alone "--lib items_count_only" \
     src/revocation/history.rs 's/items.accepted.clear();//'
 mutant 9-verdict-lost "--lib a_verdict_of_another_process_is" \
@@ -451,6 +465,22 @@ mutant 10-plan-takes-the-brake-of-others "--lib the_brake_of_one_namespace_is_no
     src/cli/plan/tenant.rs 's/is_some_and(|of| of.id.is_some());/is_none_or(|of| of.id.is_some());/'
 mutant 10-people-take-the-reserve "--test cli twice_the_reserve_is_left_alone" \
     src/cli/access.rs 's/(2.0 \* f64::from(rate.reserve_percent))/(0.0 * f64::from(rate.reserve_percent))/'
+mutant 10-unknown-member-of-all "--test dispatch an_unknown_user_among" \
+    src/dispatch/machine/answers.rs 's/if batch.len() > 1 \&\& queue.endpoint.items() == ItemKind::Member/if false/'
+mutant 10-unknown-member-of-one "--test dispatch an_unknown_user_among" \
+    src/dispatch/machine/jobs/state.rs 's/if self.removal.items.len() == 1 || !self.names_users()/if self.removal.items.len() > 0/'
+mutant 10-unaccepted-teaches "--test dispatch refusals_of_an_unaccepted" \
+    src/dispatch/machine/answers.rs 's/_ if !accepted || !(by_auth0/_ if !(by_auth0/; s/let headers = if accepted {/let headers = if true {/'
+mutant 10-half-a-count "--test dispatch half_a_walk" \
+    src/dispatch/machine/learning.rs 's/ if walk.is_exhausted() =>/ =>/'
+mutant 10-panic-of-all "--test dispatch a_check_that_panics" \
+    src/dispatch/driver.rs 's/AssertUnwindSafe(check).catch_unwind().await/Ok(check.await)/'
+mutant 10-panic-of-all-again "--test dispatch a_check_that_panics" \
+    src/dispatch/driver.rs 's/catch_unwind(AssertUnwindSafe(check))/Ok(check())/'
+mutant 10-gone-decide "--test dispatch those_who_have_gone" \
+    src/dispatch/machine/reads.rs 's/let answers_due = waiters.iter().*/let answers_due = waiters.len() + gone.len();/'
+mutant 10-too-long-again "--test dispatch a_list_that_is_too_long" \
+    src/dispatch/machine/reads.rs 's/Err(error @ WalkError::TooLong) => {/Err(error @ WalkError::TooLong) if false => {/'
 mutant 11-no-wait "--test worlds the_promises" \
     src/dispatch/breaker.rs 's/Some(until) if now < until => State::Open(until),/Some(until) if now < until \&\& false => State::Open(until),/'
 mutant 11-no-wait-shown "--test e2e after_a_429" \
@@ -463,6 +493,24 @@ mutant 11-asked-shortens "--lib a_request_shortens" \
     src/revocation/decide.rs 's/pause_left(next, now, MAX_PAUSE))/&.filter(|_| inputs.request.is_none())/'
 mutant 11-people-ask-again-at-once "--test cli a_429_is_waited_out" \
     src/cli/reads.rs 's/CallError::RateLimited(wait) => \*wait/CallError::RateLimited(_) => Duration::ZERO/'
+mutant 11-nonsense-hides "--lib nonsense_shortens_no_wait" \
+    src/auth0/limits.rs 's/.chain(until).filter(is_sensible);/.chain(until);/'
+mutant 11-joined-headers "--lib of_several_values_the_worst" \
+    src/auth0/limits.rs "s/values(headers, name).flat_map(|text| text.split(','))/values(headers, name)/"
+mutant 11-latest-date "--lib of_several_values_the_worst" \
+    src/auth0/limits.rs 's/let date = dates(headers, "date").min();/let date = dates(headers, "date").max();/'
+mutant 11-token-endpoint-limits "--lib each_answer_has_its_meaning" \
+    src/auth0/token_endpoint.rs 's/(500..=500, Body::GlobalLimit, RateLimited)/(501..=501, Body::GlobalLimit, RateLimited)/'
+mutant 11-probe-unanswered "--test dispatch a_probe_without_an_answer" \
+    src/dispatch/machine/answers.rs 's/self.call_finished(id, \&call, by_auth0 \&\& rate_limited.is_none(), now);/self.call_finished(id, \&call, true, now);/'
+mutant 11-all-with-the-probe "--test dispatch what_was_being_checked" \
+    src/dispatch/machine/calls.rs 's/State::HalfOpen { .. } => !probe,/State::HalfOpen { .. } => false,/'
+mutant 11-panic-forgets "--test dispatch a_panic_forgets_no_429" \
+    src/dispatch/machine/state.rs 's/(self.breaker, self.connections) = (new.breaker, new.connections);/self.connections = new.connections;/'
+mutant 11-loosest-limits "--test dispatch the_strictest_limits" \
+    src/dispatch/machine/connection_state.rs 's/one.max_per_second.min(other.max_per_second)/one.max_per_second.max(other.max_per_second)/'
+mutant 11-fullest-bucket "--lib of_several_buckets" \
+    src/auth0/limits.rs 's/filter_map(|n| u64::try_from(n).ok()).min();/filter_map(|n| u64::try_from(n).ok()).max();/'
 mutant 9-share-for-ever "--lib the_length_of_a_stopped_organization" \
     src/tenant/brake/groups.rs 's/now.saturating_duration_since(length.told_at) >= LOOK_AGAIN/now.saturating_duration_since(length.told_at) == Duration::MAX/'
 mutant 4-organization-unasked "--test dispatch an_observation_of_what_does_not" \
@@ -477,10 +525,22 @@ mutant 4-role-of-an-ended-membership "--lib a_404_about_a_membership" \
     src/revocation/history.rs 's/self.has_accepted() \&\& !self.of_membership/self.has_accepted()/'
 mutant 4-left-but-unclear "--lib a_404_is_about_what" \
     src/dispatch/machine/diagnosis.rs 's/NotThere, Unreadable\], ..) if seen =>/NotThere, Unreadable], ..) if seen \&\& false =>/'
+mutant 4-counted-twice "--lib what_is_shown_twice" \
+    src/auth0/walk.rs 's/if hashes.iter().any(|hash| self.once.contains(hash)) {/if false {/'
+mutant 3-one-read-for-all "--test dispatch each_of_several_members" \
+    src/dispatch/machine/jobs/reads.rs 's/^        if read.answers_due > 0 {/        if false {/'
+mutant 3-walk-goes-on "--test dispatch a_refused_page_begins" \
+    src/dispatch/machine/reads.rs '/^                active.walk.restart();$/d'
+mutant 5-not-checked-again "--test dispatch a_check_that_panics" \
+    src/dispatch/driver.rs 's/let check = || preflight.recheck(owner, pending.purpose);/let check = || Ok(pending.connection);/'
 mutant 9-learning-taken-back "--lib an_observed_object_may_learn" \
     src/revocation/inputs.rs 's/Task::Learn(_) => self.observes(&self.known()),/Task::Learn(_) => self.is_observed(),/'
 mutant 8-removed-in-each-attempt "--lib a_continuous_object_goes_on" \
     src/revocation/apply_report.rs 's/retain(|condition| !is_late_sight(condition))/retain(|condition| !is_late_sight(condition) || true)/'
+mutant 8-in-flight-forgotten "--test dispatch what_is_still_being_checked" \
+    src/dispatch/machine/jobs/report.rs 's/lost: self.lost || self.items_in_flight > 0,/lost: self.lost,/'
+mutant 8-id-used-twice "--test dispatch an_answer_from_before" \
+    src/dispatch/machine/state.rs 's/(new.last_id + 1, new.ended, new.woken)/(0, new.ended, new.woken)/'
 mutant 9-gone-and-gone-again "--lib an_organization_that_is_gone" \
     src/revocation/observations.rs 's/per_user \&\& reason == Reason::SubjectGone/per_user \&\& false \&\& reason == Reason::SubjectGone/'
 mutant 9-clock-set-back "--lib reads_go_on_after_the_clock" \
@@ -491,6 +551,22 @@ mutant 9-other-verdict-unchecked "--lib the_verdict_of_another_version" \
     src/revocation/inputs.rs 's/None => self.is_finished().then_some(Mode::Remove),/None => None,/'
 mutant 9-request-lost "--lib what_was_in_flight" \
     src/revocation/apply_report.rs 's/outcome.status(inputs, inputs.submitted_for == inputs.request)/outcome.status(inputs, true)/'
+mutant 9-first-page-not-repeated "--test dispatch a_first_page_that_was_not" \
+    src/dispatch/machine/reads.rs 's/^                if is_at_once(error) {/                if false {/'
+mutant 9-cursor-expired "--test dispatch a_refused_page_begins" \
+    src/dispatch/machine/reads.rs 's/ReadError::Call(_) => pages > 0,/ReadError::Call(_) => pages > 99,/'
+mutant 9-pause-cut-short "--test dispatch a_call_that_was_not_sent" \
+    src/dispatch/machine/answers.rs 's/queue.pause.max(Some(now + NOT_SENT_PAUSE/Some(now).max(Some(now + NOT_SENT_PAUSE/'
+mutant 9-observer-decides "--test dispatch an_observer_that_always" \
+    src/dispatch/driver.rs 's/let reported = catch_unwind(AssertUnwindSafe(report));/let reported: Result<(), ()> = Ok(report());/'
+mutant 9-lost-for-ever "--lib a_job_that_was_lost" \
+    src/dispatch/dispatcher.rs 's/^            jobs.remove(uid);$//'
+mutant 9-other-reports-lost "--lib to_take_a_job_back" \
+    src/dispatch/dispatcher.rs 's/^        self.store(\&mut jobs, others);$//'
+mutant 9-open-for-longer "--test dispatch calls_begin_again" \
+    src/dispatch/machine/calls.rs 's/State::Open(until) => Some(until),$/State::Open(_) => None,/'
+mutant 9-reads-in-circles "--test dispatch a_member_of_too_many" \
+    src/dispatch/machine/reads.rs 's/must_walk_list: true, ..waiter.clone()/must_walk_list: false, ..waiter.clone()/'
 mutant 12-works-again "--test e2e a_finished_object" \
     src/revocation/finished.rs 's/filter(|ready| ready.status == "True") else/filter(|ready| ready.status == "never") else/'
 mutant 12-never-finished "--test worlds the_promises" \
@@ -515,6 +591,60 @@ mutant 13-tenant-written-through-an-older-crd "--test e2e an_older_crd_came_and_
     src/runtime/controllers/tenant_brake.rs 's/if tenant.loses_by_writes() {/if tenant.loses_by_writes() \&\& false {/'
 mutant 13-status-forgotten "--lib fields_of_others_are_written_back" \
     src/api/status.rs 's/#\[serde(flatten)\]/#[serde(skip)]/'
+mutant 9-wait-begins-anew "--lib a_wait_is_shown_although" \
+    src/revocation/reconcile/write.rs 's/let waits = memory.waiting_since.is_some() || memory.slot.is_some();/let waits = false;/'
+mutant 9-week-of-another-verdict "--lib late_reads_follow_a_requested" \
+    src/revocation/outcome.rs 's/=> known.still_present_since,/=> known.still_present_since.filter(|_| false),/'
+mutant 9-stalled-at-another-domain "--lib a_verdict_of_another_domain_stops" \
+    src/revocation/inputs.rs 's/self.reason().filter(|_| self.status.is_some_and(|status| concerns(status, self.domain())))/self.reason()/'
+mutant 5-uncounted-at-another-domain "--lib what_rests_at_one_domain" \
+    src/revocation/demand.rs 's/(concerns(status, domain) \&\& rests())/((concerns(status, domain) || true) \&\& rests())/'
+mutant 5-checks-count-as-removals "--lib an_overdue_check_wants" \
+    src/revocation/demand.rs 's/is_done || only_checks() || /is_done || (only_checks() \&\& false) || /'
+mutant 5-deleted-is-wanted "--lib what_is_being_deleted_wants" \
+    src/revocation/demand.rs 's/if meta.deletion_timestamp.is_some() || /if /'
+mutant 5-deleted-is-sent "--lib nothing_is_sent_for_what_is_being_deleted" \
+    src/revocation/preflight.rs 's/ || meta.deletion_timestamp.is_some() {/ {/'
+mutant 5-deleted-is-confirmed "--lib what_is_being_deleted_is_gone" \
+    src/revocation/confirm.rs 's/ || metadata.deletion_timestamp.is_some() =>/ =>/'
+mutant 5-drawn-undecided "--lib nothing_is_drawn_before" \
+    src/tenant/brake/mod.rs 's/entry.decided_for.is_none_or(|decided_for| decided_for < generation)/entry.decided_for.is_some_and(|decided_for| decided_for > i64::MAX - generation)/'
+mutant 5-allotment-of-another "--lib an_allotment_ends_with_its_tenant" \
+    src/tenant/brake/mod.rs 's/entry.decided_for = None;//; s/entry.brake.namespaces.values_mut().for_each(Counts::revoke);/let _ = Counts::revoke;/'
+mutant 9-decision-untold "--lib who_waits_for_a_decision" \
+    src/tenant/brake/mod.rs 's/plan.groups_changed || has_new_rules/plan.groups_changed || (has_new_rules \&\& false)/'
+mutant 5-allotted-twice "--lib allotments_together_are_no_more" \
+    src/tenant/brake/ledger.rs 's/^            left -= grant.allot.unwrap_or(0);/            left -= grant.allot.unwrap_or(0).min(0);/'
+mutant 5-last-allotment-forgotten "--lib what_an_earlier_leader_wrote" \
+    src/tenant/brake/counts.rs 's/vec!\[(unknown, now + ALLOTMENT)\]/vec![(unknown, now)]/'
+mutant 5-protected-is-counted "--lib what_is_protected_is_not_wanted" \
+    src/runtime/controllers/dependents.rs 's/if tenants.bars(/if false \&\& tenants.bars(/'
+mutant 9-guards-unheard "--lib guards_matter_to_removals" \
+    src/runtime/controllers/usability.rs 's/spec.protected.clone()), scopes)/Protected::default()), scopes)/'
+mutant 5-token-after-the-last "--lib tokens_end_with_the_last" \
+    src/tenant/connection_cache.rs 's/before.into_iter().chain(now).for_each/before.filter(|_| false).into_iter().chain(now).for_each/; s/left.into_iter().for_each/left.into_iter().take(0).for_each/'
+mutant 2-audiences-mix "--lib another_audience_is_another" \
+    src/tenant/connection.rs 's/fingerprint(&(application.fingerprint(), &self.audience))/fingerprint(\&(application.fingerprint(), self.audience.is_empty()))/'
+mutant 9-token-untold "--lib who_waits_for_a_token" \
+    src/tenant/token_source.rs 's/self.settled.send_replace(());//'
+mutant 14-rejections-kept "--lib a_rejection_is_forgotten" \
+    src/tenant/registry.rs 's/lock(&self.rejected).retain(&connections);//'
+mutant 8-scopes-forgotten "--lib what_the_last_token_said" \
+    src/tenant/status.rs 's/let keeps = facts.credential.is_some_and(|credential| credential.token.is_none());/let keeps = false;/'
+mutant 9-hold-of-a-tenant-ends-late "--lib the_hold_of_a_tenant_ends" \
+    src/revocation/inputs.rs 's/let instants = \[self.options.scheduled_for(now), hold, of_tenant, end\];/let instants = [self.options.scheduled_for(now), hold, of_tenant.filter(|_| false), end];/'
+mutant 9-a-time-that-has-come "--lib a_time_that_has_come" \
+    src/revocation/outcome.rs 's/.filter(|at| at.0 > now);/.filter(|_| true);/'
+mutant 9-shown-again-and-again "--lib the_same_wait_is_shown" \
+    src/revocation/waits.rs 's/shown.filter(|shown| (0..2000)/shown.filter(|shown| (0..1)/'
+mutant 4-misspelt-is-done "--lib an_unknown_role_is_named_without" \
+    src/revocation/answers.rs 's/End::Unverified(_) if !known.items.unknown.is_empty() \&\&/End::Unverified(_) if false \&\&/'
+mutant 8-deleted-untold "--lib a_verdict_does_not_hide" \
+    src/revocation/history.rs 's/is_verdict \&\& !removes/is_verdict/; s/let removes = /let _removes = /'
+mutant 9-removed-after-the-end "--lib a_continuous_object_that_is_still_present" \
+    src/revocation/inputs.rs 's/self.options.policy == Policy::Continuous \&\& !self.options.has_ended(self.now.wall)/self.options.policy == Policy::Continuous/'
+mutant 2-returns-of-another "--lib returns_belong_to_their" \
+    src/revocation/inputs.rs 's/self.status.is_some_and(is_other)/self.status.filter(|_| false).is_some_and(is_other)/'
 
 if ((lines == 0)); then
     echo "no line is called $only" >&2

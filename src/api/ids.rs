@@ -69,8 +69,12 @@ macro_rules! id {
 id! {
     /// An Auth0 user id: `provider|id`, for example `auth0|5f7c8ec7c33c6c004bbafe82`.
     UserId, max 1024,
-    rule r"self.matches('^[^|\\p{Cc}\\p{Z}]+[|][^\\p{Cc}\\p{Z}]([^\\p{Cc}]*[^\\p{Cc}\\p{Z}])?$')",
+    rule r"self.matches('^[^|\\p{Cc}\\p{Z}]+[|][^\\p{Cc}\\p{Z}]([^\\p{Cc}]*[^\\p{Cc}\\p{Z}])?$') && !self.matches('^(https?:|[\\x22\\x27])')",
     say "must be an Auth0 user id such as auth0|5f7c8ec7c33c6c004bbafe82 (provider, pipe, id)",
+    if "self.matches('^https?:')"
+    say ", not the address of the user's page: write the last part of it, with | for %7C",
+    if "self.matches('^[\\x22\\x27]')"
+    say ", without quotation marks as a part of it",
     if "!self.contains('|') && self.matches('%7[Cc]')"
     say ", not percent-encoded as in a URL: write | for %7C, and decode the rest as well",
     if "!self.contains('|') && self.contains('@')"
@@ -149,6 +153,7 @@ pub fn is_user_id(text: &str) -> bool {
         && is_plain_text(id)
         && is_plain_text(provider)
         && !provider.contains(char::is_whitespace)
+        && !["http:", "https:", "\"", "'"].iter().any(|begin| provider.starts_with(begin))
 }
 
 /// Whether `text` can be an Auth0 role id, by the rule of the schema.
@@ -216,6 +221,9 @@ mod tests {
             "auth0|\0",
             "auth0|a\u{7}b",
             "auth0|x\u{a0}",
+            "https://manage.auth0.com/dashboard/eu/acme/users/auth0|x",
+            "\"auth0|x\"",
+            "'auth0|x'",
         ] {
             assert!(!is_user_id(bad), "{bad:?}");
         }

@@ -11,6 +11,8 @@ pub const DEFAULT_WAIT: Duration = Duration::from_secs(60);
 pub const MIN_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait after a 429. The circuit breaker sends one probe when it is over.
 pub const MAX_WAIT: Duration = Duration::from_secs(600);
+/// A later time than this, in seconds since the epoch, is one in milliseconds.
+const MILLISECONDS: i64 = 100_000_000_000;
 
 /// The rate-limit headers of a response. Auth0 may omit each of them, and none says which of its buckets it describes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,23 +26,23 @@ pub struct RateHeaders {
     pub reset: Option<i64>,
     /// `Retry-After`, in seconds. The longest value if the header is repeated.
     pub retry_after: Option<i64>,
-    /// `Date`: when the response was made, in seconds since the epoch by Auth0's clock.
+    /// `Date`: when the response was made, in seconds since the epoch by Auth0's clock. The earliest value if the
+    /// header is repeated.
     pub date: Option<i64>,
 }
 
 impl RateHeaders {
-    /// Reads the headers. A header that cannot be parsed counts as absent.
+    /// Reads the headers. A value that cannot be parsed, or makes no sense, counts as absent.
     pub fn read(headers: &HeaderMap) -> Self {
-        let date = numbers(headers, "date", parse_date).max();
-        let retry_after = numbers(headers, "retry-after", |text| {
-            // A date in Retry-After is compared with the response's own Date, not with our clock.
-            parse_integer(text).or_else(|| Some(parse_date(text)?.saturating_sub(date?)))
-        });
-        let smallest = |name| numbers(headers, name, parse_integer).filter_map(|n| u64::try_from(n).ok()).min();
+        let date = dates(headers, "date").min();
+        // A date in Retry-After is compared with the response's own Date, not with our clock.
+        let until = dates(headers, "retry-after").filter_map(|at| Some(at.saturating_sub(date?)));
+        let retry_after = integers(headers, "retry-after").chain(until).filter(is_sensible);
+        let smallest = |name| integers(headers, name).filter_map(|n| u64::try_from(n).ok()).min();
         Self {
             limit: smallest("x-ratelimit-limit"),
             remaining: smallest("x-ratelimit-remaining"),
-            reset: numbers(headers, "x-ratelimit-reset", parse_integer).max(),
+            reset: integers(headers, "x-ratelimit-reset").filter(|at| *at < MILLISECONDS).max(),
             retry_after: retry_after.max(),
             date,
         }
@@ -48,34 +50,35 @@ impl RateHeaders {
 }
 
 /// How long to send nothing after a 429. `Retry-After` takes precedence over `X-RateLimit-Reset`, which is compared
-/// with the response's own Date, or with `now` if it has none. Absent, past and absurd values give [`DEFAULT_WAIT`];
-/// others are clamped to [`MIN_WAIT`]..=[`MAX_WAIT`]. `jitter`, from 0 to 1, lengthens the wait by up to a tenth.
+/// with the response's own Date, or with `now` if it has none. If neither names a sensible wait, it is
+/// [`DEFAULT_WAIT`]; others are clamped to [`MIN_WAIT`]..=[`MAX_WAIT`]. `jitter`, from 0 to 1, lengthens the wait by up
+/// to a tenth.
 pub fn wait_after_429(headers: &RateHeaders, now: Timestamp, jitter: f64) -> Duration {
-    /// A wait of more than a year is a mistake, such as a time in milliseconds.
-    const ABSURD: i64 = 366 * 24 * 3600;
     let clock = headers.date.unwrap_or_else(|| now.as_second());
-    let named = headers.retry_after.or_else(|| Some(headers.reset?.saturating_sub(clock)));
-    let wait = match named {
-        Some(seconds) if (1..=ABSURD).contains(&seconds) => {
-            Duration::from_secs(seconds.unsigned_abs()).clamp(MIN_WAIT, MAX_WAIT)
-        }
-        // Zero means within the current second, as the header has no finer unit.
-        Some(0) => MIN_WAIT,
-        _ => DEFAULT_WAIT,
-    };
+    let until_reset = || Some(headers.reset?.saturating_sub(clock)).filter(is_sensible);
+    let named = headers.retry_after.filter(is_sensible).or_else(until_reset);
+    // Zero means within the current second, as the header has no finer unit.
+    let wait = named.map_or(DEFAULT_WAIT, |seconds| Duration::from_secs(seconds.unsigned_abs()));
+    let wait = wait.clamp(MIN_WAIT, MAX_WAIT);
     wait + wait.mul_f64(0.1 * jitter.clamp(0.0, 1.0))
 }
 
-fn numbers<'a>(
-    headers: &'a HeaderMap,
-    name: &'static str,
-    parse: impl Fn(&str) -> Option<i64> + 'a,
-) -> impl Iterator<Item = i64> + 'a {
-    headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).filter_map(move |text| parse(text.trim()))
+/// Whether a wait of so many seconds can be meant: it is not over, and not longer than a year.
+fn is_sensible(seconds: &i64) -> bool {
+    (0..=366 * 24 * 3600).contains(seconds)
 }
 
-fn parse_integer(text: &str) -> Option<i64> {
-    text.parse().ok()
+fn values<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
+    headers.get_all(name).iter().filter_map(|value| value.to_str().ok())
+}
+
+/// The integers in a header. A gateway may have joined several headers of the same name by commas.
+fn integers(headers: &HeaderMap, name: &'static str) -> impl Iterator<Item = i64> {
+    values(headers, name).flat_map(|text| text.split(',')).filter_map(|text| text.trim().parse().ok())
+}
+
+fn dates(headers: &HeaderMap, name: &'static str) -> impl Iterator<Item = i64> {
+    values(headers, name).filter_map(|text| parse_date(text.trim()))
 }
 
 fn parse_date(text: &str) -> Option<i64> {
@@ -136,6 +139,46 @@ mod tests {
     fn of_several_values_the_worst_counts() {
         let (a, b) = ((date() + 5).to_string(), (date() + 50).to_string());
         assert_eq!(wait(&[("date", DATE), ("x-ratelimit-reset", &a), ("x-ratelimit-reset", &b)], date()), 50);
+        let joined = format!("{a}, {b}");
+        assert_eq!(wait(&[("date", DATE), ("x-ratelimit-reset", &joined)], date()), 50, "joined on the way");
+        assert_eq!(wait(&[("retry-after", "300, 7")], date()), 300);
+        let earlier = "Fri, 20 Nov 2026 11:59:50 GMT";
+        for dates in [[DATE, earlier], [earlier, DATE]] {
+            let headers = [("date", dates[0]), ("date", dates[1]), ("x-ratelimit-reset", &*b)];
+            assert_eq!(wait(&headers, date()), 60, "{dates:?}");
+        }
+    }
+
+    #[test]
+    fn of_several_buckets_the_tightest_counts() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("x-ratelimit-limit", "50"),
+            ("x-ratelimit-limit", "10"),
+            ("x-ratelimit-remaining", "3"),
+            ("x-ratelimit-remaining", "40"),
+            ("x-ratelimit-remaining", "-1"),
+        ] {
+            headers.append(name, value.parse().unwrap());
+        }
+        let read = RateHeaders::read(&headers);
+        assert_eq!((read.limit, read.remaining), (Some(10), Some(3)));
+    }
+
+    /// A value that means nothing does not hide one that does.
+    #[test]
+    fn nonsense_shortens_no_wait() {
+        let reset = (date() + 500).to_string();
+        for nonsense in ["-5", "99999999999", "1e9"] {
+            let headers = [("date", DATE), ("x-ratelimit-reset", &*reset), ("retry-after", nonsense)];
+            assert_eq!(wait(&headers, date()), 500, "{nonsense}");
+            assert_eq!(wait(&[("retry-after", "300"), ("retry-after", nonsense)], date()), 300, "{nonsense}");
+        }
+        let millis = (date() * 1000).to_string();
+        let headers = [("date", DATE), ("x-ratelimit-reset", &*reset), ("x-ratelimit-reset", &*millis)];
+        assert_eq!(wait(&headers, date()), 500);
+        let past = "Fri, 20 Nov 2026 11:00:00 GMT";
+        assert_eq!(wait(&[("date", DATE), ("x-ratelimit-reset", &reset), ("retry-after", past)], date()), 500);
     }
 
     proptest! {

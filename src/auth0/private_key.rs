@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use serde_json::json;
 use thiserror::Error;
 
-use super::secret_text::{self, Defect, is_placeholder};
+use super::secret_text::{self, Defect, stand_in};
 
 /// For how long an assertion is valid, in seconds. Auth0 advises a minute or less.
 const LIFETIME: i64 = 60;
@@ -154,9 +154,11 @@ impl PrivateKey {
 fn mistake(text: &str) -> Option<KeyMistake> {
     let bare = text.trim();
     let begins = |label: &str| text.contains(&format!("-----BEGIN {label}"));
+    if let Some(defect) = stand_in(bare) {
+        return Some(defect.into());
+    }
     let found = match bare {
         "" => Defect::Empty.into(),
-        _ if is_placeholder(bare) => Defect::Placeholder.into(),
         _ if bare.starts_with('{') => KeyMistake::Jwk,
         _ if bare.starts_with(['"', '\'', '`', '“']) => Defect::Quoted.into(),
         _ if encodes_pem(bare) => KeyMistake::EncodedTwice,
@@ -198,6 +200,8 @@ mod tests {
             ("\u{feff}".to_owned() + TEST_RSA_KEY, K::Form(D::ByteOrderMark)),
             (format!("\"{TEST_RSA_KEY}\""), K::Form(D::Quoted)),
             ("${KEY}".into(), K::Form(D::Placeholder)),
+            ("ENC[AES256_GCM,data:p673w==,iv:YY=,tag:UQ==,type:str]\n".into(), K::Form(D::Encrypted)),
+            ("arn:aws:secretsmanager:eu-west-1:123456789012:secret:auth0".into(), K::Form(D::Reference)),
             (r#"{"kty":"RSA","d":"canary"}"#.into(), K::Jwk),
             (TEST_RSA_KEY.replace('\n', "\\n"), K::EscapedLineEnds),
             (STANDARD.encode(TEST_RSA_KEY), K::EncodedTwice),

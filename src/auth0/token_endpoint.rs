@@ -50,6 +50,8 @@ enum Body {
     Html,
     /// JSON with an `access_token`.
     Token,
+    /// JSON that names a global limit.
+    GlobalLimit,
     /// Auth0's own error: JSON with `error`, which equals the first text unless that is empty, and a description that
     /// contains the second.
     Error(&'static str, &'static str),
@@ -69,6 +71,8 @@ const GRANT_TYPE: &str = "the application may not use client credentials; it has
 /// All answers and their meanings. The last row matches everything that no other row does.
 static ANSWERS: &[(RangeInclusive<u16>, Body, Meaning)] = &[
     (429..=429, Body::Any, RateLimited),
+    // Auth0 has answered this instead of a 429.
+    (500..=500, Body::GlobalLimit, RateLimited),
     (200..=200, Body::Token, Issued),
     (400..=499, Body::Error("unauthorized_client", ""), Denied(GRANT_TYPE)),
     (400..=499, Body::Error("unsupported_grant_type", ""), Denied(GRANT_TYPE)),
@@ -151,6 +155,9 @@ impl Body {
             Self::Any => true,
             Self::Html => received.is_html || received.body.trim_ascii_start().starts_with(b"<"),
             Self::Token => text("access_token").is_some(),
+            Self::GlobalLimit => ["error", "error_description", "message"]
+                .iter()
+                .any(|key| text(key).is_some_and(|text| text.to_ascii_lowercase().contains("global limit"))),
             Self::Error(error, part) => {
                 text("error").is_some_and(|of| error.is_empty() || of == error)
                     && text("error_description").unwrap_or_default().contains(part)
@@ -195,6 +202,8 @@ mod tests {
             assert!(text.contains(words) && !text.contains("canary"), "{status} {body}: {text}");
             assert_eq!(error.is_auth0s_own(), body.contains("\"error\"") && status != 404 && status != 200, "{text}");
         }
+        let limit = error("access_denied", "Global limit has been reached");
+        assert!(matches!(judged(500, false, &limit), Err(CallError::RateLimited(wait)) if wait.as_secs() == 7));
         assert!(matches!(judged(429, false, ""), Err(CallError::RateLimited(wait)) if wait.as_secs() == 7));
         assert!(judged(401, true, &error("access_denied", "x")).unwrap_err().to_string().contains("HTML"));
     }

@@ -21,6 +21,11 @@ pub enum TokenError {
     /// The value is what the token endpoint answered.
     #[error("is the whole JSON answer of /oauth/token: put only the value of its access_token there")]
     WholeAnswer,
+    /// The value is what the token endpoint answered when it gave no token.
+    #[error(
+        "is an error that was answered in place of a token: look at it, and put the value of an access_token there"
+    )]
+    ErrorAnswer,
     /// The value begins with the name of the scheme or of the header.
     #[error("begins with the word Bearer or the name of the header: leave that out")]
     Bearer,
@@ -76,8 +81,12 @@ fn mistake(text: &str) -> Option<TokenError> {
     let defect = secret_text::defect(text)?;
     let (bare, lower) = (text.trim(), text.trim().get(..20).unwrap_or_default().to_ascii_lowercase());
     let is_header = ["bearer ", "authorization:"].iter().any(|word| lower.starts_with(word));
-    if defect == Defect::Json && bare.contains("\"access_token\"") {
+    // Also with the head of the answer before it, as curl -i prints it.
+    if bare.contains("\"access_token\"") {
         return Some(TokenError::WholeAnswer);
+    }
+    if bare.contains("\"error\"") {
+        return Some(TokenError::ErrorAnswer);
     }
     if matches!(defect, Defect::Assignment | Defect::WhiteSpaceInside) && is_header {
         return Some(TokenError::Bearer);
@@ -151,12 +160,26 @@ mod tests {
             (" \n\n".into(), E::Form(D::Empty)),
             (answer.clone(), E::WholeAnswer),
             (format!("\n{answer}\n\n"), E::WholeAnswer),
+            (format!("HTTP/2 200\r\ncontent-type: application/json\r\n\r\n{answer}"), E::WholeAnswer),
+            (r#"{"error":"access_denied","error_description":"Unauthorized"}"#.into(), E::ErrorAnswer),
+            (r#"{"statusCode":401,"error":"Unauthorized"}"#.into(), E::ErrorAnswer),
+            ("<!DOCTYPE html>\n<html><body>blocked</body></html>\n".into(), E::Form(D::Html)),
+            ("null\n".into(), E::Form(D::NoValue)),
+            ("undefined".into(), E::Form(D::NoValue)),
+            ("ENC[AES256_GCM,data:p673w==,iv:YY=,tag:UQ==,type:str]".into(), E::Form(D::Encrypted)),
+            ("vault:secret/data/auth0#token".into(), E::Form(D::Reference)),
+            ("op://vault/auth0/token".into(), E::Form(D::Reference)),
             (r#"{"token":"x"}"#.into(), E::Form(D::Json)),
             ("-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----\n".into(), E::Form(D::Pem)),
             ("$TOKEN".into(), E::Form(D::Placeholder)),
             ("${TOKEN}".into(), E::Form(D::Placeholder)),
             ("<token>".into(), E::Form(D::Placeholder)),
             ("{{ .token }}".into(), E::Form(D::Placeholder)),
+            ("{yourMgmtApiAccessToken}".into(), E::Form(D::Placeholder)),
+            ("MGMT_API_ACCESS_TOKEN".into(), opaque()),
+            ("YOUR_MGMT_API_ACCESS_TOKEN".into(), E::Form(D::Placeholder)),
+            ("__TOKEN__".into(), E::Form(D::Placeholder)),
+            ("***".into(), E::Form(D::Placeholder)),
             (format!("Bearer {jwt}"), E::Bearer),
             (format!("bearer  {jwt}\n"), E::Bearer),
             (format!("Authorization: Bearer {jwt}"), E::Bearer),
@@ -176,7 +199,7 @@ mod tests {
             (format!("{jwt}\0"), E::Form(D::Characters)),
             (format!("{jwt}\u{200b}"), E::Form(D::Characters)),
             (format!("{jwt}…"), E::Form(D::Characters)),
-            ("https://acme.auth0.com/".into(), E::Form(D::Characters)),
+            ("https://acme.auth0.com/".into(), E::Form(D::Reference)),
             (twice(&jwt), E::EncodedTwice),
             (twice(&format!("{jwt}\n")), E::EncodedTwice),
             (twice(&answer), E::EncodedTwice),

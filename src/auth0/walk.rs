@@ -45,8 +45,9 @@ pub struct Walk {
     total: Total,
     exhausted: bool,
     cursor: Option<String>,
-    /// Hashes of all cursors so far. A cursor that is repeated would make the walk endless.
-    cursors: HashSet<u64>,
+    /// Hashes of what must not come twice: the cursors, because the walk would be endless, or the entries of a list
+    /// that is paged by offset, because each would hide another one from the count.
+    once: HashSet<u64>,
     hasher: RandomState,
 }
 
@@ -154,7 +155,7 @@ impl Walk {
             total: Total::Unknown,
             exhausted: false,
             cursor: None,
-            cursors: HashSet::new(),
+            once: HashSet::new(),
             hasher: RandomState::new(),
         }
     }
@@ -263,7 +264,7 @@ impl Walk {
         };
         let exhausted = match paging {
             _ if all => false,
-            Paging::Offset => self.offset_end(page, entries.len())?,
+            Paging::Offset => self.offset_end(page, entries)?,
             Paging::Checkpoint => self.checkpoint_end(page, entries.len())?,
             Paging::Single | Paging::Whole => true,
         };
@@ -301,7 +302,12 @@ impl Walk {
     /// With a total, the list ends when that many entries were seen. Without one, or with one below the number of
     /// entries seen (Auth0 has returned 0 together with an entry), only an empty page ends it: a short page does not,
     /// as Auth0 may cap the page size.
-    fn offset_end(&mut self, page: &Value, entries: usize) -> Result<bool, WalkError> {
+    fn offset_end(&mut self, page: &Value, entries: &[Value]) -> Result<bool, WalkError> {
+        let hashes: Vec<u64> = entries.iter().map(|entry| self.hasher.hash_one(entry)).collect();
+        if hashes.iter().any(|hash| self.once.contains(hash)) {
+            return Err(WalkError::InconsistentPages);
+        }
+        let entries = entries.len();
         let number = |key: &str| page.get(key).and_then(Value::as_u64);
         let (before, seen) = (self.seen as u64, (self.seen + entries) as u64);
         // On an empty page beyond the end, Auth0's `start` counts pages, not entries.
@@ -321,6 +327,7 @@ impl Walk {
             Total::Unknown | Total::Wrong => entries == 0,
         };
         self.total = total;
+        self.once.extend(hashes);
         Ok(ended)
     }
 
@@ -333,7 +340,7 @@ impl Walk {
                 if total > (self.seen + entries) as u64 { Err(WalkError::InconsistentPages) } else { Ok(true) }
             }
             Some(Value::String(next)) if !next.is_empty() => {
-                if !self.cursors.insert(self.hasher.hash_one(next)) {
+                if !self.once.insert(self.hasher.hash_one(next)) {
                     return Err(WalkError::InconsistentPages);
                 }
                 self.cursor = Some(next.clone());

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -25,6 +26,8 @@ const FIELD_MANAGER: &str = "rescind-cli";
 pub const WRITES: usize = 8;
 /// How many objects one answer to a list holds.
 const PAGE: u32 = 500;
+/// How long an answer is waited for after a request that got none.
+const SHORT: Duration = Duration::from_secs(1);
 
 /// The cluster that a command speaks to.
 #[derive(Clone)]
@@ -38,6 +41,9 @@ pub struct Cluster {
     /// Its address, for messages.
     pub whereabouts: String,
     timeout: Duration,
+    /// Whether the last request got no answer. Then the next one is given less time, so that a command which makes many
+    /// requests ends soon if the API server cannot be reached.
+    is_silent: Arc<AtomicBool>,
 }
 
 /// The objects of a list, and what could not be read.
@@ -75,25 +81,31 @@ impl Selected<'_> {
 impl Cluster {
     /// The cluster that the flags choose. No request is sent yet.
     pub fn connect(flags: &ClusterFlags) -> Result<Self, CliError> {
-        let config = kubeconfig::cluster(&flags.selection()).map_err(|error| {
+        let mut config = kubeconfig::cluster(&flags.selection()).map_err(|error| {
             let cause = std::error::Error::source(&error).map(|cause| format!(" ({cause})")).unwrap_or_default();
             CliError::failed(format!("{error}{cause}"))
         })?;
         let namespace = flags.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let whereabouts = kubeconfig::whereabouts(&config);
+        // An API server that has too much to do is asked again, as kubectl does. The deadline ends that.
+        config.default_retry = true;
         let client = Client::try_from(config)
             .map_err(|error| CliError::failed(format!("the kubeconfig cannot be used ({error})")))?;
         let (all_namespaces, timeout) = (flags.all_namespaces, flags.request_timeout);
-        Ok(Self { client, namespace, all_namespaces, whereabouts, timeout })
+        let timeout = if timeout.is_zero() { Duration::MAX } else { timeout };
+        Ok(Self { client, namespace, all_namespaces, whereabouts, timeout, is_silent: Arc::default() })
     }
 
     /// The result of a request within the deadline. `what` completes "you may not" or "cannot", such as "list the
     /// namespaces".
     pub async fn request<T>(&self, what: &str, request: impl Future<Output = kube::Result<T>>) -> Result<T, CliError> {
-        match tokio::time::timeout(self.timeout, request).await {
+        let timeout = if self.is_silent.load(Relaxed) { self.timeout.min(SHORT) } else { self.timeout };
+        let answered = tokio::time::timeout(timeout, request).await;
+        self.is_silent.store(!matches!(answered, Ok(Ok(_) | Err(kube::Error::Api(_)))), Relaxed);
+        match answered {
             Ok(result) => result.map_err(|error| CliError::failed(self.words(what, &error))),
             Err(_) => {
-                let (seconds, whereabouts) = (self.timeout.as_secs(), &self.whereabouts);
+                let (seconds, whereabouts) = (timeout.as_secs(), &self.whereabouts);
                 Err(CliError::failed(format!("cannot {what}: {whereabouts} did not answer within {seconds} s")))
             }
         }
@@ -123,7 +135,7 @@ impl Cluster {
         let found = async {
             match request.await {
                 Ok(found) => Ok(Some(found)),
-                Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+                Err(kube::Error::Api(status)) if status.is_not_found() && !is_unknown_kind(&status) => Ok(None),
                 Err(error) => Err(error),
             }
         };
@@ -138,11 +150,13 @@ impl Cluster {
                 format!("you may not {what}")
             }
             kube::Error::Api(status) if status.code == 403 => format!("you may not {what}: {}", explain(error)),
-            kube::Error::Api(status)
-                if status.code == 404 && status.message.contains("could not find the requested") =>
-            {
+            kube::Error::Api(status) if is_unknown_kind(status) => {
                 format!("cannot {what}: the CRDs of Rescind are not installed at {}", self.whereabouts)
             }
+            kube::Error::Api(status) if status.code == 401 => format!(
+                "cannot {what}: {} does not accept your credentials; log in again, or choose another context",
+                self.whereabouts
+            ),
             _ => format!("cannot {what}: {} ({})", explain(error), self.whereabouts),
         }
     }
@@ -186,7 +200,7 @@ impl Cluster {
     /// error is that none of them can.
     pub async fn objects(&self, selected: &Selected<'_>) -> Result<Listing, CliError> {
         let mut listing = Listing::default();
-        let mut last = None;
+        let mut first = None;
         let wanted = |kind: &Kind| selected.kinds.is_empty() || selected.kinds.contains(&kind.name);
         let kinds: Vec<Kind> = kinds().into_iter().filter(wanted).collect();
         for kind in &kinds {
@@ -200,11 +214,11 @@ impl Cluster {
                 }),
                 Err(error) => {
                     listing.unread.push(error.to_string());
-                    last = Some(error);
+                    first = first.or(Some(error));
                 }
             }
         }
-        match last {
+        match first {
             Some(error) if listing.unread.len() == kinds.len() && listing.objects.is_empty() => Err(error),
             _ => Ok(listing),
         }
@@ -212,6 +226,7 @@ impl Cluster {
 
     /// The removal object of this name in the namespace.
     pub async fn object(&self, Named { kind: name, name: object }: &Named) -> Result<Object, CliError> {
+        self.one_namespace(object)?;
         let Some(kind) = kinds().into_iter().find(|kind| kind.name == *name) else {
             return Err(CliError::usage(format!("there is no kind {name}")));
         };
@@ -273,6 +288,12 @@ impl Cluster {
         self.request(what, api.patch(name, &params.validation_strict(), &Patch::Merge(patch))).await
     }
 
+    /// An error if all namespaces are meant, where `what` is in one.
+    pub fn one_namespace(&self, what: &str) -> Result<(), CliError> {
+        let text = || CliError::usage(format!("{what} is in one namespace: name it with -n in place of -A"));
+        if self.all_namespaces { Err(text()) } else { Ok(()) }
+    }
+
     /// What a person types to confirm a change of many objects: the namespace, or `all` for all of them.
     pub fn scope(&self) -> String {
         if self.all_namespaces { "all".to_owned() } else { self.namespace.clone() }
@@ -282,6 +303,12 @@ impl Cluster {
     pub fn place(&self) -> String {
         if self.all_namespaces { "in all namespaces".to_owned() } else { format!("in namespace {}", self.namespace) }
     }
+}
+
+/// Whether the API server does not know the kind, or even the group, that was asked for. It answers 404 then, too.
+fn is_unknown_kind(status: &kube::core::Status) -> bool {
+    let says = |words: &str| status.message.contains(words);
+    status.code == 404 && (says("could not find the requested resource") || says("404 page not found"))
 }
 
 fn read(kind: &Kind, object: DynamicObject) -> Result<Object, String> {

@@ -11,7 +11,7 @@ use crate::api::printable;
 
 use super::error::CliError;
 use super::flags::ClusterFlags;
-use super::screen::Screen;
+use super::screen::{Screen, interrupted};
 use super::session::Session;
 use super::{check, completion, evidence, new, plan, retry, status, stop, support, version, why};
 
@@ -37,7 +37,7 @@ const COMPLETER: &str = "kubectl_complete-rescind";
 
 /// Take access away in Auth0, and see what that does.
 #[derive(Debug, Parser)]
-#[command(version, disable_help_subcommand = true, name = "kubectl rescind", bin_name = "kubectl rescind")]
+#[command(version, name = "kubectl rescind", bin_name = "kubectl rescind")]
 struct Cli {
     #[command(flatten)]
     cluster: ClusterFlags,
@@ -102,6 +102,7 @@ pub fn main(args: &[OsString]) -> ExitCode {
     let screen = Screen::detect(cli.no_input);
     let session = Session { flags: cli.cluster, screen };
     let failed = if cli.command.has_exit_code() { 2 } else { 1 };
+    std::thread::spawn(leave_on_interrupt);
     let ended = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
             let ended = runtime.block_on(run(&session, cli.command));
@@ -118,6 +119,14 @@ pub fn main(args: &[OsString]) -> ExitCode {
             session.screen.note(printable(&format!("rescind: {error}")));
             ExitCode::from(if matches!(error, CliError::Usage(_)) { 2 } else { failed })
         }
+    }
+}
+
+/// Ends the program at Ctrl-C, wherever it is. The default would leave the cursor hidden after a question.
+fn leave_on_interrupt() {
+    let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return };
+    if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+        interrupted();
     }
 }
 

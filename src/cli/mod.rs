@@ -12,9 +12,11 @@
 //! - `cluster`: requests to the API server. `object`: a removal object of any kind.
 //! - `access`: from a tenant object to a token. `reads`: complete reads of Auth0, paced. `look`: what is held.
 //! - `people`: who and what is meant by a name.
-//! - `operator`: what runs in its namespace. `tenants`: the tenant objects. `column`: where an object stands, in a word.
+//! - `operator`: what runs in its namespace. `tenants`: the tenant objects. `column`: where an object stands, in a
+//!   word.
 //! - `targets`: objects by name or selector. `confirm`: a question before many are
 //!   changed. `gitops`: what tools make of a change. `table` and `times`: how both are written.
+//! - `files`: files that people give.
 //! - `session`: what every command is given. `screen`: what is written where. `texts`: texts from outside, made
 //!   harmless.
 
@@ -27,6 +29,7 @@ mod completion;
 mod confirm;
 mod error;
 mod evidence;
+mod files;
 mod flags;
 mod gitops;
 mod look;

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use jiff::Timestamp;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Resource;
 use kube::core::{ApiResource, ObjectMeta};
 use serde::Serialize;
@@ -86,9 +87,15 @@ impl Object {
 
 /// Every removal kind, in the order of the documentation.
 pub fn kinds() -> Vec<Kind> {
-    // Making the schemas takes milliseconds, and some ask for each of many objects.
     static KINDS: OnceLock<Vec<Kind>> = OnceLock::new();
     KINDS.get_or_init(all_kinds).clone()
+}
+
+/// The definition of the kind. Making the schemas takes milliseconds, and some ask for each of many objects.
+fn definition(kind: &str) -> Option<&'static CustomResourceDefinition> {
+    static ALL: OnceLock<Vec<CustomResourceDefinition>> = OnceLock::new();
+    let all = ALL.get_or_init(|| crate::api::crds().into_iter().map(|crd| crd.definition).collect());
+    all.iter().find(|crd| crd.spec.names.kind == kind)
 }
 
 fn all_kinds() -> Vec<Kind> {
@@ -96,8 +103,7 @@ fn all_kinds() -> Vec<Kind> {
     struct Kinds(Vec<Kind>);
     impl ForEachKind for Kinds {
         fn visit<K: Revocation>(&mut self) {
-            let crds = crate::api::crds();
-            let spec = crds.iter().map(|crd| &crd.definition.spec).find(|spec| spec.names.kind == K::KIND);
+            let spec = definition(K::KIND).map(|crd| &crd.spec);
             let short = spec.and_then(|spec| spec.names.short_names.as_ref()?.first().cloned()).unwrap_or_default();
             let fields = spec.and_then(|spec| spec.versions.first()?.selectable_fields.as_ref());
             let is_selectable_by_user = fields.is_some_and(|all| all.iter().any(|one| one.json_path == ".spec.userId"));
@@ -119,9 +125,7 @@ impl Kind {
     /// Reads an object that no API server has seen: its schema's defaults are filled in, and nothing is checked but its
     /// form.
     pub fn read_with_defaults(&self, mut object: Value) -> Result<Object, String> {
-        let crds = crate::api::crds();
-        let crd = crds.iter().find(|crd| crd.definition.spec.names.kind == self.name);
-        let version = crd.and_then(|crd| crd.definition.spec.versions.first());
+        let version = definition(self.name).and_then(|crd| crd.spec.versions.first());
         let schema = version.and_then(|version| version.schema.as_ref()?.open_api_v3_schema.as_ref());
         let schema = schema.and_then(|schema| serde_json::to_value(schema).ok()).unwrap_or_default();
         fill_defaults(&mut object, &schema);
@@ -171,7 +175,9 @@ pub struct Named {
 pub fn named(text: &str) -> Option<Named> {
     let (kind, name) = text.split_once('/')?;
     let kind = kinds().into_iter().find(|known| known.is_named(kind))?;
-    (!name.is_empty()).then(|| Named { kind: kind.name, name: name.to_owned() })
+    let can_be = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(can_be);
+    is_name.then(|| Named { kind: kind.name, name: name.to_owned() })
 }
 
 #[cfg(test)]
@@ -183,6 +189,8 @@ mod tests {
         for text in ["urr/a", "userrolerevocations/a", "UserRoleRevocation/a", "userrolerevocations.rescind.dev/a"] {
             assert_eq!(named(text), Some(Named { kind: "UserRoleRevocation", name: "a".to_owned() }), "{text}");
         }
-        assert_eq!([named("auth0|x/y"), named("urr"), named("urr/"), named("pod/a")], [None, None, None, None]);
+        for text in ["auth0|x/y", "urr", "urr/", "pod/a", "urr/a/status", "urr/a?b", "urr/.."] {
+            assert_eq!(named(text), None, "{text}");
+        }
     }
 }

@@ -58,7 +58,7 @@ pub struct Replica {
 pub struct Leader {
     /// The name of the Lease.
     pub lease: String,
-    /// The identity of the replica; empty if nobody leads.
+    /// The identity of the replica; empty if none leads.
     pub holder: String,
     /// When the Lease was renewed, and for how long it counts.
     pub renewed: Option<(Timestamp, SignedDuration)>,

@@ -1,5 +1,5 @@
-//! Finds what people name: accounts by id, e-mail address or name; roles and organizations by id or name; a permission by
-//! its API and its name. What is unknown or not clear is an error that names what could be meant.
+//! Finds what people name: accounts by id, e-mail address or name; roles and organizations by id or name; a permission
+//! by its API and its name. What is unknown or not clear is an error that names what could be meant.
 
 use std::sync::Arc;
 
@@ -89,7 +89,7 @@ pub enum Accounts {
     /// Several share the e-mail address or the name.
     Several(Vec<Account>),
     /// None. The text says what was looked for, and ends without a full stop.
-    Nobody(String),
+    Unknown(String),
 }
 
 /// Finds the accounts that `text` means: an id (`auth0|…`), an e-mail address, or the exact name. An id needs no right
@@ -98,7 +98,7 @@ pub async fn accounts(reads: &mut Reads<'_>, text: &str) -> Result<Accounts, Cli
     if is_user_id(text) {
         return Ok(match reads.look_up(Lookup::User(text.into())).await {
             Ok(entries) => one(text, &entries),
-            Err(ReadError::NotFound) => Accounts::Nobody(format!("Auth0 knows no user {}", shown(text))),
+            Err(ReadError::NotFound) => Accounts::Unknown(format!("Auth0 knows no user {}", shown(text))),
             Err(why) => Accounts::One(Account::unread(text, why)),
         });
     }
@@ -118,7 +118,7 @@ pub async fn accounts(reads: &mut Reads<'_>, text: &str) -> Result<Accounts, Cli
     found.dedup_by(|a, b| a.id == b.id);
     let what = if is_email { "the e-mail address" } else { "exactly the name" };
     Ok(match found.len() {
-        0 => Accounts::Nobody(format!("no account has {what} {}", shown(text))),
+        0 => Accounts::Unknown(format!("no account has {what} {}", shown(text))),
         1 => Accounts::One(found.remove(0)),
         _ => Accounts::Several(found),
     })
@@ -178,7 +178,8 @@ pub async fn organization(reads: &mut Reads<'_>, text: &str) -> Result<Named, Cl
     if text.chars().all(can_be_name) && !text.starts_with('.') {
         match reads.look_up(Lookup::OrganizationByName(text.into())).await {
             Ok(found) => {
-                if let Some(named) = found.first().and_then(Named::read) {
+                let found = found.first().filter(|entry| field(entry, "name") == Some(text));
+                if let Some(named) = found.and_then(Named::read) {
                     return Ok(named);
                 }
             }

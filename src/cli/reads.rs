@@ -164,7 +164,7 @@ impl<'a> Reads<'a> {
                 CallError::RateLimited(wait) => *wait,
                 CallError::Unavailable(_) | CallError::NotSent(_) | CallError::NotProcessed => {
                     tries += 1;
-                    Duration::from_secs(1 << tries)
+                    Duration::from_secs(1 << (tries - 1))
                 }
                 CallError::Rejected(_) | CallError::Unauthorized(_) | CallError::Denied(_) => return Err(error.into()),
                 CallError::InsufficientScope(_) | CallError::NotFound(_) | CallError::TokenReplaced => {

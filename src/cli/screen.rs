@@ -5,7 +5,10 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
+use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::api::escaped;
 
 use super::error::CliError;
 
@@ -66,24 +69,31 @@ impl Screen {
         self.progress.suspend(|| write(&mut io::stdout().lock(), text))
     }
 
-    /// Writes a line that is not a result.
+    /// Writes a line that is not a result. It may hold texts from outside: what is not seen is escaped.
     pub fn note(&self, text: impl Display) {
-        // Nobody can be told that standard error is closed.
+        let text = text.to_string();
+        // If standard error is closed, there is nothing left to say it with.
         self.progress.suspend(|| {
-            let _ = writeln!(io::stderr().lock(), "{text}");
+            let _ = writeln!(io::stderr().lock(), "{}", escaped(&text));
         });
     }
 
     /// Shows what the command is doing, on a terminal.
     pub fn progress(&self, what: impl Display) {
         self.progress.enable_steady_tick(Duration::from_millis(200));
-        self.progress.set_message(what.to_string());
+        self.progress.set_message(escaped(&what.to_string()).into_owned());
     }
 
     /// Removes what [`Self::progress`] shows.
     pub fn progress_done(&self) {
         self.progress.finish_and_clear();
     }
+}
+
+/// Ends the program after Ctrl-C, with the exit code that shells have for it. A question hides the cursor.
+pub fn interrupted() -> ! {
+    let _ = Term::stderr().show_cursor();
+    std::process::exit(130)
 }
 
 /// A closed pipe, as with `| head`, ends the command as if all had been read.

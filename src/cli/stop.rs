@@ -15,11 +15,12 @@ use crate::tenant::TenantKey;
 use super::cluster::{Cluster, WRITES};
 use super::confirm::confirm;
 use super::error::CliError;
-use super::flags::Format;
+use super::flags::{Format, nonempty};
 use super::gitops::advice;
 use super::object::{Object, kinds};
 use super::session::Session;
 use super::targets::Targets;
+use super::tenants::existing;
 use super::times::instant;
 
 /// Keeps the reason of a `suspend`, which has no field for it.
@@ -34,11 +35,11 @@ pub struct Stopped {
     targets: Targets,
 
     /// Everything that uses this Auth0Tenant of the namespace.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = nonempty)]
     tenant: Option<String>,
 
     /// Everything that uses this ClusterAuth0Tenant.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = nonempty)]
     cluster_tenant: Option<String>,
 
     /// Do not ask, whatever the number of objects.
@@ -59,7 +60,7 @@ pub struct StopArgs {
     #[command(flatten)]
     stopped: Stopped,
 
-    /// Why, in one line. The status shows it, and whoever looks at the object.
+    /// Why, in one line. The status shows it, and people see it at the object.
     #[arg(long, value_parser = reason)]
     reason: String,
 
@@ -189,8 +190,10 @@ async fn find(session: &Session, cluster: &Cluster, stopped: &Stopped) -> Result
             return Ok(listing.objects.into_iter().map(|object| Target::Removal(Box::new(object))).collect());
         }
     };
-    let none = || CliError::failed(format!("there is no {} {key}", key.kind()));
-    let tenant = cluster.tenant(&key).await?.ok_or_else(none)?;
+    if key.namespace.is_some() {
+        cluster.one_namespace("an Auth0Tenant")?;
+    }
+    let tenant = existing(cluster, &key).await?;
     Ok(vec![Target::Tenant(key, tenant)])
 }
 

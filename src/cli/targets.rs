@@ -2,6 +2,7 @@
 
 use super::cluster::{Cluster, Listing, Selected};
 use super::error::CliError;
+use super::flags::nonempty;
 use super::object::named;
 
 /// The objects that a command line names.
@@ -12,7 +13,7 @@ pub struct Targets {
     pub objects: Vec<String>,
 
     /// Objects with these labels, such as rescind.dev/batch=2026-11-25.
-    #[arg(short = 'l', long)]
+    #[arg(short = 'l', long, value_parser = nonempty)]
     pub selector: Option<String>,
 }
 

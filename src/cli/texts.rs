@@ -1,5 +1,5 @@
-//! Texts from outside, such as the name of a person, made harmless for the place where they are to stand. Whoever can
-//! choose a display name can write anything into it.
+//! Texts from outside, such as the name of a person, made harmless for the place where they are to stand. A person who
+//! can choose a display name can write anything into it.
 
 use crate::api::escaped;
 
@@ -16,12 +16,26 @@ pub fn shown(text: &str) -> String {
     clean.chars().take(MAX_NAME - 1).chain(['…']).collect()
 }
 
-/// For a cell of a CSV file: the same, whole, with an apostrophe before what a spreadsheet would take for a formula. The
-/// CSV writer quotes it.
+/// For a cell of a CSV file: the same, whole, with an apostrophe before what a spreadsheet would take for a formula.
+/// The CSV writer quotes it.
 pub fn cell(text: &str) -> String {
     let clean = escaped(text);
     let is_formula = clean.starts_with(['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠']);
     if is_formula { format!("'{clean}") } else { clean.into_owned() }
+}
+
+/// A command line as a POSIX shell reads it.
+pub fn command_line<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    words.map(quoted).collect::<Vec<_>>().join(" ")
+}
+
+/// One word for a POSIX shell.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// How many, with the noun in the right number: `1 role`, `2 roles`.
@@ -124,10 +138,22 @@ mod tests {
         }
 
         #[test]
-        fn no_cell_is_a_formula(start in prop::sample::select(vec!["", "=", "+", "-", "@", "\t", "\r", "＝"]), text in hostile()) {
+        fn no_cell_is_a_formula(
+            start in prop::sample::select(vec!["", "=", "+", "-", "@", "\t", "\r", "＝"]), text in hostile(),
+        ) {
             let clean = cell(&format!("{start}{text}"));
             prop_assert!(!clean.starts_with(['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠']), "{clean:?}");
             prop_assert!(!clean.contains(['\n', '\r']));
+        }
+    }
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        /// A shell takes the words apart as they were meant, and does nothing else.
+        #[test]
+        fn a_shell_reads_what_was_meant(word in "[^\\p{C}\\p{Z}]{0,20}|[ -~]{0,20}") {
+            let script = format!("printf %s {}", quoted(&word));
+            let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+            prop_assert_eq!(String::from_utf8(output.stdout).unwrap(), word);
         }
     }
 }

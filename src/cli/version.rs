@@ -8,7 +8,7 @@ use crate::api::{crds, printable};
 
 use super::cluster::Cluster;
 use super::error::CliError;
-use super::flags::Format;
+use super::flags::{Format, OperatorFlags};
 use super::operator::Operator;
 use super::session::Session;
 
@@ -23,9 +23,8 @@ pub struct Args {
     #[arg(short = 'o', long, value_enum, default_value_t)]
     output: Format,
 
-    /// Namespace of the operator.
-    #[arg(long, default_value = "rescind-system")]
-    operator_namespace: String,
+    #[command(flatten)]
+    operator: OperatorFlags,
 }
 
 /// Prints the versions.
@@ -36,7 +35,7 @@ pub async fn run(session: &Session, args: &Args) -> Result<u8, CliError> {
     if !args.client {
         let parts = match session.cluster() {
             Ok(cluster) => {
-                let operator = Operator::read(&cluster, &args.operator_namespace).await;
+                let operator = Operator::read(&cluster, &args.operator.namespace).await;
                 [
                     ("kubernetes", kubernetes(&cluster).await),
                     ("operator", installed(&operator)),

@@ -112,7 +112,12 @@ impl Dispatcher {
         }
         // The job has ended since, so its report is waiting in the queue.
         self.take_reports(&mut jobs, &queue);
-        ended(&jobs, uid)
+        let view = ended(&jobs, uid);
+        if matches!(view, View::Absent) {
+            // A panic has lost the report. The owner has to be able to submit the job again.
+            jobs.remove(uid);
+        }
+        view
     }
 
     /// Takes a job back. Returns its report if it has ended, otherwise what it has achieved so far. If one of its calls
@@ -250,5 +255,92 @@ fn ended(jobs: &HashMap<Arc<str>, Entry>, uid: &str) -> View {
             View::Ended { generation: owner.generation, report: report.clone() }
         }
         Some(Entry { report: None, .. }) | None => View::Absent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use futures::future::BoxFuture;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::auth0::{Client, Endpoint, Item, Timeouts, Token};
+    use crate::dispatch::machine::Step;
+    use crate::dispatch::{History, Limits, Purpose, Removal, Task};
+
+    struct RefuseAll;
+
+    impl Preflight for RefuseAll {
+        fn check<'a>(&'a self, _: &'a Owner, _: Purpose) -> BoxFuture<'a, Result<Connection, Refusal>> {
+            std::future::ready(Err(Refusal::NotLeading)).boxed()
+        }
+
+        fn recheck(&self, _: &Owner, _: Purpose) -> Result<ConnectionKey, Refusal> {
+            Err(Refusal::NotLeading)
+        }
+
+        fn may_send(&self) -> bool {
+            false
+        }
+    }
+
+    fn connection() -> Connection {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let domain: Domain = "acme.eu.auth0.com".parse().unwrap();
+        let token = Token::read(b"e30.e30.1", "", Timestamp::UNIX_EPOCH).unwrap();
+        Connection {
+            key: ConnectionKey::new(&domain, None, token.fingerprint()),
+            client: Arc::new(Client::new(&domain, None, Timeouts::default()).unwrap()),
+            domain,
+            credential: Arc::new(token),
+            tenant: "ns/default".into(),
+            limits: Limits { max_per_second: 10.0, reserve_percent: 0.0 },
+        }
+    }
+
+    fn job() -> Job {
+        let owner = Owner { kind: "K", namespace: "ns".into(), name: "n".into(), uid: "u".into(), generation: 1 };
+        let endpoint = Endpoint::UserRoles { user: "auth0|a".into() };
+        let removal = Removal { endpoint, items: vec![Item::Id("rol_a".into())] };
+        Job { owner, removal, task: Task::Remove { before: false, after: true }, history: History::default() }
+    }
+
+    /// Whoever takes a job back may be the first to see that others have ended.
+    #[tokio::test]
+    async fn to_take_a_job_back_loses_no_other_report() {
+        let (dispatcher, mut woken) = Dispatcher::new(Arc::new(RefuseAll), Arc::new(()));
+        let connection = connection();
+        for uid in ["u", "v"] {
+            let mut job = job();
+            job.owner.uid = uid.into();
+            job.removal.endpoint = Endpoint::UserRoles { user: format!("auth0|{uid}").into() };
+            dispatcher.submit(&connection, job);
+        }
+        let (queue, now) = (lock(&dispatcher.queues)[&connection.domain].clone(), clock::steady());
+        let refused = queue.read(|machine| {
+            let Step::Check(call) = machine.next(now) else { panic!("nothing to send") };
+            machine.preflighted(call.id, &[Err(Refusal::Changed)], now);
+            call.owners[0].uid.clone()
+        });
+        let other = if *refused == *"u" { "v" } else { "u" };
+        assert_eq!(dispatcher.take_back(other).unwrap().end, End::HandedBack(Refusal::Withdrawn));
+        assert_eq!(woken.try_recv().unwrap().uid, refused);
+        let View::Ended { report, .. } = dispatcher.view(&refused) else { panic!("its report is lost") };
+        assert_eq!(report.end, End::HandedBack(Refusal::Changed));
+    }
+
+    /// A panic in the middle of a decision can lose a job together with its report. Its owner may submit it again.
+    #[tokio::test]
+    async fn a_job_that_was_lost_can_be_submitted_again() {
+        let (dispatcher, _woken) = Dispatcher::new(Arc::new(RefuseAll), Arc::new(()));
+        let connection = connection();
+        dispatcher.submit(&connection, job());
+        assert!(matches!(dispatcher.view("u"), View::Pending { .. }));
+        let queue = lock(&dispatcher.queues)[&connection.domain].clone();
+        assert!(queue.read(|machine| machine.take_back("u", clock::steady())).is_some());
+        assert!(matches!(dispatcher.view("u"), View::Absent));
+        dispatcher.submit(&connection, job());
+        assert!(matches!(dispatcher.view("u"), View::Pending { .. }));
     }
 }

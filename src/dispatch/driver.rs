@@ -1,7 +1,7 @@
 //! Runs the machine of one domain: asks it for the next call, checks the call with its owners, sends it, and passes the
 //! response back.
 
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -142,7 +142,13 @@ async fn call(dispatcher: Arc<dyn QueueContext>, queue: Arc<DomainQueue>, pendin
     let Some(Some(connection)) = checked else { return guard.cancelled() };
     let preflight = dispatcher.preflight();
     let leading = preflight.may_send();
-    let recheck = |owner| if leading { preflight.recheck(owner, pending.purpose) } else { Err(Refusal::NotLeading) };
+    let recheck = |owner| {
+        if !leading {
+            return Err(Refusal::NotLeading);
+        }
+        let check = || preflight.recheck(owner, pending.purpose);
+        unless_panicked(&dispatcher, catch_unwind(AssertUnwindSafe(check)))
+    };
     let results: Vec<_> = pending.owners.iter().map(recheck).collect();
     let Some((outgoing, owners)) = queue.update(|machine| machine.send(pending.id, &results, clock::steady())) else {
         guard.ended = true;
@@ -167,7 +173,10 @@ async fn preflight(
     let mut found: Option<Connection> = None;
     let mut results: Vec<Result<ConnectionKey, Refusal>> = vec![Err(Refusal::Unconfirmed); pending.owners.len()];
     let deadline = tokio::time::Instant::now() + PREFLIGHT_TIMEOUT;
-    let check = |n: usize| async move { (n, dispatcher.preflight().check(&pending.owners[n], pending.purpose).await) };
+    let check = |n: usize| async move {
+        let check = async { dispatcher.preflight().check(&pending.owners[n], pending.purpose).await };
+        (n, unless_panicked(dispatcher, AssertUnwindSafe(check).catch_unwind().await))
+    };
     let mut checks = futures::stream::iter((0..results.len()).map(check)).buffer_unordered(PREFLIGHT_CONCURRENCY);
     while let Ok(Some((n, result))) = tokio::time::timeout_at(deadline, checks.next()).await {
         results[n] = result.map(|connection| {
@@ -188,6 +197,18 @@ async fn preflight(
     dispatcher.collect(queue);
     tokio::time::sleep_until(slot?.into()).await;
     found
+}
+
+/// The result of a check. A bug that panics in it concerns only the object that was checked, and not those that share
+/// the call.
+fn unless_panicked<T>(
+    dispatcher: &Arc<dyn QueueContext>,
+    checked: std::thread::Result<Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    checked.unwrap_or_else(|_| {
+        dispatcher.observer().task_restarted();
+        Err(Refusal::Unconfirmed)
+    })
 }
 
 async fn send(Connection { client, credential, .. }: &Connection, outgoing: &Outgoing) -> Answer<Page> {
@@ -249,11 +270,18 @@ struct InFlightGuard<'a> {
 impl InFlightGuard<'_> {
     fn answered(&mut self, answer: Answer<Page>) {
         self.ended = true;
-        if let Some(sent) = self.sent.take() {
-            sent.report(&**self.dispatcher, &self.queue.domain, &answer);
-        }
+        let report = || {
+            let sent = self.sent.take();
+            sent.into_iter().for_each(|sent| sent.report(&**self.dispatcher, &self.queue.domain, &answer));
+        };
+        // What is told of a call must not decide what becomes of it.
+        let reported = catch_unwind(AssertUnwindSafe(report));
         self.queue.update(|machine| machine.answered(self.id, answer, clock::wall(), clock::steady()));
         self.dispatcher.collect(self.queue);
+        if reported.is_err() {
+            error!(domain = %self.queue.domain, "the observer of a call panicked; the call counts all the same");
+            self.dispatcher.observer().task_restarted();
+        }
     }
 
     fn cancelled(&mut self) {

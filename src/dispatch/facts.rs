@@ -60,19 +60,25 @@ impl Facts {
         let known = Arc::make_mut(self.0.entry(connection).or_default());
         if known.0.len().is_power_of_two() {
             let now = learned.learned_at;
-            known.0.retain(|question, learned| {
-                let kept_for =
-                    if matches!(question, Question::RoleHolders { .. }) { HOLDERS_KEPT_FOR } else { KEPT_FOR };
-                now.saturating_duration_since(learned.learned_at) < kept_for
-            });
+            known.0.retain(|question, learned| is_kept(question, learned, now));
         }
         known.insert(question, learned);
     }
 
-    /// Forgets the connections that are not in use any more.
-    pub(super) fn retain(&mut self, alive: impl Fn(&ConnectionKey) -> bool) {
-        self.0.retain(|key, _| alive(key));
+    /// Forgets the connections that are not in use any more, and what is too old.
+    pub(super) fn retain(&mut self, alive: impl Fn(&ConnectionKey) -> bool, now: Instant) {
+        self.0.retain(|key, known| {
+            if known.0.iter().any(|(question, learned)| !is_kept(question, learned, now)) {
+                Arc::make_mut(known).0.retain(|question, learned| is_kept(question, learned, now));
+            }
+            alive(key) && !known.0.is_empty()
+        });
     }
+}
+
+fn is_kept(question: &Question, learned: &Learned, now: Instant) -> bool {
+    let kept_for = if matches!(question, Question::RoleHolders { .. }) { HOLDERS_KEPT_FOR } else { KEPT_FOR };
+    now.saturating_duration_since(learned.learned_at) < kept_for
 }
 
 #[cfg(test)]
@@ -99,8 +105,25 @@ mod tests {
         assert!(known.get(&question(1)).is_none() && facts.of(other).is_none(), "another connection knows nothing");
         facts.insert(other, question(1), learned(1, start));
         let alive = HashSet::from([other]);
-        facts.retain(|key| alive.contains(key));
+        facts.retain(|key| alive.contains(key), start);
         assert!(facts.of(one).is_none() && facts.of(other).is_some());
+    }
+
+    /// However few facts there are, and although none is added.
+    #[test]
+    fn what_is_too_old_goes_without_anything_new() {
+        let (mut facts, start, key) = (Facts::default(), Instant::now(), ConnectionKey(1));
+        let holders = Fact::RoleHolders(Arc::new([Arc::from("auth0|a")].into()));
+        let role = Question::RoleHolders { role: "rol_a".into() };
+        for (n, question) in [question(1), question(2), role.clone()].into_iter().enumerate() {
+            let fact = if n == 2 { holders.clone() } else { Fact::MemberCount(1) };
+            facts.insert(key, question, Learned { fact, began: start, learned_at: start });
+        }
+        facts.retain(|_| true, start + HOLDERS_KEPT_FOR);
+        let known = facts.of(key).unwrap();
+        assert!(known.get(&role).is_none() && known.get(&question(2)).is_some());
+        facts.retain(|_| true, start + KEPT_FOR);
+        assert!(facts.of(key).is_none());
     }
 
     /// A reader keeps what it was given, whatever is learned meanwhile.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{ConditionStatus, IfNotFound, Policy, Reason, Verification, VerifiedReason};
+use crate::api::{ConditionStatus, IfNotFound, Reason, Verification, VerifiedReason};
 use crate::auth0::{CallError, Item, Missing};
 use crate::dispatch::{End, Report, Unverified};
 
@@ -32,6 +32,10 @@ pub(super) fn judge_report(inputs: &Inputs<'_>, report: &Report, known: Known) -
         End::Gone if report.accepted_at.is_some() && report.read_at < report.accepted_at => return None,
         End::Gone if !known.items.unknown.is_empty() => return not_found(Missing::Item, inputs, report, known),
         End::Gone => gone(inputs, known, n),
+        // A misspelt id must not end as done because nothing can be read.
+        End::Unverified(_) if !known.items.unknown.is_empty() && inputs.options.if_not_found == IfNotFound::Fail => {
+            return not_found(Missing::Item, inputs, report, known);
+        }
         End::Unverified(why) => unverified(why, known, n),
         End::Remaining(left) if left.iter().all(|item| known.items.unknown.contains(item)) => {
             return not_found(Missing::Item, inputs, report, known);
@@ -155,9 +159,10 @@ fn remaining(left: usize, inputs: &Inputs<'_>, read_at: Timestamp, known: Known)
 fn still_present(left: usize, inputs: &Inputs<'_>, mut known: Known) -> Outcome {
     let now = inputs.now.wall;
     let found_at = *known.still_present_since.get_or_insert(now);
-    let what_follows = match inputs.options.policy {
-        Policy::Once => "The operator reads again after an hour and then every six hours for a week.",
-        Policy::Continuous => "The operator removes it again after spec.interval.",
+    let what_follows = if inputs.repeats() {
+        "The operator removes it again after spec.interval."
+    } else {
+        "The operator reads again after an hour and then every six hours for a week."
     };
     let message = format!(
         "Auth0 accepted the removal, but {left} of {} are still there, or there again. The usual causes are membership \
@@ -167,9 +172,10 @@ fn still_present(left: usize, inputs: &Inputs<'_>, mut known: Known) -> Outcome 
     );
     let verified =
         not_verified(VerifiedReason::ReadAfter, &format!("A read long after the removal still shows {left}."));
-    let next_attempt = match inputs.options.policy {
-        Policy::Once => next_late_read(found_at, now),
-        Policy::Continuous => Some(now + inputs.options.check_interval().mul_f64(1.0 + 0.1 * inputs.jitter)),
+    let next_attempt = if inputs.repeats() {
+        Some(now + inputs.options.check_interval().mul_f64(1.0 + 0.1 * inputs.jitter))
+    } else {
+        next_late_read(found_at, now)
     };
     Outcome { verified: Some(verified), next_attempt, ..Outcome::plain(Reason::StillPresent, message, known) }
 }

@@ -15,7 +15,7 @@ use super::history::Known;
 use super::inputs::{Failures, Inputs};
 use super::items::Items;
 use super::observations::{Checked, drift, judge_check, judge_observation, unchanged};
-use super::outcome::{Outcome, date_unknown_from_acceptance};
+use super::outcome::{Outcome, date_verified};
 use super::schedule::until;
 
 /// How long a job that was handed back for no visible reason waits before it is submitted again: the caches are behind,
@@ -150,7 +150,10 @@ fn partial_status(inputs: &Inputs<'_>, known: &Known) -> RemovalStatus {
         // What a read still showed was removed once more. A job that ends without a read must not do that again.
         status.conditions.retain(|condition| !is_late_sight(condition));
     }
+    if inputs.is_elsewhere() {
+        status.drift = None;
+    }
     known.write_into(&mut status);
-    date_unknown_from_acceptance(&mut status.conditions, known);
+    date_verified(&mut status.conditions, known);
     status
 }

@@ -106,7 +106,9 @@ fn expired(inputs: &Inputs<'_>, known: &Known) -> Option<(Reason, String)> {
 
 fn has_expired(inputs: &Inputs<'_>, known: &Known) -> (Reason, String) {
     let (end, result) = (not_after(inputs), known.result());
+    let has_drifted = inputs.status.is_some_and(|status| status.drift.is_some());
     let so_far = match result.accepted {
+        0 if has_drifted => "before what had come back was removed again".to_owned(),
         0 => "before anything was removed".to_owned(),
         accepted => format!("when Auth0 had accepted the removal of {accepted} of {}", result.requested),
     };
@@ -228,7 +230,7 @@ fn scheduled(inputs: &Inputs<'_>, known: &Known) -> Option<(Reason, String)> {
 /// What Auth0 has accepted is proved all the same. The tenant wakes its objects when its brake is released.
 fn braked(inputs: &Inputs<'_>, known: &Known) -> Option<Blocked> {
     let Tenant::Ready { brake, .. } = inputs.tenant else { return None };
-    let is_idle = inputs.request.is_none() && inputs.reason().is_some_and(awaits_request);
+    let is_idle = inputs.request.is_none() && inputs.reason_here().is_some_and(awaits_request);
     let is_free = known.is_complete() || is_in_flight(inputs) || inputs.observes(known) || is_idle;
     let why = brake.filter(|_| !is_free)?;
     let outcome = Outcome::plain(Reason::BrakeEngaged, why.to_owned(), known.clone());

@@ -195,3 +195,48 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Compares what the API server answers with an object of uid `u` in generation 1.
+    async fn compared(status: u16, metadata: Value) -> &'static str {
+        let reason = if status == 404 { "NotFound" } else { "Forbidden" };
+        let body = json!({
+            "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": metadata,
+            "code": status, "status": "Failure", "reason": reason, "message": "",
+        });
+        let service = tower::service_fn(move |_: Request<Body>| {
+            let answer = Response::builder().status(status).body(Body::from(body.to_string().into_bytes()));
+            std::future::ready(Ok::<_, std::convert::Infallible>(answer.unwrap()))
+        });
+        let api: Api<Auth0Tenant> = Api::namespaced(kube::Client::new(service, "n"), "n");
+        match compare(&api, "t", Some("u"), |meta| meta.generation != Some(1)).await {
+            Comparison::Same => "same",
+            Comparison::Edited => "edited",
+            Comparison::Gone => "gone",
+            Comparison::Unknown => "unknown",
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_being_deleted_is_gone() {
+        let deleted = "2026-11-21T02:44:00Z";
+        for (status, metadata, expected) in [
+            (200, json!({"name": "t", "uid": "u", "generation": 1}), "same"),
+            (200, json!({"name": "t", "uid": "u", "generation": 2}), "edited"),
+            (200, json!({"name": "t", "uid": "v", "generation": 1}), "gone"),
+            (200, json!({"name": "t", "uid": "u", "generation": 1, "deletionTimestamp": deleted}), "gone"),
+            (404, json!({}), "gone"),
+            (403, json!({}), "unknown"),
+            (500, json!({}), "unknown"),
+        ] {
+            assert_eq!(compared(status, metadata.clone()).await, expected, "{status} {metadata}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::api::{Policy, Reason, RemovalStatus, Verification};
+use crate::api::{Reason, RemovalStatus, Verification};
 use crate::dispatch::{Report, Task, View, Wait};
 
 use super::blocked::blocked;
@@ -86,14 +86,11 @@ fn decide_next(inputs: &Inputs<'_>, known: Known) -> Decision {
     let own = inputs.status.filter(|status| concerns(status, inputs.domain()));
     let next = own.and_then(RemovalStatus::next_attempt);
     let now = inputs.now.wall;
-    match inputs.reason().map(resumption) {
+    match inputs.reason_here().map(resumption) {
         Some(Resumption::OnRequest) if inputs.request.is_none() => return Decision::AwaitChange(None),
         Some(Resumption::LateReads) if inputs.request.is_none() => {
             let Some(next) = next else { return Decision::AwaitChange(None) };
-            let longest = match inputs.options.policy {
-                Policy::Once => LATE_READ_EVERY,
-                Policy::Continuous => inputs.options.check_interval() * 2,
-            };
+            let longest = if inputs.repeats() { inputs.options.check_interval() * 2 } else { LATE_READ_EVERY };
             if let Some(left) = pause_left(next, now, longest) {
                 return Decision::AwaitChange(Some(left));
             }
@@ -159,7 +156,7 @@ fn submit(inputs: &Inputs<'_>, mut known: Known, limited_until: Option<Timestamp
     // If a read still shows what was removed, the DELETE is sent once more; after that, only on request.
     let once_more = known.remaining > 0 && is_due && !known.was_sent_again() && !still_present;
     // An object of policy Continuous removes it again in every interval.
-    let is_repeated = inputs.request.is_some() || inputs.options.policy == Policy::Continuous;
+    let is_repeated = inputs.request.is_some() || inputs.repeats();
     let again = inputs.may_remove() && (once_more || (still_present && is_repeated));
     let verification = inputs.verification();
     let observes = inputs.observes(&known);

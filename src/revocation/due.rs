@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{Reason, RemovalStatus, State};
+use crate::api::{ConditionType, Reason, RemovalStatus, State};
 
 use super::schedule::{SHORT_WAIT, since, until};
 use super::status_writer::own_part;
@@ -40,7 +40,9 @@ pub fn due(
     if own_part(stored) == own_part(wanted) {
         return Due::Nothing;
     }
-    let is_same = stored.reason_text() == Some(reason) && stored.observed_generation == wanted.observed_generation;
+    let is_same = stored.reason_text() == Some(reason)
+        && stored.observed_generation == wanted.observed_generation
+        && standing(stored) == standing(wanted);
     let is_same_but_for_times = is_same && without_attempts(stored) == without_attempts(wanted);
     match state {
         State::Done => Due::Now,
@@ -78,6 +80,12 @@ fn due_while_waiting(
         None if is_own_limit || accepted_at.is_some() => Due::Throttled(WaitClass::Accepted),
         None => Due::Throttled(WaitClass::Waiting),
     }
+}
+
+/// The conditions that follow from the reason. Somebody else may have written others.
+fn standing(status: &RemovalStatus) -> [Option<&str>; 3] {
+    let of = |kind| status.condition(kind).map(|condition| condition.status.as_str());
+    [ConditionType::Ready, ConditionType::Reconciling, ConditionType::Stalled].map(of)
 }
 
 /// Whether the next attempt is far enough ahead to be written although the reason stays the same.

@@ -317,10 +317,14 @@ pub(super) fn unproved_report(
     now: Timestamp,
 ) -> Option<Report> {
     let has_ended = report.as_ref().is_some_and(|report| matches!(report.end, End::Gone | End::Unverified(_)));
-    if status.is_some_and(RemovalStatus::is_ready) || has_ended {
+    let is_verdict = status.is_some_and(RemovalStatus::is_ready);
+    let removes = report.as_ref().is_some_and(|report| matches!(report.task, Task::Remove { .. }));
+    if has_ended || (is_verdict && !removes) {
         return None;
     }
-    let mut known = Known::from_status(status, items, None, removal, Past::Counts);
+    // A job that removes begins after a verdict on another target, or on what was only observed.
+    let past = if is_verdict { Past::Nothing } else { Past::Counts };
+    let mut known = Known::from_status(status, items, None, removal, past);
     if let Some(report) = &report {
         known.add(report, report.domain.as_ref(), now);
     }

@@ -11,7 +11,7 @@ use crate::dispatch::{ConnectionKey, KnownFacts, Refusal, Removal, Task, View};
 use crate::tenant::TenantState;
 
 use super::finished::{Modes, is_finished, target};
-use super::history::{Known, Past};
+use super::history::{Known, Past, concerns};
 use super::items::Items;
 use super::refusals::Refused;
 use super::schedule::until;
@@ -183,6 +183,20 @@ impl Inputs<'_> {
         self.status.and_then(|status| status.reason_at(self.generation))
     }
 
+    /// The same, if the status is about the domain where calls would go now. What one domain does not know, another may.
+    pub(super) fn reason_here(&self) -> Option<Reason> {
+        self.reason().filter(|_| self.status.is_some_and(|status| concerns(status, self.domain())))
+    }
+
+    /// Whether the status is about another domain than that where calls would go now, or the verdict on another target.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        let is_other = |status: &RemovalStatus| {
+            let of_target = status.finished.as_ref().is_some_and(|finished| finished.target != self.target());
+            of_target || !concerns(status, self.domain())
+        };
+        self.status.is_some_and(is_other)
+    }
+
     /// Where calls would go now, if the tenant can be used.
     pub(super) fn domain(&self) -> Option<&Domain> {
         if let Tenant::Ready { domain, .. } = self.tenant { Some(domain) } else { None }
@@ -233,12 +247,16 @@ impl Inputs<'_> {
         }
     }
 
+    /// Whether the object is looked at, and what it names is removed, again and again: by its policy, until its end.
+    pub(super) fn repeats(&self) -> bool {
+        self.options.policy == Policy::Continuous && !self.options.has_ended(self.now.wall)
+    }
+
     /// Whether the next look at a finished object is a check, because its policy is Continuous. It stays one until it has
     /// found something, whatever keeps it from being made.
     pub(super) fn is_check(&self) -> bool {
-        let repeats = self.options.policy == Policy::Continuous && !self.options.has_ended(self.now.wall);
         let is_observed = self.is_observed() || self.awaits_mode();
-        repeats && self.was_finished().is_some_and(|mode| mode == Mode::Remove || is_observed)
+        self.repeats() && self.was_finished().is_some_and(|mode| mode == Mode::Remove || is_observed)
     }
 
     /// Whether the tenant had the object observed, and what it says now is not known, because it cannot be used.

@@ -80,6 +80,13 @@ macro_rules! kinds {
             }
         })+
 
+        /// The name of the kind whose objects name items at this endpoint.
+        pub const fn kind_at(endpoint: &Endpoint) -> &'static str {
+            match endpoint {
+                $($(#[$attribute])* Endpoint::$endpoint { .. } => stringify!($kind)),+
+            }
+        }
+
         /// Visits every removal kind.
         pub fn for_each_kind(visitor: &mut impl ForEachKind) {
             $($(#[$attribute])* visitor.visit::<$kind>();)+

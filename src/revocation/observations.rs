@@ -117,9 +117,11 @@ pub(super) fn unchanged(inputs: &Inputs<'_>) -> RemovalStatus {
     status
 }
 
-/// The record of what came back, after it came back once more. What another domain holds was never removed there.
+/// The record of what came back, after it came back once more. What another domain holds was never removed there, nor
+/// was what had only been absent.
 pub(super) fn drift(inputs: &Inputs<'_>) -> Option<Drift> {
     let status = inputs.status?;
     let before = status.drift.as_ref();
-    if concerns(status, inputs.domain()) { Some(came_back(before, inputs.now.wall)) } else { before.cloned() }
+    let was_removed = status.removed_at().is_some() || before.is_some();
+    (was_removed && concerns(status, inputs.domain())).then(|| came_back(before, inputs.now.wall))
 }

@@ -81,12 +81,12 @@ impl Outcome {
             Some(effective) => effective.by.map(time),
             None => status.effective_by.take().filter(|_| kept.is_some()),
         };
-        if inputs.options.policy == Policy::Once {
+        if inputs.options.policy == Policy::Once || inputs.is_elsewhere() {
             status.drift = None;
         }
         wanted.extend(drifted(status.drift.as_ref(), now));
         let mut written = conditions(&status.conditions, &wanted, inputs.generation, now);
-        date_unknown_from_acceptance(&mut written, &self.known);
+        date_verified(&mut written, &self.known);
         written.extend(kept);
         status.conditions.retain(|condition| !is_ours(condition));
         written.append(&mut status.conditions);
@@ -168,13 +168,18 @@ impl Outcome {
     }
 }
 
-/// Sets the transition time of an unknown `Verified` to the time at which Auth0 accepted the removal, not that of the
-/// write. Later reads are scheduled from that time, which has to survive a restart.
-pub(super) fn date_unknown_from_acceptance(written: &mut [Condition], known: &Known) {
-    let unknown = ConditionStatus::Unknown.as_str();
-    let verified = written.iter_mut().find(|c| c.type_ == ConditionType::Verified.as_str() && c.status == unknown);
-    if let (Some(verified), Some(since)) = (verified, known.since) {
-        verified.last_transition_time = time(rounded_up(since));
+/// Sets the transition time of `Verified` to when what it says began, not to that of a write: if it is unknown, to when
+/// Auth0 accepted the removal; if a read long after that still shows it, to when that was found. Later reads are
+/// scheduled from these times, which have to survive a restart.
+pub(super) fn date_verified(written: &mut [Condition], known: &Known) {
+    let Some(verified) = written.iter_mut().find(|c| c.type_ == ConditionType::Verified.as_str()) else { return };
+    let began = match verified.status.as_str() {
+        "Unknown" => known.since.map(rounded_up),
+        "False" if verified.reason == VerifiedReason::ReadAfter.as_str() => known.still_present_since,
+        _ => None,
+    };
+    if let Some(began) = began {
+        verified.last_transition_time = time(began);
     }
 }
 

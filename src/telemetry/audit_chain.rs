@@ -184,7 +184,7 @@ mod tests {
     fn the_hash_is_of_sorted_json_and_a_newline() {
         let line = json!({"seq": 1, "b": "é\"\\/", "a": 2, "target": TARGET, "level": "INFO", "timestamp": "now"});
         let expected = digest(&SHA256, "{\"a\":2,\"b\":\"é\\\"\\\\/\",\"seq\":1}\n".as_bytes());
-        let expected: String = expected.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let expected = hex(expected);
         assert_eq!(hash(line.as_object().unwrap()), expected);
         assert_eq!(NO_LINE.len(), expected.len());
     }

@@ -135,15 +135,29 @@ fn token(
 ) -> Result<Token, TenantError> {
     let SecretKeyRef { name, key } = reference;
     let invalid = |message| TenantError::new(Reason::InvalidCredentials, message);
-    let bytes =
-        value(secret, key).ok_or_else(|| invalid(format!("Secret {name} has no key {key:?}; put the token there")))?;
+    let missing = || invalid(format!("Secret {name} has no key {key:?}; put the token there{}", keys(secret)));
+    let bytes = value(secret, key).ok_or_else(missing)?;
     let token = Token::read(bytes, audience, now).and_then(|token| token.check_issuer(domain).map(|()| token));
     token.map_err(|error| invalid(format!("Secret {name}, key {key:?}: the token {error}")))
 }
 
 fn application(secret: &Secret) -> Result<Application, TenantError> {
-    Application::read(|key| value(secret, key))
-        .map_err(|error| TenantError::new(Reason::InvalidCredentials, format!("Secret {}, {error}", secret.name_any())))
+    Application::read(|key| value(secret, key)).map_err(|error| {
+        let keys = if value(secret, error.key).is_none() { keys(secret) } else { String::new() };
+        TenantError::new(Reason::InvalidCredentials, format!("Secret {}, {error}{keys}", secret.name_any()))
+    })
+}
+
+/// Names the keys that the Secret has, for a message that misses one: `--from-file=token.txt` makes a key `token.txt`.
+fn keys(secret: &Secret) -> String {
+    const MAX_NAMED: usize = 5;
+    let all: Vec<&str> = secret.data.iter().flatten().map(|(key, _)| key.as_str()).collect();
+    let more = if all.len() > MAX_NAMED { " and others" } else { "" };
+    match all.as_slice() {
+        [] => " (it has no keys)".to_owned(),
+        [one] => format!(" (its only key is {one})"),
+        _ => format!(" (it has {}{more})", all[..all.len().min(MAX_NAMED)].join(", ")),
+    }
 }
 
 /// Whether the owner of the Secret consents to its being read.

@@ -100,15 +100,20 @@ impl ConnectionCache {
                 stopped_until: tenant.tenant_spec().stopped_until(now),
                 resolved,
             };
+            let before = self.connection(key);
             self.tenants.insert(key.clone(), entry);
-            self.suspend_source(key);
+            let now = self.connection(key);
+            before.into_iter().chain(now).for_each(|connection| self.suspend_source(connection));
         }
         &self.tenants[key].resolved
     }
 
     /// Drops the entries of tenants that do not exist any more, and the clients that no entry uses any more.
     pub(super) fn retain(&mut self, exists: impl Fn(&TenantKey) -> bool) {
+        let left: Vec<ConnectionKey> =
+            self.tenants.keys().filter(|key| !exists(key)).filter_map(|key| self.connection(key)).collect();
         self.tenants.retain(|key, _| exists(key));
+        left.into_iter().for_each(|connection| self.suspend_source(connection));
         let used: HashSet<&ClientKey> = self.tenants.values().filter_map(|entry| entry.client.as_ref()).collect();
         self.clients.retain(|key, _| used.contains(key));
         let connections = self.connections();
@@ -116,8 +121,8 @@ impl ConnectionCache {
     }
 
     /// Nothing is asked for while every tenant that would use it is suspended or on hold (promise 5).
-    fn suspend_source(&self, key: &TenantKey) {
-        let (Some(connection), Some(source)) = (self.connection(key), self.source(key)) else { return };
+    fn suspend_source(&self, connection: ConnectionKey) {
+        let Some(source) = self.sources.get(&connection) else { return };
         let mut users = self
             .tenants
             .values()
@@ -192,11 +197,16 @@ impl ConnectionCache {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use k8s_openapi::ByteString;
     use kube::api::ObjectMeta;
     use serde_json::json;
 
-    use crate::auth0::{Client, Timeouts};
+    use futures::FutureExt;
+    use futures::future::BoxFuture;
+
+    use crate::auth0::{Answer, Client, Endpoint, Item, Page, Query, Read, Timeouts, Token, TokenRequest};
 
     use super::*;
     use crate::api::Auth0Tenant;
@@ -278,5 +288,106 @@ mod tests {
         let later = now() + std::time::Duration::from_secs(3600);
         let expired = cache.resolve(&key("one"), &one, ("a", Some(&secret)), &rules, later).as_ref().unwrap_err();
         assert_eq!(expired.reason, Reason::InvalidCredentials);
+    }
+
+    /// Counts the requests for tokens.
+    #[derive(Debug, Default)]
+    struct Tokens {
+        requests: std::sync::atomic::AtomicUsize,
+        /// How long each answer takes.
+        delay: Duration,
+    }
+
+    impl ManagementApi for Tokens {
+        fn remove<'a>(&'a self, _: &'a Token, _: &'a Endpoint, _: &'a [Item], _: &'a str) -> BoxFuture<'a, Answer<()>> {
+            unreachable!("nothing is removed")
+        }
+
+        fn page<'a>(&'a self, _: &'a Token, _: &'a Read, _: &'a Query) -> BoxFuture<'a, Answer<Page>> {
+            unreachable!("nothing is read")
+        }
+
+        fn token<'a>(&'a self, _: &'a TokenRequest<'a>) -> BoxFuture<'a, Answer<Token>> {
+            self.requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let issued = Token::issued(&json!({"access_token": "a", "expires_in": 86400}), Timestamp::UNIX_EPOCH);
+            let answer = Answer { limits: crate::auth0::RateHeaders::default(), outcome: Ok(issued.unwrap()) };
+            tokio::time::sleep(self.delay).map(|()| answer).boxed()
+        }
+    }
+
+    /// How connections are made, all of them with this client.
+    fn rules_with(client: &Arc<Tokens>) -> Rules {
+        let client: Arc<dyn ManagementApi> = client.clone();
+        Rules { connect: Arc::new(move |_, _| Ok(client.clone())), ..rules() }
+    }
+
+    /// The credentials of an application. Another client secret is another version.
+    fn application(client_secret: &str) -> Secret {
+        let data = [("clientId", "id"), ("clientSecret", client_secret)];
+        let data = data.map(|(key, value)| (key.to_owned(), ByteString(value.into()))).into();
+        Secret { metadata: meta("s", client_secret), data: Some(data), ..Secret::default() }
+    }
+
+    fn of_application(name: &str, suspend: bool) -> Auth0Tenant {
+        let mut tenant = tenant(name, "1", "acme.auth0.com");
+        tenant.spec.tenant.credentials =
+            serde_json::from_value(json!({"clientCredentialsSecretRef": {"name": "s"}})).unwrap();
+        tenant.spec.tenant.suspend = suspend;
+        tenant
+    }
+
+    /// A call that needs a token goes on as soon as there is one.
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_a_token_learns_of_it() {
+        let (client, mut cache) =
+            (Arc::new(Tokens { delay: Duration::from_secs(3), ..Tokens::default() }), ConnectionCache::default());
+        let tenant = of_application("one", false);
+        let secret = application("one");
+        assert!(cache.resolve(&key("one"), &tenant, ("a", Some(&secret)), &rules_with(&client), now()).is_ok());
+        let source = cache.source(&key("one")).unwrap();
+        let waits = tokio::time::timeout(Duration::from_secs(4), source.wait());
+        assert_eq!(waits.await, Ok(true));
+    }
+
+    /// A token is for one API, so tenants with other audiences share none.
+    #[tokio::test]
+    async fn another_audience_is_another_connection() {
+        let (client, mut cache) = (Arc::new(Tokens::default()), ConnectionCache::default());
+        let mut key_of = |name: &str, audience: Option<&str>| {
+            let mut tenant = of_application(name, false);
+            tenant.spec.tenant.audience = audience.map(str::to_owned);
+            let secret = application("one");
+            let resolved = cache.resolve(&key(name), &tenant, ("a", Some(&secret)), &rules_with(&client), now());
+            resolved.as_ref().map(|(connection, _)| connection.key).unwrap()
+        };
+        let default = key_of("default", None);
+        assert_eq!(key_of("same", Some("https://acme.auth0.com/api/v2/")), default);
+        assert_ne!(key_of("other", Some("https://canonical.auth0.com/api/v2/")), default);
+    }
+
+    /// Two tenants share an application. While the one that is left is suspended, no token is asked for.
+    #[tokio::test]
+    async fn tokens_end_with_the_last_tenant_that_is_not_suspended() {
+        let leaves: [fn(&mut ConnectionCache, &Rules, &Auth0Tenant, &Secret); 2] = [
+            |cache, _, _, _| cache.retain(|key| key.name == "stopped"),
+            |cache, rules, active, other| {
+                assert!(cache.resolve(&key("active"), active, ("a", Some(other)), rules, now()).is_ok());
+            },
+        ];
+        for leave in leaves {
+            let (client, mut cache) = (Arc::new(Tokens::default()), ConnectionCache::default());
+            let rules = rules_with(&client);
+            let (stopped, active) = (of_application("stopped", true), of_application("active", false));
+            for (name, tenant) in [("stopped", &stopped), ("active", &active)] {
+                let resolved = cache.resolve(&key(name), tenant, ("a", Some(&application("one"))), &rules, now());
+                assert!(resolved.is_ok(), "{:?}", resolved.as_ref().err());
+            }
+            leave(&mut cache, &rules, &active, &application("two"));
+            cache.source(&key("stopped")).unwrap().want();
+            for _ in 0..9 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(client.requests.load(std::sync::atomic::Ordering::Relaxed), 0);
+        }
     }
 }

@@ -304,4 +304,16 @@ mod tests {
         let again = Some(at(59) + SignedDuration::from_millis(300));
         assert_eq!(tenant_status(&shown, 2, TenantFacts { open_until: again, ..accepted }, at(10)), status);
     }
+
+    /// After a restart an application has no token until a call needs one.
+    #[test]
+    fn what_the_last_token_said_stays() {
+        let scopes = crate::api::ScopesStatus { missing: vec!["update:users".into()], unneeded: Vec::new() };
+        let old = Auth0TenantStatus { scopes: Some(scopes.clone()), ..Auth0TenantStatus::default() };
+        let shown = Auth0Tenant { status: Some(old), ..tenant(false) };
+        let without = CredentialFacts { kind: CredentialKind::ClientCredentials, token: None, renewal_failure: None };
+        let facts = TenantFacts { credential: Some(without), ..QUIET };
+        assert_eq!(tenant_status(&shown, 2, facts, at(9)).scopes, Some(scopes));
+        assert_eq!(tenant_status(&shown, 2, QUIET, at(9)).scopes, None, "the tenant cannot be used");
+    }
 }

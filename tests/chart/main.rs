@@ -7,6 +7,7 @@ mod argocd;
 mod artifact_hub;
 mod cluster;
 mod cluster_tenants;
+mod commands_in_docs;
 mod generated;
 mod helm;
 mod image;

@@ -1,18 +1,18 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Patch, PatchParams};
 use rescind::api::UserRoleRevocation;
 use serde_json::{Value, json};
 
 use crate::harness::*;
 use crate::person::Person;
-use crate::rights::grant;
+use crate::rights::{create, grant};
 use crate::status::without_spans;
 
 /// What the chart installs, as far as it is looked at: a Deployment that runs, and the right to see Secrets.
 async fn installed(env: &Environment, args: &[&str]) {
-    let metadata = json!({"name": "rescind", "namespace": env.namespace});
+    let metadata = json!({"name": "rescind"});
     let labels = json!({"app.kubernetes.io/name": "rescind"});
     let domains = format!("--allowed-domains={}", env.fake.domain());
     let args: Vec<&str> = ["run", &domains, "--lease-name=rescind"].iter().chain(args).copied().collect();
@@ -26,17 +26,16 @@ async fn installed(env: &Environment, args: &[&str]) {
             }},
         },
     });
-    env.plane.apply(&deployment.to_string()).unwrap();
-    let status = json!({"status": {"replicas": 2, "readyReplicas": 2, "observedGeneration": 1}}).to_string();
-    let patch = ["patch", "deployment", "rescind", "--subresource=status", "--type=merge", "-p", &status];
-    env.plane.run(&[&patch[..], &["-n", &env.namespace]].concat()).unwrap();
+    create(env, deployment).await;
+    let status = json!({"status": {"replicas": 2, "readyReplicas": 2, "observedGeneration": 1}});
+    let deployments = env.api::<k8s_openapi::api::apps::v1::Deployment>();
+    deployments.patch_status("rescind", &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
     let lease = json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata,
         "spec": {"holderIdentity": "rescind-6c9f-x2k1", "leaseDurationSeconds": 3600, "renewTime": now},
     });
-    serde_json::from_value::<Lease>(lease.clone()).unwrap();
-    env.plane.apply(&lease.to_string()).unwrap();
+    create(env, lease).await;
     grant(env, &format!("system:serviceaccount:{}:rescind", env.namespace), &[("", &["secrets"], &["list"])]).await;
 }
 
@@ -79,10 +78,10 @@ async fn what_is_wrong_has_a_code_and_a_remedy() {
     env.put_secret(&env.fake.token(&[&scopes[..], &["create:client_grants"]].concat())).await;
     env.put_tenant(json!({"mode": "Observe", "hold": {"until": "2999-01-01T00:00:00Z", "reason": "a freeze"}})).await;
     let config = json!({
-        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-cm", "namespace": env.namespace},
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-cm"},
         "data": {"resource.customizations.health.rescind.dev_UserRoleRevocation": "x"},
     });
-    env.plane.apply(&config.to_string()).unwrap();
+    create(&env, config).await;
     let _operator = env.operator().await;
     env.tenant_reason("OnHold").await;
     let person = Person::admin(&env);
@@ -130,6 +129,12 @@ async fn before_the_installation_nothing_is_expected() {
     person.assert_golden("check-pre.txt", &pre.out);
     assert_eq!(pre.code, 0, "{pre:?}");
     assert_eq!(person.rescind(&["check"]).await.code, 1, "nothing is installed");
+    // "There is no such tenant" would be true, and of no use.
+    let commands = [&["status"][..], &["plan", "--all"], &["why", USER], &["stop", "--tenant", "a", "--reason", "x"]];
+    for command in commands {
+        let printed = person.rescind(command).await;
+        assert!(printed.code == 1 && printed.err.contains("the CRDs of Rescind are not installed"), "{printed:?}");
+    }
     // A CRD of an earlier version, which does not know a field.
     let mut crd = serde_json::to_value(&rescind::api::crds().remove(0).definition).unwrap();
     let spec = crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties").unwrap();

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::harness::*;
 use crate::person::{Person, Printed};
 use crate::process::Process;
+use crate::rights::grant;
 
 /// Two people and three removals that are done, one that is protected, one that was deleted, and one that only looks.
 /// Returns the operator's log.
@@ -252,16 +253,7 @@ async fn an_incomplete_report_is_refused() {
     assert!(again.code == 1 && again.err.contains("is not empty"), "{again:?}");
 
     // Somebody who may list one kind.
-    let role = json!([
-        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "half", "namespace": env.namespace},
-            "rules": [{"apiGroups": ["rescind.dev"], "resources": ["userrolerevocations"], "verbs": ["list"]}]},
-        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "half", "namespace": env.namespace},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "half"},
-            "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "auditor"}]},
-    ]);
-    for object in role.as_array().unwrap() {
-        env.plane.apply(&object.to_string()).unwrap();
-    }
+    grant(&env, "auditor", &[("rescind.dev", &["userrolerevocations"], &["list"])]).await;
     let half = person.rescind(&[&period[..], &["-o", "json", "--as", "auditor", "--incomplete-ok"]].concat()).await;
     assert_eq!(half.code, 0, "{half:?}");
     assert!(half.err.contains("you may not list orgmembershipremovals"), "{half:?}");

@@ -1,10 +1,12 @@
-//! The commands for people, run by the real kubectl as its plugin, against a real API server and the stand-in for Auth0.
-//! What they print is compared with the files in `golden`.
+//! The commands for people, run by the real kubectl as its plugin, against a real API server and the stand-in for
+//! Auth0. What they print is compared with the files in `golden`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs, reason = "tests")]
 
+mod beginner;
 mod buttons;
 mod check;
+mod commands_in_docs;
 mod completion;
 mod evidence;
 mod krew;

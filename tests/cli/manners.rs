@@ -1,7 +1,7 @@
-//! The commands for people leave Auth0 to its users: they are slow, keep away from the reserve, wait out a 429, and take
-//! nothing that they could not read for an answer.
+//! The commands for people leave Auth0 to its users: they are slow, keep away from the reserve, wait out a 429, and
+//! take nothing that they could not read for an answer.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fake_auth0::{Bucket, Fault, Group, Kind};
 use rescind::api::UserRoleRevocation;
@@ -43,14 +43,16 @@ async fn twice_the_reserve_is_left_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_calls_a_second_are_the_default() {
     let env = Environment::new("manners-rate").await;
-    crowd(&env, 4).await;
+    crowd(&env, 5).await;
     let mut person = Person::admin(&env);
     person.set("RESCIND_MAX_REQUESTS_PER_SECOND", "2");
+    let began = Instant::now();
     let planned = person.rescind(&["plan", "--all", "--names", "never"]).await;
+    let took = began.elapsed();
     assert_eq!(planned.code, 0, "{planned:?}");
-    let calls = env.fake.calls_to(Kind::GetUserRoles);
-    let took = calls.last().unwrap().at.duration_since(calls[0].at);
-    assert!(took >= Duration::from_millis(1450), "{took:?}");
+    // Half a second lies between two calls as they are sent; a busy machine can only add to that.
+    assert_eq!(env.fake.calls_to(Kind::GetUserRoles).len(), 5);
+    assert!(took >= Duration::from_millis(1950), "{took:?}");
     let help = person.rescind(&["plan", "--help"]).await;
     assert!(help.out.contains("default: 2"), "{}", help.out);
 }
@@ -69,7 +71,7 @@ async fn a_429_is_waited_out_and_an_outage_is_not_an_answer() {
     assert_eq!(calls.len(), 2, "{:?}", env.calls());
     assert!(calls[1].at.duration_since(calls[0].at) >= Duration::from_secs(1));
 
-    // What the filter of a company says is nobody's answer, and a page that cannot be read holds nothing for sure.
+    // What the filter of a company says is no answer of Auth0, and a page that cannot be read holds nothing for sure.
     for fault in [Fault::html(200), Fault::status(200).json(&json!({"roles": [{"name": "without an id"}], "total": 1}))]
     {
         let handle = env.fake.fault(fault.on(Kind::GetUserRoles));

@@ -135,7 +135,9 @@ async fn lists_of_leavers_are_read() {
         piped.err.contains("standard input: line 3: \"nobody\" is neither a user id nor an e-mail address"),
         "{piped:?}"
     );
-    let state = json!({"resources": [{"type": "auth0_user_roles", "instances": [{"attributes": {"user_id": USER, "roles": [ROLE]}}]}]});
+    let attributes = json!({"user_id": USER, "roles": [ROLE]});
+    let resource = json!({"type": "auth0_user_roles", "instances": [{"attributes": attributes}]});
+    let state = json!({"resources": [resource]});
     std::fs::write(folder.path().join("terraform.tfstate"), state.to_string()).unwrap();
     let args = ["rescind", "new", "-n", &env.namespace, "--from", "terraform.tfstate"];
     let all = person.kubectl_in(folder.path(), &args, "").await;

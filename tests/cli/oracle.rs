@@ -1,12 +1,15 @@
 //! `plan` and the operator are held against each other: in random tenants, what plan marks `-` is exactly what the
 //! operator then removes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 
 use fake_auth0::{Change, Relation};
-use kube::Api;
-use kube::api::PostParams;
+use futures::StreamExt;
+use futures::future::join_all;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, ResourceExt};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -15,6 +18,7 @@ use serde_json::{Value, json};
 use crate::fixtures::API;
 use crate::harness::{Environment, PATIENCE};
 use crate::person::Person;
+use crate::rights::create;
 
 const SAFE: &str = "auth0|safe";
 const OBJECTS: usize = 60;
@@ -139,6 +143,21 @@ fn is_settled(object: &DynamicObject) -> bool {
     seen && !is("Reconciling") && !conditions.is_empty()
 }
 
+/// Waits until the operator has nothing more to do for these objects of a kind, by one watch.
+async fn settled(env: &Environment, kind: &str, mut names: BTreeSet<String>, seed: u8) {
+    let mut objects = pin!(watcher(api(env, kind), watcher::Config::default()).applied_objects());
+    let watched = async {
+        while !names.is_empty() {
+            let object = objects.next().await.unwrap().unwrap();
+            if is_settled(&object) {
+                names.remove(&object.name_any());
+            }
+        }
+    };
+    let ended = tokio::time::timeout(PATIENCE, watched).await;
+    ended.unwrap_or_else(|_| panic!("{names:?} of seed {seed} do not settle"));
+}
+
 async fn world(seed: u8) {
     let env = Environment::new("oracle").await;
     // Every other world has the guards that count.
@@ -155,24 +174,23 @@ async fn world(seed: u8) {
     let strategy = (prop::collection::vec(object(), OBJECTS), prop::collection::vec(any::<bool>(), 97));
     let (objects, bits) = strategy.new_tree(&mut runner).unwrap().current();
     fill(&env, &bits);
-    for (at, (kind, spec)) in objects.iter().enumerate() {
-        let object = json!({"apiVersion": "rescind.dev/v1alpha1", "kind": kind, "metadata": {"name": format!("o{at}")}, "spec": spec});
-        let object: DynamicObject = serde_json::from_value(object).unwrap();
-        api(&env, kind).create(&PostParams::default(), &object).await.unwrap();
-    }
+    join_all(objects.iter().enumerate().map(|(at, (kind, spec))| {
+        let metadata = json!({"name": format!("o{at}")});
+        let object = json!({"apiVersion": "rescind.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec});
+        create(&env, object)
+    }))
+    .await;
     let person = Person::admin(&env);
     let printed = person.rescind(&["plan", "--all", "-o", "json"]).await;
     assert_eq!(printed.code, 0, "{printed:?}");
     let plan: Value = serde_json::from_str(&printed.out).unwrap();
     let before = env.fake.state();
     let operator = env.operator().await;
+    let mut open: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for (at, (kind, _)) in objects.iter().enumerate() {
-        let name = format!("o{at}");
-        let is_met = |object: Option<&DynamicObject>| object.is_some_and(is_settled);
-        let settled = kube::runtime::wait::await_condition(api(&env, kind), &name, is_met);
-        let waited = tokio::time::timeout(PATIENCE, settled).await;
-        waited.unwrap_or_else(|_| panic!("{name} of seed {seed} does not settle")).unwrap();
+        open.entry(kind).or_default().insert(format!("o{at}"));
     }
+    join_all(open.into_iter().map(|(kind, names)| settled(&env, kind, names, seed))).await;
     operator.stop().await;
     let removed: BTreeSet<Relation> = env
         .fake

@@ -60,23 +60,38 @@ impl<'a> Person<'a> {
         self.variables.push((name, value.into()));
     }
 
-    /// Runs `kubectl` with these arguments in the namespace of the environment.
+    /// Runs `kubectl` with these arguments.
     pub async fn kubectl(&self, args: &[&str]) -> Printed {
         self.kubectl_in(Path::new("."), args, "").await
     }
 
-    /// Runs `kubectl rescind` with these arguments.
+    /// Runs `kubectl rescind` with these arguments in the namespace of the environment. The plugin is started as
+    /// kubectl starts it, in whose place it runs; that kubectl finds it, and what it hands over, is what
+    /// tests/cli/version.rs and others show. To start kubectl every time would take as long as all the rest.
     pub async fn rescind(&self, args: &[&str]) -> Printed {
         let namespace = ["-n", self.env.namespace.as_str()];
         let scope: &[&str] = if args.contains(&"-A") || args.contains(&"-n") { &[] } else { &namespace };
-        self.kubectl(&[&["rescind"], args, scope].concat()).await
+        let plugin = self.program(&plugins().join("kubectl-rescind"), &[args, scope].concat());
+        Self::printed(plugin, Path::new("."), "").await
+    }
+
+    /// From now on with a kubeconfig of their own, in this file, in which this namespace is the current one.
+    pub async fn use_namespace(&mut self, file: &Path, namespace: &str) {
+        std::fs::copy(&self.kubeconfig, file).unwrap();
+        self.kubeconfig = file.to_owned();
+        let set = self.kubectl(&["config", "set-context", "--current", "--namespace", namespace]).await;
+        assert_eq!(set.code, 0, "{set:?}");
     }
 
     /// `kubectl` with these arguments and the plugin on the PATH.
     pub fn command(&self, args: &[&str]) -> Command {
+        self.program(self.env.plane.kubectl_path(), args)
+    }
+
+    fn program(&self, program: &Path, args: &[&str]) -> Command {
         let kubectl = self.env.plane.kubectl_path();
         let path = std::env::var("PATH").unwrap_or_default();
-        let mut command = Command::new(kubectl);
+        let mut command = Command::new(program);
         command
             .args(args)
             .env("PATH", format!("{}:{}:{path}", plugins().display(), kubectl.parent().unwrap().display()))
@@ -88,8 +103,16 @@ impl<'a> Person<'a> {
 
     /// Runs `kubectl` in this folder with this text as its input.
     pub async fn kubectl_in(&self, folder: &Path, args: &[&str], input: &str) -> Printed {
-        let mut child = self
-            .command(args)
+        Self::printed(self.command(args), folder, input).await
+    }
+
+    /// Runs a script in this folder, with kubectl and the plugin on the PATH.
+    pub async fn shell(&self, folder: &Path, script: &str) -> Printed {
+        Self::printed(self.program(Path::new("sh"), &["-ec", script]), folder, "").await
+    }
+
+    async fn printed(mut command: Command, folder: &Path, input: &str) -> Printed {
+        let mut child = command
             .current_dir(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -97,7 +120,8 @@ impl<'a> Person<'a> {
             .spawn()
             .unwrap();
         let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(input.as_bytes()).await.unwrap();
+        // A command that does not read its input may have ended before.
+        let _ = stdin.write_all(input.as_bytes()).await;
         drop(stdin);
         let output = child.wait_with_output().await.unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
@@ -117,7 +141,7 @@ impl<'a> Person<'a> {
     }
 }
 
-/// Replaces every piece that has the digits and signs of `shape` at the same places (a fraction and Z after it included).
+/// Replaces every piece that has the digits and signs of `shape` at the same places, with the fraction and Z after it.
 fn replace_shape(text: &str, shape: &str, by: &str) -> String {
     let is_like = |at: &str| {
         at.len() >= shape.len()

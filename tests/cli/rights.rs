@@ -1,10 +1,23 @@
-//! People with few rights, by impersonation.
+//! Objects of any kind, and people with few rights, by impersonation.
 
 use std::time::Instant;
 
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use kube::Api;
+use kube::api::PostParams;
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::{Value, json};
 
 use crate::harness::{Environment, PATIENCE};
+
+/// Creates an object of any kind in the namespace of the environment.
+pub async fn create(env: &Environment, object: Value) {
+    let object: DynamicObject = serde_json::from_value(object).unwrap();
+    let kind = GroupVersionKind::try_from(object.types.as_ref().unwrap()).unwrap();
+    let resource = ApiResource::from_gvk(&kind);
+    let api: Api<DynamicObject> = Api::namespaced_with(env.client.clone(), &env.namespace, &resource);
+    api.create(&PostParams::default(), &object).await.unwrap();
+}
 
 /// Lets `user` do these things in the namespace of the environment, and waits until that is in force. Roles take
 /// effect a moment after they are written, which cannot be watched.
@@ -13,28 +26,34 @@ pub async fn grant(env: &Environment, user: &str, rules: &[(&str, &[&str], &[&st
         let groups = [group];
         json!({"apiGroups": groups, "resources": resources, "verbs": verbs})
     };
-    let rules: Vec<Value> = rules.iter().map(rule).collect();
-    let metadata = json!({"name": user, "namespace": env.namespace});
+    let all: Vec<Value> = rules.iter().map(rule).collect();
+    let metadata = json!({"name": user});
     let api = "rbac.authorization.k8s.io";
     let version = format!("{api}/v1");
-    let role = json!({"apiVersion": version, "kind": "Role", "metadata": metadata, "rules": rules});
+    create(env, json!({"apiVersion": version, "kind": "Role", "metadata": metadata, "rules": all})).await;
     let binding = json!({
         "apiVersion": version, "kind": "RoleBinding", "metadata": metadata,
         "roleRef": {"apiGroup": api, "kind": "Role", "name": user},
         "subjects": [{"apiGroup": api, "kind": "User", "name": user}],
     });
-    for object in [role, binding] {
-        env.plane.apply(&object.to_string()).unwrap();
-    }
-    let (verb, resource) = (rules[0]["verbs"][0].as_str().unwrap(), rules[0]["resources"][0].as_str().unwrap());
-    let resource = match rules[0]["apiGroups"][0].as_str().unwrap() {
-        "" => resource.to_owned(),
-        group => format!("{resource}.{group}"),
+    create(env, binding).await;
+    let (group, resources, verbs) = rules[0];
+    let attributes = ResourceAttributes {
+        group: Some(group.to_owned()),
+        resource: Some(resources[0].to_owned()),
+        verb: Some(verbs[0].to_owned()),
+        namespace: Some(env.namespace.clone()),
+        ..ResourceAttributes::default()
     };
+    let spec = SubjectAccessReviewSpec {
+        user: Some(user.to_owned()),
+        resource_attributes: Some(attributes),
+        ..SubjectAccessReviewSpec::default()
+    };
+    let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
+    let reviews: Api<SubjectAccessReview> = Api::all(env.client.clone());
     let started = Instant::now();
-    let who = format!("--as={user}");
-    while !env.plane.kubectl(&["auth", "can-i", verb, &resource, &who, "-n", &env.namespace]).unwrap().status.success()
-    {
-        assert!(started.elapsed() < PATIENCE, "{user} may not {verb} {resource}");
+    while !reviews.create(&PostParams::default(), &review).await.unwrap().status.unwrap().allowed {
+        assert!(started.elapsed() < PATIENCE, "{user} may not {} {}", verbs[0], resources[0]);
     }
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::fixtures::{ORG, ROLE, USER};
 use crate::harness::{Environment, OTHER_ROLE};
 use crate::person::{Person, Printed};
+use crate::rights::grant;
 
 const REPORTS: &str = "https://reports.acme.com";
 const READ: &str = "https://reports.acme.com:Reports:read";
@@ -199,11 +200,7 @@ async fn objects_of_rescind_say_what_was_removed() {
     person.assert_golden("why-objects-again.txt", &again.out);
 
     // Somebody who may read the tenant, and no objects.
-    let role = ["create", "role", "tenants", "--verb=get", "--resource=auth0tenants.rescind.dev", "-n", &env.namespace];
-    let binding = ["create", "rolebinding", "tenants", "--role=tenants", "--user=eve", "-n", &env.namespace];
-    for args in [&role[..], &binding] {
-        assert_eq!(person.kubectl(args).await.code, 0);
-    }
+    grant(&env, "eve", &[("rescind.dev", &["auth0tenants"], &["get"])]).await;
     let eve = person.rescind(&["why", USER, "--role", ROLE, "--as", "eve"]).await;
     assert_eq!(eve.code, 0, "{eve:?}");
     assert!(eve.out.contains("Objects of Rescind were not looked at: you may not list"), "{}", eve.out);
@@ -227,7 +224,8 @@ async fn the_commands_are_taken_as_they_are_printed() {
         let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
         let words = String::from_utf8(output.stdout).unwrap();
         let words: Vec<&str> = words.lines().collect();
-        let written = person.kubectl(&words).await;
+        assert_eq!(words[0], "rescind", "{command}");
+        let written = person.rescind(&words[1..]).await;
         assert_eq!(written.code, 0, "{command}: {written:?}");
         let plan = ["rescind", "plan", "-n", &env.namespace, "-f", "-", "-o", "json"];
         let plan = json_of(&person.kubectl_in(std::path::Path::new("."), &plan, &written.out).await);

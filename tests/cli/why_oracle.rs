@@ -1,5 +1,5 @@
-//! `why` and the stand-in for Auth0 are held against each other: in random tenants a way is left exactly if the user holds
-//! the permission, and after all of them were ended as `why` says, none is.
+//! `why` and the stand-in for Auth0 are held against each other: in random tenants a way is left exactly if the user
+//! holds the permission, and after all of them were ended as `why` says, none is.
 
 use std::collections::BTreeSet;
 
@@ -205,11 +205,12 @@ async fn world(seed: u8) -> usize {
 
 #[tokio::test]
 async fn a_way_is_left_exactly_if_somebody_holds_it() {
-    // RESCIND_ORACLE_WORLDS asks for more of them.
-    let worlds = std::env::var("RESCIND_ORACLE_WORLDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    // RESCIND_ORACLE_WORLDS asks for more of them. These two differ in both: how much is held, and what Auth0 shows.
+    let worlds = std::env::var("RESCIND_ORACLE_WORLDS").ok().and_then(|text| text.parse().ok());
+    let seeds = worlds.map_or(2..=3, |worlds| 1..=worlds);
     let mut ended = 0;
-    for seed in 1..=worlds {
+    for seed in seeds.clone() {
         ended += world(seed).await;
     }
-    assert!(ended > usize::from(worlds) * 5, "worlds in which much is held: {ended}");
+    assert!(ended > seeds.count() * 5, "worlds in which much is held: {ended}");
 }

@@ -178,6 +178,28 @@ fn an_unknown_member_is_absent() {
     assert_eq!((report.end, items(&report.already_absent)), (End::Gone, vec!["auth0|nobody".into()]));
 }
 
+/// Auth0 may say of a member that there is no such user. Then nothing is wrong with the others of the same call, nor
+/// with those that the same object names.
+#[test]
+fn an_unknown_user_among_members_fails_alone() {
+    let acme = organization("org_acme");
+    let mut sim = Sim::new(Auth0::default(), open(0.0), calm(40));
+    leavers(&mut sim, "a", &acme, 11);
+    let unknown = sim.objects[5].removal.items[0].clone();
+    sim.auth0.unknown.insert(unknown, Missing::Subject);
+    sim.run(Duration::from_secs(60));
+    for (n, object) in sim.objects.iter().enumerate() {
+        let expected = if n == 5 { End::NotFound(Missing::Subject) } else { End::Gone };
+        assert_eq!(object.ended.as_ref().unwrap().1.end, expected, "{n}");
+    }
+    let mut auth0 = janes();
+    auth0.unknown.insert(id("auth0|nobody".into()), Missing::Subject);
+    let (report, sim) = one(auth0, calm(40), &organization("org_a"), &["auth0|nobody", "auth0|jane"], false);
+    assert_eq!((&report.end, items(&report.not_found)), (&End::NotFound(Missing::Item), vec!["auth0|nobody".into()]));
+    assert_eq!(items(&report.accepted), ["auth0|jane"]);
+    assert!(sim.read_in_time(0) && !sim.auth0.holds(&organization("org_a"), &id("auth0|jane".into())));
+}
+
 /// Without the right to read, the removal is done all the same, but neither verified nor investigated after a 404.
 #[test]
 fn a_removal_without_the_right_to_read_ends_unverified() {

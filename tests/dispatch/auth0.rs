@@ -69,6 +69,8 @@ pub enum Fault {
     Declines,
     /// A page of the wrong form; a DELETE is not affected.
     Garbles,
+    /// A page is refused, as with a cursor that has expired; a DELETE is not affected.
+    Rejects,
 }
 
 /// The tenant.
@@ -207,6 +209,7 @@ impl Auth0 {
         }
         let outcome = match wire {
             Wire::Get(..) if fault == Some(Fault::Garbles) => Ok(json!({"what": "is this"})),
+            Wire::Get(..) if fault == Some(Fault::Rejects) => Err(CallError::Rejected(Rejection::Other(400))),
             Wire::Get(..) if self.unreadable => Err(CallError::InsufficientScope("read:something".to_owned())),
             Wire::Delete(endpoint, items) => self.delete(endpoint, items, now).map(|()| Value::Null),
             Wire::Get(read, query) => self.page(read, query, now),

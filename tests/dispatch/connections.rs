@@ -140,3 +140,42 @@ fn many_connections_that_are_gone_leave_no_timers() {
     sim.machine.retain(&[].into(), now);
     assert_eq!(sim.machine.check(), Ok(()));
 }
+
+/// Of the limits of several tenant objects with one connection the strictest count, until that object has gone unused
+/// for five minutes.
+#[test]
+fn the_strictest_limits_of_a_connection_count_while_they_are_used() {
+    let mut sim = Sim::new(Auth0::default(), open(0.0), calm(40));
+    let strict = Limits { max_per_second: 0.5, reserve_percent: 0.0 };
+    sim.machine.set_limits(connection(1), &"b/strict".into(), strict, sim.start());
+    for n in 0..10 {
+        let endpoint = Endpoint::UserRoles { user: format!("auth0|{n}").into() };
+        sim.auth0.give(&endpoint, id("rol_a".into()));
+        let at = if n < 5 { 0 } else { 400 };
+        sim.add(Object::new(&"a".into(), n, endpoint, vec![id("rol_a".into())], false), Duration::from_secs(at));
+    }
+    sim.run(Duration::from_secs(600));
+    let times: Vec<Duration> = sim.sent.iter().map(|(at, _)| *at).collect();
+    assert_eq!(times.len(), 10);
+    assert!(times[..5].windows(2).all(|pair| pair[1] - pair[0] >= Duration::from_millis(1999)), "{times:?}");
+    assert!(times[9] < Duration::from_secs(403), "{times:?}");
+}
+
+/// What Auth0 answers to a credential that it has not accepted teaches nothing about the domain.
+#[test]
+fn refusals_of_an_unaccepted_credential_slow_nobody() {
+    let mut sim = Sim::new(Auth0::default(), open(0.0), calm(40));
+    sim.auth0.throttled.insert(2, 1);
+    sim.change(Duration::from_secs(60), Box::new(|auth0: &mut Auth0| auth0.throttled.clear()));
+    for n in 0..201 {
+        let endpoint = Endpoint::UserRoles { user: format!("auth0|{n}").into() };
+        sim.auth0.give(&endpoint, id("rol_a".into()));
+        let mut object = Object::new(&"a".into(), n, endpoint, vec![id("rol_a".into())], true);
+        object.credential = if n == 0 { 2 } else { 1 };
+        sim.add(object, Duration::from_secs(if n == 0 { 0 } else { 10 }));
+    }
+    sim.run(Duration::from_secs(600));
+    assert_all_gone(&sim);
+    let last = sim.objects[1..].iter().map(|object| object.ended.as_ref().unwrap().0).max().unwrap();
+    assert!(last < Duration::from_secs(14), "{last:?}");
+}

@@ -185,3 +185,21 @@ fn a_walk_of_the_members_counts_them() {
     let question = Question::MemberCount { organization: "org_acme".into() };
     assert_eq!(fact(&sim, &question), Some(Fact::MemberCount(120)));
 }
+
+/// A walk that ended because it had found whom it was looking for does not know how many members there are.
+#[test]
+fn half_a_walk_counts_no_members() {
+    let mut sim = open();
+    let acme = organization("org_acme");
+    for n in 0..500 {
+        sim.auth0.give(&acme, id(format!("auth0|{n:03}")));
+    }
+    for n in 0..2 {
+        let mut object = Object::new(&"a".into(), n, acme.clone(), vec![id(format!("auth0|{n:03}"))], true);
+        object.observes = true;
+        sim.add(object, Duration::ZERO);
+    }
+    sim.run(Duration::from_secs(60));
+    assert_eq!(reads(&sim), 1);
+    assert_eq!(fact(&sim, &Question::MemberCount { organization: "org_acme".into() }), None);
+}

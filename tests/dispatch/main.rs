@@ -5,11 +5,14 @@
 
 mod answers;
 mod auth0;
+mod breaker;
 mod cases;
 mod connections;
+mod dispatcher;
 mod fairness;
 mod learning;
 mod observations;
+mod pages;
 mod properties;
 mod sim;
 mod waits;

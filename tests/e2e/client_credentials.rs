@@ -222,7 +222,13 @@ async fn what_is_wrong_with_an_application_is_said_without_its_value() {
     let _operator = env.operator().await;
     let public = "-----BEGIN PUBLIC KEY-----\nY2FuYXJ5\n-----END PUBLIC KEY-----\n";
     for (data, key, words) in [
-        (json!({"token": "x"}), "clientId", "is missing"),
+        (
+            json!({"token": "x"}),
+            "clientId",
+            "is missing: put the application's client id there (its only key is token)",
+        ),
+        (json!({"clientId": ID, "clientSecret": "replace-me"}), "clientSecret", "a placeholder"),
+        (json!({"clientId": ID, "clientSecret": "op://it/auth0/secret"}), "clientSecret", "nothing has resolved"),
         (json!({"clientId": client_secret(0), "clientSecret": ID}), "clientId", "swapped"),
         (json!({"clientId": ID}), "clientSecret", "privateKey"),
         (json!({"clientId": ID, "clientSecret": format!(" {}", client_secret(0))}), "clientSecret", "white space"),

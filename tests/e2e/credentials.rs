@@ -69,7 +69,16 @@ async fn what_is_wrong_with_a_secret_is_said_without_its_value() {
         (json!({"token": expired}), "InvalidCredentials", "expired at"),
         (json!({"token": foreign}), "InvalidCredentials", "another audience"),
         (json!({"token": good, "domain": "other.auth0.com"}), "InvalidConnection", "key \"domain\""),
-        (json!({"TOKEN": good}), "InvalidCredentials", "has no key \"token\""),
+        (json!({"token": "null"}), "InvalidCredentials", "stands for no value"),
+        (json!({"token": "ENC[AES256_GCM,data:x]"}), "InvalidCredentials", "still encrypted by SOPS"),
+        (json!({"token": "<html>blocked</html>"}), "InvalidCredentials", "a page of HTML"),
+        (
+            json!({"token.txt": good}),
+            "InvalidCredentials",
+            "has no key \"token\"; put the token there (its only key is token.txt)",
+        ),
+        (json!({"clientId": "x", "clientSecret": "y"}), "InvalidCredentials", "(it has clientId, clientSecret)"),
+        (json!({}), "InvalidCredentials", "(it has no keys)"),
         (json!({"token": format!("{good}\r\n"), "domain": env.fake.domain()}), "Unproved", "Ready to call"),
     ];
     for (data, reason, text) in rows {

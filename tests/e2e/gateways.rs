@@ -6,8 +6,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use fake_auth0::{FakeAuth0, Fault, Network, State};
+use fake_auth0::{FakeAuth0, Fault, Kind, Network, State};
 use futures::{StreamExt, TryStreamExt};
 use kube::runtime::{WatchStreamExt, watcher};
 use rescind::api::{Auth0Tenant, ConditionType, UserRoleRevocation};
@@ -15,6 +16,7 @@ use serde_json::json;
 
 use crate::connect_proxy::{ConnectProxy, Inspector, Manner};
 use crate::harness::*;
+use crate::metrics::{address, scrape};
 use crate::process::{HostFiles, Process};
 
 /// The operator as a process that reaches Auth0 through this proxy. The API server is on this host, so it is reached
@@ -150,6 +152,99 @@ fn most_answered(env: &Environment, many: usize) -> usize {
         deletes.iter().filter(|call| call.user.as_ref() == Some(&user) && call.status() == Some(204)).count()
     };
     (0..many).map(|n| answered(person(n))).max().unwrap()
+}
+
+/// What this fault, which one DELETE gets, comes to: the calls until the removal ends with this reason, and what its
+/// status and the metrics say.
+async fn after(fault: Fault, goodbye: bool, calls: &[&str], reason: &str) {
+    let (env, metrics) = (Environment::new("unprocessed").await, address());
+    let fault = env.fake.fault(fault.on(Kind::DeleteUserRoles).once());
+    let operator = env.operator_with(|settings| {
+        settings.timeouts.read = Duration::from_secs(20);
+        settings.timeouts.total = Duration::from_secs(20);
+        settings.metrics_address = Some(metrics.into());
+    });
+    let operator = operator.await;
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    within(fault.arrived()).await;
+    if goodbye {
+        // The call is in flight, so the GOAWAY names it as the last one.
+        env.fake.go_away();
+    }
+    fault.release();
+    let status = env.reason::<UserRoleRevocation>("jane", reason).await;
+
+    let told = |call: &Arc<fake_auth0::Call>| {
+        format!("{} {}", call.method, call.status().map_or("unanswered".to_owned(), |status| status.to_string()))
+    };
+    assert_eq!(env.fake.calls().iter().map(told).collect::<Vec<_>>(), calls, "{fault:?}");
+    let not_processed = calls[..2] == ["DELETE unanswered", "DELETE 204"];
+    let processed = env.fake.deletes().iter().filter(|call| call.status() == Some(204)).count();
+    let ended = scrape(metrics).await;
+    let ended = |outcome| {
+        let deletes = [("method", "DELETE"), ("path", "users/{id}/roles"), ("outcome", outcome)];
+        ended.value("rescind_auth0_calls_total", &deletes)
+    };
+    let expected = if not_processed { (1.0, 0.0) } else { (0.0, 1.0) };
+    assert_eq!((ended("not_processed"), ended("unavailable")), expected, "{calls:?}");
+    let message = &status.condition(ConditionType::Ready).unwrap().message;
+    assert_eq!(message.contains("may have removed"), reason == "AlreadyAbsent", "{message}");
+    if not_processed {
+        assert_eq!(processed, 1);
+        assert_eq!((status.attempts, status.result.unwrap().accepted), (None, 1));
+        assert_eq!(operator.removal_writes(), 1, "nothing but the verdict was worth a word");
+    }
+    operator.stop().await;
+}
+
+/// A DELETE of which the server says that it did not process it is sent again at once. An answer that is lost is
+/// another thing: the DELETE may have worked, so the list is read first.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_processed_is_sent_again_and_a_lost_answer_is_read_first() {
+    const AGAIN: [&str; 3] = ["DELETE unanswered", "DELETE 204", "GET 200"];
+    const READ_FIRST: [&str; 4] = ["DELETE unanswered", "GET 200", "DELETE 204", "GET 200"];
+    tokio::join!(
+        after(Fault::go_away().held(), false, &AGAIN, "Removed"),
+        after(Fault::refuse_stream().held(), false, &AGAIN, "Removed"),
+        after(Fault::hang(), false, &READ_FIRST, "Removed"),
+        after(Fault::hang(), true, &READ_FIRST, "Removed"),
+        after(Fault::act_then_drop(), false, &READ_FIRST[..2], "AlreadyAbsent"),
+        after(Fault::act_then_hang(), true, &READ_FIRST[..2], "AlreadyAbsent"),
+    );
+}
+
+/// The object is suspended while its DELETE is in flight, and no watch has told that when the server says that it did
+/// not process the DELETE: the check before it is sent again asks the API server.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_processed_is_checked_again_before_it_is_sent_again() {
+    let (env, injector, metrics) = (Environment::new("goodbye").await, FaultInjector::default(), address());
+    // Longer than a cache is trusted without news.
+    let held = Duration::from_millis(1500);
+    let goodbye = env.fake.fault(Fault::go_away().delayed(held).held().on(Kind::DeleteUserRoles).once());
+    let operator = env.operator_through(injector.clone(), |settings| {
+        settings.timeouts.read = Duration::from_secs(20);
+        settings.timeouts.total = Duration::from_secs(20);
+        settings.metrics_address = Some(metrics.into());
+    });
+    let _operator = operator.await;
+    env.put::<UserRoleRevocation>("jane", roles(USER)).await;
+    within(goodbye.arrived()).await;
+    injector.hide("jane");
+    env.change::<UserRoleRevocation>("jane", json!({"suspend": true})).await;
+    goodbye.release();
+    let refused = [("cause", "object_changed")];
+    within(async { while scrape(metrics).await.value("rescind_preflight_refusals_total", &refused) < 1.0 {} }).await;
+    injector.hide("another");
+    env.change::<UserRoleRevocation>("jane", json!({"ifNotFound": "Ignore"})).await;
+    env.reason::<UserRoleRevocation>("jane", "Suspended").await;
+    assert_eq!(env.fake.total(), 1, "{:?}", env.calls());
+
+    // It was never processed, so nothing has to be read before the DELETE.
+    env.change::<UserRoleRevocation>("jane", json!({"suspend": false})).await;
+    let status = env.reason::<UserRoleRevocation>("jane", "Removed").await;
+    assert_eq!(status.result.unwrap().accepted, 1);
+    let kinds: Vec<Kind> = env.fake.calls().iter().map(|call| call.kind).collect();
+    assert_eq!(kinds, [Kind::DeleteUserRoles, Kind::DeleteUserRoles, Kind::GetUserRoles]);
 }
 
 /// As a balancer does when it is rolled out: the calls of a connection that it did not begin are handed back and sent

@@ -17,6 +17,8 @@ use tokio_rustls::server::TlsStream;
 use super::*;
 use crate::auth0::Unavailable;
 
+mod odd_answers;
+
 type Stream = TlsStream<TcpStream>;
 type Authority = CertifiedIssuer<'static, KeyPair>;
 

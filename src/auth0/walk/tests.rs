@@ -56,6 +56,31 @@ fn what_does_not_add_up_is_an_error() {
     assert_eq!(torn(&long), Some(Err(WalkError::TooLong)));
 }
 
+/// Promise 4 of docs/design.md: a page that shows what an earlier one has shown counts towards the total, so what it
+/// replaces would be missed. It may come from a cache that ignores the query, or from a list without a fixed order.
+#[test]
+fn what_is_shown_twice_is_not_counted_twice() {
+    let bare = |start: usize, count: usize| {
+        let mut page = page(start, count, 100);
+        page.as_object_mut().unwrap().remove("start");
+        page
+    };
+    for second in [bare(0, 50), bare(49, 50), json!({"start": 50, "total": 100, "roles": bare(49, 50)["roles"]})] {
+        let mut walk = Walk::new(roles(), items([99]));
+        assert_eq!(walk.take(&bare(0, 50)), Ok(WalkStep::More));
+        let query = walk.query();
+        assert_eq!(walk.take(&second), Err(WalkError::InconsistentPages), "{second}");
+        assert_eq!((walk.query(), walk.seen()), (query, 50));
+        assert_eq!(walk.take(&bare(50, 50)), Ok(WalkStep::Done(items([99]))), "the right page is still accepted");
+        walk.restart();
+        assert_eq!(walk.take(&bare(0, 50)), Ok(WalkStep::More), "what the first reading showed does not count");
+    }
+    let mut walk = Walk::new(roles(), items([5000]));
+    let repeated: Vec<Value> = (0..30).map(|_| bare(0, 50)["roles"].clone()).collect();
+    let last = repeated.iter().map(|page| walk.take(page)).find(|step| !matches!(step, Ok(WalkStep::More)));
+    assert_eq!((last, walk.pages()), (Some(Err(WalkError::InconsistentPages)), 1), "without totals");
+}
+
 /// As recorded from `users/{id}/organizations`: a total of 0 next to an organization, and a `start` of 50 on the page
 /// after it.
 #[test]

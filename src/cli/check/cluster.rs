@@ -20,24 +20,40 @@ pub const OLDEST_MINOR: u32 = 31;
 /// How the CRDs are updated.
 const UPDATE_CRDS: &str = "helm upgrade with crds.enabled=true, or: rescind crds | kubectl apply --server-side -f -";
 
-/// Checks the cluster. `pre`: before anything is installed.
-pub async fn check(cluster: &Cluster, pre: bool) -> Category {
+/// Checks the cluster, and says whether the API server answers at all. `pre`: before anything is installed.
+pub async fn check(cluster: &Cluster, pre: bool) -> (Category, bool) {
     let mut category = Category::new("cluster");
-    version(cluster, &mut category).await;
+    if !version(cluster, &mut category).await {
+        return (category, false);
+    }
     let complete = definitions(cluster, &mut category, pre).await;
     if pre {
         may_install(cluster, &mut category).await;
     } else if complete {
         dry_run(cluster, &mut category).await;
     }
-    category
+    (category, true)
 }
 
-async fn version(cluster: &Cluster, category: &mut Category) {
-    let found = match cluster.request("ask for the version of the API server", cluster.client.apiserver_version()).await
-    {
-        Ok(found) => found,
-        Err(error) => return category.unknown(KUBERNETES, error.to_string()),
+/// Whether the API server answers, and knows who asks.
+async fn version(cluster: &Cluster, category: &mut Category) -> bool {
+    let what = "ask for the version of the API server";
+    let found = match cluster.answer(what, cluster.client.apiserver_version()).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(kube::Error::Api(status))) if status.code == 401 => {
+            let text = format!("{} does not accept your credentials", cluster.whereabouts);
+            category.wrong(KUBERNETES, text, "log in again, or choose another context of the kubeconfig");
+            return false;
+        }
+        Ok(Err(error)) => {
+            category.unknown(KUBERNETES, format!("the version of the API server is not known: {}", explain(&error)));
+            return true;
+        }
+        Err(error) => {
+            let remedy = "choose another context of the kubeconfig, or mend the network";
+            category.wrong(KUBERNETES, error.to_string(), remedy);
+            return false;
+        }
     };
     let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<u32>();
     let (major, minor) = (digits(&found.major).unwrap_or(0), digits(&found.minor).unwrap_or(0));
@@ -51,6 +67,7 @@ async fn version(cluster: &Cluster, category: &mut Category) {
             "update the cluster",
         );
     }
+    true
 }
 
 /// Whether all CRDs are there.

@@ -26,8 +26,9 @@ macro_rules! codes {
 codes! {
     KUBERNETES = "RSC101" "The version of Kubernetes" {
         "The API server is older than the oldest version that Rescind supports. The CRDs use rules and selectable \
-         fields that it does not know."
-        "Update the cluster."
+         fields that it does not know. Or it cannot be reached, or does not accept your credentials: then nothing else \
+         is checked."
+        "Update the cluster. If it does not answer, choose another context of the kubeconfig, or log in again."
     }
     CRDS = "RSC102" "The CRDs are installed" {
         "A kind of Rescind is missing, so objects of it cannot be created and the operator does not become ready."
@@ -66,7 +67,7 @@ codes! {
         "Add the namespace to `secretNamespaces` of the chart, and run `helm upgrade`."
     }
     LEADER = "RSC205" "A replica of the operator leads" {
-        "Nobody holds the Lease, or it was not renewed in time. Only the leader removes anything."
+        "No replica holds the Lease, or it was not renewed in time. Only the leader removes anything."
         "Look at the operator's logs. After a crash another replica leads within seconds."
     }
     REQUESTER = "RSC206" "The policy on who asks is in force" {
@@ -119,7 +120,7 @@ codes! {
         "Take these scopes away from the application in Auth0."
     }
     PROTECTED = "RSC320" "Break-glass accounts are protected" {
-        "`spec.protected` names nobody, so a wrong list can remove the last administrators of your Auth0 tenant."
+        "`spec.protected` is empty, so a wrong list can remove the last administrators of your Auth0 tenant."
         "Name the accounts, roles and organizations from which nothing is ever removed."
     }
     BRAKE = "RSC321" "The brake is not engaged" {

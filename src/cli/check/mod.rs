@@ -18,7 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::cluster::Cluster;
 use super::error::CliError;
-use super::flags::duration;
+use super::flags::{OperatorFlags, duration, nonempty};
 use super::operator::Operator;
 use super::session::Session;
 use super::tenants::TenantList;
@@ -40,12 +40,16 @@ const EVERY: Duration = Duration::from_secs(2);
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Check what is needed before Rescind is installed.
-    #[arg(long, conflicts_with_all = ["tenant", "wait"])]
+    #[arg(long, conflicts_with_all = ["tenant", "cluster_tenant", "wait"])]
     pre: bool,
 
-    /// Check this Auth0Tenant of the namespace only. Default: all tenants of the namespace; with -A, of the cluster.
-    #[arg(long, value_name = "NAME")]
+    /// Check this Auth0Tenant only. Default: all of the namespace; with -A, all tenants of the cluster.
+    #[arg(long, value_name = "NAME", value_parser = nonempty)]
     tenant: Option<String>,
+
+    /// Check this ClusterAuth0Tenant only.
+    #[arg(long, value_name = "NAME", conflicts_with = "tenant", value_parser = nonempty)]
+    cluster_tenant: Option<String>,
 
     /// Check again until nothing is wrong, for so long.
     #[arg(long, value_name = "TIME", value_parser = duration)]
@@ -55,9 +59,8 @@ pub struct Args {
     #[arg(short = 'o', long, value_enum, default_value_t)]
     output: Output,
 
-    /// Namespace of the operator.
-    #[arg(long, default_value = "rescind-system")]
-    operator_namespace: String,
+    #[command(flatten)]
+    operator: OperatorFlags,
 
     /// Namespace of Argo CD.
     #[arg(long, default_value = "argocd")]
@@ -74,6 +77,17 @@ enum Output {
     Short,
     /// One JSON document with a `schemaVersion`.
     Json,
+}
+
+impl Args {
+    /// Whether this tenant is to be checked.
+    fn means(&self, key: &TenantKey) -> bool {
+        match (&self.tenant, &self.cluster_tenant) {
+            (Some(name), _) => key.namespace.is_some() && key.name == *name,
+            (None, Some(name)) => key.namespace.is_none() && key.name == *name,
+            (None, None) => true,
+        }
+    }
 }
 
 /// Runs the command.
@@ -100,16 +114,15 @@ pub async fn run(session: &Session, args: &Args) -> Result<u8, CliError> {
 }
 
 async fn check(cluster: &Cluster, args: &Args) -> Report {
-    let first = cluster::check(cluster, args.pre).await;
-    if args.pre {
+    let (first, is_answered) = cluster::check(cluster, args.pre).await;
+    if args.pre || !is_answered {
         return Report(vec![first]);
     }
-    let mut list = TenantList::read(cluster, &BTreeSet::new()).await;
-    if let Some(name) = &args.tenant {
-        list.found.retain(|key, _| key.name == *name);
-    }
+    let named = args.cluster_tenant.as_ref().map(|name| TenantKey { namespace: None, name: name.clone() });
+    let mut list = TenantList::read(cluster, &named.iter().cloned().collect()).await;
+    list.found.retain(|key, _| args.means(key));
     let keys: BTreeSet<TenantKey> = list.found.keys().cloned().collect();
-    let operator = Operator::read(cluster, &args.operator_namespace).await;
+    let operator = Operator::read(cluster, &args.operator.namespace).await;
     let mut categories = vec![first, operator::check(cluster, &operator, &keys).await];
     for (key, tenant) in &list.found {
         categories.push(tenant::check(cluster, &operator, key, &**tenant).await);
@@ -117,13 +130,32 @@ async fn check(cluster: &Cluster, args: &Args) -> Report {
     if list.found.is_empty() || !list.unread.is_empty() {
         let mut category = Category::new("tenants");
         list.unread.iter().for_each(|why| category.unknown(TENANT, why.clone()));
-        if list.unread.is_empty() {
-            let which = args.tenant.as_ref().map(|name| format!(" named {name}")).unwrap_or_default();
-            let text = format!("there is no tenant{which} {}", cluster.place());
-            category.look(TENANT, text, "create an Auth0Tenant, or look into other namespaces with -A");
+        if list.found.is_empty() {
+            missing(args, cluster, list.unread.is_empty(), &mut category);
         }
         categories.push(category);
     }
     categories.extend(argocd::check(cluster, &args.argocd_namespace).await);
     Report(categories)
+}
+
+/// Says that there is no tenant. One that was named is missing; without a name there may be others.
+fn missing(args: &Args, cluster: &Cluster, all_read: bool, category: &mut Category) {
+    match (&args.tenant, &args.cluster_tenant) {
+        (Some(name), _) if all_read => {
+            let text = format!("there is no Auth0Tenant {name} {}", cluster.place());
+            category.wrong(TENANT, text, "correct the name, or create the Auth0Tenant");
+        }
+        (_, Some(name)) if all_read => {
+            let text = format!("there is no ClusterAuth0Tenant {name}");
+            category.wrong(TENANT, text, "correct the name, or create the ClusterAuth0Tenant");
+        }
+        (None, None) if all_read => {
+            let text = format!("there is no tenant {}", cluster.place());
+            let remedy = "create an Auth0Tenant, name a ClusterAuth0Tenant with --cluster-tenant, or look into other \
+                          namespaces with -A";
+            category.look(TENANT, text, remedy);
+        }
+        _ => {}
+    }
 }

@@ -85,10 +85,10 @@ fn leader(operator: &Operator, is_expected: bool, category: &mut Category) {
         }
         Ok(Some(leader)) => {
             let remedy = "look at the operator's logs: another replica should have taken the Lease over";
-            category.wrong(LEADER, format!("nobody leads: Lease {} has run out", leader.lease), remedy);
+            category.wrong(LEADER, format!("no replica leads: Lease {} has run out", leader.lease), remedy);
         }
         Ok(None) if is_expected => {
-            let text = format!("nobody leads: there is no Lease in namespace {}", operator.namespace);
+            let text = format!("no replica leads: there is no Lease in namespace {}", operator.namespace);
             category.wrong(LEADER, text, "look at the operator's logs: it may lack the right to create the Lease");
         }
         Ok(None) => category.unknown(LEADER, format!("there is no Lease in namespace {}", operator.namespace)),

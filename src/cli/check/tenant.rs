@@ -172,7 +172,7 @@ fn guards(tenant: &dyn TenantObject, now: Timestamp, category: &mut Category) {
     let (organizations, holders) = (protected.organization_ids.len(), protected.keep_holders.len());
     if users + roles + organizations + holders == 0 {
         let remedy = "name your break-glass accounts in spec.protected.userIds";
-        category.look(PROTECTED, "nobody is protected: spec.protected is empty", remedy);
+        category.look(PROTECTED, "no account is protected: spec.protected is empty", remedy);
     } else {
         let parts = [(users, "user"), (roles, "role"), (organizations, "organization")].map(|(n, noun)| count(n, noun));
         let text = format!("protected: {}, last holders of {}", parts.join(", "), count(holders, "role"));

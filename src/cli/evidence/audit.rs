@@ -76,7 +76,8 @@ impl Call {
     }
 }
 
-/// Reads audit lines, with the name of each line's place for messages. Lines that are not of the audit log are left out.
+/// Reads audit lines, with the name of each line's place for messages. Lines that are not of the audit log are left
+/// out.
 pub fn read(lines: &[(String, String)]) -> AuditFacts {
     let mut facts = AuditFacts::default();
     let verified = verify_audit_log(lines.iter().map(|(_, text)| text.as_str()));

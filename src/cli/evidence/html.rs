@@ -175,7 +175,7 @@ fn without_state(why: &str) -> &str {
 
 fn lead(removals: usize, exceptions: usize) -> String {
     match (removals, exceptions) {
-        (0, _) => "Nobody asked for a removal in this period.".to_owned(),
+        (0, _) => "No removal was asked for in this period.".to_owned(),
         (all, 0) => format!("All {} are done, proved and in time.", count(all, "removal")),
         (all, exceptions) => {
             let good = thousands(all - exceptions);
@@ -235,8 +235,8 @@ fn sources(by_source: &BTreeMap<String, usize>) -> Vec<(&'static str, &'static s
     let known = [
         (Source::Admission.as_str(), "proof: the API server compared the name with the authenticated user"),
         (Source::KubeAudit.as_str(), "proof: the audit log of the API server names who created the object"),
-        (Source::Claimed.as_str(), "a claim: who created the object wrote the name, and nobody checked it"),
-        ("unknown", "nothing: the object names nobody, and no audit log of the API server does"),
+        (Source::Claimed.as_str(), "a claim: the person who created the object wrote the name, and it was not checked"),
+        ("unknown", "nothing: the object has no name of a person, and no audit log of the API server does"),
     ];
     let of = |word: &str| by_source.get(word).copied().unwrap_or_default();
     known.into_iter().map(|(word, worth)| (word, worth, thousands(of(word)))).collect()
@@ -246,7 +246,7 @@ fn sources(by_source: &BTreeMap<String, usize>) -> Vec<(&'static str, &'static s
 fn askers(rows: &[Row]) -> (Vec<(String, &'static str, String)>, usize) {
     let mut askers: BTreeMap<(&str, &'static str), usize> = BTreeMap::new();
     for row in rows {
-        let by = row.requested_by.as_deref().unwrap_or("nobody named");
+        let by = row.requested_by.as_deref().unwrap_or("not named");
         *askers.entry((by, row.requested_by_source.map_or("unknown", Source::as_str))).or_default() += 1;
     }
     let mut askers: Vec<_> = askers.into_iter().collect();

@@ -1,9 +1,9 @@
-//! `evidence`: what an auditor asks for. Every removal of a period with its times, its verdict, its proof and who asked,
-//! as files whose hashes a manifest names; and `evidence verify`, which recomputes them.
+//! `evidence`: what an auditor asks for. Every removal of a period with its times, its verdict, its proof and who
+//! asked, as files whose hashes a manifest names; and `evidence verify`, which recomputes them.
 //!
 //! - `row` is one removal, and `report` all of them. `period` and `spans` are about time.
-//! - `sources` reads files and the cluster; `audit`, `kube_audit` and `standing` say what that means, and `collect` makes
-//!   the removals of it. `recheck` reads Auth0 again.
+//! - `sources` reads files and the cluster; `audit`, `kube_audit` and `standing` say what that means, and `collect`
+//!   makes the removals of it. `recheck` reads Auth0 again.
 //! - `columns`, `table`, `ocsf` and `print` write; `html` writes the page, with its people in `leavers`.
 //! - `folder` is the folder with its manifest, and `verify` reads it.
 
@@ -35,7 +35,7 @@ use jiff::Timestamp;
 use crate::clock;
 
 use super::error::CliError;
-use super::flags::{Auth0Flags, duration};
+use super::flags::{Auth0Flags, OperatorFlags, duration, nonempty};
 use super::session::Session;
 
 use collect::{Given, Population};
@@ -77,7 +77,7 @@ pub(super) struct Make {
     until: Option<Timestamp>,
 
     /// Only objects with these labels. Then deleted objects are left out, because their labels are not known.
-    #[arg(short = 'l', long)]
+    #[arg(short = 'l', long, value_parser = nonempty)]
     selector: Option<String>,
 
     /// How long a removal may take, from the request or from notBefore if that is later.
@@ -117,9 +117,8 @@ pub(super) struct Make {
     #[arg(long)]
     exit_code: bool,
 
-    /// Namespace of the operator, where the Secrets of ClusterAuth0Tenants are.
-    #[arg(long, default_value = "rescind-system")]
-    operator_namespace: String,
+    #[command(flatten)]
+    operator: OperatorFlags,
 
     #[command(flatten)]
     auth0: Auth0Flags,
@@ -194,7 +193,8 @@ async fn gather(session: &Session, args: &Make) -> Result<Evidence, CliError> {
     let now = clock::wall();
     let period = Period { since: args.since.unwrap_or(now), until: args.until.unwrap_or(now) };
     if period.until <= period.since {
-        return Err(CliError::usage("--until is not after --since"));
+        let until = if args.until.is_some() { "--until" } else { "now" };
+        return Err(CliError::usage(format!("the period ends before it begins: {until} is not after --since")));
     }
     let namespace = (!cluster.all_namespaces).then(|| cluster.namespace.clone());
     let query = Query {
@@ -225,7 +225,7 @@ async fn gather(session: &Session, args: &Make) -> Result<Evidence, CliError> {
     let Sources { unread, audit, kube, mut origin, domains, .. } = sources;
     let form = Form { audit: audit.is_some(), names: args.names, recheck: args.recheck };
     if args.names || args.recheck {
-        let (auth0, operator_namespace, domains) = (&args.auth0, args.operator_namespace.as_str(), &domains);
+        let (auth0, operator_namespace, domains) = (&args.auth0, args.operator.namespace.as_str(), &domains);
         let asked = Asked { auth0, operator_namespace, domains, recheck: args.recheck, names: args.names };
         origin.auth0 = recheck::recheck(session, &cluster, &mut rows, &asked).await?;
     }

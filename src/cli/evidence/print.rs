@@ -115,7 +115,7 @@ fn asked(counts: &Counts) -> String {
         ("admission", "compared by the API server"),
         ("kube-audit", "named by the API server's audit log"),
         ("claimed", "only claimed"),
-        ("unknown", "by nobody named"),
+        ("unknown", "by persons not named"),
     ];
     let of = |word: &str| counts.requested_by_source.get(word).copied().unwrap_or_default();
     let parts = meanings.iter().filter(|(word, _)| of(word) > 0);

@@ -212,6 +212,6 @@ pub fn does_not_show(given: &Query, has_deleted: bool) -> Vec<String> {
     }
     what.push("access tokens that were issued before a removal, until they expire (effective_by)");
     what.push("access through groups, Actions or another directory");
-    what.push("leavers for whom nobody asked for a removal: compare the people with the list of leavers");
+    what.push("leavers for whom no removal was asked for: compare the people with the list of leavers");
     what.into_iter().map(str::to_owned).collect()
 }

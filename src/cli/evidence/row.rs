@@ -229,7 +229,7 @@ impl Row {
         }
     }
 
-    /// Why somebody should look at it; empty if nobody need.
+    /// Why somebody should look at it; empty if that is not needed.
     pub fn exceptions(&self) -> Vec<String> {
         let mut why = Vec::new();
         match self.standing {

@@ -15,8 +15,8 @@ use crate::cli::texts::count;
 use super::folder::{Listed, MANIFEST, Manifest, REMOVALS, SCHEMA, STATEMENT, sha256};
 use super::report::SCHEMA_VERSION;
 
-/// Say whether the files of a report are those of its manifest: it recomputes every hash and every count. Exit with 1 if
-/// anything differs.
+/// Say whether the files of a report are those of its manifest: it recomputes every hash and every count. Exit with 1
+/// if anything differs.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The folder of the report.

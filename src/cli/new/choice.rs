@@ -127,7 +127,7 @@ async fn who(
             several.iter().for_each(|one| screen.note(format!("      {}   {}", shown(&one.id), one.about())));
             Ok(None)
         }
-        Accounts::Nobody(why) => {
+        Accounts::Unknown(why) => {
             screen.note(format!("  {}{at}   {why}", shown(&person.text)));
             Ok(None)
         }

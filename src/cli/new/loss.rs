@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::auth0::{Endpoint, Item};
 use crate::cli::people::Named;
 use crate::dispatch::Removal;
+use crate::revocation::kind_at;
 
 /// A permission of an API.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,8 +39,6 @@ pub struct Holdings {
 /// What is removed with one object: where, which items, and the name of each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedRemoval {
-    /// The name of the kind.
-    pub kind: &'static str,
     /// The endpoint and its items.
     pub removal: Removal,
     /// The names of the items, in the same order; empty where none is known.
@@ -85,24 +84,23 @@ impl Holdings {
         let id = |named: &Named| (Item::Id(named.id.clone()), named.name.clone().unwrap_or_default());
         let mut all = Vec::new();
         let roles = self.roles.iter().map(id).collect();
-        add(&mut all, "UserRoleRevocation", Endpoint::UserRoles { user: user() }, roles, "");
+        add(&mut all, Endpoint::UserRoles { user: user() }, roles, "");
         let permissions = self.permissions.iter().filter(|permission| permission.is_direct);
         let permissions = permissions.map(|permission| {
             let Permission { api, name, .. } = permission;
             (Item::Permission { resource_server: api.clone(), name: name.clone() }, String::new())
         });
-        let endpoint = Endpoint::UserPermissions { user: user() };
-        add(&mut all, "UserPermissionRevocation", endpoint, permissions.collect(), "");
+        add(&mut all, Endpoint::UserPermissions { user: user() }, permissions.collect(), "");
         for (organization, roles) in &self.member_roles {
             let endpoint = Endpoint::OrganizationMemberRoles { organization: organization.id.clone(), user: user() };
             let place = organization.name.as_deref().unwrap_or_default();
-            add(&mut all, "OrgMemberRoleRemoval", endpoint, roles.iter().map(id).collect(), place);
+            add(&mut all, endpoint, roles.iter().map(id).collect(), place);
         }
         for organization in &self.organizations {
             let endpoint = Endpoint::OrganizationMembers { organization: organization.id.clone() };
             let member = vec![(Item::Id(user()), String::new())];
             let place = organization.name.as_deref().unwrap_or_default();
-            add(&mut all, "OrgMembershipRemoval", endpoint, member, place);
+            add(&mut all, endpoint, member, place);
         }
         all
     }
@@ -111,32 +109,23 @@ impl Holdings {
 impl NamedRemoval {
     /// Removals of these items, whose names are not known.
     pub fn unnamed(endpoint: &Endpoint, items: &[Item]) -> Vec<Self> {
-        let kind = match endpoint {
-            Endpoint::UserRoles { .. } => "UserRoleRevocation",
-            Endpoint::UserPermissions { .. } => "UserPermissionRevocation",
-            Endpoint::OrganizationMembers { .. } => "OrgMembershipRemoval",
-            Endpoint::OrganizationMemberRoles { .. } => "OrgMemberRoleRemoval",
-            #[cfg(test)]
-            Endpoint::GroupRoles { .. } => "GroupRoleRemoval",
-        };
         let mut all = Vec::new();
-        add(&mut all, kind, endpoint.clone(), items.iter().map(|item| (item.clone(), String::new())).collect(), "");
+        add(&mut all, endpoint.clone(), items.iter().map(|item| (item.clone(), String::new())).collect(), "");
         all
+    }
+
+    /// The name of its kind.
+    pub const fn kind(&self) -> &'static str {
+        kind_at(&self.removal.endpoint)
     }
 }
 
-fn add(
-    all: &mut Vec<NamedRemoval>,
-    kind: &'static str,
-    endpoint: Endpoint,
-    mut items: Vec<(Item, String)>,
-    place: &str,
-) {
+fn add(all: &mut Vec<NamedRemoval>, endpoint: Endpoint, mut items: Vec<(Item, String)>, place: &str) {
     items.sort();
     for items in items.chunks(MAX_ITEMS) {
         let (items, names) = items.iter().cloned().unzip();
         let removal = Removal { endpoint: endpoint.clone(), items };
-        all.push(NamedRemoval { kind, removal, names, place: place.to_owned() });
+        all.push(NamedRemoval { removal, names, place: place.to_owned() });
     }
 }
 
@@ -160,7 +149,7 @@ mod tests {
             unread: vec![],
         };
         let removals = held.removals(&"auth0|x".into());
-        let sizes: Vec<_> = removals.iter().map(|one| (one.kind, one.removal.items.len())).collect();
+        let sizes: Vec<_> = removals.iter().map(|one| (one.kind(), one.removal.items.len())).collect();
         assert_eq!(
             sizes,
             [

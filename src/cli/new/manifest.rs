@@ -59,48 +59,36 @@ pub fn object(removal: &NamedRemoval, common: &Common) -> Value {
     if common.mode == Mode::Observe {
         spec["mode"] = json!("Observe");
     }
-    json!({"apiVersion": format!("{GROUP}/v1alpha1"), "kind": removal.kind, "metadata": metadata, "spec": spec})
+    json!({"apiVersion": format!("{GROUP}/v1alpha1"), "kind": removal.kind(), "metadata": metadata, "spec": spec})
 }
 
-/// The fields of the spec that name the target.
-fn target(NamedRemoval { removal, .. }: &NamedRemoval) -> Vec<(&'static str, Value)> {
-    let ids = removal.items.iter().map(|item| match item {
+/// The fields of the spec that name the target: an id for each in the path of the endpoint, and the list of the items
+/// under the name that it has in the body of the DELETE.
+fn target(NamedRemoval { removal, .. }: &NamedRemoval) -> Vec<(String, Value)> {
+    let items = removal.items.iter().map(|item| match item {
         Item::Id(id) => json!(**id),
         Item::Permission { resource_server, name } => {
             json!({"resourceServerIdentifier": **resource_server, "permissionName": **name})
         }
     });
-    let items: Value = ids.collect();
-    match &removal.endpoint {
-        Endpoint::UserRoles { user } => vec![("userId", json!(**user)), ("roles", items)],
-        Endpoint::UserPermissions { user } => vec![("userId", json!(**user)), ("permissions", items)],
-        Endpoint::OrganizationMembers { organization } => {
-            vec![("organizationId", json!(**organization)), ("members", items)]
-        }
-        Endpoint::OrganizationMemberRoles { organization, user } => {
-            vec![("organizationId", json!(**organization)), ("userId", json!(**user)), ("roles", items)]
-        }
-        #[cfg(test)]
-        Endpoint::GroupRoles { group } => vec![("groupId", json!(**group)), ("roles", items)],
-    }
+    let ids = removal.endpoint.ids().into_iter().map(|(path_id, id)| (format!("{}Id", path_id.of), json!(**id)));
+    ids.chain([(removal.endpoint.row().body_key.to_owned(), items.collect())]).collect()
 }
 
 /// The name of an object: what it takes away, and hashes of whom it is about and of the target. The same target has the
 /// same name, however often it is written, and another target, which no object can be changed to, has another.
 fn name(removal: &NamedRemoval) -> String {
     let endpoint = &removal.removal.endpoint;
-    let word = match endpoint {
-        Endpoint::UserRoles { .. } => "roles",
-        Endpoint::UserPermissions { .. } => "permissions",
-        Endpoint::OrganizationMembers { .. } => "membership",
-        Endpoint::OrganizationMemberRoles { .. } => "member-roles",
-        #[cfg(test)]
-        Endpoint::GroupRoles { .. } => "group-roles",
-    };
     let first = removal.removal.items.first().map(Item::to_string).unwrap_or_default();
     let person = endpoint.user().map_or(&*first, |user| user);
     let whole = json!([endpoint.path(), target(removal).into_iter().map(|(_, value)| value).collect::<Value>()]);
-    format!("{word}-{}-{}", hash(person, 10), hash(&whole.to_string(), 6))
+    format!("{}-{}-{}", words(endpoint), hash(person, 10), hash(&whole.to_string(), 6))
+}
+
+/// What is taken away at an endpoint: the words of its path, without the first, such as `member-roles`.
+fn words(endpoint: &Endpoint) -> String {
+    let words = endpoint.template().split('/').skip(1).filter(|part| !part.starts_with('{')).collect::<Vec<_>>();
+    words.join("-").replace("s-", "-")
 }
 
 /// The first digits of the SHA-256 of a text, as `sha256sum` prints them.
@@ -116,7 +104,7 @@ pub fn yaml(removal: &NamedRemoval, common: &Common) -> String {
         line(&mut out, &format!("# in {}", shown(&removal.place)));
     }
     line(&mut out, &format!("apiVersion: {}", plain(&object["apiVersion"])));
-    line(&mut out, &format!("kind: {}", removal.kind));
+    line(&mut out, &format!("kind: {}", removal.kind()));
     line(&mut out, "metadata:");
     fields(&mut out, &object["metadata"], &[], common);
     line(&mut out, "spec:");
@@ -127,8 +115,12 @@ pub fn yaml(removal: &NamedRemoval, common: &Common) -> String {
 fn fields(out: &mut String, object: &Value, names: &[String], common: &Common) {
     // As people write them: names first, and lists last.
     let mut fields: Vec<(&String, &Value)> = object.as_object().into_iter().flatten().collect();
-    let first = ["name", "namespace", "organizationId", "userId"];
-    let rank = |key: &str| first.iter().position(|known| *known == key).unwrap_or(first.len());
+    let rank = |key: &str| match key {
+        "name" => 0,
+        "namespace" => 1,
+        key if key.ends_with("Id") => 2,
+        _ => 3,
+    };
     fields.sort_by_key(|(key, value)| (value.is_array(), rank(key)));
     for (key, value) in fields {
         match value.as_array() {
@@ -184,6 +176,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::auth0::ItemKind;
+    use crate::cli::object::kinds;
     use crate::cli::texts::hostile;
     use crate::dispatch::Removal;
 
@@ -205,7 +199,6 @@ mod tests {
             _ => Endpoint::UserRoles { user: user.into() },
         };
         NamedRemoval {
-            kind: "UserRoleRevocation",
             removal: Removal { endpoint, items: items.to_vec() },
             names: names.to_vec(),
             place: names.first().cloned().unwrap_or_default(),
@@ -217,8 +210,8 @@ mod tests {
         let one =
             removal("auth0|1", &[Item::Id("rol_bN1a2b3c4d5e6f7g".into())], &["Admin\n---\nkind: Evil".to_owned()]);
         let text = yaml(&one, &common(true));
-        let expected = "---\n# in Admin\\u000a---\\u000akind: Evil\napiVersion: rescind.dev/v1alpha1\nkind: UserRoleRevocation\n\
-                        metadata:\n  name: roles-";
+        let expected = "---\n# in Admin\\u000a---\\u000akind: Evil\n\
+                        apiVersion: rescind.dev/v1alpha1\nkind: UserRoleRevocation\nmetadata:\n  name: roles-";
         assert!(text.starts_with(expected), "{text}");
         assert!(
             text.contains("\n  namespace: identity\n  labels: {rescind.dev/batch: \"2026-11-25\"}\nspec:\n  userId: "),
@@ -239,6 +232,26 @@ mod tests {
         assert!(of("auth0|1", "a").starts_with(&format!("roles-{expected}-")));
     }
 
+    /// Every kind, so that one more needs nothing here.
+    #[test]
+    fn each_kind_reads_what_was_written_for_it() {
+        let (user, organization) = ("auth0|1", "org_9ybsU1dN2dKfDkBi");
+        for endpoint in Endpoint::all(user, organization) {
+            let item = match endpoint.items() {
+                ItemKind::Permission => Item::Permission { resource_server: "https://a/".into(), name: "read".into() },
+                ItemKind::Role | ItemKind::Member | ItemKind::Organization => Item::Id("rol_bN1a2b3c4d5e6f7g".into()),
+            };
+            let one = NamedRemoval::unnamed(&endpoint, &[item]).remove(0);
+            let kind = kinds().into_iter().find(|kind| kind.name == one.kind()).unwrap();
+            let read = kind.read_with_defaults(object(&one, &common(false))).unwrap();
+            assert_eq!(read.removal, one.removal, "{}", one.kind());
+        }
+        let named = |endpoint| words(&endpoint);
+        let of_member = Endpoint::OrganizationMemberRoles { organization: organization.into(), user: user.into() };
+        assert_eq!(named(of_member), "member-roles");
+        assert_eq!(named(Endpoint::OrganizationMembers { organization: organization.into() }), "members");
+    }
+
     proptest! {
         /// Whatever stands in names and ids, reading what was written gives exactly the object that was meant.
         #[test]
@@ -248,7 +261,10 @@ mod tests {
         ) {
             let item = |text: &String| -> Item {
                 let text: Arc<str> = text.as_str().into();
-                if is_permission { Item::Permission { resource_server: text.clone(), name: text } } else { Item::Id(text) }
+                match is_permission {
+                    true => Item::Permission { resource_server: text.clone(), name: text },
+                    false => Item::Id(text),
+                }
             };
             let items: Vec<Item> = ids.iter().map(item).collect();
             let one = removal(&user, &items, &names);

@@ -1,8 +1,8 @@
 //! `new`: from names and e-mail addresses to manifests.
 //!
-//! `sources` reads the files that people have; `choice` finds out whom and what is meant; `holdings` reads what somebody
-//! holds; `loss` is what is to be lost, as data; `manifest` writes it; `output` puts it where it belongs; `picker` asks
-//! at a terminal.
+//! `sources` reads the files that people have; `choice` finds out whom and what is meant; `holdings` reads what
+//! somebody holds; `loss` is what is to be lost, as data; `manifest` writes it; `output` puts it where it belongs;
+//! `picker` asks at a terminal.
 
 mod choice;
 mod holdings;
@@ -15,20 +15,23 @@ mod wizard;
 
 use std::path::PathBuf;
 
+use jiff::Timestamp;
+
 use crate::api::{Mode, Rfc3339, TenantRef};
+use crate::clock;
 use crate::tenant::TenantKey;
 
 use super::access::access;
+use super::confirm::{FEW, ask};
 use super::error::CliError;
-use super::flags::{Auth0Flags, TenantFlags};
+use super::flags::{Auth0Flags, TenantFlags, nonempty};
 use super::session::Session;
+use super::tenants::existing;
 use super::texts::count;
 
-use choice::Wanted;
+use choice::{Chosen, Wanted};
 use manifest::Common;
-
-/// From this many people, or objects that are applied, on the domain has to be typed.
-const MANY: usize = 25;
+use output::Place;
 
 /// Write manifests that take something away from people, who may be named by e-mail address, name or id.
 ///
@@ -36,19 +39,19 @@ const MANY: usize = 25;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The people: e-mail addresses, names or user ids.
-    #[arg(value_name = "PERSON")]
+    #[arg(value_name = "PERSON", value_parser = nonempty)]
     people: Vec<String>,
 
     /// A role, by name or id: tenant-wide, or with --org inside that organization. May be repeated.
-    #[arg(long = "role", value_name = "ROLE")]
+    #[arg(long = "role", value_name = "ROLE", value_parser = nonempty)]
     roles: Vec<String>,
 
     /// A permission that is held directly, as API:NAME, or API and NAME with a space between them. May be repeated.
-    #[arg(long = "permission", value_name = "API:NAME")]
+    #[arg(long = "permission", value_name = "API:NAME", value_parser = nonempty)]
     permissions: Vec<String>,
 
     /// An organization, by name or id: its membership, or with --role only those roles there. May be repeated.
-    #[arg(long = "org", value_name = "ORGANIZATION")]
+    #[arg(long = "org", value_name = "ORGANIZATION", value_parser = nonempty)]
     organizations: Vec<String>,
 
     /// Everything that the people hold now, by id.
@@ -59,8 +62,8 @@ pub struct Args {
     #[arg(long)]
     all_accounts: bool,
 
-    /// A file with the people: CSV, an export of Auth0, an answer of its Management API, Terraform state, SCIM, Entra ID
-    /// or Okta; "-" for standard input. May be repeated.
+    /// A file with the people: CSV, an export of Auth0, an answer of its Management API, Terraform state, SCIM, Entra
+    /// ID or Okta; "-" for standard input. May be repeated.
     #[arg(long, value_name = "FILE")]
     from: Vec<PathBuf>,
 
@@ -81,7 +84,7 @@ pub struct Args {
     mode: Mode,
 
     /// The value of the label rescind.dev/batch, to select the objects by.
-    #[arg(long, value_name = "LABEL")]
+    #[arg(long, value_name = "LABEL", value_parser = label)]
     batch: Option<String>,
 
     /// The folder to write to, a file for each account; "-" is standard output, which is the default.
@@ -114,6 +117,19 @@ fn instant(text: &str) -> Result<String, &'static str> {
     if good { Ok(text.to_owned()) } else { Err("write an instant with its offset, such as 2026-12-31T17:00:00Z") }
 }
 
+/// The rule of Kubernetes for the value of a label.
+fn label(text: &str) -> Result<String, &'static str> {
+    let is_inner = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let ends_well = |text: &str| {
+        [text.chars().next(), text.chars().last()].into_iter().flatten().all(|c| c.is_ascii_alphanumeric())
+    };
+    let is_good = (1..=63).contains(&text.len()) && text.chars().all(is_inner) && ends_well(text);
+    is_good.then(|| text.to_owned()).ok_or(
+        "write at most 63 letters, digits, dashes, underscores and dots, beginning and ending with a letter or digit, \
+         such as 2026-11-25",
+    )
+}
+
 fn mode(text: &str) -> Result<Mode, &'static str> {
     serde_json::from_value(text.into()).map_err(|_| "write Remove or Observe")
 }
@@ -129,6 +145,21 @@ impl Args {
         }
     }
 
+    /// Whether the times can be kept: what is too late when it is created is never carried out.
+    fn check_times(&self) -> Result<(), CliError> {
+        let at = |text: &Option<String>| text.as_ref().and_then(|text| text.parse::<Timestamp>().ok());
+        let (before, after) = (at(&self.not_before), at(&self.not_after));
+        match after {
+            Some(after) if after <= clock::wall() => {
+                Err(CliError::usage("--not-after has passed: the operator would never carry these objects out"))
+            }
+            Some(after) if before.is_some_and(|before| after < before) => {
+                Err(CliError::usage("--not-after is before --not-before"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether nothing was said of whom or what: then a terminal is asked.
     fn is_bare(&self) -> bool {
         self.people.is_empty() && self.from.is_empty() && self.wanted().is_empty()
@@ -138,20 +169,21 @@ impl Args {
 /// Runs the command.
 pub async fn run(session: &Session, args: &Args) -> Result<u8, CliError> {
     let screen = &session.screen;
+    args.check_times()?;
     let is_asked = args.is_bare() && screen.can_ask;
     let sources = sources::read_files(&args.from, args.column.as_deref())?;
     if !is_asked {
         args.wanted().check(&args.people, &sources)?;
     }
     let cluster = session.cluster()?;
+    cluster.one_namespace("what is written")?;
     let named = args.tenant.key(&cluster.namespace);
     let tenant = TenantRef { kind: named.kind(), name: named.name };
     let tenant = if is_asked { wizard::tenant(&cluster, tenant).await? } else { tenant };
     let key = TenantKey::of(&cluster.namespace, &tenant);
-    let object = cluster.tenant(&key).await?;
-    let object = object.ok_or_else(|| CliError::failed(format!("there is no {} {key}", key.kind())))?;
+    let object = existing(&cluster, &key).await?;
     let domain = object.tenant_spec().domain.clone();
-    let mut access = access(&cluster, (&key, &*object), &args.auth0, &args.tenant.operator_namespace, screen).await?;
+    let mut access = access(&cluster, (&key, &*object), &args.auth0, &args.tenant.operator.namespace, screen).await?;
     screen.note(format!("{} {key}  {domain}   token: {}", key.kind(), access.origin));
     let chosen = if is_asked {
         wizard::ask(&mut access.reads).await
@@ -166,10 +198,8 @@ pub async fn run(session: &Session, args: &Args) -> Result<u8, CliError> {
         let id = &one.account.id;
         return Err(CliError::failed(format!("nothing was written: the tenant protects {id}   ({calls})")));
     }
-    let objects = chosen.iter().map(|one| one.removals.len()).sum::<usize>();
-    if chosen.len() > MANY || (args.apply && objects > MANY) {
-        confirm(session, args, &domain, (chosen.len(), objects))?;
-    }
+    let place = if is_asked { wizard::place()? } else { Place::of(args.apply, args.dir.as_deref()) };
+    confirm(session, args, &domain, &chosen, &place)?;
     let common = Common {
         namespace: cluster.namespace.clone(),
         tenant,
@@ -179,20 +209,16 @@ pub async fn run(session: &Session, args: &Args) -> Result<u8, CliError> {
         batch: args.batch.clone(),
         with_names: !args.no_names,
     };
-    let place = if is_asked { wizard::place()? } else { output::Place::of(args.apply, args.dir.as_deref()) };
     output::put(session, &cluster, (&chosen, &common, &domain), &place, &calls).await
 }
 
-/// Has the person type the tenant's domain.
-fn confirm(session: &Session, args: &Args, domain: &str, (people, objects): (usize, usize)) -> Result<(), CliError> {
-    let what = format!("{} and {}", count(people, "account"), count(objects, "object"));
-    let typed = match &args.confirm {
-        Some(typed) => typed.clone(),
-        None if session.screen.can_ask => picker::ask(&format!("{what}. Type the tenant's domain to go on"))?,
-        None => return Err(CliError::usage(format!("{what}: confirm them with --confirm {domain}"))),
-    };
-    if typed == domain {
+/// Has the person type the tenant's domain, if much is to be written.
+fn confirm(session: &Session, args: &Args, domain: &str, chosen: &[Chosen], place: &Place) -> Result<(), CliError> {
+    let objects = chosen.iter().map(|one| one.removals.len()).sum();
+    let verb = if *place == Place::Cluster { "apply" } else { "write" };
+    if chosen.len() <= FEW && (verb == "write" || objects <= FEW) {
         return Ok(());
     }
-    Err(CliError::failed(format!("nothing was written: the domain is not {typed}")))
+    let what = format!("{verb} {} about {}", count(objects, "object"), count(chosen.len(), "account"));
+    ask(&session.screen, &what, domain, &format!("--confirm {domain}"), args.confirm.as_deref())
 }

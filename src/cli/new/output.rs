@@ -10,7 +10,7 @@ use crate::cli::cluster::Cluster;
 use crate::cli::error::CliError;
 use crate::cli::object::kinds;
 use crate::cli::session::Session;
-use crate::cli::texts::count;
+use crate::cli::texts::{command_line, count};
 use crate::clock;
 use crate::kube_error::explain;
 
@@ -60,10 +60,10 @@ pub async fn put(
         }
         Place::Folder(folder) => {
             write_all(folder, chosen, common, domain)?;
-            let (files, folder) = (count(chosen.len(), "file"), folder.display());
-            session.screen.note(format!(
-                "wrote {objects} in {files} to {folder}. Look first: kubectl rescind plan -f {folder}   ({calls})"
-            ));
+            let (files, folder) = (count(chosen.len(), "file"), folder.display().to_string());
+            let (words, flags) = (["kubectl", "rescind", "plan", "-f", &folder], session.flags.given());
+            let plan = command_line(words.into_iter().chain(flags.iter().map(String::as_str)));
+            session.screen.note(format!("wrote {objects} in {files} to {folder}. Look first: {plan}   ({calls})"));
         }
         Place::Cluster => {
             apply_all(session, cluster, chosen, common).await?;
@@ -126,7 +126,7 @@ fn write_all(folder: &Path, chosen: &[Chosen], common: &Common, domain: &str) ->
 /// Applies all objects, or none if the API server refuses one of them.
 async fn apply_all(session: &Session, cluster: &Cluster, chosen: &[Chosen], common: &Common) -> Result<(), CliError> {
     let objects: Vec<(&str, Value)> =
-        chosen.iter().flat_map(|one| &one.removals).map(|removal| (removal.kind, object(removal, common))).collect();
+        chosen.iter().flat_map(|one| &one.removals).map(|removal| (removal.kind(), object(removal, common))).collect();
     let kinds = kinds();
     for is_dry in [true, false] {
         for (name, object) in &objects {

@@ -1,11 +1,14 @@
 //! Asks at a terminal whom to take what from: names first, ids behind them, and nothing ticked.
 
+use std::io::ErrorKind;
+
 use console::Term;
 use dialoguer::theme::SimpleTheme;
 use dialoguer::{Input, MultiSelect, Select};
 
 use crate::cli::error::CliError;
 use crate::cli::people::Named;
+use crate::cli::screen::interrupted;
 use crate::cli::texts::shown;
 
 use super::loss::{Holdings, Permission};
@@ -13,7 +16,10 @@ use super::loss::{Holdings, Permission};
 /// How many lines of a list are seen at once.
 const LINES: usize = 15;
 
-fn failed(error: &dialoguer::Error) -> CliError {
+fn failed(dialoguer::Error::IO(error): &dialoguer::Error) -> CliError {
+    if error.kind() == ErrorKind::Interrupted {
+        interrupted();
+    }
     CliError::failed(format!("the terminal cannot be used ({error})"))
 }
 

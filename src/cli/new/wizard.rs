@@ -26,7 +26,7 @@ pub async fn tenant(cluster: &Cluster, named: TenantRef) -> Result<TenantRef, Cl
     let own: Api<Auth0Tenant> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let own = cluster.list(&format!("list auth0tenants in namespace {}", cluster.namespace), &own, None).await?;
     let of_cluster: Api<ClusterAuth0Tenant> = Api::all(cluster.client.clone());
-    // Whoever may not list them uses the others.
+    // A person who may not list them uses the others.
     let of_cluster = cluster.list("list clusterauth0tenants", &of_cluster, None).await.unwrap_or_default();
     let mut choices: Vec<(TenantRef, String)> = Vec::new();
     for tenant in &own {
@@ -81,7 +81,7 @@ fn one(found: Accounts) -> Result<Option<Account>, CliError> {
             let at = picker::choose("Several accounts. Which one?", &lines)?.ok_or_else(left)?;
             Ok(Some(several.swap_remove(at)))
         }
-        Accounts::Nobody(_) => Ok(None),
+        Accounts::Unknown(_) => Ok(None),
     }
 }
 

@@ -1,16 +1,15 @@
 //! Reads manifests from files, each with the line where it begins.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::api::GROUP;
+use crate::api::{GROUP, crds};
 use crate::cli::error::CliError;
+use crate::cli::files::{decoded, read_file};
 use crate::cli::object::{Kind, kinds};
 
-/// The largest file that is read, in bytes.
-const MAX_FILE: u64 = 64 << 20;
+use super::report::Refused;
 
 /// A removal object in a file.
 #[derive(Clone, Debug)]
@@ -28,6 +27,8 @@ pub struct Manifest {
 pub struct Manifests {
     /// The removal objects.
     pub removals: Vec<Manifest>,
+    /// What looks like one and cannot be one.
+    pub wrong: Vec<Refused>,
     /// How many objects are of other kinds.
     pub others: usize,
 }
@@ -37,16 +38,9 @@ pub struct Manifests {
 pub fn read(paths: &[PathBuf], recursive: bool, namespace: &str) -> Result<Manifests, CliError> {
     let mut manifests = Manifests::default();
     for path in paths {
-        if path.as_os_str() == "-" {
-            let mut text = String::new();
-            let read = std::io::stdin().take(MAX_FILE).read_to_string(&mut text);
-            read.map_err(|error| CliError::failed(format!("standard input cannot be read ({error})")))?;
-            add(&mut manifests, "-", &text, namespace)?;
-            continue;
-        }
         for file in files(path, recursive)? {
-            let text = std::fs::read_to_string(&file).map_err(|error| unreadable(&file, &error))?;
-            add(&mut manifests, &file.display().to_string(), &text, namespace)?;
+            let (name, bytes) = read_file(&file)?;
+            add(&mut manifests, &name, &decoded(&bytes), namespace)?;
         }
     }
     Ok(manifests)
@@ -88,19 +82,50 @@ fn add(manifests: &mut Manifests, file: &str, text: &str, namespace: &str) -> Re
         let object: Value = serde_saphyr::from_str(document)
             .map_err(|error| CliError::failed(format!("{source}: this is no YAML ({error})")))?;
         for object in flattened(object) {
-            let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
-            let is_ours = text("apiVersion").split('/').next() == Some(GROUP);
-            match kinds.iter().find(|kind| is_ours && kind.name == text("kind")) {
-                Some(kind) => {
-                    let object = in_namespace(object.clone(), namespace);
-                    manifests.removals.push(Manifest { kind: kind.clone(), object, source: source.clone() });
+            match meant(&kinds, &object) {
+                Meant::Removal(kind) => {
+                    let (kind, object) = (kind.clone(), in_namespace(object, namespace));
+                    manifests.removals.push(Manifest { kind, object, source: source.clone() });
                 }
-                None if !object.is_null() => manifests.others += 1,
-                None => {}
+                Meant::Wrong(object, why) => {
+                    manifests.wrong.push(Refused { object, source: source.clone(), why });
+                }
+                Meant::Other => manifests.others += 1,
+                Meant::Nothing => {}
             }
         }
     }
     Ok(())
+}
+
+/// What an object in a file is.
+enum Meant<'a> {
+    /// A removal of this kind.
+    Removal(&'a Kind),
+    /// This, which cannot be applied, and why.
+    Wrong(String, String),
+    /// Something else than a removal.
+    Other,
+    /// An empty document.
+    Nothing,
+}
+
+fn meant<'a>(kinds: &'a [Kind], object: &Value) -> Meant<'a> {
+    let text = |key: &str| object.pointer(key).and_then(Value::as_str).unwrap_or_default();
+    let (name, kind) = (text("/metadata/name"), text("/kind"));
+    let is_ours = text("/apiVersion").split('/').next() == Some(GROUP);
+    let wrong = |why: &str| Meant::Wrong(format!("{kind}/{name}"), why.to_owned());
+    match kinds.iter().find(|known| known.name == kind) {
+        _ if object.is_null() => Meant::Nothing,
+        _ if kind.is_empty() => Meant::Wrong("a document".to_owned(), "it has no kind, so it is no object".to_owned()),
+        Some(_) if is_ours && name.is_empty() => wrong("metadata.name is missing: a removal needs a name"),
+        Some(known) if is_ours => Meant::Removal(known),
+        None if is_ours && crds().iter().all(|crd| crd.definition.spec.names.kind != kind) => {
+            let known: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
+            wrong(&format!("there is no such kind; there are {}", known.join(", ")))
+        }
+        Some(_) | None => Meant::Other,
+    }
 }
 
 /// The documents of a file, each with the number of its first line that is neither empty nor a comment.
@@ -161,11 +186,23 @@ mod tests {
 
     #[test]
     fn lists_are_taken_apart_and_other_kinds_are_counted() {
-        let text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: rescind.dev/v1alpha1\n  kind: UserRoleRevocation\n  metadata: {name: a}\n- {apiVersion: v1, kind: Secret}\n";
+        let text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: rescind.dev/v1alpha1\n\
+                    \x20 kind: UserRoleRevocation\n  metadata: {name: a}\n- {apiVersion: v1, kind: Secret}\n";
         let mut manifests = Manifests::default();
         add(&mut manifests, "f", text, "identity").unwrap();
         assert_eq!((manifests.removals.len(), manifests.others), (1, 1));
         assert_eq!(manifests.removals[0].object["metadata"]["namespace"], "identity");
+        let text = "apiVersion: rescind.dev/v1alpha1\nkind: UserRoleRevokation\nmetadata: {name: a}\n---\n\
+                    apiVersion: rescind.dev/v1alpha1\nkind: UserRoleRevocation\nmetadata: {generateName: a-}\n---\n\
+                    only words\n---\napiVersion: rescind.dev/v1alpha1\nkind: Auth0Tenant\nmetadata: {name: a}\n";
+        add(&mut manifests, "f", text, "identity").unwrap();
+        assert_eq!((manifests.removals.len(), manifests.others), (1, 2));
+        let wrong: Vec<_> = manifests.wrong.iter().map(|one| (one.source.as_str(), one.why.as_str())).collect();
+        assert!(wrong.len() == 3 && wrong[0].1.contains("there are UserPermissionRevocation, UserRole"), "{wrong:?}");
+        assert!(
+            wrong[1].1.contains("metadata.name is missing")
+                && wrong[2] == ("f:9", "it has no kind, so it is no object")
+        );
         let wrong = add(&mut manifests, "f", "a: [", "identity").unwrap_err().to_string();
         assert!(wrong.starts_with("f:1: this is no YAML"), "{wrong}");
     }

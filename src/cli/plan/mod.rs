@@ -26,7 +26,7 @@ use crate::tenant::TenantKey;
 
 use super::cluster::{Cluster, Selected};
 use super::error::CliError;
-use super::flags::{Auth0Flags, Format};
+use super::flags::{Auth0Flags, Format, OperatorFlags, nonempty};
 use super::object::{Object, named};
 use super::session::Session;
 use super::texts::count;
@@ -60,7 +60,7 @@ pub struct Args {
     objects: Vec<String>,
 
     /// Objects in the cluster with these labels.
-    #[arg(short = 'l', long)]
+    #[arg(short = 'l', long, value_parser = nonempty)]
     selector: Option<String>,
 
     /// All objects in the namespace; with -A, in all namespaces.
@@ -88,9 +88,8 @@ pub struct Args {
     #[arg(short = 'o', long, value_enum, default_value_t)]
     output: Format,
 
-    /// Namespace of the operator, where the Secrets of ClusterAuth0Tenants are.
-    #[arg(long, default_value = "rescind-system")]
-    operator_namespace: String,
+    #[command(flatten)]
+    operator: OperatorFlags,
 
     #[command(flatten)]
     auth0: Auth0Flags,
@@ -104,22 +103,19 @@ pub async fn run(session: &Session, args: &Args) -> Result<u8, CliError> {
     for note in notes {
         session.screen.note(format!("rescind: {note}"));
     }
-    let report = plan(session, &cluster, args, planned, refused).await?;
+    let mut report = plan(session, &cluster, args, planned, refused).await?;
     session.screen.progress_done();
+    report.changes = earlier.map(|earlier| report.changes_since(&earlier));
+    let json = serde_json::to_string_pretty(&report).map_err(|error| CliError::failed(error.to_string()))? + "\n";
+    match args.output {
+        Format::Json => session.screen.print(&json)?,
+        Format::Text => session.screen.print(print::text(&session.screen, &report))?,
+    }
     if let Some(file) = &args.out {
-        let json = serde_json::to_string_pretty(&report).map_err(|error| CliError::failed(error.to_string()))?;
-        std::fs::write(file, json + "\n")
+        std::fs::write(file, json)
             .map_err(|error| CliError::failed(format!("{} cannot be written ({error})", file.display())))?;
     }
-    let changes = earlier.map(|earlier| report.changes_since(&earlier));
-    match args.output {
-        Format::Json => {
-            let json = serde_json::to_string_pretty(&report).map_err(|error| CliError::failed(error.to_string()))?;
-            session.screen.print(json + "\n")?;
-        }
-        Format::Text => session.screen.print(print::text(&session.screen, &report, changes.as_deref()))?,
-    }
-    let is_news = match &changes {
+    let is_news = match &report.changes {
         Some(changes) => !changes.is_empty(),
         None => report.counts.keys().any(|sign| *sign != Sign::Absent),
     };
@@ -129,8 +125,10 @@ pub async fn run(session: &Session, args: &Args) -> Result<u8, CliError> {
 fn saved(file: &std::path::Path) -> Result<Report, CliError> {
     let text = std::fs::read(file)
         .map_err(|error| CliError::failed(format!("{} cannot be read ({error})", file.display())))?;
-    serde_json::from_slice(&text)
-        .map_err(|error| CliError::failed(format!("{} is no plan that --out has saved ({error})", file.display())))
+    let wrong = |why: String| CliError::failed(format!("{} is no plan that --out has saved ({why})", file.display()));
+    let report: Report = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+    report.check().map_err(|why| wrong(why.to_owned()))?;
+    Ok(report)
 }
 
 type Gathered = (Vec<Planned>, Vec<Refused>, Vec<String>);
@@ -139,8 +137,14 @@ type Gathered = (Vec<Planned>, Vec<Refused>, Vec<String>);
 async fn gather(session: &Session, cluster: &Cluster, args: &Args) -> Result<Gathered, CliError> {
     if !args.filename.is_empty() {
         let manifests = manifests::read(&args.filename, args.recursive, &cluster.namespace)?;
+        if manifests.removals.is_empty() && manifests.wrong.is_empty() {
+            let files: Vec<String> = args.filename.iter().map(|file| file.display().to_string()).collect();
+            return Err(CliError::failed(format!("there is no removal in {}", files.join(", "))));
+        }
         session.screen.progress(format!("the API server checks {} manifests", manifests.removals.len()));
-        let (planned, refused, mut notes) = checked(cluster, &manifests.removals).await?;
+        let (planned, mut refused, mut notes) = checked(cluster, &manifests.removals).await?;
+        refused.extend(manifests.wrong);
+        notes.extend(twice(&planned));
         if manifests.others > 0 {
             notes.push(format!("{} of other kinds left out", count(manifests.others, "object")));
         }
@@ -157,7 +161,25 @@ async fn gather(session: &Session, cluster: &Cluster, args: &Args) -> Result<Gat
     }
     let selected = Selected { labels: args.selector.as_deref(), ..Selected::default() };
     let listing = cluster.objects(&selected).await?;
-    Ok((listing.objects.into_iter().map(found).collect(), Vec::new(), listing.unread))
+    if listing.objects.is_empty() && listing.unread.is_empty() && args.selector.is_some() {
+        return Err(CliError::failed(format!("nothing is selected {}", cluster.place())));
+    }
+    let mut notes = listing.unread;
+    if listing.objects.is_empty() && notes.is_empty() {
+        notes.push(format!("there are no removals {}", cluster.place()));
+    }
+    Ok((listing.objects.into_iter().map(found).collect(), Vec::new(), notes))
+}
+
+/// What is to be said of objects that the files have more than once. kubectl applies all, and the last one stays.
+fn twice(planned: &[Planned]) -> Vec<String> {
+    let mut places: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for Planned { object, source } in planned {
+        let name = format!("{} in namespace {}", object.title(), object.namespace());
+        places.entry(name).or_default().extend(source.as_deref());
+    }
+    places.retain(|_, places| places.len() > 1);
+    places.into_iter().map(|(name, places)| format!("{name} is there more than once: {}", places.join(", "))).collect()
 }
 
 /// Has the API server check manifests by applying them without storing anything.
@@ -209,7 +231,7 @@ async fn plan(
     let mut tenants = Vec::new();
     for (key, planned) in by_tenant {
         let asked =
-            tenant::Asked { auth0: &args.auth0, operator_namespace: &args.operator_namespace, names: args.names };
+            tenant::Asked { auth0: &args.auth0, operator_namespace: &args.operator.namespace, names: args.names };
         tenants.push(tenant::plan(session, cluster, &key, planned, &asked).await?);
     }
     Ok(Report::new(read_at, tenants, refused))

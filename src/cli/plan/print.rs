@@ -12,7 +12,7 @@ use super::verdict::Sign;
 const MAX_COLUMN: usize = 60;
 
 /// The plan as text, with what is different from an earlier one.
-pub fn text(screen: &Screen, report: &Report, changes: Option<&[String]>) -> String {
+pub fn text(screen: &Screen, report: &Report) -> String {
     let mut out = String::new();
     for tenant in &report.tenants {
         tenant_text(screen, &mut out, report, tenant);
@@ -27,7 +27,7 @@ pub fn text(screen: &Screen, report: &Report, changes: Option<&[String]>) -> Str
         out.push('\n');
     }
     line(&mut out, &sums(report));
-    if let Some(changes) = changes {
+    if let Some(changes) = &report.changes {
         line(&mut out, &format!("Since the earlier plan: {}", if changes.is_empty() { "no difference." } else { "" }));
         changes.iter().for_each(|change| line(&mut out, &format!("  {}", crate::api::printable(change))));
     }

@@ -29,6 +29,9 @@ pub struct Report {
     pub counts: BTreeMap<Sign, usize>,
     /// SHA-256 over the objects, their items and their signs, in hex.
     pub sha256: String,
+    /// What is different from an earlier plan, if it was compared with one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub changes: Option<Vec<String>>,
 }
 
 /// What would happen at one tenant.
@@ -122,16 +125,32 @@ impl Report {
             refused,
             counts: BTreeMap::new(),
             sha256: String::new(),
+            changes: None,
         };
         for (_, sign) in report.signs() {
             *report.counts.entry(sign).or_default() += 1;
         }
         *report.counts.entry(Sign::Refused).or_default() += report.refused.len();
         report.counts.retain(|_, count| *count > 0);
-        let lines: Vec<String> =
-            report.signs().iter().map(|(item, sign)| format!("{} {item}\n", sign.as_str())).collect();
-        report.sha256 = hex(digest(&SHA256, lines.concat().as_bytes()));
+        report.sha256 = report.hash();
         report
+    }
+
+    fn hash(&self) -> String {
+        let lines: Vec<String> =
+            self.signs().iter().map(|(item, sign)| format!("{} {item}\n", sign.as_str())).collect();
+        hex(digest(&SHA256, lines.concat().as_bytes()))
+    }
+
+    /// Whether a plan that was saved can be compared with: the error says why it cannot.
+    pub fn check(&self) -> Result<(), &'static str> {
+        if self.schema_version != SCHEMA_VERSION {
+            Err("another version has written it")
+        } else if self.sha256 != self.hash() {
+            Err("its items are not those of its SHA-256: it was changed")
+        } else {
+            Ok(())
+        }
     }
 
     /// How many items have this sign.
@@ -221,6 +240,9 @@ mod tests {
         assert!(now.changes_since(&now).is_empty());
         assert_ne!(before.sha256, now.sha256);
         let json = serde_json::to_string(&now).unwrap();
-        assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), now, "what was saved can be read");
+        let read = serde_json::from_str::<Report>(&json).unwrap();
+        assert_eq!((&read, read.check()), (&now, Ok(())), "what was saved can be read");
+        let changed: Report = serde_json::from_str(&json.replacen("absent", "remove", 1)).unwrap();
+        assert!(changed.check().unwrap_err().contains("was changed"));
     }
 }

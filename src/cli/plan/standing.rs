@@ -103,7 +103,7 @@ impl Standing {
         }
     }
 
-    /// The tenant as it would be if nobody had stopped it and it could be used.
+    /// The tenant as it would be if it had not been stopped and could be used.
     pub fn free<'a>(&'a self, guarded: &'a Guarded, brake: Option<&'a str>) -> Tenant<'a> {
         let (Some(tenant), Some(domain)) = (&self.tenant, &self.domain) else { return Tenant::Missing };
         if let Some(why) = &guarded.refused {

@@ -123,8 +123,8 @@ fn engaged(standing: &Standing, namespace: &str) -> Option<String> {
     is_engaged_for(brake, namespace).then(|| condition.message.clone())
 }
 
-/// Whether a brake that is engaged stops this namespace. Of a tenant for many namespaces, one can be stopped and another
-/// not.
+/// Whether a brake that is engaged stops this namespace. Of a tenant for many namespaces, one can be stopped and
+/// another not.
 fn is_engaged_for(brake: &BrakeStatus, namespace: &str) -> bool {
     let of = |name: &str| brake.namespaces.iter().find(|of| of.name == name);
     let is_stopped = || of(namespace).or_else(|| of(BrakeStatus::OTHERS)).is_some_and(|of| of.id.is_some());

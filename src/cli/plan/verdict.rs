@@ -59,7 +59,7 @@ pub struct Judged {
     pub wait: Option<(Reason, String)>,
 }
 
-/// What the operator would do. `tenant` is the tenant as it is, `if_free` the same if nobody had stopped it.
+/// What the operator would do. `tenant` is the tenant as it is, `if_free` the same as if it had not been stopped.
 pub fn judge(object: &Object, tenant: Tenant<'_>, if_free: Tenant<'_>, now: Now) -> Judged {
     let first = act(object, &object.options, tenant, now);
     let wait = if let Act::Refuse(reason, message) = &first { Some((*reason, message.clone())) } else { None };

@@ -3,18 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::api::{TenantObject, is_user_id};
-use crate::auth0::Lookup;
 use crate::cli::access::access;
 use crate::cli::cluster::{Cluster, Listing, Selected};
 use crate::cli::error::CliError;
 use crate::cli::flags::Auth0Flags;
 use crate::cli::object::{Named, named};
+use crate::cli::people::{self, Accounts};
 use crate::cli::session::Session;
 use crate::cli::tenants::TenantList;
-use crate::cli::texts::{count, shown};
+use crate::cli::texts::shown;
 use crate::tenant::TenantKey;
 
 /// What a command line asks for.
@@ -98,30 +96,30 @@ pub async fn accounts(
     flags: &Auth0Flags,
     operator_namespace: &str,
 ) -> Result<Asked, CliError> {
-    let mut accounts = Vec::new();
+    let mut found = Vec::new();
     let mut errors = Vec::new();
-    let tenants = by_domain(cluster, session).await?;
-    for (domain, (key, tenant)) in &tenants {
-        let access = access(cluster, (key, &**tenant), flags, operator_namespace, &session.screen).await;
-        let found = match access {
-            Ok(mut access) => {
-                let found = access.reads.look_up(Lookup::UsersByEmail(address.into())).await;
-                found.map_err(|error| format!("{domain} did not say who has this address: {error}"))
-            }
-            Err(error) => Err(error.to_string()),
+    for (domain, (key, tenant)) in by_domain(cluster, session).await? {
+        let of_domain = async {
+            let mut access = access(cluster, (&key, &*tenant), flags, operator_namespace, &session.screen).await?;
+            people::accounts(&mut access.reads, address).await
         };
-        match found {
-            Ok(found) => accounts.extend(found.iter().filter_map(|user| account(user, domain))),
-            Err(why) => errors.push(why),
+        let account = |one: people::Account| Account {
+            id: one.id.to_string(),
+            about: format!("{}{domain}", one.name.map(|name| format!("{}, ", shown(&name))).unwrap_or_default()),
+        };
+        match of_domain.await {
+            Ok(Accounts::One(one)) => found.push(account(one)),
+            Ok(Accounts::Several(several)) => found.extend(several.into_iter().map(account)),
+            Ok(Accounts::Unknown(why)) => errors.push(format!("{domain}: {why}")),
+            Err(error) => errors.push(format!("{domain}: {error}")),
         }
     }
     session.screen.progress_done();
-    if accounts.is_empty() {
-        let none = format!("no account of {} has this address: Auth0 compares upper and lower case", domains(&tenants));
-        return Err(CliError::failed(errors.into_iter().next().unwrap_or(none)));
+    if found.is_empty() {
+        return Err(CliError::failed(errors.join("; ")));
     }
     errors.iter().for_each(|error| session.screen.note(format!("rescind: {error}")));
-    Ok(Asked::Person(accounts))
+    Ok(Asked::Person(found))
 }
 
 type ByDomain = BTreeMap<String, (TenantKey, Arc<dyn TenantObject>)>;
@@ -141,21 +139,6 @@ async fn by_domain(cluster: &Cluster, session: &Session) -> Result<ByDomain, Cli
         return Err(CliError::failed(format!("there is no tenant {place} to ask; name the person by the user id")));
     }
     Ok(tenants)
-}
-
-fn domains(tenants: &ByDomain) -> String {
-    if tenants.len() > 3 {
-        count(tenants.len(), "domain")
-    } else {
-        tenants.keys().cloned().collect::<Vec<_>>().join(", ")
-    }
-}
-
-fn account(user: &Value, domain: &str) -> Option<Account> {
-    let text = |key: &str| user.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let id = text("user_id").filter(|id| is_user_id(id))?.to_owned();
-    let name = text("name").map(|name| format!("{}, ", shown(name))).unwrap_or_default();
-    Some(Account { id, about: format!("{name}{domain}") })
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ mod watch;
 use std::time::Duration;
 
 use super::error::CliError;
-use super::flags::{Auth0Flags, Format, duration};
+use super::flags::{Auth0Flags, Format, OperatorFlags, duration, nonempty};
 use super::session::Session;
 
 use gather::{Asked, gather};
@@ -28,7 +28,7 @@ pub struct Args {
     what: Vec<String>,
 
     /// Objects with these labels, such as rescind.dev/batch=2026-11-25.
-    #[arg(short = 'l', long, conflicts_with = "what")]
+    #[arg(short = 'l', long, conflicts_with = "what", value_parser = nonempty)]
     selector: Option<String>,
 
     /// Wait for the verdicts. Exit with 0 once all objects are Ready, with 1 once all are decided and one is Stalled,
@@ -44,9 +44,8 @@ pub struct Args {
     #[arg(short = 'o', long, value_enum, default_value_t)]
     output: Format,
 
-    /// Namespace of the operator, where its Lease and the Secrets of ClusterAuth0Tenants are.
-    #[arg(long, default_value = "rescind-system")]
-    operator_namespace: String,
+    #[command(flatten)]
+    operator: OperatorFlags,
 
     #[command(flatten)]
     auth0: Auth0Flags,
@@ -57,19 +56,19 @@ pub async fn run(session: &Session, args: &Args) -> Result<u8, CliError> {
     let cluster = session.cluster()?;
     let mut asked = Asked::parse(&args.what, args.selector.as_deref())?;
     if let Asked::Email(address) = &asked {
-        asked = gather::accounts(session, &cluster, address, &args.auth0, &args.operator_namespace).await?;
+        asked = gather::accounts(session, &cluster, address, &args.auth0, &args.operator.namespace).await?;
     }
     if args.watch {
         let prints = args.output == Format::Text;
         let watched = watch::watch(session, &cluster, &asked, args.timeout, prints).await?;
         if args.output == Format::Json {
-            let report = Report::read(&cluster, &asked, watched.listing, &args.operator_namespace).await;
+            let report = Report::read(&cluster, &asked, watched.listing, &args.operator.namespace).await;
             json(session, &report)?;
         }
         return Ok(watched.code);
     }
     let listing = gather(&cluster, &asked).await?;
-    let report = Report::read(&cluster, &asked, listing, &args.operator_namespace).await;
+    let report = Report::read(&cluster, &asked, listing, &args.operator.namespace).await;
     match args.output {
         Format::Json => json(session, &report)?,
         Format::Text => session.screen.print(print::text(&session.screen, &report))?,

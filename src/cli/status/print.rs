@@ -34,7 +34,7 @@ pub fn text(screen: &Screen, report: &Report) -> String {
     }
     if report.kinds.is_empty() {
         let about = if report.accounts.is_empty() { "" } else { " about this person" };
-        return out + &format!("There are no removals{about}.\n");
+        return out + &format!("There are no removals{about} {}.\n", report.place);
     }
     if report.accounts.is_empty() {
         out += &sums(report);

@@ -39,6 +39,9 @@ pub struct Report {
     /// The accounts of the person.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub accounts: Vec<(String, String)>,
+    /// "in namespace x" or "in all namespaces".
+    #[serde(skip)]
+    pub place: String,
     /// Whether single objects were named.
     #[serde(skip)]
     pub in_detail: bool,
@@ -150,6 +153,7 @@ impl Report {
         let tenants = TenantList::read(cluster, &used).await;
         let now = clock::wall();
         let mut unread = listing.unread;
+        unread.extend(tenants.missing.iter().map(|key| format!("there is no {} {key}", key.kind())));
         unread.extend(tenants.unread.iter().cloned());
         unread.extend(operator.unread().map(str::to_owned));
         let is_shown = |key: &TenantKey| matches!(asked, Asked::All(_)) || used.contains(key);
@@ -181,6 +185,7 @@ impl Report {
             waiting: groups(&all, Column::Waiting),
             stalled: groups(&all, Column::Stalled),
             done_by: done_by(queued.map(|(_, stand)| &*stand.message), now),
+            place: cluster.place(),
             in_detail: matches!(asked, Asked::Objects(_)),
             accounts,
             objects: all.iter().filter(|_| is_listed).map(|(object, stand)| object_report(object, stand)).collect(),

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::clock;
 
 use super::error::CliError;
+use super::flags::OperatorFlags;
 use super::session::Session;
 use super::texts::count;
 
@@ -32,9 +33,8 @@ pub struct Args {
     #[arg(long)]
     with_ids: bool,
 
-    /// Namespace of the operator.
-    #[arg(long, default_value = "rescind-system")]
-    operator_namespace: String,
+    #[command(flatten)]
+    operator: OperatorFlags,
 }
 
 /// Runs the command.
@@ -45,7 +45,7 @@ pub async fn run(session: &Session, args: &Args) -> Result<u8, CliError> {
     if target.exists() {
         return Err(CliError::usage(format!("{} exists already: name another with --dir", target.display())));
     }
-    let bundle = collect(&session.screen, &cluster, &args.operator_namespace, args.with_ids).await;
+    let bundle = collect(&session.screen, &cluster, &args.operator.namespace, args.with_ids).await;
     session.screen.progress_done();
     let written = if target.extension().is_some_and(|extension| extension == "tar") {
         tar(&target, &bundle)

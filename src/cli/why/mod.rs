@@ -25,11 +25,12 @@ use crate::clock;
 use super::access::access;
 use super::cluster::{Cluster, Selected};
 use super::error::CliError;
-use super::flags::{Auth0Flags, Format, TenantFlags};
+use super::flags::{Auth0Flags, Format, TenantFlags, nonempty};
 use super::object::Object;
 use super::people::{Account, Accounts, Named, OfApi, accounts, organization, permission, role, splits};
 use super::reads::Reads;
 use super::session::Session;
+use super::tenants::existing;
 use super::texts::{count, shown};
 
 use facts::{Asked, Facts};
@@ -37,7 +38,8 @@ use parts::{Lines, View};
 use print::Style;
 use report::{AccountReport, Report};
 
-/// Say by which ways somebody still has a role, a permission or a membership, and how each is ended. Nothing is changed.
+/// Say by which ways somebody still has a role, a permission or a membership, and how each is ended. Nothing is
+/// changed.
 ///
 /// Each way has one of four signs: ✓ it is there, ⨉ it is not there (by a complete read), ? it was not looked at, ! it
 /// comes back at the next login or is still valid. Without a UTF-8 locale the first two are + and x.
@@ -45,27 +47,27 @@ use report::{AccountReport, Report};
 #[command(group = clap::ArgGroup::new("what").args(["role", "permission", "org"]))]
 pub struct Args {
     /// The id of a user, an e-mail address, or the exact name.
-    #[arg(value_name = "PERSON")]
+    #[arg(value_name = "PERSON", value_parser = nonempty)]
     person: String,
 
     /// Only this role, by name or id.
-    #[arg(long, value_name = "NAME|ID")]
+    #[arg(long, value_name = "NAME|ID", value_parser = nonempty)]
     role: Option<String>,
 
     /// Only this permission.
-    #[arg(long, value_name = "API:NAME")]
+    #[arg(long, value_name = "API:NAME", value_parser = nonempty)]
     permission: Option<String>,
 
     /// Only the membership in this organization, by name or id.
-    #[arg(long, value_name = "NAME|ID")]
+    #[arg(long, value_name = "NAME|ID", value_parser = nonempty)]
     org: Option<String>,
 
     /// All accounts of this address or name, where there are several.
     #[arg(long)]
     all_accounts: bool,
 
-    /// Exit with 0 if no way is left, with 1 if some are left (or something comes back or is still valid), and with 2 if
-    /// none is known but not everything could be looked at. An error is 2 as well.
+    /// Exit with 0 if no way is left, with 1 if some are left (or something comes back or is still valid), and with 2
+    /// if none is known but not everything could be looked at. An error is 2 as well.
     #[arg(long)]
     pub exit_code: bool,
 
@@ -113,8 +115,8 @@ impl Subject {
             (Some(one), _) => (Self::Permission(one), None),
             (None, 1) => (self.clone(), None),
             (None, _) => {
-                let note = "Which API is meant could not be found out, and the person holds none of the permissions that \
-                            it could be. Write the API and the permission with a space between them to be sure.";
+                let note = "Which API is meant could not be found out, and the person holds none of the permissions \
+                            that it could be. Write the API and the permission with a space between them to be sure.";
                 (self.clone(), Some(note.to_owned()))
             }
         }
@@ -125,10 +127,9 @@ impl Subject {
 pub async fn run(session: &Session, args: &Args) -> Result<u8, CliError> {
     let cluster = session.cluster()?;
     let key = args.tenant.key(&cluster.namespace);
-    let tenant = cluster.tenant(&key).await?;
-    let tenant = tenant.ok_or_else(|| CliError::failed(format!("there is no {} {key}", key.kind())))?;
+    let tenant = existing(&cluster, &key).await?;
     let of_tenant = (&key, &*tenant);
-    let mut access = access(&cluster, of_tenant, &args.auth0, &args.tenant.operator_namespace, &session.screen).await?;
+    let mut access = access(&cluster, of_tenant, &args.auth0, &args.tenant.operator.namespace, &session.screen).await?;
     let reads = &mut access.reads;
     let accounts = found(session, reads, args).await?;
     let subject = subject(reads, args).await?;
@@ -180,7 +181,7 @@ async fn found(session: &Session, reads: &mut Reads<'_>, args: &Args) -> Result<
                 "nothing else was looked at. Name the account by its id, or add --all-accounts. ({calls})"
             )))
         }
-        Accounts::Nobody(why) => Err(CliError::failed(why)),
+        Accounts::Unknown(why) => Err(CliError::failed(why)),
     }
 }
 
@@ -207,12 +208,7 @@ async fn objects(cluster: &Cluster, key: &crate::tenant::TenantKey, domain: &Dom
 
 /// The flags of this command that a command which ends a way needs, too.
 fn flags(session: &Session, args: &Args) -> Vec<String> {
-    let flags = [
-        ("-n", &session.flags.namespace),
-        ("--context", &session.flags.context),
-        ("--tenant", &args.tenant.tenant),
-        ("--cluster-tenant", &args.tenant.cluster_tenant),
-    ];
-    let given = flags.into_iter().filter_map(|(flag, value)| Some([flag.to_owned(), value.clone()?]));
-    given.flatten().collect()
+    let tenant = [("--tenant", &args.tenant.tenant), ("--cluster-tenant", &args.tenant.cluster_tenant)];
+    let tenant = tenant.into_iter().filter_map(|(flag, value)| Some([flag.to_owned(), value.clone()?]));
+    session.flags.given().into_iter().chain(tenant.flatten()).collect()
 }

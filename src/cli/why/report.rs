@@ -95,7 +95,7 @@ impl AccountReport {
     /// The answer for this account.
     pub fn new(account: &Account, mut ways: Ways) -> Self {
         if account.blocked {
-            ways.notes.push("The account is blocked, so nobody can log in with it.".to_owned());
+            ways.notes.push("The account is blocked, so no one can log in with it.".to_owned());
         }
         if !account.linked.is_empty() {
             let linked: Vec<String> = account.linked.iter().map(|id| shown(id)).collect();

@@ -41,7 +41,7 @@ fn lacks(scope: &str) -> ReadError {
     ReadError::Scope(scope.to_owned())
 }
 
-/// Nobody has anything, by complete reads.
+/// Nothing is held, by complete reads.
 fn nothing() -> Facts {
     let mut facts = Facts::unread(&"auth0|a".into());
     facts.roles = Ok(Vec::new());
@@ -268,7 +268,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
     /// Whatever Auth0's texts are, each node is one line, in which nothing is unseen.
     #[test]
-    fn each_node_is_one_line_in_which_everything_is_seen(texts in prop::collection::vec(hostile(), 12), style in any::<bool>()) {
+    fn each_node_is_one_line_in_which_everything_is_seen(
+        texts in prop::collection::vec(hostile(), 12), style in any::<bool>(),
+    ) {
         let id = |at: usize| -> Arc<str> { texts[at].as_str().into() };
         let named = |at: usize| Named { id: id(at), name: Some(texts[at + 1].clone()) };
         let mut facts = nothing();
@@ -286,7 +288,8 @@ proptest! {
             facts.gives.insert(id(role), Ok(BTreeSet::from([item.clone()])));
         }
         let of_api = OfApi { api: id(9), name: id(10), settings: Err(lacks(&texts[8])) };
-        let account = Account { id: id(0), name: Some(texts[11].clone()), linked: vec![texts[3].clone()], ..Account::default() };
+        let (name, linked) = (Some(texts[11].clone()), vec![texts[3].clone()]);
+        let account = Account { id: id(0), name, linked, ..Account::default() };
         for asked in [Asked::All, Asked::Permission(&of_api), Asked::Role(&named(7)), Asked::Organization(&named(5))] {
             let found = answer(&facts, asked);
             let (nodes, trees) = (found.nodes().len(), found.trees.len());

@@ -352,6 +352,11 @@ impl<W: Copy + Ord> FairQueue<W> {
         self.waiting
     }
 
+    /// How often each namespace is referred to.
+    pub(super) fn references(&self) -> impl Iterator<Item = (NamespaceId, usize)> {
+        self.namespaces.iter().map(|(ns, namespace)| (ns, namespace.references))
+    }
+
     /// Checks the invariants.
     #[allow(clippy::disallowed_methods, clippy::iter_over_hash_type, reason = "all are checked")]
     pub(super) fn check(&self) -> Result<(), &'static str> {

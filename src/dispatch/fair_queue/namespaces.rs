@@ -15,7 +15,7 @@ pub(crate) struct NamespaceId(pub(crate) u32);
 pub(super) struct Namespace<C> {
     name: Arc<str>,
     /// Jobs of this namespace, and whatever else keeps its number.
-    references: usize,
+    pub(super) references: usize,
     pub(super) positions: usize,
     pub(super) in_flight: usize,
     /// When it was last served, in calls since the queue began.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::auth0::{Answer, CallError, Missing, Page, RateHeaders};
+use crate::auth0::{Answer, CallError, ItemKind, Missing, Page, RateHeaders};
 use crate::dispatch::connection::ConnectionKey;
 use crate::dispatch::fair_queue::NamespaceId;
 use crate::dispatch::limiter::{CallOutcome, Route};
@@ -174,7 +174,8 @@ impl Machine {
             }
             Err(CallError::NotSent(_)) if unsent < MAX_NOT_SENT_RETRIES => {
                 queue.consecutive_unsent = unsent + 1;
-                queue.pause = Some(now + NOT_SENT_PAUSE * 2_u32.pow(unsent));
+                // It may already wait longer, for lists to settle.
+                queue.pause = queue.pause.max(Some(now + NOT_SENT_PAUSE * 2_u32.pow(unsent)));
                 Resolution::Resend { smaller: false }
             }
             Err(CallError::NotProcessed | CallError::TokenReplaced) if unsent < MAX_NOT_PROCESSED_RETRIES => {
@@ -185,6 +186,12 @@ impl Machine {
                 Resolution::Resend { smaller: true }
             }
             Err(CallError::NotFound(Missing::Item)) if batch.len() > 1 => Resolution::Resend { smaller: true },
+            // Where users are the items, it is one of them that does not exist.
+            Err(CallError::NotFound(Missing::Subject))
+                if batch.len() > 1 && queue.endpoint.items() == ItemKind::Member =>
+            {
+                Resolution::Resend { smaller: true }
+            }
             Err(error @ CallError::NotFound(Missing::Unclear)) => Resolution::Read(error),
             Err(CallError::NotFound(missing @ (Missing::Subject | Missing::Item))) => {
                 Resolution::Final(ItemResult::NotFound(missing))

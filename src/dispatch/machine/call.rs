@@ -70,6 +70,8 @@ pub(super) struct Call {
     pub(super) started: Instant,
     /// Whether it has passed the preflight check and been given its time slot.
     pub(super) scheduled: bool,
+    /// Whether it was sent. Only then do its items count as in flight for their jobs.
+    pub(super) sent: bool,
     pub(super) owners: Vec<JobId>,
     pub(super) kind: CallKind,
 }

@@ -89,16 +89,11 @@ impl Machine {
     }
 
     fn start_batch(&mut self, key: usize, position: Position, now: Instant) -> Option<(CallKind, Vec<JobId>)> {
-        let (queue, jobs) = (self.queues.get_mut(key)?, &mut self.jobs);
+        let (queue, jobs) = (self.queues.get_mut(key)?, &self.jobs);
         let item_of = |waiter: Waiter| jobs.get(waiter.job)?.removal.items.get(waiter.index).cloned();
         let batch = queue.take_batch(position.ns, item_of);
         queue.calls_in_flight += usize::from(!batch.is_empty());
         let waiters = || batch.iter().flat_map(|batched| &batched.waiters);
-        for waiter in waiters() {
-            if let Some(job) = jobs.get_mut(waiter.job) {
-                job.items_in_flight += 1;
-            }
-        }
         let changed: Vec<NamespaceId> = waiters().map(|waiter| waiter.ns).chain([position.ns]).collect();
         let mut owners: Vec<JobId> = waiters().map(|waiter| waiter.job).collect();
         owners.sort_unstable();
@@ -132,7 +127,8 @@ impl Machine {
             CallKind::Delete { .. } => Purpose::Remove,
             CallKind::Page { .. } => Purpose::Read,
         };
-        self.calls.insert(id, Call { class, ns, probe, permit, started: now, scheduled: false, owners, kind });
+        let (scheduled, sent) = (false, false);
+        self.calls.insert(id, Call { class, ns, probe, permit, started: now, scheduled, sent, owners, kind });
         PendingCall { id, connection, purpose, owners: named }
     }
 
@@ -179,16 +175,22 @@ impl Machine {
             return None;
         }
         let outgoing = match &call.kind {
-            CallKind::Delete { queue, batch, correlation } => Outgoing::Remove {
-                endpoint: self.queues.get(*queue)?.endpoint.clone(),
-                items: batch.iter().map(|batched| batched.item.clone()).collect(),
-                correlation: correlation.clone(),
-            },
+            CallKind::Delete { queue, batch, correlation } => {
+                let endpoint = self.queues.get(*queue)?.endpoint.clone();
+                for waiter in batch.iter().flat_map(|batched| &batched.waiters) {
+                    if let Some(job) = self.jobs.get_mut(waiter.job) {
+                        job.items_in_flight += 1;
+                    }
+                }
+                let items = batch.iter().map(|batched| batched.item.clone()).collect();
+                Outgoing::Remove { endpoint, items, correlation: correlation.clone() }
+            }
             CallKind::Page { list } => {
                 let walk = &self.read_queues.get(*list)?.walk.as_ref()?.walk;
                 Outgoing::Page { read: walk.read().clone(), query: walk.query() }
             }
         };
+        call.sent = true;
         let mut owners = Vec::with_capacity(call.owners.len());
         for id in &call.owners {
             let Some(job) = self.jobs.get_mut(*id) else { continue };
@@ -212,7 +214,6 @@ impl Machine {
         };
         let refused = call.owners.iter().zip(results).filter_map(|(owner, result)| Some((*owner, refusal(result)?)));
         for (owner, refusal) in refused.collect::<Vec<_>>() {
-            self.not_sent(id, owner);
             let dropped = self.drop_job(owner, refusal, now);
             self.ended.extend(dropped);
         }
@@ -241,15 +242,6 @@ impl Machine {
         wanted.then_some(())
     }
 
-    /// What this job waits for in the call is not sent, so nothing of it can have taken effect.
-    fn not_sent(&mut self, id: CallId, owner: JobId) {
-        let Some(Call { kind: CallKind::Delete { batch, .. }, .. }) = self.calls.get(&id) else { return };
-        let waits = batch.iter().flat_map(|batched| &batched.waiters).filter(|waiter| waiter.job == owner).count();
-        if let Some(job) = self.jobs.get_mut(owner) {
-            job.items_in_flight = job.items_in_flight.saturating_sub(waits);
-        }
-    }
-
     /// Cancels a call that was not sent. What it was for waits again.
     pub fn cancel_call(&mut self, id: CallId, now: Instant) {
         let Some(call) = self.calls.remove(&id) else { return };
@@ -271,7 +263,7 @@ impl Machine {
         }
         self.fair.set_paused(call.class.connection, false);
         self.fair.call_finished(call.ns);
-        if let CallKind::Delete { batch, .. } = &call.kind {
+        if let (CallKind::Delete { batch, .. }, true) = (&call.kind, call.sent) {
             for waiter in batch.iter().flat_map(|batched| &batched.waiters) {
                 if let Some(job) = self.jobs.get_mut(waiter.job) {
                     job.items_in_flight -= 1;

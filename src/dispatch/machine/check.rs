@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, clippy::iter_over_hash_type, reason = "all are checked, in any order")]
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use foldhash::{HashMap, HashSet};
 use thiserror::Error;
@@ -14,7 +15,7 @@ use crate::dispatch::fair_queue::{MAX_IN_FLIGHT, NamespaceId, Positions, Priorit
 use super::call::CallKind;
 use super::endpoint_queue::Waiter;
 use super::jobs::{ItemState, JobId, Phase};
-use super::state::Machine;
+use super::state::{Machine, Timer, WorkSource};
 
 /// An invariant does not hold: a bug.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -25,23 +26,35 @@ fn rule(holds: bool, violation: &str) -> Result<(), Violation> {
     if holds { Ok(()) } else { Err(Violation(violation.to_owned())) }
 }
 
-/// What the queues and calls hold for each job.
+/// What the queues and calls hold for each job, and for each namespace.
 #[derive(Default)]
 struct Seen {
+    references: HashMap<NamespaceId, usize>,
+    timers: HashSet<(Instant, Timer)>,
     waiters: HashMap<(JobId, usize), usize>,
     in_calls: HashMap<JobId, usize>,
     answers_due: HashMap<JobId, usize>,
 }
 
+impl Seen {
+    /// A timer that is set is in the heap, or it would never come.
+    fn check_timer(&self, timer: Timer, set: Option<Instant>) -> Result<(), Violation> {
+        rule(set.is_none_or(|due| self.timers.contains(&(due, timer))), "a timer that is set and not in the heap")
+    }
+}
+
 impl Machine {
     /// Checks all invariants. Takes time linear in the number of jobs, items and calls.
     pub fn check(&self) -> Result<(), Violation> {
-        let mut seen = Seen::default();
+        let mut seen = Seen { timers: self.timers.iter().map(|timer| timer.0).collect(), ..Seen::default() };
         self.check_calls(&mut seen)?;
         self.check_queues(&mut seen)?;
         self.check_lists(&mut seen)?;
-        self.check_jobs(&seen)?;
-        self.check_connections()?;
+        self.check_jobs(&mut seen)?;
+        self.check_connections(&seen)?;
+        let references = |ns| seen.references.get(&ns).copied().unwrap_or(0);
+        let are_right = self.fair.references().all(|(ns, counted)| counted == references(ns));
+        rule(are_right, "the references to a namespace are miscounted")?;
         let units = self.jobs.len() + self.queues.len() + self.read_queues.len() + self.connections.len();
         rule(self.timers.len() <= 2 * units + 65, "more timers than things that wait")?;
         self.fair.check().map_err(|what| Violation(what.to_owned()))?;
@@ -67,7 +80,7 @@ impl Machine {
                         rule(out, "an item in a call is not marked as in flight")?;
                         for waiter in &batched.waiters {
                             self.check_waiter(*waiter, &batched.item, connection, seen)?;
-                            *seen.in_calls.entry(waiter.job).or_default() += 1;
+                            *seen.in_calls.entry(waiter.job).or_default() += usize::from(call.sent);
                         }
                     }
                 }
@@ -125,6 +138,9 @@ impl Machine {
             }
             rule(waiting == queue.waiting, "the waiters are not those of the items")?;
             rule(queue.items + out == queue.entries.len(), "the count of waiting items is wrong")?;
+            seen.check_timer(Timer::Source(WorkSource::Removals(key)), queue.timer)?;
+            let is_coming = queue.items == 0 || queue.positions.ready || queue.timer.is_some();
+            rule(is_coming, "items that wait for nothing")?;
             let front = |ns| queue.front(ns).map(|waiter| (Priority::Removal, waiter.job.stamp));
             check_places(&queue.positions, &queue.namespaces(), front)?;
         }
@@ -133,10 +149,14 @@ impl Machine {
 
     fn check_lists(&self, seen: &mut Seen) -> Result<(), Violation> {
         rule(self.read_queue_at.len() == self.read_queues.len(), "a read queue that cannot be found")?;
-        for (_, list) in &self.read_queues {
+        for (key, list) in &self.read_queues {
             rule(!list.is_empty(), "an empty read queue is kept")?;
+            seen.check_timer(Timer::Source(WorkSource::Reads(key)), list.timer)?;
+            let is_coming = list.page_in_flight || list.positions.ready || list.timer.is_some();
+            rule(is_coming, "a read that waits for nothing")?;
             let active = list.walk.iter().flat_map(|active| &active.waiters);
             for waiter in list.waiters.iter().chain(active) {
+                *seen.references.entry(waiter.ns).or_default() += 1;
                 let Some(job) = self.jobs.get(waiter.job) else { continue };
                 rule(job.connection == list.connection, "jobs of several connections share a read")?;
                 *seen.answers_due.entry(waiter.job).or_default() +=
@@ -151,8 +171,9 @@ impl Machine {
         Ok(())
     }
 
-    fn check_jobs(&self, seen: &Seen) -> Result<(), Violation> {
+    fn check_jobs(&self, seen: &mut Seen) -> Result<(), Violation> {
         for (id, job) in self.jobs.iter() {
+            *seen.references.entry(job.ns).or_default() += 1;
             let open: Vec<usize> = job.all_open().into_iter().map(|(index, _)| index).collect();
             let removing = job.phase != Phase::Proving;
             rule(!removing || open.len() == job.open_items, "the count of open items is wrong")?;
@@ -177,12 +198,14 @@ impl Machine {
         Ok(())
     }
 
-    fn check_connections(&self) -> Result<(), Violation> {
+    fn check_connections(&self, seen: &Seen) -> Result<(), Violation> {
         for (key, conn) in &self.connections {
             let jobs = self.jobs.iter().filter(|(_, job)| job.connection == *key).count();
-            let calls = self.calls.values().filter(|call| call.class.connection == *key).count();
-            rule(conn.jobs == jobs && conn.calls == calls, "the counts of a connection are wrong")?;
-            rule(conn.checking as usize <= calls, "more calls are checked than are in flight")?;
+            let calls = || self.calls.values().filter(|call| call.class.connection == *key);
+            let checking = calls().filter(|call| !call.scheduled).count();
+            rule(conn.jobs == jobs && conn.calls == calls().count(), "the counts of a connection are wrong")?;
+            rule(conn.checking as usize == checking, "the count of calls that are being checked is wrong")?;
+            seen.check_timer(Timer::Connection(*key), conn.timer)?;
         }
         Ok(())
     }

@@ -141,10 +141,10 @@ impl Machine {
     fn start_walk(&mut self, key: usize, position: Position, now: Instant) {
         let began = self.wall_at(now);
         let list = &mut self.read_queues[key];
-        let answers_due = list.answers_due;
         let jobs = &self.jobs;
         let (waiters, gone): (Vec<_>, Vec<_>) =
             list.take_waiters().into_iter().partition(|waiter| jobs.get(waiter.job).is_some());
+        let answers_due = waiters.iter().map(|waiter| waiter.wanted.len()).sum();
         let mut page_budget = usize::MAX;
         if let Some((endpoint, organization)) = list.read.per_user()
             && !list.first_page_only
@@ -211,6 +211,10 @@ impl Machine {
                 Err(WalkError::TooLong) if matches!(list.read, Read::UserOrganizations { .. }) => {
                     return self.walk_members(key, now);
                 }
+                // To begin again would not make it shorter.
+                Err(error @ WalkError::TooLong) => {
+                    return self.finish_walk(key, Err(ReadError::Unreadable(call_error(error))), now);
+                }
                 Err(error) => ReadError::Unreadable(call_error(error)),
             },
             Err(error) => ReadError::Call(error),
@@ -224,12 +228,15 @@ impl Machine {
                 | CallError::TokenReplaced),
             ) if failures < MAX_PAGE_RETRIES && (is_at_once(error) || !is_answer) => {
                 active.failures = failures + 1;
-                let at_once = is_at_once(error);
-                list.pause = (!at_once).then_some(now + FIRST_RETRY_PAUSE * 2_u32.pow(failures));
+                if is_at_once(error) {
+                    list.pause = None;
+                    return self.refresh(WorkSource::Reads(key), &[], now);
+                }
+                list.pause = Some(now + FIRST_RETRY_PAUSE * 2_u32.pow(failures));
                 self.fail_first_page_waiters(key, error, now);
             }
-            ReadError::Call(CallError::Rejected(Rejection::Paging | Rejection::Query)) | ReadError::Unreadable(_)
-                if active.restarts < max_restarts =>
+            ref error @ (ReadError::Call(CallError::Rejected(_)) | ReadError::Unreadable(_))
+                if active.restarts < max_restarts && is_cured_by_restart(error, active.walk.pages()) =>
             {
                 list.pause = Some(now + FIRST_RETRY_PAUSE * 2_u32.pow(active.restarts));
                 active.restarts += 1;
@@ -340,6 +347,15 @@ impl Machine {
             self.advance(id, now);
         }
         self.fair.release(ns);
+    }
+}
+
+/// Whether a walk whose page failed so, after so many others, may get further if it begins again. What is refused only
+/// in its middle may be refused for its cursor, which Auth0 keeps for a day.
+const fn is_cured_by_restart(error: &ReadError, pages: usize) -> bool {
+    match error {
+        ReadError::Call(CallError::Rejected(Rejection::Paging | Rejection::Query)) | ReadError::Unreadable(_) => true,
+        ReadError::Call(_) => pages > 0,
     }
 }
 

@@ -23,7 +23,7 @@ use super::connection_state::ConnectionState;
 use super::endpoint_queue::{EndpointQueue, Waiter};
 use super::estimate::{MIN_REPORTED_WAIT, REPORT_WAIT_AFTER, WaitEstimator};
 use super::jobs::{JobId, Jobs, NextStep, Phase, Suspect};
-use super::read_queue::{KnownLength, ReadQueue};
+use super::read_queue::{KnownLength, LENGTH_TTL, ReadQueue};
 
 /// Decides everything for one domain.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ pub(super) enum WorkSource {
 }
 
 /// What a timer is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Timer {
     Source(WorkSource),
     Connection(ConnectionKey),
@@ -159,16 +159,17 @@ impl Machine {
         self.connections.get(&connection).is_some_and(|conn| conn.accepted)
     }
 
-    /// Forgets connections that are not in `alive` and have neither jobs nor calls. Returns whether the machine is
-    /// still needed.
+    /// Forgets connections that are not in `alive` and have neither jobs nor calls, and what was learned too long ago.
+    /// Returns whether the machine is still needed.
     #[allow(clippy::disallowed_methods, reason = "they become a set")]
     pub fn retain(&mut self, alive: &HashSet<ConnectionKey>, now: Instant) -> bool {
         self.connections.retain(|key, conn| alive.contains(key) || conn.jobs > 0 || conn.calls > 0);
         let connections = &self.connections;
         self.limiter.retain(&connections.keys().copied().collect());
         self.last_accepted.retain(|(_, key), _| connections.contains_key(key));
-        self.known_lengths.retain(|(_, key), _| connections.contains_key(key));
-        self.facts.retain(|key| connections.contains_key(key));
+        let is_known = |length: &KnownLength| now < length.learned_at + LENGTH_TTL;
+        self.known_lengths.retain(|(_, key), length| connections.contains_key(key) && is_known(length));
+        self.facts.retain(|key| connections.contains_key(key), now);
         self.trim_timers();
         !self.connections.is_empty() || !self.ended.is_empty() || self.breaker.open_for(now).is_some()
     }

@@ -116,12 +116,14 @@ impl<K: Revocation> Reconciliation<'_, K> {
         self.now.since(submitted.map_or(begun, |submitted| submitted.min(begun)))
     }
 
-    /// Keeps what is known beyond the status that is stored. If that status is final and no job is left, nothing is kept
-    /// but when an object of policy Continuous is looked at again.
+    /// Keeps what is known beyond the status that is stored. If that status is final, the object waits for nothing and
+    /// no job is left, nothing is kept but when an object of policy Continuous is looked at again. A final status may be
+    /// about another target; then the object waits like a new one.
     fn keep(&self, mut memory: ObjectMemory, stored: &RemovalStatus) {
         let state = &self.context.shared.state;
         memory.status = memory.status.filter(|status| **status != *stored);
-        let is_over = stored.is_ready() && self.object.options().policy == Policy::Once;
+        let waits = memory.waiting_since.is_some() || memory.slot.is_some();
+        let is_over = stored.is_ready() && !waits && self.object.options().policy == Policy::Once;
         if memory.status.is_none() && is_over && memory.submitted_with.is_none_or(|_| self.has_no_job()) {
             state.forget(&self.owner.uid);
         } else {

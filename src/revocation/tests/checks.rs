@@ -304,3 +304,81 @@ fn the_end_of_a_tenants_hold_brings_the_next_step() {
         assert_eq!(task(&object.decide()), REMOVE, "{policy:?}");
     }
 }
+
+/// What was absent without any removal has not come back when it is there.
+#[test]
+fn what_was_never_removed_does_not_come_back() {
+    let mut object = continuous(case());
+    object.apply_report(&object.report(End::Gone));
+    assert_eq!(object.current_reason(), "AlreadyAbsent");
+    object.later(HOUR);
+    object.apply_report(&observation(&object, &[1]));
+    assert_eq!(object.status.as_ref().unwrap().drift, None);
+    object.apply_report(&object.accepted(End::Gone));
+    assert_eq!(object.current_reason(), "Removed");
+    object.apply_report(&observation(&object, &[1]));
+    assert_eq!(object.status.unwrap().drift.unwrap().count, 1);
+}
+
+/// After its end, an object of policy Continuous that is still shown is no longer removed: it is read as any other is,
+/// and says so.
+#[test]
+fn a_continuous_object_that_is_still_present_ends() {
+    let mut object = continuous(case());
+    while object.current_reason() != "StillPresent" {
+        let (_, task, history) = object.submits();
+        let report = object.still_shown(task, &history);
+        object.apply_report(&report);
+    }
+    object.options.not_after = Some(object.now.wall.to_string().as_str().into());
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        let (waited, task, history) = object.submits();
+        assert_eq!(task, Task::Prove);
+        let report = object.still_shown(task, &history);
+        object.apply_report(&report);
+        let message = object.status.as_ref().unwrap().message();
+        assert!(message.contains("every six hours") && !message.contains("spec.interval"), "{message}");
+        waits.push(waited / 3600);
+    }
+    assert_eq!(waits[1..], [6, 6], "{waits:?}");
+}
+
+/// What had been removed and came back was not "never removed".
+#[test]
+fn a_continuous_object_that_ends_after_a_return_says_so() {
+    let mut object = continuous(removed(case()));
+    object.apply_report(&observation(&object, &[1]));
+    object.options.not_after = Some(at(NOW + 10).to_string().as_str().into());
+    object.later(HOUR);
+    let status = object.shown().unwrap();
+    assert_eq!(status.reason_text(), Some("Expired"));
+    assert!(status.message().contains("before what had come back was removed again"), "{}", status.message());
+}
+
+/// What came back at one tenant says nothing of another, nor of another domain.
+#[test]
+fn returns_belong_to_their_tenant_and_domain() {
+    let mut object = continuous(removed(case()));
+    object.apply_report(&observation(&object, &[1]));
+    object.apply_report(&object.accepted(End::Gone));
+    assert_eq!(object.status.as_ref().unwrap().drift.as_ref().unwrap().count, 1);
+    object.check_at = Some(object.now.steady);
+    let mut of_other = Case { generation: GENERATION + 1, ..object.clone() };
+    of_other.options.tenant_ref.name = "other".into();
+    let mut at_other = object;
+    at_other.tenant = Connection::Ready { domain: "other.auth0.com".parse().unwrap(), token: "first" };
+    let waits = Case { tenant: Connection::Missing, ..of_other.clone() }.shown().unwrap();
+    let there = at_other.after(&observation(&at_other, &[1]));
+    let none = [
+        waits,
+        of_other.after(&of_other.accepted(End::Gone)),
+        of_other.after(&of_other.accepted(End::HandedBack(Refusal::Unconfirmed))),
+        at_other.after(&observation(&at_other, &[])),
+        there.clone(),
+        Case { status: Some(there), ..at_other.clone() }.after(&at_other.accepted(End::Gone)),
+    ];
+    for (row, status) in none.iter().enumerate() {
+        assert_eq!((&status.drift, status.condition(ConditionType::Drifted)), (&None, None), "{row}");
+    }
+}

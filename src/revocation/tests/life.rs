@@ -256,3 +256,19 @@ fn what_was_absent_and_is_there_is_sent() {
     let (_, task, history) = object.submits();
     assert_eq!((task, history.accepted, history.absent), (REMOVE, Vec::new(), vec![role(2)]));
 }
+
+/// A role that Auth0 does not know is named, also where no read can prove that the others are gone.
+#[test]
+fn an_unknown_role_is_named_without_a_proof() {
+    for why in [Unverified::Never, Unverified::MissingScope("read:users".into())] {
+        let accepted = case().accepted(End::Unverified(why));
+        let half = Report { accepted: vec![role(1)], not_found: vec![role(2)], ..accepted };
+        let status = case().after(&half);
+        let expected = ["False", "-", "True", "ItemNotFound", "Unknown/ProofPending"];
+        assert_eq!(words(&status).map(|word| word.unwrap_or_else(|| "-".into())), expected);
+        assert!(status.message().contains(&role(2).to_string()), "{}", status.message());
+        let mut ignoring = case();
+        ignoring.options.if_not_found = IfNotFound::Ignore;
+        assert_eq!(ignoring.after(&half).reason_text(), Some("RemovedUnverified"));
+    }
+}

@@ -10,6 +10,7 @@ mod moves;
 mod observations;
 mod observed_again;
 mod order;
+mod reconciled;
 mod requests;
 mod rows;
 mod writes;

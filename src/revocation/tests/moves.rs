@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::auth0::Missing;
+use crate::revocation::history::unproved_report;
 
 /// Nothing that is known of one domain is used for another, and an object that was finished at one stays finished.
 #[test]
@@ -137,4 +138,35 @@ fn nothing_is_handed_back_silently() {
     assert!(ready.reason == "Queued" && ready.message.contains("did not confirm"), "{ready:?}");
     object.later(2);
     assert_eq!(task(&object.decide()), REMOVE);
+}
+
+/// What one domain does not know, or still shows, says nothing of another. Nobody has to ask for the attempt there.
+#[test]
+fn a_verdict_of_another_domain_stops_nothing() {
+    for reason in [Reason::SubjectNotFound, Reason::ItemNotFound, Reason::InvalidRequest, Reason::StillPresent] {
+        let stalled = case().with_reason(reason, None);
+        assert_eq!(stalled.decide(), Decision::AwaitChange(None), "{reason}");
+        let other = "other.auth0.com".parse().unwrap();
+        let mut moved = Case { tenant: Connection::Ready { domain: other, token: "first" }, ..stalled };
+        assert_eq!(moved.submits(), (0, REMOVE, History::default()), "{reason}");
+        moved.brake = Some("too many");
+        assert_eq!(moved.reason().as_deref(), Some("BrakeEngaged"), "{reason}");
+    }
+}
+
+/// An object may be deleted between a DELETE and its proof although its status is a verdict: that on another target, or
+/// on what was observed before an edit. A look at what is finished is no DELETE.
+#[test]
+fn a_verdict_does_not_hide_what_was_removed_after_it() {
+    let finished = Case { status: Some(case().after(&case().accepted(End::Gone))), ..case() };
+    let is_told = |report: Report| {
+        let Case { status, items, removal, .. } = &finished;
+        unproved_report(status.as_ref(), items, removal, Some(report), at(NOW)).is_some()
+    };
+    let in_flight = || case().accepted(End::HandedBack(Refusal::Withdrawn));
+    assert!(is_told(in_flight()));
+    assert!(!is_told(Report { accepted: Vec::new(), accepted_at: None, first_accepted_at: None, ..in_flight() }));
+    assert!(!is_told(Report { task: Task::Prove, ..in_flight() }));
+    assert!(!is_told(Report { task: Task::Observe, ..in_flight() }));
+    assert!(!is_told(case().accepted(End::Gone)), "it is proved");
 }

@@ -316,3 +316,11 @@ fn every_combination_keeps_promise_5() {
         }
     }
 }
+
+/// The end of the tenant's hold has the object decided upon again, whatever else would.
+#[test]
+fn the_hold_of_a_tenant_ends_at_its_time() {
+    let held = Case { tenant: Connection::OnHold, ..case() };
+    assert_eq!(held.with(|inputs| inputs.next_instant()), Some(Duration::from_secs(3600)));
+    assert_eq!(case().with(|inputs| inputs.next_instant()), None);
+}

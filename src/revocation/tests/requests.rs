@@ -165,3 +165,21 @@ fn a_verdict_of_another_process_is_noticed() {
         assert_eq!(is_verdict_changed(&object(before), &object(now)), expected, "{before} became {now}");
     }
 }
+
+/// The week of late reads begins with the verdict, however long ago the removal was accepted without a proof.
+#[test]
+fn late_reads_follow_a_requested_proof_for_a_week() {
+    let unverified = case().after(&case().accepted(End::Unverified(Unverified::Never)));
+    let mut object = Case { status: Some(unverified), request: Some("prove"), ..case() };
+    object.later(8 * 24 * 3600);
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        let (waited, task, history) = object.submits();
+        waits.push((waited, task.clone()));
+        let report = object.still_shown(task, &history);
+        object.apply_report(&report);
+        assert_eq!(object.current_reason(), "StillPresent");
+        object.restart();
+    }
+    assert_eq!(waits, [(0, Task::Prove), (3600, Task::Prove), (6 * 3600, Task::Prove)]);
+}

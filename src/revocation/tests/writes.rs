@@ -1,6 +1,7 @@
 //! When a status is worth a write.
 
 use super::*;
+use crate::revocation::Outcome;
 use crate::revocation::due::{Due, due};
 use crate::revocation::wait_writes::WaitClass;
 
@@ -109,4 +110,42 @@ fn a_wait_is_written_again_when_it_changes() {
     );
     let answered = RemovalStatus { last_handled_reconcile_at: Some("now".into()), ..missing.clone() };
     assert_eq!(of(&missing, &answered, 60), Due::Throttled(WaitClass::Stopped));
+}
+
+/// Somebody else may have written conditions that contradict the wait.
+#[test]
+fn conditions_that_contradict_a_wait_are_mended() {
+    let wanted = unavailable(&case());
+    let mut stored = wanted.clone();
+    for condition in stored.conditions.iter_mut().filter(|c| c.type_ == ConditionType::Reconciling.as_str()) {
+        condition.type_ = ConditionType::Stalled.as_str().into();
+    }
+    assert_eq!(of(&stored, &wanted, 60), Due::Throttled(WaitClass::Waiting));
+    assert_eq!(of(&wanted, &wanted, 60), Due::Nothing);
+}
+
+/// The time of the next attempt is still to come when it is written.
+#[test]
+fn a_time_that_has_come_is_not_written() {
+    for (next, expected) in [(-1, None), (0, None), (1, Some(at(NOW + 1)))] {
+        let plain = Outcome::plain(Reason::AwaitingConsistency, "x", case().with(|inputs| inputs.known()));
+        let outcome = Outcome { next_attempt: Some(at(NOW + next)), ..plain };
+        assert_eq!(case().with(|inputs| outcome.status(inputs, false)).next_attempt(), expected, "{next}");
+    }
+}
+
+/// The end of a wait is read from the monotonic clock each time, and comes out a moment later or earlier.
+#[test]
+fn the_same_wait_is_shown_the_same() {
+    let limited = |mut object: Case, millis| {
+        let until = object.now.steady + Duration::from_millis(millis);
+        object.view = object.clone().pending(Wait::RateLimited { until, own: true }).view;
+        object.shown().unwrap()
+    };
+    let stored = limited(case(), 30_000);
+    let object = Case { status: Some(stored.clone()), ..case() };
+    for (millis, is_same) in [(28_900, true), (29_990, true), (30_000, true), (30_990, false), (25_000, false)] {
+        let shown = limited(object.clone(), millis);
+        assert_eq!(shown.next_attempt() == stored.next_attempt(), is_same, "{millis}: {shown:?}");
+    }
 }

@@ -127,10 +127,11 @@ impl<K: Revocation> Wake for DependentsOf<K> {
 
     fn demand(&self, tenants: &Tenants, tenant: (&TenantKey, &dyn TenantObject), now: Timestamp, demand: &mut Demands) {
         let (key, object) = tenant;
+        let domain = object.tenant_spec().domain.parse().ok();
         let keys: Vec<Key> = lock(&self.by_tenant).get(key).into_iter().flatten().cloned().collect();
         for of in keys {
             let Some(removal) = self.store.get(&of.reference()) else { continue };
-            let want = want(&*removal, object.tenant_spec().mode, now);
+            let want = want(&*removal, object.tenant_spec().mode, domain.as_ref(), now);
             if want == Want::Nothing {
                 continue;
             }
@@ -255,5 +256,39 @@ mod tests {
         of.change(&key("z-old"), Some(&old), None);
         assert_eq!(woken("t"), [""; 0]);
         assert!(!lock(&of.by_tenant).contains_key(&TenantKey { namespace: Some("a".into()), name: "t".into() }));
+    }
+
+    /// What a guard keeps from being sent is not counted by the brake, or it would stop the others.
+    #[test]
+    fn what_is_protected_is_not_wanted() {
+        let (store, mut writer) = reflector::store();
+        let (dependents, (queue, _queued)) = (Dependents::default(), Queue::new());
+        let (_listed, listing) = tokio::sync::watch::channel(Listing::Complete);
+        let of = dependents.of::<UserRoleRevocation>(store, queue, listing);
+        for (name, user) in [("safe", "auth0|safe"), ("plain", "auth0|1")] {
+            let mut object = object(name, "t", "2026-01-01T00:00:00Z");
+            (object.spec.user_id, object.spec.options.unknown) = (user.into(), Vec::new());
+            writer.apply_watcher_event(&Event::Apply(object.clone()));
+            of.change(&Key::new("a", name), None, Some(&object));
+        }
+        let tenants = Tenants::new(
+            crate::auth0::AllowedDomains::parse(["*.auth0.com"]).unwrap(),
+            crate::auth0::Timeouts::default(),
+        );
+        let wanted = |protected: &[&str]| {
+            let tenant: crate::api::Auth0Tenant = serde_json::from_value(json!({
+                "apiVersion": "rescind.dev/v1alpha1", "kind": "Auth0Tenant",
+                "metadata": {"namespace": "a", "name": "t"},
+                "spec": {
+                    "domain": "acme.auth0.com", "credentials": {"tokenSecretRef": {"name": "s"}},
+                    "protected": {"userIds": protected},
+                },
+            }))
+            .unwrap();
+            let key = TenantKey { namespace: Some("a".into()), name: "t".into() };
+            let demand = dependents.demand(&tenants, (&key, &tenant), Timestamp::UNIX_EPOCH);
+            demand.values().map(|demand| demand.ready.len()).sum::<usize>()
+        };
+        assert_eq!((wanted(&[]), wanted(&["auth0|safe"]), wanted(&["auth0|safe", "auth0|1"])), (2, 1, 0));
     }
 }

@@ -71,10 +71,7 @@ impl TenantController {
         match brakes.decide(key, &facts, tenant.status().and_then(|status| status.brake.as_ref())) {
             Err(after) => later(after),
             Ok(plan) => {
-                // What follows a release is so once the release is written.
-                if plan.ended.is_empty() {
-                    self.announce_brake(key, tenant, &plan);
-                }
+                self.announce_brake(key, tenant, plan.begun(false));
                 if brakes.shut(key) != before || plan.groups_changed {
                     self.dependents.wake(key);
                 }
@@ -87,10 +84,15 @@ impl TenantController {
     }
 
     /// Logs what engages and what is over, and makes an event of an engagement.
-    fn announce_brake<K: TenantResource>(&self, key: &TenantKey, tenant: &K, plan: &BrakePlan) {
+    fn announce_brake<'a, K: TenantResource>(
+        &self,
+        key: &TenantKey,
+        tenant: &K,
+        begun: impl Iterator<Item = &'a Engaged>,
+    ) {
         let meta = tenant.meta();
         let (kind, tenant_namespace, name) = (K::kind(&()), meta.namespace.as_deref(), meta.name.as_deref());
-        for Engaged { namespace, engagement, limit, .. } in &plan.begun {
+        for Engaged { namespace, engagement, limit, .. } in begun {
             let (namespace, id) = (namespace.as_deref(), engagement.id.to_string());
             let begins_at = engagement.begins_at.map(|at| at.to_string());
             warn!(%kind, tenant_namespace, name, namespace, id, limit, begins_at, "the brake is engaged, or will be");
@@ -165,7 +167,7 @@ impl TenantController {
         let version = version.and_then(|version| version.parse().ok());
         if let Some(plan) = brake.plan.as_ref().filter(|plan| !plan.ended.is_empty()) {
             self.audit_releases(key, tenant, plan);
-            self.announce_brake(key, tenant, plan);
+            self.announce_brake(key, tenant, plan.begun(true));
         }
         let before = brakes.shut(key);
         brakes.written(key, brake.plan.as_ref(), version);

@@ -256,6 +256,7 @@ impl TenantController {
 
     fn deleted(&self, key: &TenantKey) {
         lock(&self.shown).remove(key);
+        self.tenants.brakes().tenant_deleted(key);
         self.dependents.wake(key);
         self.connections.notify_one();
     }

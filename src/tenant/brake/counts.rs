@@ -148,6 +148,11 @@ impl Counts {
         Draw::Granted
     }
 
+    /// Asks for an allotment for these items.
+    pub(super) fn want(&mut self, items: &[ItemId]) {
+        self.wanted.extend(items);
+    }
+
     /// Takes note that these items were sent at that time, by whatever process.
     pub(super) fn absorb(&mut self, items: &[ItemId], at: Instant) {
         for item in items {

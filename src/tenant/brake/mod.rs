@@ -28,7 +28,7 @@ mod ledger;
 mod plan;
 mod record;
 
-use counts::Draw;
+use counts::{Counts, Draw};
 use ledger::TenantBrake;
 
 pub use counts::Demand;
@@ -69,6 +69,8 @@ struct Entry {
     wanted_since: Option<Instant>,
     /// The version of the tenant object that this process wrote or took over last.
     version: Option<u64>,
+    /// The generation of the tenant object for which this process decided last. Before that its rules are not known.
+    decided_for: Option<i64>,
     /// What was decided last.
     engaged: Vec<Engaged>,
     organizations: Vec<(Arc<str>, Arc<str>)>,
@@ -171,6 +173,12 @@ impl Brakes {
         let now = clock::steady();
         let mut tenants = lock(&self.tenants);
         let entry = tenants.entry(key.clone()).or_default();
+        if entry.decided_for.is_none_or(|decided_for| decided_for < generation) {
+            entry.brake.counts_of(namespace, now).want(items);
+            entry.wanted_since.get_or_insert(now);
+            self.ask(key, entry);
+            return Draw::Wanted;
+        }
         let keeps = items.iter().any(|item| entry.brake.groups.is_kept(item.group));
         let elsewhere = if keeps { roles_elsewhere(&tenants, key) } else { BTreeSet::new() };
         let entry = tenants.entry(key.clone()).or_default();
@@ -219,7 +227,8 @@ impl Brakes {
         let plan = entry.brake.decide(facts, &elsewhere, wall, &mut || format!("{:04x}", fastrand::u16(..)), now);
         entry.engaged.clone_from(&plan.engaged);
         entry.organizations.clone_from(&plan.organizations);
-        if !plan.begun.is_empty() || plan.groups_changed {
+        let has_new_rules = entry.decided_for.replace(facts.generation) != Some(facts.generation);
+        if !plan.begun.is_empty() || plan.groups_changed || has_new_rules {
             self.decided.notify_waiters();
         }
         Ok(plan)
@@ -256,6 +265,14 @@ impl Brakes {
         let entry = tenants.entry(key.clone()).or_default();
         entry.version = version.max(entry.version);
         entry.brake.adopt(stored, only_namespace(key).as_ref(), window, clock::steady());
+    }
+
+    /// The tenant object is gone. One that is created again under its name has limits of its own.
+    pub fn tenant_deleted(&self, key: &TenantKey) {
+        if let Some(entry) = lock(&self.tenants).get_mut(key) {
+            entry.decided_for = None;
+            entry.brake.namespaces.values_mut().for_each(Counts::revoke);
+        }
     }
 
     /// For whom the brake is engaged, or will be, as was decided last.

@@ -56,6 +56,15 @@ pub struct Plan {
     pub(super) total: Gate,
 }
 
+impl Plan {
+    /// Those that are new: what follows a release once that is written, or the others, which are in force at once.
+    pub fn begun(&self, after_release: bool) -> impl Iterator<Item = &Engaged> {
+        // Without a release, an engagement does not end while the limit is exceeded.
+        let follows = |new: &Engaged| self.ended.iter().any(|(name, _)| *name == named(new.namespace.as_ref()));
+        self.begun.iter().filter(move |new| follows(new) == after_release)
+    }
+}
+
 /// An engagement, for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Engaged {

@@ -222,3 +222,112 @@ fn an_allotment_is_good_for_what_asked_before_an_edit() {
     assert_eq!(draw(3, 2), Draw::Wanted, "the limit may have changed since");
     assert_eq!(draw(1, 2), Draw::Granted);
 }
+
+/// What was sent before a restart costs nothing when it is sent again, but the guards of its role have to be known.
+#[test]
+fn nothing_is_drawn_before_the_brake_was_decided_upon() {
+    let (brakes, key) = (Brakes::default(), TenantKey { namespace: Some("a".into()), name: "t".into() });
+    let (namespace, role) = (Arc::from("a"), Group::Role(1));
+    let item = [ItemId::test(1, role)];
+    let draw = |generation| brakes.try_draw(&key, &namespace, &item, generation);
+    let decide = |generation, keep: &[(Group, usize)]| {
+        let groups = GroupRules { keep: keep.iter().copied().collect(), ..GroupRules::default() };
+        let facts = Facts { generation, max: 10, window: WINDOW, per_minute: 100, groups, ..Facts::default() };
+        brakes.decide(&key, &facts, None).unwrap();
+    };
+    brakes.absorb(&key, "a", Duration::from_secs(9), || item.to_vec());
+    assert_eq!(draw(1), Draw::Wanted);
+    decide(1, &[]);
+    assert_eq!(draw(1), Draw::Granted);
+    assert_eq!(draw(2), Draw::Wanted, "the tenant was edited");
+    decide(2, &[(role, 1)]);
+    assert_eq!(draw(2), Draw::Refused, "who holds the role is not known");
+    // A preflight check that began before the edit.
+    assert_eq!(draw(1), Draw::Refused);
+}
+
+/// Another tenant object of the same name has other limits, whatever its generation.
+#[test]
+fn an_allotment_ends_with_its_tenant() {
+    let (brakes, key) = (Brakes::default(), TenantKey { namespace: Some("a".into()), name: "t".into() });
+    let namespace = Arc::from("a");
+    let draw = |numbers| brakes.try_draw(&key, &namespace, &items(numbers), 1);
+    let decide = |max| {
+        let facts = Facts { generation: 1, max, window: WINDOW, per_minute: 100, ..Facts::default() };
+        let plan = brakes.decide(&key, &facts, None).unwrap();
+        brakes.written(&key, Some(&plan), None);
+    };
+    decide(1000);
+    assert_eq!(draw(0..1), Draw::Wanted);
+    decide(1000);
+    assert_eq!(draw(0..1), Draw::Granted);
+    brakes.tenant_deleted(&key);
+    assert_eq!(draw(0..1), Draw::Wanted);
+    decide(1);
+    assert_eq!(draw(0..2), Draw::Wanted, "one of them is new");
+    decide(1);
+    assert_eq!(draw(0..2), Draw::Refused);
+}
+
+/// Each allotment is larger than what asks for it, so several together could be more than the tenant allows.
+#[test]
+fn allotments_together_are_no_more_than_all_namespaces_may() {
+    let now = Instant::now();
+    let wanted = [("a", items(0..10)), ("b", items(10..20))];
+    let mut brake = TenantBrake::default();
+    brake.adopt(None, None, WINDOW, now);
+    for (name, items) in &wanted {
+        assert_eq!(brake.draw(&(*name).into(), items, &BTreeSet::new(), 0, now), Draw::Wanted);
+    }
+    let record = decide(&mut brake, &facts(100, 20, &wanted), now).record.unwrap();
+    assert_eq!((record.id, record.allotted), (None, 20));
+}
+
+/// An earlier leader may use its last allotment as long as that is valid, so what it wrote counts for that much longer.
+#[test]
+fn what_an_earlier_leader_wrote_counts_from_the_end_of_its_allotment() {
+    let now = Instant::now();
+    let record = BrakeStatus { used: 1, allotted: 3, ..BrakeStatus::default() };
+    let name = Arc::from("a");
+    let mut brake = TenantBrake::default();
+    brake.adopt(Some(&record), Some(&name), WINDOW, now);
+    for (later, used) in [(0, 4), (59, 4), (60, 0)] {
+        brake.expire(WINDOW, now + WINDOW + Duration::from_secs(later));
+        assert_eq!(brake.namespaces.get(&name).map_or(0, |counts| counts.used()), used, "{later}");
+    }
+}
+
+/// What waits for the first decision needs no write of the status.
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_decision_learns_of_it() {
+    let (brakes, key) = (Brakes::default(), TenantKey { namespace: Some("a".into()), name: "t".into() });
+    let (namespace, sent) = (Arc::from("a"), items(0..1));
+    brakes.absorb(&key, "a", Duration::from_secs(9), || sent.clone());
+    let draw = brakes.draw(&key, &namespace, &sent, 1);
+    tokio::pin!(draw);
+    assert!(tokio::time::timeout(Duration::from_secs(1), &mut draw).await.is_err());
+    let facts = Facts { generation: 1, max: 10, window: WINDOW, per_minute: 100, ..Facts::default() };
+    brakes.decide(&key, &facts, None).unwrap();
+    assert_eq!(tokio::time::timeout(Duration::from_secs(1), draw).await, Ok(Ok(())));
+}
+
+/// What engages while another engagement is over is in force at once, whether the status can be written or not. What
+/// follows a release is not.
+#[test]
+fn what_begins_waits_for_no_write_but_that_of_its_release() {
+    let now = Instant::now();
+    let begun = |plan: &Plan, after_release| {
+        let begun = plan.begun(after_release).map(|new| new.namespace.as_ref().unwrap().to_string());
+        begun.collect::<Vec<_>>()
+    };
+    let mut brake = TenantBrake::default();
+    brake.adopt(None, None, WINDOW, now);
+    let first = decide(&mut brake, &facts(1, 100, &[("a", items(0..3))]), now);
+    assert_eq!((begun(&first, false), begun(&first, true)), (vec!["a".to_owned()], vec![]));
+    let second = decide(&mut brake, &facts(1, 100, &[("b", items(3..6))]), now);
+    assert_eq!(second.ended.len(), 1);
+    assert_eq!((begun(&second, false), begun(&second, true)), (vec!["b".to_owned()], vec![]));
+    let releases = second.engaged.iter().map(|engaged| engaged.engagement.id.clone()).collect();
+    let third = decide(&mut brake, &Facts { releases, ..facts(1, 100, &[("b", items(3..9))]) }, now);
+    assert_eq!((begun(&third, false), begun(&third, true)), (vec![], vec!["b".to_owned()]));
+}

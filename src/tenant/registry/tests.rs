@@ -207,3 +207,28 @@ fn a_kind_that_cannot_be_served_says_why() {
     );
     assert_eq!(rig.sees(LOCAL, "a"), "ready by a/default");
 }
+
+/// What was found out about a connection goes with the last tenant that has it.
+#[test]
+fn a_rejection_is_forgotten_with_its_tenant() {
+    let mut rig = Rig::new();
+    rig.secret("a");
+    rig.local_tenant("a");
+    let key = TenantKey { namespace: Some("a".into()), name: "default".into() };
+    let tenant = rig.tenants.get(&key).unwrap();
+    let Usable::Yes(connection, _) = rig.tenants.usable(&key, &*tenant) else { panic!("it is usable") };
+    assert!(rig.tenants.credential_rejected(connection.key, "401".into()));
+    rig.tenants.call_ended(connection.key, None);
+    rig.tenants.retain();
+    assert!(matches!(rig.tenants.usable(&key, &*tenant), Usable::No(_)) && rig.tenants.has_succeeded(connection.key));
+    let object: Auth0Tenant = serde_json::from_value(json!({
+        "apiVersion": "rescind.dev/v1alpha1", "kind": "Auth0Tenant", "spec": spec(false),
+        "metadata": {"name": "default", "namespace": "a"},
+    }))
+    .unwrap();
+    rig.local.apply_watcher_event(&Event::Delete(object));
+    assert!(rig.tenants.retain().connections.is_empty());
+    assert!(!rig.tenants.has_succeeded(connection.key));
+    rig.local_tenant("a");
+    assert!(matches!(rig.tenants.usable(&key, &*tenant), Usable::Yes(..)));
+}

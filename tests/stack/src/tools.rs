@@ -135,6 +135,14 @@ pub(crate) const TOOLS: &[Tool] = &[
         takes: "no time",
     },
     Tool {
+        folder: "tools/kustomize-controller",
+        module: "github.com/fluxcd/kustomize-controller",
+        programs: &[],
+        tags: "",
+        variables: &[],
+        takes: "no time",
+    },
+    Tool {
         folder: "chart/kube-score",
         module: "github.com/zegl/kube-score",
         programs: &[("kube-score", "github.com/zegl/kube-score/cmd/kube-score")],

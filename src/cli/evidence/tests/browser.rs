@@ -92,7 +92,8 @@ impl Spoken {
         let session = ask("", "Target.attachToTarget", json!({"targetId": target, "flatten": true}));
         let session = session["sessionId"].as_str().unwrap().to_owned();
         ask(&session, "Page.navigate", json!({"url": url}));
-        let loaded = json!({"expression": "new Promise(r => document.readyState == 'complete' ? r(1) : onload = r)", "awaitPromise": true});
+        let loaded = "new Promise(r => document.readyState == 'complete' ? r(1) : onload = r)";
+        let loaded = json!({"expression": loaded, "awaitPromise": true});
         ask(&session, "Runtime.evaluate", loaded);
         let tree = ask(&session, "Accessibility.getFullAXTree", json!({}));
         ask("", "Browser.close", json!({}));
@@ -157,8 +158,8 @@ fn a_browser_shows_and_prints_the_page() {
     assert!((2..20).contains(&rendered.pages), "{} pages", rendered.pages);
 }
 
-/// What a screen reader is told: headings that lead through the page, tables with captions and headers, and no bar without
-/// words.
+/// What a screen reader is told: headings that lead through the page, tables with captions and headers, and no bar
+/// without words.
 #[test]
 fn a_screen_reader_is_told_everything() {
     let Some(browser) = browser() else { return };

@@ -1,4 +1,4 @@
-//! Whoever can choose a name can write anything into it. What is written stays what it is meant to be.
+//! A person who can choose a name can write anything into it. What is written stays what it is meant to be.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -142,7 +142,8 @@ proptest! {
         }
         let of = |page: &str, element: &str| elements(page).into_iter().filter(|name| name == element).count();
         let tame_page = html::page(&tame, &[]).unwrap();
-        for element in ["script", "style", "section", "table", "details", "h1", "h2", "h3", "dl", "body", "html", "head"] {
+        let elements = ["script", "style", "section", "table", "details", "h1", "h2", "h3", "dl", "body", "html", "head"];
+        for element in elements {
             prop_assert_eq!(of(&page, element), of(&tame_page, element), "{}", element);
         }
         prop_assert_eq!(of(&page, "script"), 0);
@@ -150,8 +151,8 @@ proptest! {
     }
 }
 
-/// The elements of a page, in order. Panics if one is not ended where it should be, or if a tag is malformed: the template
-/// ends every element but those that have no end.
+/// The elements of a page, in order. Panics if one is not ended where it should be, or if a tag is malformed: the
+/// template ends every element but those that have no end.
 pub fn elements(page: &str) -> Vec<String> {
     const WITHOUT_END: [&str; 2] = ["meta", "!DOCTYPE"];
     let (mut open, mut found) = (Vec::<String>::new(), Vec::new());

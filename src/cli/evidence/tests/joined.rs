@@ -28,7 +28,8 @@ fn object(uid: &str, roles: &[&str]) -> Object {
         "apiVersion": "rescind.dev/v1alpha1", "kind": kind.name, "spec": {"userId": JANE, "roles": roles},
         "metadata": {"name": uid, "namespace": "identity", "uid": uid, "generation": 1,
             "creationTimestamp": "2026-10-01T10:00:00Z", "annotations": {"rescind.dev/requested-by": "claims"}},
-        "status": {"observedGeneration": 1, "domain": "acme.eu.auth0.com", "lastRemovalTime": time, "verifiedTime": time,
+        "status": {"observedGeneration": 1, "domain": "acme.eu.auth0.com", "lastRemovalTime": time,
+            "verifiedTime": time,
             "conditions": [condition("Ready", "Removed"), condition("Verified", "ReadAfter")]},
     });
     kind.read(object).unwrap()
@@ -39,7 +40,8 @@ fn line(second: u32, code: &str, verdict: &str, uids: &[&str], roles: &[&str]) -
     let object = |uid: &&str| json!({"kind": "UserRoleRevocation", "namespace": "identity", "name": uid, "uid": uid, "generation": 1});
     let objects: Vec<Value> = uids.iter().map(object).collect();
     json!({
-        "target": "rescind::audit", "code": code, "verdict": verdict, "time": format!("2026-10-01T10:00:{second:02}.5Z"),
+        "target": "rescind::audit", "code": code, "verdict": verdict,
+        "time": format!("2026-10-01T10:00:{second:02}.5Z"),
         "domain": "acme.eu.auth0.com", "endpoint": "DELETE users/{id}/roles", "user": JANE, "items": roles.len(),
         "body": json!({ "roles": roles }).to_string(), "objects": json!(objects).to_string(),
         "objects_total": uids.len(), "correlation_id": format!("c{second}"), "boot": "b", "seq": 1, "prev": "",
@@ -114,14 +116,17 @@ fn of_a_shared_call_a_deleted_object_named_what_no_other_did() {
 
 #[test]
 fn a_deleted_object_is_judged_by_its_last_call() {
+    let named = |name: &str| {
+        json!([{"kind": "UserRoleRevocation", "namespace": "identity", "name": name, "uid": name}]).to_string()
+    };
     let audit = facts(&[
         line(1, "RSA001W", "refused", &["refused"], &ROLES[..1]),
         line(2, "RSA001I", "accepted", &["unproved"], &ROLES[..1]),
         json!({"target": "rescind::audit", "code": "RSA003W", "verdict": "unproved", "time": "2026-10-01T10:00:03Z",
-            "objects": json!([{"kind": "UserRoleRevocation", "namespace": "identity", "name": "unproved", "uid": "unproved"}]).to_string(),
+            "objects": named("unproved"),
             "boot": "b", "seq": 2, "prev": ""}),
-        json!({"target": "rescind::audit", "code": "RSA004W", "verdict": "guarded", "time": "2026-10-01T10:00:04Z", "why": "w",
-            "objects": json!([{"kind": "UserRoleRevocation", "namespace": "identity", "name": "guarded", "uid": "guarded"}]).to_string(),
+        json!({"target": "rescind::audit", "code": "RSA004W", "verdict": "guarded", "time": "2026-10-01T10:00:04Z",
+            "why": "w", "objects": named("guarded"),
             "boot": "b", "seq": 3, "prev": ""}),
     ]);
     let rows = gathered(&[], Some(&audit), None).rows;
@@ -139,7 +144,8 @@ fn a_deleted_object_is_judged_by_its_last_call() {
 fn the_best_source_says_who_asked() {
     let create = json!({
         "apiVersion": "audit.k8s.io/v1", "verb": "create", "user": {"username": "lee"}, "responseStatus": {"code": 201},
-        "objectRef": {"resource": "userrolerevocations", "namespace": "identity", "name": "a", "apiGroup": "rescind.dev"},
+        "objectRef": {"resource": "userrolerevocations", "namespace": "identity", "name": "a",
+            "apiGroup": "rescind.dev"},
         "requestReceivedTimestamp": "2026-10-01T10:00:00.9Z",
     });
     let mut kube = KubeFacts::default();
@@ -163,7 +169,8 @@ fn the_best_source_says_who_asked() {
 fn what_only_the_api_server_knows_is_not_forgotten() {
     let create = json!({
         "apiVersion": "audit.k8s.io/v1", "verb": "create", "user": {"username": "lee"}, "responseStatus": {"code": 201},
-        "objectRef": {"resource": "userrolerevocations", "namespace": "identity", "name": "b", "apiGroup": "rescind.dev"},
+        "objectRef": {"resource": "userrolerevocations", "namespace": "identity", "name": "b",
+            "apiGroup": "rescind.dev"},
         "requestReceivedTimestamp": "2026-10-01T10:00:00.9Z",
         "requestObject": {"apiVersion": "rescind.dev/v1alpha1", "kind": "UserRoleRevocation",
             "metadata": {"name": "b", "namespace": "identity"}, "spec": {"userId": JANE, "roles": ROLES}},

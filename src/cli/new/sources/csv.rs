@@ -8,8 +8,8 @@ const COLUMNS: [&str; 9] =
 
 /// Reads a table. Rows are all used or none.
 pub fn read(text: &str, column: Option<&str>) -> Result<Sourced, SourceError> {
-    let (text, skip) = without_version(text);
-    let delimiter = delimiter(text);
+    let (text, skip, named) = without_first(text);
+    let delimiter = named.unwrap_or_else(|| delimiter(text));
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)
         .has_headers(false)
@@ -28,7 +28,7 @@ pub fn read(text: &str, column: Option<&str>) -> Result<Sourced, SourceError> {
         }
     }
     let (_, header) = rows.first().ok_or(SourceError::Unknown)?;
-    let is_headless = header.iter().any(|cell| names_somebody(cell));
+    let is_headless = column.is_none() && header.iter().any(|cell| names_somebody(cell));
     let at = if is_headless { find_by_values(&rows) } else { find(header, &rows[1..], column)? };
     let at = at.ok_or_else(|| SourceError::Column(header.join(", ")))?;
     let mut sourced = Sourced { shape: "table", ..Sourced::default() };
@@ -56,11 +56,16 @@ fn line_at(text: &str, byte: u64) -> usize {
     1 + text.as_bytes()[..at + blank].iter().filter(|byte| **byte == b'\n').count()
 }
 
-/// Entra ID begins its files with a line for itself.
-fn without_version(text: &str) -> (&str, usize) {
-    match text.split_once('\n') {
-        Some((first, rest)) if first.trim_start().starts_with("version:") => (rest, 1),
-        _ => (text, 0),
+/// The table, how many lines stand before it, and what separates its cells, if one of them says so. Entra ID begins its
+/// files with a line for itself, and spreadsheets with `sep=;`.
+fn without_first(text: &str) -> (&str, usize, Option<u8>) {
+    match text.split_once('\n').map(|(first, rest)| (first.trim_end_matches('\r'), rest)) {
+        Some((first, rest)) if first.starts_with("version:") => (rest, 1, None),
+        Some((first, rest)) => match first.trim_matches('"').strip_prefix("sep=").map(str::as_bytes) {
+            Some([sign]) => (rest, 1, Some(*sign)),
+            _ => (text, 0, None),
+        },
+        None => (text, 0, None),
     }
 }
 
@@ -140,6 +145,24 @@ mod tests {
     }
 
     #[test]
+    fn a_spreadsheet_says_what_separates() {
+        for text in [
+            "sep=;\r\nName, first;Mail\r\nDoe, Jane;jane@acme.example\r\n",
+            "\"sep=\t\"\nMail\tx\njane@acme.example\t1\n",
+        ] {
+            assert_eq!(people(text, None), ["jane@acme.example"], "{text}");
+        }
+        let wrong = read_bytes(b"sep=;\nMail;x\nnobody;1\n", Some("mail")).unwrap_err().to_string();
+        assert!(wrong.starts_with("line 3:"), "{wrong}");
+    }
+
+    #[test]
+    fn a_column_that_is_named_is_the_column() {
+        let headless = b"jane@acme.example;1\njoe@acme.example;2\n";
+        assert!(matches!(read_bytes(headless, Some("mail")), Err(SourceError::Column(_))));
+    }
+
+    #[test]
     fn entra_has_two_headers_and_an_example() {
         let text =
             "version:v1.0\nUser name [userPrincipalName] Required\nExample: chris@contoso.example\njane@acme.example\n";
@@ -156,6 +179,7 @@ mod tests {
         let error = read_bytes(empty.as_bytes(), None).unwrap_err().to_string();
         assert_eq!(error, "line 4: \"nobody\" is neither a user id nor an e-mail address", "all rows or none");
         assert_eq!(read_bytes(b"a,b\n1,2\n", None), Err(SourceError::Column("a, b".to_owned())));
-        assert_eq!(read_bytes(b"", None), Err(SourceError::Unknown));
+        assert_eq!(read_bytes(b"\xef\xbb\xbf\r\n", None), Err(SourceError::Empty));
+        assert!(matches!(read_bytes(b"PK\x03\x04\x14\0", None), Err(SourceError::Packed(_))));
     }
 }

@@ -143,8 +143,8 @@ fn scim(sourced: &mut Sourced, operations: &Value, at: usize) -> Result<(), Sour
     Err(SourceError::Entry { place: "entry", at, why })
 }
 
-/// What a resource of Terraform grants, from its attributes and never from its id: an identifier may hold what joins the
-/// parts of an id.
+/// What a resource of Terraform grants, from its attributes and never from its id: an identifier may hold what joins
+/// the parts of an id.
 fn terraform(sourced: &mut Sourced, kind: &str, resource: &Value) -> Option<()> {
     let instances = match resource.get("instances").and_then(Value::as_array) {
         Some(instances) => instances.iter().filter_map(|instance| instance.get("attributes")).collect(),
@@ -212,8 +212,10 @@ mod tests {
 
     #[test]
     fn an_export_has_one_user_a_line() {
-        let text = r#"{"user_id":"auth0|65a1b2c3d4e5f60718293a4b","email":"jane@acme.example","identities":[{"user_id":"65a1b2c3d4e5f60718293a4b","provider":"auth0"}]}
-{"user_id":"google-oauth2|108251234567890123456","email":"jane@acme.example","identities":[{"user_id":"108251234567890123456"}]}"#;
+        let text = r#"{"user_id":"auth0|65a1b2c3d4e5f60718293a4b","email":"jane@acme.example",
+ "identities":[{"user_id":"65a1b2c3d4e5f60718293a4b","provider":"auth0"}]}
+{"user_id":"google-oauth2|108251234567890123456","email":"jane@acme.example",
+ "identities":[{"user_id":"108251234567890123456"}]}"#;
         assert_eq!(people(text), ["auth0|65a1b2c3d4e5f60718293a4b", "google-oauth2|108251234567890123456"]);
     }
 
@@ -232,15 +234,19 @@ mod tests {
     fn terraform_knows_everything_by_id() {
         let text = r#"{"resources":[
          {"type":"auth0_user_roles","instances":[{"attributes":{"id":"x","user_id":"auth0|a","roles":["rol_1"]}}]},
-         {"type":"auth0_user_permission","instances":[{"attributes":{"user_id":"auth0|a","resource_server_identifier":"https://api/::x","permission":"read:a"}}]},
-         {"type":"auth0_organization_members","instances":[{"attributes":{"organization_id":"org_1","members":["auth0|a"]}}]},
-         {"type":"auth0_organization_member_role","instances":[{"attributes":{"organization_id":"org_1","user_id":"auth0|a","role_id":"rol_2"}}]},
+         {"type":"auth0_user_permission","instances":[
+          {"attributes":{"user_id":"auth0|a","resource_server_identifier":"https://api/::x","permission":"read:a"}}]},
+         {"type":"auth0_organization_members","instances":[
+          {"attributes":{"organization_id":"org_1","members":["auth0|a"]}}]},
+         {"type":"auth0_organization_member_role","instances":[
+          {"attributes":{"organization_id":"org_1","user_id":"auth0|a","role_id":"rol_2"}}]},
          {"type":"aws_iam_user","instances":[{"attributes":{"id":"x"}}]}]}"#;
         let sourced = read(text).unwrap();
         assert_eq!(sourced.grants.len(), 4, "{sourced:?}");
         let item = Item::Permission { resource_server: "https://api/::x".into(), name: "read:a".into() };
         assert!(sourced.grants.contains(&(Endpoint::UserPermissions { user: "auth0|a".into() }, item)));
-        let shown = r#"{"values":{"root_module":{"child_modules":[{"resources":[{"type":"auth0_user_role","values":{"user_id":"auth0|a","role_id":"rol_1"}}]}]}}}"#;
+        let shown = r#"{"values":{"root_module":{"child_modules":[{"resources":[
+            {"type":"auth0_user_role","values":{"user_id":"auth0|a","role_id":"rol_1"}}]}]}}}"#;
         assert_eq!(read(shown).unwrap().grants.len(), 1);
         let cut = r#"{"resources":[{"type":"auth0_user_role","instances":[{"attributes":{"id":"auth0|a::rol_1"}}]}]}"#;
         assert!(read(cut).unwrap_err().to_string().contains("entry 1"), "an id is not taken apart");
@@ -248,15 +254,18 @@ mod tests {
 
     #[test]
     fn scim_and_okta() {
-        let patch = r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[{"op":"Remove","path":"members","value":[{"$ref":null,"value":"waad|aBc-1_2"}]}]}"#;
+        let patch = r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations":[{"op":"Remove","path":"members","value":[{"$ref":null,"value":"waad|aBc-1_2"}]}]}"#;
         assert_eq!(people(patch), ["waad|aBc-1_2"]);
         let inactive = r#"{"schemas":["x"],"Operations":[{"op":"Replace","path":"active","value":"False"}]}"#;
         assert!(read(inactive).unwrap_err().to_string().contains("in its URL"));
-        let user = r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"jane@acme.example","active":"False"}"#;
+        let user = r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],
+            "userName":"jane@acme.example","active":"False"}"#;
         assert_eq!(people(user), ["jane@acme.example"]);
         let active = user.replace("\"False\"", "true");
         assert!(read(&active).unwrap().people.is_empty());
-        let okta = r#"{"eventType":"user.lifecycle.deactivate","target":[{"type":"User","id":"00u1","alternateId":"jane@acme.example"}]}"#;
+        let okta = r#"{"eventType":"user.lifecycle.deactivate",
+            "target":[{"type":"User","id":"00u1","alternateId":"jane@acme.example"}]}"#;
         assert_eq!(people(okta), ["jane@acme.example"]);
         let suspended = okta.replace("deactivate", "suspend");
         assert!(read(&suspended).unwrap().skipped[0].contains("no event of somebody who leaves"));

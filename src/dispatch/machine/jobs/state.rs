@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use crate::auth0::{CallError, Endpoint, Item, Missing, Read, Rejection};
+use crate::auth0::{CallError, Endpoint, Item, ItemKind, Missing, Read, Rejection};
 use crate::dispatch::connection::ConnectionKey;
 use crate::dispatch::fair_queue::{NamespaceId, Priority};
 use crate::dispatch::job::{End, History, Job, Owner, Removal, Task, Unverified};
@@ -167,6 +167,11 @@ impl JobState {
         &self.removal.endpoint
     }
 
+    /// Whether its items are users.
+    const fn names_users(&self) -> bool {
+        matches!(self.endpoint().items(), ItemKind::Member)
+    }
+
     pub(super) const fn strongly_consistent(&self) -> bool {
         self.endpoint().row().strongly_consistent
     }
@@ -211,8 +216,11 @@ impl JobState {
                 let unseen = self.states[index] == ItemState::OpenUnseen;
                 self.close(index, if unseen { ItemState::Absent } else { ItemState::Accepted });
             }
-            ItemResult::NotFound(Missing::Subject) => self.end = Some(End::NotFound(Missing::Subject)),
-            ItemResult::NotFound(Missing::Item) => {
+            // That one of several members does not exist says nothing about the others.
+            ItemResult::NotFound(Missing::Subject) if self.removal.items.len() == 1 || !self.names_users() => {
+                self.end = Some(End::NotFound(Missing::Subject));
+            }
+            ItemResult::NotFound(Missing::Subject | Missing::Item) => {
                 self.missing.get_or_insert(Missing::Item);
                 self.close(index, ItemState::NotFound);
             }
