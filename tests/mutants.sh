@@ -375,6 +375,10 @@ mutant 9-wrong-cause "--lib each_cause_of_tls" \
     src/auth0/transport.rs 's/Certificate::UnknownIssuer if has_ca_bundle =>/Certificate::UnknownIssuer if !has_ca_bundle =>/'
 mutant 9-proxy-unnamed "--test e2e a_proxy_is_passed_with" \
     src/auth0/transport.rs 's/"proxy authorization required" =>/"unauthorized" =>/'
+mutant 9-hold-without-end "--lib the_end_of_a_tenants_hold" \
+    src/revocation/inputs.rs 's/finished.by_tenant) \&\& self.modes().tenant.is_none()/false/'
+mutant 9-kept-by-another-version "--lib finished_is_a_matter_of" \
+    src/revocation/finished.rs 's/.is_none() \&\& policy == Policy::Once;/.is_none();/'
 mutant 9-asks-for-ever "--lib nothing_is_asked_twice" \
     src/revocation/needs.rs 's/^    asked_for_this_job || /    /'
 mutant 9-fact-waited-for "--test dispatch a_read_that_fails" \

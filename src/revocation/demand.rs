@@ -35,7 +35,7 @@ pub fn want<K: Revocation>(object: &K, tenant: Mode, domain: Option<&Domain>, no
     if let Some(status) = object.status() {
         let modes = Modes { own: options.mode, tenant: Some(tenant) };
         let target = || target(&options.tenant_ref, &object.removal());
-        let is_done = is_finished(status, generation, modes, target);
+        let is_done = is_finished(status, (generation, options.policy), modes, target);
         // What keeps a check from being made may stand in the status of a finished object.
         let is_same = |finished: &Finished| finished.mode == Mode::Remove && finished.target == target();
         let only_checks = || options.policy == Policy::Continuous && status.finished.as_ref().is_some_and(is_same);

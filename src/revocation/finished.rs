@@ -4,7 +4,7 @@
 use ring::digest::{SHA256, digest};
 use serde::Serialize;
 
-use crate::api::{ConditionType, Mode, Reason, RemovalStatus, TenantRef};
+use crate::api::{ConditionType, Mode, Policy, Reason, RemovalStatus, TenantRef};
 use crate::auth0::Item;
 use crate::dispatch::Removal;
 use crate::hex::hex;
@@ -66,7 +66,7 @@ impl Modes {
 /// wrote it.
 pub(super) fn is_finished(
     status: &RemovalStatus,
-    generation: i64,
+    (generation, policy): (i64, Policy),
     modes: Modes,
     target: impl FnOnce() -> String,
 ) -> bool {
@@ -84,7 +84,10 @@ pub(super) fn is_finished(
         Modes { tenant: Some(Mode::Remove), .. } => !(is_edited || finished.by_tenant),
         Modes { tenant: None, .. } => !is_edited,
     };
-    let is_done = finished.mode == Mode::Remove || is_still_observed || Reason::parse(&ready.reason).is_none();
+    // What a version does not know it does not act on. But what the policy says is to be removed whenever it is there, so
+    // an observation keeps none of it, whatever it found.
+    let is_unknown = Reason::parse(&ready.reason).is_none() && policy == Policy::Once;
+    let is_done = finished.mode == Mode::Remove || is_still_observed || is_unknown;
     is_done && finished.target == target()
 }
 
@@ -182,7 +185,8 @@ mod tests {
             let finished = Finished { target: "t".into(), mode: observe, by_tenant, generation: 3 };
             let status = ready("WouldRemove", Some(finished));
             let row = format!("{by_tenant} {generation} {own:?} {tenant:?}");
-            assert_eq!(is_finished(&status, generation, Modes { own, tenant }, || "t".to_owned()), expected, "{row}");
+            let finished = is_finished(&status, (generation, Policy::Once), Modes { own, tenant }, || "t".to_owned());
+            assert_eq!(finished, expected, "{row}");
         }
     }
 
@@ -207,7 +211,8 @@ mod tests {
             ("observed, still observed", "WouldRemove", done(observe, "t"), 4, observe, true),
             ("observed, edited to remove", "WouldRemove", done(observe, "t"), 4, remove, false),
             ("observed, and only a default says to remove", "WouldRemove", done(observe, "t"), 3, remove, true),
-            ("of another version", "FromTheFuture", done(observe, "t"), 4, remove, true),
+            ("of another version, observed, edited to remove", "FromTheFuture", done(observe, "t"), 4, remove, true),
+            ("of another version, observed, and only a default", "FromTheFuture", done(observe, "t"), 3, remove, true),
             ("of another version, another target", "FromTheFuture", done(remove, "other"), 4, remove, false),
             ("of an older version", "Removed", None, 3, remove, true),
             ("of an older version, edited since", "Removed", None, 4, remove, false),
@@ -216,12 +221,16 @@ mod tests {
         for (row, reason, finished, generation, mode, expected) in rows {
             let status = ready(reason, finished);
             let modes = Modes { own: mode, tenant: Some(Mode::Remove) };
-            assert_eq!(is_finished(&status, generation, modes, || "t".to_owned()), expected, "{row}");
+            let finished = |policy| is_finished(&status, (generation, policy), modes, || "t".to_owned());
+            assert_eq!(finished(Policy::Once), expected, "{row}");
+            // An observation that is over keeps nothing of what is removed again and again.
+            let is_over = row == "of another version, observed, edited to remove";
+            assert_eq!(finished(Policy::Continuous), expected && !is_over, "{row}");
         }
         let mut waits = ready("Removed", done(remove, "t"));
         waits.conditions[0].status = "False".into();
         let modes = Modes { own: remove, tenant: Some(remove) };
-        assert!(!is_finished(&waits, 3, modes, || "t".to_owned()), "only a ready object is finished");
-        assert!(!is_finished(&RemovalStatus::default(), 3, modes, || "t".to_owned()));
+        assert!(!is_finished(&waits, (3, Policy::Once), modes, || "t".to_owned()), "only a ready object is finished");
+        assert!(!is_finished(&RemovalStatus::default(), (3, Policy::Once), modes, || "t".to_owned()));
     }
 }

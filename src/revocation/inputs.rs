@@ -229,7 +229,8 @@ impl Inputs<'_> {
 
     /// Whether nothing is left to do for the object, but for checks.
     pub(super) fn is_finished(&self) -> bool {
-        self.status.is_some_and(|status| is_finished(status, self.generation, self.modes(), || self.target()))
+        let about = (self.generation, self.options.policy);
+        self.status.is_some_and(|status| is_finished(status, about, self.modes(), || self.target()))
     }
 
     /// Identifies what the object is about, as `status.finished` does.
@@ -254,7 +255,14 @@ impl Inputs<'_> {
     /// Whether the next look at a finished object is a check, because its policy is Continuous. It stays one until it has
     /// found something, whatever keeps it from being made.
     pub(super) fn is_check(&self) -> bool {
-        self.repeats() && self.was_finished().is_some_and(|mode| mode == Mode::Remove || self.is_observed())
+        let is_observed = self.is_observed() || self.awaits_mode();
+        self.repeats() && self.was_finished().is_some_and(|mode| mode == Mode::Remove || is_observed)
+    }
+
+    /// Whether the tenant had the object observed, and what it says now is not known, because it cannot be used.
+    pub(super) fn awaits_mode(&self) -> bool {
+        let finished = self.status.and_then(|status| status.finished.as_ref());
+        finished.is_some_and(|finished| finished.by_tenant) && self.modes().tenant.is_none()
     }
 
     /// Whether the next job makes a read alone, to find out what is there.
@@ -312,6 +320,13 @@ impl Inputs<'_> {
         let due = self.check_at.filter(|_| self.is_check())?;
         let left = due.saturating_duration_since(self.now.steady);
         Some(if self.request.is_some() { Duration::ZERO } else { left })
+    }
+
+    /// How long until the clock alone may give the object something to do. A finished object has nothing to do, but for
+    /// checks, and once its tenant can be used again and has it observed no more.
+    pub(super) fn next_step(&self) -> Option<Duration> {
+        let is_open = !self.is_finished() || self.is_check() || self.awaits_mode();
+        self.next_instant().filter(|_| is_open)
     }
 
     /// How long until something changes by the clock alone: `notBefore`, `notAfter`, or the end of a hold.

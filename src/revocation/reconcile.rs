@@ -223,7 +223,7 @@ impl<K: Revocation> Reconciliation<'_, K> {
                     }
                 }
             }
-            if let Some(left) = inputs.next_instant().filter(|_| !inputs.is_finished() || inputs.is_check()) {
+            if let Some(left) = inputs.next_step() {
                 plan.requeue_after = Some(plan.requeue_after.map_or(left, |after| after.min(left)));
             }
             break;

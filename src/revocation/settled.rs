@@ -27,7 +27,7 @@ fn is_finished_for_good<K: Revocation>(object: &K, status: &RemovalStatus) -> bo
     let (Some(generation), options) = (object.meta().generation, object.options()) else { return false };
     let target = || target(&options.tenant_ref, &object.removal());
     let modes = Modes { own: options.mode, tenant: Some(Mode::Remove) };
-    options.policy == Policy::Once && is_finished(status, generation, modes, target)
+    options.policy == Policy::Once && is_finished(status, (generation, options.policy), modes, target)
 }
 
 /// Whether another process wrote over the verdict or the hold of an object, or has finished it. This process may have a

@@ -133,6 +133,8 @@ fn differs(
     let is_held = held(auth0, object).next().is_some();
     let is_listed = items.iter().any(|item| auth0.holds(endpoint, item));
     let is_sticky = items.iter().any(|item| auth0.sticky.contains(&(endpoint.clone(), item.clone())));
+    // What Auth0 does not know any more it may still list, and then its lists say that it remains.
+    let lists_unknown = items.iter().any(|item| auth0.holds(endpoint, item) && is_unknown(auth0, endpoint, item));
     let is_some_unknown = items.iter().any(|item| is_unknown(auth0, endpoint, item)) || !auth0.knows_subject(endpoint);
     let has_passed = end.is_some_and(|end| wall > end);
     let is_old = end.is_some_and(|end| true_time(object.created) > end);
@@ -140,7 +142,7 @@ fn differs(
         Class::Gone => is_held && !is_sticky,
         // Once looks once; others may remove it later.
         Class::WouldRemove => !is_observed || (!is_listed && is_continuous(object)),
-        Class::StillPresent => !is_sticky,
+        Class::StillPresent => !is_sticky && !lists_unknown,
         Class::NotFound => !is_some_unknown,
         Class::Expired => !has_passed,
         Class::NotReplayed => !is_old,

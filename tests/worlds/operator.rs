@@ -122,7 +122,7 @@ impl Operator {
         let process = world.process_starts(version);
         let (leads, ended) = (Arc::new(AtomicBool::new(true)), CancellationToken::new());
         let heard = Arc::new(AtomicU64::new(0));
-        let client = world.client(version);
+        let client = world.client(version, process);
         let preflight = PreflightChecker::new(client.clone(), {
             let (leads, world) = (leads.clone(), world.clone());
             Box::new(move || {

@@ -4,7 +4,7 @@ use rescind::dispatch::Owner;
 
 use crate::auth0::Millis;
 use crate::clock::Wall;
-use crate::cluster::{Cluster, State};
+use crate::cluster::{Cluster, Object, State};
 use crate::invariants::{BEHIND, Books};
 use crate::restraints::{forbidden, is_finished};
 use crate::versions::Version;
@@ -15,8 +15,13 @@ const REMEMBERED: Millis = 5000;
 impl Books {
     /// A call of this process is checked, for this owner among others.
     pub fn call_starts(&mut self, cluster: &Cluster, process: usize, owner: &Owner, (at, wall): (Millis, &Wall)) {
+        // What Auth0 has accepted for this process it proves, also if another one that led at that time has only observed
+        // the object since then.
+        let proves = self.processes[process].unproved.contains(&*owner.uid);
+        let is_over = |object: &Object| !(proves && object.status["finished"]["mode"] == "Observe");
         let finished = |state: &State| {
-            state.iter().any(|(key, object)| object.uid == *owner.uid && is_finished(state, key, object))
+            let own = state.iter().find(|(_, object)| object.uid == *owner.uid);
+            own.is_some_and(|(key, object)| is_finished(state, key, object) && is_over(object))
         };
         if cluster.since(at.saturating_sub(BEHIND)).all(finished) {
             let who = format!("{}/{}", owner.namespace, owner.name);

@@ -44,6 +44,8 @@ pub struct Process {
     /// Its calls in flight with credentials that Auth0 has not accepted yet, by domain.
     first_calls: HashMap<String, HashSet<Id>>,
     turns: Turns,
+    /// The uids of the objects for which Auth0 accepted a DELETE of this process that has written no verdict since.
+    pub unproved: HashSet<String>,
     pub reports: Reports,
 }
 
@@ -57,6 +59,7 @@ impl Process {
             closed_until: HashMap::new(),
             first_calls: HashMap::new(),
             turns: Turns::new(began, version),
+            unproved: HashSet::new(),
             reports: Reports::default(),
         }
     }

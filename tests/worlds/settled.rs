@@ -86,7 +86,10 @@ impl World {
                 let wall = inner.wall.at(now);
                 let limit = interval(object) * 12 / 10 + auth0.lag + READ_SCHEDULE;
                 let free_since = crate::verdicts::edited(state, key, object).max(self.plan.calm);
-                let is_free = |at: Timestamp| on_hold_until(state, key, object).is_none_or(|until| until <= at);
+                // A clock that is set back may let its time begin once more, after it has acted.
+                let is_free = |at: Timestamp| {
+                    on_hold_until(state, key, object).is_none_or(|until| until <= at) && may_act(object, at)
+                };
                 let was_free = is_free(inner.wall.at(now.saturating_sub(limit))) && !is_observed(state, key, object);
                 let stalled = matches!(object.ready(), Some((_, "SubjectNotFound" | "ItemNotFound")));
                 if now < free_since + limit || !was_free || stalled || never_acts(object) || !may_act(object, wall) {
@@ -164,24 +167,31 @@ fn is_at_rest(inner: &Inner, key: &Key, object: &Object, version: Version, now: 
     if is_held && (is_continuous(object) || never_acts(object)) {
         return false;
     }
+    let soon = |at: Timestamp| at > wall && at.duration_since(wall) < FAR;
+    let waits_until = not_before(object).filter(|at| is_checked(object) && *at > wall);
+    // So does the time from which on it may act.
+    if waits_until.is_some_and(soon) {
+        return false;
+    }
     if fights(inner, key, object) {
         return true;
     }
     let is_current = object.status["observedGeneration"].as_i64() == Some(object.generation);
-    let answered = object.status["lastHandledReconcileAt"].as_str() == object.asked.as_deref();
+    // A request for a check is kept until the check may be made, however long that is.
+    let keeps_request = waits_until.is_some() && matches!(object.ready(), Some(("True", _)));
+    let answered = keeps_request || object.status["lastHandledReconcileAt"].as_str() == object.asked.as_deref();
     // A process tries once more what another version stalled for a reason that it does not know.
     let knows = version.knows(&object.status);
     let Some((ready, reason)) = object.ready().filter(|_| is_current && answered) else { return false };
-    let soon = |at: Option<Timestamp>| at.is_some_and(|at| at > wall && at.duration_since(wall) < FAR);
     match reason {
         "WouldRemove" if knows => is_observed(&inner.cluster.now, key, object),
         "NotReplayed" => not_after(object).is_some_and(|end| true_time(object.created) > end),
         _ if ready == "True" => true,
         "Expired" => not_after(object).is_some_and(|end| inner.wall.latest(now) > end),
         // Nothing ends these but somebody who asks, or the end of the object's time.
-        "SubjectNotFound" | "ItemNotFound" | "InvalidRequest" => knows && !soon(not_after(object)),
+        "SubjectNotFound" | "ItemNotFound" | "InvalidRequest" => knows && !not_after(object).is_some_and(soon),
         "StillPresent" => knows,
-        "Scheduled" => not_before(object).is_some_and(|at| at > wall) && !soon(not_before(object)),
+        "Scheduled" => not_before(object).is_some_and(|at| at > wall && !soon(at)),
         _ => false,
     }
 }

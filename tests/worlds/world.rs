@@ -218,6 +218,7 @@ impl World {
                 let names: Vec<_> = owners.iter().map(|owner| format!("{}/{}", owner.namespace, owner.name)).collect();
                 println!("{at} accepted for {names:?}");
             }
+            books.processes[process].unproved.extend(uids.iter().map(|uid| (*uid).to_owned()));
             books.delete_accepted(cluster, &domain.to_string(), &uids, items, (at, wall));
         }
     }
@@ -231,17 +232,17 @@ impl World {
         Arc::new(Wires { world: self.clone(), domain: domain.to_string(), process })
     }
 
-    /// A client of the API server of this world.
-    pub fn client(self: &Arc<Self>, version: Version) -> kube::Client {
+    /// The client with which this process uses the API server of this world.
+    pub fn client(self: &Arc<Self>, version: Version, process: usize) -> kube::Client {
         let world = self.clone();
         let service = tower::service_fn(move |request: http::Request<Body>| {
             let world = world.clone();
-            async move { Ok::<_, std::convert::Infallible>(world.answer(request, version).await) }
+            async move { Ok::<_, std::convert::Infallible>(world.answer(request, (version, process)).await) }
         });
         kube::Client::new(service, "default")
     }
 
-    async fn answer(&self, request: http::Request<Body>, version: Version) -> http::Response<Body> {
+    async fn answer(&self, request: http::Request<Body>, who: (Version, usize)) -> http::Response<Body> {
         let is_put = request.method() == http::Method::PUT;
         let path = request.uri().path().to_owned();
         let body = request.into_body().collect().await.unwrap().to_bytes();
@@ -250,9 +251,9 @@ impl World {
         let half = Duration::from_millis(wait) / 2;
         tokio::time::sleep(half).await;
         let (code, value) =
-            if fails { failure(500, "InternalError") } else { self.serve(&path, is_put.then_some(&body), version) };
+            if fails { failure(500, "InternalError") } else { self.serve(&path, is_put.then_some(&body), who) };
         tokio::time::sleep(half).await;
-        let value = serde_json::to_vec(&version.read(value)).unwrap();
+        let value = serde_json::to_vec(&who.0.read(value)).unwrap();
         http::Response::builder().status(code).body(Body::from(value)).unwrap()
     }
 
@@ -278,7 +279,7 @@ impl World {
         (inner.rng.u64(preflight.0..=preflight.1), false)
     }
 
-    fn serve(&self, path: &str, put: Option<&[u8]>, version: Version) -> (u16, Value) {
+    fn serve(&self, path: &str, put: Option<&[u8]>, (version, process): (Version, usize)) -> (u16, Value) {
         let parts: Vec<&str> = path.split('/').collect();
         // /apis/rescind.dev/v1alpha1/namespaces/NAMESPACE/PLURAL/NAME[/status]
         let (namespace, plural, name) = (parts[5], parts[6], parts[7]);
@@ -295,6 +296,9 @@ impl World {
         let answer = inner.cluster.put_status(at, &key, &body);
         if answer.0 == 200 {
             inner.wrote(&key, &before, &status, at);
+            if condition(&status, "Ready").is_some_and(|ready| ready["status"] == "True") {
+                inner.books.processes[process].unproved.remove(&before.uid);
+            }
             self.news.notify_one();
         }
         answer

@@ -274,6 +274,37 @@ fn the_verdict_of_another_version_is_checked() {
     assert_eq!(task(&edited.decide()), REMOVE, "it begins again");
 }
 
+/// What its tenant has had observed is looked at again once the tenant's hold has ended, and removed if the tenant has it
+/// observed no more. No change of the tenant object tells of that end.
+#[test]
+fn the_end_of_a_tenants_hold_brings_the_next_step() {
+    for policy in [Policy::Once, Policy::Continuous] {
+        let mut object = Case { tenant_mode: Mode::Observe, ..case() };
+        object.options.policy = policy;
+        object.apply_report(&observation(&object, &[1]));
+        assert_eq!(object.current_reason(), "WouldRemove");
+        object.check_at = Some(object.now.steady);
+        let ready = std::mem::replace(&mut object.tenant, Connection::OnHold);
+        assert!(matches!(object.decide(), Decision::AwaitChange(_)), "{:?}", object.decide());
+        assert_eq!(object.with(|inputs| inputs.next_step()), Some(Duration::from_secs(HOUR)), "{policy:?}");
+        object.generation += 1;
+        object.status = object.shown();
+        assert_eq!(object.with(|inputs| inputs.next_step()), Some(Duration::from_secs(HOUR)), "{policy:?}, edited");
+        object.later(HOUR);
+        object.tenant = ready;
+        if policy == Policy::Continuous {
+            assert_eq!(task(&object.decide()), OBSERVE);
+        } else {
+            assert_eq!(
+                (object.decide(), object.with(|inputs| inputs.next_step())),
+                (Decision::AwaitChange(None), None)
+            );
+        }
+        object.tenant_mode = Mode::Remove;
+        assert_eq!(task(&object.decide()), REMOVE, "{policy:?}");
+    }
+}
+
 /// What was absent without any removal has not come back when it is there.
 #[test]
 fn what_was_never_removed_does_not_come_back() {
