@@ -318,12 +318,16 @@ impl TenantController {
         if let Some(pause) = self.pause_before_write(key, &version, steady).filter(|_| !brake.is_urgent()) {
             return Ok(Some(pause.min(resync)));
         }
-        match self.write(key, tenant, generation, &status, &brake).await? {
+        let wrote = self.write(key, tenant, generation, &status, &brake).await?;
+        match wrote {
             Wrote::Status => self.announce(tenant, &status),
             Wrote::Nothing => {}
             Wrote::ButAnotherLeads => return Ok(Some(Duration::ZERO)),
         }
-        self.record_write(key, version, steady, brake.is_urgent());
+        // Neither a write for which the brake waited starts an interval, nor one that was not needed: the cache may not
+        // show yet what was written before.
+        let starts_interval = matches!(wrote, Wrote::Status) && !brake.is_urgent();
+        self.record_write(key, version, steady, starts_interval);
         Ok(Some(resync))
     }
 
@@ -346,14 +350,14 @@ impl TenantController {
         WRITE_INTERVAL.checked_sub(since).filter(|pause| !pause.is_zero())
     }
 
-    /// `was_urgent`: the brake waited for the write, which starts no interval.
-    fn record_write(&self, key: &TenantKey, version: Version, now: Instant, was_urgent: bool) {
+    /// Remembers what the status was written for, and when, if the write `starts_interval`.
+    fn record_write(&self, key: &TenantKey, version: Version, now: Instant, starts_interval: bool) {
         let mut shown = lock(&self.shown);
         let shown = shown.entry(key.clone()).or_default();
         // The first write for a version starts no interval, so what calls find out after an edit is written at once.
         if shown.version.as_ref() != Some(&version) {
             shown.written = None;
-        } else if !was_urgent {
+        } else if starts_interval {
             shown.written = Some(now);
         }
         shown.version = Some(version);
