@@ -445,6 +445,8 @@ mutant 9-half-alive "--lib a_part_that_ends" \
     src/runtime/mod.rs 's/{ Err(Error::Broken) } else/{ Ok(()) } else/'
 mutant 10-stale-report-opens "--lib a_stale_report_opens" \
     src/dispatch/limiter/token_bucket.rs 's/then_some(self.ended_at + ASK_AGAIN_SECONDS)/then_some(now)/'
+mutant 10-first-report-ignored "--lib a_first_report_counts" \
+    src/dispatch/limiter/mod.rs 's/let keys = if drawn == .None, None. { now_known() } else { drawn };/let _ = now_known; let keys = drawn;/'
 mutant 10-no-turns "--test dispatch one_object_does_not" \
     src/dispatch/fair_queue/mod.rs 's/self.update_namespace(ns, |namespace| namespace.last_served = sequence);/let _ = sequence;/'
 mutant 10-no-turns-anywhere "--test worlds the_promises" \
