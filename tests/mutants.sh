@@ -512,7 +512,15 @@ mutant 11-probe-unanswered "--test dispatch a_probe_without_an_answer" \
 mutant 11-all-with-the-probe "--test dispatch what_was_being_checked" \
     src/dispatch/machine/calls.rs 's/State::HalfOpen { .. } => !probe,/State::HalfOpen { .. } => false,/'
 mutant 11-panic-forgets "--test dispatch a_panic_forgets_no_429" \
-    src/dispatch/machine/state.rs 's/(self.breaker, self.connections) = (new.breaker, new.connections);/self.connections = new.connections;/'
+    src/dispatch/machine/state.rs 's/(self.breaker, self.connections, self.interrupted) = (new.breaker, new.connections, /(self.connections, self.interrupted) = (new.connections, /'
+mutant 11-panic-drops-429 "--test dispatch a_429_from_before_a_panic" \
+    src/dispatch/machine/answers.rs 's/self.hold(connection, \*wait, now);$/let _ = (connection, wait, now);/'
+mutant 11-panic-twice "--test dispatch a_429_from_before_a_panic" \
+    src/dispatch/machine/state.rs 's/(new.breaker, new.connections, new.interrupted)/(new.breaker, new.connections, HashMap::new())/'
+mutant 09-status-late "--lib a_write_that_was_not_needed" \
+    src/runtime/controllers/write_pace.rs 's/matches!(wrote, Wrote::Status) \&\& !is_urgent/{ let _ = wrote; !is_urgent }/'
+mutant 03-deleted-remains "--lib what_does_not_exist_does_not" \
+    src/revocation/history.rs 's/report.read_at.is_some() \&\& report.read_at >= accepted_at/false/'
 mutant 11-loosest-limits "--test dispatch the_strictest_limits" \
     src/dispatch/machine/connection_state.rs 's/one.max_per_second.min(other.max_per_second)/one.max_per_second.max(other.max_per_second)/'
 mutant 11-fullest-bucket "--lib of_several_buckets" \

@@ -158,7 +158,9 @@ impl Dispatcher {
     /// Opens the circuit breaker for this long, because a wait was named before a restart: the domain's breaker if
     /// Auth0 has accepted this connection since the start, otherwise that of this connection alone.
     pub fn hold(self: &Arc<Self>, connection: &Connection, wait: Duration) {
-        let queue = self.queue(&mut lock(&self.queues), &connection.domain);
+        // The lock is held until the machine knows of the wait, so that the queue cannot be removed in between.
+        let mut queues = lock(&self.queues);
+        let queue = self.queue(&mut queues, &connection.domain);
         queue.update(|machine| machine.hold(connection.key, wait, clock::steady()));
     }
 

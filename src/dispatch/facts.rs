@@ -21,8 +21,6 @@ const HOLDERS_KEPT_FOR: Duration = Duration::from_secs(300);
 pub struct Learned {
     /// The fact.
     pub fact: Fact,
-    /// When the read that it comes from began.
-    pub began: Instant,
     /// When that read ended.
     pub learned_at: Instant,
 }
@@ -95,7 +93,7 @@ mod tests {
     fn facts_are_bounded_by_time_and_connections() {
         let (mut facts, start, minute) = (Facts::default(), Instant::now(), Duration::from_secs(60));
         let (one, other) = (ConnectionKey(1), ConnectionKey(2));
-        let learned = |n: u64, at| Learned { fact: Fact::MemberCount(n), began: at, learned_at: at };
+        let learned = |n: u64, at| Learned { fact: Fact::MemberCount(n), learned_at: at };
         for n in 0..10_000 {
             facts.insert(one, question(n), learned(n as u64, start + minute * u32::try_from(n).unwrap()));
         }
@@ -117,7 +115,7 @@ mod tests {
         let role = Question::RoleHolders { role: "rol_a".into() };
         for (n, question) in [question(1), question(2), role.clone()].into_iter().enumerate() {
             let fact = if n == 2 { holders.clone() } else { Fact::MemberCount(1) };
-            facts.insert(key, question, Learned { fact, began: start, learned_at: start });
+            facts.insert(key, question, Learned { fact, learned_at: start });
         }
         facts.retain(|_| true, start + HOLDERS_KEPT_FOR);
         let known = facts.of(key).unwrap();
@@ -130,7 +128,7 @@ mod tests {
     #[test]
     fn a_snapshot_does_not_change() {
         let (mut facts, now, key) = (Facts::default(), Instant::now(), ConnectionKey(1));
-        let learned = |n| Learned { fact: Fact::MemberCount(n), began: now, learned_at: now };
+        let learned = |n| Learned { fact: Fact::MemberCount(n), learned_at: now };
         facts.insert(key, question(1), learned(1));
         let before = facts.of(key).unwrap().clone();
         facts.insert(key, question(1), learned(2));

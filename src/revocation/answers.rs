@@ -24,7 +24,7 @@ pub(super) fn judge_report(inputs: &Inputs<'_>, report: &Report, known: Known) -
         End::HandedBack(_) | End::Learned => return None,
         // A late read without a result leaves the verdict as it is.
         End::Unverified(_) | End::Failed(_) | End::NotFound(Missing::Item | Missing::Unclear)
-            if known.still_present_since.is_some() =>
+            if known.still_present_since.is_some() && known.remaining > 0 =>
         {
             still_present(known.remaining, inputs, known)
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{ConditionType, RemovalResult, RemovalStatus, VerifiedReason, time};
-use crate::auth0::{Domain, Item, NotFound};
+use crate::auth0::{Domain, Item, Missing, NotFound};
 use crate::dispatch::{End, History, Refusal, Removal, Report, Task};
 
 use super::items::Items;
@@ -193,13 +193,18 @@ impl Known {
         let certain = before.max(named + absent);
         self.accepted = self.accepted.min(certain.saturating_sub(self.absent)).max(named);
         self.absent = self.absent.min(certain - self.accepted);
+        let accepted_at = self.accepted_at.max(report.accepted_at);
         match &report.end {
-            End::Gone if self.accepted_at.max(report.accepted_at).is_none() => {
+            End::Gone if accepted_at.is_none() => {
                 (self.accepted, self.absent) = (0, self.requested);
             }
-            End::Gone => self.remaining = 0,
+            End::Gone | End::NotFound(Missing::Subject) => self.remaining = 0,
+            // The proof shows none of the items; the ones that it would have to show do not exist.
+            End::NotFound(Missing::Item) if report.read_at.is_some() && report.read_at >= accepted_at => {
+                self.remaining = 0;
+            }
             End::Remaining(left) if report.task == Task::Observe => self.count_observed(left),
-            End::Remaining(left) if self.accepted_at.max(report.accepted_at).is_some() => {
+            End::Remaining(left) if accepted_at.is_some() => {
                 // An item that this read shows is not absent, whatever an earlier read said.
                 let unknown = left.iter().filter(|item| self.items.unknown.contains(*item)).count();
                 self.remaining = (left.len() - unknown).min(self.requested);

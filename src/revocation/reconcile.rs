@@ -195,6 +195,8 @@ impl<K: Revocation> Reconciliation<'_, K> {
                     plan.requeue_after = inputs.check_left();
                 }
                 Decision::Block(blocked) => {
+                    // What it has asked for is asked again, if it is too old by the time that the block ends.
+                    memory.learning_since = None;
                     if let (Reason::InsufficientScope, TenantState::Ready { connection, .. }) =
                         (blocked.outcome.reason, &tenant)
                     {

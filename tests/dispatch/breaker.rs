@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rescind::auth0::{Answer, Endpoint};
+use rescind::auth0::{Answer, CallError, Endpoint};
 use rescind::dispatch::machine::{Outgoing, Step};
 use rescind::dispatch::{History, Job, Task};
 
@@ -127,6 +127,28 @@ fn an_answer_from_before_a_panic_is_nobodys() {
     assert_ne!(read.id, before);
     let (_, report) = sim.machine.view(&uid, now).unwrap();
     assert!(report.lost && report.accepted.is_empty(), "{report:?}");
+}
+
+/// Nothing is sent before the time that a 429 names, also if its call was in flight at a panic.
+#[test]
+fn a_429_from_before_a_panic_is_obeyed() {
+    let mut sim = Sim::new(Auth0::default(), open(0.0), calm(40));
+    let roles = Endpoint::UserRoles { user: "auth0|a".into() };
+    let Object { owner, removal, .. } = Object::new(&"a".into(), 0, roles, vec![id("rol_a".into())], true);
+    let now = sim.start();
+    let task = Task::Remove { before: false, after: true };
+    sim.machine.submit(connection(1), Job { owner, removal, task, history: History::default() }, now);
+    let Step::Check(call) = sim.machine.next(now) else { panic!("nothing to send") };
+    sim.machine.preflighted(call.id, &[Ok(connection(1))], now).unwrap();
+    assert!(sim.machine.send(call.id, &[Ok(connection(1))], now).is_some());
+    sim.machine.rebuild(now);
+    sim.machine.rebuild(now);
+    assert_eq!(sim.machine.in_flight(), 1, "the call is still on its way");
+    let refused = || Answer { limits: Default::default(), outcome: Err(CallError::RateLimited(seconds(9))) };
+    sim.machine.answered(call.id, refused(), wall(), now);
+    assert_eq!(sim.machine.in_flight(), 0);
+    assert!(matches!(sim.machine.next(now), Step::Wait(until) if until >= now + seconds(9)));
+    assert!(matches!(sim.machine.next(now + seconds(10)), Step::Check(_)));
 }
 
 fn wall() -> jiff::Timestamp {

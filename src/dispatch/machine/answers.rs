@@ -35,8 +35,8 @@ enum Resolution {
 impl Machine {
     /// Takes the answer to a call that was sent. `at` is the time of the wall clock at `now`.
     pub fn answered(&mut self, id: CallId, answer: Answer<Page>, at: Timestamp, now: Instant) {
-        let Some(call) = self.calls.remove(&id) else { return };
         self.wall_clock = (at, now);
+        let Some(call) = self.calls.remove(&id) else { return self.interrupted_answered(id, &answer, now) };
         let Answer { limits, outcome } = answer;
         let connection = call.class.connection;
         let by_auth0 = outcome.as_ref().err().is_none_or(CallError::is_auth0s_own);
@@ -71,6 +71,13 @@ impl Machine {
                 }
                 self.delete_answered(queue, batch, outcome, call.started, now);
             }
+        }
+    }
+
+    /// The answer to a call that was in flight at a panic. What it was for has been queued again.
+    fn interrupted_answered(&mut self, id: CallId, answer: &Answer<Page>, now: Instant) {
+        if let (Some(connection), Err(CallError::RateLimited(wait))) = (self.interrupted.remove(&id), &answer.outcome) {
+            self.hold(connection, *wait, now);
         }
     }
 

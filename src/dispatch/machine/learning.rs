@@ -34,7 +34,7 @@ impl Machine {
         connection: ConnectionKey,
         walk: &Walk,
         error: Option<&ReadError>,
-        (began, learned_at): (Instant, Instant),
+        learned_at: Instant,
     ) {
         let (question, fact) = match (walk.read(), error) {
             (Read::Answer(question), Some(ReadError::Call(why) | ReadError::Unreadable(why))) => {
@@ -48,7 +48,7 @@ impl Machine {
             (Read::List(_) | Read::UserOrganizations { .. } | Read::Lookup(_), _) => return,
         };
         if let Some(fact) = fact {
-            self.facts.insert(connection, question, Learned { fact, began, learned_at });
+            self.facts.insert(connection, question, Learned { fact, learned_at });
         }
     }
 }

@@ -77,7 +77,6 @@ pub(super) struct ReadQueue {
 #[derive(Debug)]
 pub(super) struct ActiveWalk {
     pub(super) walk: Walk,
-    pub(super) began: Instant,
     pub(super) waiters: Vec<ReadWaiter>,
     /// The index of the first waiter whose job has not ended.
     pub(super) first_alive: usize,
@@ -235,24 +234,15 @@ impl ReadQueue {
     }
 
     /// Begins a walk for these jobs.
-    pub(super) fn start_walk(&mut self, waiters: Vec<ReadWaiter>, page_budget: usize, arrival: u64, now: Instant) {
+    pub(super) fn start_walk(&mut self, waiters: Vec<ReadWaiter>, page_budget: usize, arrival: u64) {
         let wanted: BTreeSet<Item> = waiters.iter().flat_map(|waiter| waiter.wanted.iter().cloned()).collect();
         let priority = waiters.iter().map(|waiter| waiter.priority).min().unwrap_or(Priority::Observation);
         let read = self.read.clone();
         let is_first_page = wanted.is_empty() && !matches!(read, Read::Answer(_));
         let walk = if is_first_page { Walk::first_page(read) } else { Walk::new(read, wanted) };
         let (failures, restarts) = (0, 0);
-        self.walk = Some(ActiveWalk {
-            walk,
-            began: now,
-            waiters,
-            first_alive: 0,
-            page_budget,
-            failures,
-            restarts,
-            priority,
-            arrival,
-        });
+        self.walk =
+            Some(ActiveWalk { walk, waiters, first_alive: 0, page_budget, failures, restarts, priority, arrival });
     }
 
     pub(super) const fn is_empty(&self) -> bool {

@@ -168,7 +168,7 @@ impl Machine {
                 job.read_started(began);
             }
         }
-        self.read_queues[key].start_walk(waiters, page_budget, position.arrival, now);
+        self.read_queues[key].start_walk(waiters, page_budget, position.arrival);
         self.release_namespaces(gone);
     }
 
@@ -269,13 +269,13 @@ impl Machine {
     /// Gives the result of a walk to all of its jobs.
     fn finish_walk(&mut self, key: usize, result: Result<&BTreeSet<Item>, ReadError>, now: Instant) {
         let list = &mut self.read_queues[key];
-        let Some(ActiveWalk { walk, mut waiters, began, .. }) = list.walk.take() else { return };
+        let Some(ActiveWalk { walk, mut waiters, .. }) = list.walk.take() else { return };
         list.pause = None;
         if matches!(list.read, Read::Answer(_)) {
             waiters.extend(list.take_waiters());
         }
         let (connection, first_page_only) = (list.connection, list.first_page_only);
-        self.learn(connection, &walk, result.as_ref().err(), (began, now));
+        self.learn(connection, &walk, result.as_ref().err(), now);
         if let (Ok(_), Some((endpoint, _)), false) = (&result, walk.read().per_user(), first_page_only) {
             let at = (endpoint.clone(), connection);
             self.remember_length(

@@ -39,6 +39,8 @@ pub struct Machine {
     pub(super) fair: FairQueue<WorkSource>,
     pub(super) timers: BinaryHeap<Reverse<(Instant, Timer)>>,
     pub(super) calls: HashMap<CallId, Call>,
+    /// The connections of calls that were in flight at a panic and have not been answered since.
+    pub(super) interrupted: HashMap<CallId, ConnectionKey>,
     pub(super) connections: HashMap<ConnectionKey, ConnectionState>,
     /// The call in flight with a connection that Auth0 has not accepted yet. There is at most one such call in the
     /// domain.
@@ -88,6 +90,7 @@ impl Machine {
             fair: FairQueue::default(),
             timers: BinaryHeap::new(),
             calls: HashMap::new(),
+            interrupted: HashMap::new(),
             connections: HashMap::new(),
             unaccepted_call: None,
             breaker: Breaker::default(),
@@ -196,17 +199,19 @@ impl Machine {
 
     /// The number of calls that were started and have not ended.
     pub fn in_flight(&self) -> usize {
-        self.calls.len()
+        self.calls.len() + self.interrupted.len()
     }
 
     /// Rebuilds the machine after a panic from its jobs, connections and breaker; no other state can be trusted. Calls
-    /// that were in flight count as unanswered.
+    /// that were in flight count as unanswered, but a 429 to one of them is still obeyed.
     #[allow(clippy::iter_over_hash_type, reason = "each is reset by itself")]
     pub fn rebuild(&mut self, now: Instant) {
         let mut new = Self::new(self.domain.clone(), &self.correlation_prefix, self.wall_clock.0, self.wall_clock.1);
         std::mem::swap(&mut new, self);
         (self.last_id, self.ended, self.woken) = (new.last_id + 1, new.ended, new.woken);
-        (self.breaker, self.connections) = (new.breaker, new.connections);
+        (self.breaker, self.connections, self.interrupted) = (new.breaker, new.connections, new.interrupted);
+        let in_flight = new.calls.into_iter().filter(|(_, call)| call.sent);
+        self.interrupted.extend(in_flight.map(|(id, call)| (id, call.class.connection)));
         self.breaker.probe_finished(now, false);
         for (key, conn) in &mut self.connections {
             (conn.jobs, conn.calls, conn.checking, conn.timer) = (0, 0, 0, None);

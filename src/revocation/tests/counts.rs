@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::api::State;
+use crate::api::{IfNotFound, State};
 use crate::auth0::{Missing, Rejection};
 use crate::dispatch::Unverified;
 
@@ -174,6 +174,28 @@ fn a_list_that_shows_what_auth0_does_not_know_ends_it() {
         object.later(10);
     }
     assert_eq!(object.current_reason(), "ItemNotFound");
+}
+
+/// A role that was deleted in Auth0 can still be listed. Once it is not, what was accepted is removed, and not still there.
+#[test]
+fn what_does_not_exist_does_not_remain() {
+    let counts = |object: &Case| {
+        let result = object.status.as_ref().unwrap().result.clone().unwrap();
+        (result.accepted, result.already_absent, result.remaining)
+    };
+    for (if_not_found, reason) in [(IfNotFound::Ignore, "Removed"), (IfNotFound::Fail, "ItemNotFound")] {
+        let mut object = case();
+        object.options.if_not_found = if_not_found;
+        let one = |end| Report { accepted: vec![role(1)], not_found: vec![role(2)], ..case().accepted(end) };
+        object.apply_report(&one(End::Remaining(vec![role(1)])));
+        object.later(10);
+        object.apply_report(&Report { not_found: Vec::new(), ..object.accepted(End::Remaining(vec![role(2)])) });
+        assert_eq!(counts(&object), (1, 0, 1));
+        object.later(10);
+        let proof = Report { read_at: Some(object.now.wall), ..one(End::NotFound(Missing::Item)) };
+        object.apply_report(&proof);
+        assert_eq!((object.current_reason(), counts(&object)), (reason, (1, 1, 0)));
+    }
 }
 
 /// What this process knows item by item counts only as long as the status says when it was accepted. Otherwise the item

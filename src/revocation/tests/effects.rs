@@ -49,7 +49,7 @@ impl Case {
     /// The same object once this was learned, now.
     fn knowing(mut self, question: Question, fact: Fact) -> Self {
         let at = self.now.steady;
-        self.facts.insert(question, Learned { fact, began: at, learned_at: at });
+        self.facts.insert(question, Learned { fact, learned_at: at });
         self
     }
 

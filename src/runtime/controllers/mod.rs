@@ -11,7 +11,7 @@
 //!   `braking.rs` is what it knows.
 //!   `tenant_stops.rs` tells the audit log when a tenant is stopped and goes on,
 //!   `tenant_credentials.rs` says when the credentials of an application are tried out, and `usability.rs` what of a
-//!   tenant matters to removals.
+//!   tenant matters to removals. `write_pace.rs`: how often its status is written.
 //! - `controller.rs`: kube's controller, fed with keys. `clock_jumps.rs`: queues everything when the wall clock was
 //!   set.
 //! - `guard.rs`: around every reconcile: deadline, panics, backoff. `write_permits.rs`: how many status writes are in
@@ -40,6 +40,7 @@ mod tenant_credentials;
 mod tenant_stops;
 mod tenants;
 mod usability;
+mod write_pace;
 mod write_permits;
 
 pub(crate) use clock_jumps::follow_clock;

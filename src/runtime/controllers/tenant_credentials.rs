@@ -25,7 +25,7 @@ impl TenantController {
             self.tenants.refresh_token(key);
         }
         let Usable::Yes(connection, _) = usable else { return false };
-        let is_rotated = shown.version.as_ref().is_some_and(|version| version.connection != Ok(connection.key));
+        let is_rotated = shown.pace.connection().is_some_and(|before| *before != Ok(connection.key));
         let was_ready = status.is_some_and(|status| {
             let ready = status.condition(ConditionType::Ready);
             status.observed_generation == metadata.generation && ready.is_some_and(|ready| ready.status == "True")

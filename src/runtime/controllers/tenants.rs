@@ -23,21 +23,20 @@ use crate::api::{
     Admission, Auth0Tenant, Auth0TenantStatus, BrakeId, ClusterAuth0Tenant, ConditionType, Reason, TenantObject,
     reconcile_request,
 };
-use crate::dispatch::{ConnectionKey, Dispatcher};
+use crate::dispatch::Dispatcher;
 use crate::revocation::{ReasonChange, own_part};
 use crate::runtime::cache::{Change, Key};
 use crate::sync::{lock, read, write};
 use crate::telemetry::audit_log::AuditLog;
 use crate::telemetry::events;
-use crate::tenant::{
-    CredentialFacts, KindRow, Listing, TenantError, TenantFacts, TenantKey, Tenants, Usable, tenant_status,
-};
+use crate::tenant::{CredentialFacts, KindRow, Listing, TenantFacts, TenantKey, Tenants, Usable, tenant_status};
 
 use super::braking::{Braking, Wrote};
 use super::controller::{Queue, Queued, run};
 use super::dependents::Dependents;
 use super::guard::ReconcileGuard;
 use super::usability::Usability;
+use super::write_pace::{Version, WritePace};
 
 /// A tenant is reconciled again this often, because a token expires and a refusal grows old. This costs no call to
 /// Auth0.
@@ -46,8 +45,6 @@ const RESYNC_INTERVAL: Duration = Duration::from_secs(300);
 const SECRETS_RETRY: Duration = Duration::from_secs(1);
 /// While the first token is asked for, a tenant is reconciled again this soon, if nothing queues it before.
 const TOKEN_RETRY: Duration = Duration::from_secs(5);
-/// The shortest time between two status writes that only report what calls found out.
-const WRITE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How many tenants of a scope are reconciled at once.
 const CONCURRENCY: u16 = 4;
@@ -132,22 +129,10 @@ pub(crate) struct Shown {
     woken_for: Option<(Usability, Option<Admission>)>,
     /// The request by annotation for which a fresh token was asked for.
     pub(super) refreshed_for: Option<String>,
-    /// The version of the tenant that its status was last written for.
-    pub(super) version: Option<Version>,
     /// Whether it was stopped when that was last compared.
     pub(super) stopped: Option<bool>,
-    /// When a status was last written for a version that had been written before.
-    written: Option<Instant>,
-}
-
-/// What of a tenant changes by edits, and whether Auth0 accepted its credential, which happens once. A status write for
-/// a new version is not delayed. Everything else in the status changes back and forth with the calls.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Version {
-    generation: i64,
-    asked: Option<String>,
-    accepted: bool,
-    pub(super) connection: Result<ConnectionKey, Option<TenantError>>,
+    /// When its status was written.
+    pub(super) pace: WritePace,
 }
 
 impl TenantController {
@@ -315,7 +300,8 @@ impl TenantController {
         if is_same && !brake.is_urgent() {
             return Ok(Some(resync));
         }
-        if let Some(pause) = self.pause_before_write(key, &version, steady).filter(|_| !brake.is_urgent()) {
+        let pause = lock(&self.shown).get(key).and_then(|shown| shown.pace.pause(&version, steady));
+        if let Some(pause) = pause.filter(|_| !brake.is_urgent()) {
             return Ok(Some(pause.min(resync)));
         }
         let wrote = self.write(key, tenant, generation, &status, &brake).await?;
@@ -324,10 +310,7 @@ impl TenantController {
             Wrote::Nothing => {}
             Wrote::ButAnotherLeads => return Ok(Some(Duration::ZERO)),
         }
-        // Neither a write for which the brake waited starts an interval, nor one that was not needed: the cache may not
-        // show yet what was written before.
-        let starts_interval = matches!(wrote, Wrote::Status) && !brake.is_urgent();
-        self.record_write(key, version, steady, starts_interval);
+        lock(&self.shown).entry(key.clone()).or_default().pace.wrote(version, &wrote, brake.is_urgent(), steady);
         Ok(Some(resync))
     }
 
@@ -340,27 +323,6 @@ impl TenantController {
             self.dependents.wake(key);
             self.connections.notify_one();
         }
-    }
-
-    /// How long a status write that only reports what calls found out has to wait because of the one before.
-    fn pause_before_write(&self, key: &TenantKey, version: &Version, now: Instant) -> Option<Duration> {
-        let shown = lock(&self.shown);
-        let shown = shown.get(key).filter(|shown| shown.version.as_ref() == Some(version))?;
-        let since = now.saturating_duration_since(shown.written?);
-        WRITE_INTERVAL.checked_sub(since).filter(|pause| !pause.is_zero())
-    }
-
-    /// Remembers what the status was written for, and when, if the write `starts_interval`.
-    fn record_write(&self, key: &TenantKey, version: Version, now: Instant, starts_interval: bool) {
-        let mut shown = lock(&self.shown);
-        let shown = shown.entry(key.clone()).or_default();
-        // The first write for a version starts no interval, so what calls find out after an edit is written at once.
-        if shown.version.as_ref() != Some(&version) {
-            shown.written = None;
-        } else if starts_interval {
-            shown.written = Some(now);
-        }
-        shown.version = Some(version);
     }
 
     /// Logs a change of reason, and makes an event of it.
