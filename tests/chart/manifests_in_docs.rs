@@ -88,7 +88,8 @@ fn the_api_server_takes_every_manifest() {
             for mut object in documents(&block) {
                 match object["apiVersion"].as_str() {
                     Some(OF_KUSTOMIZE) => continue,
-                    // The settings of SOPS, and rules of the API server's audit policy.
+                    // The settings of SOPS, which have a test below, and rules of the API server's audit policy, which have
+                    // theirs in tests/cli/evidence.rs.
                     None if object.get("creation_rules").is_some() || object.is_array() => continue,
                     Some(_) => {}
                     None => object = completed(&object),
@@ -133,6 +134,28 @@ fn each_example_of_a_secret_carries_the_consent() {
         let place = pointer.trim_start_matches('/').replace('/', ".");
         assert!(page.contains(&format!("`{place}`")), "the table has {place}");
     }
+}
+
+/// Whether `text` matches an extended regular expression.
+fn matches(expression: &str, text: &str) -> bool {
+    let grep = r#"printf '%s' "$1" | grep -qE -e "$0""#;
+    std::process::Command::new("sh").args(["-c", grep, expression, text]).status().unwrap().success()
+}
+
+/// The rule of SOPS encrypts the data of the Secret below it and leaves the label readable, which is the consent.
+#[test]
+fn the_rule_of_sops_encrypts_the_data_alone() {
+    let page = fs::read_to_string(root().join("docs/secrets.md")).unwrap();
+    let objects: Vec<Value> = blocks(&page, "yaml").iter().flat_map(|block| documents(block)).collect();
+    let rule = objects.iter().find_map(|object| object["creation_rules"].get(0)).unwrap();
+    let encrypted = rule["encrypted_regex"].as_str().unwrap();
+    assert!(matches(rule["path_regex"].as_str().unwrap(), "clusters/eu/secrets/auth0.yaml"));
+    let secret = objects.iter().find(|object| object.get("sops").is_some()).unwrap();
+    assert_eq!(secret["sops"]["encrypted_regex"], encrypted);
+    for (key, value) in secret.as_object().unwrap().iter().filter(|(key, _)| *key != "sops") {
+        assert_eq!(value.to_string().contains("ENC["), matches(encrypted, key), "{key}");
+    }
+    assert!(matches(encrypted, "data") && matches(encrypted, "stringData"));
 }
 
 /// The shell parses every command as it stands.

@@ -263,3 +263,49 @@ async fn an_incomplete_report_is_refused() {
     let columns = report["removals"][0].as_object().unwrap();
     assert!(columns.contains_key("object_removed_at") && !columns.contains_key("removed_at"), "{columns:?}");
 }
+
+/// The rules of docs/evidence.md, in the policy of a real API server: its log names who created an object, and what an
+/// object named that was deleted before anything was done.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rules_of_the_page_are_enough_for_who_asked() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/evidence.md")).unwrap();
+    let rules =
+        page.split("```yaml\n").find_map(|block| block.split_once("```").filter(|(yaml, _)| yaml.contains("level:")));
+    let policy = format!("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n{}- level: None\n", rules.unwrap().0);
+    let plane = own_plane().await;
+    let (policy_file, log) = (plane.dir().join("policy.yaml"), plane.dir().join("audit.jsonl"));
+    std::fs::write(&policy_file, policy).unwrap();
+    let flag = |name: &str, file: &Path| format!("--audit-{name}={}", file.display());
+    let flags = [flag("policy-file", &policy_file), flag("log-path", &log), "--audit-log-mode=blocking".to_owned()];
+    tokio::task::spawn_blocking(move || plane.restart_apiserver_with(&flags)).await.unwrap().unwrap();
+    plane.apply(&crds()).unwrap();
+    let env = Environment::with(plane, prompt_fake().await, "policy").await;
+    let object = |metadata: Value, user: &str| json!({"apiVersion": "rescind.dev/v1alpha1", "kind": "UserRoleRevocation", "metadata": metadata, "spec": roles(user)});
+    let person = Person::admin(&env);
+    let lee = ["--as", "lee@acme.com", "--as-group", "system:masters", "-n", &env.namespace, "-f", "-"];
+    for (verb, metadata, user) in
+        [("apply", json!({"name": "applied"}), USER), ("create", json!({"generateName": "generated-"}), OTHER_USER)]
+    {
+        let text = object(metadata, user).to_string();
+        let made = person.kubectl_in(Path::new("."), &[&[verb][..], &lee].concat(), &text).await;
+        assert_eq!(made.code, 0, "{made:?}");
+    }
+    let api = env.api::<UserRoleRevocation>();
+    let names =
+        api.list(&Default::default()).await.unwrap().items.into_iter().filter_map(|object| object.metadata.name);
+    let generated = names.into_iter().find(|name| name.starts_with("generated-")).unwrap();
+    api.delete(&generated, &DeleteParams::default()).await.unwrap();
+
+    let log = log.to_str().unwrap();
+    let printed = person.rescind(&["evidence", "--since", "2026-01-01", "--kube-audit", log, "-o", "json"]).await;
+    assert_eq!(printed.code, 0, "{printed:?}");
+    let report: Value = serde_json::from_str(&printed.out).unwrap();
+    let rows = report["removals"].as_array().unwrap();
+    assert_eq!(rows.len(), 2, "{rows:#?}");
+    for (name, user, verdict) in [("applied", USER, "NotLookedAt"), (&generated, OTHER_USER, "ObjectDeleted")] {
+        let row = of(rows, name)[0];
+        assert_eq!((&row["verdict"], &row["user_id"]), (&json!(verdict), &json!(user)), "{row:#}");
+        assert_eq!(row["requested_by_source"], "kube-audit", "{row:#}");
+        assert!(row["requested_by"].as_str().unwrap().contains("lee@acme.com"), "{row:#}");
+    }
+}

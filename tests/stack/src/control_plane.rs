@@ -30,6 +30,8 @@ pub struct ControlPlane {
     apiserver: Mutex<Option<Supervised>>,
     etcd: Mutex<Supervised>,
     apiserver_program: PathBuf,
+    /// Flags of the API server beside the usual ones.
+    flags: Mutex<Vec<String>>,
     kubectl: PathBuf,
     ports: Ports,
     credentials: Credentials,
@@ -75,6 +77,7 @@ impl ControlPlane {
             apiserver: Mutex::new(None),
             etcd: Mutex::new(etcd),
             apiserver_program,
+            flags: Mutex::default(),
             kubectl,
             ports,
             credentials,
@@ -107,6 +110,12 @@ impl ControlPlane {
     pub fn restart_apiserver(&self) -> Result<(), Error> {
         self.stop_apiserver();
         self.start_apiserver()
+    }
+
+    /// The same, and from now on the API server has these flags beside the usual ones.
+    pub fn restart_apiserver_with(&self, flags: &[String]) -> Result<(), Error> {
+        *lock(&self.flags) = flags.to_vec();
+        self.restart_apiserver()
     }
 
     /// Stops the API server as a crash would (SIGKILL). It keeps its data and port.
@@ -206,7 +215,8 @@ impl ControlPlane {
     fn spawn_apiserver(&self) -> Result<(), Error> {
         let mut apiserver = lock(&self.apiserver);
         if apiserver.is_none() {
-            let command = apiserver_command(&self.apiserver_program, self.ports, &self.credentials);
+            let mut command = apiserver_command(&self.apiserver_program, self.ports, &self.credentials);
+            command.args(&*lock(&self.flags));
             *apiserver = Some(Supervised::spawn(&command, &self.dir().join("kube-apiserver.log"))?);
         }
         Ok(())
