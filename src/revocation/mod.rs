@@ -68,7 +68,7 @@ pub use history::Known;
 pub use inputs::{Failures, Inputs, Now, Tenant};
 pub use items::Items;
 pub use kinds::{ForEachKind, Revocation, for_each_kind, kind_at};
-pub use mutation_cache::Stored;
+pub use mutation_cache::{Current, MutationCache, Stored};
 pub use outcome::{Outcome, Verified};
 pub use preflight::{IsLeader, Origin, PreflightChecker};
 pub use reconcile::{Context, Error, Progress, reconcile};

@@ -4,6 +4,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use kube::Resource;
+use kube::runtime::reflector::{ObjectRef, Store};
+
 use crate::capacity::shrink_map;
 use crate::sync::lock;
 
@@ -14,6 +17,15 @@ pub struct Stored<S> {
     pub version: String,
     /// The whole status.
     pub status: S,
+}
+
+/// An object as it is now.
+#[derive(Debug)]
+pub struct Current<K, S> {
+    /// What the cache holds.
+    pub object: Arc<K>,
+    /// What was last written for it, if the cache is behind that.
+    pub ahead: Option<Arc<Stored<S>>>,
 }
 
 /// The last write of each object, by uid, until the cache has caught up with it.
@@ -33,6 +45,20 @@ impl<S> MutationCache<S> {
     /// What was last written for `uid`, while the cache is behind it.
     pub fn ahead_of_cache(&self, uid: &str) -> Option<Arc<Stored<S>>> {
         lock(&self.0).get(uid).map(|(_, stored)| stored.clone())
+    }
+
+    /// The object as it is now, with what was last written for it if the cache is behind that. `object` was looked up a
+    /// while ago, when its reconcile was scheduled. None if it has left the cache since.
+    pub fn current<K>(&self, store: &Store<K>, object: &K) -> Option<Current<K, S>>
+    where
+        K: Resource<DynamicType = ()> + Clone + 'static,
+    {
+        // In this order: a write is forgotten once the cache has it.
+        let written = self.ahead_of_cache(object.meta().uid.as_deref()?);
+        let current = store.get(&ObjectRef::from_obj(object)).filter(|now| now.meta().uid == object.meta().uid)?;
+        let cached = number(current.meta().resource_version.as_deref());
+        let ahead = written.filter(|written| cached.is_none_or(|cached| number(Some(&written.version)) > Some(cached)));
+        Some(Current { object: current, ahead })
     }
 
     /// Remembers a write that succeeded, unless the cache, which holds the version `cached`, already has it.
@@ -66,7 +92,10 @@ fn number(version: Option<&str>) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use kube::runtime::watcher::Event;
+
     use super::*;
+    use crate::api::Auth0Tenant;
 
     fn stored(version: &str) -> Stored<()> {
         Stored { version: version.into(), status: () }
@@ -82,5 +111,34 @@ mod tests {
         assert!(written.ahead_of_cache("u").is_none());
         written.insert("u", stored("11"), Some("12"));
         assert!(written.ahead_of_cache("u").is_none(), "the event overtook the answer");
+    }
+    /// Between the scheduling of a reconcile and its start the cache may get the write, which is forgotten then. The
+    /// reconcile must not go on with the object as it was before: it would do its work again.
+    #[test]
+    fn a_reconcile_begins_with_the_object_as_it_is_then() {
+        let tenant = |version: &str, uid: &str| {
+            let spec = serde_json::json!({"domain": "acme.eu.auth0.com", "credentials": {}});
+            let mut tenant = Auth0Tenant::new("default", serde_json::from_value(spec).unwrap());
+            tenant.metadata.namespace = Some("ns".into());
+            (tenant.metadata.uid, tenant.metadata.resource_version) = (Some(uid.into()), Some(version.into()));
+            tenant
+        };
+        let (store, mut writer) = kube::runtime::reflector::store();
+        let mut apply = |tenant| writer.apply_watcher_event(&Event::Apply(tenant));
+        let written = MutationCache::default();
+        let scheduled = tenant("9", "u");
+        assert!(written.current(&store, &scheduled).is_none(), "it has left the cache");
+        apply(scheduled.clone());
+        written.insert("u", stored("10"), Some("9"));
+        let version = |now: Current<Auth0Tenant, ()>| {
+            (now.object.metadata.resource_version.clone().unwrap(), now.ahead.map(|ahead| ahead.version.clone()))
+        };
+        assert_eq!(version(written.current(&store, &scheduled).unwrap()), ("9".into(), Some("10".into())));
+        apply(tenant("10", "u"));
+        assert_eq!(version(written.current(&store, &scheduled).unwrap()), ("10".into(), None), "not seen yet");
+        written.seen("u", Some("10"));
+        assert_eq!(version(written.current(&store, &scheduled).unwrap()), ("10".into(), None));
+        apply(tenant("11", "v"));
+        assert!(written.current(&store, &scheduled).is_none(), "another one has its name");
     }
 }

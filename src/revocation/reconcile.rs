@@ -21,7 +21,7 @@ use super::decision::Decision;
 use super::inputs::{Inputs, Now, Tenant};
 use super::kinds::Revocation;
 use super::memory::ObjectMemory;
-use super::mutation_cache::Stored;
+use super::mutation_cache::{Current, Stored};
 use super::needs::can_need_facts;
 use super::refusals::{Calls, Refused, is_refusal};
 use super::schedule::resync_after;
@@ -90,14 +90,22 @@ pub async fn reconcile<K: Revocation>(
     context: Arc<Context<K>>,
     permit: Option<OwnedSemaphorePermit>,
 ) -> Result<Progress, Error> {
+    let Some(Current { object, ahead }) = context.shared.state.mutations.current(&context.store, &*object) else {
+        return Ok(Progress::Done(None));
+    };
     let Some(owner) = owner(&*object) else { return Ok(Progress::Done(None)) };
     // Its job is left alone here: the preflight check refuses every further call for it.
     if object.meta().deletion_timestamp.is_some() {
         return Ok(Progress::Done(None));
     }
     let (removal, now) = (object.removal(), Now::read());
-    let progress =
-        Reconciliation { object: &*object, owner: &owner, context: &context, removal, now }.run(permit).await;
+    // The status that the API server has, as far as this process knows: its own last write if the cache is behind it.
+    let stored = ahead.unwrap_or_else(|| {
+        let version = object.resource_version().unwrap_or_default();
+        Arc::new(Stored { version, status: object.status().cloned().unwrap_or_default() })
+    });
+    let this = Reconciliation { object: &*object, owner: &owner, context: &context, removal, now };
+    let progress = this.run(&stored, permit).await;
     progress.map(|progress| match progress {
         Progress::Done(after) => Progress::Done(after.map(|after| after.clamp(MIN_REQUEUE, MAX_REQUEUE))),
         Progress::AwaitPermit => progress,
@@ -127,14 +135,17 @@ struct Plan {
 }
 
 impl<K: Revocation> Reconciliation<'_, K> {
-    async fn run(&self, permit: Option<OwnedSemaphorePermit>) -> Result<Progress, Error> {
-        let stored = self.stored();
+    async fn run(
+        &self,
+        stored: &Stored<RemovalStatus>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Result<Progress, Error> {
         let mut memory = self.context.shared.state.memory.get(&self.owner.uid);
         if stands(self.object, &stored.status) {
             memory.status = memory.status.filter(|status| status.is_ready());
         }
         let plan = self.decide(&stored.status, &mut memory);
-        self.write(&stored, memory, plan, permit).await
+        self.write(stored, memory, plan, permit).await
     }
 
     /// When to look again at a finished object of policy Continuous. Decided once, and once more after each edit.
@@ -151,15 +162,6 @@ impl<K: Revocation> Reconciliation<'_, K> {
             (generation, memory.check.map_or(first, |(_, before)| before.min(first)))
         }));
         Some(at)
-    }
-
-    /// The status that the API server has, as far as this process knows: its own last write if the cache is behind it.
-    fn stored(&self) -> Arc<Stored<RemovalStatus>> {
-        let ahead = self.context.shared.state.mutations.ahead_of_cache(&self.owner.uid);
-        ahead.unwrap_or_else(|| {
-            let version = self.object.resource_version().unwrap_or_default();
-            Arc::new(Stored { version, status: self.object.status().cloned().unwrap_or_default() })
-        })
     }
 
     /// Decides until nothing is left to decide, and carries out everything but the write. It awaits nothing, so a

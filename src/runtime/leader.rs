@@ -8,7 +8,9 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::dispatch::{Dispatcher, Observer};
-use crate::revocation::{ForEachKind, PreflightChecker, ReasonChange, ReconcileState, Revocation, for_each_kind};
+use crate::revocation::{
+    ForEachKind, MutationCache, PreflightChecker, ReasonChange, ReconcileState, Revocation, for_each_kind,
+};
 use crate::telemetry::audit::AuditRecorder;
 use crate::telemetry::audit_log::AuditLog;
 use crate::telemetry::events;
@@ -85,6 +87,7 @@ impl Work {
             audit: audit.clone(),
             connections: Notify::new(),
             shown: Mutex::default(),
+            mutations: MutationCache::default(),
             begun: Instant::now(),
         });
         if let Some(asked) = controller.tenants.brakes().asked() {

@@ -155,16 +155,20 @@ impl TenantController {
         let is_foreign = |theirs: &Auth0TenantStatus| theirs.brake != own;
         let written = write_status::<K>(&self.client, target, Some(&stored), status, is_foreign).await?;
         let (version, wrote) = match written {
-            Written::Written(now) => (Some(now.version), Wrote::Status),
+            Written::Written(now) => {
+                let version = now.version.parse().ok();
+                self.mutations.insert(uid, now, self.cached_version(key).as_deref());
+                (version, Wrote::Status)
+            }
             Written::Unchanged => (None, Wrote::Nothing),
             Written::Gone | Written::Successor | Written::Edited => return Ok(Wrote::Nothing),
             Written::Superseded(theirs) => {
                 let window = tenant.brake().0.window.duration().unwrap_or(Duration::MAX);
                 brakes.adopt(key, theirs.status.brake.as_ref(), window, theirs.version.parse().ok());
+                self.mutations.insert(uid, theirs, self.cached_version(key).as_deref());
                 return Ok(Wrote::ButAnotherLeads);
             }
         };
-        let version = version.and_then(|version| version.parse().ok());
         if let Some(plan) = brake.plan.as_ref().filter(|plan| !plan.ended.is_empty()) {
             self.audit_releases(key, tenant, plan);
             self.announce_brake(key, tenant, plan.begun(true));
@@ -175,6 +179,10 @@ impl TenantController {
             self.dependents.wake(key);
         }
         Ok(wrote)
+    }
+
+    fn cached_version(&self, key: &TenantKey) -> Option<String> {
+        self.tenants.get(key)?.metadata().resource_version.clone()
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use futures::{Stream, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::object::HasStatus;
 use kube::runtime::reflector::Store;
 use kube::{Client, Resource};
@@ -24,7 +25,7 @@ use crate::api::{
     reconcile_request,
 };
 use crate::dispatch::Dispatcher;
-use crate::revocation::{ReasonChange, own_part};
+use crate::revocation::{Current, MutationCache, ReasonChange, own_part};
 use crate::runtime::cache::{Change, Key};
 use crate::sync::{lock, read, write};
 use crate::telemetry::audit_log::AuditLog;
@@ -118,6 +119,8 @@ pub(crate) struct TenantController {
     /// Notified when a connection may have come or gone.
     pub(crate) connections: Notify,
     pub(crate) shown: Mutex<HashMap<TenantKey, Shown>>,
+    /// The statuses that were written and that the caches do not show yet.
+    pub(crate) mutations: MutationCache<Auth0TenantStatus>,
     /// When this process began to lead.
     pub(crate) begun: Instant,
 }
@@ -146,6 +149,8 @@ impl TenantController {
             .for_each(|change| {
                 match change {
                     Change::Applied { before, now, .. } => {
+                        let meta = now.meta();
+                        self.mutations.seen(uid_of(meta), meta.resource_version.as_deref());
                         // The watch delivers our own status writes as well.
                         let is_news = before.is_none_or(|before| {
                             before.meta().generation != now.meta().generation
@@ -157,7 +162,8 @@ impl TenantController {
                         }
                     }
                     Change::Deleted { before, .. } => {
-                        guard.forget(before.meta().uid.as_deref().unwrap_or_default());
+                        guard.forget(uid_of(before.meta()));
+                        self.mutations.forget(uid_of(before.meta()));
                         self.deleted(&TenantKey::of_object(before.meta()));
                     }
                     Change::Listed => {}
@@ -223,20 +229,37 @@ impl TenantController {
         guard: ReconcileGuard,
         ended: CancellationToken,
     ) {
+        let cache = store.clone();
         let reconcile = move |tenant: Arc<K>| {
-            let (controller, guard) = (self.clone(), guard.clone());
+            let (controller, guard, store) = (self.clone(), guard.clone(), cache.clone());
             async move {
                 let key = TenantKey::of_object(tenant.meta());
-                let pause = guard.run(&*tenant, controller.reconcile(&key, &*tenant)).await.unwrap_or_else(Some);
+                let pause = match controller.latest(&store, &*tenant) {
+                    Some(now) => guard.run(&*now, controller.reconcile(&key, &*now)).await.unwrap_or_else(Some),
+                    None => None,
+                };
                 // It may have been deleted meanwhile; nothing that was kept since then would be forgotten.
                 if controller.tenants.get(&key).is_none() {
-                    guard.forget(tenant.meta().uid.as_deref().unwrap_or_default());
+                    guard.forget(uid_of(tenant.meta()));
+                    controller.mutations.forget(uid_of(tenant.meta()));
                     lock(&controller.shown).remove(&key);
                 }
                 pause
             }
         };
         run(store, queued, CONCURRENCY, ended, reconcile).await;
+    }
+
+    /// The tenant as it is now, with the status that was last written, also if the cache does not show that yet.
+    /// Otherwise it would be written once more, as if it were news, and delay what is.
+    fn latest<K: TenantResource>(&self, store: &Store<K>, tenant: &K) -> Option<Arc<K>> {
+        let Current { object: mut current, ahead } = self.mutations.current(store, tenant)?;
+        if let Some(written) = ahead {
+            let latest = Arc::make_mut(&mut current);
+            latest.meta_mut().resource_version = Some(written.version.clone());
+            *latest.status_mut() = Some(written.status.clone());
+        }
+        Some(current)
     }
 
     fn deleted(&self, key: &TenantKey) {
@@ -338,4 +361,8 @@ impl TenantController {
         let change = ReasonChange { object, reason, message, verdict_after: None, proof: None };
         events::announce(&self.announce, change);
     }
+}
+
+fn uid_of(meta: &ObjectMeta) -> &str {
+    meta.uid.as_deref().unwrap_or_default()
 }
