@@ -341,6 +341,10 @@ impl ForEachKind for Kinds {
             world.step();
             let (nth, permits) = (reconciles.fetch_add(1, Ordering::Relaxed), permits.clone());
             async move {
+                if nth % 5 == 1 {
+                    // It begins a while after it was scheduled; meanwhile the object may have changed.
+                    tokio::time::sleep(Duration::from_millis(nth % 400)).await;
+                }
                 // Now and then there is no permit to write.
                 let permit = permits.try_acquire_owned().ok().filter(|_| nth % 7 > 0);
                 let progress = reconcile(object.clone(), context.clone(), permit).await;
