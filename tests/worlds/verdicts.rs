@@ -56,13 +56,17 @@ impl Books {
         // Of two that lead, the other may have written a verdict since this one found what had come back.
         let begun = self.ready_since.get(&object.uid).copied().filter(|_| came_back && !self.two_lead(at));
         let begun = begun.unwrap_or(object.created);
+        let of_item = |item: &Item| self.accepted_for.get(&(object.uid.clone(), auth0.domain.clone(), item.clone()));
+        let last_own = items.iter().filter_map(of_item).flatten().copied().max();
         for item in items {
             let named = |d: &&Deleted| d.endpoint == *endpoint && d.items.contains(item) && d.at >= object.created;
             let accepted = auth0.log.deletes.iter().filter(named).map(|deleted| deleted.at).min();
             // The last may be that of a call which an earlier process, or an earlier credential, still had in flight.
             let own = self.accepted_for.get(&(object.uid.clone(), auth0.domain.clone(), item.clone()));
             let own = own.into_iter().flatten().copied().find(|accepted| *accepted >= begun);
-            let own = own.or(if came_back { None } else { accepted });
+            // One of another object, after the last of its own, says nothing of its proof.
+            let others = accepted.filter(|at| !came_back && last_own.is_none_or(|last| *at <= last));
+            let own = own.or(others);
             let unknown = is_unknown(auth0, endpoint, item);
             let who = format!("{}/{}", key.1, key.2);
             if is_removed && proved && !unknown {
