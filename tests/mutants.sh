@@ -86,7 +86,8 @@ try() {
     if ! (cd "$snapshot" && cargo test --quiet $test -- --list) >"$log" 2>&1; then
         echo "$name: the broken tree does not compile, see $log" >&2
         misfits=$((misfits + 1))
-    elif (cd "$snapshot" && cargo test --quiet $test) >"$log" 2>&1; then
+    # A test that does not end has noticed, too.
+    elif (cd "$snapshot" && timeout 1200 cargo test --quiet $test) >"$log" 2>&1; then
         echo "SURVIVED  $name ($test)"
         survivors=$((survivors + 1))
     else
