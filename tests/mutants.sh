@@ -235,7 +235,7 @@ mutant 5-brake-undrawn-sent "--lib a_fifth_kind" \
     src/revocation/preflight.rs 's/Purpose::Remove => self.tenants.draw(.*).await,/Purpose::Remove => Ok(()),/'
 mutant 5-share-ignored "--lib no_group_loses_more_than_is_allowed" \
     src/tenant/brake/groups.rs 's/_ if share >= 100 => None/_ if share > 0 => None/'
-mutant 5-holders-of-another-tenant "--lib no_group_loses_more_than_is_allowed" \
+mutant 5-holders-of-another-tenant "--lib what_another_tenant_takes_away" \
     src/tenant/brake/ledger.rs 's/elsewhere.contains(holder) || self.has_sent/(elsewhere.is_empty() \&\& elsewhere.contains(holder)) || self.has_sent/'
 mutant 5-holders-of-long-ago "--lib the_last_holders_of_a_role_stay" \
     src/tenant/brake/groups.rs 's/now.saturating_duration_since(\*at) < HOLDERS_TTL/now >= *at/'

@@ -204,6 +204,26 @@ fn a_role_that_must_be_kept_is_asked_about_at_every_attempt() {
     assert_eq!(draw(&mut brake, &facts), Draw::Refused);
 }
 
+/// Of two tenant objects of a domain each could leave one holder, so that together they would leave none.
+#[test]
+fn what_another_tenant_takes_away_counts() {
+    let (now, role) = (Instant::now(), Group::Role(1));
+    let holders: BTreeSet<ItemId> = (0..2).map(|user| ItemId::test(user, role)).collect();
+    let (leaver, other) = (ItemId::test(0, role), ItemId::test(1, role));
+    for (elsewhere, expected) in [(BTreeSet::new(), Draw::Granted), ([other].into(), Draw::Refused)] {
+        let mut brake = TenantBrake::default();
+        brake.adopt(None, None, WINDOW, now);
+        let mut facts = facts(10, 100, &[("a", vec![leaver])]);
+        facts.groups.keep = [(role, 1)].into();
+        brake.groups.know_holders(role, Some(holders.clone()), now);
+        let draw = |brake: &mut TenantBrake| brake.draw(&"a".into(), &[leaver], &elsewhere, 0, now);
+        draw(&mut brake);
+        let plan = decide(&mut brake, &facts, now);
+        brake.apply(&plan, now);
+        assert_eq!(draw(&mut brake), expected);
+    }
+}
+
 /// A preflight check that began before an edit of the tenant takes what was allotted after it. Otherwise it would ask
 /// again and again.
 #[test]
