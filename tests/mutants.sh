@@ -233,6 +233,12 @@ mutant 5-brake-unnamed-forgotten "--lib what_was_sent_in_unnamed_namespaces_coun
     src/tenant/brake/ledger.rs 's/let (others, window) = (self.others(now), self.window)/let (others, window) = (self.others(now).min(0), self.window)/'
 mutant 5-brake-undrawn-sent "--lib a_fifth_kind" \
     src/revocation/preflight.rs 's/Purpose::Remove => self.tenants.draw(.*).await,/Purpose::Remove => Ok(()),/'
+mutant 5-brake-applied-again "--lib what_was_sent_counts_after_a_tenant" \
+    src/tenant/brake/mod.rs 's/is_used || (is_adopted \&\& window.is_some())/(is_used \&\& !is_adopted) || (is_adopted \&\& window.is_some())/'
+mutant 9-brake-write-lost "--lib a_failed_write_loses_no_wish" \
+    src/tenant/brake/mod.rs 's/counts.want(&grant.wanted);/let _ = (counts, grant);/'
+mutant 9-brake-remainder-asks "--lib what_is_left_of_a_release_of_all" \
+    src/tenant/brake/plan.rs 's/self.released < new/self.released == 0 \&\& new > 0/'
 mutant 5-share-ignored "--lib no_group_loses_more_than_is_allowed" \
     src/tenant/brake/groups.rs 's/_ if share >= 100 => None/_ if share > 0 => None/'
 mutant 5-holders-of-another-tenant "--lib what_another_tenant_takes_away" \

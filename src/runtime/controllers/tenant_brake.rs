@@ -153,8 +153,11 @@ impl TenantController {
         let brakes = self.tenants.brakes();
         let own = brakes.record(key).unwrap_or_else(|| stored.status.brake.clone());
         let is_foreign = |theirs: &Auth0TenantStatus| theirs.brake != own;
-        let written = write_status::<K>(&self.client, target, Some(&stored), status, is_foreign).await?;
-        let (version, wrote) = match written {
+        let written = write_status::<K>(&self.client, target, Some(&stored), status, is_foreign).await;
+        if let (Err(_) | Ok(Written::Superseded(_)), Some(plan)) = (&written, &brake.plan) {
+            brakes.not_written(key, plan);
+        }
+        let (version, wrote) = match written? {
             Written::Written(now) => {
                 let version = now.version.parse().ok();
                 self.mutations.insert(uid, now, self.cached_version(key).as_deref());

@@ -239,9 +239,12 @@ impl TenantController {
                     None => None,
                 };
                 // It may have been deleted meanwhile; nothing that was kept since then would be forgotten.
-                if controller.tenants.get(&key).is_none() {
+                let now = controller.tenants.get(&key);
+                if now.as_ref().is_none_or(|now| now.metadata().uid != tenant.meta().uid) {
                     guard.forget(uid_of(tenant.meta()));
                     controller.mutations.forget(uid_of(tenant.meta()));
+                }
+                if now.is_none() {
                     lock(&controller.shown).remove(&key);
                 }
                 pause
@@ -288,7 +291,10 @@ impl TenantController {
         self.audit_stop(key, tenant, now);
         let brake = match connection.as_ref().filter(|_| tenant.tenant_spec().stopped_until(now).is_none()) {
             Some(_) => self.decide_brake(key, tenant, now),
-            None => Braking::undecided(self.tenants.brakes(), key, tenant.status()),
+            None => {
+                self.tenants.brakes().undecided(key);
+                Braking::undecided(self.tenants.brakes(), key, tenant.status())
+            }
         };
         let wait = connection.as_ref().and_then(|connection| self.dispatcher.open_until(&connection.domain));
         let wait = wait.and_then(|until| until.checked_duration_since(steady)).filter(|wait| !wait.is_zero());

@@ -98,6 +98,8 @@ pub(super) struct Grant {
     pub(super) allot: Option<usize>,
     pub(super) released: BTreeSet<ItemId>,
     pub(super) engagement: Option<Engagement>,
+    /// The items for which an allotment was asked.
+    pub(super) wanted: Vec<ItemId>,
     /// [`Counts::drawn`] when this was decided.
     drawn: usize,
 }
@@ -311,10 +313,11 @@ impl Counts {
             (self.released, self.unnamed_released) = (released.clone(), 0);
         }
         // A waiting preflight check asks again; that of an object that was deleted since does not.
-        let wanted = std::mem::take(&mut self.wanted).iter().filter(|item| ready.contains(item)).count();
-        let allot =
-            (wanted > 0 && load.allowed(is_engaged) > 0).then(|| self.size(wanted, &load, is_engaged, rules, now));
-        (Grant { allot, released, engagement, drawn: self.drawn }, load)
+        let wanted = std::mem::take(&mut self.wanted).into_iter().filter(|item| ready.contains(item));
+        let wanted: Vec<ItemId> = wanted.collect();
+        let allots = !wanted.is_empty() && load.allowed(is_engaged) > 0;
+        let allot = allots.then(|| self.size(wanted.len(), &load, is_engaged, rules, now));
+        (Grant { allot, released, engagement, wanted, drawn: self.drawn }, load)
     }
 
     /// The items that are released: those that were, and after a release as many more as it lets through.

@@ -33,7 +33,7 @@ pub(super) struct TenantBrake {
     /// does not give the names.
     adopted_at: Option<Instant>,
     others: usize,
-    window: Duration,
+    pub(super) window: Duration,
 }
 
 impl TenantBrake {
@@ -135,11 +135,11 @@ impl TenantBrake {
         if !self.groups.allow((namespace, &asked), sent, is_sent, is_leaving, now) {
             return Draw::Refused;
         }
-        let (is_shut, window) = (self.total.is_shut(), self.window);
-        let counts = self.counts_of(namespace, now);
-        if is_shut && !counts.has_drawn(items, window, now) {
+        if self.total.is_shut(new.len()) {
             return Draw::Refused;
         }
+        let window = self.window;
+        let counts = self.counts_of(namespace, now);
         let before = counts.drawn();
         let draw = counts.draw(items, generation, window, now);
         let drawn = counts.drawn() - before;
@@ -171,8 +171,8 @@ impl TenantBrake {
     /// Whether the brake keeps these items from being sent.
     pub(super) fn refuses(&self, namespace: &str, items: &[ItemId], now: Instant) -> bool {
         let counts = self.namespaces.get(namespace);
-        let has_drawn = || counts.is_some_and(|counts| counts.has_drawn(items, self.window, now));
-        (self.total.is_shut() && !has_drawn()) || counts.is_some_and(|counts| counts.refuses(items, self.window, now))
+        let new = || counts.map_or(items.len(), |counts| counts.new_of(items, self.window, now).len());
+        self.total.is_shut(new()) || counts.is_some_and(|counts| counts.refuses(items, self.window, now))
     }
 
     /// The engagements in force: the namespaces, of which an empty name stands for all of them, and their words.

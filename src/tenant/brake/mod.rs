@@ -244,6 +244,25 @@ impl Brakes {
         self.decided.notify_waiters();
     }
 
+    /// The record of this plan could not be written. What asked for an allotment still waits for it, and is decided upon
+    /// with the next reconcile of the tenant.
+    pub fn not_written(&self, key: &TenantKey, plan: &Plan) {
+        let mut tenants = lock(&self.tenants);
+        let Some(entry) = tenants.get_mut(key) else { return };
+        for (name, grant) in &plan.namespaces {
+            if let Some(counts) = entry.brake.namespaces.get_mut(name) {
+                counts.want(&grant.wanted);
+            }
+        }
+    }
+
+    /// Nothing is decided for this tenant, as nothing is sent for it now. It may be queued again.
+    pub fn undecided(&self, key: &TenantKey) {
+        if let Some(entry) = lock(&self.tenants).get_mut(key) {
+            entry.is_asked = false;
+        }
+    }
+
     /// Whether another process has written the record in the status since this one did, as far as the cache knows: it
     /// holds this version of the object.
     pub fn is_foreign(&self, key: &TenantKey, stored: Option<&BrakeStatus>, version: Option<u64>) -> bool {
@@ -297,14 +316,15 @@ impl Brakes {
         brake.is_adopted().then(|| brake.record().cloned())
     }
 
-    /// Forgets what is older than the windows, and tenants that do not exist any more, for which `window` gives none.
+    /// Forgets what is older than the windows. `window` gives none for a tenant that does not exist (any more, or as far
+    /// as is known yet); one that is created again under its name still counts what was sent within the window.
     pub fn retain(&self, window: impl Fn(&TenantKey) -> Option<Duration>) {
         let now = clock::steady();
         lock(&self.tenants).retain(|key, entry| {
             let (window, is_adopted) = (window(key), entry.brake.is_adopted());
-            let is_used = entry.brake.expire(window.unwrap_or(MAX_WINDOW), now);
-            // Before a tenant was decided upon, it may only not be known yet.
-            if window.is_some() { is_used || is_adopted } else { is_used && !is_adopted }
+            let of_gone = if is_adopted { entry.brake.window } else { MAX_WINDOW };
+            let is_used = entry.brake.expire(window.unwrap_or(of_gone), now);
+            is_used || (is_adopted && window.is_some())
         });
     }
 }

@@ -86,8 +86,9 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    pub(super) fn is_shut(&self) -> bool {
-        self.engagement.as_ref().is_some_and(Engagement::is_now) && self.released == 0
+    /// Whether `new` more items are more than a release has left. None at all are not.
+    pub(super) fn is_shut(&self, new: usize) -> bool {
+        self.engagement.as_ref().is_some_and(Engagement::is_now) && self.released < new
     }
 }
 

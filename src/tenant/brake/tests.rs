@@ -5,6 +5,8 @@ use jiff::Timestamp;
 use super::*;
 use crate::api::NamespaceBrake;
 
+mod again;
+
 const WINDOW: Duration = Duration::from_secs(3600);
 
 fn items(numbers: std::ops::Range<u64>) -> Vec<ItemId> {
