@@ -153,8 +153,9 @@ async fn nothing_is_sent_before_it_is_allotted() {
     reasons(&env, [0], "Removed").await;
     assert_eq!(injector.failures_left(), 0);
     let path = |request: &Request| request.path.ends_with("/auth0tenants/default/status");
+    // Those that were refused are not among them: that of Unproved, one whose answer was lost, and another allotment.
     let allotted = operator.writes().iter().filter(|request| path(request)).count();
-    assert!(allotted >= 4, "{:?}", operator.writes());
+    assert!(allotted >= 3, "{:?}", operator.writes());
     assert_eq!(env.fake.total(), 2, "{:?}", env.calls());
 }
 
