@@ -10,7 +10,7 @@ fn what_was_sent_counts_after_a_tenant_is_applied_again() {
     let namespace = Arc::from("a");
     let draw = |numbers| brakes.try_draw(&key, &namespace, &items(numbers), 1);
     let decide = || {
-        let demand = [(namespace.clone(), Demand { ready: items(0..3).into_iter().collect(), ..Demand::default() })];
+        let demand = [(namespace.clone(), Demand { ready: items(2..3).into_iter().collect(), ..Demand::default() })];
         let facts =
             Facts { generation: 1, max: 2, window: WINDOW, per_minute: 100, demand: demand.into(), ..Facts::default() };
         let plan = brakes.decide(&key, &facts, None).unwrap();
