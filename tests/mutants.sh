@@ -524,11 +524,11 @@ mutant 11-panic-drops-429 "--test dispatch a_429_from_before_a_panic" \
     src/dispatch/machine/answers.rs 's/self.hold(connection, \*wait, now);$/let _ = (connection, wait, now);/'
 mutant 11-panic-twice "--test dispatch a_429_from_before_a_panic" \
     src/dispatch/machine/state.rs 's/(new.breaker, new.connections, new.interrupted)/(new.breaker, new.connections, HashMap::new())/'
-mutant 09-status-late "--lib a_write_that_was_not_needed" \
+mutant 9-status-late "--lib a_write_that_was_not_needed" \
     src/runtime/controllers/write_pace.rs 's/matches!(wrote, Wrote::Status) \&\& !is_urgent/{ let _ = wrote; !is_urgent }/'
 mutant 12-reconciles-the-past "--lib a_reconcile_begins_with_the_object" \
     src/revocation/mutation_cache.rs 's/\.filter(|now| now.meta().uid == object.meta().uid)?;/; let current = current.map_or_else(|| Arc::new(object.clone()), |_| Arc::new(object.clone()));/'
-mutant 03-deleted-remains "--lib what_does_not_exist_does_not" \
+mutant 3-deleted-remains "--lib what_does_not_exist_does_not" \
     src/revocation/history.rs 's/report.read_at.is_some() \&\& report.read_at >= accepted_at/false/'
 mutant 11-loosest-limits "--test dispatch the_strictest_limits" \
     src/dispatch/machine/connection_state.rs 's/one.max_per_second.min(other.max_per_second)/one.max_per_second.max(other.max_per_second)/'
