@@ -383,7 +383,7 @@ mutant 9-wrong-cause "--lib each_cause_of_tls" \
 mutant 9-proxy-unnamed "--test e2e a_proxy_is_passed_with" \
     src/auth0/transport.rs 's/"proxy authorization required" =>/"unauthorized" =>/'
 mutant 9-hold-without-end "--lib the_end_of_a_tenants_hold" \
-    src/revocation/inputs.rs 's/finished.by_tenant) \&\& self.modes().tenant.is_none()/false/'
+    src/revocation/inputs.rs 's/finished.by_tenant) \&\& self.modes().tenant.is_none()/finished.by_tenant) \&\& false/'
 mutant 9-kept-by-another-version "--lib finished_is_a_matter_of" \
     src/revocation/finished.rs 's/.is_none() \&\& policy == Policy::Once;/.is_none();/'
 mutant 9-asks-for-ever "--lib nothing_is_asked_twice" \
@@ -581,7 +581,7 @@ mutant 9-cursor-expired "--test dispatch a_refused_page_begins" \
 mutant 9-pause-cut-short "--test dispatch a_call_that_was_not_sent" \
     src/dispatch/machine/answers.rs 's/queue.pause.max(Some(now + NOT_SENT_PAUSE/Some(now).max(Some(now + NOT_SENT_PAUSE/'
 mutant 9-observer-decides "--test dispatch an_observer_that_always" \
-    src/dispatch/driver.rs 's/let reported = catch_unwind(AssertUnwindSafe(report));/let reported: Result<(), ()> = Ok(report());/'
+    src/dispatch/driver.rs 's/let report = ||/let mut report = ||/; s/let reported = catch_unwind(AssertUnwindSafe(report));/let reported: Result<(), ()> = Ok(report());/'
 mutant 9-lost-for-ever "--lib a_job_that_was_lost" \
     src/dispatch/dispatcher.rs 's/^            jobs.remove(uid);$//'
 mutant 9-other-reports-lost "--lib to_take_a_job_back" \
@@ -661,13 +661,29 @@ mutant 9-a-time-that-has-come "--lib a_time_that_has_come" \
 mutant 9-shown-again-and-again "--lib the_same_wait_is_shown" \
     src/revocation/waits.rs 's/shown.filter(|shown| (0..2000)/shown.filter(|shown| (0..1)/'
 mutant 4-misspelt-is-done "--lib an_unknown_role_is_named_without" \
-    src/revocation/answers.rs 's/End::Unverified(_) if !known.items.unknown.is_empty() \&\&/End::Unverified(_) if false \&\&/'
+    src/revocation/answers.rs 's/End::Unverified(_) if known.has_unknown() \&\&/End::Unverified(_) if false \&\&/'
 mutant 8-deleted-untold "--lib a_verdict_does_not_hide" \
-    src/revocation/history.rs 's/is_verdict \&\& !removes/is_verdict/; s/let removes = /let _removes = /'
+    src/revocation/unproved.rs 's/is_verdict \&\& !removes/is_verdict/; s/let removes = /let _removes = /'
 mutant 9-removed-after-the-end "--lib a_continuous_object_that_is_still_present" \
     src/revocation/inputs.rs 's/self.options.policy == Policy::Continuous \&\& !self.options.has_ended(self.now.wall)/self.options.policy == Policy::Continuous/'
 mutant 2-returns-of-another "--lib returns_belong_to_their" \
     src/revocation/inputs.rs 's/self.status.is_some_and(is_other)/self.status.filter(|_| false).is_some_and(is_other)/'
+mutant 9-a-failed-delete-is-a-late-read "--lib a_failed_delete_of_what_is_still" \
+    src/revocation/answers.rs 's/if report.task == Task::Prove \&\& known.still_present/if known.still_present/'
+mutant 9-a-failed-delete-is-done "--lib a_failed_delete_of_what_is_still" \
+    src/revocation/history.rs 's/^            self.reopen();$/            let _ = Self::reopen;/'
+mutant 9-the-first-look-is-late "--lib the_first_read_is_no_verdict" \
+    src/revocation/answers.rs 's/ \&\& inputs.known().remaining > 0;/;/'
+mutant 5-a-delete-is-promised "--lib still_present_promises_no_delete" \
+    src/revocation/answers.rs 's/let on_request = if inputs.may_remove()/let on_request = if true/'
+mutant 4-unknown-is-done-after-a-restart "--lib unknown_items_are_not_done" \
+    src/revocation/history.rs 's/self.items.unknown.len() + self.unnamed_unknown).unwrap_or/0).unwrap_or/'
+mutant 4-unnamed-is-done "--lib unknown_items_are_not_done" \
+    src/revocation/history.rs 's/let names_unknown = .*/let names_unknown = false;/'
+mutant 9-a-late-check-expires "--lib a_check_that_is_late_at_the_end" \
+    src/revocation/blocked.rs 's/ \&\& !is_in_flight(inputs) \&\& !inputs.is_check();/ \&\& !is_in_flight(inputs);/'
+mutant 4-absent-is-unverified "--test dispatch what_was_absent_before_is_not" \
+    src/dispatch/machine/jobs/state.rs 's/after: false, .. }) if self.accepted_at.is_none() =>/after: false, .. }) if false =>/'
 
 if ((lines == 0)); then
     echo "no line is called $only" >&2

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::api::{ConditionStatus, IfNotFound, Reason, Verification, VerifiedReason};
 use crate::auth0::{CallError, Item, Missing};
-use crate::dispatch::{End, Report, Unverified};
+use crate::dispatch::{End, Report, Task, Unverified};
 
 use super::history::{Known, rounded_up};
 use super::inputs::{Inputs, Tenant};
@@ -22,18 +22,19 @@ pub(super) fn judge_report(inputs: &Inputs<'_>, report: &Report, known: Known) -
     let n = inputs.removal.items.len();
     let outcome = match &report.end {
         End::HandedBack(_) | End::Learned => return None,
-        // A late read without a result leaves the verdict as it is.
+        End::Failed(_) if is_superseded(inputs, report) => return None,
+        // A late read without a result leaves the verdict as it is. A DELETE that failed has a reason of its own.
         End::Unverified(_) | End::Failed(_) | End::NotFound(Missing::Item | Missing::Unclear)
-            if known.still_present_since.is_some() && known.remaining > 0 =>
+            if report.task == Task::Prove && known.still_present_since.is_some() && known.remaining > 0 =>
         {
             still_present(known.remaining, inputs, known)
         }
         // The dispatcher never reports this; the verdict must not depend on it.
         End::Gone if report.accepted_at.is_some() && report.read_at < report.accepted_at => return None,
-        End::Gone if !known.items.unknown.is_empty() => return not_found(Missing::Item, inputs, report, known),
+        End::Gone if known.has_unknown() => return not_found(Missing::Item, inputs, report, known),
         End::Gone => gone(inputs, known, n),
         // A misspelt id must not end as done because nothing can be read.
-        End::Unverified(_) if !known.items.unknown.is_empty() && inputs.options.if_not_found == IfNotFound::Fail => {
+        End::Unverified(_) if known.has_unknown() && inputs.options.if_not_found == IfNotFound::Fail => {
             return not_found(Missing::Item, inputs, report, known);
         }
         End::Unverified(why) => unverified(why, known, n),
@@ -48,7 +49,6 @@ pub(super) fn judge_report(inputs: &Inputs<'_>, report: &Report, known: Known) -
             remaining(left.len(), inputs, report.read_at.map_or(now, |at| at.min(now)), known)
         }
         End::NotFound(missing) => return not_found(*missing, inputs, report, known),
-        End::Failed(_) if is_superseded(inputs, report) => return None,
         End::Failed(CallError::NotFound(missing)) => return not_found(*missing, inputs, report, known),
         End::Failed(error) => failed(error, &report.refused, inputs, known),
     };
@@ -137,8 +137,9 @@ fn remaining(left: usize, inputs: &Inputs<'_>, read_at: Timestamp, known: Known)
     let is_late = elapsed(since) >= STILL_PRESENT_AFTER;
     let is_settled = elapsed(known.accepted_at.unwrap_or(since)) >= LISTS_SETTLE_WITHIN;
     let is_finished = inputs.reason() == Some(Reason::RemovedUnverified);
-    // Something may keep the second DELETE from being sent; the wait for it must end too.
-    let is_over = elapsed(since) >= STILL_PRESENT_AFTER * 2;
+    // Something may keep the second DELETE from being sent; the wait for it must end too. The first read that shows it
+    // ends no wait, however late it is.
+    let is_over = elapsed(since) >= STILL_PRESENT_AFTER * 2 && inputs.known().remaining > 0;
     let needs_no_other_delete = known.was_sent_again() || is_finished || is_over || !inputs.may_remove();
     if known.still_present_since.is_some() || (is_late && is_settled && needs_no_other_delete) {
         return still_present(left, inputs, known);
@@ -159,15 +160,19 @@ fn remaining(left: usize, inputs: &Inputs<'_>, read_at: Timestamp, known: Known)
 fn still_present(left: usize, inputs: &Inputs<'_>, mut known: Known) -> Outcome {
     let now = inputs.now.wall;
     let found_at = *known.still_present_since.get_or_insert(now);
-    let what_follows = if inputs.repeats() {
-        "The operator removes it again after spec.interval."
+    let what_follows = match (inputs.repeats(), inputs.may_remove()) {
+        (true, true) => "The operator removes it again after spec.interval.",
+        (true, false) => "The operator reads again after spec.interval.",
+        (false, _) => "The operator reads again after an hour and then every six hours for a week.",
+    };
+    let on_request = if inputs.may_remove() {
+        "To have it removed once more, set the annotation rescind.dev/reconcile-requested-at to a new value."
     } else {
-        "The operator reads again after an hour and then every six hours for a week."
+        "Nothing more is removed as long as the mode, the times or the tenant's guards forbid it."
     };
     let message = format!(
         "Auth0 accepted the removal, but {left} of {} are still there, or there again. The usual causes are membership \
-         on login, a rule or an Action, another tool, or the same access through a group. {what_follows} \
-         To have it removed once more, set the annotation rescind.dev/reconcile-requested-at to a new value.",
+         on login, a rule or an Action, another tool, or the same access through a group. {what_follows} {on_request}",
         inputs.removal.items.len()
     );
     let verified =
@@ -249,8 +254,8 @@ fn unknown_items(known: &Known) -> String {
 
 fn failed(error: &CallError, refused: &[Item], inputs: &Inputs<'_>, known: Known) -> Outcome {
     let now = inputs.now.wall;
-    let refused_retry = Some(now + refused_retry(inputs.jitter));
-    let (reason, message, next_attempt) = match error {
+    let refusal = refusal(error).map(|(reason, message)| (reason, message, Some(now + refused_retry(inputs.jitter))));
+    let other = || match error {
         CallError::Rejected(rejection) => {
             let which = rejected_items(refused, inputs.removal.items.len());
             let message = format!(
@@ -259,36 +264,48 @@ fn failed(error: &CallError, refused: &[Item], inputs: &Inputs<'_>, known: Known
             );
             (Reason::InvalidRequest, message, None)
         }
+        CallError::RateLimited(wait) => {
+            let until = rounded_up(now + *wait);
+            (Reason::RateLimited, rate_limited(until), Some(until))
+        }
+        CallError::Unauthorized(_)
+        | CallError::InsufficientScope(_)
+        | CallError::Denied(_)
+        | CallError::NotFound(_)
+        | CallError::Unavailable(_)
+        | CallError::NotSent(_)
+        | CallError::NotProcessed
+        | CallError::TokenReplaced => {
+            let attempts = failures_so_far(inputs, Reason::Auth0Unavailable).saturating_add(1);
+            let message = format!("The operator got no usable answer from Auth0 and will retry: {error}.");
+            (Reason::Auth0Unavailable, message, Some(now + backoff(attempts, inputs.jitter)))
+        }
+    };
+    let (reason, message, next_attempt) = refusal.unwrap_or_else(other);
+    Outcome { next_attempt, is_failure: true, ..Outcome::plain(reason, message, known) }
+}
+
+/// The reason and the message of an error with which Auth0 refuses a credential, or what it may do. None for others.
+pub(super) fn refusal(error: &CallError) -> Option<(Reason, String)> {
+    match error {
         CallError::Unauthorized(why) => {
             let message = format!(
                 "Auth0 rejected the token ({why}). Put a fresh Management API token into the tenant's Secret. The \
                  operator retries when the Secret changes, and every ten minutes."
             );
-            (Reason::Unauthorized, message, refused_retry)
+            Some((Reason::Unauthorized, message))
         }
         CallError::Denied(why) => {
             let message = format!(
                 "Auth0 denied the removal ({why}), and not for a missing scope. Ask an administrator of the \
                  Auth0 tenant. The operator retries every ten minutes."
             );
-            (Reason::Denied, message, refused_retry)
+            Some((Reason::Denied, message))
         }
-        CallError::InsufficientScope(scope) => (Reason::InsufficientScope, lacks_scope(scope), refused_retry),
-        CallError::RateLimited(wait) => {
-            let until = rounded_up(now + *wait);
-            (Reason::RateLimited, rate_limited(until), Some(until))
-        }
-        CallError::Unavailable(_)
-        | CallError::NotSent(_)
-        | CallError::NotProcessed
-        | CallError::TokenReplaced
-        | CallError::NotFound(_) => {
-            let attempts = failures_so_far(inputs, Reason::Auth0Unavailable).saturating_add(1);
-            let message = format!("The operator got no usable answer from Auth0 and will retry: {error}.");
-            (Reason::Auth0Unavailable, message, Some(now + backoff(attempts, inputs.jitter)))
-        }
-    };
-    Outcome { next_attempt, is_failure: true, ..Outcome::plain(reason, message, known) }
+        CallError::InsufficientScope(scope) => Some((Reason::InsufficientScope, lacks_scope(scope))),
+        CallError::Rejected(_) | CallError::RateLimited(_) | CallError::NotFound(_) | CallError::Unavailable(_) => None,
+        CallError::NotSent(_) | CallError::NotProcessed | CallError::TokenReplaced => None,
+    }
 }
 
 /// What an object says whose token lacks a scope. A token keeps the scopes with which it was issued.

@@ -153,7 +153,7 @@ fn partial_status(inputs: &Inputs<'_>, known: &Known) -> RemovalStatus {
     if inputs.is_elsewhere() {
         status.drift = None;
     }
-    known.write_into(&mut status);
+    known.write_into(&mut status, false);
     date_verified(&mut status.conditions, known);
     status
 }

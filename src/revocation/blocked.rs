@@ -100,7 +100,8 @@ fn still_expired(inputs: &Inputs<'_>, known: &Known) -> Option<(Reason, String)>
 
 /// What Auth0 has accepted is proved after the end, too; a call in flight is not taken back (promise 8).
 fn expired(inputs: &Inputs<'_>, known: &Known) -> Option<(Reason, String)> {
-    let has_ended = inputs.options.has_ended(inputs.now.wall) && !is_in_flight(inputs);
+    // A check that could not be made before the end only reads.
+    let has_ended = inputs.options.has_ended(inputs.now.wall) && !is_in_flight(inputs) && !inputs.is_check();
     (has_ended && !known.is_complete()).then(|| has_expired(inputs, known))
 }
 

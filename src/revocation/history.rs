@@ -1,13 +1,12 @@
 //! What is known of an object from before, at one domain: what Auth0 accepted, the counts, and what was seen. Pure.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{ConditionType, RemovalResult, RemovalStatus, VerifiedReason, time};
+use crate::api::{ConditionType, Reason, RemovalResult, RemovalStatus, VerifiedReason, time};
 use crate::auth0::{Domain, Item, Missing, NotFound};
-use crate::dispatch::{End, History, Refusal, Removal, Report, Task};
+use crate::dispatch::{End, History, Removal, Report, Task};
 
 use super::items::Items;
 use super::schedule::REMOVE_AGAIN_AFTER;
@@ -32,6 +31,8 @@ pub struct Known {
     accepted: usize,
     /// How many items were not there to begin with, or are unknown to Auth0.
     absent: usize,
+    /// How many of those Auth0 may not know, as the verdict of an earlier process says without naming them.
+    unnamed_unknown: usize,
     /// How many of the accepted items the last read still showed.
     pub(super) remaining: usize,
     /// What this process knows item by item.
@@ -48,7 +49,7 @@ pub struct Known {
     /// When Auth0 last showed that the user or organization exists.
     seen_at: Option<Timestamp>,
     /// The correlation id, in Auth0's logs, of the last DELETE that may have had an effect.
-    correlation: Option<String>,
+    pub(super) correlation: Option<String>,
     /// The domain where all of this happened.
     pub(super) domain: Option<String>,
 }
@@ -106,6 +107,8 @@ impl Known {
         let shown = verified.is_some_and(|c| c.status == "False" && c.reason == VerifiedReason::ReadAfter.as_str());
         let (accepted, absent) = (count(result.accepted) + remaining, count(result.already_absent));
         let (named, not_held) = (items.accepted.len(), items.not_held().count());
+        let names_unknown = status.reason_text() == Some(Reason::ItemNotFound.as_str());
+        let unnamed_unknown = if names_unknown { absent.saturating_sub(not_held) } else { 0 };
         // Items that a read did not find may be those whose DELETE Auth0 accepted before a restart.
         let certain = (accepted + absent).max(named + not_held).min(requested);
         let accepted = accepted.max(named).min(certain);
@@ -115,6 +118,7 @@ impl Known {
             of_membership,
             accepted,
             absent: absent.max(not_held).min(certain - accepted),
+            unnamed_unknown,
             remaining,
             since: since("Unknown").or(accepted_at),
             accepted_at,
@@ -155,11 +159,20 @@ impl Known {
 
     /// Adds the report of a job at `domain`. A report includes the history that the job was given.
     pub(super) fn add(&mut self, report: &Report, domain: Option<&Domain>, now: Timestamp) {
+        if matches!(report.task, Task::Remove { .. }) {
+            // It sent them once more.
+            self.forget_unnamed();
+        }
         let was_complete = self.is_complete();
         self.items.domain = domain.cloned().or_else(|| self.items.domain.take());
         self.count(report);
         let is_new = report.accepted_at > self.accepted_at;
         let is_new_round = is_new && self.still_present_since.take().is_some();
+        if self.still_present_since.is_some()
+            && matches!((&report.task, &report.end), (Task::Remove { .. }, End::Failed(_)))
+        {
+            self.reopen();
+        }
         self.accepted_at = self.accepted_at.max(report.accepted_at);
         if is_new_round || (self.is_complete() && !was_complete) {
             self.since = report.accepted_at.or(self.since);
@@ -234,6 +247,25 @@ impl Known {
     pub(super) fn forget_unknown(&mut self) {
         self.absent -= self.items.unknown.len().min(self.absent);
         self.items.unknown.clear();
+        self.forget_unnamed();
+    }
+
+    fn forget_unnamed(&mut self) {
+        self.absent -= self.unnamed_unknown.min(self.absent);
+        self.unnamed_unknown = 0;
+    }
+
+    /// Whether Auth0 does not know some of the items.
+    pub(super) fn has_unknown(&self) -> bool {
+        !self.items.unknown.is_empty() || self.unnamed_unknown > 0
+    }
+
+    /// The DELETE of what a late read showed failed. So those items are still to be removed, which the counts keep over a
+    /// restart. Which ones they are is not known, so all are sent again.
+    fn reopen(&mut self) {
+        self.accepted -= self.remaining.min(self.accepted);
+        (self.remaining, self.still_present_since) = (0, None);
+        self.items.accepted.clear();
     }
 
     /// Whether Auth0 accepted a DELETE of every item that was there.
@@ -267,7 +299,7 @@ impl Known {
         last.duration_since(since) >= SignedDuration::try_from(REMOVE_AGAIN_AFTER / 2).unwrap_or_default()
     }
 
-    /// The counts for the status.
+    /// The counts for the status, as a verdict says them: what Auth0 does not know is absent.
     pub(super) fn result(&self) -> RemovalResult {
         let int = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
         RemovalResult {
@@ -277,6 +309,13 @@ impl Known {
             remaining: int(self.remaining),
             items: Vec::new(),
         }
+    }
+
+    /// The same before a verdict. A process that knows only the status must not take what Auth0 does not know for done.
+    fn result_so_far(&self) -> RemovalResult {
+        let unknown = i32::try_from(self.items.unknown.len() + self.unnamed_unknown).unwrap_or(i32::MAX);
+        let result = self.result();
+        RemovalResult { already_absent: (result.already_absent - unknown).max(0), ..result }
     }
 
     /// What the next job needs to know. To have everything sent `again`, it lists no item as accepted or absent.
@@ -304,55 +343,14 @@ impl Known {
     }
 
     /// Writes it into a status, except for the condition `Verified`.
-    pub(super) fn write_into(&self, status: &mut RemovalStatus) {
-        status.result = (self.accepted + self.absent > 0 || self.domain.is_some()).then(|| self.result());
+    pub(super) fn write_into(&self, status: &mut RemovalStatus, is_verdict: bool) {
+        let result = || if is_verdict { self.result() } else { self.result_so_far() };
+        status.result = (self.accepted + self.absent > 0 || self.domain.is_some()).then(result);
         status.domain.clone_from(&self.domain);
         status.last_removal_time = self.accepted_at.map(time);
         status.last_seen_time = self.seen_at.map(time);
         status.correlation_id.clone_from(&self.correlation);
     }
-}
-
-/// What is known of an object whose removal Auth0 accepted but no read proved, as a report. None for other objects.
-pub(super) fn unproved_report(
-    status: Option<&RemovalStatus>,
-    items: &Items,
-    removal: &Removal,
-    report: Option<Report>,
-    now: Timestamp,
-) -> Option<Report> {
-    let has_ended = report.as_ref().is_some_and(|report| matches!(report.end, End::Gone | End::Unverified(_)));
-    let is_verdict = status.is_some_and(RemovalStatus::is_ready);
-    let removes = report.as_ref().is_some_and(|report| matches!(report.task, Task::Remove { .. }));
-    if has_ended || (is_verdict && !removes) {
-        return None;
-    }
-    // A job that removes begins after a verdict on another target, or on what was only observed.
-    let past = if is_verdict { Past::Nothing } else { Past::Counts };
-    let mut known = Known::from_status(status, items, None, removal, past);
-    if let Some(report) = &report {
-        known.add(report, report.domain.as_ref(), now);
-    }
-    let History { accepted, accepted_unnamed, absent, first_accepted_at, accepted_at, lost, .. } =
-        known.history(removal, false);
-    known.has_accepted().then(|| Report {
-        task: Task::Prove,
-        accepted,
-        accepted_unnamed,
-        already_absent: absent,
-        not_found: Vec::new(),
-        refused: Vec::new(),
-        first_accepted_at,
-        accepted_at,
-        lost,
-        seen: known.was_seen(),
-        through_roles: BTreeSet::new(),
-        read_at: None,
-        connection: report.and_then(|report| report.connection),
-        domain: known.domain.and_then(|domain| domain.parse().ok()),
-        correlation: known.correlation.as_deref().map(Into::into),
-        end: End::HandedBack(Refusal::Gone),
-    })
 }
 
 /// Rounds up to whole seconds, as statuses hold no more: a wait must not become shorter by being written. Up to 50 ms

@@ -253,10 +253,12 @@ impl Inputs<'_> {
     }
 
     /// Whether the next look at a finished object is a check, because its policy is Continuous. It stays one until it has
-    /// found something, whatever keeps it from being made.
+    /// found something, whatever keeps it from being made, also past its end.
     pub(super) fn is_check(&self) -> bool {
         let is_observed = self.is_observed() || self.awaits_mode();
-        self.repeats() && self.was_finished().is_some_and(|mode| mode == Mode::Remove || is_observed)
+        let is_outstanding = || self.status.is_some_and(|status| !status.is_ready());
+        let looks = self.repeats() || (self.options.policy == Policy::Continuous && is_outstanding());
+        looks && self.was_finished().is_some_and(|mode| mode == Mode::Remove || is_observed)
     }
 
     /// Whether the tenant had the object observed, and what it says now is not known, because it cannot be used.

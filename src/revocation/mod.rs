@@ -7,7 +7,8 @@
 //! The pure part, from the inputs to a status:
 //! - `inputs`: everything that a decision rests on. `kinds`: what the four removal kinds add to it.
 //! - `decide` and `decide_finished`: what to do now, as a `decision`. `apply_report`: what a job has brought. `blocked`: what keeps anything from being sent. `finished`: when nothing is left to do.
-//! - `history` and `items`: what is known from before, as numbers and item by item.
+//! - `history` and `items`: what is known from before, as numbers and item by item. `unproved`: what is said of an object
+//!   that goes away before its proof.
 //! - `answers`: what the report of a job means. `waits`: what an object says while its job waits. `outcome`: how either
 //!   becomes a status. `conditions`: which conditions are this version's.
 //! - `needs`: which facts an object needs before its next job. `effect`: whether its removal limits anything.
@@ -53,6 +54,7 @@ mod schedule;
 mod settled;
 mod shared;
 mod status_writer;
+mod unproved;
 mod wait_writes;
 mod waits;
 

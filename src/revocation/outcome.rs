@@ -92,7 +92,7 @@ impl Outcome {
         written.append(&mut status.conditions);
         status.conditions = written;
 
-        self.known.write_into(&mut status);
+        self.known.write_into(&mut status, is_done || self.reason == Reason::ItemNotFound);
         status.observed_generation = Some(inputs.generation);
         let is_true = |verified: &Verified| verified.status == ConditionStatus::True;
         let verified_now = verified.as_ref().filter(|verified| is_true(verified)).map(|_| time(now));

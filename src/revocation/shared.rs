@@ -12,11 +12,11 @@ use crate::dispatch::{ConnectionKey, Dispatcher, Observer, Owner};
 use crate::sync::lock;
 use crate::tenant::{TenantKey, Tenants};
 
-use super::history::unproved_report;
 use super::kinds::Revocation;
 use super::memory::{Memory, ObjectMemory};
 use super::mutation_cache::MutationCache;
 use super::refusals::Refusals;
+use super::unproved::unproved_report;
 use super::wait_writes::{Slot, WaitClass, WaitWrites};
 
 /// What the reconciles of one scope (a watched namespace, or all) share.

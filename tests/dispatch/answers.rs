@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rescind::auth0::{CallError, Endpoint, Item, Missing};
-use rescind::dispatch::{End, Report, Task, Unverified};
+use rescind::dispatch::{End, History, Report, Task, Unverified};
 
 use crate::auth0::{Auth0, Fault, Wire};
 use crate::cases::{assert_all_gone, calm, id, leavers, open, organization};
@@ -320,4 +320,15 @@ fn a_proof_sends_nothing() {
         assert_eq!((sim.auth0.calls.get("DELETE"), sim.auth0.calls["GET"]), (None, 1));
     }
     assert_ne!(Task::Prove, Task::Remove { before: false, after: true });
+}
+
+/// Where nothing was accepted, no removal is left unverified, whatever an earlier job found absent.
+#[test]
+fn what_was_absent_before_is_not_unverified() {
+    let mut sim = Sim::new(janes(), open(0.0), calm(40));
+    let object = Object::new(&"a".into(), 0, roles(), vec![id("rol_x".into())], false);
+    sim.add(object, Duration::from_secs(3600));
+    let history = History { absent: vec![id("rol_x".into())], ..History::default() };
+    let report = sim.resume(0, Task::Remove { before: false, after: false }, history);
+    assert_eq!((report.end, report.accepted_at), (End::Gone, None));
 }

@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rescind::auth0::{Answer, CallError, Endpoint};
 use rescind::dispatch::machine::{Outgoing, Step};
@@ -78,36 +79,44 @@ fn a_probe_without_an_answer_lets_no_others_through() {
     assert!(probes.windows(2).all(|pair| pair[1] - pair[0] >= seconds(2)), "{probes:?}");
 }
 
-/// Calls that were being checked when the 429 came do not all leave with the probe.
+/// Of the calls that were being checked when the 429 came, none leaves once the named time has come: only a probe does.
 #[test]
 fn what_was_being_checked_waits_for_the_probe() {
-    let sent = Rc::new(RefCell::new(Vec::new()));
-    let (calls, mut limited) = (sent.clone(), second_is_limited());
-    let network: NetworkModel = Box::new(move |now, wire| {
-        calls.borrow_mut().push(now);
-        limited(now, wire)
-    });
-    let (mut sim, mut checks) = (twenty(network), 0);
-    // They begin a tenth of a second apart, and end together.
-    sim.checks = Box::new(move || {
-        checks += 1;
-        if checks <= 2 { Duration::ZERO } else { Duration::from_millis(12_000_u64.saturating_sub(100 * checks)) }
-    });
-    sim.run(seconds(600));
-    assert_all_gone(&sim);
-    let after: Vec<_> = sent.borrow().iter().copied().filter(|at| *at > seconds(5)).take(2).collect();
-    assert!(after[1] - after[0] >= Duration::from_millis(40), "{after:?}");
+    let mut sim = Sim::new(Auth0::default(), open(0.0), calm(40));
+    let now = sim.start();
+    let answer = |outcome| Answer { limits: Default::default(), outcome };
+    for n in 0..9 {
+        submit(&mut sim, n, now);
+    }
+    let check = |sim: &mut Sim, at| match sim.machine.next(at) {
+        Step::Check(call) => {
+            sim.machine.preflighted(call.id, &[Ok(connection(1))], at).unwrap();
+            call.id
+        }
+        other => panic!("{other:?}"),
+    };
+    let send = |sim: &mut Sim, call, at| sim.machine.send(call, &[Ok(connection(1))], at).is_some();
+    let first = check(&mut sim, now);
+    assert!(send(&mut sim, first, now));
+    sim.machine.answered(first, answer(Ok(serde_json::Value::Null)), wall(), now);
+
+    let now = now + seconds(2);
+    let [limited, waiting, other] = [0; 3].map(|_| check(&mut sim, now));
+    assert!(send(&mut sim, limited, now));
+    sim.machine.answered(limited, answer(Err(CallError::RateLimited(seconds(9)))), wall(), now);
+    let now = now + seconds(20);
+    assert!(!send(&mut sim, waiting, now) && !send(&mut sim, other, now));
+    let probe = check(&mut sim, now);
+    assert!(send(&mut sim, probe, now));
+    assert!(!matches!(sim.machine.next(now), Step::Check(_)), "one at a time");
 }
 
 /// The answer to a call that was in flight at a panic is not taken for that of a later one.
 #[test]
 fn an_answer_from_before_a_panic_is_nobodys() {
     let mut sim = Sim::new(Auth0::default(), open(0.0), calm(40));
-    let roles = Endpoint::UserRoles { user: "auth0|a".into() };
-    let Object { owner, removal, .. } = Object::new(&"a".into(), 0, roles, vec![id("rol_a".into())], true);
-    let (now, uid) = (sim.start(), owner.uid.clone());
-    let task = Task::Remove { before: false, after: true };
-    sim.machine.submit(connection(1), Job { owner, removal, task, history: History::default() }, now);
+    let now = sim.start();
+    let uid = submit(&mut sim, 0, now);
     let send = |sim: &mut Sim| {
         let Step::Check(call) = sim.machine.next(now) else { panic!("nothing to send") };
         sim.machine.preflighted(call.id, &[Ok(connection(1))], now).unwrap();
@@ -134,11 +143,8 @@ fn an_answer_from_before_a_panic_is_nobodys() {
 #[test]
 fn a_429_from_before_a_panic_is_obeyed() {
     let mut sim = Sim::new(Auth0::default(), open(0.0), calm(40));
-    let roles = Endpoint::UserRoles { user: "auth0|a".into() };
-    let Object { owner, removal, .. } = Object::new(&"a".into(), 0, roles, vec![id("rol_a".into())], true);
     let now = sim.start();
-    let task = Task::Remove { before: false, after: true };
-    sim.machine.submit(connection(1), Job { owner, removal, task, history: History::default() }, now);
+    submit(&mut sim, 0, now);
     let Step::Check(call) = sim.machine.next(now) else { panic!("nothing to send") };
     sim.machine.preflighted(call.id, &[Ok(connection(1))], now).unwrap();
     assert!(sim.machine.send(call.id, &[Ok(connection(1))], now).is_some());
@@ -150,6 +156,15 @@ fn a_429_from_before_a_panic_is_obeyed() {
     assert_eq!(sim.machine.in_flight(), 0);
     assert!(matches!(sim.machine.next(now), Step::Wait(until) if until >= now + seconds(9)));
     assert!(matches!(sim.machine.next(now + seconds(10)), Step::Check(_)));
+}
+
+/// Submits the removal of one role of this person, and returns the uid of its owner.
+fn submit(sim: &mut Sim, person: usize, now: Instant) -> Arc<str> {
+    let roles = Endpoint::UserRoles { user: format!("auth0|{person}").into() };
+    let Object { owner, removal, .. } = Object::new(&"a".into(), person, roles, vec![id("rol_a".into())], true);
+    let (uid, task) = (owner.uid.clone(), Task::Remove { before: false, after: true });
+    sim.machine.submit(connection(1), Job { owner, removal, task, history: History::default() }, now);
+    uid
 }
 
 fn wall() -> jiff::Timestamp {

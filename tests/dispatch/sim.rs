@@ -169,11 +169,16 @@ impl Sim {
 
     /// The report of a job that only proves what this object removed earlier.
     pub fn prove(&mut self, n: usize) -> Report {
-        let (now, object) = (self.instant(), &self.objects[n]);
         let at = Some(self.wall);
         let history = History { first_accepted_at: at, accepted_at: at, ..History::default() };
+        self.resume(n, Task::Prove, history)
+    }
+
+    /// The report of a job of this object that is submitted now, with this history.
+    pub fn resume(&mut self, n: usize, task: Task, history: History) -> Report {
+        let (now, object) = (self.instant(), &self.objects[n]);
         let (owner, removal) = (object.owner.clone(), object.removal.clone());
-        self.machine.submit(connection(object.credential), Job { owner, removal, task: Task::Prove, history }, now);
+        self.machine.submit(connection(object.credential), Job { owner, removal, task, history }, now);
         self.first_report(Duration::from_secs(600))
     }
 

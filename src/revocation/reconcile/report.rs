@@ -7,6 +7,7 @@ use tracing::warn;
 use crate::api::{Reason, RemovalStatus};
 use crate::auth0::CallError;
 use crate::dispatch::{End, Owner, Report, View};
+use crate::revocation::answers::refusal;
 use crate::revocation::apply_report::apply_report;
 use crate::revocation::checks::{next_check, phase};
 use crate::revocation::decide::HANDED_BACK_SHOWN;
@@ -14,7 +15,6 @@ use crate::revocation::decision::AppliedReport;
 use crate::revocation::inputs::Inputs;
 use crate::revocation::kinds::Revocation;
 use crate::revocation::memory::ObjectMemory;
-use crate::revocation::outcome::Outcome;
 use crate::revocation::refusals::{Calls, is_refusal, shows_access};
 use crate::tenant::TenantKey;
 
@@ -60,30 +60,22 @@ impl<K: Revocation> Reconciliation<'_, K> {
         }
         memory.refused_with = report.connection.filter(|_| is_refusal(outcome.reason));
         let is_new = report.accepted_at > inputs.status.and_then(RemovalStatus::removed_at);
-        self.share_refusal(&report, &outcome, (calls, own), is_new, key);
+        self.share_refusal(&report, (calls, own), is_new, key);
     }
 
     /// Lets the other objects know what Auth0 refused, or that it no longer does. `own` is the reason that this object
     /// carried before; `deleted` says that Auth0 has just accepted a DELETE.
-    fn share_refusal(
-        &self,
-        report: &Report,
-        outcome: &Outcome,
-        (calls, own): (Calls, Option<Reason>),
-        deleted: bool,
-        key: &TenantKey,
-    ) {
+    fn share_refusal(&self, report: &Report, (calls, own): (Calls, Option<Reason>), deleted: bool, key: &TenantKey) {
         let shared = &self.context.shared;
         let (refusals, now) = (&shared.state.refusals, self.now.steady);
         let Some(connection) = report.connection else { return };
-        let Outcome { reason, message, .. } = outcome;
-        let record = || refusals.record(connection, calls, *reason, message, now);
         let is_news = match &report.end {
-            End::Failed(CallError::Unauthorized(_)) => {
-                let is_news = shared.tenants.credential_rejected(connection, message.clone());
-                record() || is_news
+            // The verdict may say something else: that of a finished object stands whatever a late read meets.
+            End::Failed(error) if let Some((reason, message)) = refusal(error) => {
+                let is_recorded = refusals.record(connection, calls, reason, &message, now);
+                let is_rejected = reason == Reason::Unauthorized;
+                (is_rejected && shared.tenants.credential_rejected(connection, message)) || is_recorded
             }
-            End::Failed(CallError::InsufficientScope(_) | CallError::Denied(_)) => record(),
             // Auth0 checks credential and scope before it looks at what a call names.
             End::NotFound(_) | End::Failed(CallError::Rejected(_) | CallError::NotFound(_)) => {
                 refusals.lift(connection, calls, own)

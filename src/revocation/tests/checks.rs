@@ -5,7 +5,7 @@ use super::*;
 use crate::api::Policy;
 use crate::auth0::Missing;
 
-fn continuous(mut case: Case) -> Case {
+pub(super) fn continuous(mut case: Case) -> Case {
     case.options.policy = Policy::Continuous;
     case.check_at = Some(case.now.steady + Duration::from_secs(HOUR));
     case
@@ -318,42 +318,6 @@ fn what_was_never_removed_does_not_come_back() {
     assert_eq!(object.current_reason(), "Removed");
     object.apply_report(&observation(&object, &[1]));
     assert_eq!(object.status.unwrap().drift.unwrap().count, 1);
-}
-
-/// After its end, an object of policy Continuous that is still shown is no longer removed: it is read as any other is,
-/// and says so.
-#[test]
-fn a_continuous_object_that_is_still_present_ends() {
-    let mut object = continuous(case());
-    while object.current_reason() != "StillPresent" {
-        let (_, task, history) = object.submits();
-        let report = object.still_shown(task, &history);
-        object.apply_report(&report);
-    }
-    object.options.not_after = Some(object.now.wall.to_string().as_str().into());
-    let mut waits = Vec::new();
-    for _ in 0..3 {
-        let (waited, task, history) = object.submits();
-        assert_eq!(task, Task::Prove);
-        let report = object.still_shown(task, &history);
-        object.apply_report(&report);
-        let message = object.status.as_ref().unwrap().message();
-        assert!(message.contains("every six hours") && !message.contains("spec.interval"), "{message}");
-        waits.push(waited / 3600);
-    }
-    assert_eq!(waits[1..], [6, 6], "{waits:?}");
-}
-
-/// What had been removed and came back was not "never removed".
-#[test]
-fn a_continuous_object_that_ends_after_a_return_says_so() {
-    let mut object = continuous(removed(case()));
-    object.apply_report(&observation(&object, &[1]));
-    object.options.not_after = Some(at(NOW + 10).to_string().as_str().into());
-    object.later(HOUR);
-    let status = object.shown().unwrap();
-    assert_eq!(status.reason_text(), Some("Expired"));
-    assert!(status.message().contains("before what had come back was removed again"), "{}", status.message());
 }
 
 /// What came back at one tenant says nothing of another, nor of another domain.

@@ -239,3 +239,40 @@ fn what_auth0_accepts_is_not_unknown_to_it() {
     let (_, task, history) = object.submits();
     assert_eq!((task, history.accepted), (Task::Prove, vec![role(1)]));
 }
+
+/// What Auth0 does not know is not done for a process that knows only the status: neither before the verdict, nor for
+/// a request after it.
+#[test]
+fn unknown_items_are_not_done_after_a_restart() {
+    let mut object = case();
+    let half = object.accepted(End::Remaining(vec![role(1)]));
+    object.apply_report(&Report { accepted: vec![role(1)], not_found: vec![role(2)], ..half.clone() });
+    let counts = |object: &Case| object.status.as_ref().unwrap().result.clone().unwrap().already_absent;
+    assert_eq!(counts(&object), 0);
+    let mut waits = object.clone();
+    waits.restart();
+    assert_eq!(waits.submits().1, REMOVE);
+
+    let proof = Report { task: Task::Prove, ..half };
+    object.apply_report(&Report { accepted: vec![role(1)], end: End::Gone, not_found: vec![role(2)], ..proof });
+    assert_eq!((object.current_reason(), counts(&object)), ("ItemNotFound", 1));
+    object.restart();
+    assert_eq!(object.decide(), Decision::AwaitChange(None));
+    let mut requested = Case { request: Some("again"), ..object.clone() };
+    assert_eq!(requested.clone().submits().1, REMOVE);
+    let mut known = requested.clone();
+    known.apply_report(&known.accepted(End::Gone));
+    assert_eq!((known.current_reason(), counts(&known)), ("Removed", 0));
+    requested.options.not_before = Some(at(NOW + 99).to_string().as_str().into());
+    assert_eq!(requested.submits().1, Task::Prove);
+    requested.apply_report(&Report { task: Task::Prove, accepted: vec![role(1)], ..object.accepted(End::Gone) });
+    assert_eq!(requested.current_reason(), "ItemNotFound");
+    let mut ended = object.clone();
+    ended.options.not_after = Some(object.now.wall.to_string().as_str().into());
+    ended.later(9);
+    assert_eq!(ended.decide(), Decision::AwaitChange(None), "as before the restart");
+    object.options.suspend = true;
+    object.status = object.shown();
+    object.options.suspend = false;
+    assert_eq!(object.submits().1, REMOVE, "the item that is left is removed, not taken for done");
+}

@@ -6,7 +6,7 @@ use crate::auth0::{CallError, Missing};
 use crate::dispatch::Unverified;
 
 /// What happens to an object, and how that changes the case.
-type Change = (&'static str, fn(&mut Case));
+pub(super) type Change = (&'static str, fn(&mut Case));
 
 /// Reads on the schedule, one more DELETE after two minutes, `StillPresent` after ten; then reads alone for a week, and
 /// one DELETE for each request. A restart after every step changes none of it.
@@ -49,33 +49,6 @@ fn after_ten_minutes_it_is_still_present() {
     object.restart();
     let (waited, task, _) = object.submits();
     assert_eq!((waited, task), (2, Task::Prove), "the schedule starts over");
-}
-
-/// A late read that fails leaves the verdict as it is.
-#[test]
-fn a_failed_late_read_keeps_the_verdict() {
-    let mut object = case();
-    while object.current_reason() != "StillPresent" {
-        let (_, task, history) = object.submits();
-        let report = object.still_shown(task, &history);
-        object.apply_report(&report);
-    }
-    for end in [
-        End::Failed(unavailable()),
-        End::Unverified(Unverified::MissingScope("read:users".into())),
-        End::Failed(CallError::Denied("403")),
-    ] {
-        let (_, task, history) = object.submits();
-        let report = Report { end, ..object.still_shown(task, &history) };
-        object.apply_report(&report);
-        assert_eq!(
-            words(object.status.as_ref().unwrap())[3..],
-            [Some("StillPresent".into()), Some("False/ReadAfter".into())]
-        );
-    }
-    let (_, task, history) = object.submits();
-    let gone = Report { end: End::Gone, ..object.still_shown(task, &history) };
-    assert_eq!(object.after(&gone).reason_text(), Some("Removed"));
 }
 
 /// Whatever happens between an accepted DELETE and its proof, the DELETE is not sent again.

@@ -4,6 +4,7 @@ mod checks;
 mod clocks;
 mod counts;
 mod effects;
+mod ends;
 mod fifth_kind;
 mod life;
 mod moves;
@@ -13,6 +14,7 @@ mod order;
 mod reconciled;
 mod requests;
 mod rows;
+mod still_present;
 mod writes;
 
 use std::collections::BTreeSet;

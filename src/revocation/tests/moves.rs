@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::auth0::Missing;
-use crate::revocation::history::unproved_report;
+use crate::revocation::unproved::unproved_report;
 
 /// Nothing that is known of one domain is used for another, and an object that was finished at one stays finished.
 #[test]

@@ -367,6 +367,10 @@ impl JobState {
         match (self.unproved, &self.task) {
             // Every item that was not accepted was found absent by a read of this job.
             (false, _) => Some(self.end_unless_missing(End::Gone)),
+            // Nor was anything accepted before; so no removal is left to verify.
+            (true, Task::Remove { after: false, .. }) if self.accepted_at.is_none() => {
+                Some(self.end_unless_missing(End::Gone))
+            }
             (true, Task::Remove { after: false, .. }) => {
                 Some(self.end_unless_missing(End::Unverified(Unverified::Never)))
             }
