@@ -677,9 +677,9 @@ mutant 9-the-first-look-is-late "--lib the_first_read_is_no_verdict" \
 mutant 5-a-delete-is-promised "--lib still_present_promises_no_delete" \
     src/revocation/answers.rs 's/let on_request = if inputs.may_remove()/let on_request = if true/'
 mutant 4-unknown-is-done-after-a-restart "--lib unknown_items_are_not_done" \
-    src/revocation/history.rs 's/self.items.unknown.len() + self.unnamed_unknown).unwrap_or/0).unwrap_or/'
+    src/revocation/history.rs 's/self.items.unknown_counted + self.unnamed_unknown).unwrap_or/0).unwrap_or/'
 mutant 4-unnamed-is-done "--lib unknown_items_are_not_done" \
-    src/revocation/history.rs 's/let names_unknown = .*/let names_unknown = false;/'
+    src/revocation/history.rs 's/(absent, absent.saturating_sub(not_held)),/(absent, 0),/'
 mutant 9-a-late-check-expires "--lib a_check_that_is_late_at_the_end" \
     src/revocation/blocked.rs 's/ \&\& !is_in_flight(inputs) \&\& !inputs.is_check();/ \&\& !is_in_flight(inputs);/'
 mutant 4-absent-is-unverified "--test dispatch what_was_absent_before_is_not" \

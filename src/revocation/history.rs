@@ -1,10 +1,11 @@
 //! What is known of an object from before, at one domain: what Auth0 accepted, the counts, and what was seen. Pure.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{ConditionType, Reason, RemovalResult, RemovalStatus, VerifiedReason, time};
+use crate::api::{ConditionType, Reason, RemovalResult, RemovalStatus, State, VerifiedReason, time};
 use crate::auth0::{Domain, Item, Missing, NotFound};
 use crate::dispatch::{End, History, Removal, Report, Task};
 
@@ -105,10 +106,13 @@ impl Known {
         let verified = status.condition(ConditionType::Verified);
         let since = |of: &str| verified.filter(|c| c.status == of).map(|c| c.last_transition_time.0);
         let shown = verified.is_some_and(|c| c.status == "False" && c.reason == VerifiedReason::ReadAfter.as_str());
-        let (accepted, absent) = (count(result.accepted) + remaining, count(result.already_absent));
         let (named, not_held) = (items.accepted.len(), items.not_held().count());
-        let names_unknown = status.reason_text() == Some(Reason::ItemNotFound.as_str());
-        let unnamed_unknown = if names_unknown { absent.saturating_sub(not_held) } else { 0 };
+        let (accepted, absent) = (count(result.accepted) + remaining, count(result.already_absent));
+        let (absent, unnamed_unknown) = match status.reason_text().and_then(Reason::parse) {
+            Some(Reason::ItemNotFound) => (absent, absent.saturating_sub(not_held)),
+            Some(reason) if reason.state() == State::Done => (absent, 0),
+            Some(_) | None => (absent + items.unknown_counted, 0),
+        };
         // Items that a read did not find may be those whose DELETE Auth0 accepted before a restart.
         let certain = (accepted + absent).max(named + not_held).min(requested);
         let accepted = accepted.max(named).min(certain);
@@ -232,6 +236,7 @@ impl Known {
         // What does not exist does not remain either.
         let exist = self.requested.saturating_sub(self.items.unknown.len());
         self.remaining = self.remaining.min(self.accepted).min(exist);
+        self.items.unknown_counted = self.items.unknown.len().min(self.absent);
     }
 
     /// Counts what an observation found. It shows what is there now, whatever an earlier one said, and none of it became
@@ -246,7 +251,7 @@ impl Known {
     /// Items that Auth0 did not know are tried again.
     pub(super) fn forget_unknown(&mut self) {
         self.absent -= self.items.unknown.len().min(self.absent);
-        self.items.unknown.clear();
+        (self.items.unknown_counted, self.items.unknown) = (0, BTreeSet::new());
         self.forget_unnamed();
     }
 
@@ -313,7 +318,7 @@ impl Known {
 
     /// The same before a verdict. A process that knows only the status must not take what Auth0 does not know for done.
     fn result_so_far(&self) -> RemovalResult {
-        let unknown = i32::try_from(self.items.unknown.len() + self.unnamed_unknown).unwrap_or(i32::MAX);
+        let unknown = i32::try_from(self.items.unknown_counted + self.unnamed_unknown).unwrap_or(i32::MAX);
         let result = self.result();
         RemovalResult { already_absent: (result.already_absent - unknown).max(0), ..result }
     }

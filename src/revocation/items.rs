@@ -15,6 +15,8 @@ pub struct Items {
     pub absent: BTreeSet<Item>,
     /// Items that Auth0 does not know: a role, API, permission or user that does not exist.
     pub unknown: BTreeSet<Item>,
+    /// How many of them are counted as absent. The status counts them with its verdict.
+    pub unknown_counted: usize,
     /// A DELETE that got no answer may have had an effect.
     pub lost: bool,
     /// The domain where all of this is so.

@@ -285,3 +285,27 @@ fn the_smallest_bucket_is_learned() {
     assert_all_gone(&sim);
     assert!(sim.auth0.limited <= 5, "{}", sim.auth0.limited);
 }
+
+#[test]
+fn scratch_timeline() {
+    let mut auth0 = Auth0::default();
+    all_draw_from(&mut auth0, Bucket::new(50.0, 50.0));
+    auth0.lag = 7.0;
+    let mut sim = Sim::new(auth0, open(0.0), calm(150));
+    let acme = organization("org_acme");
+    leavers(&mut sim, "a", &acme, 10_000);
+    for n in 0..500 {
+        sim.auth0.give(&acme, id(format!("auth0|stays-{n}")));
+    }
+    sim.run(Duration::from_secs(600));
+    let mut at = std::collections::BTreeMap::new();
+    for object in &sim.objects {
+        *at.entry(object.ended.as_ref().unwrap().0.as_secs()).or_insert(0) += 1;
+    }
+    println!("ended {at:?}");
+    let mut sent = std::collections::BTreeMap::new();
+    for (t, _) in &sim.sent {
+        *sent.entry(t.as_secs()).or_insert(0) += 1;
+    }
+    println!("sent {sent:?} {:?}", sim.auth0.calls);
+}

@@ -276,3 +276,20 @@ fn unknown_items_are_not_done_after_a_restart() {
     object.options.suspend = false;
     assert_eq!(object.submits().1, REMOVE, "the item that is left is removed, not taken for done");
 }
+
+/// An item that Auth0 does not know stays counted while a list shows another that it does not know either. Otherwise all
+/// would be sent again after each read, and the ten minutes to the verdict would begin anew each time.
+#[test]
+fn what_auth0_does_not_know_stays_counted() {
+    let mut object = case();
+    object.removal.items = (1..4).map(role).collect();
+    let shown = || End::Remaining(vec![role(1), role(2)]);
+    let sent = Report { accepted: vec![role(2)], not_found: vec![role(1), role(3)], ..object.accepted(shown()) };
+    object.apply_report(&sent);
+    for _ in 0..3 {
+        let (_, task, _) = object.submits();
+        assert_eq!(task, Task::Prove);
+        let proof = Report { task, not_found: Vec::new(), seen: true, ..sent.clone() };
+        object.apply_report(&Report { read_at: Some(object.now.wall), ..proof });
+    }
+}
