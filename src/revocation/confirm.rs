@@ -45,22 +45,35 @@ pub struct TenantCheck {
     confirmed_namespaces: Confirmed<String>,
 }
 
-/// When the API server confirmed what; older than [`CONFIRMED_FOR`] are dropped.
-struct Confirmed<K>(Mutex<HashMap<K, Instant>>);
+/// When the API server confirmed what; older than [`CONFIRMED_FOR`] are dropped. Calls that are checked at the same time
+/// wait for one request.
+struct Confirmed<K>(Mutex<HashMap<K, Arc<tokio::sync::Mutex<Option<Instant>>>>>);
 
 impl<K: Clone + Eq + Hash> Confirmed<K> {
     fn is_recent(at: Instant) -> bool {
         clock::steady().saturating_duration_since(at) < CONFIRMED_FOR
     }
 
-    fn contains(&self, key: &K) -> bool {
-        lock(&self.0).get(key).is_some_and(|at| Self::is_recent(*at))
-    }
-
-    fn insert(&self, key: &K, requested_at: Instant) {
-        let mut confirmed = lock(&self.0);
-        confirmed.retain(|_, at| Self::is_recent(*at));
-        confirmed.insert(key.clone(), requested_at);
+    /// Confirms `key`, unless that was done a moment ago.
+    async fn confirm(&self, key: &K, request: impl Future<Output = Result<(), Refusal>>) -> Result<(), Refusal> {
+        let entry = {
+            let mut confirmed = lock(&self.0);
+            // What nobody holds is not being confirmed.
+            let is_used = |at: &Arc<tokio::sync::Mutex<Option<Instant>>>| {
+                Arc::strong_count(at) > 1 || at.try_lock().is_ok_and(|at| at.is_some_and(Self::is_recent))
+            };
+            if !confirmed.contains_key(key) {
+                confirmed.retain(|_, at| is_used(at));
+            }
+            confirmed.entry(key.clone()).or_default().clone()
+        };
+        let mut confirmed_at = entry.lock().await;
+        if !confirmed_at.is_some_and(Self::is_recent) {
+            let requested_at = clock::steady();
+            request.await?;
+            *confirmed_at = Some(requested_at);
+        }
+        Ok(())
     }
 }
 
@@ -100,11 +113,14 @@ impl TenantCheck {
             Some(_) => &self.is_fresh,
             None => &self.cluster_is_fresh.as_ref().ok_or(Refusal::TenantNotReady)?.tenants,
         };
-        if is_fresh() || self.confirmed_tenants.contains(key) {
+        if is_fresh() {
             return Ok(());
         }
+        self.confirmed_tenants.confirm(key, self.request_tenant(client, key)).await
+    }
+
+    async fn request_tenant(&self, client: &Client, key: &TenantKey) -> Result<(), Refusal> {
         let cached = self.tenants.get(key).ok_or(Refusal::TenantNotReady)?;
-        let requested_at = clock::steady();
         let ObjectMeta { uid, generation, .. } = cached.metadata();
         let (uid, is_edited) = (uid.as_deref(), |meta: &ObjectMeta| meta.generation != *generation);
         let comparison = match &key.namespace {
@@ -118,10 +134,7 @@ impl TenantCheck {
             }
         };
         match comparison {
-            Comparison::Same => {
-                self.confirmed_tenants.insert(key, requested_at);
-                Ok(())
-            }
+            Comparison::Same => Ok(()),
             Comparison::Gone => Err(Refusal::TenantNotReady),
             // The cache will hear of the edit.
             Comparison::Edited | Comparison::Unknown => Err(Refusal::Unconfirmed),
@@ -140,19 +153,18 @@ impl TenantCheck {
             return Ok(());
         }
         let is_fresh = &self.cluster_is_fresh.as_ref().ok_or(Refusal::TenantNotReady)?.namespaces;
-        let key = name.to_owned();
-        if is_fresh() || self.confirmed_namespaces.contains(&key) {
+        if is_fresh() {
             return Ok(());
         }
+        self.confirmed_namespaces.confirm(&name.to_owned(), self.request_namespace(client, name)).await
+    }
+
+    async fn request_namespace(&self, client: &Client, name: &str) -> Result<(), Refusal> {
         let cached = self.tenants.namespace(name).ok_or(Refusal::TenantNotReady)?;
-        let requested_at = clock::steady();
         let api: Api<Namespace> = Api::all(client.clone());
         let has_other_labels = |meta: &ObjectMeta| meta.labels != cached.metadata.labels;
         match compare(&api, name, cached.metadata.uid.as_deref(), has_other_labels).await {
-            Comparison::Same => {
-                self.confirmed_namespaces.insert(&key, requested_at);
-                Ok(())
-            }
+            Comparison::Same => Ok(()),
             // A namespace that is being deleted deletes its objects, too.
             Comparison::Gone => Err(Refusal::Gone),
             // The cache will hear of the labels.
@@ -222,6 +234,28 @@ mod tests {
             Comparison::Gone => "gone",
             Comparison::Unknown => "unknown",
         }
+    }
+
+    /// Calls that are checked together cause one request; one that failed confirms nothing.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_confirmed_together_is_asked_once() {
+        let (confirmed, requests) = (&Confirmed(Mutex::default()), &Mutex::new(0));
+        let confirm = |answer: Result<(), Refusal>| {
+            confirmed.confirm(&"t", async move {
+                *lock(requests) += 1;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                answer
+            })
+        };
+        let refused = confirm(Err(Refusal::Unconfirmed)).await;
+        assert_eq!((refused, *lock(requests)), (Err(Refusal::Unconfirmed), 1));
+        for expected in [2, 3] {
+            let all = futures::future::join_all((0..9).map(|_| confirm(Ok(())))).await;
+            assert_eq!((all, *lock(requests)), (vec![Ok(()); 9], expected));
+            tokio::time::advance(CONFIRMED_FOR).await;
+        }
+        confirmed.confirm(&"other", async { Ok(()) }).await.unwrap();
+        assert_eq!(lock(&confirmed.0).len(), 1, "what was confirmed long ago is dropped");
     }
 
     #[tokio::test]
