@@ -120,7 +120,7 @@ mutant 3-no-proof "--test e2e a_read_that_still_shows_it" \
 mutant 3-remaining-is-gone "--test worlds the_promises" \
     src/dispatch/machine/jobs/reads.rs 's/if present.is_empty() { self.end_unless_missing(End::Gone) } else { End::Remaining(present) }/self.end_unless_missing(End::Gone)/'
 mutant 3-early-walk "--test dispatch every_wanted" \
-    src/dispatch/machine/read_queue.rs 's/self.waiters.push(waiter);/match \&mut self.walk { Some(active) => active.waiters.push(waiter), None => self.waiters.push(waiter) }/'
+    src/dispatch/machine/read_queue.rs 's/self.waiters.push(ReadWaiter { added: now, ..waiter });/match \&mut self.walk { Some(active) => active.waiters.push(waiter), None => self.waiters.push(waiter) }/'
 mutant 4-other-versions-count-as-proved "--lib reasons_of_other_versions_count_by_their_conditions" \
     src/cli/column.rs 's/None if holds(ConditionType::Ready) => Column::Unproved/None if holds(ConditionType::Ready) => Column::Proved/'
 mutant 4-incomplete-is-gone "--test e2e an_incomplete_read" \
@@ -684,6 +684,10 @@ mutant 9-a-late-check-expires "--lib a_check_that_is_late_at_the_end" \
     src/revocation/blocked.rs 's/ \&\& !is_in_flight(inputs) \&\& !inputs.is_check();/ \&\& !is_in_flight(inputs);/'
 mutant 4-absent-is-unverified "--test dispatch what_was_absent_before_is_not" \
     src/dispatch/machine/jobs/state.rs 's/after: false, .. }) if self.accepted_at.is_none() =>/after: false, .. }) if false =>/'
+mutant 9-nobody-is-proved-early "--test dispatch most_of_a_crowd" \
+    src/dispatch/machine/read_queue.rs 's/!self.walked_early)?;$/false)?;/'
+mutant 9-an-early-walk-has-no-end "--test dispatch most_of_a_crowd" \
+    src/dispatch/machine/read_queue.rs 's/(waiters, (answers \/ ANSWERS_PER_EARLY_PAGE).max(1))/(waiters, answers)/'
 
 if ((lines == 0)); then
     echo "no line is called $only" >&2

@@ -85,6 +85,30 @@ fn ten_thousand_leavers_cost_a_thousand_calls() {
     assert!(ratio <= 1.05, "{ratio}");
 }
 
+/// Those of a crowd whom the list of members has had the time to forget are proved by an early walk, unless the list is
+/// too long for one.
+#[test]
+fn most_of_a_crowd_is_proved_early() {
+    for (stay, pages, early) in [(300, 80, 1_500), (8_000, 300, 0)] {
+        let mut auth0 = Auth0::default();
+        all_draw_from(&mut auth0, Bucket::new(30.0, 30.0));
+        auth0.lag = 7.0;
+        let mut sim = Sim::new(auth0, open(0.0), calm(40));
+        let acme = organization("org_acme");
+        leavers(&mut sim, "a", &acme, 6_000);
+        for n in 0..stay {
+            sim.auth0.give(&acme, id(format!("auth0|stays-{n}")));
+        }
+        sim.run(Duration::from_secs(600));
+        assert_all_gone(&sim);
+        let last_delete = sim.sent.iter().filter(|(_, jobs)| jobs.len() > 1).map(|(at, _)| *at).max().unwrap();
+        let is_early = |object: &&Object| object.ended.as_ref().unwrap().0 < last_delete + Duration::from_secs(9);
+        let proved_early = sim.objects.iter().filter(is_early).count();
+        assert!(proved_early >= early && (early > 0 || proved_early == 0), "{proved_early} of those beside {stay}");
+        assert!(sim.auth0.calls["GET"] <= pages, "{:?}", sim.auth0.calls);
+    }
+}
+
 /// Promise 10.
 #[test]
 fn one_object_does_not_wait_behind_ten_thousand() {
@@ -284,28 +308,4 @@ fn the_smallest_bucket_is_learned() {
     sim.run(Duration::from_secs(600));
     assert_all_gone(&sim);
     assert!(sim.auth0.limited <= 5, "{}", sim.auth0.limited);
-}
-
-#[test]
-fn scratch_timeline() {
-    let mut auth0 = Auth0::default();
-    all_draw_from(&mut auth0, Bucket::new(50.0, 50.0));
-    auth0.lag = 7.0;
-    let mut sim = Sim::new(auth0, open(0.0), calm(150));
-    let acme = organization("org_acme");
-    leavers(&mut sim, "a", &acme, 10_000);
-    for n in 0..500 {
-        sim.auth0.give(&acme, id(format!("auth0|stays-{n}")));
-    }
-    sim.run(Duration::from_secs(600));
-    let mut at = std::collections::BTreeMap::new();
-    for object in &sim.objects {
-        *at.entry(object.ended.as_ref().unwrap().0.as_secs()).or_insert(0) += 1;
-    }
-    println!("ended {at:?}");
-    let mut sent = std::collections::BTreeMap::new();
-    for (t, _) in &sim.sent {
-        *sent.entry(t.as_secs()).or_insert(0) += 1;
-    }
-    println!("sent {sent:?} {:?}", sim.auth0.calls);
 }

@@ -28,6 +28,10 @@ const OBSERVATION_WINDOW: Duration = Duration::from_millis(500);
 /// removal.
 const BULK_THRESHOLD: usize = 20;
 const SETTLE_DELAY: Duration = Duration::from_secs(10);
+/// When the last removal of a large crowd has ended, a list that has settled shows most of the others already. An early
+/// walk answers those if it saves them this much time, and if there are so many answers for each of its pages.
+const EARLY_WALK_SAVES: Duration = Duration::from_secs(3);
+const ANSWERS_PER_EARLY_PAGE: usize = 50;
 /// What is known of a list's length is used for this long.
 pub(super) const LENGTH_TTL: Duration = Duration::from_secs(600);
 
@@ -37,6 +41,7 @@ pub(super) struct ReadWaiter {
     pub(super) job: JobId,
     pub(super) ns: NamespaceId,
     pub(super) wanted: Vec<Item>,
+    pub(super) added: Instant,
     /// Set if a user's organizations are read instead of an organization's members: the member that the answer is
     /// about.
     pub(super) member: Option<Item>,
@@ -59,8 +64,9 @@ pub(super) struct ReadQueue {
     pub(super) answers_due: usize,
     first_added: Option<Instant>,
     last_added: Option<Instant>,
-    /// Since when no removals have been pending at the endpoint.
+    /// Since when no removals have been pending at the endpoint, and whether an early walk was begun since then.
     no_removals_since: Option<Instant>,
+    walked_early: bool,
     priority: Priority,
     /// The first job of each namespace, as the priority and the arrival of its position.
     fronts: HashMap<NamespaceId, (Priority, u64)>,
@@ -82,6 +88,8 @@ pub(super) struct ActiveWalk {
     pub(super) first_alive: usize,
     /// The number of pages after which the walk is given up.
     pub(super) page_budget: usize,
+    /// If it is longer, its jobs wait for the next walk.
+    pub(super) is_early: bool,
     /// The number of failures in a row, and of restarts.
     pub(super) failures: u32,
     pub(super) restarts: u32,
@@ -145,6 +153,7 @@ impl ReadQueue {
             first_added: None,
             last_added: None,
             no_removals_since: None,
+            walked_early: false,
             priority: Priority::Observation,
             fronts: HashMap::new(),
             walk: None,
@@ -168,7 +177,7 @@ impl ReadQueue {
         let front = self.fronts.entry(waiter.ns).or_insert((waiter.priority, waiter.job.stamp));
         front.0 = front.0.min(waiter.priority);
         self.answers_due += waiter.wanted.len();
-        self.waiters.push(waiter);
+        self.waiters.push(ReadWaiter { added: now, ..waiter });
     }
 
     /// Whether a page can be started now. `Err` holds the time from which one can, if that is known. `removing`:
@@ -183,6 +192,7 @@ impl ReadQueue {
             return Err(None);
         }
         self.no_removals_since = if removing { None } else { self.no_removals_since.or(Some(now)) };
+        self.walked_early &= !removing;
         let first_added = self.first_added.unwrap_or(now);
         let members = self.read.per_user().is_some();
         let at_once =
@@ -199,7 +209,9 @@ impl ReadQueue {
                 first_added + if members && !cheap { MEMBER_PROOF_WINDOW } else { PROOF_WINDOW }
             }
             Some(since) if members && self.answers_due >= BULK_THRESHOLD => {
-                (self.last_added.unwrap_or(now) + SETTLE_DELAY).min(first_added.max(since) + 2 * SETTLE_DELAY)
+                let for_all =
+                    (self.last_added.unwrap_or(now) + SETTLE_DELAY).min(first_added.max(since) + 2 * SETTLE_DELAY);
+                self.early_walk_at(since, length).filter(|at| *at + EARLY_WALK_SAVES <= for_all).unwrap_or(for_all)
             }
             // Where one user was just read about alone, more reads may follow.
             Some(_) => length.and_then(|length| length.asked_per_user_at).map_or(now, |asked| asked + READ_WINDOW),
@@ -208,6 +220,13 @@ impl ReadQueue {
             until if until <= now => Ok(()),
             until => Err(Some(until)),
         }
+    }
+
+    /// When a walk is worth it that answers only the jobs which have waited for the list to settle: half of all.
+    fn early_walk_at(&self, since: Instant, length: Option<KnownLength>) -> Option<Instant> {
+        let is_short = length.is_none_or(|length| length.pages <= self.answers_due / 2 / ANSWERS_PER_EARLY_PAGE);
+        let half = self.waiters.get(self.waiters.len() / 2).filter(|_| is_short && !self.walked_early)?;
+        Some((half.added + SETTLE_DELAY).max(since))
     }
 
     /// The position that this namespace needs: for the next page of the walk in progress, or for the next walk.
@@ -233,16 +252,56 @@ impl ReadQueue {
         std::mem::take(&mut self.waiters)
     }
 
+    /// Takes the jobs of an early walk, if the next walk is one, and returns them with the most pages that it may have.
+    pub(super) fn take_early(&mut self, length: Option<KnownLength>, now: Instant) -> Option<(Vec<ReadWaiter>, usize)> {
+        let is_bulk = self.read.per_user().is_some() && !self.first_page_only && self.answers_due >= BULK_THRESHOLD;
+        let since = self.no_removals_since.filter(|_| is_bulk && self.priority == Priority::Proof)?;
+        let is_early = now < self.first_added?.max(since) + 2 * SETTLE_DELAY;
+        self.early_walk_at(since, length).filter(|_| is_early)?;
+        let settled = self.waiters.partition_point(|waiter| waiter.added + SETTLE_DELAY <= now);
+        if settled == 0 || settled == self.waiters.len() {
+            return None;
+        }
+        self.walked_early = true;
+        let mut waiters = self.take_waiters();
+        self.put_back(waiters.split_off(settled));
+        let answers: usize = waiters.iter().map(|waiter| waiter.wanted.len()).sum();
+        Some((waiters, (answers / ANSWERS_PER_EARLY_PAGE).max(1)))
+    }
+
+    /// Has these jobs wait for the next walk, before those that came later.
+    pub(super) fn put_back(&mut self, mut waiters: Vec<ReadWaiter>) {
+        waiters.append(&mut self.take_waiters());
+        for waiter in waiters {
+            let added = waiter.added;
+            self.add(waiter, added);
+        }
+    }
+
     /// Begins a walk for these jobs.
-    pub(super) fn start_walk(&mut self, waiters: Vec<ReadWaiter>, page_budget: usize, arrival: u64) {
+    pub(super) fn start_walk(
+        &mut self,
+        waiters: Vec<ReadWaiter>,
+        (page_budget, is_early): (usize, bool),
+        arrival: u64,
+    ) {
         let wanted: BTreeSet<Item> = waiters.iter().flat_map(|waiter| waiter.wanted.iter().cloned()).collect();
         let priority = waiters.iter().map(|waiter| waiter.priority).min().unwrap_or(Priority::Observation);
         let read = self.read.clone();
         let is_first_page = wanted.is_empty() && !matches!(read, Read::Answer(_));
         let walk = if is_first_page { Walk::first_page(read) } else { Walk::new(read, wanted) };
         let (failures, restarts) = (0, 0);
-        self.walk =
-            Some(ActiveWalk { walk, waiters, first_alive: 0, page_budget, failures, restarts, priority, arrival });
+        self.walk = Some(ActiveWalk {
+            walk,
+            waiters,
+            first_alive: 0,
+            page_budget,
+            is_early,
+            failures,
+            restarts,
+            priority,
+            arrival,
+        });
     }
 
     pub(super) const fn is_empty(&self) -> bool {

@@ -32,7 +32,16 @@ impl Machine {
             read,
             connection,
             first_page_only,
-            ReadWaiter { job: id, ns, wanted, member: None, must_walk_list: false, priority, retry_first_page },
+            ReadWaiter {
+                job: id,
+                ns,
+                wanted,
+                added: now,
+                member: None,
+                must_walk_list: false,
+                priority,
+                retry_first_page,
+            },
             now,
         );
     }
@@ -141,17 +150,20 @@ impl Machine {
     fn start_walk(&mut self, key: usize, position: Position, now: Instant) {
         let began = self.wall_at(now);
         let list = &mut self.read_queues[key];
+        let at = list.read.per_user().map(|(endpoint, _)| (endpoint.clone(), list.connection));
+        let known = at.as_ref().and_then(|at| self.known_lengths.get(at)).copied();
+        let known = known.filter(|length| now < length.learned_at + LENGTH_TTL);
+        let early = list.take_early(known, now);
+        let is_early = early.is_some();
+        let (waiters, mut page_budget) = early.unwrap_or_else(|| (list.take_waiters(), usize::MAX));
         let jobs = &self.jobs;
-        let (waiters, gone): (Vec<_>, Vec<_>) =
-            list.take_waiters().into_iter().partition(|waiter| jobs.get(waiter.job).is_some());
+        let (waiters, gone): (Vec<_>, Vec<_>) = waiters.into_iter().partition(|waiter| jobs.get(waiter.job).is_some());
         let answers_due = waiters.iter().map(|waiter| waiter.wanted.len()).sum();
-        let mut page_budget = usize::MAX;
-        if let Some((endpoint, organization)) = list.read.per_user()
+        if let (Some(at), Some((_, organization))) = (at, list.read.per_user())
+            && !is_early
             && !list.first_page_only
             && !waiters.iter().any(|waiter| waiter.must_walk_list)
         {
-            let at = (endpoint.clone(), list.connection);
-            let known = self.known_lengths.get(&at).filter(|length| now < length.learned_at + LENGTH_TTL).copied();
             match Plan::cheapest(answers_due, known) {
                 Plan::Walk(pages) => page_budget = pages,
                 Plan::PerUser => {
@@ -168,7 +180,7 @@ impl Machine {
                 job.read_started(began);
             }
         }
-        self.read_queues[key].start_walk(waiters, page_budget, position.arrival);
+        self.read_queues[key].start_walk(waiters, (page_budget, is_early), position.arrival);
         self.release_namespaces(gone);
     }
 
@@ -293,12 +305,19 @@ impl Machine {
         self.refresh(WorkSource::Reads(key), &[], now);
     }
 
-    /// The walk was longer than its budget, so reading user by user is cheaper.
+    /// The walk was longer than its budget, so reading user by user is cheaper; after an early walk that is not known yet.
     fn give_up_walk(&mut self, key: usize, now: Instant) {
         let list = &mut self.read_queues[key];
         let connection = list.connection;
-        let Some(ActiveWalk { waiters, walk, .. }) = list.walk.take() else { return };
-        if let Some((endpoint, organization)) = list.read.clone().per_user() {
+        let Some(ActiveWalk { waiters, walk, is_early, .. }) = list.walk.take() else { return };
+        if is_early {
+            for waiter in &waiters {
+                if let Some(job) = self.jobs.get_mut(waiter.job) {
+                    job.read_put_back();
+                }
+            }
+            list.put_back(waiters);
+        } else if let Some((endpoint, organization)) = list.read.clone().per_user() {
             let length = KnownLength { pages: walk.pages() + 1, learned_at: now, asked_per_user_at: Some(now) };
             self.remember_length((endpoint.clone(), connection), length, now);
             self.read_per_user(organization, connection, waiters, now);

@@ -34,6 +34,13 @@ impl JobState {
         }
     }
 
+    /// The walk that answers the pending read was given up, and begins anew later.
+    pub(crate) fn read_put_back(&mut self) {
+        if let Some(read) = &mut self.pending_read {
+            read.began = None;
+        }
+    }
+
     /// Takes a result for the pending read. It answers for `answers` of the wanted items, and holds those of them that
     /// are in the list. `by_list`: it is that of the list, and not of a user's organizations instead.
     pub(crate) fn answer(&mut self, answers: usize, result: ReadResult, by_list: bool) {
