@@ -688,6 +688,8 @@ mutant 9-nobody-is-proved-early "--test dispatch most_of_a_crowd" \
     src/dispatch/machine/read_queue.rs 's/!self.walked_early)?;$/false)?;/'
 mutant 9-an-early-walk-has-no-end "--test dispatch most_of_a_crowd" \
     src/dispatch/machine/read_queue.rs 's/(waiters, (answers \/ ANSWERS_PER_EARLY_PAGE).max(1))/(waiters, answers)/'
+mutant 9-a-refused-page-is-final "--lib an_observation_that_fails" \
+    src/revocation/answers.rs 's/let names_ids =/let names_ids = |_| true; let _ =/'
 
 if ((lines == 0)); then
     echo "no line is called $only" >&2

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::{ConditionStatus, IfNotFound, Reason, Verification, VerifiedReason};
-use crate::auth0::{CallError, Item, Missing};
+use crate::auth0::{CallError, Item, Missing, Rejection};
 use crate::dispatch::{End, Report, Task, Unverified};
 
 use super::history::{Known, rounded_up};
@@ -50,7 +50,7 @@ pub(super) fn judge_report(inputs: &Inputs<'_>, report: &Report, known: Known) -
         }
         End::NotFound(missing) => return not_found(*missing, inputs, report, known),
         End::Failed(CallError::NotFound(missing)) => return not_found(*missing, inputs, report, known),
-        End::Failed(error) => failed(error, &report.refused, inputs, known),
+        End::Failed(error) => failed(error, report, inputs, known),
     };
     Some(outcome)
 }
@@ -252,12 +252,15 @@ fn unknown_items(known: &Known) -> String {
     }
 }
 
-fn failed(error: &CallError, refused: &[Item], inputs: &Inputs<'_>, known: Known) -> Outcome {
+fn failed(error: &CallError, report: &Report, inputs: &Inputs<'_>, known: Known) -> Outcome {
     let now = inputs.now.wall;
+    // A refused page says nothing of the ids that the object names.
+    let names_ids =
+        |rejection| report.task != Task::Observe || !matches!(rejection, Rejection::Query | Rejection::Paging);
     let refusal = refusal(error).map(|(reason, message)| (reason, message, Some(now + refused_retry(inputs.jitter))));
     let other = || match error {
-        CallError::Rejected(rejection) => {
-            let which = rejected_items(refused, inputs.removal.items.len());
+        CallError::Rejected(rejection) if names_ids(*rejection) => {
+            let which = rejected_items(&report.refused, inputs.removal.items.len());
             let message = format!(
                 "Auth0 rejected {which} ({rejection}). The target cannot be changed: create a new object with the \
                  correct ids."
@@ -268,7 +271,8 @@ fn failed(error: &CallError, refused: &[Item], inputs: &Inputs<'_>, known: Known
             let until = rounded_up(now + *wait);
             (Reason::RateLimited, rate_limited(until), Some(until))
         }
-        CallError::Unauthorized(_)
+        CallError::Rejected(_)
+        | CallError::Unauthorized(_)
         | CallError::InsufficientScope(_)
         | CallError::Denied(_)
         | CallError::NotFound(_)

@@ -13,6 +13,9 @@ const REPORT_TTL_SECONDS: f64 = 60.0;
 const ASK_AGAIN_SECONDS: f64 = 1.0;
 /// Each report reduces the margin to this part.
 const MARGIN_DECAY: f64 = 0.9995;
+/// The last token of a bucket of so many is kept back: it costs one call in all, and a call too many costs the time until
+/// the bucket is full again.
+const KEEPS_ONE_FROM: u64 = 20;
 /// What counts as a whole token where tokens come on whole seconds, so that a rounding error does not cost a second.
 const WHOLE_TOKEN: f64 = 0.99;
 
@@ -94,7 +97,8 @@ impl TokenBucket {
     /// would pass.
     fn reserve(&self, percent: f64) -> f64 {
         let limit = self.limit as f64;
-        (limit * percent / 100.0).floor().max(self.margin).min(limit - 2.0).max(0.0)
+        let least = if self.limit >= KEEPS_ONE_FROM { 1.0 } else { 0.0 };
+        (limit * percent / 100.0).floor().max(self.margin.max(least)).min(limit - 2.0).max(0.0)
     }
 
     /// What counts as a whole token. If calls were sent a little early again and again, each report would round that

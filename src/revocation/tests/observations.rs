@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::api::{Policy, State};
-use crate::auth0::Missing;
+use crate::auth0::{Missing, Rejection};
 
 pub(super) const OBSERVE: Task = Task::Observe;
 pub(super) const HOUR: u64 = 3600;
@@ -108,6 +108,8 @@ fn an_observation_that_fails_says_why() {
         (End::Failed(CallError::InsufficientScope("read:users".into())), "InsufficientScope", "read:users"),
         (End::Failed(unavailable()), "Auth0Unavailable", "retry"),
         (End::Failed(CallError::Denied("403")), "Denied", "403"),
+        (End::Failed(CallError::Rejected(Rejection::Paging)), "Auth0Unavailable", "retry"),
+        (End::Failed(CallError::Rejected(Rejection::Uri)), "InvalidRequest", "correct ids"),
         (End::NotFound(Missing::Subject), "SubjectNotFound", "user"),
         (End::Failed(CallError::NotFound(Missing::Unclear)), "SubjectNotFound", "404"),
     ];
