@@ -671,7 +671,7 @@ mutant 2-returns-of-another "--lib returns_belong_to_their" \
 mutant 9-a-failed-delete-is-a-late-read "--lib a_failed_delete_of_what_is_still" \
     src/revocation/answers.rs 's/if report.task == Task::Prove \&\& known.still_present/if known.still_present/'
 mutant 9-a-failed-delete-is-done "--lib a_failed_delete_of_what_is_still" \
-    src/revocation/history.rs 's/^            self.reopen();$/            let _ = Self::reopen;/'
+    src/revocation/history.rs 's/^            self.reopen(report);$/            let _ = Self::reopen;/'
 mutant 9-the-first-look-is-late "--lib the_first_read_is_no_verdict" \
     src/revocation/answers.rs 's/ \&\& inputs.known().remaining > 0;/;/'
 mutant 5-a-delete-is-promised "--lib still_present_promises_no_delete" \
@@ -687,9 +687,25 @@ mutant 4-absent-is-unverified "--test dispatch what_was_absent_before_is_not" \
 mutant 9-nobody-is-proved-early "--test dispatch most_of_a_crowd" \
     src/dispatch/machine/read_queue.rs 's/!self.walked_early)?;$/false)?;/'
 mutant 9-an-early-walk-has-no-end "--test dispatch most_of_a_crowd" \
-    src/dispatch/machine/read_queue.rs 's/(waiters, (answers \/ ANSWERS_PER_EARLY_PAGE).max(1))/(waiters, answers)/'
+    src/dispatch/machine/read_queue.rs 's/^        Some((waiters, pages))$/        Some((waiters, answers))/'
 mutant 9-a-refused-page-is-final "--lib an_observation_that_fails" \
     src/revocation/answers.rs 's/let names_ids =/let names_ids = |_| true; let _ =/'
+mutant 9-undecided-for-ever "--lib an_undecided_tenant_is" \
+    src/tenant/brake/mod.rs 's/^            entry.is_asked = false;$/            let _ = \&entry.is_asked;/'
+mutant 10-confirmed-one-by-one "--lib what_is_confirmed_together" \
+    src/revocation/confirm.rs 's/^        if !confirmed_at.is_some_and(|at| began.saturating_duration_since(at) < CONFIRMED_FOR) {/        if began < clock::steady() || confirmed_at.is_none_or(|_| true) {/'
+mutant 11-the-last-token "--lib the_last_token_is_kept" \
+    src/dispatch/limiter/token_bucket.rs 's/const KEEPS_ONE_FROM: u64 = 20;/const KEEPS_ONE_FROM: u64 = 20_000;/'
+mutant 4-a-failed-retry-counts "--lib a_failed_retry_of_an_unknown" \
+    src/revocation/history.rs 's/^            self.forget_tried(report);$/            self.forget_unnamed(); let _ = Self::forget_tried;/'
+mutant 8-still-present-after-a-restart "--lib a_restart_sends_no_delete" \
+    src/revocation/history.rs 's/ >= self.requested || self.still_present_since.is_some();/ >= self.requested;/'
+mutant 9-a-part-is-all "--lib a_delete_that_fails_in_part" \
+    src/revocation/history.rs 's/if was_still_present \&\&/if self.still_present_since.is_some() \&\&/'
+mutant 10-a-slow-answer-confirms-one "--lib a_slow_answer_confirms" \
+    src/revocation/confirm.rs 's/began.saturating_duration_since(at) < CONFIRMED_FOR/clock::steady().saturating_duration_since(at) < CONFIRMED_FOR/; s/let began = clock::steady();/let _began = clock::steady();/'
+mutant 10-an-early-walk-again-and-again "--test dispatch an_early_walk_is_not" \
+    src/dispatch/machine/read_queue.rs 's/^        self.is_too_long = true;$//'
 
 if ((lines == 0)); then
     echo "no line is called $only" >&2

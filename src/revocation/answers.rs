@@ -214,11 +214,16 @@ fn not_found(missing: Missing, inputs: &Inputs<'_>, report: &Report, known: Know
         Missing::Item if ignore && known.is_complete() && report.read_at < known.accepted_at => return None,
         Missing::Item if ignore && known.is_complete() => gone(inputs, known, inputs.removal.items.len()),
         Missing::Item => {
-            let message = format!(
-                "Auth0 does not know the {} (404). Is it misspelt, or was it created again under another id? If it is \
-                 right and was deleted, set spec.ifNotFound: Ignore.",
-                unknown_items(&known)
-            );
+            let named = || {
+                format!(
+                    "Auth0 does not know the {} (404). Is it misspelt, or was it created again under another id? If it \
+                     is right and was deleted, set spec.ifNotFound: Ignore.",
+                    unknown_items(&known)
+                )
+            };
+            // After a restart only the message of the verdict names them.
+            let before = inputs.message_of(Reason::ItemNotFound).filter(|_| known.items.unknown.is_empty());
+            let message = before.map_or_else(named, str::to_owned);
             Outcome::plain(Reason::ItemNotFound, message, known)
         }
         Missing::Unclear if ignore => {

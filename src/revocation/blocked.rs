@@ -191,16 +191,10 @@ fn not_ready(inputs: &Inputs<'_>, message: &str) -> String {
 /// The object whose call found out that Auth0 rejects the credential keeps saying so. All others only wait for their
 /// tenant, so that one bad token does not stall thousands of objects.
 fn credential_rejected(inputs: &Inputs<'_>, message: &str) -> (Reason, String) {
-    match current_message(inputs, Reason::Unauthorized) {
+    match inputs.message_of(Reason::Unauthorized).map(str::to_owned) {
         Some(own) => (Reason::Unauthorized, own),
         None => (Reason::TenantNotReady, not_ready(inputs, message)),
     }
-}
-
-/// The message of the status, if its reason is this one.
-fn current_message(inputs: &Inputs<'_>, reason: Reason) -> Option<String> {
-    let status = inputs.status.filter(|_| inputs.reason() == Some(reason))?;
-    Some(status.message().to_owned())
 }
 
 /// Objects that were stored under another schema may contain what this one rejects.
@@ -279,7 +273,7 @@ fn refused(inputs: &Inputs<'_>, known: &Known) -> Option<Blocked> {
         _ => others_pause?,
     };
     let (reason, message) = match (own, others) {
-        (Some(own), _) => (own, current_message(inputs, own).unwrap_or_default()),
+        (Some(own), _) => (own, inputs.message_of(own).map(str::to_owned).unwrap_or_default()),
         (None, Some(refused)) if refused.reason == Reason::Unauthorized => {
             credential_rejected(inputs, &refused.message)
         }

@@ -56,6 +56,7 @@ impl<K: Clone + Eq + Hash> Confirmed<K> {
 
     /// Confirms `key`, unless that was done a moment ago.
     async fn confirm(&self, key: &K, request: impl Future<Output = Result<(), Refusal>>) -> Result<(), Refusal> {
+        let began = clock::steady();
         let entry = {
             let mut confirmed = lock(&self.0);
             // What nobody holds is not being confirmed.
@@ -68,7 +69,8 @@ impl<K: Clone + Eq + Hash> Confirmed<K> {
             confirmed.entry(key.clone()).or_default().clone()
         };
         let mut confirmed_at = entry.lock().await;
-        if !confirmed_at.is_some_and(Self::is_recent) {
+        // The answer may have taken long, but it was asked for late enough.
+        if !confirmed_at.is_some_and(|at| began.saturating_duration_since(at) < CONFIRMED_FOR) {
             let requested_at = clock::steady();
             request.await?;
             *confirmed_at = Some(requested_at);
@@ -234,6 +236,21 @@ mod tests {
             Comparison::Gone => "gone",
             Comparison::Unknown => "unknown",
         }
+    }
+
+    /// An answer that takes longer than it counts still serves those who waited for it.
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_answer_confirms_all() {
+        let (confirmed, requests) = (&Confirmed(Mutex::default()), &Mutex::new(0));
+        let confirm = || {
+            confirmed.confirm(&"t", async {
+                *lock(requests) += 1;
+                tokio::time::sleep(CONFIRMED_FOR * 2).await;
+                Ok(())
+            })
+        };
+        assert_eq!(futures::future::join_all((0..9).map(|_| confirm())).await, vec![Ok(()); 9]);
+        assert_eq!(*lock(requests), 1);
     }
 
     /// Calls that are checked together cause one request; one that failed confirms nothing.

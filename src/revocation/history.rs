@@ -164,18 +164,16 @@ impl Known {
     /// Adds the report of a job at `domain`. A report includes the history that the job was given.
     pub(super) fn add(&mut self, report: &Report, domain: Option<&Domain>, now: Timestamp) {
         if matches!(report.task, Task::Remove { .. }) {
-            // It sent them once more.
-            self.forget_unnamed();
+            self.forget_tried(report);
         }
+        let was_still_present = self.still_present_since.is_some();
         let was_complete = self.is_complete();
         self.items.domain = domain.cloned().or_else(|| self.items.domain.take());
         self.count(report);
         let is_new = report.accepted_at > self.accepted_at;
         let is_new_round = is_new && self.still_present_since.take().is_some();
-        if self.still_present_since.is_some()
-            && matches!((&report.task, &report.end), (Task::Remove { .. }, End::Failed(_)))
-        {
-            self.reopen();
+        if was_still_present && matches!((&report.task, &report.end), (Task::Remove { .. }, End::Failed(_))) {
+            self.reopen(report);
         }
         self.accepted_at = self.accepted_at.max(report.accepted_at);
         if is_new_round || (self.is_complete() && !was_complete) {
@@ -260,22 +258,32 @@ impl Known {
         self.unnamed_unknown = 0;
     }
 
+    /// Items that Auth0 did not know count no more if this job has tried them again, whatever came of that.
+    fn forget_tried(&mut self, report: &Report) {
+        self.forget_unnamed();
+        let before = self.items.unknown.len();
+        self.items.unknown.retain(|item| report.already_absent.contains(item) || report.not_found.contains(item));
+        self.absent -= (before - self.items.unknown.len()).min(self.absent);
+    }
+
     /// Whether Auth0 does not know some of the items.
     pub(super) fn has_unknown(&self) -> bool {
         !self.items.unknown.is_empty() || self.unnamed_unknown > 0
     }
 
-    /// The DELETE of what a late read showed failed. So those items are still to be removed, which the counts keep over a
-    /// restart. Which ones they are is not known, so all are sent again.
-    fn reopen(&mut self) {
-        self.accepted -= self.remaining.min(self.accepted);
-        (self.remaining, self.still_present_since) = (0, None);
-        self.items.accepted.clear();
+    /// The DELETE of what a late read showed failed, at least in part. Only what it accepted is done. The counts keep that
+    /// over a restart.
+    fn reopen(&mut self, report: &Report) {
+        self.items.accepted = report.accepted.iter().cloned().collect();
+        (self.accepted, self.remaining) = (self.items.accepted.len(), 0);
+        self.still_present_since = None;
     }
 
     /// Whether Auth0 accepted a DELETE of every item that was there.
     pub(super) fn is_complete(&self) -> bool {
-        self.accepted_at.is_some() && self.accepted + self.absent >= self.requested
+        // What is still present was complete, although a process that knows only the status may not see that.
+        let is_done = self.accepted + self.absent >= self.requested || self.still_present_since.is_some();
+        self.accepted_at.is_some() && is_done
     }
 
     /// Whether Auth0 knows none of the items.

@@ -183,7 +183,12 @@ impl Inputs<'_> {
         self.status.and_then(|status| status.reason_at(self.generation))
     }
 
-    /// The same, if the status is about the domain where calls would go now. What one domain does not know, another may.
+    /// The message of the status, if its reason is this one.
+    pub(super) fn message_of(&self, reason: Reason) -> Option<&str> {
+        self.status.filter(|_| self.reason() == Some(reason)).map(RemovalStatus::message)
+    }
+
+    /// The reason, if the status is about the domain where calls would go now. What one domain does not know, another may.
     pub(super) fn reason_here(&self) -> Option<Reason> {
         self.reason().filter(|_| self.status.is_some_and(|status| concerns(status, self.domain())))
     }

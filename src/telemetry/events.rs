@@ -21,7 +21,7 @@ use crate::revocation::ReasonChange;
 /// Changes waiting to be written. More are dropped, because the status says the same.
 const QUEUE_CAPACITY: usize = 200;
 /// The shortest time between two events: ten thousand removals must not flood etcd.
-const MIN_INTERVAL: Duration = Duration::from_millis(50);
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The namespace of events about cluster-scoped objects; the API server accepts few others.
 const OF_CLUSTER: &str = "default";

@@ -113,7 +113,7 @@ impl Report {
         let writes = limits.counts.requests_to(None, "userrolerevocations/status") / limits.objects as f64;
         row(out, &format!("{writes:.3}"), "1", "status writes to the API server per finished object")?;
         let events = limits.counts.requests_to(Some("POST"), "events") / limits.objects as f64;
-        row(out, &format!("{events:.3}"), "", "events per finished object (at most 20 a second, by design)")?;
+        row(out, &format!("{events:.3}"), "", "events per finished object (at most ten a second, by design)")?;
         let goal = |of_ten_thousand: usize| (of_ten_thousand * crowd.objects).div_ceil(10_000).to_string();
         let what = format!("DELETE calls for {} memberships of one organization", crowd.objects);
         row(out, &crowd.deletes.to_string(), &goal(1020), &what)?;

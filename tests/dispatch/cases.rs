@@ -109,6 +109,53 @@ fn most_of_a_crowd_is_proved_early() {
     }
 }
 
+/// A list that is too long for an early walk is not walked in vain after each removal that follows, and the walk of all
+/// comes in time.
+#[test]
+fn an_early_walk_is_not_given_up_again_and_again() {
+    let mut auth0 = Auth0::default();
+    auth0.lag = 7.0;
+    let mut sim = Sim::new(auth0, open(0.0), calm(40));
+    let acme = organization("org_acme");
+    leavers(&mut sim, "a", &acme, 200);
+    for n in 0..2_000 {
+        sim.auth0.give(&acme, id(format!("auth0|stays-{n}")));
+    }
+    let team: Arc<str> = "a".into();
+    for n in 200..360 {
+        let member = id(format!("auth0|{n:06}"));
+        sim.auth0.give(&acme, member.clone());
+        let object = Object::new(&team, n, acme.clone(), vec![member], true);
+        sim.add(object, Duration::from_secs(5 * (n as u64 - 198)));
+    }
+    sim.run(Duration::from_secs(3600));
+    assert_all_gone(&sim);
+    let last = sim.objects[..200].iter().map(|object| object.ended.as_ref().unwrap().0).max().unwrap();
+    assert!(last < Duration::from_secs(650), "{last:?}");
+    assert!(sim.auth0.calls["GET"] < 250, "{:?}", sim.auth0.calls);
+}
+
+/// The few whom an early walk leaves over are not read about before the list has settled.
+#[test]
+fn what_an_early_walk_leaves_over_waits_for_the_list() {
+    let mut auth0 = Auth0::default();
+    auth0.lag = 7.0;
+    let mut sim = Sim::new(auth0, open(0.0), calm(40));
+    let acme = organization("org_acme");
+    leavers(&mut sim, "a", &acme, 200);
+    let team: Arc<str> = "a".into();
+    for n in 200..205 {
+        let member = id(format!("auth0|{n:06}"));
+        sim.auth0.give(&acme, member.clone());
+        sim.add(Object::new(&team, n, acme.clone(), vec![member], true), Duration::from_secs(9));
+    }
+    sim.run(Duration::from_secs(600));
+    assert_all_gone(&sim);
+    let early = sim.objects[0].ended.as_ref().unwrap().0;
+    assert!(early < Duration::from_secs(13), "{early:?}");
+    assert_eq!(sim.auth0.calls["GET"], 2, "{:?}", sim.auth0.calls);
+}
+
 /// Promise 10.
 #[test]
 fn one_object_does_not_wait_behind_ten_thousand() {

@@ -67,6 +67,8 @@ pub(super) struct ReadQueue {
     /// Since when no removals have been pending at the endpoint, and whether an early walk was begun since then.
     no_removals_since: Option<Instant>,
     walked_early: bool,
+    /// An early walk was given up. There is no other before the next whole walk.
+    is_too_long: bool,
     priority: Priority,
     /// The first job of each namespace, as the priority and the arrival of its position.
     fronts: HashMap<NamespaceId, (Priority, u64)>,
@@ -154,6 +156,7 @@ impl ReadQueue {
             last_added: None,
             no_removals_since: None,
             walked_early: false,
+            is_too_long: false,
             priority: Priority::Observation,
             fronts: HashMap::new(),
             walk: None,
@@ -208,7 +211,8 @@ impl ReadQueue {
                     .is_some_and(|length| (1..=self.answers_due / READERS_PER_CHEAP_PAGE).contains(&length.pages));
                 first_added + if members && !cheap { MEMBER_PROOF_WINDOW } else { PROOF_WINDOW }
             }
-            Some(since) if members && self.answers_due >= BULK_THRESHOLD => {
+            // What an early walk left over waits for the list to settle, too.
+            Some(since) if members && (self.answers_due >= BULK_THRESHOLD || self.walked_early) => {
                 let for_all =
                     (self.last_added.unwrap_or(now) + SETTLE_DELAY).min(first_added.max(since) + 2 * SETTLE_DELAY);
                 self.early_walk_at(since, length).filter(|at| *at + EARLY_WALK_SAVES <= for_all).unwrap_or(for_all)
@@ -224,7 +228,8 @@ impl ReadQueue {
 
     /// When a walk is worth it that answers only the jobs which have waited for the list to settle: half of all.
     fn early_walk_at(&self, since: Instant, length: Option<KnownLength>) -> Option<Instant> {
-        let is_short = length.is_none_or(|length| length.pages <= self.answers_due / 2 / ANSWERS_PER_EARLY_PAGE);
+        let pages = length.map_or(0, |length| length.pages).max(1);
+        let is_short = pages <= self.answers_due / 2 / ANSWERS_PER_EARLY_PAGE && !self.is_too_long;
         let half = self.waiters.get(self.waiters.len() / 2).filter(|_| is_short && !self.walked_early)?;
         Some((half.added + SETTLE_DELAY).max(since))
     }
@@ -256,17 +261,25 @@ impl ReadQueue {
     pub(super) fn take_early(&mut self, length: Option<KnownLength>, now: Instant) -> Option<(Vec<ReadWaiter>, usize)> {
         let is_bulk = self.read.per_user().is_some() && !self.first_page_only && self.answers_due >= BULK_THRESHOLD;
         let since = self.no_removals_since.filter(|_| is_bulk && self.priority == Priority::Proof)?;
-        let is_early = now < self.first_added?.max(since) + 2 * SETTLE_DELAY;
+        let first_added = self.first_added?;
+        let is_early = now < first_added.max(since) + 2 * SETTLE_DELAY && now < first_added + MEMBER_PROOF_WINDOW;
         self.early_walk_at(since, length).filter(|_| is_early)?;
         let settled = self.waiters.partition_point(|waiter| waiter.added + SETTLE_DELAY <= now);
-        if settled == 0 || settled == self.waiters.len() {
+        let answers: usize = self.waiters[..settled].iter().map(|waiter| waiter.wanted.len()).sum();
+        let pages = answers / ANSWERS_PER_EARLY_PAGE;
+        if pages == 0 || settled == self.waiters.len() {
             return None;
         }
         self.walked_early = true;
         let mut waiters = self.take_waiters();
         self.put_back(waiters.split_off(settled));
-        let answers: usize = waiters.iter().map(|waiter| waiter.wanted.len()).sum();
-        Some((waiters, (answers / ANSWERS_PER_EARLY_PAGE).max(1)))
+        Some((waiters, pages))
+    }
+
+    /// Gives up an early walk: its jobs wait for the next one, which is a whole one.
+    pub(super) fn give_up_early(&mut self, waiters: Vec<ReadWaiter>) {
+        self.is_too_long = true;
+        self.put_back(waiters);
     }
 
     /// Has these jobs wait for the next walk, before those that came later.
@@ -285,6 +298,9 @@ impl ReadQueue {
         (page_budget, is_early): (usize, bool),
         arrival: u64,
     ) {
+        if !is_early {
+            (self.walked_early, self.is_too_long) = (false, false);
+        }
         let wanted: BTreeSet<Item> = waiters.iter().flat_map(|waiter| waiter.wanted.iter().cloned()).collect();
         let priority = waiters.iter().map(|waiter| waiter.priority).min().unwrap_or(Priority::Observation);
         let read = self.read.clone();

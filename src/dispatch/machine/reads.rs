@@ -76,7 +76,8 @@ impl Machine {
         let (removing, length) = match &list.read {
             Read::List(endpoint) => {
                 let at = (endpoint.clone(), connection);
-                (self.queue_at.contains_key(&at), self.known_lengths.get(&at).copied())
+                let known = self.known_lengths.get(&at).filter(|length| now < length.learned_at + LENGTH_TTL);
+                (self.queue_at.contains_key(&at), known.copied())
             }
             Read::UserOrganizations { .. } | Read::Answer(_) | Read::Lookup(_) => (false, None),
         };
@@ -153,11 +154,13 @@ impl Machine {
         let at = list.read.per_user().map(|(endpoint, _)| (endpoint.clone(), list.connection));
         let known = at.as_ref().and_then(|at| self.known_lengths.get(at)).copied();
         let known = known.filter(|length| now < length.learned_at + LENGTH_TTL);
+        let jobs = &self.jobs;
+        let (waiters, gone): (Vec<_>, Vec<_>) =
+            list.take_waiters().into_iter().partition(|waiter| jobs.get(waiter.job).is_some());
+        list.put_back(waiters);
         let early = list.take_early(known, now);
         let is_early = early.is_some();
         let (waiters, mut page_budget) = early.unwrap_or_else(|| (list.take_waiters(), usize::MAX));
-        let jobs = &self.jobs;
-        let (waiters, gone): (Vec<_>, Vec<_>) = waiters.into_iter().partition(|waiter| jobs.get(waiter.job).is_some());
         let answers_due = waiters.iter().map(|waiter| waiter.wanted.len()).sum();
         if let (Some(at), Some((_, organization))) = (at, list.read.per_user())
             && !is_early
@@ -316,7 +319,7 @@ impl Machine {
                     job.read_put_back();
                 }
             }
-            list.put_back(waiters);
+            list.give_up_early(waiters);
         } else if let Some((endpoint, organization)) = list.read.clone().per_user() {
             let length = KnownLength { pages: walk.pages() + 1, learned_at: now, asked_per_user_at: Some(now) };
             self.remember_length((endpoint.clone(), connection), length, now);

@@ -167,6 +167,7 @@ fn a_list_that_shows_what_auth0_does_not_know_ends_it() {
     let mut object = case();
     let shown = |tried: usize, object: &Case| Report {
         not_found: vec![role(tried)],
+        already_absent: object.items.unknown.iter().cloned().collect(),
         ..object.report(End::Remaining(vec![role(1), role(2)]))
     };
     for tried in [1, 2] {
@@ -267,6 +268,8 @@ fn unknown_items_are_not_done_after_a_restart() {
     assert_eq!(requested.submits().1, Task::Prove);
     requested.apply_report(&Report { task: Task::Prove, accepted: vec![role(1)], ..object.accepted(End::Gone) });
     assert_eq!(requested.current_reason(), "ItemNotFound");
+    let message = requested.status.as_ref().unwrap().message();
+    assert!(message.contains(&role(2).to_string()), "{message}");
     let mut ended = object.clone();
     ended.options.not_after = Some(object.now.wall.to_string().as_str().into());
     ended.later(9);
@@ -292,4 +295,18 @@ fn what_auth0_does_not_know_stays_counted() {
         let proof = Report { task, not_found: Vec::new(), seen: true, ..sent.clone() };
         object.apply_report(&Report { read_at: Some(object.now.wall), ..proof });
     }
+}
+
+/// A request has an item that Auth0 did not know tried again. If that fails, it is tried once more, and not counted.
+#[test]
+fn a_failed_retry_of_an_unknown_item_is_retried() {
+    let mut object = case();
+    let unknown = Report { not_found: object.removal.items.clone(), ..object.report(End::NotFound(Missing::Item)) };
+    object.apply_report(&unknown);
+    object.request = Some("again");
+    object.submits();
+    object.apply_report(&object.report(End::Failed(unavailable())));
+    assert_eq!((object.current_reason(), object.request), ("Auth0Unavailable", None));
+    let (_, task, history) = object.submits();
+    assert_eq!((task, history.absent), (REMOVE, Vec::new()));
 }

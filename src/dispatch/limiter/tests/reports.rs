@@ -70,3 +70,23 @@ fn a_stale_report_opens_no_reserve() {
     // Four above the reserve, and at most one in each second.
     assert!((4..=6).contains(&let_through), "{let_through}");
 }
+
+/// A call too many costs the time until the bucket is full again. Of a small bucket each token counts.
+#[test]
+fn the_last_token_is_kept_back() {
+    for (limit, remaining, may) in [(50, 2, true), (50, 1, false), (10, 1, true), (10, 0, false)] {
+        let start = Instant::now();
+        let mut limiter = Limiter::new(start);
+        limiter.set_limits(US, Limits { max_per_second: 100.0, reserve_percent: 0.0 });
+        let headers = RateHeaders {
+            limit: Some(limit),
+            remaining: Some(remaining),
+            reset: Some(1_800_000_060),
+            date: Some(1_800_000_000),
+            ..RateHeaders::default()
+        };
+        let (sent, now) = (limiter.acquire(ROUTES[0], start), start + Duration::from_millis(10));
+        limiter.finished(ROUTES[0], CallOutcome::Success, &headers, sent, now);
+        assert_eq!(limiter.wait_until(ROUTES[0], US, now).is_none(), may, "{remaining} of {limit}");
+    }
+}

@@ -59,3 +59,18 @@ fn what_is_left_of_a_release_of_all_is_no_reason_to_ask() {
     assert!(brake.refuses("a", &items(0..5), now) && !brake.refuses("a", &items(0..2), now));
     assert_eq!(draw(&mut brake, 0..2), Draw::Wanted);
 }
+
+/// A tenant for which nothing could be decided is asked for again, by the next object that wants to send.
+#[test]
+fn an_undecided_tenant_is_asked_for_again() {
+    let (brakes, key) = (Brakes::default(), TenantKey { namespace: Some("a".into()), name: "t".into() });
+    let mut asked = brakes.asked().unwrap();
+    let mut draw = || {
+        assert_eq!(brakes.try_draw(&key, &"a".into(), &items(0..1), 1), Draw::Wanted);
+        asked.try_recv().is_ok()
+    };
+    assert!(draw());
+    assert!(!draw(), "it is queued already");
+    brakes.undecided(&key);
+    assert!(draw());
+}
