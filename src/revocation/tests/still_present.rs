@@ -72,9 +72,11 @@ fn a_failed_delete_of_what_is_still_present_is_retried() {
     let mut unknown = still_present(case());
     unknown.request = Some("again");
     unknown.submits();
-    let missing = Report { not_found: unknown.removal.items.clone(), ..unknown.report(End::NotFound(Missing::Item)) };
-    unknown.apply_report(&missing);
-    assert_eq!(unknown.current_reason(), "ItemNotFound");
+    for missing in [Missing::Item, Missing::Unclear] {
+        let not_found = if missing == Missing::Item { unknown.removal.items.clone() } else { Vec::new() };
+        let status = unknown.after(&Report { not_found, ..unknown.report(End::NotFound(missing)) });
+        assert_eq!(status.reason_text(), Some("ItemNotFound"), "{missing:?}");
+    }
     let mut repeats = case();
     repeats.options.policy = Policy::Continuous;
     let mut repeats = still_present(repeats);
