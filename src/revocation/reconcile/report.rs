@@ -69,20 +69,21 @@ impl<K: Revocation> Reconciliation<'_, K> {
         let shared = &self.context.shared;
         let (refusals, now) = (&shared.state.refusals, self.now.steady);
         let Some(connection) = report.connection else { return };
-        let is_news = match &report.end {
-            // The verdict may say something else: that of a finished object stands whatever a late read meets.
-            End::Failed(error) if let Some((reason, message)) = refusal(error) => {
+        // The verdict may say something else: that of a finished object stands whatever a late read meets.
+        let refused = if let End::Failed(error) = &report.end { refusal(error) } else { None };
+        let is_news = match (&report.end, refused) {
+            (_, Some((reason, message))) => {
                 let is_recorded = refusals.record(connection, calls, reason, &message, now);
                 let is_rejected = reason == Reason::Unauthorized;
                 (is_rejected && shared.tenants.credential_rejected(connection, message)) || is_recorded
             }
             // Auth0 checks credential and scope before it looks at what a call names.
-            End::NotFound(_) | End::Failed(CallError::Rejected(_) | CallError::NotFound(_)) => {
+            (End::NotFound(_) | End::Failed(CallError::Rejected(_) | CallError::NotFound(_)), None) => {
                 refusals.lift(connection, calls, own)
             }
             _ if deleted || shows_access(report, calls) => refusals.lift(connection, calls, own),
-            End::Learned => false,
-            End::Gone | End::Remaining(_) | End::Unverified(_) | End::HandedBack(_) | End::Failed(_) => {
+            (End::Learned, None) => false,
+            (End::Gone | End::Remaining(_) | End::Unverified(_) | End::HandedBack(_) | End::Failed(_), None) => {
                 refusals.end_probe(connection, calls, now);
                 false
             }

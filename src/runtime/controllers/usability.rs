@@ -24,12 +24,12 @@ impl Usability {
     pub(super) fn of(tenant: &dyn TenantObject, usable: &Usable) -> Option<Self> {
         let spec = tenant.tenant_spec();
         let hold = spec.hold.as_ref().filter(|hold| hold.in_force(clock::wall()).is_some());
-        Some(match usable {
-            Usable::NotKnown => return None,
+        Some(match (usable, hold) {
+            (Usable::NotKnown, _) => return None,
             _ if spec.suspend => Self::Suspended,
-            _ if let Some(hold) = hold => Self::OnHold(hold.clone()),
-            Usable::No(problem) => Self::NotReady(problem.clone()),
-            Usable::Yes(connection, _) => {
+            (_, Some(hold)) => Self::OnHold(hold.clone()),
+            (Usable::No(problem), None) => Self::NotReady(problem.clone()),
+            (Usable::Yes(connection, _), None) => {
                 let scopes = connection.credential.token().and_then(|token| token.scopes().cloned());
                 Self::Ready(connection.key, (spec.mode, spec.protected.clone()), scopes)
             }
