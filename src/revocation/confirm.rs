@@ -59,7 +59,7 @@ impl<K: Clone + Eq + Hash> Confirmed<K> {
         let began = clock::steady();
         let entry = {
             let mut confirmed = lock(&self.0);
-            // What nobody holds is not being confirmed.
+            // An entry that only this map holds is not being confirmed.
             let is_used = |at: &Arc<tokio::sync::Mutex<Option<Instant>>>| {
                 Arc::strong_count(at) > 1 || at.try_lock().is_ok_and(|at| at.is_some_and(Self::is_recent))
             };
